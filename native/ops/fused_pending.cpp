@@ -6,11 +6,13 @@
 namespace longformer {
 
 BandedForward banded_attention_fused_cpu(const BandedAttention&) {
-  TORCH_CHECK_NOT_IMPLEMENTED(false, "longformer::banded_attention: implementation \"fused\" is not in this build");
+  TORCH_CHECK_NOT_IMPLEMENTED(false,
+                              "longformer::banded_attention: implementation \"fused\" is not in this build");
 }
-BandedBackward banded_attention_fused_cpu_backward(const BandedAttention&, const at::Tensor&, const at::Tensor&,
-                                                   const at::Tensor&) {
-  TORCH_CHECK_NOT_IMPLEMENTED(false, "longformer::banded_attention: implementation \"fused\" is not in this build");
+BandedBackward banded_attention_fused_cpu_backward(const BandedAttention&, const at::Tensor&,
+                                                   const at::Tensor&, const at::Tensor&) {
+  TORCH_CHECK_NOT_IMPLEMENTED(false,
+                              "longformer::banded_attention: implementation \"fused\" is not in this build");
 }
 
 }  // namespace longformer
