@@ -16,6 +16,19 @@ public enum TruncationStrategy
     DoNotTruncate,
 }
 
+/// <summary>How much of a text that is too long ends up in <see cref="Encoding.Overflowing"/>.</summary>
+public enum OverflowExtent
+{
+    /// <summary>All of it: the parts together cover the text.</summary>
+    Complete,
+
+    /// <summary>
+    /// As HF's <c>tokenizers</c> since 0.23: each text is read by words only until it has MaxLength tokens (from its end if truncation is on the left;
+    /// the first text wholly for OnlySecond), and what lies beyond is lost.
+    /// </summary>
+    UpToLimit,
+}
+
 /// <summary>A side of a sequence.</summary>
 public enum Side
 {
@@ -56,6 +69,9 @@ public sealed record EncodeOptions
 
     /// <summary>What is cut when MaxLength is exceeded. The rest is in <see cref="Encoding.Overflowing"/>.</summary>
     public TruncationStrategy Truncation { get; init; } = TruncationStrategy.LongestFirst;
+
+    /// <summary>How much of what is cut off is kept as overflowing parts.</summary>
+    public OverflowExtent Overflow { get; init; } = OverflowExtent.Complete;
 
     /// <summary>Where truncation cuts.</summary>
     public Side TruncationSide { get; init; } = Side.Right;

@@ -195,7 +195,13 @@ public abstract class Tokenizer
                 buffer.Add(id, 0, 0);
             if (part.Sequence < 0)
                 continue;
+            bool limited = limit is not null && options.Overflow == OverflowExtent.UpToLimit
+                           && (options.Truncation != TruncationStrategy.OnlySecond || part.Sequence == 1);
+            if (limited)
+                buffer.StartMarking();
             Tokenize(part.Sequence == 0 ? text : pair!, options, buffer);
+            if (limited)
+                buffer.KeepPieces(limit!.Value, options.TruncationSide);
             places[part.Sequence] = (start, buffer.Count - start);
         }
 

@@ -64,6 +64,7 @@ internal static class GoldenFiles
         EncodeOptions options = new()
         {
             MaxLength = row.GetProperty("max_length").GetInt32(),
+            Overflow = OverflowExtent.UpToLimit,
             Stride = row.GetProperty("stride").GetInt32(),
             Truncation = row.GetProperty("strategy").GetString() switch
             {

@@ -23,6 +23,7 @@ internal sealed class BpeWorkspace(BpeModel model, int unknownId)
     public void Append(ReadOnlySpan<char> text, int start, int end, TokenBuffer output)
     {
         ReadOnlySpan<char> word = text[start..end];
+        output.MarkPiece(isAddedToken: false);
         if (word.Length > WordCache.MaxWordLength)
         {
             Merge(word, start, spaceBefore: false, output);
@@ -42,8 +43,11 @@ internal sealed class BpeWorkspace(BpeModel model, int unknownId)
     /// Appends the tokens of the first piece behind a space that is not in the text. As in the reference, that space has the range of the text's
     /// first character, <paramref name="firstUnits"/> long.
     /// </summary>
-    public void AppendAfterSpace(ReadOnlySpan<char> text, int start, int end, int firstUnits, TokenBuffer output) =>
+    public void AppendAfterSpace(ReadOnlySpan<char> text, int start, int end, int firstUnits, TokenBuffer output)
+    {
+        output.MarkPiece(isAddedToken: false);
         Merge(text[start..end], start, spaceBefore: true, output, firstUnits);
+    }
 
     /// <summary>Gives back the space that an unusually long piece needed.</summary>
     public void Trim()

@@ -73,6 +73,7 @@ internal sealed class AddedTokenSplitter
         {
             if (match.Start > at)
                 plain(start + at, start + match.Start);
+            output.MarkPiece(isAddedToken: true);
             output.Add(match.Id, start + match.Start, start + match.End);
             at = match.End;
         }

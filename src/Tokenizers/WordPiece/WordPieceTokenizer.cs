@@ -100,7 +100,7 @@ internal sealed class WordPieceTokenizer : Tokenizer
 
     private void AppendChunk(ReadOnlySpan<char> chunk, int offset, Workspace workspace, TokenBuffer output)
     {
-        bool remember = chunk.Length <= WordCache.MaxWordLength;
+        bool remember = chunk.Length <= WordCache.MaxWordLength && !output.MarksPieces; // the cache does not know words
         uint hash = remember ? WordCache.Hash(chunk) : 0;
         if (remember && workspace.Cache.TryAppend(chunk, hash, offset, output))
             return;
@@ -123,6 +123,7 @@ internal sealed class WordPieceTokenizer : Tokenizer
         while (NormalizedTokens.TryFind(normal.Characters, at, options.SplitSpecialTokens, out AddedTokenMatch match))
         {
             AppendWords(normal, at, match.Start, offset, output);
+            output.MarkPiece(isAddedToken: true);
             output.Add(match.Id, offset + normal.Starts[match.Start], offset + normal.Ends[match.End - 1]);
             at = match.End;
         }
@@ -154,8 +155,10 @@ internal sealed class WordPieceTokenizer : Tokenizer
 
     private void AppendWord(AlignedText normal, int start, int end, int offset, TokenBuffer output)
     {
-        if (end > start)
-            _model.Append(normal.Characters[start..end], normal.Starts[start..end], normal.Ends[start..end], offset, output);
+        if (end == start)
+            return;
+        output.MarkPiece(isAddedToken: false);
+        _model.Append(normal.Characters[start..end], normal.Starts[start..end], normal.Ends[start..end], offset, output);
     }
 
     /// <summary>The reference's clean-up, token by token, in its order.</summary>
