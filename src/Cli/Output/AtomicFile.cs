@@ -27,7 +27,6 @@ internal sealed class AtomicFile : IDisposable
 
     internal void Commit()
     {
-        Stream.Flush(flushToDisk: false);
         Stream.Dispose();
         File.Move(_temporary, _path, overwrite: true);
         _committed = true;
