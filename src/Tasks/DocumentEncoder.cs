@@ -96,7 +96,7 @@ public sealed class DocumentEncoder : IDisposable
         {
             string name = $"documents[{i}]";
             Encoding encoding = _inputs.Encode(documents[i], null, name, options);
-            yield return new TextInput(encoding, options.Global.Resolve(encoding.Ids.Length, pooling == Pooling.Cls ? [0] : [], name));
+            yield return new TextInput(encoding, options.Global.Resolve(encoding.Count, pooling == Pooling.Cls ? [0] : [], name));
         }
     }
 

@@ -57,9 +57,9 @@ public sealed class MultipleChoice : IDisposable
             string second = question is null ? choices[i] : $"{question} {choices[i]}";
             Encoding encoding = _inputs.Encode(document, second, "document", options, TruncationStrategy.OnlyFirst);
             _inputs.CheckNotEmpty(encoding, 1, name);
-            int length = encoding.Ids.Length;
+            int length = encoding.Count;
             int begin = 0;
-            while (begin < length && encoding.SequenceIds[begin] != 1)
+            while (begin < length && encoding.SequenceIds.Span[begin] != 1)
                 begin++;
             inputs.Add(new TextInput(encoding, options.Global.Resolve(length, [.. Enumerable.Range(begin, length - begin)], name)));
         }

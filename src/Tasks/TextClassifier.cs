@@ -59,7 +59,7 @@ public sealed class TextClassifier : IDisposable
         {
             string name = documents.Count == 1 ? "document" : $"documents[{i}]";
             Encoding encoding = _inputs.Encode(document, null, name, options);
-            return new TextInput(encoding, options.Global.Resolve(encoding.Ids.Length, [0], name));
+            return new TextInput(encoding, options.Global.Resolve(encoding.Count, [0], name));
         });
         List<IReadOnlyList<LabelScore>> results = [];
         long tokens = 0;

@@ -10,7 +10,7 @@ namespace LongformerInterop.Tasks;
 /// <param name="Globals">Positions of the global tokens, ascending.</param>
 internal sealed record TextInput(Encoding Encoding, int[] Globals)
 {
-    internal int Length => Encoding.Ids.Length;
+    internal int Length => Encoding.Count;
 
     internal byte[] GlobalMask()
     {
@@ -55,7 +55,7 @@ internal sealed partial class TextInputs
         if (text is null)
             throw new InputException($"{name}: expected a text, given null");
         Encoding encoding = Tokenizer.Encode(text, pair);
-        int length = encoding.Ids.Length;
+        int length = encoding.Count;
         CheckNotEmpty(encoding, 0, name);
         if (length <= MaxTokens)
             return encoding;
@@ -70,11 +70,11 @@ internal sealed partial class TextInputs
     /// <summary>Refuses a part of an input that has no token of its own.</summary>
     internal void CheckNotEmpty(Encoding encoding, int sequence, string name)
     {
-        ReadOnlySpan<int> ids = encoding.Ids;
+        ReadOnlySpan<int> ids = encoding.Ids.Span, sequences = encoding.SequenceIds.Span;
         bool any = false;
         for (int i = 0; i < ids.Length; i++)
         {
-            if (encoding.SequenceIds[i] != sequence)
+            if (sequences[i] != sequence)
                 continue;
             any = true;
             if (Array.IndexOf(_special, ids[i]) < 0)

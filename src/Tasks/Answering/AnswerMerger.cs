@@ -1,3 +1,5 @@
+using LongformerInterop.Tokenizers;
+
 namespace LongformerInterop.Tasks.Answering;
 
 /// <summary>
@@ -17,7 +19,7 @@ internal sealed class AnswerMerger
     /// <param name="isDocument">[T], true for the tokens of the document.</param>
     /// <param name="count">How many answers are wanted in the end.</param>
     /// <param name="maxTokens">Longest answer in tokens.</param>
-    internal void Add(ReadOnlySpan<float> start, ReadOnlySpan<float> end, ReadOnlySpan<(int Start, int End)> offsets,
+    internal void Add(ReadOnlySpan<float> start, ReadOnlySpan<float> end, ReadOnlySpan<TextRange> offsets,
         ReadOnlySpan<bool> isDocument, int count, int maxTokens)
     {
         bool[] allowed = new bool[start.Length];

@@ -70,14 +70,14 @@ public sealed class QuestionAnswerer : IDisposable
         _inputs.CheckNotEmpty(Tokenizer.Encode(question), 0, "question");
         Encoding whole = Tokenizer.Encode(question, document);
         _inputs.CheckNotEmpty(whole, 1, "document");
-        int length = whole.Ids.Length;
+        int length = whole.Count;
         if (length <= MaxTokens)
         {
             yield return Window(whole, options, "the input");
             yield break;
         }
         int documentTokens = 0;
-        foreach (int? sequence in whole.SequenceIds)
+        foreach (int sequence in whole.SequenceIds.Span)
             documentTokens += sequence == 1 ? 1 : 0;
         int room = MaxTokens - (length - documentTokens);
         if (room < 1)
@@ -100,10 +100,11 @@ public sealed class QuestionAnswerer : IDisposable
     private static TextInput Window(Encoding encoding, AnswerOptions options, string name)
     {
         int end = 0;
-        for (int i = 0; i < encoding.Ids.Length; i++)
-            if (encoding.SequenceIds[i] == 0)
+        ReadOnlySpan<int> sequences = encoding.SequenceIds.Span;
+        for (int i = 0; i < sequences.Length; i++)
+            if (sequences[i] == 0)
                 end = i + 1;
-        return new TextInput(encoding, options.Global.Resolve(encoding.Ids.Length, [.. Enumerable.Range(0, end)], name));
+        return new TextInput(encoding, options.Global.Resolve(encoding.Count, [.. Enumerable.Range(0, end)], name));
     }
 
     private void Run(List<TextInput> batch, AnswerMerger merger, int top, AnswerOptions options)
@@ -122,10 +123,8 @@ public sealed class QuestionAnswerer : IDisposable
         foreach (TextInput window in batch)
         {
             int length = window.Length;
-            bool[] isDocument = new bool[length];
-            for (int i = 0; i < length; i++)
-                isDocument[i] = window.Encoding.SequenceIds[i] == 1;
-            merger.Add(start.AsSpan(offset, length), end.AsSpan(offset, length), window.Encoding.Offsets, isDocument, top, options.MaxAnswerTokens);
+            bool[] isDocument = Array.ConvertAll(window.Encoding.SequenceIds.ToArray(), sequence => sequence == 1);
+            merger.Add(start.AsSpan(offset, length), end.AsSpan(offset, length), window.Encoding.Offsets.Span, isDocument, top, options.MaxAnswerTokens);
             offset += length;
         }
     }

@@ -1,3 +1,5 @@
+using LongformerInterop.Tokenizers;
+
 namespace LongformerInterop.Tasks.Tagging;
 
 /// <summary>Joins labeled tokens to entities, by the rules of transformers' token classification pipeline.</summary>
@@ -12,7 +14,7 @@ internal static class EntityGrouper
     /// <param name="probabilities">[T][L] label probabilities of these tokens.</param>
     /// <param name="labels">Names [L].</param>
     /// <param name="aggregation">The rule.</param>
-    internal static List<Entity> Group(string text, IReadOnlyList<(int Start, int End)> offsets, IReadOnlyList<float[]> probabilities,
+    internal static List<Entity> Group(string text, IReadOnlyList<TextRange> offsets, IReadOnlyList<float[]> probabilities,
         IReadOnlyList<string> labels, TagAggregation aggregation)
     {
         List<Unit> units = aggregation switch
@@ -57,7 +59,7 @@ internal static class EntityGrouper
         return new Unit(label, probabilities[label], start, end);
     }
 
-    private static List<Unit> Words(string text, IReadOnlyList<(int Start, int End)> offsets,
+    private static List<Unit> Words(string text, IReadOnlyList<TextRange> offsets,
         IReadOnlyList<float[]> probabilities, TagAggregation aggregation)
     {
         List<Unit> words = [];

@@ -40,7 +40,7 @@ public sealed class TokenClassifier : IDisposable
     {
         options ??= new TagOptions();
         Encoding encoding = _inputs.Encode(text, null, "text", options);
-        TextInput input = new(encoding, options.Global.Resolve(encoding.Ids.Length, [], "text"));
+        TextInput input = new(encoding, options.Global.Resolve(encoding.Count, [], "text"));
         cancellation.ThrowIfCancellationRequested();
         float[] logits;
         using (IDisposable inference = TorchRuntime.InferenceMode())
@@ -48,15 +48,15 @@ public sealed class TokenClassifier : IDisposable
             logits = TextInputs.ToFloats(_model.Forward(TextInputs.Pack([input])).Logits);
 
         int labels = Labels.Count;
-        List<(int Start, int End)> offsets = [];
+        List<TextRange> offsets = [];
         List<float[]> probabilities = [];
-        for (int i = 0; i < encoding.Ids.Length; i++)
+        for (int i = 0; i < encoding.Count; i++)
         {
-            (int start, int end) = encoding.Offsets[i];
+            TextRange range = encoding.Offsets.Span[i];
             // Special tokens, and tokens that are only a space, cover no text.
-            if (encoding.SequenceIds[i] is null || end == start)
+            if (encoding.SequenceIds.Span[i] < 0 || range.Length == 0)
                 continue;
-            offsets.Add((start, end));
+            offsets.Add(range);
             probabilities.Add(Scores.Softmax(logits.AsSpan(i * labels, labels)));
         }
         return EntityGrouper.Group(text, offsets, probabilities, Labels, options.Aggregation);
