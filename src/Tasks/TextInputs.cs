@@ -32,8 +32,8 @@ internal sealed partial class TextInputs
         MaxTokens = configuration.MaxTokens;
         VocabSize = configuration.VocabSize;
         // What makes a text empty: the tokens that only frame one. <mask> is something to work on.
-        _special = [.. new int?[] { Tokenizer.BosTokenId, Tokenizer.EosTokenId, Tokenizer.SepTokenId, Tokenizer.ClsTokenId, Tokenizer.PadTokenId }
-            .OfType<int>().Distinct()];
+        SpecialTokenIds special = Tokenizer.SpecialTokens;
+        _special = [.. new[] { special.Begin, special.End, special.Separator, special.Classifier, special.Padding }.OfType<int>().Distinct()];
     }
 
     internal Tokenizer Tokenizer { get; }
