@@ -100,15 +100,14 @@ internal sealed class EmbeddingOutput : IDisposable
         _file.Stream.Dispose();
         long rows = _vectors.Sum(v => (long)v.Length) / _hidden;
         using TensorScope scope = new();
-        using Tensor embeddings = Tensor.Empty([rows, _hidden], DType.Float32);
-        Span<float> target = embeddings.AsSpan<float>();
+        float[] values = new float[rows * _hidden];
         long[] offsets = new long[_vectors.Count + 1];
         for (int i = 0; i < _vectors.Count; i++)
         {
-            _vectors[i].CopyTo(target[(int)(offsets[i] * _hidden)..]);
+            _vectors[i].CopyTo(values, offsets[i] * _hidden);
             offsets[i + 1] = offsets[i] + _vectors[i].Length / _hidden;
         }
-        Dictionary<string, Tensor> tensors = new() { ["embeddings"] = embeddings };
+        Dictionary<string, Tensor> tensors = new() { ["embeddings"] = Tensor.View(values, rows, _hidden) };
         if (_pooling == Pooling.Tokens)
             tensors["offsets"] = Tensor.From<long>(offsets, offsets.Length);
         SafetensorsWriter.Write(_file.TemporaryPath, tensors, new Dictionary<string, string> { ["pooling"] = _pooling.ToString().ToLowerInvariant() });

@@ -68,7 +68,7 @@ internal sealed class DenseAttention
         for (int i = 0; i < _filledSlots.Length; i++)
             slotRows[_filledSlots[i]] = _globalRows[i];
         Tensor queries = globalQuery.Reshape([shape[0] * shape[1], .. token]).IndexSelect(0, Indices(slotRows, query.Device)).Reshape([batch, slots, .. token]);
-        Tensor result = LongformerOps.GlobalAttention(queries, globalKey, globalValue, _globalIndex, mask: _visible, scale: _scale);
+        Tensor result = LongformerOps.GlobalAttention(queries, globalKey, globalValue, _globalIndex, new GlobalAttentionOptions { Mask = _visible, Scale = _scale });
         Tensor rows = result.Reshape([batch * slots, .. token]).IndexSelect(0, Indices(_filledSlots, query.Device));
         return local.Reshape([shape[0] * shape[1], .. token]).IndexCopy(0, Indices(_globalRows, query.Device), rows).Reshape(shape);
     }
