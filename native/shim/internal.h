@@ -69,7 +69,7 @@ const char* built_version();
 const char* loaded_version();
 void check_version();
 
-void set_malloc_options();
+void set_up_memory();
 void load_cuda_libraries();
 void skip_stack_traces();
 

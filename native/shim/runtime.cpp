@@ -187,7 +187,7 @@ lf_shim_status lf_shim_initialize(int32_t abi_version, int32_t threads) {
     static bool done = false;
     std::lock_guard<std::mutex> lock(mutex);
     if (done) return;
-    set_malloc_options();
+    set_up_memory();
     load_cuda_libraries();
     skip_stack_traces();
     set_thread_count(threads > 0 ? threads : default_threads());

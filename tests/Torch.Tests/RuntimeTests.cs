@@ -70,8 +70,8 @@ public class RuntimeTests : TensorTest
         for (int i = 0; i < 100; i++) x.AddInPlace(y);
         Assert.That(GC.GetAllocatedBytesForCurrentThread() - before, Is.Zero, "in place");
         before = GC.GetAllocatedBytesForCurrentThread();
-        using (TensorScope? none = null)
-            for (int i = 0; i < 100; i++) x.View(2, 2).Dispose();
-        Assert.That((GC.GetAllocatedBytesForCurrentThread() - before) / 100, Is.LessThanOrEqualTo(64), "a view");
+        before = GC.GetAllocatedBytesForCurrentThread();
+        for (int i = 0; i < 100; i++) x.View(2, 2).Dispose();
+        Assert.That((GC.GetAllocatedBytesForCurrentThread() - before) / 100, Is.LessThanOrEqualTo(80), "a view: 40 bytes, and its share of the scope's list");
     }
 }
