@@ -71,6 +71,7 @@ void check_version();
 
 void set_malloc_options();
 void load_cuda_libraries();
+void skip_stack_traces();
 
 // Applies the wanted thread count to the calling thread: OpenMP keeps its own count for every thread.
 void apply_thread_count();
