@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Globalization;
 using LongformerInterop.Cli.Output;
 using LongformerInterop.Tasks;
+using LongformerInterop.Torch;
 
 namespace LongformerInterop.Cli.Verbs;
 
@@ -63,17 +64,35 @@ internal static class EncodeVerb
         long started = Stopwatch.GetTimestamp();
         using (ProgressBar progress = new())
         {
-            foreach (DocumentEmbedding embedding in encoder.EncodeEach([.. documents.Select(d => d.Text)], request.Pooling, options, progress, cancellation))
+            try
             {
-                file?.Add(documents[embedding.Index].Source, embedding);
-                // Vectors that went to a file need not stay in memory as well.
-                embeddings.Add(file is null ? embedding : embedding with { Values = [] });
+                foreach (DocumentEmbedding embedding in encoder.EncodeEach([.. documents.Select(d => d.Text)], request.Pooling, options, progress, cancellation))
+                {
+                    file?.Add(documents[embedding.Index].Source, embedding);
+                    // Vectors that went to a file need not stay in memory as well.
+                    embeddings.Add(file is null ? embedding : embedding with { Values = [] });
+                }
+            }
+            catch (InputException e)
+            {
+                throw new InputException(WithSource(e.Message, documents), e);
             }
         }
         file?.Commit();
         double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
         Print(request, options, documents, embeddings, encoder.HiddenSize, loadSeconds, seconds);
         return 0;
+    }
+
+    /// <summary>"documents[17]: ..." with the place where that document was read.</summary>
+    private static string WithSource(string message, List<Document> documents)
+    {
+        const string prefix = "documents[";
+        int start = message.IndexOf(prefix, StringComparison.Ordinal);
+        int end = start < 0 ? -1 : message.IndexOf(']', start);
+        return end > 0 && int.TryParse(message.AsSpan(start + prefix.Length, end - start - prefix.Length), out int index) && index < documents.Count
+            ? $"{message[..start]}{documents[index].Source}{message[(end + 1)..]}"
+            : message;
     }
 
     private static void Print(Request request, EmbeddingOptions options, List<Document> documents, List<DocumentEmbedding> embeddings,

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Diagnostics;
 using System.Text.Json;
 using LongformerInterop.Cli.Output;
+using LongformerInterop.Torch;
 
 namespace LongformerInterop.Cli.Verbs;
 
@@ -26,7 +27,7 @@ internal static class TaskVerb
         foreach (Document document in documents)
         {
             cancellation.ThrowIfCancellationRequested();
-            T result = work(document);
+            T result = Named(document, work);
             if (asJson)
             {
                 results.Add((document, result));
@@ -55,6 +56,19 @@ internal static class TaskVerb
             json.WriteNumber("peak_memory_bytes", ProcessMemory.PeakBytes());
         });
         return 0;
+    }
+
+    /// <summary>A failure on one document names it.</summary>
+    private static T Named<T>(Document document, Func<Document, T> work)
+    {
+        try
+        {
+            return work(document);
+        }
+        catch (InputException e)
+        {
+            throw new InputException($"{document.Source}: {e.Message}", e);
+        }
     }
 
     /// <summary>An option for a count of at least one.</summary>
