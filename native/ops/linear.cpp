@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linear.h>
@@ -111,19 +112,23 @@ at::Tensor linear_pack(const at::Tensor& weight) {
   return at::empty({0}, weight.options());
 }
 
-void register_kernels(torch::Library& m) {
-  m.impl("linear", TORCH_FN(linear_by_aten));
-  m.impl("linear.out", TORCH_FN(linear_out));
-  m.impl("add_layer_norm", TORCH_FN(add_layer_norm_by_aten));
+// ATen's layer_norm has no shapes without data in libtorch 1.13.
+at::Tensor add_layer_norm_meta(const at::Tensor& input, const OptionalTensor&, const at::Tensor&,
+                               const at::Tensor&, double) {
+  return at::empty_like(input, input.options(), at::MemoryFormat::Contiguous);
 }
 
 }  // namespace
 
 TORCH_LIBRARY_IMPL(longformer, Meta, m) {
-  register_kernels(m);
+  m.impl("linear", TORCH_FN(linear_by_aten));
+  m.impl("linear.out", TORCH_FN(linear_out));
+  m.impl("add_layer_norm", TORCH_FN(add_layer_norm_meta));
 }
 TORCH_LIBRARY_IMPL(longformer, CUDA, m) {
-  register_kernels(m);
+  m.impl("linear", TORCH_FN(linear_by_aten));
+  m.impl("linear.out", TORCH_FN(linear_out));
+  m.impl("add_layer_norm", TORCH_FN(add_layer_norm_by_aten));
   m.impl("linear_pack", TORCH_FN(linear_pack));
 }
 TORCH_LIBRARY_IMPL(longformer, Autograd, m) {

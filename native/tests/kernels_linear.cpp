@@ -25,26 +25,30 @@ at::Tensor linear_pack(const at::Tensor& weight) {
   return op.call(weight);
 }
 
-at::Tensor linear(const at::Tensor& x, const at::Tensor& w, const OptionalTensor& b, const OptionalTensor& packed,
-                  const std::string& activation, const OptionalTensor& residual) {
-  static const auto op = c10::Dispatcher::singleton()
-                             .findSchemaOrThrow("longformer::linear", "")
-                             .typed<at::Tensor(const at::Tensor&, const at::Tensor&, const OptionalTensor&,
-                                               const OptionalTensor&, c10::string_view, const OptionalTensor&)>();
+at::Tensor linear(const at::Tensor& x, const at::Tensor& w, const OptionalTensor& b,
+                  const OptionalTensor& packed, const std::string& activation,
+                  const OptionalTensor& residual) {
+  static const auto op =
+      c10::Dispatcher::singleton()
+          .findSchemaOrThrow("longformer::linear", "")
+          .typed<at::Tensor(const at::Tensor&, const at::Tensor&, const OptionalTensor&,
+                            const OptionalTensor&, c10::string_view, const OptionalTensor&)>();
   return op.call(x, w, b, packed, activation, residual);
 }
 
-at::Tensor& linear_out(const at::Tensor& x, const at::Tensor& w, const OptionalTensor& b, const OptionalTensor& packed,
-                       const std::string& activation, const OptionalTensor& residual, at::Tensor& out) {
+at::Tensor& linear_out(const at::Tensor& x, const at::Tensor& w, const OptionalTensor& b,
+                       const OptionalTensor& packed, const std::string& activation,
+                       const OptionalTensor& residual, at::Tensor& out) {
   static const auto op =
       c10::Dispatcher::singleton()
           .findSchemaOrThrow("longformer::linear", "out")
-          .typed<at::Tensor&(const at::Tensor&, const at::Tensor&, const OptionalTensor&, const OptionalTensor&,
-                             c10::string_view, const OptionalTensor&, at::Tensor&)>();
+          .typed<at::Tensor&(const at::Tensor&, const at::Tensor&, const OptionalTensor&,
+                             const OptionalTensor&, c10::string_view, const OptionalTensor&, at::Tensor&)>();
   return op.call(x, w, b, packed, activation, residual, out);
 }
 
-at::Tensor add_layer_norm(const at::Tensor& x, const OptionalTensor& r, const at::Tensor& w, const at::Tensor& b, double eps) {
+at::Tensor add_layer_norm(const at::Tensor& x, const OptionalTensor& r, const at::Tensor& w,
+                          const at::Tensor& b, double eps) {
   static const auto op = c10::Dispatcher::singleton()
                              .findSchemaOrThrow("longformer::add_layer_norm", "")
                              .typed<at::Tensor(const at::Tensor&, const OptionalTensor&, const at::Tensor&,
@@ -52,8 +56,8 @@ at::Tensor add_layer_norm(const at::Tensor& x, const OptionalTensor& r, const at
   return op.call(x, r, w, b, eps);
 }
 
-at::Tensor exact(const at::Tensor& x, const at::Tensor& w, const OptionalTensor& b, const std::string& activation,
-                 const OptionalTensor& residual) {
+at::Tensor exact(const at::Tensor& x, const at::Tensor& w, const OptionalTensor& b,
+                 const std::string& activation, const OptionalTensor& residual) {
   at::Tensor y = at::matmul(x.to(at::kDouble), w.to(at::kDouble).t());
   if (b) y = y + b->to(at::kDouble);
   if (activation == "gelu") y = at::gelu(y);
@@ -74,20 +78,25 @@ double tolerance(at::ScalarType type) {
 TEST(Linear, every_option_equals_float64) {
   at::manual_seed(3);
   for (at::ScalarType type : {at::kFloat, at::kBFloat16, at::kHalf, at::kDouble}) {
-    for (const std::vector<int64_t>& shape : {std::vector<int64_t>{300, 96, 160}, {1, 64, 2}, {7, 33, 5}, {64, 768, 768}}) {
+    for (const std::vector<int64_t>& shape :
+         {std::vector<int64_t>{300, 96, 160}, {1, 64, 2}, {7, 33, 5}, {64, 768, 768}}) {
       const at::Tensor x = at::randn({shape[0], shape[1]}, at::kDouble).to(type),
-                       w = (at::randn({shape[2], shape[1]}, at::kDouble) / std::sqrt(double(shape[1]))).to(type),
+                       w = (at::randn({shape[2], shape[1]}, at::kDouble) / std::sqrt(double(shape[1])))
+                               .to(type),
                        b = at::randn({shape[2]}, at::kDouble).to(type),
                        r = at::randn({shape[0], shape[2]}, at::kDouble).to(type);
       const at::Tensor packed = linear_pack(w);
       for (const std::string activation : {"none", "gelu", "gelu_tanh", "relu", "tanh"}) {
         for (const OptionalTensor& bias : {OptionalTensor(), OptionalTensor(b)}) {
           for (const OptionalTensor& residual : {OptionalTensor(), OptionalTensor(r)}) {
-            // In half and double ATen's own operators may stand in, which reject what they cannot do in this version.
+            // In half and double ATen's own operators may stand in, which reject what they cannot do in this
+            // version.
             const at::Tensor expected = exact(x, w, bias, activation, residual);
             SCOPED_TRACE(activation + " " + c10::toString(type));
-            EXPECT_LT(largest_difference(linear(x, w, bias, packed, activation, residual), expected), tolerance(type));
-            EXPECT_LT(largest_difference(linear(x, w, bias, {}, activation, residual), expected), tolerance(type));
+            EXPECT_LT(largest_difference(linear(x, w, bias, packed, activation, residual), expected),
+                      tolerance(type));
+            EXPECT_LT(largest_difference(linear(x, w, bias, {}, activation, residual), expected),
+                      tolerance(type));
           }
         }
       }
@@ -133,13 +142,27 @@ TEST(Linear, errors_name_the_argument_and_both_shapes) {
   const auto has = [](const std::string& message, const std::string& part) {
     return message.find(part) != std::string::npos ? std::string() : part + " is not in: " + message;
   };
-  EXPECT_EQ(has(message_of([&] { linear(at::randn({4, 15}), w, {}, {}, "none", {}); }), "input must be [..., 16]"), "");
-  EXPECT_EQ(has(message_of([&] { linear(x, w, at::randn({9}), {}, "none", {}); }), "bias must be [8], got [9]"), "");
+  EXPECT_EQ(has(message_of([&] {
+                  linear(at::randn({4, 15}), w, {}, {}, "none", {});
+                }),
+                "input must be [..., 16]"),
+            "");
+  EXPECT_EQ(
+      has(message_of([&] { linear(x, w, at::randn({9}), {}, "none", {}); }), "bias must be [8], got [9]"),
+      "");
   EXPECT_EQ(has(message_of([&] { linear(x, w, {}, {}, "swish", {}); }), "got \"swish\""), "");
-  EXPECT_EQ(has(message_of([&] { linear(x, w, {}, {}, "none", at::randn({4, 9})); }), "residual must be [4, 8], got [4, 9]"), "");
-  EXPECT_EQ(has(message_of([&] { linear(x, w, {}, at::zeros({3}, at::kByte), "none", {}); }), "packed must be linear_pack(weight)"), "");
-  EXPECT_EQ(has(message_of([&] { linear(x, w.to(at::kDouble), {}, {}, "none", {}); }), "weight must be Float"), "");
-  EXPECT_EQ(has(message_of([&] { linear_pack(at::randn({8})); }), "weight must be [outputs, inputs], got [8]"), "");
+  EXPECT_EQ(has(message_of([&] {
+                  linear(x, w, {}, {}, "none", at::randn({4, 9}));
+                }),
+                "residual must be [4, 8], got [4, 9]"),
+            "");
+  EXPECT_EQ(has(message_of([&] { linear(x, w, {}, at::zeros({3}, at::kByte), "none", {}); }),
+                "packed must be linear_pack(weight)"),
+            "");
+  EXPECT_EQ(
+      has(message_of([&] { linear(x, w.to(at::kDouble), {}, {}, "none", {}); }), "weight must be Float"), "");
+  EXPECT_EQ(
+      has(message_of([&] { linear_pack(at::randn({8})); }), "weight must be [outputs, inputs], got [8]"), "");
 }
 
 #if defined(LONGFORMER_HAS_ONEDNN)
@@ -161,7 +184,8 @@ TEST(Linear, many_threads_may_multiply_at_once) {
     threads.emplace_back([&, t] {
       for (int64_t rows = 1; rows < 40; ++rows) {
         const at::Tensor x = at::ones({rows, 64});
-        worst[t] = std::max(worst[t], largest_difference(linear(x, w, {}, packed, "none", {}), exact(x, w, {}, "none", {})));
+        worst[t] = std::max(
+            worst[t], largest_difference(linear(x, w, {}, packed, "none", {}), exact(x, w, {}, "none", {})));
       }
     });
   }
@@ -169,7 +193,8 @@ TEST(Linear, many_threads_may_multiply_at_once) {
   for (double w : worst) EXPECT_LT(w, 1e-4);
 }
 
-// Without instructions for it oneDNN multiplies bfloat16 all the same, slowly; linear avoids that, so it is tested here.
+// Without instructions for it oneDNN multiplies bfloat16 all the same, slowly; linear avoids that, so it is
+// tested here.
 TEST(Linear, the_bfloat16_product_is_right_where_the_processor_has_no_instructions_for_it) {
   using namespace longformer::cpu;
   const at::Tensor x = at::randn({33, 64}).to(at::kBFloat16), w = at::randn({48, 64}).to(at::kBFloat16);
@@ -201,13 +226,19 @@ TEST_P(LayerNorm, equals_float64_for_every_dtype_and_width) {
   at::manual_seed(5);
   for (at::ScalarType type : {at::kFloat, at::kDouble, at::kBFloat16, at::kHalf}) {
     for (int64_t columns : {1, 3, 16, 31, 768, 1000}) {
-      const at::Tensor x = (at::randn({70, columns}, at::kDouble) * 3 + 1).to(type), r = at::randn({70, columns}, at::kDouble).to(type),
-                       w = at::randn({columns}, at::kDouble).to(type), b = at::randn({columns}, at::kDouble).to(type);
+      const at::Tensor x = (at::randn({70, columns}, at::kDouble) * 3 + 1).to(type),
+                       r = at::randn({70, columns}, at::kDouble).to(type),
+                       w = at::randn({columns}, at::kDouble).to(type),
+                       b = at::randn({columns}, at::kDouble).to(type);
       for (const OptionalTensor& residual : {OptionalTensor(), OptionalTensor(r)}) {
         at::Tensor sum = x.to(at::kDouble);
         if (residual) sum = sum + residual->to(at::kDouble);
-        const at::Tensor expected = at::layer_norm(sum, {columns}, w.to(at::kDouble), b.to(at::kDouble), 1e-5);
-        const double limit = type == at::kDouble ? 1e-12 : type == at::kFloat ? 4e-6 : type == at::kHalf ? 1e-2 : 8e-2;
+        const at::Tensor expected =
+            at::layer_norm(sum, {columns}, w.to(at::kDouble), b.to(at::kDouble), 1e-5);
+        const double limit = type == at::kDouble  ? 1e-12
+                             : type == at::kFloat ? 4e-6
+                             : type == at::kHalf  ? 1e-2
+                                                  : 8e-2;
         const at::Tensor y = add_layer_norm(x, residual, w, b, 1e-5);
         EXPECT_EQ(y.scalar_type(), type);
         EXPECT_LT(largest_difference(y, expected), limit) << c10::toString(type) << " " << columns;
@@ -218,7 +249,8 @@ TEST_P(LayerNorm, equals_float64_for_every_dtype_and_width) {
 
 TEST_P(LayerNorm, a_large_mean_does_not_cancel) {
   const at::Tensor x = at::randn({8, 768}) + 1000, w = at::ones({768}), b = at::zeros({768});
-  const at::Tensor expected = at::layer_norm(x.to(at::kDouble), {768}, w.to(at::kDouble), b.to(at::kDouble), 1e-5);
+  const at::Tensor expected =
+      at::layer_norm(x.to(at::kDouble), {768}, w.to(at::kDouble), b.to(at::kDouble), 1e-5);
   EXPECT_LT(largest_difference(add_layer_norm(x, {}, w, b, 1e-5), expected), 1e-3);
 }
 

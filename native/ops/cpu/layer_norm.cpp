@@ -1,5 +1,6 @@
-// longformer::add_layer_norm on a CPU: LayerNorm(input + residual) over the last dimension in one pass through memory.
-// The sum and the statistics are float32 (float64 for float64), also where the tensors are bfloat16 or float16.
+// longformer::add_layer_norm on a CPU: LayerNorm(input + residual) over the last dimension in one pass
+// through memory. The sum and the statistics are float32 (float64 for float64), also where the tensors are
+// bfloat16 or float16.
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
@@ -26,19 +27,21 @@ at::Tensor add_layer_norm(const at::Tensor& input, const OptionalTensor& residua
   if (!known || weight.scalar_type() != type || bias.scalar_type() != type ||
       (two && (residual->scalar_type() != type || residual->sizes() != input.sizes())))
     return add_layer_norm_by_aten(input, residual, weight, bias, eps);
-  TORCH_CHECK_VALUE(weight.dim() == 1 && bias.dim() == 1 && input.dim() >= 1 && weight.size(0) == input.size(-1) &&
-                        bias.size(0) == input.size(-1),
-                    "longformer::add_layer_norm: weight and bias must be [", input.dim() >= 1 ? input.size(-1) : 0,
-                    "] for input ", input.sizes(), ", got ", weight.sizes(), " and ", bias.sizes());
-  const at::Tensor out = at::empty(input.sizes(), input.options().memory_format(at::MemoryFormat::Contiguous));
+  TORCH_CHECK_VALUE(weight.dim() == 1 && bias.dim() == 1 && input.dim() >= 1 &&
+                        weight.size(0) == input.size(-1) && bias.size(0) == input.size(-1),
+                    "longformer::add_layer_norm: weight and bias must be [",
+                    input.dim() >= 1 ? input.size(-1) : 0, "] for input ", input.sizes(), ", got ",
+                    weight.sizes(), " and ", bias.sizes());
+  const at::Tensor out =
+      at::empty(input.sizes(), input.options().memory_format(at::MemoryFormat::Contiguous));
   if (out.numel() == 0) return out;
   NormProblem p;
   p.element = element_of(input);
   p.columns = input.size(-1);
   p.padded_columns = (p.columns + 15) / 16 * 16;
   p.eps = eps;
-  const at::Tensor x = input.contiguous(), r = two ? residual->contiguous() : at::Tensor(), w = weight.contiguous(),
-                   b = bias.contiguous();
+  const at::Tensor x = input.contiguous(), r = two ? residual->contiguous() : at::Tensor(),
+                   w = weight.contiguous(), b = bias.contiguous();
   p.input = x.data_ptr();
   p.residual = two ? r.data_ptr() : nullptr;
   p.input_stride = p.residual_stride = p.columns;
@@ -56,6 +59,8 @@ at::Tensor add_layer_norm(const at::Tensor& input, const OptionalTensor& residua
 
 }  // namespace
 
-TORCH_LIBRARY_IMPL(longformer, CPU, m) { m.impl("add_layer_norm", TORCH_FN(add_layer_norm)); }
+TORCH_LIBRARY_IMPL(longformer, CPU, m) {
+  m.impl("add_layer_norm", TORCH_FN(add_layer_norm));
+}
 
 }  // namespace longformer

@@ -16,6 +16,8 @@ const NormKernels* norm_kernels_avx512() {
 
 #else  // another architecture, or a compiler without it
 namespace longformer::cpu {
-const NormKernels* norm_kernels_avx512() { return nullptr; }
+const NormKernels* norm_kernels_avx512() {
+  return nullptr;
+}
 }  // namespace longformer::cpu
 #endif

@@ -1,7 +1,8 @@
-// longformer::linear_pack and linear on a CPU: oneDNN in float32, and in bfloat16 where the processor has instructions
-// for it. Where it has none, oneDNN's own bfloat16 is about four times slower than float32 (25 against 110 GFLOP/s on one
-// core of a Cascade Lake), so bfloat16 and float16 are computed in float32: their packed weight is a float32 copy.
-// Without oneDNN, and in float64, ATen. Gradients are not for here: ../linear.cpp takes over where one is recorded.
+// longformer::linear_pack and linear on a CPU: oneDNN in float32, and in bfloat16 where the processor has
+// instructions for it. Where it has none, oneDNN's own bfloat16 is about four times slower than float32 (25
+// against 110 GFLOP/s on one core of a Cascade Lake), so bfloat16 and float16 are computed in float32: their
+// packed weight is a float32 copy. Without oneDNN, and in float64, ATen. Gradients are not for here:
+// ../linear.cpp takes over where one is recorded.
 #include <ATen/MemoryOverlap.h>
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
@@ -14,7 +15,9 @@ namespace {
 
 using OptionalTensor = c10::optional<at::Tensor>;
 
-bool given(const OptionalTensor& t) { return t.has_value() && t->defined(); }
+bool given(const OptionalTensor& t) {
+  return t.has_value() && t->defined();
+}
 
 #if defined(LONGFORMER_HAS_ONEDNN)
 
@@ -35,26 +38,31 @@ cpu::Activation activation_of(c10::string_view name) {
   if (name == "gelu_tanh") return cpu::Activation::gelu_tanh;
   if (name == "relu") return cpu::Activation::relu;
   if (name == "tanh") return cpu::Activation::tanh;
-  TORCH_CHECK_VALUE(false, "longformer::linear: activation must be \"none\", \"gelu\", \"gelu_tanh\", \"relu\" or \"tanh\", got \"",
+  TORCH_CHECK_VALUE(false,
+                    "longformer::linear: activation must be \"none\", \"gelu\", \"gelu_tanh\", \"relu\" or "
+                    "\"tanh\", got \"",
                     name, "\"");
 }
 
 void check_same_type(const char* name, const at::Tensor& t, const at::Tensor& input) {
-  TORCH_CHECK_VALUE(t.scalar_type() == input.scalar_type(), "longformer::linear: ", name, " must be ", input.scalar_type(),
-                    " like input, got ", t.scalar_type());
+  TORCH_CHECK_VALUE(t.scalar_type() == input.scalar_type(), "longformer::linear: ", name, " must be ",
+                    input.scalar_type(), " like input, got ", t.scalar_type());
 }
 
 std::vector<int64_t> output_shape(const at::Tensor& input, const at::Tensor& weight) {
-  TORCH_CHECK_VALUE(weight.dim() == 2, "longformer::linear: weight must be [outputs, inputs], got ", weight.sizes());
-  TORCH_CHECK_VALUE(input.dim() >= 1 && input.size(-1) == weight.size(1), "longformer::linear: input must be [..., ",
-                    weight.size(1), "] for weight ", weight.sizes(), ", got ", input.sizes());
+  TORCH_CHECK_VALUE(weight.dim() == 2, "longformer::linear: weight must be [outputs, inputs], got ",
+                    weight.sizes());
+  TORCH_CHECK_VALUE(input.dim() >= 1 && input.size(-1) == weight.size(1),
+                    "longformer::linear: input must be [..., ", weight.size(1), "] for weight ",
+                    weight.sizes(), ", got ", input.sizes());
   std::vector<int64_t> shape = input.sizes().vec();
   shape.back() = weight.size(0);
   return shape;
 }
 
-void multiply_into(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias, const OptionalTensor& packed,
-                   c10::string_view activation, const OptionalTensor& residual, const at::Tensor& out) {
+void multiply_into(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias,
+                   const OptionalTensor& packed, c10::string_view activation, const OptionalTensor& residual,
+                   const at::Tensor& out) {
   cpu::Product p;
   p.inputs = weight.size(1);
   p.outputs = weight.size(0);
@@ -63,13 +71,13 @@ void multiply_into(const at::Tensor& input, const at::Tensor& weight, const Opti
   check_same_type("weight", weight, input);
   if (given(bias)) {
     check_same_type("bias", *bias, input);
-    TORCH_CHECK_VALUE(bias->dim() == 1 && bias->size(0) == p.outputs, "longformer::linear: bias must be [", p.outputs,
-                      "], got ", bias->sizes());
+    TORCH_CHECK_VALUE(bias->dim() == 1 && bias->size(0) == p.outputs, "longformer::linear: bias must be [",
+                      p.outputs, "], got ", bias->sizes());
   }
   if (given(residual)) {
     check_same_type("residual", *residual, input);
-    TORCH_CHECK_VALUE(residual->sizes() == out.sizes(), "longformer::linear: residual must be ", out.sizes(), ", got ",
-                      residual->sizes());
+    TORCH_CHECK_VALUE(residual->sizes() == out.sizes(), "longformer::linear: residual must be ", out.sizes(),
+                      ", got ", residual->sizes());
   }
   if (out.numel() == 0) return;
 
@@ -101,7 +109,8 @@ void multiply_into(const at::Tensor& input, const at::Tensor& weight, const Opti
 }
 
 at::Tensor linear_pack(const at::Tensor& weight) {
-  TORCH_CHECK_VALUE(weight.dim() == 2, "longformer::linear_pack: weight must be [outputs, inputs], got ", weight.sizes());
+  TORCH_CHECK_VALUE(weight.dim() == 2, "longformer::linear_pack: weight must be [outputs, inputs], got ",
+                    weight.sizes());
   if (!by_onednn(weight) || weight.numel() == 0) return at::empty({0}, weight.options());
   const at::Tensor plain = weight.to(product_scalar(weight.scalar_type())).contiguous();
   const cpu::ProductType type = product_type(weight.scalar_type());
@@ -111,26 +120,28 @@ at::Tensor linear_pack(const at::Tensor& weight) {
   return packed;
 }
 
-at::Tensor linear(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias, const OptionalTensor& packed,
-                  c10::string_view activation, const OptionalTensor& residual) {
+at::Tensor linear(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias,
+                  const OptionalTensor& packed, c10::string_view activation, const OptionalTensor& residual) {
   if (!by_onednn(input) || weight.numel() == 0)
     return linear_by_aten(input, weight, bias, packed, activation, residual);
-  const at::Tensor out = at::empty(output_shape(input, weight), input.options().memory_format(at::MemoryFormat::Contiguous));
+  const at::Tensor out =
+      at::empty(output_shape(input, weight), input.options().memory_format(at::MemoryFormat::Contiguous));
   multiply_into(input, weight, bias, packed, activation, residual, out);
   return out;
 }
 
 at::Tensor& linear_out(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias,
-                       const OptionalTensor& packed, c10::string_view activation, const OptionalTensor& residual,
-                       at::Tensor& out) {
+                       const OptionalTensor& packed, c10::string_view activation,
+                       const OptionalTensor& residual, at::Tensor& out) {
   if (!by_onednn(input) || weight.numel() == 0) {
     const at::Tensor result = linear_by_aten(input, weight, bias, packed, activation, residual);
-    TORCH_CHECK_VALUE(out.sizes() == result.sizes(), "longformer::linear: out must be ", result.sizes(), ", got ", out.sizes());
+    TORCH_CHECK_VALUE(out.sizes() == result.sizes(), "longformer::linear: out must be ", result.sizes(),
+                      ", got ", out.sizes());
     return out.copy_(result);
   }
   const std::vector<int64_t> shape = output_shape(input, weight);
-  TORCH_CHECK_VALUE(out.sizes() == at::IntArrayRef(shape), "longformer::linear: out must be ", at::IntArrayRef(shape), ", got ",
-                    out.sizes());
+  TORCH_CHECK_VALUE(out.sizes() == at::IntArrayRef(shape), "longformer::linear: out must be ",
+                    at::IntArrayRef(shape), ", got ", out.sizes());
   check_same_type("out", out, input);
   at::assert_no_overlap(out, input);
   multiply_into(input, weight, bias, packed, activation, residual, out);
@@ -139,18 +150,21 @@ at::Tensor& linear_out(const at::Tensor& input, const at::Tensor& weight, const 
 
 #else  // no oneDNN
 
-at::Tensor linear_pack(const at::Tensor& weight) { return at::empty({0}, weight.options()); }
+at::Tensor linear_pack(const at::Tensor& weight) {
+  return at::empty({0}, weight.options());
+}
 
 at::Tensor& linear_out(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias,
-                       const OptionalTensor& packed, c10::string_view activation, const OptionalTensor& residual,
-                       at::Tensor& out) {
+                       const OptionalTensor& packed, c10::string_view activation,
+                       const OptionalTensor& residual, at::Tensor& out) {
   const at::Tensor result = linear_by_aten(input, weight, bias, packed, activation, residual);
-  TORCH_CHECK_VALUE(out.sizes() == result.sizes(), "longformer::linear: out must be ", result.sizes(), ", got ", out.sizes());
+  TORCH_CHECK_VALUE(out.sizes() == result.sizes(), "longformer::linear: out must be ", result.sizes(),
+                    ", got ", out.sizes());
   return out.copy_(result);
 }
 
-at::Tensor linear(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias, const OptionalTensor& packed,
-                  c10::string_view activation, const OptionalTensor& residual) {
+at::Tensor linear(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias,
+                  const OptionalTensor& packed, c10::string_view activation, const OptionalTensor& residual) {
   return linear_by_aten(input, weight, bias, packed, activation, residual);
 }
 

@@ -26,7 +26,9 @@ const NormKernels* norm_kernels_avx2();
 const NormKernels* norm_kernels_avx512();
 
 static inline const NormKernels* norm_kernels(Isa isa) {
-  return isa == Isa::avx512 ? norm_kernels_avx512() : isa == Isa::avx2 ? norm_kernels_avx2() : norm_kernels_portable();
+  return isa == Isa::avx512 ? norm_kernels_avx512()
+         : isa == Isa::avx2 ? norm_kernels_avx2()
+                            : norm_kernels_portable();
 }
 
 }  // namespace longformer::cpu

@@ -65,7 +65,8 @@ struct Key {
   Residual residual;
   int threads;
   std::array<int64_t, 9> fields() const {
-    return {rows, inputs, outputs, int64_t(type), packed, bias, int64_t(activation), int64_t(residual), threads};
+    return {rows,   inputs, outputs, int64_t(type), packed, bias, int64_t(activation), int64_t(residual),
+            threads};
   }
   bool operator<(const Key& other) const { return fields() < other.fields(); }
 };
@@ -111,7 +112,8 @@ Descriptor describe(const Key& k, const memory::desc& weight) {
 #endif
 }
 
-// The layout that oneDNN likes best for many rows; it serves every number of rows, if not as the very best for one.
+// The layout that oneDNN likes best for many rows; it serves every number of rows, if not as the very best
+// for one.
 memory::desc packed_weight(int64_t inputs, int64_t outputs, ProductType type) {
   using Shape = std::array<int64_t, 3>;
   static std::mutex mutex;
@@ -129,12 +131,14 @@ struct Entry {
   Descriptor descriptor;
   dnnl::matmul primitive;
   size_t scratch;
-  explicit Entry(const Descriptor& d) : descriptor(d), primitive(d), scratch(d.scratchpad_desc().get_size()) {}
+  explicit Entry(const Descriptor& d)
+      : descriptor(d), primitive(d), scratch(d.scratchpad_desc().get_size()) {}
 };
 
 std::atomic<int64_t> created{0};
 
-// The least recently used primitives go when there are more than this: a process that sees ever new numbers of rows.
+// The least recently used primitives go when there are more than this: a process that sees ever new numbers
+// of rows.
 constexpr size_t kMostPrimitives = 512;
 
 class Cache {
@@ -177,7 +181,9 @@ Cache& cache() {
   return all;
 }
 
-memory view(const memory::desc& layout, const void* data) { return {layout, engine(), const_cast<void*>(data)}; }
+memory view(const memory::desc& layout, const void* data) {
+  return {layout, engine(), const_cast<void*>(data)};
+}
 
 }  // namespace
 
@@ -193,7 +199,8 @@ size_t packed_bytes(int64_t inputs, int64_t outputs, ProductType type) {
 
 void pack_weight(const void* weight, int64_t inputs, int64_t outputs, ProductType type, void* packed) {
   agree_on_threads();
-  memory from = view(plain_weight(inputs, outputs, type), weight), to = view(packed_weight(inputs, outputs, type), packed);
+  memory from = view(plain_weight(inputs, outputs, type), weight),
+         to = view(packed_weight(inputs, outputs, type), packed);
   dnnl::reorder(from, to).execute(stream(), from, to);
   stream().wait();
 }
@@ -202,7 +209,7 @@ void multiply(const Product& p) {
   const Residual residual = p.residual == nullptr    ? Residual::none
                             : p.residual == p.output ? Residual::in_output
                                                      : Residual::apart;
-  const Key key = {p.rows,       p.inputs, p.outputs,          p.type, p.packed, p.bias != nullptr,
+  const Key key = {p.rows,       p.inputs, p.outputs,         p.type, p.packed, p.bias != nullptr,
                    p.activation, residual, agree_on_threads()};
   const std::shared_ptr<const Entry> entry = cache().get(key);
   const Descriptor& d = entry->descriptor;
@@ -212,7 +219,8 @@ void multiply(const Product& p) {
   if (p.bias != nullptr) arguments.emplace(DNNL_ARG_BIAS, view(matrix(1, p.outputs, p.type), p.bias));
   if (residual == Residual::apart) {
     const int position = p.activation == Activation::none ? 0 : 1;
-    arguments.emplace(DNNL_ARG_ATTR_MULTIPLE_POST_OP(position) | DNNL_ARG_SRC_1, view(d.dst_desc(), p.residual));
+    arguments.emplace(DNNL_ARG_ATTR_MULTIPLE_POST_OP(position) | DNNL_ARG_SRC_1,
+                      view(d.dst_desc(), p.residual));
   }
   if (entry->scratch > 0)
     arguments.emplace(DNNL_ARG_SCRATCHPAD, view(d.scratchpad_desc(), thread_scratch(entry->scratch)));
@@ -220,7 +228,9 @@ void multiply(const Product& p) {
   stream().wait();
 }
 
-int64_t created_primitives() { return created; }
+int64_t created_primitives() {
+  return created;
+}
 
 }  // namespace longformer::cpu
 

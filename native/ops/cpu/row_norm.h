@@ -10,8 +10,8 @@ namespace {
 
 using longformer::cpu::NormProblem;
 
-// Two passes over the row in the scratch, mean first: no cancellation between sums of squares. Four partial sums keep
-// the chains short and the rounding of long rows small.
+// Two passes over the row in the scratch, mean first: no cancellation between sums of squares. Four partial
+// sums keep the chains short and the rounding of long rows small.
 template <class V>
 void norm_rows(const NormProblem& p, int64_t first, int64_t last, void* scratch) {
   using S = typename V::S;
