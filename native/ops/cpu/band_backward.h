@@ -1,7 +1,7 @@
-// Backward: probabilities recomputed from the log-sum-exp; five products for a tile. A unit is a segment of query blocks
-// walked in order: dQ of a block is complete when the block is, dK and dV gather in the thread's scratch. Keys near a
-// segment's ends get contributions from its neighbours too; those are added in a second pass, always in the same order.
-// No result depends on the number of threads.
+// Backward: probabilities recomputed from the log-sum-exp; five products for a tile. A unit is a segment of
+// query blocks walked in order: dQ of a block is complete when the block is, dK and dV gather in the thread's
+// scratch. Keys near a segment's ends get contributions from its neighbours too; those are added in a second
+// pass, always in the same order. No result depends on the number of threads.
 #pragma once
 #include "band_problem.h"
 #include "band_tile.h"
@@ -19,7 +19,11 @@ struct BackwardScratch {
   S* tiles;
   BackwardScratch(void* memory, int64_t padded_dim, int64_t touched, int64_t globals) {
     S* at = static_cast<S*>(memory);
-    const auto take = [&at](int64_t count) { S* p = at; at += count; return p; };
+    const auto take = [&at](int64_t count) {
+      S* p = at;
+      at += count;
+      return p;
+    };
     rows = take(kBlock * padded_dim);
     q_rows = take(kBlock * padded_dim);     // Q [query][dim]
     q_columns = take(kBlock * padded_dim);  // Q^T [dim][query], with the sign of the scale
@@ -62,8 +66,8 @@ inline void backward_lanes(const BandProblem& p, const BackwardScratch<typename 
 
 // scores: S^T to P^T (dropped ones zero, kept ones scaled), grads: dP^T to dS^T.
 template <class V>
-inline void backward_tile(const BandProblem& p, const BackwardScratch<typename V::S>& m, int64_t head, const Block& b,
-                          const Tile<typename V::S>& t, typename V::S c) {
+inline void backward_tile(const BandProblem& p, const BackwardScratch<typename V::S>& m, int64_t head,
+                          const Block& b, const Tile<typename V::S>& t, typename V::S c) {
   const typename V::T factor = V::set1(c);
   for (int i = 0; i < t.parts; ++i) {
     const Part& part = t.part[i];
@@ -132,10 +136,10 @@ void backward_block(const BandBackwardProblem& p, const BandUnit& u, int64_t ind
       const Part& part = t.part[i];
       const int at = part.vector_begin * V::lanes, vectors = part.vector_end - part.vector_begin;
       const int rows = part.row_end - part.row_begin, square = part.row_begin * int(kBlock) + at;
-      gemm<V, false>(m.scores + square, kBlock, t.keys + part.row_begin * ld, ld, m.q_columns + at, kBlock, rows, vectors,
-                     p.dim, Start::zero, ahead);
-      gemm<V, false>(m.grads + square, kBlock, t.values + part.row_begin * ld, ld, m.g_columns + at, kBlock, rows, vectors,
-                     p.dim, Start::zero, ahead);
+      gemm<V, false>(m.scores + square, kBlock, t.keys + part.row_begin * ld, ld, m.q_columns + at, kBlock,
+                     rows, vectors, p.dim, Start::zero, ahead);
+      gemm<V, false>(m.grads + square, kBlock, t.values + part.row_begin * ld, ld, m.g_columns + at, kBlock,
+                     rows, vectors, p.dim, Start::zero, ahead);
     }
     mask_scores<V>(b, t, m.scores);
     backward_tile<V>(p, m, u.head, b, t, S(scale.magnitude_log2));
@@ -146,12 +150,12 @@ void backward_block(const BandBackwardProblem& p, const BandUnit& u, int64_t ind
       const int at = part.vector_begin * V::lanes, vectors = part.vector_end - part.vector_begin;
       const int rows = part.row_end - part.row_begin, square = part.row_begin * int(kBlock) + at;
       const int64_t lanes = smaller(vectors * V::lanes, b.queries - at);
-      gemm<V, true>(m.dq + at, kBlock, t.keys + part.row_begin * ld, ld, m.grads + square, kBlock, p.dim, vectors, rows,
-                    Start::keep, ahead);
-      gemm<V, false>(dv + part.row_begin * ld, ld, m.scores + square, kBlock, m.g_rows + at * ld, ld, rows, dim_vectors,
-                     lanes, Start::keep, ahead);
-      gemm<V, false>(dk + part.row_begin * ld, ld, m.grads + square, kBlock, m.q_rows + at * ld, ld, rows, dim_vectors,
-                     lanes, Start::keep, ahead);
+      gemm<V, true>(m.dq + at, kBlock, t.keys + part.row_begin * ld, ld, m.grads + square, kBlock, p.dim,
+                    vectors, rows, Start::keep, ahead);
+      gemm<V, false>(dv + part.row_begin * ld, ld, m.scores + square, kBlock, m.g_rows + at * ld, ld, rows,
+                     dim_vectors, lanes, Start::keep, ahead);
+      gemm<V, false>(dk + part.row_begin * ld, ld, m.grads + square, kBlock, m.q_rows + at * ld, ld, rows,
+                     dim_vectors, lanes, Start::keep, ahead);
     }
   }
   transpose<V>(m.rows, ld, m.dq, kBlock, p.dim, b.queries, S(1));
@@ -160,7 +164,9 @@ void backward_block(const BandBackwardProblem& p, const BandUnit& u, int64_t ind
 }
 
 // Whether some query of the unit's segment sees this key of the class, and whether only its queries do.
-inline bool touches(const BandUnit& u, int64_t key) { return key >= u.key_begin && key < u.key_end; }
+inline bool touches(const BandUnit& u, int64_t key) {
+  return key >= u.key_begin && key < u.key_end;
+}
 inline bool owns(const BandProblem& p, const BandUnit& u, int64_t key) {
   const int64_t begin = u.first_block * kBlock, end = (u.first_block + u.blocks) * kBlock;
   return (begin == 0 || key - p.window_right >= begin) && (end >= u.length || key + p.window_left < end);
@@ -170,7 +176,8 @@ template <class V>
 void backward_unit(const BandBackwardProblem& p, const BandUnit& u, void* scratch) {
   using S = typename V::S;
   const int64_t ld = p.padded_dim, touched = u.key_end - u.key_begin;
-  const int64_t globals = p.global_start == nullptr ? 0 : p.global_start[u.sequence + 1] - p.global_start[u.sequence];
+  const int64_t globals =
+      p.global_start == nullptr ? 0 : p.global_start[u.sequence + 1] - p.global_start[u.sequence];
   const BackwardScratch<S> m(scratch, ld, touched, globals);
   std::memset(m.dk, 0, size_t(2 * (touched + globals) * ld) * sizeof(S));
   TileCache<V> cache(p, u, m.tiles);
@@ -199,7 +206,8 @@ inline void add_row(typename V::S* sum, const typename V::S* row, int64_t dim) {
 }
 
 template <class V>
-void merge_local(const BandBackwardProblem& p, const BandMerge& merge, int64_t first, int64_t last, void* scratch) {
+void merge_local(const BandBackwardProblem& p, const BandMerge& merge, int64_t first, int64_t last,
+                 void* scratch) {
   using S = typename V::S;
   const int64_t ld = p.padded_dim;
   S *dk = static_cast<S*>(scratch), *dv = dk + ld;
@@ -224,7 +232,8 @@ void merge_local(const BandBackwardProblem& p, const BandMerge& merge, int64_t f
 }
 
 template <class V>
-void merge_global(const BandBackwardProblem& p, const BandMerge& merge, int64_t first, int64_t last, void* scratch) {
+void merge_global(const BandBackwardProblem& p, const BandMerge& merge, int64_t first, int64_t last,
+                  void* scratch) {
   using S = typename V::S;
   const int64_t ld = p.padded_dim;
   S *dk = static_cast<S*>(scratch), *dv = dk + ld;

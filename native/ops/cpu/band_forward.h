@@ -1,5 +1,5 @@
-// Forward: flash style. One block of 64 queries walks over the tiles of its band and over the global keys with a running
-// maximum and sum per query; memory does not depend on the length.
+// Forward: flash style. One block of 64 queries walks over the tiles of its band and over the global keys
+// with a running maximum and sum per query; memory does not depend on the length.
 #pragma once
 #include "band_problem.h"
 #include "band_tile.h"
@@ -13,7 +13,11 @@ struct ForwardScratch {
   S *rows, *queries, *sums, *scores, *maximum, *total, *rescale, *factors, *high, *offset, *part_sum, *tiles;
   ForwardScratch(void* memory, int64_t padded_dim) {
     S* at = static_cast<S*>(memory);
-    const auto take = [&at](int64_t count) { S* p = at; at += count; return p; };
+    const auto take = [&at](int64_t count) {
+      S* p = at;
+      at += count;
+      return p;
+    };
     rows = take(kBlock * padded_dim);     // [query][dim]: what goes through a transpose
     queries = take(kBlock * padded_dim);  // Q^T [dim][query]
     sums = take(kBlock * padded_dim);     // O^T [dim][query], not yet divided by the total
@@ -29,7 +33,8 @@ struct ForwardScratch {
   }
 };
 
-// Rows are walked in the order of memory, N vectors at a time: a column at a time would meet stores 4096 bytes away.
+// Rows are walked in the order of memory, N vectors at a time: a column at a time would meet stores 4096
+// bytes away.
 template <class V, int N>
 inline void raise_maximum(typename V::S* high, const typename V::S* scores, int rows) {
   typename V::T x[N];
@@ -40,13 +45,14 @@ inline void raise_maximum(typename V::S* high, const typename V::S* scores, int 
 }
 
 template <class V, int N>
-inline void exponentiate(typename V::S* sums, typename V::S* scores, const typename V::S* offset, typename V::T factor,
-                         int rows) {
+inline void exponentiate(typename V::S* sums, typename V::S* scores, const typename V::S* offset,
+                         typename V::T factor, int rows) {
   typename V::T sum[N];
   for (int k = 0; k < N; ++k) sum[k] = V::load(sums + k * V::lanes);
   for (int row = 0; row < rows; ++row, scores += kBlock) {
     typename V::T x[N];
-    for (int k = 0; k < N; ++k) x[k] = V::fma(V::load(scores + k * V::lanes), factor, V::load(offset + k * V::lanes));
+    for (int k = 0; k < N; ++k)
+      x[k] = V::fma(V::load(scores + k * V::lanes), factor, V::load(offset + k * V::lanes));
     exp2_of<V>(x);
     for (int k = 0; k < N; ++k) {
       sum[k] = V::add(sum[k], x[k]);
@@ -56,7 +62,8 @@ inline void exponentiate(typename V::S* sums, typename V::S* scores, const typen
   for (int k = 0; k < N; ++k) V::store(sums + k * V::lanes, sum[k]);
 }
 
-// The tile's scores become exp2(score * c - maximum) after the maximum has been raised; total and rescale follow.
+// The tile's scores become exp2(score * c - maximum) after the maximum has been raised; total and rescale
+// follow.
 template <class V>
 inline void softmax_tile(const ForwardScratch<typename V::S>& m, const Block& b, const Tile<typename V::S>& t,
                          typename V::S c) {
@@ -79,7 +86,8 @@ inline void softmax_tile(const ForwardScratch<typename V::S>& m, const Block& b,
   }
   for (int at = 0; at < lanes; at += L) {
     const T before = V::load(m.maximum + at), after = V::max(before, V::mul(V::load(m.high + at), factor));
-    // A row without any key so far keeps its maximum of -inf; subtracting a finite number instead gives exp2(-inf) = 0.
+    // A row without any key so far keeps its maximum of -inf; subtracting a finite number instead gives
+    // exp2(-inf) = 0.
     const T offset = V::sub(V::zero(), V::max(after, lowest));
     T alpha[1] = {V::add(before, offset)};
     exp2_of<V>(alpha);
@@ -104,8 +112,8 @@ inline void softmax_tile(const ForwardScratch<typename V::S>& m, const Block& b,
 }
 
 template <class V>
-inline void drop_tile(const BandProblem& p, const ForwardScratch<typename V::S>& m, int64_t head, const Block& b,
-                      const Tile<typename V::S>& t) {
+inline void drop_tile(const BandProblem& p, const ForwardScratch<typename V::S>& m, int64_t head,
+                      const Block& b, const Tile<typename V::S>& t) {
   for (int i = 0; i < t.parts; ++i) {
     const Part& part = t.part[i];
     for (int row = part.row_begin; row < part.row_end; ++row) {
@@ -137,7 +145,8 @@ void forward_block(const BandForwardProblem& p, const BandUnit& u, int64_t index
   if (!all_set(hidden, b.queries)) {
     const int64_t lanes = b.vectors * V::lanes;
     read_rows<V>(m.rows, p, p.q, u.head, b.tokens, b.queries, hidden);
-    if (lanes > b.queries) std::memset(m.rows + b.queries * ld, 0, size_t((lanes - b.queries) * ld) * sizeof(S));
+    if (lanes > b.queries)
+      std::memset(m.rows + b.queries * ld, 0, size_t((lanes - b.queries) * ld) * sizeof(S));
     transpose<V>(m.queries, kBlock, m.rows, ld, b.queries, p.dim, S(scale.sign));
 
     int64_t position = b.key_begin;
@@ -149,8 +158,8 @@ void forward_block(const BandForwardProblem& p, const BandUnit& u, int64_t index
         const Part& part = t.part[i];
         const int at = part.vector_begin * V::lanes;
         gemm<V, false>(m.scores + part.row_begin * kBlock + at, kBlock, t.keys + part.row_begin * ld, ld,
-                       m.queries + at, kBlock, part.row_end - part.row_begin, part.vector_end - part.vector_begin, p.dim,
-                       Start::zero, ahead);
+                       m.queries + at, kBlock, part.row_end - part.row_begin,
+                       part.vector_end - part.vector_begin, p.dim, Start::zero, ahead);
       }
       mask_scores<V>(b, t, m.scores);
       softmax_tile<V>(m, b, t, c);
@@ -172,9 +181,10 @@ void forward_block(const BandForwardProblem& p, const BandUnit& u, int64_t index
       for (int i = 0; i < t.parts; ++i) {
         const Part& part = t.part[i];
         const int at = part.vector_begin * V::lanes;
-        gemm<V, true>(m.sums + at, kBlock, t.values + part.row_begin * ld, ld, m.scores + part.row_begin * kBlock + at,
-                      kBlock, p.dim, part.vector_end - part.vector_begin, part.row_end - part.row_begin, start,
-                      ahead, m.rescale + at);
+        gemm<V, true>(m.sums + at, kBlock, t.values + part.row_begin * ld, ld,
+                      m.scores + part.row_begin * kBlock + at, kBlock, p.dim,
+                      part.vector_end - part.vector_begin, part.row_end - part.row_begin, start, ahead,
+                      m.rescale + at);
       }
       empty = false;
     }

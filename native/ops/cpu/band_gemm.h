@@ -1,7 +1,7 @@
-// Small matrix products in registers: C[row][lane] = (zero | C | C * alpha[lane]) + sum_r a(row, r) * B[r][lane], where
-// a(row, r) is A[row * lda + r], or A[r * lda + row] when transposed. Scalars of A are broadcast, lanes are vectors.
-// Every element is one chain of multiply-adds in the order of r, whatever the blocking, so that results do not depend
-// on how a product is cut into rows and lanes.
+// Small matrix products in registers: C[row][lane] = (zero | C | C * alpha[lane]) + sum_r a(row, r) *
+// B[r][lane], where a(row, r) is A[row * lda + r], or A[r * lda + row] when transposed. Scalars of A are
+// broadcast, lanes are vectors. Every element is one chain of multiply-adds in the order of r, whatever the
+// blocking, so that results do not depend on how a product is cut into rows and lanes.
 #pragma once
 #include <cstddef>
 
@@ -9,8 +9,9 @@ namespace {
 
 enum class Start { zero, keep, rescale };
 
-// Rows of memory that will be read soon, asked for a few at a time between the register blocks of the products: they lie
-// far apart, so that the processor does not foresee them, and asking for all at once would fill its queue of misses.
+// Rows of memory that will be read soon, asked for a few at a time between the register blocks of the
+// products: they lie far apart, so that the processor does not foresee them, and asking for all at once would
+// fill its queue of misses.
 class Ahead {
  public:
   void add(const char* first, ptrdiff_t stride, ptrdiff_t bytes, int rows) {
@@ -41,9 +42,9 @@ class Ahead {
 };
 
 template <class V, int ROWS, int VECTORS, bool TRANSPOSED>
-__attribute__((noinline)) void gemm_block(typename V::S* c, ptrdiff_t ldc, const typename V::S* a, ptrdiff_t lda,
-                                          const typename V::S* b, ptrdiff_t ldb, ptrdiff_t n, Start start,
-                                          const typename V::S* alpha) {
+__attribute__((noinline)) void gemm_block(typename V::S* c, ptrdiff_t ldc, const typename V::S* a,
+                                          ptrdiff_t lda, const typename V::S* b, ptrdiff_t ldb, ptrdiff_t n,
+                                          Start start, const typename V::S* alpha) {
   using T = typename V::T;
   T sum[ROWS][VECTORS];
   if (start == Start::zero) {
@@ -103,17 +104,19 @@ inline void gemm_columns(typename V::S* c, ptrdiff_t ldc, const typename V::S* a
 
 // `vectors` counts whole vectors of lanes.
 template <class V, bool TRANSPOSED>
-inline void gemm(typename V::S* c, ptrdiff_t ldc, const typename V::S* a, ptrdiff_t lda, const typename V::S* b,
-                 ptrdiff_t ldb, ptrdiff_t rows, ptrdiff_t vectors, ptrdiff_t n, Start start, Ahead& ahead,
-                 const typename V::S* alpha = nullptr) {
+inline void gemm(typename V::S* c, ptrdiff_t ldc, const typename V::S* a, ptrdiff_t lda,
+                 const typename V::S* b, ptrdiff_t ldb, ptrdiff_t rows, ptrdiff_t vectors, ptrdiff_t n,
+                 Start start, Ahead& ahead, const typename V::S* alpha = nullptr) {
   for (ptrdiff_t v = 0; v < vectors;) {
     const ptrdiff_t left = vectors - v, at = v * V::lanes;
     const typename V::S* factor = alpha == nullptr ? nullptr : alpha + at;
     if (V::max_vectors >= 4 && left >= 4) {
-      gemm_columns<V, V::max_vectors, TRANSPOSED>(c + at, ldc, a, lda, b + at, ldb, rows, n, start, factor, ahead);
+      gemm_columns<V, V::max_vectors, TRANSPOSED>(c + at, ldc, a, lda, b + at, ldb, rows, n, start, factor,
+                                                  ahead);
       v += 4;
     } else if (V::max_vectors >= 3 && left == 3) {
-      gemm_columns<V, V::max_vectors >= 3 ? 3 : 1, TRANSPOSED>(c + at, ldc, a, lda, b + at, ldb, rows, n, start, factor, ahead);
+      gemm_columns<V, V::max_vectors >= 3 ? 3 : 1, TRANSPOSED>(c + at, ldc, a, lda, b + at, ldb, rows, n,
+                                                               start, factor, ahead);
       v += 3;
     } else if (left >= 2) {
       gemm_columns<V, 2, TRANSPOSED>(c + at, ldc, a, lda, b + at, ldb, rows, n, start, factor, ahead);

@@ -18,11 +18,14 @@ Element element_of(const at::Tensor& t) {
     case at::kHalf:
       return Element::float16;
     default:
-      TORCH_CHECK(false, "banded_attention: expected float32, float64, bfloat16 or float16, given ", t.scalar_type());
+      TORCH_CHECK(false, "banded_attention: expected float32, float64, bfloat16 or float16, given ",
+                  t.scalar_type());
   }
 }
 
-Rows rows_of(const at::Tensor& t) { return {t.data_ptr(), t.stride(0), t.stride(1)}; }
+Rows rows_of(const at::Tensor& t) {
+  return {t.data_ptr(), t.stride(0), t.stride(1)};
+}
 
 void fill_problem(BandProblem& p, BandTables& tables, const BandedAttention& a) {
   const int64_t tokens = a.q.size(0), sequences = static_cast<int64_t>(a.offsets.size()) - 1;

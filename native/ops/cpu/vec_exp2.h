@@ -1,11 +1,12 @@
-// 2^x for several vectors at once, so that their chains of dependent operations overlap. Everything in these headers lives
-// in an unnamed namespace: each instruction set's translation unit gets its own copy, none of which the linker may merge.
+// 2^x for several vectors at once, so that their chains of dependent operations overlap. Everything in these
+// headers lives in an unnamed namespace: each instruction set's translation unit gets its own copy, none of
+// which the linker may merge.
 #pragma once
 
 namespace {
 
-// 2^r on [-1/2, 1/2] by near-minimax polynomials with p(0) = 1. Degree 6: relative error 5e-9 before rounding, about 1 ulp
-// after it. Degree 11: 8e-18 before rounding. Highest power first, without the 1.
+// 2^r on [-1/2, 1/2] by near-minimax polynomials with p(0) = 1. Degree 6: relative error 5e-9 before
+// rounding, about 1 ulp after it. Degree 11: 8e-18 before rounding. Highest power first, without the 1.
 constexpr float kExp2Float[] = {0.00015453162945120691f, 0.0013390863364671234f, 0.0096180825572778524f,
                                 0.055503571142190782f,   0.24022650760568126f,   0.69314718802622877f};
 constexpr double kExp2Double[] = {4.4549605981865185e-10, 7.0725859692492234e-09, 1.0178062445845774e-07,
