@@ -1,0 +1,88 @@
+// banded_attention and its backward pass: the arguments checked, one of the implementations called, the result in the
+// shape of the arguments.
+#include <ATen/ops/reshape.h>
+#include <torch/library.h>
+
+#include "operators.h"
+
+namespace longformer {
+namespace {
+
+void check_fused_device(const char* op, const at::Tensor& query) {
+  TORCH_CHECK_NOT_IMPLEMENTED(query.is_cpu(), "longformer::", op, ": implementation \"fused\" runs on the cpu, got ",
+                              query.device(), "; \"chunks\" runs on every device");
+}
+
+std::tuple<at::Tensor, at::Tensor> forward(const BandedOptions& options, const at::Tensor& query, const at::Tensor& key,
+                                           const at::Tensor& value) {
+  const char* op = "banded_attention";
+  const Implementation implementation = check_implementation(op, options.implementation);
+  const BandedAttention a = check_banded_attention(op, query, key, value, options);
+  BandedForward result;
+  switch (implementation) {
+    case Implementation::loop:
+      result = banded_attention_loop(a);
+      break;
+    case Implementation::chunks:
+      result = banded_attention_chunks(a);
+      break;
+    case Implementation::fused:
+      check_fused_device(op, query);
+      result = banded_attention_fused_cpu(a);
+      break;
+  }
+  return {at::reshape(result.out, query.sizes()), at::reshape(result.lse, query.sizes().slice(0, query.dim() - 1))};
+}
+
+std::tuple<at::Tensor, at::Tensor, at::Tensor> backward(const BandedOptions& options, const at::Tensor& grad_output,
+                                                        const at::Tensor& query, const at::Tensor& key,
+                                                        const at::Tensor& value, const at::Tensor& output,
+                                                        const at::Tensor& logsumexp) {
+  const char* op = "banded_attention_backward";
+  const Implementation implementation = check_implementation(op, options.implementation);
+  const BandedAttention a = check_banded_attention(op, query, key, value, options);
+  const BandedGradients g = check_banded_gradients(a, query, grad_output, output, logsumexp);
+  BandedBackward result;
+  switch (implementation) {
+    case Implementation::loop:
+      result = banded_attention_loop_backward(a, g.grad_output, g.output, g.logsumexp);
+      break;
+    case Implementation::chunks:
+      result = banded_attention_chunks_backward(a, g.grad_output, g.output, g.logsumexp);
+      break;
+    case Implementation::fused:
+      check_fused_device(op, query);
+      result = banded_attention_fused_cpu_backward(a, g.grad_output, g.output, g.logsumexp);
+      break;
+  }
+  const auto shaped = [&](const at::Tensor& t) { return at::reshape(t, query.sizes()); };
+  return {shaped(result.grad_q), shaped(result.grad_k), shaped(result.grad_v)};
+}
+
+at::Tensor probabilities(const at::Tensor& query, const at::Tensor& key, int64_t window_left, int64_t window_right,
+                         at::OptionalIntArrayRef dilation, const c10::optional<at::Tensor>& mask,
+                         const c10::optional<at::Tensor>& global_index, at::OptionalIntArrayRef sequence_offsets,
+                         c10::optional<double> scale) {
+  // There is no value; the key stands in for it in the checks.
+  const BandedAttention a =
+      check_banded_attention("banded_attention_probabilities", query, key, key,
+                             {window_left, window_right, dilation, mask, global_index, sequence_offsets, scale,
+                              /*dropout=*/0.0, /*seed=*/0, /*implementation=*/"chunks"});
+  const at::Tensor p = banded_probabilities(a, window_left, window_right);
+  auto shape = query.sizes().vec();
+  shape.back() = p.size(-1);
+  return at::reshape(p, shape);
+}
+
+void register_kernels(torch::Library& m) {
+  m.impl("banded_attention", TORCH_FN(TakesOptions<forward>::call));
+  m.impl("banded_attention_backward", TORCH_FN(TakesOptions<backward>::call));
+  m.impl("banded_attention_probabilities", TORCH_FN(probabilities));
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(longformer, CPU, m) { register_kernels(m); }
+TORCH_LIBRARY_IMPL(longformer, CUDA, m) { register_kernels(m); }
+
+}  // namespace longformer
