@@ -1,0 +1,223 @@
+namespace LongformerInterop.Torch;
+
+/// <summary>Which implementation of banded attention computes. All give the same; each is the others' check.</summary>
+public enum AttentionImplementation
+{
+    /// <summary>The kernels: memory linear in the length. The default.</summary>
+    Fused,
+    /// <summary>Overlapping blocks by matrix products, as the paper's <c>sliding_chunks</c>; any device.</summary>
+    Chunks,
+    /// <summary>The dense oracle: readable, quadratic in the length.</summary>
+    Loop,
+}
+
+/// <summary>The function after a fused linear layer.</summary>
+public enum Activation
+{
+    /// <summary>None.</summary>
+    None,
+    /// <summary>Gaussian error linear unit by erf.</summary>
+    Gelu,
+    /// <summary>Gaussian error linear unit, approximated by tanh.</summary>
+    GeluTanh,
+    /// <summary>max(x, 0).</summary>
+    Relu,
+    /// <summary>Hyperbolic tangent.</summary>
+    Tanh,
+}
+
+/// <summary>
+/// What a query of <see cref="LongformerOps.BandedAttention"/> sees (Longformer paper, section 3.1). A query at position i sees the
+/// positions i + d*s for s = -<see cref="WindowLeft"/> .. <see cref="WindowRight"/>, where d is the dilation of its head, and every
+/// global position of its sequence. A key counts once even if it is both.
+/// </summary>
+public sealed record BandedAttentionOptions
+{
+    /// <summary>Keys to the left, in steps of the dilation (W of the paper's window w = 2W).</summary>
+    public required long WindowLeft { get; init; }
+
+    /// <summary>Keys to the right, in steps of the dilation; 0 for the causal window of a language model.</summary>
+    public required long WindowRight { get; init; }
+
+    /// <summary>One dilation for all heads, or one for each of the H heads; null for 1.</summary>
+    public long[]? Dilation { get; init; }
+
+    /// <summary>[B, T], or [N] when packed; Bool, UInt8 or Int64, nonzero: the key is visible. An invisible query gives zeros. Null:
+    /// all visible.</summary>
+    public Tensor? Mask { get; init; }
+
+    /// <summary>[B, G], or [S, G] when packed; Int64: global positions inside each sequence, ascending, padded at the end with -1.
+    /// Null: none.</summary>
+    public Tensor? GlobalIndex { get; init; }
+
+    /// <summary>[S + 1] ascending offsets of packed sequences, from 0 to N; null for a batch [B, T, H, D].</summary>
+    public long[]? SequenceOffsets { get; init; }
+
+    /// <summary>Multiplies the scores; null for 1 / sqrt(D).</summary>
+    public double? Scale { get; init; }
+
+    /// <summary>Probability of dropping an attention probability.</summary>
+    public double Dropout { get; init; }
+
+    /// <summary>Of the dropout: the same seed drops the same probabilities in every implementation.</summary>
+    public long Seed { get; init; }
+
+    /// <summary>Which implementation computes.</summary>
+    public AttentionImplementation Implementation { get; init; }
+}
+
+/// <summary>What <see cref="LongformerOps.GlobalAttention"/> sees.</summary>
+public sealed record GlobalAttentionOptions
+{
+    /// <summary>[B, T], or [N] when packed; nonzero: the key is visible. Null: all visible.</summary>
+    public Tensor? Mask { get; init; }
+
+    /// <summary>[S + 1] ascending offsets of packed sequences, from 0 to N; null for a batch.</summary>
+    public long[]? SequenceOffsets { get; init; }
+
+    /// <summary>Multiplies the scores; null for 1 / sqrt(D).</summary>
+    public double? Scale { get; init; }
+
+    /// <summary>Probability of dropping an attention probability.</summary>
+    public double Dropout { get; init; }
+
+    /// <summary>Of the dropout.</summary>
+    public long Seed { get; init; }
+}
+
+/// <summary>
+/// The project's own operators (<c>longformer::*</c>), with shapes in B sequences, T tokens, H heads, D head dimension, G global
+/// tokens; packed batches put S sequences of unequal length one after the other, N tokens in all. The library with them is
+/// loaded at the first call. Errors as those of <see cref="Operator.Call"/>.
+/// </summary>
+public static class LongformerOps
+{
+    private static readonly Operator
+        bandedOp = Of("banded_attention"), bandedBackwardOp = Of("banded_attention_backward"), globalOp = Of("global_attention"),
+        foldedOp = Of("folded_global_attention"), linearPackOp = Of("linear_pack"), linearOp = Of("linear"), linearOutOp = Of("linear", "out"),
+        addLayerNormOp = Of("add_layer_norm"), toHandleOp = Of("_to_handle"), fromHandleOp = Of("_from_handle");
+
+    /// <summary>Windowed, dilated and global attention in one. Global queries come out as local ones, to be overwritten with the result
+    /// of <see cref="GlobalAttention"/>. Differentiable in query, key and value.</summary>
+    /// <param name="query">[B, T, H, D], or [N, H, D] when packed.</param>
+    /// <param name="key">As the query.</param>
+    /// <param name="value">As the query.</param>
+    /// <param name="options">What each query sees.</param>
+    /// <returns>The output, shaped as the query, and the logarithm of the sum of the exponentials [B, T, H] or [N, H], Float32 (Float64
+    /// for Float64), not differentiable. A query that sees nothing gives zeros.</returns>
+    public static (Tensor Output, Tensor LogSumExp) BandedAttention(Tensor query, Tensor key, Tensor value, BandedAttentionOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        return bandedOp.Call2(query, key, value, options.WindowLeft, options.WindowRight, options.Dilation, options.Mask, options.GlobalIndex,
+            options.SequenceOffsets, options.Scale, options.Dropout, options.Seed, NameOf(options.Implementation));
+    }
+
+    /// <summary>The gradients of <see cref="BandedAttention"/>; differentiation calls it by itself.</summary>
+    /// <param name="gradient">Of the output, shaped as it.</param>
+    /// <param name="query">As given to the forward operator.</param>
+    /// <param name="key">As given to the forward operator.</param>
+    /// <param name="value">As given to the forward operator.</param>
+    /// <param name="output">The forward operator's output.</param>
+    /// <param name="logSumExp">The forward operator's second result.</param>
+    /// <param name="options">As given to the forward operator.</param>
+    public static (Tensor Query, Tensor Key, Tensor Value) BandedAttentionBackward(Tensor gradient, Tensor query, Tensor key, Tensor value,
+        Tensor output, Tensor logSumExp, BandedAttentionOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        return bandedBackwardOp.Call3(gradient, query, key, value, output, logSumExp, options.WindowLeft, options.WindowRight, options.Dilation,
+            options.Mask, options.GlobalIndex, options.SequenceOffsets, options.Scale, options.Dropout, options.Seed,
+            NameOf(options.Implementation));
+    }
+
+    /// <summary>The global queries over all keys of their sequence. Differentiable.</summary>
+    /// <param name="query">[S, G, H, D]: only the global tokens, by their own projection.</param>
+    /// <param name="key">[B, T, H, D], or [N, H, D] when packed.</param>
+    /// <param name="value">As the key.</param>
+    /// <param name="globalIndex">[S, G], Int64, padded at the end with -1; those rows, and rows of masked tokens, give zeros.</param>
+    /// <param name="options">Mask, offsets, scale, dropout.</param>
+    /// <returns>[S, G, H, D].</returns>
+    public static Tensor GlobalAttention(Tensor query, Tensor key, Tensor value, Tensor globalIndex, GlobalAttentionOptions? options = null)
+    {
+        options ??= new();
+        return globalOp.Call(query, key, value, globalIndex, options.Mask, options.SequenceOffsets, options.Scale, options.Dropout, options.Seed);
+    }
+
+    /// <summary>
+    /// As <see cref="GlobalAttention"/> with key and value projected from the hidden states, without projecting every token: the key
+    /// projection is folded into the query, the value projection applied after pooling. Differentiable in query, hidden, weights
+    /// and biases.
+    /// </summary>
+    /// <param name="query">[S, G, H, D].</param>
+    /// <param name="hidden">[B, T, C], or [N, C] when packed.</param>
+    /// <param name="keyWeight">[H*D, C].</param>
+    /// <param name="keyBias">[H*D], or null.</param>
+    /// <param name="valueWeight">[H*D, C].</param>
+    /// <param name="valueBias">[H*D], or null.</param>
+    /// <param name="globalIndex">[S, G], Int64, padded at the end with -1.</param>
+    /// <param name="options">Mask, offsets, scale, dropout.</param>
+    /// <returns>[S, G, H, D].</returns>
+    public static Tensor FoldedGlobalAttention(Tensor query, Tensor hidden, Tensor keyWeight, Tensor? keyBias, Tensor valueWeight,
+        Tensor? valueBias, Tensor globalIndex, GlobalAttentionOptions? options = null)
+    {
+        options ??= new();
+        return foldedOp.Call(query, hidden, keyWeight, keyBias, valueWeight, valueBias, globalIndex, options.Mask, options.SequenceOffsets,
+            options.Scale, options.Dropout, options.Seed);
+    }
+
+    /// <summary>A weight [out, in] arranged for <see cref="Linear"/>, to be made once per weight.</summary>
+    public static Tensor LinearPack(Tensor weight) => linearPackOp.Call(weight);
+
+    /// <summary>activation(input x weight^T + bias) + residual in one pass: [..., in] -> [..., out].</summary>
+    /// <param name="input">[..., in].</param>
+    /// <param name="weight">[out, in].</param>
+    /// <param name="bias">[out], or null.</param>
+    /// <param name="packed">What <see cref="LinearPack"/> made of the weight, or null.</param>
+    /// <param name="activation">The function after the product.</param>
+    /// <param name="residual">[..., out], or null.</param>
+    public static Tensor Linear(Tensor input, Tensor weight, Tensor? bias = null, Tensor? packed = null, Activation activation = Activation.None,
+        Tensor? residual = null) => linearOp.Call(input, weight, bias, packed, NameOf(activation), residual);
+
+    /// <summary><see cref="Linear"/> into a tensor that exists, [..., out]. Gives that tensor.</summary>
+    public static Tensor LinearInto(Tensor output, Tensor input, Tensor weight, Tensor? bias = null, Tensor? packed = null,
+        Activation activation = Activation.None, Tensor? residual = null)
+    {
+        linearOutOp.Run(input, weight, bias, packed, NameOf(activation), residual, output);
+        return output;
+    }
+
+    /// <summary>Layer normalization of input + residual over the last dimension, in one pass.</summary>
+    /// <param name="input">[..., C].</param>
+    /// <param name="residual">As the input, or null.</param>
+    /// <param name="weight">[C].</param>
+    /// <param name="bias">[C].</param>
+    /// <param name="epsilon">Added to the variance.</param>
+    public static Tensor AddLayerNorm(Tensor input, Tensor? residual, Tensor weight, Tensor bias, double epsilon) =>
+        addLayerNormOp.Call(input, residual, weight, bias, epsilon);
+
+    /// <summary>The number that carries a tensor, with what was recorded for differentiation, to another language in this process.</summary>
+    public static long ToHandle(Tensor tensor) => toHandleOp.CallAll(tensor)[0].AsInt64();
+
+    /// <summary>The tensor that another language gave to <c>longformer::_to_handle</c>.</summary>
+    public static Tensor FromHandle(long handle) => fromHandleOp.Call(handle);
+
+    private static Operator Of(string name, string overload = "") =>
+        Operator.Lazy($"longformer::{name}", overload, TorchRuntime.LoadOperators);
+
+    private static string NameOf(AttentionImplementation implementation) => implementation switch
+    {
+        AttentionImplementation.Fused => "fused",
+        AttentionImplementation.Chunks => "chunks",
+        AttentionImplementation.Loop => "loop",
+        _ => throw new InputException($"no attention implementation has the number {(int)implementation}"),
+    };
+
+    private static string NameOf(Activation activation) => activation switch
+    {
+        Activation.None => "none",
+        Activation.Gelu => "gelu",
+        Activation.GeluTanh => "gelu_tanh",
+        Activation.Relu => "relu",
+        Activation.Tanh => "tanh",
+        _ => throw new InputException($"no activation has the number {(int)activation}"),
+    };
+}
