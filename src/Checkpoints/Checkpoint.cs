@@ -1,0 +1,165 @@
+using System.Globalization;
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.Checkpoints;
+
+/// <summary>
+/// The weights of a model: a folder with <c>model.safetensors</c>, with several files and their index, with the same of torch
+/// (<c>pytorch_model.bin</c>), or a single file of any of these formats. Files are mapped, not read, and never executed.
+/// </summary>
+public sealed class Checkpoint : IDisposable
+{
+    // In the order in which HF's from_pretrained looks.
+    private static readonly string[] KnownFiles =
+        ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
+
+    private readonly IReadOnlyList<ITensorFile> _files;
+    private readonly Dictionary<string, (ITensorFile File, TensorEntry Entry)> _tensors;
+
+    private Checkpoint(string path, string folder, IReadOnlyList<ITensorFile> files, Dictionary<string, (ITensorFile, TensorEntry)> tensors)
+    {
+        Path = path;
+        Folder = folder;
+        _files = files;
+        _tensors = tensors;
+    }
+
+    /// <summary>The file with the weights, or the index of several.</summary>
+    public string Path { get; }
+
+    /// <summary>The folder where the weights lie, and where the model's other files (configuration, vocabulary) belong.</summary>
+    public string Folder { get; }
+
+    /// <summary>The files that hold the weights.</summary>
+    public IReadOnlyList<string> Files => [.. _files.Select(f => f.Path)];
+
+    /// <summary>The names of all tensors.</summary>
+    public IReadOnlyCollection<string> Names => _tensors.Keys;
+
+    /// <summary>What the first file says about itself; empty for formats without such strings.</summary>
+    public IReadOnlyDictionary<string, string> Metadata => _files[0].Metadata;
+
+    /// <summary>Opens the weights of a folder, or one file (an <c>index.json</c> opens its shards).</summary>
+    /// <exception cref="CheckpointException">Nothing to open (the message lists what was looked for), or a malformed file.</exception>
+    public static Checkpoint Open(string path)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        string file = Directory.Exists(path) ? FindIn(path) : path;
+        string folder = System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(file))!;
+        return file.EndsWith(".index.json", StringComparison.Ordinal) ? OpenShards(file, folder) : OpenSingle(file, folder);
+    }
+
+    /// <summary>Whether a tensor of this name is there.</summary>
+    public bool Contains(string name) => _tensors.ContainsKey(name);
+
+    /// <summary>The description of a tensor.</summary>
+    /// <exception cref="CheckpointException">There is none of this name.</exception>
+    public TensorEntry Entry(string name) => Find(name).Entry;
+
+    /// <summary>A tensor on the CPU, in the file's dtype and shape, without a copy where the format allows.</summary>
+    /// <exception cref="CheckpointException">There is none of this name, or libtorch lacks its dtype.</exception>
+    public Tensor Get(string name)
+    {
+        (ITensorFile file, TensorEntry entry) = Find(name);
+        return file.Get(entry);
+    }
+
+    /// <summary>The file that holds a tensor.</summary>
+    /// <exception cref="CheckpointException">There is none of this name.</exception>
+    public string FileOf(string name) => Find(name).File.Path;
+
+    /// <summary>
+    /// The same files under the names of <paramref name="map"/>. The result and this object share the files: disposing either closes
+    /// them, disposing both does no harm.
+    /// </summary>
+    public Checkpoint Rename(NameMap map)
+    {
+        ArgumentNullException.ThrowIfNull(map);
+        Dictionary<string, (ITensorFile, TensorEntry)> renamed = new(StringComparer.Ordinal);
+        foreach ((string name, NameMapEntry from) in map.Entries)
+        {
+            (ITensorFile file, TensorEntry entry) = Find(from.Source);
+            renamed.Add(name, (file, entry.Rename(name, from.SkipRows)));
+        }
+        return new Checkpoint(Path, Folder, _files, renamed);
+    }
+
+    /// <summary>Closes the files; tensors that were handed out stay valid.</summary>
+    public void Dispose()
+    {
+        foreach (ITensorFile file in _files)
+            file.Dispose();
+    }
+
+    internal void CopyTo(string name, Stream target)
+    {
+        (ITensorFile file, TensorEntry entry) = Find(name);
+        file.CopyTo(entry, target);
+    }
+
+    private (ITensorFile File, TensorEntry Entry) Find(string name) => _tensors.TryGetValue(name, out (ITensorFile, TensorEntry) found)
+        ? found
+        : throw new CheckpointException($"{Path}: no tensor {SafetensorsHeader.Quote(name)}");
+
+    private static string FindIn(string folder)
+    {
+        string? found = KnownFiles.Select(f => System.IO.Path.Combine(folder, f)).FirstOrDefault(File.Exists);
+        if (found is not null)
+            return found;
+        string[] present = [.. Directory.EnumerateFileSystemEntries(folder).Select(f => System.IO.Path.GetFileName(f)!).Order(StringComparer.Ordinal)];
+        string holds = present.Length == 0 ? "the folder is empty" : $"the folder holds {string.Join(", ", present.Take(20))}{(present.Length > 20 ? ", ..." : "")}";
+        string hint = present.FirstOrDefault(f => f.EndsWith(".safetensors", StringComparison.Ordinal) || f.EndsWith(".bin", StringComparison.Ordinal)
+            || f.EndsWith(".pt", StringComparison.Ordinal) || f.EndsWith(".ckpt", StringComparison.Ordinal)) is { } file
+            ? $"; if {file} is the weights, give its path instead of the folder's" : "";
+        throw new CheckpointException($"{folder}: no weights: looked for {string.Join(", ", KnownFiles)}; {holds}{hint}");
+    }
+
+    private static Checkpoint OpenSingle(string path, string folder)
+    {
+        if (!File.Exists(path))
+            throw new CheckpointException($"{path}: no such file or folder");
+        ITensorFile file = TensorFiles.Open(path);
+        return new Checkpoint(path, folder, [file], file.Entries.Values.ToDictionary(e => e.Name, e => (file, e), StringComparer.Ordinal));
+    }
+
+    private static Checkpoint OpenShards(string path, string folder)
+    {
+        Dictionary<string, string> index = ShardIndex.Read(path);
+        string[] shards = [.. index.Values.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
+        string[] absent = [.. shards.Where(s => !File.Exists(System.IO.Path.Combine(folder, s)))];
+        if (absent.Length > 0)
+        {
+            throw new CheckpointException(string.Create(CultureInfo.InvariantCulture,
+                $"{path}: {absent.Length} of {shards.Length} shards are missing: {string.Join(", ", absent)}"));
+        }
+        List<ITensorFile> files = [];
+        try
+        {
+            Dictionary<string, (ITensorFile, TensorEntry)> tensors = new(StringComparer.Ordinal);
+            List<CheckpointProblem> problems = [];
+            foreach (string shard in shards)
+            {
+                ITensorFile file = TensorFiles.Open(System.IO.Path.Combine(folder, shard));
+                files.Add(file);
+                foreach (TensorEntry entry in file.Entries.Values)
+                {
+                    string? owner = index.GetValueOrDefault(entry.Name);
+                    if (owner == shard)
+                        tensors.Add(entry.Name, (file, entry));
+                    else
+                        problems.Add(new(CheckpointProblemKind.Unusable, entry.Name, owner is null ? "not in the index" : $"the index says it lies in {owner}", shard));
+                }
+            }
+            problems.AddRange(index.Where(i => !tensors.ContainsKey(i.Key))
+                .Select(i => new CheckpointProblem(CheckpointProblemKind.Missing, i.Key, "not in the file that the index names", i.Value)));
+            return problems.Count == 0
+                ? new Checkpoint(path, folder, files, tensors)
+                : throw new CheckpointException($"{path}: the shards do not hold what the index says", problems);
+        }
+        catch
+        {
+            files.ForEach(f => f.Dispose());
+            throw;
+        }
+    }
+}

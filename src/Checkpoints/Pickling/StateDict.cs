@@ -1,0 +1,99 @@
+namespace LongformerInterop.Checkpoints.Pickling;
+
+/// <summary>The state dict inside what a checkpoint's pickle holds: the whole of it, or one entry of a training checkpoint.</summary>
+internal static class StateDict
+{
+    // pytorch-lightning's, and two that are common in training scripts.
+    private static readonly string[] InnerNames = ["state_dict", "model_state_dict", "model"];
+
+    /// <summary>The tensors by name.</summary>
+    /// <param name="root">What the pickle holds.</param>
+    /// <param name="unknown">The classes and functions that the pickle names and the reader does not know.</param>
+    /// <param name="file">The file, for messages.</param>
+    /// <remarks>
+    /// A file that is a state dict may name nothing unknown at all. A training checkpoint with a state dict inside usually names
+    /// classes of its training script beside it (hyper-parameters, optimizer, callbacks): these stay inert and are ignored, unless
+    /// one of them is inside the state dict.
+    /// </remarks>
+    internal static Dictionary<string, PickleTensor> Find(object? root, IReadOnlyCollection<PickleGlobal> unknown, string file)
+    {
+        if (root is not PickleDictionary top)
+        {
+            RefuseUnknown(unknown, file);
+            throw new CheckpointException($"{file}: holds {Kind(root)}, not a state dict");
+        }
+        PickleDictionary? inner = InnerNames.Select(n => top.Find(n)).OfType<PickleDictionary>().FirstOrDefault(HasTensors);
+        if (inner is null)
+        {
+            RefuseUnknown(unknown, file);
+            if (!HasTensors(top))
+            {
+                IEnumerable<string> keys = top.Pairs.Take(10).Select(p => p.Key is string key ? SafetensorsHeader.Quote(key) : Kind(p.Key));
+                throw new CheckpointException(top.Pairs.Count == 0
+                    ? $"{file}: the state dict is empty"
+                    : $"{file}: holds no tensors at its top level, only {string.Join(", ", keys)}{(top.Pairs.Count > 10 ? ", ..." : "")}");
+            }
+        }
+        PickleDictionary chosen = inner ?? top;
+        RefuseOpaque(chosen, file);
+        Dictionary<string, PickleTensor> tensors = new(StringComparer.Ordinal);
+        foreach ((object? key, object? value) in chosen.Pairs)
+        {
+            // Versions, counters and such may stand among the tensors; what a model needs and is no tensor will be missing by name.
+            if (value is not PickleTensor tensor)
+                continue;
+            if (key is not string name)
+                throw new CheckpointException($"{file}: a tensor of the state dict has {Kind(key)} as its name");
+            if (!tensors.TryAdd(name, tensor))
+                throw new CheckpointException($"{file}: the tensor {SafetensorsHeader.Quote(name)} stands twice in the state dict");
+        }
+        return tensors;
+    }
+
+    private static bool HasTensors(PickleDictionary dictionary) => dictionary.Pairs.Any(p => p.Value is PickleTensor);
+
+    private static void RefuseUnknown(IReadOnlyCollection<PickleGlobal> unknown, string file)
+    {
+        if (unknown.Count == 0)
+            return;
+        string names = string.Join(", ", unknown.Take(10).Select(g => SafetensorsHeader.Quote(g.FullName)));
+        throw new CheckpointException($"{file}: the pickle asks for {names}{(unknown.Count > 10 ? ", ..." : "")}: "
+            + "no part of a state dict. Refused; nothing was executed");
+    }
+
+    // Containers can hold themselves: each is visited once, and nothing recurses.
+    private static void RefuseOpaque(PickleDictionary root, string file)
+    {
+        HashSet<object> seen = new(ReferenceEqualityComparer.Instance) { root };
+        Stack<object> open = new([root]);
+        while (open.TryPop(out object? container))
+        {
+            IEnumerable<object?> items = container is PickleDictionary d ? d.Pairs.SelectMany(p => new[] { p.Key, p.Value }) : ((PickleSequence)container).Items;
+            foreach (object? item in items)
+            {
+                PickleGlobal? maker = item switch { PickleOpaque opaque => opaque.Maker, PickleGlobal global => global, _ => null };
+                if (maker is not null)
+                    RefuseUnknown([maker], file);
+                if (item is PickleDictionary or PickleSequence && seen.Add(item))
+                    open.Push(item);
+            }
+        }
+    }
+
+    internal static string Kind(object? value) => value switch
+    {
+        null => "None",
+        bool => "a boolean",
+        string => "a string",
+        byte[] => "bytes",
+        double => "a float",
+        PickleDictionary => "a dictionary",
+        PickleSequence => "a list",
+        PickleTensor => "a tensor",
+        PickleOpaque opaque => $"a {opaque.Maker.FullName}",
+        PickleGlobal global => $"the class {global.FullName}",
+        PickleStorage => "a storage",
+        PickleDType type => type.Name,
+        _ => "a number",
+    };
+}
