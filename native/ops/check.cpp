@@ -83,6 +83,13 @@ at::Tensor check_mask(const char* op, const c10::optional<at::Tensor>& mask, con
   return (type == at::kBool ? *mask : mask->ne(0)).reshape({-1}).contiguous();
 }
 
+// Whether the values of a tensor can be read here and now: not on another device, where the host would have to wait, and
+// not while a graph is traced, when there are none.
+bool readable(const at::Tensor& t) {
+  const auto keys = t.key_set();
+  return t.is_cpu() && !keys.has(c10::DispatchKey::Python) && !keys.has(c10::DispatchKey::Functionalize);
+}
+
 // int64 [S, G], contiguous.
 at::Tensor check_global_index(const char* op, const at::Tensor& index, const at::Tensor& tokens,
                               const std::vector<int64_t>& offsets) {
@@ -95,7 +102,7 @@ at::Tensor check_global_index(const char* op, const at::Tensor& index, const at:
   TORCH_CHECK_VALUE(index.device() == tokens.device(), "longformer::", op,
                     ": global_index must be on the device of query, ", tokens.device(), ", got ", index.device());
   const at::Tensor dense = index.contiguous();
-  if (!dense.is_cpu()) return dense;
+  if (!readable(dense)) return dense;
   const int64_t* value = dense.data_ptr<int64_t>();
   const int64_t globals = dense.size(1);
   for (int64_t s = 0; s < sequences; ++s) {

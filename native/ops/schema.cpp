@@ -7,15 +7,17 @@
 namespace longformer {
 namespace {
 
-// A tensor as an integer that another language can hold: the address of an at::Tensor on the heap, as in the handles of
-// the dispatcher shim and of TorchSharp. The caller of to_handle owns it; from_handle leaves the ownership where it is.
+// A tensor as an integer that another language can hold: the address of libtorch's own TensorImpl, as in the handles of the
+// dispatcher shim. The caller of to_handle owns one reference; from_handle leaves the handle's own where it is.
 int64_t to_handle(const at::Tensor& tensor) {
-  return static_cast<int64_t>(reinterpret_cast<intptr_t>(new at::Tensor(tensor)));
+  TORCH_CHECK_VALUE(tensor.defined(), "longformer::_to_handle: tensor must be defined");
+  return static_cast<int64_t>(reinterpret_cast<intptr_t>(at::Tensor(tensor).unsafeReleaseTensorImpl()));
 }
 
 at::Tensor from_handle(int64_t handle) {
   TORCH_CHECK_VALUE(handle != 0, "longformer::_from_handle: handle must be the result of _to_handle, got 0");
-  return *reinterpret_cast<const at::Tensor*>(static_cast<intptr_t>(handle));
+  auto* impl = reinterpret_cast<c10::TensorImpl*>(static_cast<intptr_t>(handle));
+  return at::Tensor(c10::intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl>::reclaim_copy(impl));
 }
 
 }  // namespace

@@ -1,0 +1,111 @@
+// linear and add_layer_norm from ATen's operators: wherever a gradient is recorded, on other devices than the CPU (whose
+// kernels are cpu/linear.cpp), and for shapes without data.
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/gelu.h>
+#include <ATen/ops/layer_norm.h>
+#include <ATen/ops/linear.h>
+#include <torch/library.h>
+
+#include "operators.h"
+
+namespace longformer {
+namespace {
+
+using OptionalTensor = c10::optional<at::Tensor>;
+
+bool given(const OptionalTensor& t) { return t.has_value() && t->defined(); }
+bool needs_gradient(const at::Tensor& t) { return t.defined() && t.requires_grad(); }
+bool needs_gradient(const OptionalTensor& t) { return given(t) && t->requires_grad(); }
+
+at::Tensor linear(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias, const OptionalTensor&,
+                  c10::string_view activation, const OptionalTensor& residual) {
+  at::Tensor x = at::linear(input, weight, bias);
+  if (activation == "gelu")
+    x = at::gelu(x, "none");
+  else if (activation == "gelu_tanh")
+    x = at::gelu(x, "tanh");
+  else if (activation == "relu")
+    x = x.relu();
+  else if (activation == "tanh")
+    x = x.tanh();
+  else
+    TORCH_CHECK_VALUE(activation == "none", "longformer::linear: activation must be \"none\", \"gelu\", \"gelu_tanh\", "
+                      "\"relu\" or \"tanh\", got \"", activation, "\"");
+  return given(residual) ? x + *residual : x;
+}
+
+at::Tensor& linear_out(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias,
+                       const OptionalTensor& packed, c10::string_view activation, const OptionalTensor& residual,
+                       at::Tensor& out) {
+  const at::Tensor result = linear(input, weight, bias, packed, activation, residual);
+  TORCH_CHECK_VALUE(out.sizes() == result.sizes(), "longformer::linear: out must be ", result.sizes(), ", got ",
+                    out.sizes());
+  return out.copy_(result);
+}
+
+at::Tensor add_layer_norm(const at::Tensor& input, const OptionalTensor& residual, const at::Tensor& weight,
+                          const at::Tensor& bias, double eps) {
+  return at::layer_norm(given(residual) ? input + *residual : input, weight.sizes(), weight, bias, eps);
+}
+
+// The kernels of the devices know no gradients: where one is recorded, the differentiable operators above take over.
+at::Tensor linear_autograd(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias,
+                           const OptionalTensor& packed, c10::string_view activation, const OptionalTensor& residual) {
+  if (at::GradMode::is_enabled() &&
+      (needs_gradient(input) || needs_gradient(weight) || needs_gradient(bias) || needs_gradient(residual)))
+    return linear(input, weight, bias, packed, activation, residual);
+  static const auto op =
+      c10::Dispatcher::singleton().findSchemaOrThrow("longformer::linear", "").typed<decltype(linear)>();
+  at::AutoDispatchBelowADInplaceOrView guard;
+  return op.call(input, weight, bias, packed, activation, residual);
+}
+
+at::Tensor& linear_out_autograd(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias,
+                                const OptionalTensor& packed, c10::string_view activation,
+                                const OptionalTensor& residual, at::Tensor& out) {
+  TORCH_CHECK(!at::GradMode::is_enabled() ||
+                  !(needs_gradient(input) || needs_gradient(weight) || needs_gradient(bias) ||
+                    needs_gradient(residual) || needs_gradient(out)),
+              "longformer::linear: out= cannot record a gradient; call linear without it");
+  static const auto op =
+      c10::Dispatcher::singleton().findSchemaOrThrow("longformer::linear", "out").typed<decltype(linear_out)>();
+  at::AutoDispatchBelowADInplaceOrView guard;
+  return op.call(input, weight, bias, packed, activation, residual, out);
+}
+
+at::Tensor add_layer_norm_autograd(const at::Tensor& input, const OptionalTensor& residual, const at::Tensor& weight,
+                                   const at::Tensor& bias, double eps) {
+  if (at::GradMode::is_enabled() &&
+      (needs_gradient(input) || needs_gradient(residual) || needs_gradient(weight) || needs_gradient(bias)))
+    return add_layer_norm(input, residual, weight, bias, eps);
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("longformer::add_layer_norm", "")
+                             .typed<decltype(add_layer_norm)>();
+  at::AutoDispatchBelowADInplaceOrView guard;
+  return op.call(input, residual, weight, bias, eps);
+}
+
+// Nothing to pack where ATen multiplies: the weight itself.
+at::Tensor linear_pack(const at::Tensor& weight) { return weight; }
+
+void register_kernels(torch::Library& m) {
+  m.impl("linear", TORCH_FN(linear));
+  m.impl("linear.out", TORCH_FN(linear_out));
+  m.impl("add_layer_norm", TORCH_FN(add_layer_norm));
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(longformer, Meta, m) { register_kernels(m); }
+TORCH_LIBRARY_IMPL(longformer, CUDA, m) {
+  register_kernels(m);
+  m.impl("linear_pack", TORCH_FN(linear_pack));
+}
+TORCH_LIBRARY_IMPL(longformer, Autograd, m) {
+  m.impl("linear", TORCH_FN(linear_autograd));
+  m.impl("linear.out", TORCH_FN(linear_out_autograd));
+  m.impl("add_layer_norm", TORCH_FN(add_layer_norm_autograd));
+}
+
+}  // namespace longformer

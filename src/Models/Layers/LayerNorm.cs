@@ -1,0 +1,27 @@
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.Models.Layers;
+
+/// <summary>(x - mean) / sqrt(variance + eps) * weight + bias over the last dimension.</summary>
+public sealed class LayerNorm
+{
+    private readonly Tensor _weight;
+    private readonly Tensor _bias;
+    private readonly double _eps;
+
+    private LayerNorm(Tensor weight, Tensor bias, double eps)
+    {
+        _weight = weight;
+        _bias = bias;
+        _eps = eps;
+    }
+
+    /// <summary>Takes <c>weight</c> and <c>bias</c> below a path of a checkpoint.</summary>
+    internal static LayerNorm Load(ParameterLoader at, long size, double eps) => new(at.Get("weight", size), at.Get("bias", size), eps);
+
+    /// <summary>The normalized input, [N, C].</summary>
+    public Tensor Forward(Tensor input) => LongformerOps.AddLayerNorm(input, null, _weight, _bias, _eps);
+
+    /// <summary>The normalized sum of a sublayer's output and what went into it, both [N, C].</summary>
+    public Tensor Forward(Tensor input, Tensor residual) => LongformerOps.AddLayerNorm(input, residual, _weight, _bias, _eps);
+}

@@ -1,0 +1,157 @@
+using LongformerInterop.Checkpoints;
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.Models.Layers;
+
+/// <summary>
+/// The attention of the paper (section 3.1): every token attends to a window around itself and to the global tokens, with the projections
+/// Q_s, K_s, V_s; every global token attends to all tokens, with projections of its own, Q_g, K_g, V_g.
+/// </summary>
+public sealed class LongformerSelfAttention
+{
+    private readonly Linear _query, _key, _value;
+    private readonly Linear? _queryGlobal, _keyGlobal, _valueGlobal;
+    private readonly LongformerConfiguration _configuration;
+    private readonly AttentionImplementation _implementation;
+    private readonly LayerWindow _window;
+    private readonly long[]? _dilation;
+    private readonly int _layer;
+
+    internal LongformerSelfAttention(ParameterLoader at, LongformerConfiguration configuration, int layer, AttentionImplementation implementation)
+    {
+        long hidden = configuration.HiddenSize;
+        _query = Linear.Load(at / "query", hidden, hidden);
+        _key = Linear.Load(at / "key", hidden, hidden);
+        _value = Linear.Load(at / "value", hidden, hidden);
+        if (configuration.AttentionMode != AttentionMode.FullAttention)
+        {
+            _queryGlobal = Linear.Load(at / "query_global", hidden, hidden);
+            _keyGlobal = Linear.Load(at / "key_global", hidden, hidden);
+            _valueGlobal = Linear.Load(at / "value_global", hidden, hidden);
+        }
+        _configuration = configuration;
+        _implementation = implementation;
+        _window = configuration.Window(layer);
+        _dilation = _window.Dilation?.Select(d => (long)d).ToArray();
+        _layer = layer;
+    }
+
+    /// <summary>Context [N, C] of hidden states [N, C], before the output projection.</summary>
+    internal Tensor Forward(Tensor hidden, SequenceBatch batch, Dropout dropout, AttentionTrace? trace)
+    {
+        using var scope = new TensorScope();
+        (long tokens, long heads, long size) = (batch.TokenCount, _configuration.NumAttentionHeads, _configuration.HeadSize);
+        Tensor query = _query.Forward(hidden).View(tokens, heads, size);
+        Tensor key = _key.Forward(hidden).View(tokens, heads, size);
+        Tensor value = _value.Forward(hidden).View(tokens, heads, size);
+        Tensor context = _configuration.AttentionMode switch
+        {
+            AttentionMode.FullAttention => DenseAttention.Full(query, key, value, batch, dropout, _layer),
+            AttentionMode.SlidingChunksNoOverlap => DenseAttention.NoOverlap(query, key, value, batch, _window.Left, dropout, _layer),
+            _ => Window(query, key, value, batch, dropout, trace),
+        };
+        if (batch.Globals is null || _configuration.AttentionMode == AttentionMode.FullAttention)
+            return scope.Keep(context.View(tokens, heads * size));
+        return scope.Keep(context.View(tokens, heads * size).IndexCopy(0, batch.Globals.Rows, Global(hidden, batch, batch.Globals, dropout, trace)));
+    }
+
+    /// <summary>The rows of all tokens, [N, H, D]; those of global tokens are overwritten afterwards.</summary>
+    private Tensor Window(Tensor query, Tensor key, Tensor value, SequenceBatch batch, Dropout dropout, AttentionTrace? trace)
+    {
+        (Tensor output, _) = LongformerOps.BandedAttention(query, key, value, new BandedAttentionOptions
+        {
+            WindowLeft = _window.Left,
+            WindowRight = _window.Right,
+            Dilation = _dilation,
+            Mask = batch.Visible,
+            GlobalIndex = batch.Globals?.Index,
+            SequenceOffsets = batch.Offsets,
+            Dropout = dropout.AttentionProbability,
+            Seed = dropout.SeedAt(_layer, 0),
+            Implementation = _implementation,
+        });
+        trace?.AddLocal(query, key, batch, _window, _dilation);
+        return output;
+    }
+
+    /// <summary>The rows of the M global tokens, [M, C]: attention to every visible token of their sequence.</summary>
+    private Tensor Global(Tensor hidden, SequenceBatch batch, GlobalTokens globals, Dropout dropout, AttentionTrace? trace)
+    {
+        using var scope = new TensorScope();
+        (long heads, long size, long slots) = (_configuration.NumAttentionHeads, _configuration.HeadSize, globals.PerSequence);
+        Tensor query = _queryGlobal!.Forward(hidden.IndexSelect(0, globals.SlotRows)).View(batch.SequenceCount, slots, heads, size);
+        var options = new GlobalAttentionOptions
+        {
+            Mask = batch.Visible,
+            SequenceOffsets = batch.Offsets,
+            Dropout = dropout.AttentionProbability,
+            Seed = dropout.SeedAt(_layer, 1),
+        };
+        // One global token must not cost two projections of the whole sequence: the operator folds them into the query where that is cheaper.
+        Tensor output = LongformerOps.FoldedGlobalAttention(
+            query, hidden, _keyGlobal!.Weight, _keyGlobal.Bias, _valueGlobal!.Weight, _valueGlobal.Bias, globals.Index, options);
+        trace?.AddGlobal(query, _keyGlobal.Forward(hidden).View(batch.TokenCount, heads, size), batch, globals, _configuration.LargestWindow);
+        Tensor rows = output.Reshape(batch.SequenceCount * slots, heads * size);
+        return scope.Keep(globals.FilledSlots is null ? rows : rows.IndexSelect(0, globals.FilledSlots));
+    }
+}
+
+/// <summary>One attention layer by itself, with allenai's mask: a door for tests and parity cases of the module.</summary>
+public sealed class LongformerSelfAttentionModule : IDisposable
+{
+    private readonly LongformerConfiguration _configuration;
+    private readonly LongformerSelfAttention _layer;
+    private readonly IReadOnlyList<NamedParameter> _parameters;
+    private readonly LoadOptions _options;
+
+    private LongformerSelfAttentionModule(LongformerConfiguration configuration, LongformerSelfAttention layer, IReadOnlyList<NamedParameter> parameters, LoadOptions options)
+    {
+        _configuration = configuration;
+        _layer = layer;
+        _parameters = parameters;
+        _options = options;
+    }
+
+    /// <summary>Loads a folder whose weights are named relative to the module: <c>query.weight</c>...</summary>
+    /// <exception cref="CheckpointException">The configuration or the weights do not fit.</exception>
+    public static LongformerSelfAttentionModule Load(string folder, LoadOptions? options = null)
+    {
+        options ??= new LoadOptions();
+        LongformerConfiguration configuration = LongformerConfiguration.Load(folder);
+        using Checkpoint checkpoint = Checkpoint.Open(folder);
+        var weights = new Weights(checkpoint, nameof(LongformerSelfAttention));
+        var loader = new ParameterLoader(weights, options, options.DType ?? DType.Float32);
+        var layer = new LongformerSelfAttention(loader, configuration, 0, options.Attention);
+        weights.Finish();
+        return new LongformerSelfAttentionModule(configuration, layer, loader.Loaded, options);
+    }
+
+    /// <summary>Context [B, T, C] of hidden states [B, T, C].</summary>
+    /// <param name="hiddenStates">[B, T, C].</param>
+    /// <param name="attentionMask">[B, T]: negative is padding, 0 a local token, positive a global one; null: all local.</param>
+    /// <exception cref="InputException">A shape is wrong.</exception>
+    public Tensor Forward(Tensor hiddenStates, Tensor? attentionMask = null)
+    {
+        ArgumentNullException.ThrowIfNull(hiddenStates);
+        using var scope = new TensorScope();
+        Tensor? mask = attentionMask is null ? null : ToModelMask(attentionMask);
+        SequenceBatch batch = InputReader.Read(
+            new LongformerInputs { InputsEmbeds = hiddenStates, AttentionMask = mask }, _configuration with { MaxPositionEmbeddings = int.MaxValue },
+            GlobalRule.None, _options.Device, hiddenStates.DType);
+        return scope.Keep(batch.Unflatten(_layer.Forward(batch.InputsEmbeds!, batch, new Dropout(null, 0, 0), null)));
+    }
+
+    /// <summary>Frees the weights.</summary>
+    public void Dispose()
+    {
+        foreach (NamedParameter parameter in _parameters)
+            parameter.Tensor.Dispose();
+    }
+
+    /// <summary>allenai's -10000, 0, +10000 as 0, 1, 2.</summary>
+    private static Tensor ToModelMask(Tensor mask)
+    {
+        double[] values = HostValues.ToDouble(mask);
+        return Tensor.From<long>(Array.ConvertAll(values, v => Math.Sign(v) + 1L), mask.Shape);
+    }
+}

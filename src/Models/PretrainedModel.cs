@@ -1,0 +1,85 @@
+using LongformerInterop.Checkpoints;
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.Models;
+
+/// <summary>
+/// A loaded model of any class. It is immutable: any number of threads may run it at once, and <see cref="IDisposable.Dispose"/> frees its weights
+/// when all of them are done.
+/// </summary>
+public abstract class PretrainedModel : IDisposable
+{
+    private protected PretrainedModel(string architecture, LoadOptions options, ParameterLoader loader)
+    {
+        Architecture = architecture;
+        Options = options;
+        NamedParameters = [.. loader.Loaded];
+        DType = loader.DType;
+    }
+
+    /// <summary>The class name of Hugging Face, for example <c>LongformerForQuestionAnswering</c>.</summary>
+    public string Architecture { get; }
+
+    /// <summary>What it was loaded with.</summary>
+    public LoadOptions Options { get; }
+
+    /// <summary>Dtype of the weights and the hidden states.</summary>
+    public DType DType { get; }
+
+    /// <summary>Where the weights live.</summary>
+    public Device Device => Options.Device;
+
+    /// <summary>
+    /// The parameters under their Hugging Face names, in the order of the computation, each tied one once. The tensors belong to the model.
+    /// </summary>
+    public IReadOnlyList<NamedParameter> NamedParameters { get; }
+
+    /// <summary>Loads the class that <c>architectures[0]</c> of the folder's <c>config.json</c> names (without one: the class that the weights fit).</summary>
+    /// <exception cref="CheckpointException">The folder is no checkpoint, its architecture is not served, or configuration or weights do not fit.</exception>
+    public static PretrainedModel Load(string folder, LoadOptions? options = null)
+    {
+        LongformerConfiguration configuration = LongformerConfiguration.Load(folder);
+        string architecture = configuration.Architectures.Count > 0 ? configuration.Architectures[0] : LongformerLoader.GuessArchitecture(folder);
+        // RobertaForMaskedLM with a window is what allenai's conversion leaves; the same class in all but name.
+        return architecture.Replace("Roberta", "Longformer", StringComparison.Ordinal) switch
+        {
+            "LongformerModel" or "Longformer" => LongformerModel.Load(folder, options),
+            "LongformerForMaskedLM" or "LongformerLongForMaskedLM" => LongformerForMaskedLM.Load(folder, options),
+            "LongformerForSequenceClassification" => LongformerForSequenceClassification.Load(folder, options),
+            "LongformerForQuestionAnswering" => LongformerForQuestionAnswering.Load(folder, options),
+            "LongformerForTokenClassification" => LongformerForTokenClassification.Load(folder, options),
+            "LongformerForMultipleChoice" => LongformerForMultipleChoice.Load(folder, options),
+            _ => throw new CheckpointException(
+                $"{folder}: the architecture {architecture} is not served; expected one of {string.Join(", ", LongformerParameters.Architectures)}"),
+        };
+    }
+
+    /// <summary>
+    /// Runs the model on tensors under Hugging Face's argument names and returns its outputs under Hugging Face's output names
+    /// (<c>last_hidden_state</c>, <c>logits</c>, <c>hidden_states.0</c>...). The outputs join the caller's scope.
+    /// </summary>
+    /// <exception cref="InputException">An argument is unknown or its shape or values are wrong.</exception>
+    public abstract IReadOnlyDictionary<string, Tensor> Run(
+        IReadOnlyDictionary<string, Tensor> inputs, bool outputHiddenStates = false, bool outputAttentions = false);
+
+    /// <summary>
+    /// The loss and its gradients: <c>loss</c>, <c>grad.NAME</c> for every parameter that the loss depends on, and with ids <c>grad_input_embeds</c>, the
+    /// gradient with respect to the word embedding of every token (padding_idx included). The parameters' own gradients stay untouched. The
+    /// outputs join the caller's scope.
+    /// </summary>
+    /// <exception cref="InputException">The inputs hold no labels, or are wrong.</exception>
+    /// <exception cref="InvalidOperationException">The model was not loaded with <see cref="LoadOptions.Trainable"/>.</exception>
+    public abstract IReadOnlyDictionary<string, Tensor> LossAndGradients(IReadOnlyDictionary<string, Tensor> inputs);
+
+    /// <summary>Writes <c>config.json</c> and <c>model.safetensors</c> under Hugging Face's names.</summary>
+    /// <exception cref="CheckpointException">The files cannot be written.</exception>
+    public abstract void Save(string folder);
+
+    /// <summary>Frees the weights.</summary>
+    public void Dispose()
+    {
+        foreach (NamedParameter parameter in NamedParameters)
+            parameter.Tensor.Dispose();
+        GC.SuppressFinalize(this);
+    }
+}
