@@ -127,6 +127,22 @@ public sealed partial record LedConfiguration
         return type == "led" || (type is "bart" or null && json.TryGetProperty("attention_window", out _) && json.TryGetProperty("encoder_layers", out _));
     }
 
+    /// <summary>Whether a folder's <c>config.json</c> describes an LED; false where there is no readable one.</summary>
+    public static bool IsIn(string folder)
+    {
+        string path = Path.Combine(folder, "config.json");
+        if (!File.Exists(path)) return false;
+        try
+        {
+            using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(path));
+            return document.RootElement.ValueKind == JsonValueKind.Object && Describes(document.RootElement);
+        }
+        catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>Reads <c>config.json</c> of a checkpoint folder.</summary>
     /// <exception cref="CheckpointException">The file is missing, is not JSON, describes another architecture, or has problems: all are listed.</exception>
     public static LedConfiguration Load(string folder)

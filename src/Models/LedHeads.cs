@@ -20,7 +20,7 @@ public sealed class LedForConditionalGeneration : LedPretrained<LedLogitsOutputs
 
     /// <summary>Loads an LED with its language modelling head, tied to the embeddings or of its own.</summary>
     /// <exception cref="CheckpointException">Configuration or weights do not fit; everything is listed.</exception>
-    public static LedForConditionalGeneration Load(string folder, LoadOptions? options = null) =>
+    public static new LedForConditionalGeneration Load(string folder, LoadOptions? options = null) =>
         LedLoader.Load(folder, options, nameof(LedForConditionalGeneration), "", loader =>
         {
             var body = new LedBody(loader);
@@ -84,7 +84,7 @@ public sealed class LedForQuestionAnswering : LedPretrained<LedSpanOutputs>
 
     /// <summary>Loads an extractive question answering model.</summary>
     /// <exception cref="CheckpointException">The head is missing, or configuration or weights do not fit; everything is listed.</exception>
-    public static LedForQuestionAnswering Load(string folder, LoadOptions? options = null) =>
+    public static new LedForQuestionAnswering Load(string folder, LoadOptions? options = null) =>
         LedLoader.Load(folder, options, nameof(LedForQuestionAnswering), "qa_outputs.", loader =>
             new LedForQuestionAnswering(loader, new LedBody(loader), Linear.Load(loader.Root / "qa_outputs", 2, loader.Configuration.DModel)));
 
@@ -131,7 +131,7 @@ public sealed class LedForSequenceClassification : LedPretrained<LedLogitsOutput
 
     /// <summary>Loads a sequence classifier.</summary>
     /// <exception cref="CheckpointException">The head is missing, or configuration or weights do not fit; everything is listed.</exception>
-    public static LedForSequenceClassification Load(string folder, LoadOptions? options = null) =>
+    public static new LedForSequenceClassification Load(string folder, LoadOptions? options = null) =>
         LedLoader.Load(folder, options, nameof(LedForSequenceClassification), "classification_head.", loader =>
         {
             (LedConfiguration c, ParameterLoader head) = (loader.Configuration, loader.Root / "classification_head");

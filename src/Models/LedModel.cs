@@ -18,7 +18,7 @@ public sealed class LedModel : LedPretrained<LedModelOutputs>
 
     /// <summary>Loads the body of any LED checkpoint.</summary>
     /// <exception cref="CheckpointException">Configuration or weights do not fit; everything is listed.</exception>
-    public static LedModel Load(string folder, LoadOptions? options = null) =>
+    public static new LedModel Load(string folder, LoadOptions? options = null) =>
         LedLoader.Load(folder, options, nameof(LedModel), "", loader => new LedModel(loader, new LedBody(loader)));
 
     private protected override LedModelOutputs Compute(LedInputs inputs, Tensor hidden, LedDecoderBatch batch, Tensor encoderStates, LedDropout dropout) =>

@@ -65,10 +65,11 @@ internal sealed class LedDecoder
 
     public int PaddingId { get; }
 
-    public LedDecoderOutputs Forward(LedDecoderBatch batch, LedDropout dropout, bool keepHiddenStates, bool keepAttentions)
+    /// <summary>Runs all layers; <paramref name="words"/> [B * S, C] are the word vectors, where the caller looked them up already.</summary>
+    public LedDecoderOutputs Forward(LedDecoderBatch batch, LedDropout dropout, bool keepHiddenStates, bool keepAttentions, Tensor? words = null)
     {
         using var scope = new TensorScope();
-        Tensor words = batch.InputsEmbeds ?? Functional.Embedding(batch.InputIds!, Words, PaddingId);
+        words ??= batch.InputsEmbeds ?? Functional.Embedding(batch.InputIds!, Words, PaddingId);
         long size = Words.Size(1);
         Tensor positions = Positions.Narrow(0, 0, batch.Length);
         Tensor embedded = (words.View(batch.Rows, batch.Length, size) + positions).View(batch.Rows * batch.Length, size);

@@ -33,10 +33,16 @@ internal sealed class LedEncoder
     /// <summary>[V, C].</summary>
     public Tensor Words { get; }
 
-    public LedEncoderOutputs Forward(SequenceBatch batch, LedDropout dropout, bool keepHiddenStates, bool keepAttentions)
+    /// <summary>Runs all layers.</summary>
+    /// <param name="batch">The documents.</param>
+    /// <param name="dropout">The dropouts of this pass.</param>
+    /// <param name="keepHiddenStates">Whether to return the states before and after every layer.</param>
+    /// <param name="keepAttentions">Whether to return the probabilities of every layer.</param>
+    /// <param name="words">[N, C] word vectors, where the caller looked them up already.</param>
+    public LedEncoderOutputs Forward(SequenceBatch batch, LedDropout dropout, bool keepHiddenStates, bool keepAttentions, Tensor? words = null)
     {
         using var scope = new TensorScope();
-        Tensor hidden = Embed(batch, dropout);
+        Tensor hidden = Embed(batch, words, dropout);
         List<Tensor>? states = keepHiddenStates ? [hidden] : null;
         AttentionTrace? trace = keepAttentions ? new AttentionTrace() : null;
         foreach (LedEncoderLayer layer in _layers)
@@ -50,10 +56,10 @@ internal sealed class LedEncoder
         return new LedEncoderOutputs(hidden, states, trace);
     }
 
-    private Tensor Embed(SequenceBatch batch, LedDropout dropout)
+    private Tensor Embed(SequenceBatch batch, Tensor? words, LedDropout dropout)
     {
         using var scope = new TensorScope();
-        Tensor words = batch.InputsEmbeds ?? Functional.Embedding(batch.InputIds!, Words, _padding);
+        words ??= batch.InputsEmbeds ?? Functional.Embedding(batch.InputIds!, Words, _padding);
         Tensor embedded = _embeddingNorm.Forward(words + Functional.Embedding(batch.PositionIds, _positions));
         return scope.Keep(dropout.Hidden.Hidden(embedded, dropout.Encoder(0), 0));
     }

@@ -8,6 +8,10 @@ internal sealed class LedLoader
 {
     private static readonly string[] EmbeddingTables = ["shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"];
 
+    /// <summary>HF's class names of the LEDs that this project serves.</summary>
+    public static IReadOnlyList<string> Architectures { get; } =
+        ["LEDModel", "LEDForConditionalGeneration", "LEDForQuestionAnswering", "LEDForSequenceClassification"];
+
     private readonly Weights _weights;
 
     private LedLoader(LedConfiguration configuration, LoadOptions options, Checkpoint checkpoint, string architecture)
@@ -65,6 +69,31 @@ internal sealed class LedLoader
             foreach (NamedParameter parameter in loader.Root.Loaded) parameter.Tensor.Dispose();
             throw;
         }
+    }
+
+    /// <summary>Loads the class that <c>architectures[0]</c> names; allenai's say BartForConditionalGeneration. Without one: by the heads in the file.</summary>
+    /// <exception cref="CheckpointException">The architecture is not served, or configuration or weights do not fit.</exception>
+    public static PretrainedModel LoadAny(string folder, LoadOptions? options)
+    {
+        IReadOnlyList<string> architectures = LedConfiguration.Load(folder).Architectures;
+        string name = architectures.Count > 0 ? architectures[0] : GuessArchitecture(folder);
+        return name.Replace("Bart", "LED", StringComparison.Ordinal).Replace("LongformerEncoderDecoder", "LED", StringComparison.Ordinal) switch
+        {
+            "LEDModel" => LedModel.Load(folder, options),
+            "LEDForConditionalGeneration" => LedForConditionalGeneration.Load(folder, options),
+            "LEDForQuestionAnswering" => LedForQuestionAnswering.Load(folder, options),
+            "LEDForSequenceClassification" => LedForSequenceClassification.Load(folder, options),
+            _ => throw new CheckpointException($"{folder}: the architecture {name} is not served; expected one of {string.Join(", ", Architectures)}"),
+        };
+    }
+
+    private static string GuessArchitecture(string folder)
+    {
+        using Checkpoint checkpoint = Checkpoint.Open(folder);
+        return checkpoint.Contains("qa_outputs.weight") ? "LEDForQuestionAnswering"
+            : checkpoint.Contains("classification_head.dense.weight") ? "LEDForSequenceClassification"
+            : checkpoint.Contains("final_logits_bias") || checkpoint.Contains("lm_head.weight") ? "LEDForConditionalGeneration"
+            : "LEDModel";
     }
 
     /// <summary>Heads that the file may hold besides the one that is loaded: BART's checkpoints carry several.</summary>
