@@ -171,14 +171,8 @@ internal sealed class MappedFile : IDisposable
 
         internal long Length => length;
 
-        ~NativeBuffer() => Free();
+        ~NativeBuffer() => Return();
 
-        public void Return()
-        {
-            Free();
-            GC.SuppressFinalize(this);
-        }
-
-        private void Free() => NativeMemory.AlignedFree((void*)Interlocked.Exchange(ref _address, 0));
+        public void Return() => NativeMemory.AlignedFree((void*)Interlocked.Exchange(ref _address, 0));
     }
 }

@@ -87,7 +87,7 @@ internal sealed class TorchFile : ITensorFile
         Unpickler unpickler = new(stream) { PersistentLoad = id => Storage(id, stream) };
         object? value = unpickler.Load();
         Dictionary<string, PickleTensor> tensors = StateDict.Find(value, unpickler.Unknown, map.Path);
-        return Entries(map, tensors, storage =>
+        return Describe(map, tensors, storage =>
         {
             if (!archive.TryGetValue($"{root}data/{storage.Key}", out ZipEntry data))
                 throw new CheckpointException($"{map.Path}: the archive has no data {SafetensorsHeader.Quote(storage.Key)}");
@@ -147,7 +147,7 @@ internal sealed class TorchFile : ITensorFile
                 throw stream.Failure($"the storage {SafetensorsHeader.Quote(name)} comes twice");
             position += (long)bytes;
         }
-        return Entries(map, tensors, storage => data.TryGetValue(storage.Key, out (long, long) range)
+        return Describe(map, tensors, storage => data.TryGetValue(storage.Key, out (long, long) range)
             ? range
             : throw new CheckpointException($"{map.Path}: the file has no data {SafetensorsHeader.Quote(storage.Key)}"));
     }
@@ -177,7 +177,7 @@ internal sealed class TorchFile : ITensorFile
 
     private static int ElementBytes(StoredType? type) => type is { } known ? known.Bits() / 8 : 1;
 
-    private static Dictionary<string, TensorEntry> Entries(MappedFile map, Dictionary<string, PickleTensor> tensors, Func<PickleStorage, (long Begin, long Length)> locate)
+    private static Dictionary<string, TensorEntry> Describe(MappedFile map, Dictionary<string, PickleTensor> tensors, Func<PickleStorage, (long Begin, long Length)> locate)
     {
         Dictionary<string, TensorEntry> entries = new(StringComparer.Ordinal);
         foreach ((string name, PickleTensor tensor) in tensors)

@@ -36,7 +36,7 @@ public class SafetensorsFileTests
             if (type != StoredType.Bool)
                 Random.Shared.NextBytes(data);
             using SafetensorsFile file = SafetensorsFile.Open(_folder.WriteSafetensors($"{names[i]}.safetensors",
-                $$"""{"t":{"dtype":"{{names[i]}}","shape":[2,4],"data_offsets":[0,{{data.Length}}]}}""", data));
+                $$$"""{"t":{"dtype":"{{{names[i]}}}","shape":[2,4],"data_offsets":[0,{{{data.Length}}}]}}""", data));
             Assert.That((file.Entries["t"].Type, file.Entries["t"].ByteCount), Is.EqualTo((type, data.Length)));
             if (type.ToDType() is { } dtype)
             {
@@ -112,7 +112,7 @@ public class SafetensorsFileTests
         using SafetensorsFile file = SafetensorsFile.Open(_folder.WriteSafetensors("f.safetensors",
             """{"a":{"dtype":"U8","shape":[3],"data_offsets":[0,3]},"t":{"dtype":"F32","shape":[2],"data_offsets":[3,11]}}""", data));
         using Tensor tensor = file.Get("t");
-        Assert.That(tensor.DataPointer % 4, Is.Zero);
+        Assert.That((long)tensor.DataPointer % 4, Is.Zero);
         Assert.That(tensor.ToArray<float>(), Is.EqualTo(new[] { 1.5f, -2f }));
     }
 
@@ -190,7 +190,7 @@ public class SafetensorsFileTests
         byte[] data = new byte[values.Length * 4];
         Buffer.BlockCopy(values, 0, data, 0, data.Length);
         // Padded so that the data begin at a multiple of eight.
-        string header = $$"""{"t":{"dtype":"F32","shape":[2,{{values.Length / 2}}],"data_offsets":[0,{{data.Length}}]}}""";
+        string header = $$$"""{"t":{"dtype":"F32","shape":[2,{{{values.Length / 2}}}],"data_offsets":[0,{{{data.Length}}}]}}""";
         return _folder.WriteSafetensors(name, header.PadRight((header.Length + 7) / 8 * 8), data);
     }
 

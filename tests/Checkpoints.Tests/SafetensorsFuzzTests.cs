@@ -7,7 +7,7 @@ namespace LongformerInterop.Checkpoints.Tests;
 [TestFixture]
 public class SafetensorsFuzzTests
 {
-    private const int Rounds = 4000;
+    private const int Rounds = 3000;
 
     private const string Header =
         """{"__metadata__":{"format":"pt"},"a.b":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},"c":{"dtype":"I64","shape":[],"data_offsets":[24,32]},"e":{"dtype":"F16","shape":[0,4],"data_offsets":[32,32]}}""";
@@ -29,7 +29,7 @@ public class SafetensorsFuzzTests
         HashSet<string> messages = [];
         for (int round = 0; round < Rounds; round++)
         {
-            byte[] mutated = round % 2 == 0 ? MutateBytes(valid, random) : MutateText(random);
+            byte[] mutated = round % 3 == 0 ? MutateBytes(valid, random) : MutateText(random);
             string path = folder.Write("f.safetensors", mutated);
             try
             {
@@ -52,7 +52,7 @@ public class SafetensorsFuzzTests
             }
         }
         TestContext.Out.WriteLine($"{Rounds} files: {opened} opened, {messages.Count} kinds of message");
-        Assert.That(opened, Is.InRange(Rounds / 50, Rounds - (Rounds / 50)), "the mutations are neither all harmless nor all fatal");
+        Assert.That(opened, Is.InRange(Rounds / 100, Rounds / 2), "the mutations are neither all harmless nor all fatal");
         Assert.That(messages, Has.Count.GreaterThan(8));
         Assert.That(TorchRuntime.LiveTensorCount, Is.EqualTo(live));
         Assert.That(GC.GetTotalMemory(forceFullCollection: true) - memory, Is.LessThan(16 << 20));
@@ -91,7 +91,7 @@ public class SafetensorsFuzzTests
     private static byte[] MutateText(Random random)
     {
         string text = Header;
-        for (int n = random.Next(1, 3); n > 0; n--)
+        for (int n = random.Next(3) == 0 ? 2 : 1; n > 0; n--)
         {
             string piece = Pieces[random.Next(Pieces.Length)];
             string other = Pieces[random.Next(Pieces.Length)];

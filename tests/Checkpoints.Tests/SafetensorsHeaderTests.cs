@@ -102,14 +102,14 @@ public class SafetensorsHeaderTests
     [Test]
     public void Deep_nesting_ends_at_the_first_level_that_the_format_does_not_have()
     {
-        string json = $$"""{"a":{"dtype":"F32","shape":{{new string('[', 100_000)}}""";
+        string json = $$$"""{"a":{"dtype":"F32","shape":{{{new string('[', 100_000)}}}""";
         Assert.That(() => Parse(json, 0), Throws.TypeOf<CheckpointException>().With.Message.Contains("shape holds an array"));
     }
 
     [Test]
     public void More_dimensions_than_libtorch_takes_are_refused()
     {
-        string json = $$"""{"a":{"dtype":"U8","shape":[{{string.Join(',', Enumerable.Repeat("1", 65))}}],"data_offsets":[0,1]}}""";
+        string json = $$$"""{"a":{"dtype":"U8","shape":[{{{string.Join(',', Enumerable.Repeat("1", 65))}}}],"data_offsets":[0,1]}}""";
         Assert.That(() => Parse(json, 1), Throws.TypeOf<CheckpointException>().With.Message.Contains("shape has more than 64 numbers"));
     }
 

@@ -5,7 +5,7 @@ using System.Text;
 namespace LongformerInterop.Checkpoints.Pickling;
 
 /// <summary>The bytes of a pickle, read forward in small pieces, with a bound on how many there may be.</summary>
-internal sealed class PickleStream(MappedFile map, long begin, long end)
+internal sealed class PickleStream
 {
     /// <summary>
     /// The state dict of a model of a thousand tensors takes about a hundred kilobytes; what is larger than this is data in
@@ -17,11 +17,22 @@ internal sealed class PickleStream(MappedFile map, long begin, long end)
 
     private readonly byte[] _buffer = new byte[1 << 14];
     private readonly UTF8Encoding _utf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
-    private long _next = begin;
+    private readonly MappedFile _map;
+    private readonly long _begin;
+    private readonly long _end;
+    private long _next;
     private int _position;
     private int _filled;
 
-    internal string File => map.Path;
+    internal PickleStream(MappedFile map, long begin, long end)
+    {
+        _map = map;
+        _begin = begin;
+        _end = end;
+        _next = begin;
+    }
+
+    internal string File => _map.Path;
 
     /// <summary>The position in the file of the next byte.</summary>
     internal long Position => _next - (_filled - _position);
@@ -46,7 +57,7 @@ internal sealed class PickleStream(MappedFile map, long begin, long end)
     /// <summary>Bytes whose number the pickle gives: checked against what is left before anything is allocated.</summary>
     internal byte[] ReadBytes(ulong count)
     {
-        if (count > (ulong)Math.Min(end - Position, Left()))
+        if (count > (ulong)Math.Min(_end - Position, Left()))
             throw Failure(string.Create(CultureInfo.InvariantCulture, $"a value of {count} bytes would lie behind the end of the pickle"));
         byte[] bytes = new byte[count];
         ReadSmall(bytes);
@@ -99,16 +110,16 @@ internal sealed class PickleStream(MappedFile map, long begin, long end)
         return target;
     }
 
-    private long Left() => MaximumBytes - (Position - begin);
+    private long Left() => MaximumBytes - (Position - _begin);
 
     private void Fill()
     {
         if (Left() <= 0)
             throw Failure(string.Create(CultureInfo.InvariantCulture, $"it has more than {MaximumBytes} bytes"));
-        int count = (int)Math.Min(_buffer.Length, end - _next);
+        int count = (int)Math.Min(_buffer.Length, _end - _next);
         if (count <= 0)
             throw Failure("it ends in the middle");
-        map.Read(_next, _buffer.AsSpan(0, count));
+        _map.Read(_next, _buffer.AsSpan(0, count));
         _next += count;
         _position = 0;
         _filled = count;

@@ -388,7 +388,16 @@ internal sealed class Unpickler(PickleStream stream)
             ? Narrow(value)
             : throw stream.Failure("an integer is not one");
 
-    private static object Narrow(BigInteger value) => value >= long.MinValue && value <= long.MaxValue ? (long)value : value;
+    // Boxed here: in a conditional expression the two types would meet in BigInteger.
+    private static object Narrow(BigInteger value)
+    {
+        if (value >= long.MinValue && value <= long.MaxValue)
+        {
+            object small = (long)value;
+            return small;
+        }
+        return value;
+    }
 
     private string Unquote(string text) => text.Length >= 2 && text[0] is '\'' or '"' && text[^1] == text[0]
         ? text[1..^1]

@@ -1,0 +1,93 @@
+// Small matrix products in registers: C[row][lane] = (zero | C | C * alpha[lane]) + sum_r a(row, r) * B[r][lane], where
+// a(row, r) is A[row * lda + r], or A[r * lda + row] when transposed. Scalars of A are broadcast, lanes are vectors.
+// Every element is one chain of multiply-adds in the order of r, whatever the blocking, so that results do not depend
+// on how a product is cut into rows and lanes.
+#pragma once
+#include <cstddef>
+
+namespace {
+
+enum class Start { zero, keep, rescale };
+
+template <class V, int ROWS, int VECTORS, bool TRANSPOSED>
+__attribute__((noinline)) void gemm_block(typename V::S* c, ptrdiff_t ldc, const typename V::S* a, ptrdiff_t lda,
+                                          const typename V::S* b, ptrdiff_t ldb, ptrdiff_t n, Start start,
+                                          const typename V::S* alpha) {
+  using T = typename V::T;
+  T sum[ROWS][VECTORS];
+  if (start == Start::zero) {
+#pragma GCC unroll 12
+    for (int i = 0; i < ROWS; ++i)
+#pragma GCC unroll 4
+      for (int v = 0; v < VECTORS; ++v) sum[i][v] = V::zero();
+  } else {
+#pragma GCC unroll 12
+    for (int i = 0; i < ROWS; ++i)
+#pragma GCC unroll 4
+      for (int v = 0; v < VECTORS; ++v) sum[i][v] = V::load(c + i * ldc + v * V::lanes);
+    if (start == Start::rescale) {
+#pragma GCC unroll 4
+      for (int v = 0; v < VECTORS; ++v) {
+        const T factor = V::load(alpha + v * V::lanes);
+#pragma GCC unroll 12
+        for (int i = 0; i < ROWS; ++i) sum[i][v] = V::mul(sum[i][v], factor);
+      }
+    }
+  }
+  for (ptrdiff_t r = 0; r < n; ++r) {
+    T row[VECTORS];
+#pragma GCC unroll 4
+    for (int v = 0; v < VECTORS; ++v) row[v] = V::load(b + v * V::lanes);
+    b += ldb;
+#pragma GCC unroll 12
+    for (int i = 0; i < ROWS; ++i) {
+      const T scalar = V::set1(TRANSPOSED ? a[i] : a[i * lda]);
+#pragma GCC unroll 4
+      for (int v = 0; v < VECTORS; ++v) sum[i][v] = V::fma(scalar, row[v], sum[i][v]);
+    }
+    a += TRANSPOSED ? lda : 1;
+  }
+#pragma GCC unroll 12
+  for (int i = 0; i < ROWS; ++i)
+#pragma GCC unroll 4
+    for (int v = 0; v < VECTORS; ++v) V::store(c + i * ldc + v * V::lanes, sum[i][v]);
+}
+
+template <class V, int VECTORS, bool TRANSPOSED>
+inline void gemm_columns(typename V::S* c, ptrdiff_t ldc, const typename V::S* a, ptrdiff_t lda,
+                         const typename V::S* b, ptrdiff_t ldb, ptrdiff_t rows, ptrdiff_t n, Start start,
+                         const typename V::S* alpha) {
+  constexpr int R = V::block_rows(VECTORS);
+  const ptrdiff_t step = TRANSPOSED ? 1 : lda;  // of A, from one row of C to the next
+  ptrdiff_t i = 0;
+  for (; i + R <= rows; i += R) gemm_block<V, R, VECTORS, TRANSPOSED>(c + i * ldc, ldc, a + i * step, lda, b, ldb, n, start, alpha);
+  for (; i + 4 <= rows; i += 4) gemm_block<V, 4, VECTORS, TRANSPOSED>(c + i * ldc, ldc, a + i * step, lda, b, ldb, n, start, alpha);
+  for (; i + 2 <= rows; i += 2) gemm_block<V, 2, VECTORS, TRANSPOSED>(c + i * ldc, ldc, a + i * step, lda, b, ldb, n, start, alpha);
+  for (; i < rows; ++i) gemm_block<V, 1, VECTORS, TRANSPOSED>(c + i * ldc, ldc, a + i * step, lda, b, ldb, n, start, alpha);
+}
+
+// `vectors` counts whole vectors of lanes.
+template <class V, bool TRANSPOSED>
+inline void gemm(typename V::S* c, ptrdiff_t ldc, const typename V::S* a, ptrdiff_t lda, const typename V::S* b,
+                 ptrdiff_t ldb, ptrdiff_t rows, ptrdiff_t vectors, ptrdiff_t n, Start start,
+                 const typename V::S* alpha = nullptr) {
+  for (ptrdiff_t v = 0; v < vectors;) {
+    const ptrdiff_t left = vectors - v, at = v * V::lanes;
+    const typename V::S* factor = alpha == nullptr ? nullptr : alpha + at;
+    if (V::max_vectors >= 4 && left >= 4) {
+      gemm_columns<V, V::max_vectors, TRANSPOSED>(c + at, ldc, a, lda, b + at, ldb, rows, n, start, factor);
+      v += 4;
+    } else if (V::max_vectors >= 3 && left == 3) {
+      gemm_columns<V, V::max_vectors >= 3 ? 3 : 1, TRANSPOSED>(c + at, ldc, a, lda, b + at, ldb, rows, n, start, factor);
+      v += 3;
+    } else if (left >= 2) {
+      gemm_columns<V, 2, TRANSPOSED>(c + at, ldc, a, lda, b + at, ldb, rows, n, start, factor);
+      v += 2;
+    } else {
+      gemm_columns<V, 1, TRANSPOSED>(c + at, ldc, a, lda, b + at, ldb, rows, n, start, factor);
+      v += 1;
+    }
+  }
+}
+
+}  // namespace

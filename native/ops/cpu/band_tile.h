@@ -1,0 +1,308 @@
+// What forward and backward share: reading and writing rows of any dtype, transposing, and the cutting of a tile of
+// 64 keys x 64 queries into the parts that the band touches.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "band_gemm.h"
+#include "band_problem.h"
+
+namespace {
+
+using longformer::cpu::BandProblem;
+using longformer::cpu::BandUnit;
+using longformer::cpu::Element;
+using longformer::cpu::kBlock;
+using longformer::cpu::Rows;
+
+inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+inline int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+inline ptrdiff_t element_size(Element e) { return e == Element::float64 ? 8 : e == Element::float32 ? 4 : 2; }
+
+// ---- Rows in memory -------------------------------------------------------------------------------------------------
+
+template <class V>
+inline typename V::T load_element(const void* row, ptrdiff_t i, Element element) {
+  if constexpr (sizeof(typename V::S) == 8) {
+    return V::load(static_cast<const double*>(row) + i);
+  } else {
+    if (element == Element::float32) return V::load(static_cast<const float*>(row) + i);
+    if (element == Element::bfloat16) return V::load_bfloat16(static_cast<const uint16_t*>(row) + i);
+    return V::load_float16(static_cast<const uint16_t*>(row) + i);
+  }
+}
+
+template <class V>
+inline void store_element(void* row, ptrdiff_t i, Element element, typename V::T x) {
+  if constexpr (sizeof(typename V::S) == 8) {
+    V::store(static_cast<double*>(row) + i, x);
+  } else {
+    if (element == Element::float32) return V::store(static_cast<float*>(row) + i, x);
+    if (element == Element::bfloat16) return V::store_bfloat16(static_cast<uint16_t*>(row) + i, x);
+    V::store_float16(static_cast<uint16_t*>(row) + i, x);
+  }
+}
+
+// One row of dim elements to the compute type; the lanes up to a whole vector become zero.
+template <class V>
+inline void read_row(typename V::S* to, const void* row, Element element, ptrdiff_t dim) {
+  ptrdiff_t i = 0;
+  for (; i + V::lanes <= dim; i += V::lanes) V::store(to + i, load_element<V>(row, i, element));
+  if (i == dim) return;
+  alignas(64) char tail[64] = {};
+  const ptrdiff_t size = element_size(element);
+  std::memcpy(tail, static_cast<const char*>(row) + i * size, size_t((dim - i) * size));
+  V::store(to + i, load_element<V>(tail, 0, element));
+}
+
+template <class V>
+inline void write_row(void* row, const typename V::S* from, Element element, ptrdiff_t dim, typename V::S factor) {
+  const typename V::T f = V::set1(factor);
+  ptrdiff_t i = 0;
+  for (; i + V::lanes <= dim; i += V::lanes) store_element<V>(row, i, element, V::mul(f, V::load(from + i)));
+  if (i == dim) return;
+  alignas(64) typename V::S last[V::lanes] = {};
+  for (ptrdiff_t j = i; j < dim; ++j) last[j - i] = from[j];
+  alignas(64) char tail[64] = {};
+  store_element<V>(tail, 0, element, V::mul(f, V::load(last)));
+  const ptrdiff_t size = element_size(element);
+  std::memcpy(static_cast<char*>(row) + i * size, tail, size_t((dim - i) * size));
+}
+
+// The tokens that a block or a tile consists of: first, first + step, ..., or a list.
+struct Tokens {
+  int64_t first = 0, step = 0;
+  const int64_t* list = nullptr;
+  int64_t operator[](int64_t i) const { return list != nullptr ? list[i] : first + i * step; }
+};
+
+inline const char* row_address(const Rows& rows, Element element, int64_t token, int64_t head) {
+  return static_cast<const char*>(rows.data) + (token * rows.token_stride + head * rows.head_stride) * element_size(element);
+}
+
+// Rows of the tokens, [count][padded_dim]; rows whose bit is set in `skip` are not read and become zero.
+template <class V>
+inline void read_rows(typename V::S* to, const BandProblem& p, const Rows& rows, int64_t head, const Tokens& tokens,
+                      int64_t count, uint64_t skip) {
+  for (int64_t i = 0; i < count; ++i) {
+    typename V::S* row = to + i * p.padded_dim;
+    if (skip >> i & 1u) {
+      std::memset(row, 0, size_t(p.padded_dim) * sizeof *row);
+    } else {
+      read_row<V>(row, row_address(rows, p.element, tokens[i], head), p.element, p.dim);
+    }
+  }
+}
+
+inline char* output_row(void* data, const BandProblem& p, int64_t token, int64_t head) {
+  return static_cast<char*>(data) + (token * p.heads + head) * p.dim * element_size(p.element);
+}
+
+// Bit i set: tokens[i] may not be used.
+inline uint64_t unusable(const uint8_t* usable, const Tokens& tokens, int64_t count) {
+  if (usable == nullptr) return 0;
+  uint64_t bits = 0;
+  for (int64_t i = 0; i < count; ++i) bits |= uint64_t(usable[tokens[i]] == 0) << i;
+  return bits;
+}
+
+inline bool all_set(uint64_t bits, int64_t count) { return count == 64 ? bits == ~0ull : bits == (1ull << count) - 1; }
+
+// ---- Transposing ----------------------------------------------------------------------------------------------------
+
+// Interleaving the first half of the rows with the second, log2(lanes) times, is a transpose.
+template <class V>
+inline void transpose_square(typename V::S* to, ptrdiff_t ld_to, const typename V::S* from, ptrdiff_t ld_from,
+                             typename V::T factor) {
+  using T = typename V::T;
+  constexpr int L = V::lanes;
+  T x[L], y[L];
+#pragma GCC unroll 16
+  for (int i = 0; i < L; ++i) x[i] = V::mul(factor, V::load(from + i * ld_from));
+#pragma GCC unroll 4
+  for (int width = 1; width < L; width *= 2) {
+#pragma GCC unroll 16
+    for (int i = 0; i < L / 2; ++i) {
+      y[2 * i] = V::interleave_low(x[i], x[i + L / 2]);
+      y[2 * i + 1] = V::interleave_high(x[i], x[i + L / 2]);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < L; ++i) x[i] = y[i];
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < L; ++i) V::store(to + i * ld_to, x[i]);
+}
+
+// [rows][cols] to [cols][rows]; both counts are rounded up to whole vectors, for which both arrays have room.
+template <class V>
+inline void transpose(typename V::S* to, ptrdiff_t ld_to, const typename V::S* from, ptrdiff_t ld_from, ptrdiff_t rows,
+                      ptrdiff_t cols, typename V::S factor) {
+  for (ptrdiff_t r = 0; r < rows; r += V::lanes) {
+    for (ptrdiff_t c = 0; c < cols; c += V::lanes) {
+      transpose_square<V>(to + c * ld_to + r, ld_to, from + r * ld_from + c, ld_from, V::set1(factor));
+    }
+  }
+}
+
+// ---- The band in a tile ---------------------------------------------------------------------------------------------
+
+// Keys [row_begin, row_end) of a tile against the vectors [vector_begin, vector_end) of the block's queries.
+struct Part {
+  int row_begin, row_end, vector_begin, vector_end;
+};
+
+// A tile of the local keys or of the gathered global keys, cut into parts.
+struct Tile {
+  Tokens tokens;
+  int64_t first = 0;          // class coordinate of the first local key; index of the first global key
+  int rows = 0;
+  bool global = false;
+  bool edge = false;          // some key of it lies outside some query's window
+  uint64_t skip = 0;          // keys that do not count: not visible, or counted among the global keys
+  int parts = 0;
+  Part part[4];
+};
+
+// The queries of one block, and the walk over its tiles: the band from left to right, then the global keys.
+struct Block {
+  int64_t sequence_begin, first_query, queries, length, left, right, residue, dilation;
+  int vectors;
+  Tokens tokens;
+  int64_t key_begin, key_end, globals_begin, globals_end;
+};
+
+template <class V>
+inline Block make_block(const BandProblem& p, const BandUnit& u, int64_t index) {
+  Block b;
+  b.sequence_begin = p.offsets[u.sequence];
+  b.first_query = index * kBlock;
+  b.queries = smaller(kBlock, u.length - b.first_query);
+  b.length = u.length;
+  b.left = p.window_left;
+  b.right = p.window_right;
+  b.residue = u.residue;
+  b.dilation = u.dilation;
+  b.vectors = int((b.queries + V::lanes - 1) / V::lanes);
+  b.tokens = {b.sequence_begin + b.residue + b.first_query * b.dilation, b.dilation, nullptr};
+  b.key_begin = larger(0, b.first_query - b.left);
+  b.key_end = smaller(b.length, b.first_query + b.queries + b.right);
+  b.globals_begin = p.global_start == nullptr ? 0 : p.global_start[u.sequence];
+  b.globals_end = p.global_start == nullptr ? 0 : p.global_start[u.sequence + 1];
+  return b;
+}
+
+// Lanes of the block that key `row` of a local tile is visible to: a range, empty where last < first.
+struct Range {
+  int first, last;
+};
+inline Range lanes_of(const Block& b, const Tile& t, int row) {
+  const int64_t key = t.first + row - b.first_query;
+  return {int(larger(0, key - b.right)), int(smaller(b.queries - 1, key + b.left))};
+}
+
+// The parts of an edge tile: sixteen keys at a time against the vectors that at least one of them is visible to.
+template <class V>
+inline void cut(const Block& b, Tile& t) {
+  t.edge = !t.global && (lanes_of(b, t, t.rows - 1).first > 0 || lanes_of(b, t, 0).last < b.queries - 1);
+  t.parts = 0;
+  if (!t.edge) {
+    t.part[t.parts++] = {0, t.rows, 0, b.vectors};
+    return;
+  }
+  for (int row = 0; row < t.rows; row += 16) {
+    const int end = int(smaller(row + 16, t.rows));
+    const int begin_vector = lanes_of(b, t, row).first / V::lanes;
+    const int end_vector = lanes_of(b, t, end - 1).last / V::lanes + 1;
+    Part* before = t.parts > 0 ? &t.part[t.parts - 1] : nullptr;
+    if (before != nullptr && before->vector_begin == begin_vector && before->vector_end == end_vector) {
+      before->row_end = end;
+    } else {
+      t.part[t.parts++] = {row, end, begin_vector, end_vector};
+    }
+  }
+}
+
+// Fills `t` with the next tile that holds a usable key; false at the end. Start with position = block.key_begin.
+template <class V>
+inline bool next_tile(const BandProblem& p, const Block& b, int64_t& position, Tile& t) {
+  const int64_t local = b.key_end;
+  while (position < local) {
+    t.first = position;
+    t.rows = int(smaller(kBlock, local - position));
+    t.tokens = {b.sequence_begin + b.residue + position * b.dilation, b.dilation, nullptr};
+    t.global = false;
+    position += t.rows;
+    t.skip = unusable(p.local_key, t.tokens, t.rows);
+    if (all_set(t.skip, t.rows)) continue;
+    cut<V>(b, t);
+    return true;
+  }
+  const int64_t index = b.globals_begin + (position - local);
+  if (index >= b.globals_end) return false;
+  t.first = index - b.globals_begin;
+  t.rows = int(smaller(kBlock, b.globals_end - index));
+  t.tokens = {0, 0, p.global_token + index};
+  t.global = true;
+  t.skip = 0;
+  position += t.rows;
+  cut<V>(b, t);
+  return true;
+}
+
+// Scores that do not count become -inf: keys outside the window of a query, and unusable keys.
+template <class V>
+inline void mask_scores(const Block& b, const Tile& t, typename V::S* scores) {
+  constexpr typename V::S nothing = -__builtin_inff();
+  if (!t.edge && t.skip == 0) return;
+  for (int i = 0; i < t.parts; ++i) {
+    const Part& part = t.part[i];
+    for (int row = part.row_begin; row < part.row_end; ++row) {
+      typename V::S* s = scores + row * kBlock;
+      if (t.skip >> row & 1u) {
+        for (int v = part.vector_begin; v < part.vector_end; ++v) V::store(s + v * V::lanes, V::set1(nothing));
+      } else if (t.edge) {
+        const Range lanes = lanes_of(b, t, row);
+        for (int v = part.vector_begin; v < part.vector_end; ++v) {
+          const int at = v * V::lanes;
+          if (lanes.first <= at && lanes.last >= at + V::lanes - 1) continue;
+          V::store(s + at, V::range(V::load(s + at), lanes.first - at, lanes.last - at, nothing));
+        }
+      }
+    }
+  }
+}
+
+// ---- Dropout --------------------------------------------------------------------------------------------------------
+
+// dropout_keeps of banded_attention.h for one key and the block's queries: 1/(1-p) where kept, otherwise 0.
+// (x >> 11) * 2^-53 >= p is the same as x >> 11 >= ceil(p * 2^53), which is what drop_below holds.
+template <class V>
+inline void dropout_factors(typename V::S* to, const BandProblem& p, int64_t head, const Block& b, int64_t key_token) {
+  const uint64_t base = p.seed + 0x9E3779B97F4A7C15ull * uint64_t(head + 1) + 0x94D049BB133111EBull * uint64_t(key_token + 1) +
+                        0xBF58476D1CE4E5B9ull * uint64_t(b.tokens.first + 1);
+  const uint64_t step = 0xBF58476D1CE4E5B9ull * uint64_t(b.tokens.step);
+  const typename V::S kept = typename V::S(p.keep_scale);
+  for (int i = 0; i < kBlock; ++i) {
+    uint64_t x = base + step * uint64_t(i);
+    x ^= x >> 30;
+    x *= 0xBF58476D1CE4E5B9ull;
+    x ^= x >> 27;
+    x *= 0x94D049BB133111EBull;
+    x ^= x >> 31;
+    to[i] = x >> 11 >= p.drop_below ? kept : typename V::S(0);
+  }
+}
+
+// The sign of the scale goes into the queries, so that the largest score is the largest product (and 0 * -inf, were the
+// scale zero, does not turn a mask into NaN).
+struct ScaleParts {
+  double sign, magnitude_log2;  // scores in units of log2: sign * (q.k) * magnitude_log2
+};
+inline ScaleParts split_scale(double scale) {
+  constexpr double log2e = 1.4426950408889634074;
+  if (scale == 0) return {0.0, 1.0};
+  return {scale < 0 ? -1.0 : 1.0, (scale < 0 ? -scale : scale) * log2e};
+}
+
+}  // namespace

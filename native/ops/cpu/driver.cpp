@@ -1,0 +1,107 @@
+#include "driver.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <new>
+
+namespace longformer::cpu {
+
+Element element_of(const at::Tensor& t) {
+  switch (t.scalar_type()) {
+    case at::kFloat:
+      return Element::float32;
+    case at::kDouble:
+      return Element::float64;
+    case at::kBFloat16:
+      return Element::bfloat16;
+    case at::kHalf:
+      return Element::float16;
+    default:
+      TORCH_CHECK(false, "banded_attention: expected float32, float64, bfloat16 or float16, given ", t.scalar_type());
+  }
+}
+
+Rows rows_of(const at::Tensor& t) { return {t.data_ptr(), t.stride(0), t.stride(1)}; }
+
+void fill_problem(BandProblem& p, BandTables& tables, const BandedAttention& a) {
+  const int64_t tokens = a.q.size(0), sequences = static_cast<int64_t>(a.offsets.size()) - 1;
+  p.element = element_of(a.q);
+  p.q = rows_of(a.q);
+  p.k = rows_of(a.k);
+  p.v = rows_of(a.v);
+  p.heads = a.q.size(1);
+  p.dim = a.q.size(2);
+  p.padded_dim = (p.dim + 15) / 16 * 16;
+  p.offsets = a.offsets.data();
+  p.visible = a.visible.defined() ? static_cast<const uint8_t*>(a.visible.data_ptr()) : nullptr;
+  p.local_key = p.visible;
+  // No window is wider than the longest document: keeps sums of positions and windows small.
+  p.window_left = std::min(a.window_left, tokens);
+  p.window_right = std::min(a.window_right, tokens);
+  p.dilation = a.dilation.data();
+  p.scale = a.scale;
+  p.dropout = a.dropout > 0;
+  p.drop_below = static_cast<uint64_t>(std::ceil(a.dropout * 0x1p53));
+  p.keep_scale = a.dropout < 1 ? 1 / (1 - a.dropout) : 0;
+  p.seed = static_cast<uint64_t>(a.seed);
+
+  if (!a.global_index.defined() || a.global_index.numel() == 0) return;
+  const int64_t* index = static_cast<const int64_t*>(a.global_index.data_ptr());
+  const int64_t columns = a.global_index.size(1);
+  tables.global_start.assign(1, 0);
+  tables.global_token.clear();
+  for (int64_t s = 0; s < sequences; ++s) {
+    for (int64_t g = 0; g < columns; ++g) {
+      const int64_t position = index[s * columns + g];
+      if (position < 0) break;
+      const int64_t token = a.offsets[s] + position;
+      if (p.visible == nullptr || p.visible[token] != 0) tables.global_token.push_back(token);
+    }
+    tables.global_start.push_back(static_cast<int64_t>(tables.global_token.size()));
+  }
+  if (tables.global_token.empty()) return;
+  if (p.visible == nullptr) {
+    tables.local_key.assign(tokens, 1);
+  } else {
+    tables.local_key.assign(p.visible, p.visible + tokens);
+  }
+  for (int64_t token : tables.global_token) tables.local_key[token] = 0;
+  p.local_key = tables.local_key.data();
+  p.global_start = tables.global_start.data();
+  p.global_token = tables.global_token.data();
+}
+
+namespace {
+
+struct Scratch {
+  void* memory = nullptr;
+  size_t bytes = 0;
+  ~Scratch() { std::free(memory); }
+  void release() {
+    std::free(memory);
+    memory = nullptr;
+    bytes = 0;
+  }
+};
+thread_local Scratch scratch;
+constexpr size_t kKeptBytes = size_t(8) << 20;
+
+}  // namespace
+
+void* thread_scratch(size_t bytes) {
+  if (bytes > scratch.bytes) {
+    scratch.release();
+    const size_t rounded = (bytes + 4095) / 4096 * 4096;
+    scratch.memory = std::aligned_alloc(4096, rounded);
+    if (scratch.memory == nullptr) throw std::bad_alloc();
+    scratch.bytes = rounded;
+  }
+  return scratch.memory;
+}
+
+void trim_thread_scratch() {
+  if (scratch.bytes > kKeptBytes) scratch.release();
+}
+
+}  // namespace longformer::cpu

@@ -1,0 +1,72 @@
+#include "isa.h"
+
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+
+#include "band_problem.h"
+
+namespace longformer::cpu {
+
+const char* name_of(Isa isa) {
+  switch (isa) {
+    case Isa::portable:
+      return "portable";
+    case Isa::avx2:
+      return "avx2";
+    case Isa::avx512:
+      return "avx512";
+  }
+  return "?";
+}
+
+namespace {
+
+bool processor_has(Isa isa) {
+#if defined(__x86_64__) || defined(__i386__)
+  // __builtin_cpu_supports also asks XGETBV whether the operating system saves the wide registers.
+  __builtin_cpu_init();
+  const bool avx2 =
+      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("avx");
+  switch (isa) {
+    case Isa::portable:
+      return true;
+    case Isa::avx2:
+      return avx2;  // every processor with AVX2 also has F16C
+    case Isa::avx512:
+      return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+             __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  }
+  return false;
+#else
+  return isa == Isa::portable;
+#endif
+}
+
+Isa widest() {
+  static const Isa best = supported(Isa::avx512) ? Isa::avx512 : supported(Isa::avx2) ? Isa::avx2 : Isa::portable;
+  return best;
+}
+
+}  // namespace
+
+bool supported(Isa isa) {
+  static const bool has[] = {processor_has(Isa::portable), processor_has(Isa::avx2), processor_has(Isa::avx512)};
+  return has[static_cast<int>(isa)] && band_kernels(isa) != nullptr;
+}
+
+Isa active_isa() {
+  const char* wanted = std::getenv("LONGFORMER_CPU_ISA");
+  if (wanted == nullptr || *wanted == '\0') return widest();
+  for (Isa isa : {Isa::portable, Isa::avx2, Isa::avx512}) {
+    if (std::string(wanted) != name_of(isa)) continue;
+    if (supported(isa)) return isa;
+    throw std::invalid_argument("LONGFORMER_CPU_ISA=" + std::string(wanted) +
+                                ": this processor (or this build) does not have it; the widest here is '" +
+                                name_of(widest()) + "'");
+  }
+  throw std::invalid_argument("LONGFORMER_CPU_ISA='" + std::string(wanted) +
+                              "': expected one of portable, avx2, avx512");
+}
+
+}  // namespace longformer::cpu

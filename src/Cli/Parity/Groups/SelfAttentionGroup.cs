@@ -1,0 +1,20 @@
+using LongformerInterop.Models;
+using LongformerInterop.Models.Layers;
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.Cli.Parity.Groups;
+
+/// <summary>One attention layer of allenai's, with its projections: hidden states and a mask of -10000, 0, 10000 to <c>out</c>.</summary>
+internal sealed class SelfAttentionGroup : ParityGroup
+{
+    internal override string Name => "self_attention";
+
+    internal override void Run(ParityCase parityCase, AttentionImplementation implementation, Device device, ParityReport report)
+    {
+        using IDisposable inference = TorchRuntime.InferenceMode();
+        Dictionary<string, Tensor> inputs = parityCase.Inputs();
+        using LongformerSelfAttentionModule layer = LongformerSelfAttentionModule.Load(
+            parityCase.Folder, new LoadOptions { Device = device, Attention = implementation });
+        report.Compare("out", layer.Forward(inputs["hidden_states"].To(device), inputs.GetValueOrDefault("attention_mask")));
+    }
+}

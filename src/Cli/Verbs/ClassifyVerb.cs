@@ -1,0 +1,51 @@
+using System.CommandLine;
+using System.Globalization;
+using LongformerInterop.Cli.Output;
+using LongformerInterop.Tasks;
+
+namespace LongformerInterop.Cli.Verbs;
+
+/// <summary><c>longformer classify</c>: sequence classification.</summary>
+internal static class ClassifyVerb
+{
+    internal static Command Create()
+    {
+        Command command = new("classify", "Sequence classification: a probability for every label of the checkpoint.");
+        ModelOptions model = new(command);
+        TextOptions text = new(command);
+        Option<int?> top = new("--top") { Description = "How many labels (default: all)", HelpName = "N" };
+        command.Add(top);
+        command.SetAction(parsed => Program.Run(cancellation =>
+        {
+            TaskOptions options = new() { Truncate = text.Truncate(parsed), Global = text.Global(parsed) };
+            if (parsed.GetValue(top) is < 1 and int wrong)
+                throw new UsageException($"--top must be at least 1, given {wrong}");
+            int count = parsed.GetValue(top) ?? int.MaxValue;
+            List<Document> documents = text.Read(parsed);
+            using TextClassifier classifier = TextClassifier.Load(model.Folder(parsed), model.Load(parsed));
+            return TaskVerb.Run(model, documents, parsed,
+                d => classifier.Classify(d.Text, options, cancellation),
+                labels =>
+                {
+                    foreach (LabelScore label in labels.Take(count))
+                        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{label.Score:F4}  {label.Label}"));
+                },
+                (json, labels) =>
+                {
+                    json.WriteString("problem_type", classifier.ProblemType);
+                    json.WriteStartArray("labels");
+                    foreach (LabelScore label in labels.Take(count))
+                    {
+                        json.WriteStartObject();
+                        json.WriteString("label", label.Label);
+                        json.WriteFinite("score", label.Score);
+                        json.WriteFinite("logit", label.Logit);
+                        json.WriteEndObject();
+                    }
+                    json.WriteEndArray();
+                },
+                cancellation);
+        }));
+        return command;
+    }
+}

@@ -1,0 +1,121 @@
+using System.CommandLine;
+using System.Diagnostics;
+using System.Globalization;
+using LongformerInterop.Cli.Output;
+using LongformerInterop.Tasks;
+
+namespace LongformerInterop.Cli.Verbs;
+
+/// <summary><c>longformer encode</c>: document embeddings.</summary>
+internal static class EncodeVerb
+{
+    internal static Command Create()
+    {
+        Command command = new("encode", "Document embeddings, to a file or as JSON.");
+        ModelOptions model = new(command);
+        TextOptions text = new(command);
+        Option<string> pooling = new("--pooling")
+        {
+            Description = "cls, mean (special tokens included) or tokens",
+            HelpName = "POOLING",
+            DefaultValueFactory = _ => "mean",
+        };
+        pooling.AcceptOnlyFromAmong("cls", "mean", "tokens");
+        Option<bool> normalize = new("--normalize") { Description = "Scale every vector to length 1" };
+        Option<string?> output = new("--output") { Description = "Where to write: x.safetensors, x.npy or x.jsonl", HelpName = "FILE" };
+        command.Add(pooling);
+        command.Add(normalize);
+        command.Add(output);
+        command.SetAction(parsed => Program.Run(cancellation => Encode(
+            new Request(
+                model.Folder(parsed),
+                parsed.GetValue(pooling) switch { "cls" => Pooling.Cls, "tokens" => Pooling.Tokens, _ => Pooling.Mean },
+                parsed.GetValue(output),
+                model.Json(parsed)),
+            new EmbeddingOptions
+            {
+                Normalize = parsed.GetValue(normalize),
+                Truncate = text.Truncate(parsed),
+                Global = text.Global(parsed),
+            },
+            model, text, parsed, cancellation)));
+        return command;
+    }
+
+    private sealed record Request(string Folder, Pooling Pooling, string? Output, bool Json);
+
+    private static int Encode(Request request, EmbeddingOptions options, ModelOptions model, TextOptions text, ParseResult parsed,
+        CancellationToken cancellation)
+    {
+        EmbeddingFormat? format = request.Output is null ? null : EmbeddingOutput.FormatOf(request.Output);
+        List<Document> documents = text.Read(parsed);
+        if (format == EmbeddingFormat.Npy && request.Pooling == Pooling.Tokens && documents.Count > 1)
+            throw new UsageException(".npy holds one matrix: with --pooling tokens give one document, or write .safetensors or .jsonl");
+
+        long loadStarted = Stopwatch.GetTimestamp();
+        using DocumentEncoder encoder = DocumentEncoder.Load(request.Folder, model.Load(parsed));
+        double loadSeconds = Stopwatch.GetElapsedTime(loadStarted).TotalSeconds;
+
+        using EmbeddingOutput? file = format is null
+            ? null
+            : EmbeddingOutput.Create(request.Output!, format.Value, request.Pooling, encoder.HiddenSize);
+        List<DocumentEmbedding> embeddings = [];
+        long started = Stopwatch.GetTimestamp();
+        using (ProgressBar progress = new())
+        {
+            foreach (DocumentEmbedding embedding in encoder.EncodeEach([.. documents.Select(d => d.Text)], request.Pooling, options, progress, cancellation))
+            {
+                file?.Add(documents[embedding.Index].Source, embedding);
+                // Vectors that went to a file need not stay in memory as well.
+                embeddings.Add(file is null ? embedding : embedding with { Values = [] });
+            }
+        }
+        file?.Commit();
+        double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
+        Print(request, options, documents, embeddings, encoder.HiddenSize, loadSeconds, seconds);
+        return 0;
+    }
+
+    private static void Print(Request request, EmbeddingOptions options, List<Document> documents, List<DocumentEmbedding> embeddings,
+        int hidden, double loadSeconds, double seconds)
+    {
+        long tokens = embeddings.Sum(e => (long)e.Tokens);
+        if (request.Json)
+        {
+            JsonOutput.Print(json =>
+            {
+                json.WriteString("checkpoint", request.Folder);
+                json.WriteString("pooling", request.Pooling.ToString().ToLowerInvariant());
+                json.WriteBoolean("normalized", options.Normalize);
+                json.WriteNumber("hidden_size", hidden);
+                json.WriteStartArray("documents");
+                foreach (DocumentEmbedding embedding in embeddings)
+                {
+                    json.WriteStartObject();
+                    EmbeddingOutput.WriteJson(json, documents[embedding.Index].Source, embedding, request.Pooling, hidden, request.Output is null);
+                    json.WriteEndObject();
+                }
+                json.WriteEndArray();
+                if (request.Output is not null)
+                    json.WriteString("output", request.Output);
+                json.WriteNumber("tokens", tokens);
+                json.WriteFinite("load_seconds", loadSeconds);
+                json.WriteFinite("seconds", seconds);
+                json.WriteNumber("peak_memory_bytes", ProcessMemory.PeakBytes());
+            });
+            return;
+        }
+        if (request.Output is null)
+        {
+            foreach (DocumentEmbedding embedding in embeddings)
+            {
+                string head = string.Join(' ', embedding.Values.Take(6).Select(v => v.ToString("F5", CultureInfo.InvariantCulture)));
+                Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+                    $"{documents[embedding.Index].Source}: {embedding.Tokens} tokens, [{embedding.Values.Length / hidden}, {hidden}] {head} ..."));
+            }
+        }
+        string where = request.Output is null ? "" : $" to {request.Output}";
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"{embeddings.Count} document{(embeddings.Count == 1 ? "" : "s")}, {tokens} tokens in {seconds:F2} s ({tokens / seconds:F0} tokens/s), loaded in {loadSeconds:F2} s, peak memory {ProcessMemory.PeakBytes() / 1048576.0:F0} MiB{where}"));
+    }
+}

@@ -1,0 +1,107 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json;
+using LongformerInterop.Checkpoints;
+using LongformerInterop.Cli.Checkpoints;
+using LongformerInterop.Cli.Output;
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.Cli.Verbs;
+
+/// <summary><c>longformer info</c>: what a checkpoint is, and whether every tensor of it is sound.</summary>
+internal static class InfoVerb
+{
+    internal static Command Create()
+    {
+        Command command = new("info", "Architecture, sizes, windows and tasks of a checkpoint; checks every tensor.");
+        Argument<string> folder = new("checkpoint") { Description = "Checkpoint folder", HelpName = "FOLDER" };
+        Option<bool> json = new("--json") { Description = "Print machine-readable results" };
+        command.Add(folder);
+        command.Add(json);
+        command.SetAction(parsed => Program.Run(cancellation => Run(parsed.GetRequiredValue(folder), parsed.GetValue(json), cancellation)));
+        return command;
+    }
+
+    private static int Run(string folder, bool asJson, CancellationToken cancellation)
+    {
+        if (!Directory.Exists(folder))
+            throw new IOException($"{folder}: no such folder");
+        CheckpointReport report = new();
+        LongformerInfo.Describe(folder, report);
+        try
+        {
+            TensorCheck.Run(folder, report, cancellation);
+        }
+        catch (CheckpointException e)
+        {
+            if (!report.Problems.Contains(Failure.OneLine(e.Message)))
+                report.Problems.Add(Failure.OneLine(e.Message));
+        }
+        report.Facts.Add(("libtorch", TorchRuntime.Version));
+        if (asJson)
+            JsonOutput.Print(writer => Write(writer, folder, report));
+        else
+            Print(folder, report);
+        if (report.Problems.Count == 0)
+            return 0;
+        Console.Error.WriteLine($"longformer: {folder}: {report.Problems.Count} problem{(report.Problems.Count == 1 ? "" : "s")}, first: {Failure.OneLine(report.Problems[0])}");
+        return Failure.Failed;
+    }
+
+    private static void Print(string folder, CheckpointReport report)
+    {
+        Console.WriteLine(folder);
+        foreach ((string name, object value) in report.Facts)
+            Console.WriteLine($"  {name.Replace('_', ' '),-18} {Text(value)}");
+        Console.WriteLine($"  {"tasks",-18} {(report.Tasks.Count == 0 ? "none" : string.Join(", ", report.Tasks))}");
+        if (report.Problems.Count == 0)
+            Console.WriteLine($"  {"problems",-18} none: every tensor is there, has its shape and is finite");
+        foreach (string problem in report.Problems)
+            Console.WriteLine($"  {"problem",-18} {Failure.OneLine(problem)}");
+    }
+
+    private static string Text(object value) => value switch
+    {
+        long number => number.ToString("N0", CultureInfo.InvariantCulture),
+        List<long> numbers when numbers.Distinct().Count() == 1 => string.Create(CultureInfo.InvariantCulture, $"{numbers[0]} ({numbers.Count} layers)"),
+        List<long> numbers => string.Join(", ", numbers),
+        List<string> texts => string.Join(", ", texts),
+        _ => Convert.ToString(value, CultureInfo.InvariantCulture)!,
+    };
+
+    private static void Write(Utf8JsonWriter json, string folder, CheckpointReport report)
+    {
+        json.WriteString("checkpoint", folder);
+        foreach ((string name, object value) in report.Facts)
+        {
+            switch (value)
+            {
+                case long number:
+                    json.WriteNumber(name, number);
+                    break;
+                case List<long> numbers:
+                    json.WriteStartArray(name);
+                    foreach (long number in numbers)
+                        json.WriteNumberValue(number);
+                    json.WriteEndArray();
+                    break;
+                case List<string> texts:
+                    WriteTexts(json, name, texts);
+                    break;
+                default:
+                    json.WriteString(name, Text(value));
+                    break;
+            }
+        }
+        WriteTexts(json, "tasks", report.Tasks);
+        WriteTexts(json, "problems", report.Problems);
+    }
+
+    private static void WriteTexts(Utf8JsonWriter json, string name, List<string> texts)
+    {
+        json.WriteStartArray(name);
+        foreach (string text in texts)
+            json.WriteStringValue(text);
+        json.WriteEndArray();
+    }
+}

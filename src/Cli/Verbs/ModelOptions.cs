@@ -1,0 +1,138 @@
+using System.CommandLine;
+using LongformerInterop.Models;
+using LongformerInterop.Tasks;
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.Cli.Verbs;
+
+/// <summary>The options that every verb with a model has: the checkpoint folder, and how and where it runs.</summary>
+internal sealed class ModelOptions
+{
+    internal static readonly string[] Implementations = ["fused", "chunks", "loop"];
+    private static readonly string[] DTypes = ["float32", "bfloat16", "float16"];
+
+    private readonly Argument<string> _folder = new("checkpoint")
+    {
+        Description = "Checkpoint folder: config.json, model.safetensors and the tokenizer's files",
+        HelpName = "FOLDER",
+    };
+
+    private readonly Option<string> _device = new("--device")
+    {
+        Description = "cpu, cuda or cuda:N",
+        HelpName = "DEVICE",
+        DefaultValueFactory = _ => "cpu",
+    };
+
+    private readonly Option<string?> _dtype = new("--dtype") { Description = "Compute in float32, bfloat16 or float16 (default: as stored)", HelpName = "DTYPE" };
+
+    private readonly Option<string> _attention = new("--attention")
+    {
+        Description = "Implementation of the attention: fused, chunks or loop",
+        HelpName = "NAME",
+        DefaultValueFactory = _ => "fused",
+    };
+
+    private readonly Option<int?> _threads = new("--threads") { Description = "Threads of the CPU operators", HelpName = "N" };
+    private readonly Option<bool> _json = new("--json") { Description = "Print machine-readable results" };
+
+    internal ModelOptions(Command command)
+    {
+        _attention.AcceptOnlyFromAmong(Implementations);
+        _dtype.AcceptOnlyFromAmong(DTypes);
+        _threads.Validators.Add(result =>
+        {
+            if (result.Tokens.Count == 1 && int.TryParse(result.Tokens[0].Value, out int n) && n < 1)
+                result.AddError($"--threads must be at least 1, given {n}");
+        });
+        command.Add(_folder);
+        command.Add(_device);
+        command.Add(_dtype);
+        command.Add(_attention);
+        command.Add(_threads);
+        command.Add(_json);
+    }
+
+    internal string Folder(ParseResult parsed) => parsed.GetRequiredValue(_folder);
+
+    internal bool Json(ParseResult parsed) => parsed.GetValue(_json);
+
+    /// <summary>Sets the thread count and gives the load options.</summary>
+    internal LoadOptions Load(ParseResult parsed)
+    {
+        if (parsed.GetValue(_threads) is { } threads)
+            TorchRuntime.ThreadCount = threads;
+        return new LoadOptions
+        {
+            Device = Device.Parse(parsed.GetValue(_device)!),
+            DType = parsed.GetValue(_dtype) switch
+            {
+                "float32" => DType.Float32,
+                "bfloat16" => DType.BFloat16,
+                "float16" => DType.Float16,
+                _ => null,
+            },
+            Attention = Implementation(parsed.GetValue(_attention)!),
+        };
+    }
+
+    internal static AttentionImplementation Implementation(string name) => name switch
+    {
+        "fused" => AttentionImplementation.Fused,
+        "chunks" => AttentionImplementation.Chunks,
+        "loop" => AttentionImplementation.Loop,
+        _ => throw new UsageException($"--attention: {name} is none of {string.Join(", ", Implementations)}"),
+    };
+}
+
+/// <summary>The options of every verb that reads text.</summary>
+internal sealed class TextOptions
+{
+    private readonly Option<string[]> _input = new("--input")
+    {
+        Description = "Text file, a whole document (repeatable; - for standard input)",
+        HelpName = "FILE",
+        Arity = ArgumentArity.OneOrMore,
+    };
+
+    private readonly Option<string[]> _jsonl = new("--jsonl")
+    {
+        Description = "JSON lines: a string, or an object with \"text\", per line (repeatable; - for standard input)",
+        HelpName = "FILE",
+        Arity = ArgumentArity.OneOrMore,
+    };
+
+    private readonly Option<bool> _truncate = new("--truncate") { Description = "Cut a document at the checkpoint's last position" };
+
+    private readonly Option<string?> _global = new("--global")
+    {
+        Description = "Global attention: none, first, or positions I,J,... (default: the task's own)",
+        HelpName = "POSITIONS",
+    };
+
+    internal TextOptions(Command command)
+    {
+        command.Add(_input);
+        command.Add(_jsonl);
+        command.Add(_truncate);
+        command.Add(_global);
+    }
+
+    internal bool Truncate(ParseResult parsed) => parsed.GetValue(_truncate);
+
+    internal GlobalTokens Global(ParseResult parsed)
+    {
+        if (parsed.GetValue(_global) is not { } text)
+            return GlobalTokens.TaskDefault;
+        try
+        {
+            return GlobalTokens.Parse(text);
+        }
+        catch (InputException e)
+        {
+            throw new UsageException($"--global: {e.Message}");
+        }
+    }
+
+    internal List<Document> Read(ParseResult parsed) => Documents.Read(parsed.GetValue(_input) ?? [], parsed.GetValue(_jsonl) ?? []);
+}

@@ -1,0 +1,105 @@
+using System.CommandLine;
+using System.Globalization;
+using LongformerInterop.Cli.Output;
+using LongformerInterop.Cli.Parity;
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.Cli.Verbs;
+
+/// <summary><c>longformer parity</c>: compares with reference values.</summary>
+internal static class ParityVerb
+{
+    internal static Command Create()
+    {
+        Command command = new("parity", "Runs every case folder (a folder with case.json) below the given ones and compares with its expected tensors.");
+        Argument<string[]> folders = new("folders") { Description = "Folders with cases", HelpName = "FOLDER", Arity = ArgumentArity.OneOrMore };
+        Option<string> attention = new("--attention")
+        {
+            Description = "Implementation of the attention: fused, chunks, loop or all",
+            HelpName = "NAME",
+            DefaultValueFactory = _ => "fused",
+        };
+        attention.AcceptOnlyFromAmong([.. ModelOptions.Implementations, "all"]);
+        Option<string> device = new("--device") { Description = "cpu, cuda or cuda:N", HelpName = "DEVICE", DefaultValueFactory = _ => "cpu" };
+        Option<int?> threads = new("--threads") { Description = "Threads of the CPU operators", HelpName = "N" };
+        Option<bool> json = new("--json") { Description = "Print machine-readable results" };
+        command.Add(folders);
+        command.Add(attention);
+        command.Add(device);
+        command.Add(threads);
+        command.Add(json);
+        command.SetAction(parsed => Program.Run(cancellation =>
+        {
+            string chosen = parsed.GetValue(attention)!;
+            if (parsed.GetValue(threads) is { } count)
+                TorchRuntime.ThreadCount = count >= 1 ? count : throw new UsageException($"--threads must be at least 1, given {count}");
+            ParitySettings settings = new(
+                chosen == "all"
+                    ? [AttentionImplementation.Fused, AttentionImplementation.Chunks, AttentionImplementation.Loop]
+                    : [ModelOptions.Implementation(chosen)],
+                Device.Parse(parsed.GetValue(device)!));
+            return Run(parsed.GetRequiredValue(folders), settings, parsed.GetValue(json), cancellation);
+        }));
+        return command;
+    }
+
+    private static int Run(string[] folders, ParitySettings settings, bool asJson, CancellationToken cancellation)
+    {
+        List<string> cases = [.. folders.SelectMany(ParityRunner.FindCases).Distinct()];
+        List<ParityRow> rows = [];
+        foreach (string folder in cases)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            foreach (ParityRow row in ParityRunner.Run(folder, settings))
+            {
+                rows.Add(row);
+                if (!asJson)
+                    Console.WriteLine(Format(row));
+            }
+        }
+        int passed = rows.Count(r => r.Outcome == ParityOutcome.Pass);
+        int failed = rows.Count(r => r.Outcome == ParityOutcome.Fail);
+        int skipped = rows.Count(r => r.Outcome == ParityOutcome.Skip);
+        if (asJson)
+            PrintJson(rows, passed, failed, skipped);
+        else
+            Console.WriteLine($"{passed} passed, {failed} failed, {skipped} skipped");
+        return failed > 0 ? Failure.Failed : 0;
+    }
+
+    private static string Format(ParityRow row)
+    {
+        string verdict = row.Outcome switch { ParityOutcome.Pass => "pass", ParityOutcome.Fail => "FAIL", _ => "skipped" };
+        string note = row.Note is null ? "" : $"  {row.Note}";
+        return $"{row.Case,-46} {row.Item,-34} {Number(row.Difference),9} {Number(row.Tolerance),9}  {verdict}{note}";
+    }
+
+    private static string Number(double? value) => value switch
+    {
+        null => "-",
+        0 => "0",
+        { } v when double.IsFinite(v) => v.ToString("0.0e+00", CultureInfo.InvariantCulture),
+        { } v => v.ToString(CultureInfo.InvariantCulture),
+    };
+
+    private static void PrintJson(List<ParityRow> rows, int passed, int failed, int skipped) => JsonOutput.Print(json =>
+    {
+        json.WriteStartArray("rows");
+        foreach (ParityRow row in rows)
+        {
+            json.WriteStartObject();
+            json.WriteString("case", row.Case);
+            json.WriteString("tensor", row.Item);
+            json.WriteFinite("max_abs_difference", row.Difference ?? double.NaN);
+            json.WriteFinite("tolerance", row.Tolerance ?? double.NaN);
+            json.WriteString("outcome", row.Outcome switch { ParityOutcome.Pass => "pass", ParityOutcome.Fail => "fail", _ => "skipped" });
+            if (row.Note is not null)
+                json.WriteString("note", row.Note);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+        json.WriteNumber("passed", passed);
+        json.WriteNumber("failed", failed);
+        json.WriteNumber("skipped", skipped);
+    });
+}

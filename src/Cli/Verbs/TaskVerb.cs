@@ -1,0 +1,71 @@
+using System.CommandLine;
+using System.Diagnostics;
+using System.Text.Json;
+using LongformerInterop.Cli.Output;
+
+namespace LongformerInterop.Cli.Verbs;
+
+/// <summary>What the verbs with one result per document share: reading, timing, and the two forms of output.</summary>
+internal static class TaskVerb
+{
+    /// <summary>Works through the documents and prints a result for each as soon as it is there (with --json: one object at the end).</summary>
+    /// <typeparam name="T">The result of one document.</typeparam>
+    /// <param name="model">Model options.</param>
+    /// <param name="documents">The documents.</param>
+    /// <param name="parsed">The command line.</param>
+    /// <param name="work">The result of one document.</param>
+    /// <param name="print">Prints it for people.</param>
+    /// <param name="write">Writes its JSON properties.</param>
+    /// <param name="cancellation">Stops between documents.</param>
+    internal static int Run<T>(ModelOptions model, List<Document> documents, ParseResult parsed, Func<Document, T> work,
+        Action<T> print, Action<Utf8JsonWriter, T> write, CancellationToken cancellation)
+    {
+        bool asJson = model.Json(parsed);
+        long started = Stopwatch.GetTimestamp();
+        List<(Document Document, T Result)> results = [];
+        foreach (Document document in documents)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            T result = work(document);
+            if (asJson)
+            {
+                results.Add((document, result));
+                continue;
+            }
+            if (documents.Count > 1)
+                Console.WriteLine($"{document.Source}:");
+            print(result);
+        }
+        if (!asJson)
+            return 0;
+        double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
+        JsonOutput.Print(json =>
+        {
+            json.WriteString("checkpoint", model.Folder(parsed));
+            json.WriteStartArray("documents");
+            foreach ((Document document, T result) in results)
+            {
+                json.WriteStartObject();
+                json.WriteString("source", document.Source);
+                write(json, result);
+                json.WriteEndObject();
+            }
+            json.WriteEndArray();
+            json.WriteFinite("seconds", seconds);
+            json.WriteNumber("peak_memory_bytes", ProcessMemory.PeakBytes());
+        });
+        return 0;
+    }
+
+    /// <summary>An option for a count of at least one.</summary>
+    internal static Option<int> Count(string name, string description, int value)
+    {
+        Option<int> option = new(name) { Description = description, HelpName = "N", DefaultValueFactory = _ => value };
+        option.Validators.Add(result =>
+        {
+            if (result.Tokens.Count == 1 && int.TryParse(result.Tokens[0].Value, out int n) && n < 1)
+                result.AddError($"{name} must be at least 1, given {n}");
+        });
+        return option;
+    }
+}

@@ -1,0 +1,143 @@
+using LongformerInterop.Models;
+using LongformerInterop.Tokenizers;
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.Tasks;
+
+/// <summary>Options of <see cref="DocumentEncoder"/>.</summary>
+public sealed record EmbeddingOptions : TaskOptions
+{
+    /// <summary>Scale every vector to Euclidean length 1 (a zero vector stays zero).</summary>
+    public bool Normalize { get; init; }
+}
+
+/// <summary>What became of one document.</summary>
+/// <param name="Index">Which document, counted from 0.</param>
+/// <param name="Tokens">T, its tokens, the special ones included.</param>
+/// <param name="Values">C values; with <see cref="Pooling.Tokens"/> T x C values, token by token.</param>
+public sealed record DocumentEmbedding(int Index, int Tokens, float[] Values);
+
+/// <summary>
+/// Turns documents into vectors. Global attention by default: the first token with <see cref="Pooling.Cls"/>, none otherwise.
+/// Thread-safe; dispose it to free the model.
+/// </summary>
+public sealed class DocumentEncoder : IDisposable
+{
+    private readonly LongformerModel _model;
+    private readonly TextInputs _inputs;
+
+    private DocumentEncoder(LongformerModel model, TextInputs inputs) => (_model, _inputs) = (model, inputs);
+
+    /// <summary>C, the width of a vector.</summary>
+    public int HiddenSize => _model.Configuration.HiddenSize;
+
+    /// <summary>The longest document in tokens, special tokens included.</summary>
+    public int MaxTokens => _inputs.MaxTokens;
+
+    /// <summary>The checkpoint's tokenizer.</summary>
+    public Tokenizer Tokenizer => _inputs.Tokenizer;
+
+    /// <summary>Loads a checkpoint folder; a head that it has is left alone.</summary>
+    /// <exception cref="LongformerException">The folder is no Longformer checkpoint.</exception>
+    /// <exception cref="TokenizerException">The tokenizer's files are missing or malformed.</exception>
+    public static DocumentEncoder Load(string folder, LoadOptions? options = null)
+    {
+        LongformerModel model = LongformerModel.Load(folder, options);
+        return Guard.DisposeOnError(model, m => new DocumentEncoder(m, new TextInputs(folder, m.Configuration)));
+    }
+
+    /// <summary>Encodes documents of any number and unequal lengths; the vectors come in the order of the documents.</summary>
+    /// <param name="documents">The documents.</param>
+    /// <param name="pooling">One vector per document, or (<see cref="Pooling.Tokens"/>) T x C values per document.</param>
+    /// <param name="options">Normalization, truncation, global tokens, batch size.</param>
+    /// <param name="progress">Told after every batch.</param>
+    /// <param name="cancellation">Stops between batches.</param>
+    /// <exception cref="InputException">A document is empty or longer than <see cref="MaxTokens"/>; the message names it.</exception>
+    public float[][] Encode(IReadOnlyList<string> documents, Pooling pooling = Pooling.Mean, EmbeddingOptions? options = null,
+        IProgress<TaskProgress>? progress = null, CancellationToken cancellation = default) =>
+        [.. EncodeEach(documents, pooling, options, progress, cancellation).Select(e => e.Values)];
+
+    /// <summary><see cref="Encode"/> on a thread of the pool.</summary>
+    public Task<float[][]> EncodeAsync(IReadOnlyList<string> documents, Pooling pooling = Pooling.Mean, EmbeddingOptions? options = null,
+        IProgress<TaskProgress>? progress = null, CancellationToken cancellation = default) =>
+        Task.Run(() => Encode(documents, pooling, options, progress, cancellation), cancellation);
+
+    /// <summary>As <see cref="Encode"/>, with the result of every document as soon as its batch is done.</summary>
+    public IEnumerable<DocumentEmbedding> EncodeEach(IReadOnlyList<string> documents, Pooling pooling = Pooling.Mean,
+        EmbeddingOptions? options = null, IProgress<TaskProgress>? progress = null, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(documents);
+        return EncodeBatches(documents, pooling, options ?? new EmbeddingOptions(), progress, cancellation);
+    }
+
+    /// <summary>Frees the model.</summary>
+    public void Dispose() => _model.Dispose();
+
+    private IEnumerable<DocumentEmbedding> EncodeBatches(IReadOnlyList<string> documents, Pooling pooling, EmbeddingOptions options,
+        IProgress<TaskProgress>? progress, CancellationToken cancellation)
+    {
+        int done = 0;
+        long tokens = 0;
+        foreach (List<TextInput> batch in TextInputs.Batches(Inputs(documents, pooling, options), options.TokensPerBatch))
+        {
+            cancellation.ThrowIfCancellationRequested();
+            List<float[]> vectors = Run(batch, pooling, options);
+            for (int i = 0; i < batch.Count; i++)
+                yield return new DocumentEmbedding(done + i, batch[i].Length, vectors[i]);
+            done += batch.Count;
+            tokens += batch.Sum(b => (long)b.Length);
+            progress?.Report(new TaskProgress(done, documents.Count, tokens));
+        }
+    }
+
+    private IEnumerable<TextInput> Inputs(IReadOnlyList<string> documents, Pooling pooling, EmbeddingOptions options)
+    {
+        for (int i = 0; i < documents.Count; i++)
+        {
+            string name = $"documents[{i}]";
+            Encoding encoding = _inputs.Encode(documents[i], null, name, options);
+            yield return new TextInput(encoding, options.Global.Resolve(encoding.Count, pooling == Pooling.Cls ? [0] : [], name));
+        }
+    }
+
+    private List<float[]> Run(List<TextInput> batch, Pooling pooling, EmbeddingOptions options)
+    {
+        if (options.Logger is not null)
+            TextInputs.LogBatch(options.Logger, batch.Count, batch.Sum(b => (long)b.Length));
+        using IDisposable inference = TorchRuntime.InferenceMode();
+        using TensorScope scope = new();
+        Tensor hidden = _model.Forward(TextInputs.Pack(batch)).LastHiddenState;
+        List<float[]> vectors = [];
+        long offset = 0;
+        foreach (TextInput input in batch)
+        {
+            using TensorScope inner = new();
+            Tensor tokens = pooling == Pooling.Cls ? hidden.Narrow(0, offset, 1) : hidden.Narrow(0, offset, input.Length);
+            if (pooling == Pooling.Mean)
+                tokens = tokens.To(DType.Float32).Mean(0);
+            float[] values = TextInputs.ToFloats(tokens);
+            if (options.Normalize)
+                Normalize(values, HiddenSize);
+            vectors.Add(values);
+            offset += input.Length;
+        }
+        return vectors;
+    }
+
+    /// <summary>Scales every row of <paramref name="width"/> values to length 1.</summary>
+    internal static void Normalize(Span<float> values, int width)
+    {
+        for (int row = 0; row < values.Length; row += width)
+        {
+            Span<float> vector = values.Slice(row, width);
+            double squares = 0;
+            foreach (float v in vector)
+                squares += (double)v * v;
+            if (squares == 0)
+                continue;
+            double scale = 1 / Math.Sqrt(squares);
+            for (int i = 0; i < vector.Length; i++)
+                vector[i] = (float)(vector[i] * scale);
+        }
+    }
+}

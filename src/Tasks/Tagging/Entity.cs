@@ -1,0 +1,35 @@
+namespace LongformerInterop.Tasks;
+
+/// <summary>How the tags of tokens become entities. The names and rules are those of transformers' token classification pipeline.</summary>
+public enum TagAggregation
+{
+    /// <summary>Every token is given with its own label, those labeled O too.</summary>
+    None,
+
+    /// <summary>Neighboring tokens of one label are joined; B- begins anew. O is left out.</summary>
+    Simple,
+
+    /// <summary>As <see cref="Simple"/> over words; a word takes the label of its first token.</summary>
+    First,
+
+    /// <summary>As <see cref="Simple"/> over words; a word takes the label with the highest mean probability of its tokens.</summary>
+    Average,
+
+    /// <summary>As <see cref="Simple"/> over words; a word takes the label of its most certain token.</summary>
+    Max,
+}
+
+/// <summary>A labeled stretch of the text.</summary>
+/// <param name="Label">Label; with aggregation its B- or I- is taken off.</param>
+/// <param name="Text">The characters <c>text[Start..End]</c>.</param>
+/// <param name="Start">First character, in UTF-16 units.</param>
+/// <param name="End">One past the last character.</param>
+/// <param name="Score">Probability of the label, the mean over the joined tokens or words.</param>
+public sealed record Entity(string Label, string Text, int Start, int End, float Score);
+
+/// <summary>Options of <see cref="TokenClassifier"/>.</summary>
+public sealed record TagOptions : TaskOptions
+{
+    /// <summary>How tokens become entities.</summary>
+    public TagAggregation Aggregation { get; init; } = TagAggregation.Simple;
+}

@@ -1,0 +1,102 @@
+using LongformerInterop.Models;
+using LongformerInterop.Tokenizers;
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.Tasks;
+
+/// <summary>A label and how likely it is.</summary>
+/// <param name="Label">Name, from the checkpoint's <c>id2label</c>.</param>
+/// <param name="Score">Single label: softmax; multi label: sigmoid; regression: the value itself.</param>
+/// <param name="Logit">The model's number.</param>
+public sealed record LabelScore(string Label, float Score, float Logit);
+
+/// <summary>
+/// Classifies documents. The first token is global by default. Thread-safe; dispose it to free the model.
+/// </summary>
+public sealed class TextClassifier : IDisposable
+{
+    private readonly LongformerForSequenceClassification _model;
+    private readonly TextInputs _inputs;
+
+    private TextClassifier(LongformerForSequenceClassification model, TextInputs inputs) => (_model, _inputs) = (model, inputs);
+
+    /// <summary>The checkpoint's tokenizer.</summary>
+    public Tokenizer Tokenizer => _inputs.Tokenizer;
+
+    /// <summary>
+    /// <c>single_label_classification</c>, <c>multi_label_classification</c> or <c>regression</c>: what the checkpoint says, else
+    /// regression for one label and single label for more.
+    /// </summary>
+    public string ProblemType => _model.Configuration.ProblemType
+        ?? (_model.Configuration.NumLabels == 1 ? "regression" : "single_label_classification");
+
+    /// <summary>Loads a checkpoint folder with a sequence classification head.</summary>
+    /// <exception cref="LongformerException">The folder is no Longformer checkpoint, or lacks the head.</exception>
+    /// <exception cref="TokenizerException">The tokenizer's files are missing or malformed.</exception>
+    public static TextClassifier Load(string folder, LoadOptions? options = null)
+    {
+        LongformerForSequenceClassification model = LongformerForSequenceClassification.Load(folder, options);
+        return Guard.DisposeOnError(model, m => new TextClassifier(m, new TextInputs(folder, m.Configuration)));
+    }
+
+    /// <summary>All labels of one document, best first (regression: in the checkpoint's order).</summary>
+    /// <exception cref="InputException">The document is empty or too long.</exception>
+    public IReadOnlyList<LabelScore> Classify(string document, TaskOptions? options = null, CancellationToken cancellation = default) =>
+        Classify([document], options, null, cancellation)[0];
+
+    /// <summary>All labels of every document, best first (regression: in the checkpoint's order).</summary>
+    /// <param name="documents">The documents.</param>
+    /// <param name="options">Truncation, global tokens, batch size.</param>
+    /// <param name="progress">Told after every batch.</param>
+    /// <param name="cancellation">Stops between batches.</param>
+    /// <exception cref="InputException">A document is empty or too long; the message names it.</exception>
+    public IReadOnlyList<IReadOnlyList<LabelScore>> Classify(IReadOnlyList<string> documents, TaskOptions? options = null,
+        IProgress<TaskProgress>? progress = null, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(documents);
+        options ??= new TaskOptions();
+        IEnumerable<TextInput> inputs = documents.Select((document, i) =>
+        {
+            string name = documents.Count == 1 ? "document" : $"documents[{i}]";
+            Encoding encoding = _inputs.Encode(document, null, name, options);
+            return new TextInput(encoding, options.Global.Resolve(encoding.Count, [0], name));
+        });
+        List<IReadOnlyList<LabelScore>> results = [];
+        long tokens = 0;
+        foreach (List<TextInput> batch in TextInputs.Batches(inputs, options.TokensPerBatch))
+        {
+            cancellation.ThrowIfCancellationRequested();
+            float[] logits = Run(batch);
+            int labels = logits.Length / batch.Count;
+            for (int i = 0; i < batch.Count; i++)
+                results.Add(Score(logits.AsSpan(i * labels, labels), ProblemType, _model.Configuration.Id2Label));
+            tokens += batch.Sum(b => (long)b.Length);
+            progress?.Report(new TaskProgress(results.Count, documents.Count, tokens));
+        }
+        return results;
+    }
+
+    /// <summary>Frees the model.</summary>
+    public void Dispose() => _model.Dispose();
+
+    internal static List<LabelScore> Score(ReadOnlySpan<float> logits, string problemType, IReadOnlyList<string> labels)
+    {
+        float[] scores = problemType switch
+        {
+            "regression" => logits.ToArray(),
+            "multi_label_classification" => Array.ConvertAll(logits.ToArray(), Scores.Sigmoid),
+            _ => Scores.Softmax(logits),
+        };
+        List<LabelScore> result = [];
+        for (int i = 0; i < scores.Length; i++)
+            result.Add(new LabelScore(labels[i], scores[i], logits[i]));
+        return problemType == "regression" ? result : [.. result.OrderByDescending(l => l.Score)];
+    }
+
+    private float[] Run(List<TextInput> batch)
+    {
+        using IDisposable inference = TorchRuntime.InferenceMode();
+        using TensorScope scope = new();
+        return TextInputs.ToFloats(_model.Forward(TextInputs.Pack(batch)).Logits);
+    }
+}

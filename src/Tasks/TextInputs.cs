@@ -1,0 +1,127 @@
+using LongformerInterop.Models;
+using LongformerInterop.Tokenizers;
+using LongformerInterop.Torch;
+using Microsoft.Extensions.Logging;
+
+namespace LongformerInterop.Tasks;
+
+/// <summary>One input ready for the model.</summary>
+/// <param name="Encoding">The tokens with their character ranges.</param>
+/// <param name="Globals">Positions of the global tokens, ascending.</param>
+internal sealed record TextInput(Encoding Encoding, int[] Globals)
+{
+    internal int Length => Encoding.Count;
+
+    internal byte[] GlobalMask()
+    {
+        byte[] mask = new byte[Length];
+        foreach (int position in Globals)
+            mask[position] = 1;
+        return mask;
+    }
+}
+
+/// <summary>Turns texts into checked, packed model inputs: what all tasks share.</summary>
+internal sealed partial class TextInputs
+{
+    private readonly int[] _special;
+
+    internal TextInputs(string folder, LongformerConfiguration configuration)
+    {
+        Tokenizer = Tokenizer.Load(folder);
+        MaxTokens = configuration.MaxTokens;
+        VocabSize = configuration.VocabSize;
+        // What makes a text empty: the tokens that only frame one. <mask> is something to work on.
+        SpecialTokenIds special = Tokenizer.SpecialTokens;
+        _special = [.. new[] { special.Begin, special.End, special.Separator, special.Classifier, special.Padding }.OfType<int>().Distinct()];
+    }
+
+    internal Tokenizer Tokenizer { get; }
+
+    /// <summary>How many tokens the checkpoint has positions for.</summary>
+    internal int MaxTokens { get; }
+
+    internal int VocabSize { get; }
+
+    /// <summary>Encodes one text, or a pair.</summary>
+    /// <param name="text">The text.</param>
+    /// <param name="pair">Second part, or null.</param>
+    /// <param name="name">What the text is called in messages, such as "documents[3]".</param>
+    /// <param name="options">Truncation and logging.</param>
+    /// <param name="truncation">Which part gives way.</param>
+    /// <exception cref="InputException">The text is empty, consists of special tokens, or is too long.</exception>
+    internal Encoding Encode(string text, string? pair, string name, TaskOptions options, TruncationStrategy truncation = TruncationStrategy.LongestFirst)
+    {
+        if (text is null)
+            throw new InputException($"{name}: expected a text, given null");
+        Encoding encoding = Tokenizer.Encode(text, pair);
+        int length = encoding.Count;
+        CheckNotEmpty(encoding, 0, name);
+        if (length <= MaxTokens)
+            return encoding;
+        if (!options.Truncate)
+            throw new InputException(
+                $"{name}: {length} tokens, but the checkpoint has positions for {MaxTokens}; truncation would cut the last {length - MaxTokens}");
+        if (options.Logger is not null)
+            LogTruncated(options.Logger, name, length, MaxTokens);
+        return Tokenizer.Encode(text, pair, new EncodeOptions { MaxLength = MaxTokens, Truncation = truncation });
+    }
+
+    /// <summary>Refuses a part of an input that has no token of its own.</summary>
+    internal void CheckNotEmpty(Encoding encoding, int sequence, string name)
+    {
+        ReadOnlySpan<int> ids = encoding.Ids.Span, sequences = encoding.SequenceIds.Span;
+        bool any = false;
+        for (int i = 0; i < ids.Length; i++)
+        {
+            if (sequences[i] != sequence)
+                continue;
+            any = true;
+            if (Array.IndexOf(_special, ids[i]) < 0)
+                return;
+        }
+        throw new InputException(any ? $"{name}: the text consists of special tokens only" : $"{name}: the text is empty");
+    }
+
+    /// <summary>Packs inputs behind one another, without padding. The tensors join the current scope.</summary>
+    internal static LongformerInputs Pack(IReadOnlyList<TextInput> inputs)
+    {
+        List<int[]> ids = [];
+        List<byte[]> globals = [];
+        foreach (TextInput input in inputs)
+        {
+            ids.Add(input.Encoding.Ids.ToArray());
+            globals.Add(input.GlobalMask());
+        }
+        return LongformerInputs.Pack(ids, globals);
+    }
+
+    /// <summary>Cuts a sequence of inputs into batches of at most that many tokens, an input longer than that alone.</summary>
+    internal static IEnumerable<List<TextInput>> Batches(IEnumerable<TextInput> inputs, int tokensPerBatch)
+    {
+        List<TextInput> batch = [];
+        long tokens = 0;
+        foreach (TextInput input in inputs)
+        {
+            if (batch.Count > 0 && tokens + input.Length > tokensPerBatch)
+            {
+                yield return batch;
+                batch = [];
+                tokens = 0;
+            }
+            batch.Add(input);
+            tokens += input.Length;
+        }
+        if (batch.Count > 0)
+            yield return batch;
+    }
+
+    /// <summary>Reads a floating tensor on the host as float32.</summary>
+    internal static float[] ToFloats(Tensor tensor) => tensor.To(DType.Float32).To(Device.Cpu).Contiguous().ToArray<float>();
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Name}: cut from {Length} to {MaxTokens} tokens, the positions of the checkpoint")]
+    private static partial void LogTruncated(ILogger logger, string name, int length, int maxTokens);
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "a batch of {Inputs} inputs, {Tokens} tokens")]
+    internal static partial void LogBatch(ILogger logger, int inputs, long tokens);
+}

@@ -1,0 +1,77 @@
+using System.Diagnostics;
+using System.Text;
+using System.Text.Json;
+
+namespace LongformerInterop.Cli.Tests;
+
+/// <summary>Runs the built program as its users do.</summary>
+internal static class Longformer
+{
+    internal sealed record Result(int Status, string Output, string Error)
+    {
+        /// <summary>Standard output as JSON.</summary>
+        internal JsonElement Json
+        {
+            get
+            {
+                using JsonDocument document = JsonDocument.Parse(Output);
+                return document.RootElement.Clone();
+            }
+        }
+    }
+
+    internal static Result Run(params string[] arguments) => RunWith(null, arguments);
+
+    internal static Result RunWith(byte[]? input, params string[] arguments)
+    {
+        ProcessStartInfo start = new("dotnet")
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            StandardOutputEncoding = Encoding.UTF8,
+            StandardErrorEncoding = Encoding.UTF8,
+            WorkingDirectory = AppContext.BaseDirectory,
+        };
+        start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "longformer.dll"));
+        foreach (string argument in arguments)
+            start.ArgumentList.Add(argument);
+        using Process process = Process.Start(start)!;
+        Task<string> output = process.StandardOutput.ReadToEndAsync();
+        Task<string> error = process.StandardError.ReadToEndAsync();
+        if (input is not null)
+            process.StandardInput.BaseStream.Write(input);
+        process.StandardInput.Close();
+        if (!process.WaitForExit(TimeSpan.FromMinutes(5)))
+        {
+            process.Kill();
+            throw new TimeoutException($"longformer {string.Join(' ', arguments)} did not end");
+        }
+        return new Result(process.ExitCode, output.Result, error.Result);
+    }
+
+    /// <summary>Expects a failure: that status, nothing but one line on standard error, no stack trace.</summary>
+    internal static string Fails(int status, params string[] arguments)
+    {
+        Result result = Run(arguments);
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(result.Status, Is.EqualTo(status), result.Error + result.Output);
+            Assert.That(result.Error, Does.StartWith("longformer: ").And.EndsWith("\n"));
+            Assert.That(result.Error.TrimEnd('\n'), Does.Not.Contain("\n").And.Not.Contain("   at ").And.Not.Contain("internal error"));
+        }
+        return result.Error;
+    }
+
+    /// <summary>Expects success and nothing on standard error.</summary>
+    internal static Result Succeeds(params string[] arguments)
+    {
+        Result result = Run(arguments);
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(result.Status, Is.Zero, result.Error);
+            Assert.That(result.Error, Is.Empty);
+        }
+        return result;
+    }
+}

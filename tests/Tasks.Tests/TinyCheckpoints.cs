@@ -1,0 +1,87 @@
+using LongformerInterop.Models;
+using LongformerInterop.Tokenizers;
+
+namespace LongformerInterop.Tests;
+
+/// <summary>
+/// Tiny seeded checkpoints with the small tokenizer of the goldens, made once per test run in a temporary folder: 2 layers of 32, windows
+/// 8 and 16, positions for 96 tokens.
+/// </summary>
+internal static class TinyCheckpoints
+{
+    internal const int MaxTokens = 96;
+    private static readonly Lazy<string> RootFolder = new(() => Directory.CreateTempSubdirectory("longformer-tests-").FullName);
+    private static readonly Lock Gate = new();
+
+    internal static string TokenizerFolder => Path.Combine(Repository, "parity-tests", "goldens", "tokenizer", "tiny");
+
+    internal static string Repository { get; } = FindRepository();
+
+    /// <summary>A folder for what tests write; deleted by <see cref="Clean"/>.</summary>
+    internal static string Root => RootFolder.Value;
+
+    internal static string Base => Folder("LongformerModel");
+
+    internal static string MaskedLm => Folder("LongformerForMaskedLM");
+
+    internal static string QuestionAnswering => Folder("LongformerForQuestionAnswering");
+
+    internal static string MultipleChoice => Folder("LongformerForMultipleChoice");
+
+    internal static string Classifier => Folder("LongformerForSequenceClassification", c => c with { Id2Label = ["bad", "neutral", "good"] });
+
+    internal static string MultiLabel => Folder("LongformerForSequenceClassification",
+        c => c with { Id2Label = ["a", "b"], ProblemType = "multi_label_classification" }, "multi");
+
+    internal static string Regression => Folder("LongformerForSequenceClassification", c => c with { Id2Label = ["value"] }, "regression");
+
+    internal static string Tagger => Folder("LongformerForTokenClassification", c => c with { Id2Label = ["O", "B-PER", "I-PER"] });
+
+    internal static LongformerConfiguration Configuration(Tokenizer tokenizer) => new()
+    {
+        VocabSize = tokenizer.VocabularySize,
+        HiddenSize = 32,
+        NumHiddenLayers = 2,
+        NumAttentionHeads = 4,
+        IntermediateSize = 48,
+        MaxPositionEmbeddings = MaxTokens + 2,
+        AttentionWindow = [8, 16],
+    };
+
+    internal static void Clean()
+    {
+        if (RootFolder.IsValueCreated)
+            Directory.Delete(RootFolder.Value, recursive: true);
+    }
+
+    private static string Folder(string architecture, Func<LongformerConfiguration, LongformerConfiguration>? change = null, string suffix = "")
+    {
+        string folder = Path.Combine(Root, architecture + suffix);
+        lock (Gate)
+        {
+            if (Directory.Exists(folder))
+                return folder;
+            LongformerConfiguration configuration = Configuration(Tokenizer.Load(TokenizerFolder));
+            RandomCheckpoint.Write(folder, change?.Invoke(configuration) ?? configuration, seed: 3, architecture);
+            foreach (string file in new[] { "vocab.json", "merges.txt" })
+                File.WriteAllBytes(Path.Combine(folder, file), File.ReadAllBytes(Path.Combine(TokenizerFolder, file)));
+            return folder;
+        }
+    }
+
+    private static string FindRepository()
+    {
+        for (DirectoryInfo? d = new(AppContext.BaseDirectory); d is not null; d = d.Parent)
+            if (File.Exists(Path.Combine(d.FullName, "LongformerInterop.sln")))
+                return d.FullName;
+        throw new InvalidOperationException($"no LongformerInterop.sln above {AppContext.BaseDirectory}");
+    }
+}
+
+/// <summary>Deletes the checkpoints when all tests are done.</summary>
+[SetUpFixture]
+public class TinyCheckpointsCleanup
+{
+    [OneTimeTearDown]
+    public void Delete() => TinyCheckpoints.Clean();
+}

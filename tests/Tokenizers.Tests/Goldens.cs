@@ -1,0 +1,23 @@
+namespace LongformerInterop.Tokenizers.Tests;
+
+/// <summary>Where the goldens lie, and their tokenizers, loaded once.</summary>
+internal static class Goldens
+{
+    private static readonly Lazy<Tokenizer> LazyRoberta = new(() => Tokenizer.Load(Folder("roberta")));
+    private static readonly Lazy<Tokenizer> LazyTiny = new(() => Tokenizer.Load(Folder("tiny")));
+    private static readonly Lazy<Tokenizer> LazyWordPiece = new(() => Tokenizer.Load(Folder("wordpiece")));
+
+    public static Tokenizer Roberta => LazyRoberta.Value;
+
+    public static Tokenizer Tiny => LazyTiny.Value;
+
+    public static Tokenizer WordPiece => LazyWordPiece.Value;
+
+    public static string Folder(string name)
+    {
+        for (DirectoryInfo? d = new(AppContext.BaseDirectory); d is not null; d = d.Parent)
+            if (File.Exists(Path.Combine(d.FullName, "LongformerInterop.sln")))
+                return Path.Combine(d.FullName, "parity-tests", "goldens", "tokenizer", name);
+        throw new InvalidOperationException($"no LongformerInterop.sln above {AppContext.BaseDirectory}");
+    }
+}
