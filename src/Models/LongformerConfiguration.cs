@@ -292,12 +292,12 @@ public sealed record LongformerConfiguration
     private static void RefuseOtherArchitecture(ConfigurationReader json, bool allenai, string source)
     {
         string? type = json.Text("model_type", null);
-        string? architecture = json.Texts("architectures").FirstOrDefault();
+        string architecture = json.Texts("architectures") is [string first, ..] ? first : "a model";
         // allenai's and the notebook's checkpoints say "roberta" but hold a window: that key is what makes them a Longformer.
         bool longformer = type == "longformer" || allenai || (type is null or "roberta" && json.Has("attention_window"));
         if (!longformer)
             throw new CheckpointException(
-                $"{source} describes {architecture ?? "a model"} of model_type \"{type ?? "(none)"}\"; expected a Longformer: model_type "
+                $"{source} describes {architecture} of model_type \"{type ?? "(none)"}\"; expected a Longformer: model_type "
                 + "\"longformer\", or \"roberta\" with attention_window");
     }
 

@@ -22,7 +22,7 @@ public sealed class LongformerForMaskedLM : LongformerPretrained<LogitsOutputs>
 
     /// <summary>Loads a masked language model. Tied to the word embeddings or with a decoder of its own, as its configuration says.</summary>
     /// <exception cref="CheckpointException">The head is missing, or configuration or weights do not fit; everything is listed.</exception>
-    public static LongformerForMaskedLM Load(string folder, LoadOptions? options = null) =>
+    public static new LongformerForMaskedLM Load(string folder, LoadOptions? options = null) =>
         LongformerLoader.Load(folder, options, nameof(LongformerForMaskedLM), loader =>
         {
             (LongformerConfiguration c, ParameterLoader head) = (loader.Configuration, loader.Root / "lm_head");
@@ -60,7 +60,7 @@ public sealed class LongformerForSequenceClassification : LongformerPretrained<L
 
     /// <summary>Loads a sequence classifier.</summary>
     /// <exception cref="CheckpointException">The head is missing, or configuration or weights do not fit; everything is listed.</exception>
-    public static LongformerForSequenceClassification Load(string folder, LoadOptions? options = null) =>
+    public static new LongformerForSequenceClassification Load(string folder, LoadOptions? options = null) =>
         LongformerLoader.Load(folder, options, nameof(LongformerForSequenceClassification), loader =>
         {
             (LongformerConfiguration c, ParameterLoader head) = (loader.Configuration, loader.Root / "classifier");
@@ -93,7 +93,7 @@ public sealed class LongformerForQuestionAnswering : LongformerPretrained<SpanOu
 
     /// <summary>Loads an extractive question answering model.</summary>
     /// <exception cref="CheckpointException">The head is missing, or configuration or weights do not fit; everything is listed.</exception>
-    public static LongformerForQuestionAnswering Load(string folder, LoadOptions? options = null) =>
+    public static new LongformerForQuestionAnswering Load(string folder, LoadOptions? options = null) =>
         LongformerLoader.Load(folder, options, nameof(LongformerForQuestionAnswering), loader =>
             new LongformerForQuestionAnswering(loader, new LongformerBody(loader), Linear.Load(loader.Root / "qa_outputs", 2, loader.Configuration.HiddenSize)));
 
@@ -124,7 +124,7 @@ public sealed class LongformerForTokenClassification : LongformerPretrained<Logi
 
     /// <summary>Loads a token classifier.</summary>
     /// <exception cref="CheckpointException">The head is missing, or configuration or weights do not fit; everything is listed.</exception>
-    public static LongformerForTokenClassification Load(string folder, LoadOptions? options = null) =>
+    public static new LongformerForTokenClassification Load(string folder, LoadOptions? options = null) =>
         LongformerLoader.Load(folder, options, nameof(LongformerForTokenClassification), loader =>
             new LongformerForTokenClassification(
                 loader, new LongformerBody(loader), Linear.Load(loader.Root / "classifier", loader.Configuration.NumLabels, loader.Configuration.HiddenSize)));
@@ -156,7 +156,7 @@ public sealed class LongformerForMultipleChoice : LongformerPretrained<LogitsOut
 
     /// <summary>Loads a multiple choice model.</summary>
     /// <exception cref="CheckpointException">The head is missing, or configuration or weights do not fit; everything is listed.</exception>
-    public static LongformerForMultipleChoice Load(string folder, LoadOptions? options = null) =>
+    public static new LongformerForMultipleChoice Load(string folder, LoadOptions? options = null) =>
         LongformerLoader.Load(folder, options, nameof(LongformerForMultipleChoice), loader =>
         {
             var body = new LongformerBody(loader);

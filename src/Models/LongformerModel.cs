@@ -20,7 +20,7 @@ public sealed class LongformerModel : LongformerPretrained<BaseModelOutputs>
 
     /// <summary>Loads the body of any Longformer checkpoint, with its pooler where it has one.</summary>
     /// <exception cref="CheckpointException">Configuration or weights do not fit; everything is listed.</exception>
-    public static LongformerModel Load(string folder, LoadOptions? options = null) =>
+    public static new LongformerModel Load(string folder, LoadOptions? options = null) =>
         LongformerLoader.Load(folder, options, nameof(LongformerModel), loader =>
         {
             var body = new LongformerBody(loader);
