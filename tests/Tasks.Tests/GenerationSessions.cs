@@ -59,7 +59,7 @@ internal static class Generate
 {
     public static GeneratedSequence[][] From(HashSession session, int vocabulary, GenerationOptions options,
         Action<GeneratedToken>? onToken = null, CancellationToken cancel = default) =>
-        GenerationLoop.Run(session, GenerationPlan.Create(options, HashSession.Vocabulary(vocabulary)), onToken, null, cancel);
+        GenerationLoop.Run(session, [.. Enumerable.Repeat(GenerationPlan.Create(options, HashSession.Vocabulary(vocabulary)), session.Documents)], onToken, null, cancel);
 
     public static GeneratedSequence[][] From(int[] documents, int vocabulary, GenerationOptions options,
         Action<GeneratedToken>? onToken = null) => From(new HashSession(vocabulary, documents), vocabulary, options, onToken);

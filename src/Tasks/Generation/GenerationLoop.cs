@@ -10,29 +10,35 @@ namespace LongformerInterop.Tasks.Generation;
 internal sealed class GenerationLoop
 {
     private readonly IDecodingSession _session;
+    private readonly GenerationPlan[] _plans;
     private readonly GenerationPlan _plan;
     private readonly Action<GeneratedToken>? _onToken;
     private readonly IProgress<GenerationProgress>? _progress;
     private readonly CancellationToken _cancel;
 
-    private GenerationLoop(IDecodingSession session, GenerationPlan plan, Action<GeneratedToken>? onToken,
+    private GenerationLoop(IDecodingSession session, GenerationPlan[] plans, Action<GeneratedToken>? onToken,
         IProgress<GenerationProgress>? progress, CancellationToken cancel) =>
-        (_session, _plan, _onToken, _progress, _cancel) = (session, plan, onToken, progress, cancel);
+        (_session, _plans, _plan, _onToken, _progress, _cancel) = (session, plans, plans[0], onToken, progress, cancel);
 
     /// <summary>Generates for every document of a session.</summary>
+    /// <param name="session">The encoded documents.</param>
+    /// <param name="plans">For each document its plan; they differ in the prompts only, which are of one length.</param>
+    /// <param name="onToken">Told each settled token.</param>
+    /// <param name="progress">Told after each step.</param>
+    /// <param name="cancel">Checked before each step.</param>
     /// <returns>[documents][n-best] sequences: of a beam search best first, samples in the order of their numbers.</returns>
     /// <exception cref="OperationCanceledException"><paramref name="cancel"/> was cancelled; checked before every step.</exception>
-    public static GeneratedSequence[][] Run(IDecodingSession session, GenerationPlan plan, Action<GeneratedToken>? onToken = null,
+    public static GeneratedSequence[][] Run(IDecodingSession session, GenerationPlan[] plans, Action<GeneratedToken>? onToken = null,
         IProgress<GenerationProgress>? progress = null, CancellationToken cancel = default)
     {
-        var loop = new GenerationLoop(session, plan, onToken, progress, cancel);
-        return plan.Beams > 1 ? loop.SearchBeams() : loop.FollowRows();
+        var loop = new GenerationLoop(session, plans, onToken, progress, cancel);
+        return plans[0].Beams > 1 ? loop.SearchBeams() : loop.FollowRows();
     }
 
     private Span<float> Start()
     {
         _cancel.ThrowIfCancellationRequested();
-        return _session.Start([.. Enumerable.Repeat(_plan.Prompt, _session.Documents)]);
+        return _session.Start([.. _plans.Select(p => p.Prompt)]);
     }
 
     private void Report(int length, int open) =>
@@ -43,7 +49,7 @@ internal sealed class GenerationLoop
     private GeneratedSequence[][] SearchBeams()
     {
         int width = _plan.VocabularySize;
-        BeamSearch[] searches = [.. Enumerable.Range(0, _session.Documents).Select(_ => new BeamSearch(_plan))];
+        BeamSearch[] searches = [.. _plans.Select(p => new BeamSearch(p))];
         int[] streamed = [.. searches.Select(_ => _plan.Prompt.Length)];
         // The rows of the session belong to the open documents in order; after the start each has one row, then one per beam.
         int[] open = [.. Enumerable.Range(0, searches.Length)];
@@ -116,7 +122,7 @@ internal sealed class GenerationLoop
     {
         int width = _plan.VocabularySize, samples = _plan.NBest;
         var rows = new Row[_session.Documents * samples];
-        for (int i = 0; i < rows.Length; i++) rows[i] = new Row(i / samples, i % samples, _plan.Prompt);
+        for (int i = 0; i < rows.Length; i++) rows[i] = new Row(i / samples, i % samples, _plans[i / samples].Prompt);
 
         Row[] active = rows;
         // The session's row behind each active row: at the start that is the document's.

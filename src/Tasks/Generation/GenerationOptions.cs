@@ -113,6 +113,10 @@ public sealed record GenerationOptions
     /// </summary>
     public bool KeepLogits { get; init; }
 
+    /// <summary>Refuses what no model can do; the limits of a model are checked when it generates.</summary>
+    /// <exception cref="InputException">A value or a combination is impossible; the message names the values.</exception>
+    public void Check() => GenerationPlan.Create(this, new GenerationVocabulary(int.MaxValue, int.MaxValue / 2, 0, 0, []));
+
     /// <summary>These options with the properties that are null taken from <paramref name="defaults"/>.</summary>
     /// <param name="defaults">For example <see cref="FromCheckpoint"/>.</param>
     public GenerationOptions Over(GenerationOptions defaults)
@@ -193,7 +197,9 @@ public sealed record GenerationOptions
                 EarlyStopping = keys.Stopping("early_stopping"),
                 NoRepeatNgram = keys.Int("no_repeat_ngram_size"),
                 RepetitionPenalty = keys.Number("repetition_penalty"),
-                ForcedFirstToken = keys.Int("forced_bos_token_id"),
+                // The name that BART's oldest configurations (and allenai's) have for it.
+                ForcedFirstToken = keys.Int("forced_bos_token_id")
+                    ?? (keys.Flag("force_bos_token_to_be_generated") == true ? keys.Int("bos_token_id") : null),
                 ForcedLastTokens = keys.Tokens("forced_eos_token_id"),
                 BadWords = keys.Sequences("bad_words_ids"),
                 SuppressedTokens = keys.Tokens("suppress_tokens"),
