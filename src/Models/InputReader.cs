@@ -52,13 +52,14 @@ internal sealed class InputReader
 
     /// <summary>Checks and lays out a batch; new tensors join the current scope.</summary>
     /// <exception cref="InputException">Names the argument, what was expected and what was given.</exception>
-    public static SequenceBatch Read(LongformerInputs inputs, LongformerConfiguration configuration, GlobalRule rule, Device device, DType dtype)
+    public static SequenceBatch Read(LongformerInputs inputs, LongformerConfiguration configuration, GlobalRule rule, Device device, DType dtype,
+        bool allowPaddingRows = false)
     {
         ArgumentNullException.ThrowIfNull(inputs);
         bool choices = rule == GlobalRule.Choice;
         var reader = new InputReader(inputs, configuration, device, choices);
         long[]? ids = reader.ReadIds();
-        (bool[]? visible, bool[]? globals) = reader.ReadAttentionMask(ids);
+        (bool[]? visible, bool[]? globals) = reader.ReadAttentionMask(ids, allowPaddingRows);
         globals = reader.ReadGlobals(globals, visible, ids, rule);
         long tokens = reader._offsets[^1];
         int sequences = reader._offsets.Length - 1;
@@ -91,11 +92,11 @@ internal sealed class InputReader
     }
 
     /// <summary>Which tokens are visible (null: all) and which the mask itself makes global with the value 2 (null: none).</summary>
-    private (bool[]? Visible, bool[]? Globals) ReadAttentionMask(long[]? ids)
+    private (bool[]? Visible, bool[]? Globals) ReadAttentionMask(long[]? ids, bool allowPaddingRows)
     {
         long padding = _configuration.PadTokenId;
         double[]? mask = _inputs.AttentionMask is null ? null : MaskValues(_inputs.AttentionMask, "attention_mask", 2);
-        for (int s = 0; s < _offsets.Length - 1; s++)
+        for (int s = 0; s < _offsets.Length - 1 && !allowPaddingRows; s++)
         {
             (int from, int to) = ((int)_offsets[s], (int)_offsets[s + 1]);
             if (mask is not null && mask.AsSpan(from..to).IndexOfAnyExcept(0.0) < 0)

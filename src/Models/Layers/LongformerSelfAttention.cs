@@ -50,9 +50,10 @@ public sealed class LongformerSelfAttention
             AttentionMode.SlidingChunksNoOverlap => DenseAttention.NoOverlap(query, key, value, batch, _window.Left, dropout, _layer),
             _ => Window(query, key, value, batch, dropout, trace),
         };
+        context = context.Reshape(tokens, heads * size);
         if (batch.Globals is null || _configuration.AttentionMode == AttentionMode.FullAttention)
-            return scope.Keep(context.View(tokens, heads * size));
-        return scope.Keep(context.View(tokens, heads * size).IndexCopy(0, batch.Globals.Rows, Global(hidden, batch, batch.Globals, dropout, trace)));
+            return scope.Keep(context);
+        return scope.Keep(context.IndexCopy(0, batch.Globals.Rows, Global(hidden, batch, batch.Globals, dropout, trace)));
     }
 
     /// <summary>The rows of all tokens, [N, H, D]; those of global tokens are overwritten afterwards.</summary>
@@ -137,7 +138,7 @@ public sealed class LongformerSelfAttentionModule : IDisposable
         Tensor? mask = attentionMask is null ? null : ToModelMask(attentionMask);
         SequenceBatch batch = InputReader.Read(
             new LongformerInputs { InputsEmbeds = hiddenStates, AttentionMask = mask }, _configuration with { MaxPositionEmbeddings = int.MaxValue },
-            GlobalRule.None, _options.Device, hiddenStates.DType);
+            GlobalRule.None, _options.Device, hiddenStates.DType, allowPaddingRows: true);
         return scope.Keep(batch.Unflatten(_layer.Forward(batch.InputsEmbeds!, batch, new Dropout(null, 0, 0), null)));
     }
 
