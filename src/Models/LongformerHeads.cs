@@ -37,10 +37,14 @@ public sealed class LongformerForMaskedLM : LongformerPretrained<LogitsOutputs>
 
     private protected override LogitsOutputs Compute(LongformerInputs inputs, SequenceBatch batch, Tensor hidden, Dropout dropout)
     {
+        if (inputs.LogitRows is not null && inputs.Labels is not null)
+            throw new InputException("LogitRows: expected no labels beside it, given both: a loss needs the logits of every token");
+        if (inputs.LogitRows is not null)
+            hidden = hidden.IndexSelect(0, inputs.LogitRows.To(hidden.Device));
         // The exact GELU, whatever hidden_act says.
         Tensor logits = _decoder.Forward(_norm.Forward(_dense.Forward(hidden, HiddenActivation.Gelu)));
         Tensor? loss = inputs.Labels is null ? null : Losses.Classes(logits, inputs.Labels, batch.TokenShape, Configuration.VocabSize);
-        return new LogitsOutputs { Logits = batch.Unflatten(logits), Loss = loss };
+        return new LogitsOutputs { Logits = inputs.LogitRows is null ? batch.Unflatten(logits) : logits, Loss = loss };
     }
 }
 

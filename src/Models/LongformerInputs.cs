@@ -52,6 +52,12 @@ public sealed record LongformerInputs
     /// </summary>
     public Tensor? Labels { get; init; }
 
+    /// <summary>
+    /// Masked LM: int64 [M], the tokens (rows of all tokens behind one another) whose logits are wanted; they are then [M, vocabulary]. Absent:
+    /// all, which for a long document and a large vocabulary takes gigabytes.
+    /// </summary>
+    public Tensor? LogitRows { get; init; }
+
     /// <summary>Question answering: [B] first token of the answer.</summary>
     public Tensor? StartPositions { get; init; }
 

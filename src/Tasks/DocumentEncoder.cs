@@ -78,7 +78,7 @@ public sealed class DocumentEncoder : IDisposable
     {
         int done = 0;
         long tokens = 0;
-        foreach (List<TextInput> batch in TextInputs.Batches(Inputs(documents, pooling, options), options.TokensPerBatch))
+        foreach (List<TextInput> batch in TextInputs.Batches(Inputs(documents, pooling, options), options))
         {
             cancellation.ThrowIfCancellationRequested();
             List<float[]> vectors = Run(batch, pooling, options);
@@ -102,8 +102,6 @@ public sealed class DocumentEncoder : IDisposable
 
     private List<float[]> Run(List<TextInput> batch, Pooling pooling, EmbeddingOptions options)
     {
-        if (options.Logger is not null)
-            TextInputs.LogBatch(options.Logger, batch.Count, batch.Sum(b => (long)b.Length));
         using IDisposable inference = TorchRuntime.InferenceMode();
         using TensorScope scope = new();
         Tensor hidden = _model.Forward(TextInputs.Pack(batch)).LastHiddenState;

@@ -63,7 +63,7 @@ public sealed class TextClassifier : IDisposable
         });
         List<IReadOnlyList<LabelScore>> results = [];
         long tokens = 0;
-        foreach (List<TextInput> batch in TextInputs.Batches(inputs, options.TokensPerBatch))
+        foreach (List<TextInput> batch in TextInputs.Batches(inputs, options))
         {
             cancellation.ThrowIfCancellationRequested();
             float[] logits = Run(batch);

@@ -101,15 +101,18 @@ internal sealed partial class TextInputs
         return LongformerInputs.Pack(ids, globals);
     }
 
-    /// <summary>Cuts a sequence of inputs into batches of at most that many tokens, an input longer than that alone.</summary>
-    internal static IEnumerable<List<TextInput>> Batches(IEnumerable<TextInput> inputs, int tokensPerBatch)
+    /// <summary>
+    /// Cuts a sequence of inputs into batches of at most <see cref="TaskOptions.TokensPerBatch"/> tokens, an input longer than that alone.
+    /// </summary>
+    internal static IEnumerable<List<TextInput>> Batches(IEnumerable<TextInput> inputs, TaskOptions options)
     {
         List<TextInput> batch = [];
         long tokens = 0;
         foreach (TextInput input in inputs)
         {
-            if (batch.Count > 0 && tokens + input.Length > tokensPerBatch)
+            if (batch.Count > 0 && tokens + input.Length > options.TokensPerBatch)
             {
+                Log();
                 yield return batch;
                 batch = [];
                 tokens = 0;
@@ -117,8 +120,16 @@ internal sealed partial class TextInputs
             batch.Add(input);
             tokens += input.Length;
         }
-        if (batch.Count > 0)
-            yield return batch;
+        if (batch.Count == 0)
+            yield break;
+        Log();
+        yield return batch;
+
+        void Log()
+        {
+            if (options.Logger is not null)
+                LogBatch(options.Logger, batch.Count, tokens);
+        }
     }
 
     /// <summary>Reads a floating tensor on the host as float32.</summary>
@@ -128,5 +139,5 @@ internal sealed partial class TextInputs
     private static partial void LogTruncated(ILogger logger, string name, int length, int maxTokens);
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "a batch of {Inputs} inputs, {Tokens} tokens")]
-    internal static partial void LogBatch(ILogger logger, int inputs, long tokens);
+    private static partial void LogBatch(ILogger logger, int inputs, long tokens);
 }

@@ -47,7 +47,7 @@ public sealed class QuestionAnswerer : IDisposable
         if (options.MaxAnswerTokens < 1)
             throw new InputException($"MaxAnswerTokens: expected at least 1, given {options.MaxAnswerTokens}");
         AnswerMerger merger = new();
-        foreach (List<TextInput> batch in TextInputs.Batches(Windows(question, document, options), options.TokensPerBatch))
+        foreach (List<TextInput> batch in TextInputs.Batches(Windows(question, document, options), options))
         {
             cancellation.ThrowIfCancellationRequested();
             Run(batch, merger, top, options);
@@ -109,8 +109,6 @@ public sealed class QuestionAnswerer : IDisposable
 
     private void Run(List<TextInput> batch, AnswerMerger merger, int top, AnswerOptions options)
     {
-        if (options.Logger is not null)
-            TextInputs.LogBatch(options.Logger, batch.Count, batch.Sum(b => (long)b.Length));
         float[] start, end;
         using (IDisposable inference = TorchRuntime.InferenceMode())
         using (TensorScope scope = new())
