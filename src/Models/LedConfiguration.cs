@@ -183,7 +183,7 @@ public sealed partial record LedConfiguration
             var reader = new ConfigurationReader(document.RootElement);
             if (!Describes(document.RootElement))
             {
-                throw new CheckpointException($"{source} describes {reader.Texts("architectures").FirstOrDefault() ?? "a model"} of model_type "
+                throw new CheckpointException($"{source} describes {(reader.Texts("architectures") is [string first, ..] ? first : "a model")} of model_type "
                     + $"\"{reader.Text("model_type", null) ?? "(none)"}\"; expected an LED: model_type \"led\", or \"bart\" with attention_window");
             }
             return Read(reader, source);

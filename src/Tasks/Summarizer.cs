@@ -142,9 +142,8 @@ public sealed class Summarizer : IDisposable
         IProgress<SummaryProgress>? progress, CancellationToken cancellation)
     {
         int done = 0;
-        foreach (List<TextInput> batch in TextInputs.Batches(inputs, options.TokensPerBatch))
+        foreach (List<TextInput> batch in TextInputs.Batches(inputs, options))
         {
-            if (options.Logger is not null) TextInputs.LogBatch(options.Logger, batch.Count, batch.Sum(b => (long)b.Length));
             int before = done;
             IReadOnlyList<IReadOnlyList<GeneratedSequence>> results = Generate(batch, generation, null,
                 progress is null ? null : new StepProgress(p => progress.Report(

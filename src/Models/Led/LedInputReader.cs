@@ -72,7 +72,7 @@ internal static class LedInputReader
         if (length < 1 || length > configuration.MaxDecoderPositionEmbeddings)
         {
             throw new InputException($"the decoder: expected 1 to {configuration.MaxDecoderPositionEmbeddings} tokens, the decoder positions of this checkpoint, "
-                + $"given {length}{(ids is not null && inputs.DecoderInputIds is null && !labelsAreTokens ? " (the document's ids, shifted right)" : "")}");
+                + $"given {length}{(ids is not null && inputs.DecoderInputIds is null && !(labelsAreTokens && inputs.Labels is not null) ? " (the document's ids, shifted right)" : "")}");
         }
         return new LedDecoderBatch
         {

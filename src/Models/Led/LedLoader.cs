@@ -8,10 +8,6 @@ internal sealed class LedLoader
 {
     private static readonly string[] EmbeddingTables = ["shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"];
 
-    /// <summary>HF's class names of the LEDs that this project serves.</summary>
-    public static IReadOnlyList<string> Architectures { get; } =
-        ["LEDModel", "LEDForConditionalGeneration", "LEDForQuestionAnswering", "LEDForSequenceClassification"];
-
     private readonly Weights _weights;
 
     private LedLoader(LedConfiguration configuration, LoadOptions options, Checkpoint checkpoint, string architecture)
@@ -83,7 +79,7 @@ internal sealed class LedLoader
             "LEDForConditionalGeneration" => LedForConditionalGeneration.Load(folder, options),
             "LEDForQuestionAnswering" => LedForQuestionAnswering.Load(folder, options),
             "LEDForSequenceClassification" => LedForSequenceClassification.Load(folder, options),
-            _ => throw new CheckpointException($"{folder}: the architecture {name} is not served; expected one of {string.Join(", ", Architectures)}"),
+            _ => throw new CheckpointException($"{folder}: the architecture {name} is not served; expected one of {string.Join(", ", LedParameters.Architectures)}"),
         };
     }
 
