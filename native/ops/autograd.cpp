@@ -1,5 +1,6 @@
-// The gradient of banded_attention: its backward pass is an operator of its own, so that it can be traced and given
-// shapes without data (meta.cpp). global_attention and linear are made of differentiable operators where it matters.
+// The gradient of banded_attention: its backward pass is an operator of its own, so that it can be traced and
+// given shapes without data (meta.cpp). global_attention and linear are made of differentiable operators
+// where it matters.
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
@@ -12,8 +13,9 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 const auto& forward_operator() {
-  static const auto op =
-      c10::Dispatcher::singleton().findSchemaOrThrow("longformer::banded_attention", "").typed<BandedForwardOperator>();
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("longformer::banded_attention", "")
+                             .typed<BandedForwardOperator>();
   return op;
 }
 
@@ -39,15 +41,19 @@ void save_options(AutogradContext* ctx, const BandedOptions& o) {
   ctx->saved_data["implementation"] = std::string(o.implementation.data(), o.implementation.size());
 }
 
-c10::optional<at::Tensor> if_defined(const at::Tensor& t) { return t.defined() ? c10::optional<at::Tensor>(t) : c10::nullopt; }
+c10::optional<at::Tensor> if_defined(const at::Tensor& t) {
+  return t.defined() ? c10::optional<at::Tensor>(t) : c10::nullopt;
+}
 
-// Differentiating the backward pass once more would silently lose terms; it is refused where it would be used.
+// Differentiating the backward pass once more would silently lose terms; it is refused where it would be
+// used.
 struct BandedAttentionBackwardFunction : torch::autograd::Function<BandedAttentionBackwardFunction> {
   static variable_list forward(AutogradContext* ctx, const at::Tensor& grad_output, const at::Tensor& query,
                                const at::Tensor& key, const at::Tensor& value, const at::Tensor& output,
                                const at::Tensor& logsumexp, const BandedOptions& options) {
     at::AutoDispatchBelowADInplaceOrView guard;
-    auto grads = call_with_options(backward_operator(), options, grad_output, query, key, value, output, logsumexp);
+    auto grads =
+        call_with_options(backward_operator(), options, grad_output, query, key, value, output, logsumexp);
     return {std::get<0>(grads), std::get<1>(grads), std::get<2>(grads)};
   }
 
@@ -90,14 +96,14 @@ struct BandedAttentionFunction : torch::autograd::Function<BandedAttentionFuncti
                                 data["dropout"].toDouble(),
                                 data["seed"].toInt(),
                                 implementation};
-    auto [grad_q, grad_k, grad_v] = call_with_options(backward_operator(), options, grads[0], saved[0], saved[1],
-                                                      saved[2], saved[3], saved[4]);
+    auto [grad_q, grad_k, grad_v] = call_with_options(backward_operator(), options, grads[0], saved[0],
+                                                      saved[1], saved[2], saved[3], saved[4]);
     return {grad_q, grad_k, grad_v, at::Tensor()};
   }
 };
 
-std::tuple<at::Tensor, at::Tensor> forward(const BandedOptions& options, const at::Tensor& query, const at::Tensor& key,
-                                           const at::Tensor& value) {
+std::tuple<at::Tensor, at::Tensor> forward(const BandedOptions& options, const at::Tensor& query,
+                                           const at::Tensor& key, const at::Tensor& value) {
   if (at::GradMode::is_enabled() && (query.requires_grad() || key.requires_grad() || value.requires_grad())) {
     auto results = BandedAttentionFunction::apply(query, key, value, options);
     return {results[0], results[1]};
@@ -106,13 +112,15 @@ std::tuple<at::Tensor, at::Tensor> forward(const BandedOptions& options, const a
   return call_with_options(forward_operator(), options, query, key, value);
 }
 
-std::tuple<at::Tensor, at::Tensor, at::Tensor> backward(const BandedOptions& options, const at::Tensor& grad_output,
+std::tuple<at::Tensor, at::Tensor, at::Tensor> backward(const BandedOptions& options,
+                                                        const at::Tensor& grad_output,
                                                         const at::Tensor& query, const at::Tensor& key,
                                                         const at::Tensor& value, const at::Tensor& output,
                                                         const at::Tensor& logsumexp) {
   const auto needs = [](const at::Tensor& t) { return t.defined() && t.requires_grad(); };
   if (at::GradMode::is_enabled() && (needs(grad_output) || needs(query) || needs(key) || needs(value))) {
-    auto grads = BandedAttentionBackwardFunction::apply(grad_output, query, key, value, output, logsumexp, options);
+    auto grads =
+        BandedAttentionBackwardFunction::apply(grad_output, query, key, value, output, logsumexp, options);
     return {grads[0], grads[1], grads[2]};
   }
   at::AutoDispatchBelowADInplaceOrView guard;
@@ -120,15 +128,16 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> backward(const BandedOptions& opt
 }
 
 // The probabilities are for looking at: no gradient flows back from them.
-at::Tensor probabilities(const at::Tensor& query, const at::Tensor& key, int64_t window_left, int64_t window_right,
-                         at::OptionalIntArrayRef dilation, const c10::optional<at::Tensor>& mask,
-                         const c10::optional<at::Tensor>& global_index, at::OptionalIntArrayRef sequence_offsets,
-                         c10::optional<double> scale) {
+at::Tensor probabilities(const at::Tensor& query, const at::Tensor& key, int64_t window_left,
+                         int64_t window_right, at::OptionalIntArrayRef dilation,
+                         const c10::optional<at::Tensor>& mask, const c10::optional<at::Tensor>& global_index,
+                         at::OptionalIntArrayRef sequence_offsets, c10::optional<double> scale) {
   static const auto op = c10::Dispatcher::singleton()
                              .findSchemaOrThrow("longformer::banded_attention_probabilities", "")
                              .typed<decltype(probabilities)>();
   at::AutoDispatchBelowADInplaceOrView guard;
-  return op.call(query, key, window_left, window_right, dilation, mask, global_index, sequence_offsets, scale);
+  return op.call(query, key, window_left, window_right, dilation, mask, global_index, sequence_offsets,
+                 scale);
 }
 
 }  // namespace

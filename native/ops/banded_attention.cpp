@@ -1,5 +1,5 @@
-// banded_attention and its backward pass: the arguments checked, one of the implementations called, the result in the
-// shape of the arguments.
+// banded_attention and its backward pass: the arguments checked, one of the implementations called, the
+// result in the shape of the arguments.
 #include <ATen/ops/reshape.h>
 #include <torch/library.h>
 
@@ -9,12 +9,13 @@ namespace longformer {
 namespace {
 
 void check_fused_device(const char* op, const at::Tensor& query) {
-  TORCH_CHECK_NOT_IMPLEMENTED(query.is_cpu(), "longformer::", op, ": implementation \"fused\" runs on the cpu, got ",
-                              query.device(), "; \"chunks\" runs on every device");
+  TORCH_CHECK_NOT_IMPLEMENTED(query.is_cpu(), "longformer::", op,
+                              ": implementation \"fused\" runs on the cpu, got ", query.device(),
+                              "; \"chunks\" runs on every device");
 }
 
-std::tuple<at::Tensor, at::Tensor> forward(const BandedOptions& options, const at::Tensor& query, const at::Tensor& key,
-                                           const at::Tensor& value) {
+std::tuple<at::Tensor, at::Tensor> forward(const BandedOptions& options, const at::Tensor& query,
+                                           const at::Tensor& key, const at::Tensor& value) {
   const char* op = "banded_attention";
   const Implementation implementation = check_implementation(op, options.implementation);
   const BandedAttention a = check_banded_attention(op, query, key, value, options);
@@ -31,10 +32,12 @@ std::tuple<at::Tensor, at::Tensor> forward(const BandedOptions& options, const a
       result = banded_attention_fused_cpu(a);
       break;
   }
-  return {at::reshape(result.out, query.sizes()), at::reshape(result.lse, query.sizes().slice(0, query.dim() - 1))};
+  return {at::reshape(result.out, query.sizes()),
+          at::reshape(result.lse, query.sizes().slice(0, query.dim() - 1))};
 }
 
-std::tuple<at::Tensor, at::Tensor, at::Tensor> backward(const BandedOptions& options, const at::Tensor& grad_output,
+std::tuple<at::Tensor, at::Tensor, at::Tensor> backward(const BandedOptions& options,
+                                                        const at::Tensor& grad_output,
                                                         const at::Tensor& query, const at::Tensor& key,
                                                         const at::Tensor& value, const at::Tensor& output,
                                                         const at::Tensor& logsumexp) {
@@ -59,15 +62,15 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> backward(const BandedOptions& opt
   return {shaped(result.grad_q), shaped(result.grad_k), shaped(result.grad_v)};
 }
 
-at::Tensor probabilities(const at::Tensor& query, const at::Tensor& key, int64_t window_left, int64_t window_right,
-                         at::OptionalIntArrayRef dilation, const c10::optional<at::Tensor>& mask,
-                         const c10::optional<at::Tensor>& global_index, at::OptionalIntArrayRef sequence_offsets,
-                         c10::optional<double> scale) {
+at::Tensor probabilities(const at::Tensor& query, const at::Tensor& key, int64_t window_left,
+                         int64_t window_right, at::OptionalIntArrayRef dilation,
+                         const c10::optional<at::Tensor>& mask, const c10::optional<at::Tensor>& global_index,
+                         at::OptionalIntArrayRef sequence_offsets, c10::optional<double> scale) {
   // There is no value; the key stands in for it in the checks.
-  const BandedAttention a =
-      check_banded_attention("banded_attention_probabilities", query, key, key,
-                             {window_left, window_right, dilation, mask, global_index, sequence_offsets, scale,
-                              /*dropout=*/0.0, /*seed=*/0, /*implementation=*/"chunks"});
+  const BandedAttention a = check_banded_attention(
+      "banded_attention_probabilities", query, key, key,
+      {window_left, window_right, dilation, mask, global_index, sequence_offsets, scale,
+       /*dropout=*/0.0, /*seed=*/0, /*implementation=*/"chunks"});
   const at::Tensor p = banded_probabilities(a, window_left, window_right);
   auto shape = query.sizes().vec();
   shape.back() = p.size(-1);
@@ -82,7 +85,11 @@ void register_kernels(torch::Library& m) {
 
 }  // namespace
 
-TORCH_LIBRARY_IMPL(longformer, CPU, m) { register_kernels(m); }
-TORCH_LIBRARY_IMPL(longformer, CUDA, m) { register_kernels(m); }
+TORCH_LIBRARY_IMPL(longformer, CPU, m) {
+  register_kernels(m);
+}
+TORCH_LIBRARY_IMPL(longformer, CUDA, m) {
+  register_kernels(m);
+}
 
 }  // namespace longformer

@@ -1,5 +1,6 @@
-// The checks of the arguments, once, at the operators' boundary. Each message names the operator, the argument, what is
-// expected and what was given. What passes is brought into the form that implementations trust.
+// The checks of the arguments, once, at the operators' boundary. Each message names the operator, the
+// argument, what is expected and what was given. What passes is brought into the form that implementations
+// trust.
 #include <ATen/ops/reshape.h>
 #include <c10/util/Exception.h>
 
@@ -22,29 +23,30 @@ void check_same_kind(const char* op, const char* name, const at::Tensor& t, cons
   TORCH_CHECK_VALUE(t.scalar_type() == reference.scalar_type(), "longformer::", op, ": ", name,
                     " must have the dtype of ", reference_name, ", ", reference.scalar_type(), ", got ",
                     t.scalar_type());
-  TORCH_CHECK_VALUE(t.device() == reference.device(), "longformer::", op, ": ", name, " must be on the device of ",
-                    reference_name, ", ", reference.device(), ", got ", t.device());
-  TORCH_CHECK_VALUE(t.layout() == at::kStrided, "longformer::", op, ": ", name, " must be dense (strided), got layout ",
-                    t.layout());
+  TORCH_CHECK_VALUE(t.device() == reference.device(), "longformer::", op, ": ", name,
+                    " must be on the device of ", reference_name, ", ", reference.device(), ", got ",
+                    t.device());
+  TORCH_CHECK_VALUE(t.layout() == at::kStrided, "longformer::", op, ": ", name,
+                    " must be dense (strided), got layout ", t.layout());
 }
 
 void check_same_shape(const char* op, const char* name, const at::Tensor& t, const char* reference_name,
                       const at::Tensor& reference) {
   check_same_kind(op, name, t, reference_name, reference);
-  TORCH_CHECK_VALUE(t.sizes() == reference.sizes(), "longformer::", op, ": ", name, " must have the shape of ",
-                    reference_name, ", ", reference.sizes(), ", got ", t.sizes());
+  TORCH_CHECK_VALUE(t.sizes() == reference.sizes(), "longformer::", op, ": ", name,
+                    " must have the shape of ", reference_name, ", ", reference.sizes(), ", got ", t.sizes());
 }
 
 void check_floating(const char* op, const char* name, const at::Tensor& t) {
   TORCH_CHECK_VALUE(t.defined(), "longformer::", op, ": ", name, " must be a tensor, got none");
   TORCH_CHECK_VALUE(is_floating(t.scalar_type()), "longformer::", op, ": ", name,
                     " must be float32, float64, bfloat16 or float16, got ", t.scalar_type());
-  TORCH_CHECK_VALUE(t.layout() == at::kStrided, "longformer::", op, ": ", name, " must be dense (strided), got layout ",
-                    t.layout());
+  TORCH_CHECK_VALUE(t.layout() == at::kStrided, "longformer::", op, ": ", name,
+                    " must be dense (strided), got layout ", t.layout());
 }
 
-// Offsets of the sequences in N: those given for a packed tensor [N, ...], else 0, T, 2T ... of a batch [B, T, ...].
-// `dims` is the number of dimensions behind N, `shape` their names.
+// Offsets of the sequences in N: those given for a packed tensor [N, ...], else 0, T, 2T ... of a batch [B,
+// T, ...]. `dims` is the number of dimensions behind N, `shape` their names.
 std::vector<int64_t> check_sequences(const char* op, const char* name, const at::Tensor& t, int64_t dims,
                                      const char* shape, at::OptionalIntArrayRef sequence_offsets) {
   std::vector<int64_t> offsets;
@@ -61,30 +63,31 @@ std::vector<int64_t> check_sequences(const char* op, const char* name, const at:
   offsets = sequence_offsets->vec();
   TORCH_CHECK_VALUE(!offsets.empty() && offsets.front() == 0, "longformer::", op,
                     ": sequence_offsets must start with 0, got ", *sequence_offsets);
-  TORCH_CHECK_VALUE(offsets.back() == t.size(0), "longformer::", op, ": sequence_offsets must end with the ", t.size(0),
-                    " tokens of ", name, ", got ", offsets.back());
+  TORCH_CHECK_VALUE(offsets.back() == t.size(0), "longformer::", op, ": sequence_offsets must end with the ",
+                    t.size(0), " tokens of ", name, ", got ", offsets.back());
   const auto descent = std::adjacent_find(offsets.begin(), offsets.end(), std::greater<int64_t>());
-  TORCH_CHECK_VALUE(descent == offsets.end(), "longformer::", op, ": sequence_offsets must ascend, got ", *descent,
-                    " before ", *(descent + 1), " at index ", descent - offsets.begin());
+  TORCH_CHECK_VALUE(descent == offsets.end(), "longformer::", op, ": sequence_offsets must ascend, got ",
+                    *descent, " before ", *(descent + 1), " at index ", descent - offsets.begin());
   return offsets;
 }
 
 // bool [N], or undefined where everything is visible.
-at::Tensor check_mask(const char* op, const c10::optional<at::Tensor>& mask, const at::Tensor& tokens, bool packed) {
+at::Tensor check_mask(const char* op, const c10::optional<at::Tensor>& mask, const at::Tensor& tokens,
+                      bool packed) {
   if (!mask.has_value() || !mask->defined()) return {};
   const auto expected = tokens.sizes().slice(0, packed ? 1 : 2);
-  TORCH_CHECK_VALUE(mask->sizes() == expected, "longformer::", op, ": mask must be ", packed ? "[N] = " : "[B, T] = ",
-                    expected, ", got ", mask->sizes());
+  TORCH_CHECK_VALUE(mask->sizes() == expected, "longformer::", op, ": mask must be ",
+                    packed ? "[N] = " : "[B, T] = ", expected, ", got ", mask->sizes());
   const auto type = mask->scalar_type();
   TORCH_CHECK_VALUE(type == at::kBool || type == at::kByte || type == at::kLong, "longformer::", op,
                     ": mask must be bool, uint8 or int64, got ", type);
-  TORCH_CHECK_VALUE(mask->device() == tokens.device(), "longformer::", op, ": mask must be on the device of query, ",
-                    tokens.device(), ", got ", mask->device());
+  TORCH_CHECK_VALUE(mask->device() == tokens.device(), "longformer::", op,
+                    ": mask must be on the device of query, ", tokens.device(), ", got ", mask->device());
   return (type == at::kBool ? *mask : mask->ne(0)).reshape({-1}).contiguous();
 }
 
-// Whether the values of a tensor can be read here and now: not on another device, where the host would have to wait, and
-// not while a graph is traced, when there are none.
+// Whether the values of a tensor can be read here and now: not on another device, where the host would have
+// to wait, and not while a graph is traced, when there are none.
 bool readable(const at::Tensor& t) {
   const auto keys = t.key_set();
   return t.is_cpu() && !keys.has(c10::DispatchKey::Python) && !keys.has(c10::DispatchKey::Functionalize);
@@ -95,12 +98,13 @@ at::Tensor check_global_index(const char* op, const at::Tensor& index, const at:
                               const std::vector<int64_t>& offsets) {
   const int64_t sequences = static_cast<int64_t>(offsets.size()) - 1;
   TORCH_CHECK_VALUE(index.defined(), "longformer::", op, ": global_index must be a tensor, got none");
-  TORCH_CHECK_VALUE(index.scalar_type() == at::kLong, "longformer::", op, ": global_index must be int64, got ",
-                    index.scalar_type());
+  TORCH_CHECK_VALUE(index.scalar_type() == at::kLong, "longformer::", op,
+                    ": global_index must be int64, got ", index.scalar_type());
   TORCH_CHECK_VALUE(index.dim() == 2 && index.size(0) == sequences, "longformer::", op,
                     ": global_index must be [S, G] with S = ", sequences, " sequences, got ", index.sizes());
   TORCH_CHECK_VALUE(index.device() == tokens.device(), "longformer::", op,
-                    ": global_index must be on the device of query, ", tokens.device(), ", got ", index.device());
+                    ": global_index must be on the device of query, ", tokens.device(), ", got ",
+                    index.device());
   const at::Tensor dense = index.contiguous();
   if (!readable(dense)) return dense;
   const int64_t* value = dense.data_ptr<int64_t>();
@@ -111,8 +115,8 @@ at::Tensor check_global_index(const char* op, const at::Tensor& index, const at:
       TORCH_CHECK_VALUE(*value >= -1 && *value < length, "longformer::", op, ": global_index[", s, ", ", g,
                         "] must be a position of its sequence, 0 .. ", length - 1, ", or -1, got ", *value);
       TORCH_CHECK_VALUE(g == 0 || *value == -1 || (value[-1] != -1 && value[-1] < *value), "longformer::", op,
-                        ": global_index must ascend strictly with -1 only at the end, got ", *value, " behind ",
-                        value[-1], " at [", s, ", ", g, "]");
+                        ": global_index must ascend strictly with -1 only at the end, got ", *value,
+                        " behind ", value[-1], " at [", s, ", ", g, "]");
     }
   }
   return dense;
@@ -146,7 +150,8 @@ int64_t longest(const std::vector<int64_t>& offsets) {
   return length;
 }
 
-// What global_attention and its folded form have in common, with query [S, G, H, D] checked against the sequences.
+// What global_attention and its folded form have in common, with query [S, G, H, D] checked against the
+// sequences.
 GlobalAttention check_global_options(const char* op, const at::Tensor& query, const at::Tensor& tokens,
                                      const at::Tensor& global_index, const GlobalOptions& options,
                                      std::vector<int64_t> offsets) {
@@ -154,9 +159,10 @@ GlobalAttention check_global_options(const char* op, const at::Tensor& query, co
   a.offsets = std::move(offsets);
   const bool packed = options.sequence_offsets.has_value();
   a.global_index = check_global_index(op, global_index, tokens, a.offsets);
-  TORCH_CHECK_VALUE(query.dim() == 4 && query.size(0) == global_index.size(0) && query.size(1) == global_index.size(1),
-                    "longformer::", op, ": query must be [S, G, H, D] with [S, G] = ", global_index.sizes(),
-                    " as global_index, got ", query.sizes());
+  TORCH_CHECK_VALUE(
+      query.dim() == 4 && query.size(0) == global_index.size(0) && query.size(1) == global_index.size(1),
+      "longformer::", op, ": query must be [S, G, H, D] with [S, G] = ", global_index.sizes(),
+      " as global_index, got ", query.sizes());
   TORCH_CHECK_VALUE(query.size(2) > 0 && query.size(3) > 0, "longformer::", op,
                     ": query must have at least one head and one dimension, got shape ", query.sizes());
   a.visible = check_mask(op, options.mask, tokens, packed);
@@ -182,8 +188,8 @@ BandedAttention check_banded_attention(const char* op, const at::Tensor& query, 
   TORCH_CHECK_VALUE(heads > 0 && query.size(-1) > 0, "longformer::", op,
                     ": query must have at least one head and one dimension, got shape ", query.sizes());
 
-  // A window or a dilation longer than the longest sequence reaches no more than one of that length: clamped, so that
-  // no implementation needs to think of overflow.
+  // A window or a dilation longer than the longest sequence reaches no more than one of that length: clamped,
+  // so that no implementation needs to think of overflow.
   const int64_t reach = std::max<int64_t>(longest(a.offsets), 1);
   TORCH_CHECK_VALUE(options.window_left >= 0, "longformer::", op, ": window_left must be >= 0, got ",
                     options.window_left);
@@ -195,10 +201,13 @@ BandedAttention check_banded_attention(const char* op, const at::Tensor& query, 
   if (options.dilation.has_value()) {
     const auto given = *options.dilation;
     TORCH_CHECK_VALUE(given.size() == 1 || static_cast<int64_t>(given.size()) == heads, "longformer::", op,
-                      ": dilation must have 1 value or one for each of the ", heads, " heads, got ", given.size());
+                      ": dilation must have 1 value or one for each of the ", heads, " heads, got ",
+                      given.size());
     for (size_t h = 0; h < given.size(); ++h)
-      TORCH_CHECK_VALUE(given[h] >= 1, "longformer::", op, ": dilation[", h, "] must be >= 1, got ", given[h]);
-    for (int64_t h = 0; h < heads; ++h) a.dilation[h] = std::min(given.size() == 1 ? given[0] : given[h], reach);
+      TORCH_CHECK_VALUE(given[h] >= 1, "longformer::", op, ": dilation[", h, "] must be >= 1, got ",
+                        given[h]);
+    for (int64_t h = 0; h < heads; ++h)
+      a.dilation[h] = std::min(given.size() == 1 ? given[0] : given[h], reach);
   }
 
   a.visible = check_mask(op, options.mask, query, packed);
@@ -223,12 +232,15 @@ BandedGradients check_banded_gradients(const BandedAttention& a, const at::Tenso
   check_same_shape(op, "grad_output", grad_output, "query", query);
   check_same_shape(op, "output", output, "query", query);
   const auto expected = query.sizes().slice(0, query.dim() - 1);
-  TORCH_CHECK_VALUE(logsumexp.defined() && logsumexp.sizes() == expected, "longformer::", op, ": logsumexp must be ",
-                    expected, " as banded_attention returned it, got ", logsumexp.sizes());
-  TORCH_CHECK_VALUE(logsumexp.scalar_type() == compute_type(query), "longformer::", op, ": logsumexp must be ",
-                    compute_type(query), " for query of ", query.scalar_type(), ", got ", logsumexp.scalar_type());
+  TORCH_CHECK_VALUE(logsumexp.defined() && logsumexp.sizes() == expected, "longformer::", op,
+                    ": logsumexp must be ", expected, " as banded_attention returned it, got ",
+                    logsumexp.sizes());
+  TORCH_CHECK_VALUE(logsumexp.scalar_type() == compute_type(query), "longformer::", op,
+                    ": logsumexp must be ", compute_type(query), " for query of ", query.scalar_type(),
+                    ", got ", logsumexp.scalar_type());
   TORCH_CHECK_VALUE(logsumexp.device() == query.device(), "longformer::", op,
-                    ": logsumexp must be on the device of query, ", query.device(), ", got ", logsumexp.device());
+                    ": logsumexp must be on the device of query, ", query.device(), ", got ",
+                    logsumexp.device());
   return {at::reshape(grad_output, a.q.sizes()).contiguous(), at::reshape(output, a.q.sizes()).contiguous(),
           at::reshape(logsumexp, a.q.sizes().slice(0, 2)).contiguous()};
 }
@@ -249,8 +261,8 @@ GlobalAttention check_global_attention(const char* op, const at::Tensor& query, 
   auto offsets = check_sequences(op, "key", key, 2, "H, D", options.sequence_offsets);
   GlobalAttention a = check_global_options(op, query, key, global_index, options, std::move(offsets));
   TORCH_CHECK_VALUE(key.sizes().slice(key.dim() - 2) == query.sizes().slice(2), "longformer::", op,
-                    ": key must have the heads and head dimension of query, ", query.sizes().slice(2), ", got shape ",
-                    key.sizes());
+                    ": key must have the heads and head dimension of query, ", query.sizes().slice(2),
+                    ", got shape ", key.sizes());
   check_same_shape(op, "value", value, "key", key);
   const bool packed = options.sequence_offsets.has_value();
   a.key = flatten_tokens(key, packed);
@@ -258,8 +270,8 @@ GlobalAttention check_global_attention(const char* op, const at::Tensor& query, 
   return a;
 }
 
-GlobalAttention check_folded_global_attention(const char* op, const at::Tensor& query, const at::Tensor& hidden,
-                                              const at::Tensor& key_weight,
+GlobalAttention check_folded_global_attention(const char* op, const at::Tensor& query,
+                                              const at::Tensor& hidden, const at::Tensor& key_weight,
                                               const c10::optional<at::Tensor>& key_bias,
                                               const at::Tensor& value_weight,
                                               const c10::optional<at::Tensor>& value_bias,
@@ -271,14 +283,15 @@ GlobalAttention check_folded_global_attention(const char* op, const at::Tensor& 
   const int64_t features = query.size(2) * query.size(3), channels = hidden.size(-1);
   const auto check_weight = [&](const char* name, const at::Tensor& weight) {
     check_same_kind(op, name, weight, "query", query);
-    TORCH_CHECK_VALUE(weight.dim() == 2 && weight.size(0) == features && weight.size(1) == channels, "longformer::", op,
-                      ": ", name, " must be [H*D, C] = [", features, ", ", channels, "], got ", weight.sizes());
+    TORCH_CHECK_VALUE(weight.dim() == 2 && weight.size(0) == features && weight.size(1) == channels,
+                      "longformer::", op, ": ", name, " must be [H*D, C] = [", features, ", ", channels,
+                      "], got ", weight.sizes());
   };
   const auto check_bias = [&](const char* name, const c10::optional<at::Tensor>& bias) {
     if (!bias.has_value() || !bias->defined()) return;
     check_same_kind(op, name, *bias, "query", query);
-    TORCH_CHECK_VALUE(bias->dim() == 1 && bias->size(0) == features, "longformer::", op, ": ", name, " must be [H*D] = [",
-                      features, "], got ", bias->sizes());
+    TORCH_CHECK_VALUE(bias->dim() == 1 && bias->size(0) == features, "longformer::", op, ": ", name,
+                      " must be [H*D] = [", features, "], got ", bias->sizes());
   };
   check_weight("key_weight", key_weight);
   check_bias("key_bias", key_bias);

@@ -1,17 +1,19 @@
-// chunks: overlapping blocks of keys by matrix products, in ATen operators only, so for any device. The paper's own way,
-// without its padding to a multiple of the window and with every option.
+// chunks: overlapping blocks of keys by matrix products, in ATen operators only, so for any device. The
+// paper's own way, without its padding to a multiple of the window and with every option.
 //
-// A head of dilation d sees a sequence as d interleaved ones (positions r, r+d, r+2d ...), each with an undilated band. The
-// queries are cut into blocks of `block` rows; block b needs the keys b*block - left .. b*block + block - 1 + right, a
-// window of `span` = left + block + right keys. Scores of a few blocks at a time lie in memory, so the memory is linear in
-// T. Global keys are columns in front of the span, and hidden in the span, so that each key counts once:
+// A head of dilation d sees a sequence as d interleaved ones (positions r, r+d, r+2d ...), each with an
+// undilated band. The queries are cut into blocks of `block` rows; block b needs the keys b*block - left ..
+// b*block + block - 1 + right, a window of `span` = left + block + right keys. Scores of a few blocks at a
+// time lie in memory, so the memory is linear in T. Global keys are columns in front of the span, and hidden
+// in the span, so that each key counts once:
 //
 //              globals |  left    block    right
 //   query 0    g g g g |  x x x x x
 //   query 1    g g g g |    x x x x x
 //   query 2    g g g g |      x x x x x
 //
-// Layout of a group of sequences of equal length: [S, h, d, M, E], h heads of one dilation d, M positions of a residue.
+// Layout of a group of sequences of equal length: [S, h, d, M, E], h heads of one dilation d, M positions of
+// a residue.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
@@ -39,7 +41,9 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 // Scores computed at a time: 16 MiB in float32.
 constexpr int64_t scores_at_once = int64_t{1} << 22;
 
-int64_t divide_up(int64_t x, int64_t y) { return (x + y - 1) / y; }
+int64_t divide_up(int64_t x, int64_t y) {
+  return (x + y - 1) / y;
+}
 
 // Sequences of one length that lie behind each other, and the heads of one dilation.
 struct Group {
@@ -59,9 +63,12 @@ struct Arrangement {
   // [N, h', E] -> [S, h', d, before + M + after, E]; `fill` where there is no token.
   at::Tensor arrange(const at::Tensor& t, int64_t before, int64_t after, double fill) const {
     const int64_t d = g.dilation, tokens = d * g.positions, heads = t.size(1), width = t.size(2);
-    at::Tensor x = t.narrow(0, g.begin, g.sequences * g.length).reshape({g.sequences, g.length, heads, width});
+    at::Tensor x =
+        t.narrow(0, g.begin, g.sequences * g.length).reshape({g.sequences, g.length, heads, width});
     x = at::constant_pad_nd(x, {0, 0, 0, 0, d * before, tokens - g.length + d * after}, fill);
-    return x.reshape({g.sequences, before + g.positions + after, d, heads, width}).permute({0, 3, 2, 1, 4}).contiguous();
+    return x.reshape({g.sequences, before + g.positions + after, d, heads, width})
+        .permute({0, 3, 2, 1, 4})
+        .contiguous();
   }
 
   // [N, H, E] -> the same of this group's heads, in the type that is computed with.
@@ -86,8 +93,8 @@ struct Arrangement {
   }
 };
 
-// Calls work for every group: heads by dilation, sequences of equal length together as long as the scores of one block of
-// all of them stay small.
+// Calls work for every group: heads by dilation, sequences of equal length together as long as the scores of
+// one block of all of them stay small.
 void for_each_group(const BandedAttention& a, const std::function<void(const Group&)>& work) {
   std::map<int64_t, std::vector<int64_t>> heads_of;
   for (size_t h = 0; h < a.dilation.size(); ++h) heads_of[a.dilation[h]].push_back(static_cast<int64_t>(h));
@@ -102,7 +109,8 @@ void for_each_group(const BandedAttention& a, const std::function<void(const Gro
       g.length = a.offsets[s + 1] - g.begin;
       g.heads = heads;
       g.head_index = head_index;
-      // Where the dilation passes the length, a query sees of its window only itself: no need for that many residues.
+      // Where the dilation passes the length, a query sees of its window only itself: no need for that many
+      // residues.
       g.dilation = dilation < g.length ? dilation : 1;
       const int64_t residue = divide_up(std::max<int64_t>(g.length, 1), g.dilation);
       const int64_t reach = dilation < g.length ? residue - 1 : 0;
@@ -124,7 +132,8 @@ void for_each_group(const BandedAttention& a, const std::function<void(const Gro
   }
 }
 
-// Everything that a group's blocks share, and the steps that forward, backward and the probabilities are made of.
+// Everything that a group's blocks share, and the steps that forward, backward and the probabilities are made
+// of.
 class Blocks {
  public:
   Blocks(const BandedAttention& a, const Group& g) : a_(a), g_(g), layout_{a, g} {
@@ -132,7 +141,8 @@ class Blocks {
     q_ = layout_.tokens(a.q);
     k_ = layout_.tokens(a.k, g.left, g.right);
 
-    const at::Tensor row = at::arange(g.block, on_device).unsqueeze(1), column = at::arange(g.span, on_device).unsqueeze(0);
+    const at::Tensor row = at::arange(g.block, on_device).unsqueeze(1),
+                     column = at::arange(g.span, on_device).unsqueeze(0);
     const at::Tensor from_left = column - row;  // 0 at the left end of the row's window
     band_ = from_left.ge(0) & from_left.le(g.left + g.right);
 
@@ -143,12 +153,14 @@ class Blocks {
       globals_ = a.global_index.size(1);
       const at::Tensor index = a.global_index.narrow(0, g.first_sequence, g.sequences);
       const at::Tensor start = (at::arange(g.sequences, on_device) * g.length).unsqueeze(1);
-      global_token_ = (index.clamp_min(0) + start).reshape({-1});  // inside the group, [S * G]; row 0 for a -1
+      global_token_ =
+          (index.clamp_min(0) + start).reshape({-1});  // inside the group, [S * G]; row 0 for a -1
       global_seen_ = index.ge(0).reshape({-1});
       if (a.visible.defined()) global_seen_ = global_seen_ & local.index_select(0, global_token_);
       // Scattered into one slot more, where the -1 go.
       const at::Tensor slot = global_token_.masked_fill(index.reshape({-1}).lt(0), count);
-      const at::Tensor is_global = at::zeros({count + 1}, local.options()).index_fill_(0, slot, true).narrow(0, 0, count);
+      const at::Tensor is_global =
+          at::zeros({count + 1}, local.options()).index_fill_(0, slot, true).narrow(0, 0, count);
       local = local & is_global.logical_not();
       kg_ = global_rows(a.k);
       global_seen_ = global_seen_.view({g.sequences, 1, 1, 1, 1, globals_});
@@ -188,7 +200,8 @@ class Blocks {
   void add_global_rows(const at::Tensor& to, const at::Tensor& from) const {
     const at::Tensor rows = to.narrow(0, g_.begin, g_.sequences * g_.length);
     const at::Tensor x = from.transpose(1, 2).reshape({g_.sequences * globals_, from.size(1), from.size(3)});
-    const at::Tensor all = at::zeros({x.size(0), to.size(1), to.size(2)}, x.options()).index_copy_(1, g_.head_index, x);
+    const at::Tensor all =
+        at::zeros({x.size(0), to.size(1), to.size(2)}, x.options()).index_copy_(1, g_.head_index, x);
     rows.index_add_(0, global_token_, all.to(to.scalar_type()));
   }
 
@@ -202,7 +215,9 @@ class Blocks {
 
   // Their keys: [S, h, d, left + M + right, E] -> [S, h, d, n, span, E], a view whose blocks overlap.
   at::Tensor columns(const at::Tensor& t, int64_t b, int64_t n) const {
-    return t.narrow(3, b * g_.block, (n - 1) * g_.block + g_.span).unfold(3, g_.span, g_.block).transpose(4, 5);
+    return t.narrow(3, b * g_.block, (n - 1) * g_.block + g_.span)
+        .unfold(3, g_.span, g_.block)
+        .transpose(4, 5);
   }
 
   // The scores of n blocks, globals first, -inf where the key is not seen: [S, h, d, n, block, G + span].
@@ -211,7 +226,8 @@ class Blocks {
     const at::Tensor hidden = (band_ & columns(local_seen_, b, n).transpose(4, 5)).logical_not_();
     at::Tensor score = at::matmul(q, columns(k_, b, n).transpose(4, 5)).masked_fill_(hidden, -infinity);
     if (globals_ == 0) return score;
-    const at::Tensor global = at::matmul(q, kg_.transpose(4, 5)).masked_fill_(global_seen_.logical_not(), -infinity);
+    const at::Tensor global =
+        at::matmul(q, kg_.transpose(4, 5)).masked_fill_(global_seen_.logical_not(), -infinity);
     return at::cat({global, score}, -1);
   }
 
@@ -225,8 +241,8 @@ class Blocks {
       const at::Tensor global = (global_token_ + g_.begin).view({g_.sequences, 1, 1, 1, 1, globals_});
       key = at::cat({global.expand(shape), key}, -1);
     }
-    const at::Tensor keeps = dropout_mask(a_.seed, g_.head_index.view({-1, 1, 1, 1, 1}), rows(query_token_, b, n), key,
-                                          a_.dropout);
+    const at::Tensor keeps = dropout_mask(a_.seed, g_.head_index.view({-1, 1, 1, 1, 1}),
+                                          rows(query_token_, b, n), key, a_.dropout);
     return keeps.to(compute_type(a_.q)).div_(1.0 - a_.dropout);
   }
 
@@ -245,18 +261,22 @@ class Blocks {
   const Group& g_;
   Arrangement layout_;
   int64_t globals_ = 0;
-  at::Tensor q_, k_;                        // [S, h, d, M, D], [S, h, d, left + M + right, D]
-  at::Tensor band_;                         // bool [block, span]
-  at::Tensor local_seen_;                   // bool [S, 1, d, left + M + right, 1]: visible and not global
-  at::Tensor global_token_, global_seen_;   // int64 [S * G], bool [S, 1, 1, 1, 1, G]
-  at::Tensor kg_;                           // [S, h, 1, 1, G, D]
-  at::Tensor query_token_, key_token_;      // int64 positions in N, with dropout
+  at::Tensor q_, k_;                       // [S, h, d, M, D], [S, h, d, left + M + right, D]
+  at::Tensor band_;                        // bool [block, span]
+  at::Tensor local_seen_;                  // bool [S, 1, d, left + M + right, 1]: visible and not global
+  at::Tensor global_token_, global_seen_;  // int64 [S * G], bool [S, 1, 1, 1, 1, G]
+  at::Tensor kg_;                          // [S, h, 1, 1, G, D]
+  at::Tensor query_token_, key_token_;     // int64 positions in N, with dropout
 };
 
 // exp(scores - lse) in place; lse +inf makes a row of zeros.
-at::Tensor probabilities_(const at::Tensor& scores, const at::Tensor& lse) { return scores.sub_(lse).exp_(); }
+at::Tensor probabilities_(const at::Tensor& scores, const at::Tensor& lse) {
+  return scores.sub_(lse).exp_();
+}
 
-at::Tensor finite_or_infinity(const at::Tensor& lse) { return lse.masked_fill(lse.eq(-infinity), infinity); }
+at::Tensor finite_or_infinity(const at::Tensor& lse) {
+  return lse.masked_fill(lse.eq(-infinity), infinity);
+}
 
 // A row of an invisible query is empty.
 void empty_invisible_rows(const BandedAttention& a, const at::Tensor& t, double value) {
@@ -267,7 +287,8 @@ void empty_invisible_rows(const BandedAttention& a, const at::Tensor& t, double 
 }
 
 // probabilities [.., block, G + span] times values: the global columns and the span apart.
-at::Tensor times(const Blocks& blocks, const at::Tensor& p, const at::Tensor& globals, const at::Tensor& span) {
+at::Tensor times(const Blocks& blocks, const at::Tensor& p, const at::Tensor& globals,
+                 const at::Tensor& span) {
   const int64_t G = blocks.globals();
   at::Tensor product = at::matmul(p.narrow(-1, G, p.size(-1) - G), span);
   if (G > 0) product += at::matmul(p.narrow(-1, 0, G), globals);
@@ -306,9 +327,6 @@ BandedBackward banded_attention_chunks_backward(const BandedAttention& a, const 
                                                 const at::Tensor& out, const at::Tensor& lse) {
   const auto like = [&](const at::Tensor& t) { return at::empty(t.sizes(), t.options()); };
   BandedBackward grad{like(a.q), like(a.k), like(a.v)};
-  const auto type = compute_type(a.q);
-  // Per row, what the softmax subtracts: sum of p * dp = grad_out . out.
-  const at::Tensor delta = (grad_out.to(type) * out.to(type)).sum(-1, /*keepdim=*/true);
   const at::Tensor row_lse = finite_or_infinity(lse).unsqueeze(-1);
   for_each_group(a, [&](const Group& g) {
     const Blocks blocks(a, g);
@@ -316,7 +334,6 @@ BandedBackward banded_attention_chunks_backward(const BandedAttention& a, const 
     const at::Tensor v = blocks.layout().tokens(a.v, g.left, g.right);
     const at::Tensor vg = G > 0 ? blocks.global_rows(a.v) : at::Tensor();
     const at::Tensor go = blocks.layout().tokens(grad_out);
-    const at::Tensor group_delta = blocks.layout().tokens(delta);
     const at::Tensor group_lse = blocks.layout().tokens(row_lse, 0, 0, infinity);
     const at::Tensor gq = at::empty_like(blocks.queries());
     const at::Tensor gk = at::zeros_like(blocks.keys()), gv = at::zeros_like(v);
@@ -337,8 +354,12 @@ BandedBackward banded_attention_chunks_backward(const BandedAttention& a, const 
         dropped = p * factor;
         grad_p.mul_(factor);
       }
-      const at::Tensor grad_score = grad_p.sub_(blocks.rows(group_delta, b, n)).mul_(p).mul_(a.scale);
-      blocks.rows(gq, b, n).copy_(times(blocks, grad_score, blocks.global_keys(), blocks.columns(blocks.keys(), b, n)));
+      // d softmax: p * (dp - sum over the row of p * dp). The sum is made of p, not of output . grad_output,
+      // which in 16 bits would bring the rounding of the output in.
+      const at::Tensor weighted = grad_p.mul_(p);
+      const at::Tensor grad_score = weighted.sub_(p * weighted.sum(-1, /*keepdim=*/true)).mul_(a.scale);
+      blocks.rows(gq, b, n).copy_(
+          times(blocks, grad_score, blocks.global_keys(), blocks.columns(blocks.keys(), b, n)));
 
       // Neighbouring blocks share keys, so their parts are added one block after the other.
       const at::Tensor q_rows = blocks.rows(blocks.queries(), b, n);
@@ -346,7 +367,9 @@ BandedBackward banded_attention_chunks_backward(const BandedAttention& a, const 
                            const at::Tensor& global) {
         const at::Tensor part = at::matmul(weights.narrow(-1, G, g.span).transpose(4, 5), from);
         for (int64_t i = 0; i < n; ++i) local.narrow(3, (b + i) * g.block, g.span).add_(part.select(3, i));
-        if (G > 0) global.add_(at::matmul(weights.narrow(-1, 0, G).transpose(4, 5), from).sum(at::IntArrayRef({2, 3})));
+        if (G > 0)
+          global.add_(
+              at::matmul(weights.narrow(-1, 0, G).transpose(4, 5), from).sum(at::IntArrayRef({2, 3})));
       };
       add(grad_score, q_rows, gk, gkg);
       add(dropped, g_rows, gv, gvg);
@@ -365,7 +388,8 @@ BandedBackward banded_attention_chunks_backward(const BandedAttention& a, const 
 at::Tensor banded_probabilities(const BandedAttention& a, int64_t window_left, int64_t window_right) {
   const int64_t globals = a.global_index.defined() ? a.global_index.size(1) : 0;
   const int64_t width = globals + window_left + 1 + window_right;
-  const at::Tensor result = at::zeros({a.q.size(0), a.q.size(1), width}, a.q.options().dtype(compute_type(a.q)));
+  const at::Tensor result =
+      at::zeros({a.q.size(0), a.q.size(1), width}, a.q.options().dtype(compute_type(a.q)));
   for_each_group(a, [&](const Group& g) {
     const Blocks blocks(a, g);
     const int64_t window = g.left + 1 + g.right;
@@ -376,8 +400,8 @@ at::Tensor banded_probabilities(const BandedAttention& a, int64_t window_left, i
       n = std::min(blocks.step(), g.blocks - b);
       const at::Tensor score = blocks.scores(b, n);
       const at::Tensor p = probabilities_(score, finite_or_infinity(score.logsumexp(-1, /*keepdim=*/true)));
-      // Row t of a block has its window in columns t .. t + left + right of the span: a diagonal band, seen as a
-      // rectangle by a row stride that is one longer.
+      // Row t of a block has its window in columns t .. t + left + right of the span: a diagonal band, seen
+      // as a rectangle by a row stride that is one longer.
       const at::Tensor span = p.narrow(-1, globals, g.span).contiguous();
       auto sizes = span.sizes().vec(), strides = span.strides().vec();
       sizes.back() = window;

@@ -7,18 +7,22 @@
 namespace longformer {
 namespace {
 
-// int64 stands in for uint64: sums and products wrap alike, a right shift needs the copies of the sign bit cleared.
+// int64 stands in for uint64: sums and products wrap alike, a right shift needs the copies of the sign bit
+// cleared.
 at::Tensor logical_shift(const at::Tensor& x, int64_t bits) {
   return at::bitwise_right_shift(x, bits).bitwise_and_(static_cast<int64_t>(~uint64_t{0} >> bits));
 }
 
-int64_t wrapped(uint64_t constant) { return static_cast<int64_t>(constant); }
+int64_t wrapped(uint64_t constant) {
+  return static_cast<int64_t>(constant);
+}
 
 }  // namespace
 
 at::Tensor dropout_mask(int64_t seed, const at::Tensor& head, const at::Tensor& query, const at::Tensor& key,
                         double probability) {
-  at::Tensor x = (head + 1) * wrapped(0x9E3779B97F4A7C15ull) + (query + 1) * wrapped(0xBF58476D1CE4E5B9ull) + seed;
+  at::Tensor x =
+      (head + 1) * wrapped(0x9E3779B97F4A7C15ull) + (query + 1) * wrapped(0xBF58476D1CE4E5B9ull) + seed;
   x = x + (key + 1) * wrapped(0x94D049BB133111EBull);
   x.bitwise_xor_(logical_shift(x, 30));
   x.mul_(wrapped(0xBF58476D1CE4E5B9ull));

@@ -1,5 +1,6 @@
-// The attention of the global tokens themselves: a few queries over all keys of their sequence. Made of differentiable
-// ATen operators in float32 (float64 for float64), so that it runs on every device and needs no gradient of its own.
+// The attention of the global tokens themselves: a few queries over all keys of their sequence. Made of
+// differentiable ATen operators in float32 (float64 for float64), so that it runs on every device and needs
+// no gradient of its own.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
@@ -42,19 +43,20 @@ at::Tensor tokens_of(const at::Tensor& t, const Run& run) {
   return t.narrow(0, run.begin, run.count * run.length).reshape(shape);
 }
 
-// bool [count, G]: rows that are a token, and one that is visible.
-at::Tensor valid_rows(const GlobalAttention& a, const Run& run) {
+// bool [count, G]: rows that are no token, or one that is not visible.
+at::Tensor empty_rows(const GlobalAttention& a, const Run& run) {
   const at::Tensor index = a.global_index.narrow(0, run.first, run.count);
-  at::Tensor valid = index.ge(0);
-  if (a.visible.defined()) valid = valid & tokens_of(a.visible, run).gather(1, index.clamp_min(0));
-  return valid;
+  at::Tensor empty = index.lt(0);
+  if (a.visible.defined()) empty = empty | tokens_of(a.visible, run).gather(1, index.clamp_min(0)).eq(0);
+  return empty;
 }
 
-// softmax over the visible keys, then dropout. scores: [count, H, rows, length] of the global rows from `row` on.
+// softmax over the visible keys, then dropout. scores: [count, H, rows, length] of the global rows from `row`
+// on.
 at::Tensor probabilities(const GlobalAttention& a, const Run& run, at::Tensor scores, int64_t row) {
   at::Tensor hidden;
   if (a.visible.defined()) {
-    hidden = tokens_of(a.visible, run).logical_not().unsqueeze(1).unsqueeze(1);
+    hidden = tokens_of(a.visible, run).eq(0).unsqueeze(1).unsqueeze(1);
     // The lowest number instead of -inf: a row without any visible key then has no NaN on its way to zeros.
     const double lowest = scores.scalar_type() == at::kDouble ? std::numeric_limits<double>::lowest()
                                                               : std::numeric_limits<float>::lowest();
@@ -66,7 +68,8 @@ at::Tensor probabilities(const GlobalAttention& a, const Run& run, at::Tensor sc
     const int64_t globals = a.global_index.size(1), rows = scores.size(2);
     const auto on_device = at::TensorOptions(at::kLong).device(scores.device());
     const at::Tensor sequence = at::arange(run.count, on_device).view({-1, 1, 1, 1});
-    const at::Tensor slot = (sequence + run.first) * globals + at::arange(row, row + rows, on_device).view({1, 1, -1, 1});
+    const at::Tensor slot =
+        (sequence + run.first) * globals + at::arange(row, row + rows, on_device).view({1, 1, -1, 1});
     const at::Tensor key = at::arange(run.begin, run.begin + run.count * run.length, on_device)
                                .view({run.count, 1, 1, run.length});
     const at::Tensor head = at::arange(scores.size(1), on_device).view({1, -1, 1, 1});
@@ -81,8 +84,8 @@ int64_t rows_at_once(const Run& run, int64_t heads) {
   return std::max<int64_t>((int64_t{1} << 24) / std::max<int64_t>(run.count * heads * run.length, 1), 1);
 }
 
-// attend(run, row, rows) gives [count, H, rows, D] for the global rows row .. row+rows of a run; the whole is put together,
-// with zeros in the rows that are no visible token, as [S, G, H, D] in the type of the query.
+// attend(run, row, rows) gives [count, H, rows, D] for the global rows row .. row+rows of a run; the whole is
+// put together, with zeros in the rows that are no visible token, as [S, G, H, D] in the type of the query.
 template <typename Attend>
 at::Tensor for_each_run(const GlobalAttention& a, Attend&& attend) {
   const int64_t globals = a.query.size(1), heads = a.query.size(2);
@@ -98,16 +101,17 @@ at::Tensor for_each_run(const GlobalAttention& a, Attend&& attend) {
       rows = std::min(rows_at_once(run, heads), globals - row);
       parts.push_back(attend(run, row, rows));
     }
-    const at::Tensor all = (parts.size() == 1 ? parts[0] : at::cat(parts, 2)).transpose(1, 2);  // [count, G, H, D]
-    const at::Tensor invalid = valid_rows(a, run).logical_not().unsqueeze(-1).unsqueeze(-1);
-    results.push_back(all.masked_fill(invalid, 0.0).to(a.query.scalar_type()));
+    const at::Tensor all =
+        (parts.size() == 1 ? parts[0] : at::cat(parts, 2)).transpose(1, 2);  // [count, G, H, D]
+    const at::Tensor empty = empty_rows(a, run).unsqueeze(-1).unsqueeze(-1);
+    results.push_back(all.masked_fill(empty, 0.0).to(a.query.scalar_type()));
   }
   return results.size() == 1 ? results[0].contiguous() : at::cat(results, 0);
 }
 
 // scale * query . key for some rows of a run: [count, H, rows, length].
-at::Tensor projected_scores(const GlobalAttention& a, const at::Tensor& query, const at::Tensor& key, const Run& run,
-                            int64_t row, int64_t rows) {
+at::Tensor projected_scores(const GlobalAttention& a, const at::Tensor& query, const at::Tensor& key,
+                            const Run& run, int64_t row, int64_t rows) {
   const at::Tensor q = query.narrow(0, run.first, run.count).narrow(1, row, rows).transpose(1, 2);
   return at::matmul(q * a.scale, key.permute({0, 2, 3, 1}));
 }
@@ -124,38 +128,43 @@ at::Tensor attend_projected(const GlobalAttention& a) {
 
 at::Tensor global_attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
                             const at::Tensor& global_index, const c10::optional<at::Tensor>& mask,
-                            at::OptionalIntArrayRef sequence_offsets, c10::optional<double> scale, double dropout,
-                            int64_t seed) {
+                            at::OptionalIntArrayRef sequence_offsets, c10::optional<double> scale,
+                            double dropout, int64_t seed) {
   return attend_projected(check_global_attention("global_attention", query, key, value, global_index,
                                                  {mask, sequence_offsets, scale, dropout, seed}));
 }
 
 // Products per token decide: folding costs G*H*C for each of keys and values, projecting H*D*C and G*H*D.
 bool folding_is_cheaper(const GlobalAttention& a, int64_t channels) {
-  const double tokens = static_cast<double>(a.offsets.back()), sequences = static_cast<double>(a.offsets.size() - 1);
+  const double tokens = static_cast<double>(a.offsets.back()),
+               sequences = static_cast<double>(a.offsets.size() - 1);
   const double globals = static_cast<double>(a.query.size(1)), dim = static_cast<double>(a.query.size(3));
   const double folded = channels * globals * (tokens + sequences * dim);
   const double projected = tokens * dim * (channels + globals);
   return folded < projected;
 }
 
-at::Tensor folded_global_attention(const at::Tensor& query, const at::Tensor& hidden, const at::Tensor& key_weight,
-                                   const c10::optional<at::Tensor>& key_bias, const at::Tensor& value_weight,
-                                   const c10::optional<at::Tensor>& value_bias, const at::Tensor& global_index,
-                                   const c10::optional<at::Tensor>& mask, at::OptionalIntArrayRef sequence_offsets,
-                                   c10::optional<double> scale, double dropout, int64_t seed) {
-  GlobalAttention a = check_folded_global_attention("folded_global_attention", query, hidden, key_weight, key_bias,
-                                                    value_weight, value_bias, global_index,
+at::Tensor folded_global_attention(const at::Tensor& query, const at::Tensor& hidden,
+                                   const at::Tensor& key_weight, const c10::optional<at::Tensor>& key_bias,
+                                   const at::Tensor& value_weight,
+                                   const c10::optional<at::Tensor>& value_bias,
+                                   const at::Tensor& global_index, const c10::optional<at::Tensor>& mask,
+                                   at::OptionalIntArrayRef sequence_offsets, c10::optional<double> scale,
+                                   double dropout, int64_t seed) {
+  GlobalAttention a = check_folded_global_attention("folded_global_attention", query, hidden, key_weight,
+                                                    key_bias, value_weight, value_bias, global_index,
                                                     {mask, sequence_offsets, scale, dropout, seed});
   const int64_t heads = query.size(2), dim = query.size(3), channels = a.key.size(1);
-  // Few products, so float32 throughout, whatever the dtype; the exception is projecting on a device with 16-bit products.
+  // Few products, so float32 throughout, whatever the dtype; the exception is projecting on a device with
+  // 16-bit products.
   const auto type = compute_type(query);
   const auto given = [](const c10::optional<at::Tensor>& t) { return t.has_value() && t->defined(); };
 
   if (!folding_is_cheaper(a, channels)) {
     const auto product_type = query.is_cpu() ? type : query.scalar_type();
     const auto project = [&](const at::Tensor& weight, const c10::optional<at::Tensor>& bias) {
-      const c10::optional<at::Tensor> b = given(bias) ? c10::optional<at::Tensor>(bias->to(product_type)) : c10::nullopt;
+      const c10::optional<at::Tensor> b =
+          given(bias) ? c10::optional<at::Tensor>(bias->to(product_type)) : c10::nullopt;
       return at::linear(a.key.to(product_type), weight.to(product_type), b).view({-1, heads, dim});
     };
     const at::Tensor keys = project(key_weight, key_bias);
@@ -167,43 +176,52 @@ at::Tensor folded_global_attention(const at::Tensor& query, const at::Tensor& hi
   const at::Tensor wk = key_weight.to(type).view({heads, dim, channels});
   const at::Tensor wv = value_weight.to(type).view({heads, dim, channels});
   const at::Tensor q = query.to(type).permute({0, 2, 1, 3}) * a.scale;  // [S, H, G, D]
-  const at::Tensor folded = at::matmul(q, wk);                          // [S, H, G, C]: scores are folded . hidden
-  at::Tensor key_shift;                                                 // [S, H, G, 1]
+  const at::Tensor folded = at::matmul(q, wk);  // [S, H, G, C]: scores are folded . hidden
+  at::Tensor key_shift;                         // [S, H, G, 1]
   if (given(key_bias)) key_shift = at::matmul(q, key_bias->to(type).view({heads, dim, 1}));
   return for_each_run(a, [&](const Run& run, int64_t row, int64_t rows) {
     const at::Tensor tokens = tokens_of(a.key, run).to(type);  // [count, length, C]
-    const auto part = [&](const at::Tensor& t) { return t.narrow(0, run.first, run.count).narrow(2, row, rows); };
+    const auto part = [&](const at::Tensor& t) {
+      return t.narrow(0, run.first, run.count).narrow(2, row, rows);
+    };
     // Heads and rows in one matrix: the hidden states are the same for all heads.
-    at::Tensor scores = at::matmul(part(folded).reshape({run.count, heads * rows, channels}), tokens.transpose(1, 2))
-                            .view({run.count, heads, rows, run.length});
+    at::Tensor scores =
+        at::matmul(part(folded).reshape({run.count, heads * rows, channels}), tokens.transpose(1, 2))
+            .view({run.count, heads, rows, run.length});
     if (key_shift.defined()) scores = scores + part(key_shift);
     const at::Tensor p = probabilities(a, run, scores, row);
     const at::Tensor pooled = at::matmul(p.reshape({run.count, heads * rows, run.length}), tokens)
                                   .view({run.count, heads, rows, channels});
     at::Tensor out = at::matmul(pooled, wv.transpose(1, 2));  // [count, H, rows, D]
-    // The bias is pooled with the values: times the sum of the probabilities, which dropout moves away from 1.
-    if (given(value_bias)) out = out + p.sum(-1, /*keepdim=*/true) * value_bias->to(type).view({heads, 1, dim});
+    // The bias is pooled with the values: times the sum of the probabilities, which dropout moves away
+    // from 1.
+    if (given(value_bias))
+      out = out + p.sum(-1, /*keepdim=*/true) * value_bias->to(type).view({heads, 1, dim});
     return out;
   });
 }
 
-at::Tensor global_attention_probabilities(const at::Tensor& query, const at::Tensor& key, const at::Tensor& global_index,
-                                          const c10::optional<at::Tensor>& mask, at::OptionalIntArrayRef sequence_offsets,
+at::Tensor global_attention_probabilities(const at::Tensor& query, const at::Tensor& key,
+                                          const at::Tensor& global_index,
+                                          const c10::optional<at::Tensor>& mask,
+                                          at::OptionalIntArrayRef sequence_offsets,
                                           c10::optional<double> scale) {
-  const GlobalAttention a = check_global_attention("global_attention_probabilities", query, key, key, global_index,
-                                                   {mask, sequence_offsets, scale, /*dropout=*/0.0, /*seed=*/0});
+  const GlobalAttention a =
+      check_global_attention("global_attention_probabilities", query, key, key, global_index,
+                             {mask, sequence_offsets, scale, /*dropout=*/0.0, /*seed=*/0});
   const auto type = compute_type(query);
   const auto runs = runs_of_equal_length(a.offsets);
   int64_t longest = 0;
   for (const Run& run : runs) longest = std::max(longest, run.length);
   std::vector<at::Tensor> results;
   for (const Run& run : runs) {
-    at::Tensor p = at::zeros({run.count, query.size(1), query.size(2), run.length}, query.options().dtype(type));
+    at::Tensor p =
+        at::zeros({run.count, query.size(1), query.size(2), run.length}, query.options().dtype(type));
     if (run.length > 0) {
       const at::Tensor scores =
           projected_scores(a, a.query.to(type), tokens_of(a.key, run).to(type), run, 0, query.size(1));
       p = probabilities(a, run, scores, 0).transpose(1, 2);
-      p = p.masked_fill(valid_rows(a, run).logical_not().unsqueeze(-1).unsqueeze(-1), 0.0);
+      p = p.masked_fill(empty_rows(a, run).unsqueeze(-1).unsqueeze(-1), 0.0);
     }
     results.push_back(at::constant_pad_nd(p, {0, longest - run.length}));
   }

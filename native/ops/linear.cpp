@@ -1,7 +1,8 @@
-// linear and add_layer_norm from ATen's operators: wherever a gradient is recorded, on other devices than the CPU (whose
-// kernels are cpu/linear.cpp), and for shapes without data.
+// linear and add_layer_norm from ATen's operators: wherever a gradient is recorded, on other devices than the
+// CPU (whose kernels are cpu/linear.cpp), and for shapes without data.
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linear.h>
@@ -14,12 +15,18 @@ namespace {
 
 using OptionalTensor = c10::optional<at::Tensor>;
 
-bool given(const OptionalTensor& t) { return t.has_value() && t->defined(); }
-bool needs_gradient(const at::Tensor& t) { return t.defined() && t.requires_grad(); }
-bool needs_gradient(const OptionalTensor& t) { return given(t) && t->requires_grad(); }
+bool given(const OptionalTensor& t) {
+  return t.has_value() && t->defined();
+}
+bool needs_gradient(const at::Tensor& t) {
+  return t.defined() && t.requires_grad();
+}
+bool needs_gradient(const OptionalTensor& t) {
+  return given(t) && t->requires_grad();
+}
 
-at::Tensor linear(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias, const OptionalTensor&,
-                  c10::string_view activation, const OptionalTensor& residual) {
+at::Tensor linear(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias,
+                  const OptionalTensor&, c10::string_view activation, const OptionalTensor& residual) {
   at::Tensor x = at::linear(input, weight, bias);
   if (activation == "gelu")
     x = at::gelu(x, "none");
@@ -30,17 +37,19 @@ at::Tensor linear(const at::Tensor& input, const at::Tensor& weight, const Optio
   else if (activation == "tanh")
     x = x.tanh();
   else
-    TORCH_CHECK_VALUE(activation == "none", "longformer::linear: activation must be \"none\", \"gelu\", \"gelu_tanh\", "
-                      "\"relu\" or \"tanh\", got \"", activation, "\"");
+    TORCH_CHECK_VALUE(activation == "none",
+                      "longformer::linear: activation must be \"none\", \"gelu\", \"gelu_tanh\", "
+                      "\"relu\" or \"tanh\", got \"",
+                      activation, "\"");
   return given(residual) ? x + *residual : x;
 }
 
 at::Tensor& linear_out(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias,
-                       const OptionalTensor& packed, c10::string_view activation, const OptionalTensor& residual,
-                       at::Tensor& out) {
+                       const OptionalTensor& packed, c10::string_view activation,
+                       const OptionalTensor& residual, at::Tensor& out) {
   const at::Tensor result = linear(input, weight, bias, packed, activation, residual);
-  TORCH_CHECK_VALUE(out.sizes() == result.sizes(), "longformer::linear: out must be ", result.sizes(), ", got ",
-                    out.sizes());
+  TORCH_CHECK_VALUE(out.sizes() == result.sizes(), "longformer::linear: out must be ", result.sizes(),
+                    ", got ", out.sizes());
   return out.copy_(result);
 }
 
@@ -49,9 +58,11 @@ at::Tensor add_layer_norm(const at::Tensor& input, const OptionalTensor& residua
   return at::layer_norm(given(residual) ? input + *residual : input, weight.sizes(), weight, bias, eps);
 }
 
-// The kernels of the devices know no gradients: where one is recorded, the differentiable operators above take over.
+// The kernels of the devices know no gradients: where one is recorded, the differentiable operators above
+// take over.
 at::Tensor linear_autograd(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias,
-                           const OptionalTensor& packed, c10::string_view activation, const OptionalTensor& residual) {
+                           const OptionalTensor& packed, c10::string_view activation,
+                           const OptionalTensor& residual) {
   if (at::GradMode::is_enabled() &&
       (needs_gradient(input) || needs_gradient(weight) || needs_gradient(bias) || needs_gradient(residual)))
     return linear(input, weight, bias, packed, activation, residual);
@@ -68,14 +79,15 @@ at::Tensor& linear_out_autograd(const at::Tensor& input, const at::Tensor& weigh
                   !(needs_gradient(input) || needs_gradient(weight) || needs_gradient(bias) ||
                     needs_gradient(residual) || needs_gradient(out)),
               "longformer::linear: out= cannot record a gradient; call linear without it");
-  static const auto op =
-      c10::Dispatcher::singleton().findSchemaOrThrow("longformer::linear", "out").typed<decltype(linear_out)>();
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("longformer::linear", "out")
+                             .typed<decltype(linear_out)>();
   at::AutoDispatchBelowADInplaceOrView guard;
   return op.call(input, weight, bias, packed, activation, residual, out);
 }
 
-at::Tensor add_layer_norm_autograd(const at::Tensor& input, const OptionalTensor& residual, const at::Tensor& weight,
-                                   const at::Tensor& bias, double eps) {
+at::Tensor add_layer_norm_autograd(const at::Tensor& input, const OptionalTensor& residual,
+                                   const at::Tensor& weight, const at::Tensor& bias, double eps) {
   if (at::GradMode::is_enabled() &&
       (needs_gradient(input) || needs_gradient(residual) || needs_gradient(weight) || needs_gradient(bias)))
     return add_layer_norm(input, residual, weight, bias, eps);
@@ -86,8 +98,10 @@ at::Tensor add_layer_norm_autograd(const at::Tensor& input, const OptionalTensor
   return op.call(input, residual, weight, bias, eps);
 }
 
-// Nothing to pack where ATen multiplies: the weight itself.
-at::Tensor linear_pack(const at::Tensor& weight) { return weight; }
+// Nothing to pack where ATen multiplies: an empty tensor, which linear does not look at.
+at::Tensor linear_pack(const at::Tensor& weight) {
+  return at::empty({0}, weight.options());
+}
 
 void register_kernels(torch::Library& m) {
   m.impl("linear", TORCH_FN(linear));
@@ -97,7 +111,9 @@ void register_kernels(torch::Library& m) {
 
 }  // namespace
 
-TORCH_LIBRARY_IMPL(longformer, Meta, m) { register_kernels(m); }
+TORCH_LIBRARY_IMPL(longformer, Meta, m) {
+  register_kernels(m);
+}
 TORCH_LIBRARY_IMPL(longformer, CUDA, m) {
   register_kernels(m);
   m.impl("linear_pack", TORCH_FN(linear_pack));

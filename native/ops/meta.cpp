@@ -1,5 +1,5 @@
-// Shapes and dtypes without data, for meta and fake tensors: what a tracer needs to see through the operators. The
-// arguments are checked as on a device, as far as their sizes are plain numbers.
+// Shapes and dtypes without data, for meta and fake tensors: what a tracer needs to see through the
+// operators. The arguments are checked as on a device, as far as their sizes are plain numbers.
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <torch/library.h>
@@ -9,12 +9,16 @@
 namespace longformer {
 namespace {
 
-bool symbolic(const at::Tensor& t) { return t.unsafeGetTensorImpl()->has_symbolic_sizes_strides(); }
+bool symbolic(const at::Tensor& t) {
+  return t.unsafeGetTensorImpl()->has_symbolic_sizes_strides();
+}
 
-at::Tensor row_major_like(const at::Tensor& t) { return at::empty_like(t, t.options(), at::MemoryFormat::Contiguous); }
+at::Tensor row_major_like(const at::Tensor& t) {
+  return at::empty_like(t, t.options(), at::MemoryFormat::Contiguous);
+}
 
-std::tuple<at::Tensor, at::Tensor> forward(const BandedOptions& options, const at::Tensor& query, const at::Tensor& key,
-                                           const at::Tensor& value) {
+std::tuple<at::Tensor, at::Tensor> forward(const BandedOptions& options, const at::Tensor& query,
+                                           const at::Tensor& key, const at::Tensor& value) {
   check_implementation("banded_attention", options.implementation);
   if (!symbolic(query)) check_banded_attention("banded_attention", query, key, value, options);
   const auto sizes = query.sym_sizes();
@@ -22,7 +26,8 @@ std::tuple<at::Tensor, at::Tensor> forward(const BandedOptions& options, const a
           at::empty_symint(sizes.slice(0, sizes.size() - 1), query.options().dtype(compute_type(query)))};
 }
 
-std::tuple<at::Tensor, at::Tensor, at::Tensor> backward(const BandedOptions& options, const at::Tensor& grad_output,
+std::tuple<at::Tensor, at::Tensor, at::Tensor> backward(const BandedOptions& options,
+                                                        const at::Tensor& grad_output,
                                                         const at::Tensor& query, const at::Tensor& key,
                                                         const at::Tensor& value, const at::Tensor& output,
                                                         const at::Tensor& logsumexp) {
@@ -34,17 +39,18 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> backward(const BandedOptions& opt
   return {row_major_like(query), row_major_like(key), row_major_like(value)};
 }
 
-at::Tensor probabilities(const at::Tensor& query, const at::Tensor& key, int64_t window_left, int64_t window_right,
-                         at::OptionalIntArrayRef dilation, const c10::optional<at::Tensor>& mask,
-                         const c10::optional<at::Tensor>& global_index, at::OptionalIntArrayRef sequence_offsets,
-                         c10::optional<double> scale) {
+at::Tensor probabilities(const at::Tensor& query, const at::Tensor& key, int64_t window_left,
+                         int64_t window_right, at::OptionalIntArrayRef dilation,
+                         const c10::optional<at::Tensor>& mask, const c10::optional<at::Tensor>& global_index,
+                         at::OptionalIntArrayRef sequence_offsets, c10::optional<double> scale) {
   if (!symbolic(query))
     check_banded_attention("banded_attention_probabilities", query, key, key,
                            {window_left, window_right, dilation, mask, global_index, sequence_offsets, scale,
                             /*dropout=*/0.0, /*seed=*/0, /*implementation=*/"chunks"});
   auto sizes = query.sym_sizes().vec();
   const bool global = global_index.has_value() && global_index->defined();
-  sizes.back() = (global ? global_index->sym_size(1) : c10::SymInt(0)) + c10::SymInt(window_left + 1 + window_right);
+  sizes.back() =
+      (global ? global_index->sym_size(1) : c10::SymInt(0)) + c10::SymInt(window_left + 1 + window_right);
   return at::empty_symint(sizes, query.options().dtype(compute_type(query)));
 }
 

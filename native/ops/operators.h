@@ -1,5 +1,6 @@
-// What the operators' own files share: the options as an operator receives them, and the calls between the layers
-// schema.cpp -> autograd.cpp -> banded_attention.cpp -> check.cpp -> an implementation (banded_attention.h).
+// What the operators' own files share: the options as an operator receives them, and the calls between the
+// layers schema.cpp -> autograd.cpp -> banded_attention.cpp -> check.cpp -> an implementation
+// (banded_attention.h).
 #pragma once
 #include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
@@ -30,22 +31,24 @@ struct BandedOptions {
 
 // The signature of an operator that takes tensors, then the options in the order of the schema.
 template <typename Result, typename... Tensors>
-using WithOptions = Result(Tensors..., int64_t window_left, int64_t window_right, at::OptionalIntArrayRef dilation,
-                           const c10::optional<at::Tensor>& mask, const c10::optional<at::Tensor>& global_index,
-                           at::OptionalIntArrayRef sequence_offsets, c10::optional<double> scale, double dropout,
-                           int64_t seed, c10::string_view implementation);
+using WithOptions = Result(Tensors..., int64_t window_left, int64_t window_right,
+                           at::OptionalIntArrayRef dilation, const c10::optional<at::Tensor>& mask,
+                           const c10::optional<at::Tensor>& global_index,
+                           at::OptionalIntArrayRef sequence_offsets, c10::optional<double> scale,
+                           double dropout, int64_t seed, c10::string_view implementation);
 
 // Adapts function(options, tensors...) to that signature, so that the list of options is written only here.
 template <auto function>
 struct TakesOptions;
 template <typename Result, typename... Tensors, Result (*function)(const BandedOptions&, Tensors...)>
 struct TakesOptions<function> {
-  static Result call(Tensors... tensors, int64_t window_left, int64_t window_right, at::OptionalIntArrayRef dilation,
-                     const c10::optional<at::Tensor>& mask, const c10::optional<at::Tensor>& global_index,
-                     at::OptionalIntArrayRef sequence_offsets, c10::optional<double> scale, double dropout,
-                     int64_t seed, c10::string_view implementation) {
-    return function(BandedOptions{window_left, window_right, dilation, mask, global_index, sequence_offsets, scale,
-                                  dropout, seed, implementation},
+  static Result call(Tensors... tensors, int64_t window_left, int64_t window_right,
+                     at::OptionalIntArrayRef dilation, const c10::optional<at::Tensor>& mask,
+                     const c10::optional<at::Tensor>& global_index, at::OptionalIntArrayRef sequence_offsets,
+                     c10::optional<double> scale, double dropout, int64_t seed,
+                     c10::string_view implementation) {
+    return function(BandedOptions{window_left, window_right, dilation, mask, global_index, sequence_offsets,
+                                  scale, dropout, seed, implementation},
                     tensors...);
   }
 };
@@ -53,8 +56,8 @@ struct TakesOptions<function> {
 // Calls a registered operator of that signature.
 template <typename Operator, typename... Tensors>
 auto call_with_options(const Operator& op, const BandedOptions& o, const Tensors&... tensors) {
-  return op.call(tensors..., o.window_left, o.window_right, o.dilation, o.mask, o.global_index, o.sequence_offsets,
-                 o.scale, o.dropout, o.seed, o.implementation);
+  return op.call(tensors..., o.window_left, o.window_right, o.dilation, o.mask, o.global_index,
+                 o.sequence_offsets, o.scale, o.dropout, o.seed, o.implementation);
 }
 
 using BandedForwardOperator =
@@ -63,10 +66,11 @@ using BandedBackwardOperator =
     WithOptions<std::tuple<at::Tensor, at::Tensor, at::Tensor>, const at::Tensor&, const at::Tensor&,
                 const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&>;
 
-// --- check.cpp: every argument is checked here and nowhere else. Index values and offsets are read on the CPU only, since
-// reading them on another device would make the host wait for it.
+// --- check.cpp: every argument is checked here and nowhere else. Index values and offsets are read on the
+// CPU only, since reading them on another device would make the host wait for it.
 
-// Throws c10::ValueError (ValueError in Python) naming the operator, the argument, what is expected and what was given.
+// Throws c10::ValueError (ValueError in Python) naming the operator, the argument, what is expected and what
+// was given.
 BandedAttention check_banded_attention(const char* op, const at::Tensor& query, const at::Tensor& key,
                                        const at::Tensor& value, const BandedOptions& options);
 // The three further tensors of the backward pass, as [N, H, D] and [N, H].
@@ -80,7 +84,8 @@ BandedGradients check_banded_gradients(const BandedAttention& a, const at::Tenso
 enum class Implementation { fused, chunks, loop };
 Implementation check_implementation(const char* op, c10::string_view name);
 
-// Global attention: query [S, G, H, D], key and value [N, H, D] (or hidden [N, C], in `key`; `value` undefined).
+// Global attention: query [S, G, H, D], key and value [N, H, D] (or hidden [N, C], in `key`; `value`
+// undefined).
 struct GlobalAttention {
   at::Tensor query, key, value;
   std::vector<int64_t> offsets;  // S+1
@@ -99,8 +104,8 @@ struct GlobalOptions {
 GlobalAttention check_global_attention(const char* op, const at::Tensor& query, const at::Tensor& key,
                                        const at::Tensor& value, const at::Tensor& global_index,
                                        const GlobalOptions& options);
-GlobalAttention check_folded_global_attention(const char* op, const at::Tensor& query, const at::Tensor& hidden,
-                                              const at::Tensor& key_weight,
+GlobalAttention check_folded_global_attention(const char* op, const at::Tensor& query,
+                                              const at::Tensor& hidden, const at::Tensor& key_weight,
                                               const c10::optional<at::Tensor>& key_bias,
                                               const at::Tensor& value_weight,
                                               const c10::optional<at::Tensor>& value_bias,
@@ -108,7 +113,8 @@ GlobalAttention check_folded_global_attention(const char* op, const at::Tensor& 
 
 // --- dropout.cpp
 
-// dropout_keeps for whole tensors: int64 coordinates that broadcast against each other -> bool, on their device.
+// dropout_keeps for whole tensors: int64 coordinates that broadcast against each other -> bool, on their
+// device.
 at::Tensor dropout_mask(int64_t seed, const at::Tensor& head, const at::Tensor& query, const at::Tensor& key,
                         double probability);
 

@@ -1,5 +1,5 @@
-// loop: the dense oracle. One sequence at a time, an n x n matrix of scores per head, one softmax per row; what the other
-// implementations are tested against. Read it beside the definition in banded_attention.h.
+// loop: the dense oracle. One sequence at a time, an n x n matrix of scores per head, one softmax per row;
+// what the other implementations are tested against. Read it beside the definition in banded_attention.h.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
@@ -28,7 +28,8 @@ at::Tensor allowed_keys(const BandedAttention& a, size_t sequence) {
   const at::Tensor distance = position.unsqueeze(0) - position.unsqueeze(1);  // j - i
   std::vector<at::Tensor> window;
   for (int64_t d : a.dilation)
-    window.push_back(distance.remainder(d).eq(0) & distance.ge(-a.window_left * d) & distance.le(a.window_right * d));
+    window.push_back(distance.remainder(d).eq(0) & distance.ge(-a.window_left * d) &
+                     distance.le(a.window_right * d));
   at::Tensor allowed = at::stack(window);
   if (a.global_index.defined()) {
     const at::Tensor index = a.global_index[static_cast<int64_t>(sequence)];
@@ -59,7 +60,8 @@ at::Tensor dropout_factor(const BandedAttention& a, size_t sequence) {
 at::Tensor scores(const BandedAttention& a, size_t sequence) {
   const int64_t begin = a.offsets[sequence], length = a.offsets[sequence + 1] - begin;
   const at::Tensor q = heads_first(a.q, begin, length), k = heads_first(a.k, begin, length);
-  return (at::matmul(q, k.transpose(1, 2)) * a.scale).masked_fill(allowed_keys(a, sequence).logical_not(), -infinity);
+  return (at::matmul(q, k.transpose(1, 2)) * a.scale)
+      .masked_fill(allowed_keys(a, sequence).logical_not(), -infinity);
 }
 
 // exp(scores - lse); zeros in an empty row, whose lse is -inf.

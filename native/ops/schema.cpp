@@ -7,8 +7,9 @@
 namespace longformer {
 namespace {
 
-// A tensor as an integer that another language can hold: the address of libtorch's own TensorImpl, as in the handles of the
-// dispatcher shim. The caller of to_handle owns one reference; from_handle leaves the handle's own where it is.
+// A tensor as an integer that another language can hold: the address of libtorch's own TensorImpl, as in the
+// handles of the dispatcher shim. The caller of to_handle owns one reference; from_handle leaves the handle's
+// own where it is.
 int64_t to_handle(const at::Tensor& tensor) {
   TORCH_CHECK_VALUE(tensor.defined(), "longformer::_to_handle: tensor must be defined");
   return static_cast<int64_t>(reinterpret_cast<intptr_t>(at::Tensor(tensor).unsafeReleaseTensorImpl()));
@@ -22,20 +23,20 @@ at::Tensor from_handle(int64_t handle) {
 
 }  // namespace
 
-// Dimensions: B sequences, T tokens, N tokens of all sequences together, S sequences, H heads, D head dimension, W window
-// on one side, G global tokens of a sequence, C hidden size.
+// Dimensions: B sequences, T tokens, N tokens of all sequences together, S sequences, H heads, D head
+// dimension, W window on one side, G global tokens of a sequence, C hidden size.
 TORCH_LIBRARY(longformer, m) {
-  // Windowed, dilated and global attention of the paper. query, key, value: [B, T, H, D], or packed [N, H, D] with
-  // sequence_offsets [S+1] (ascending, from 0 to N). A query sees the visible keys of its window, i + dilation * s for
-  // s = -window_left .. window_right, and the visible global keys of its sequence; each key counts once.
+  // Windowed, dilated and global attention of the paper. query, key, value: [B, T, H, D], or packed [N, H, D]
+  // with sequence_offsets [S+1] (ascending, from 0 to N). A query sees the visible keys of its window, i +
+  // dilation * s for s = -window_left .. window_right, and the visible global keys of its sequence; each key
+  // counts once.
   //   dilation          one value or H values, default 1
-  //   mask              bool, uint8 or int64 [B, T] or [N]: nonzero = visible; rows of invisible queries are zeros
-  //   global_index      int64 [B, G] or [S, G]: positions inside the sequence, ascending, then -1
-  //   scale             of query . key, default 1/sqrt(D)
-  //   dropout, seed     probability of dropping an attention probability; a function of the seed and the positions only
-  //   implementation    "fused", "chunks" or "loop"
-  // output like query, contiguous; logsumexp [B, T, H] or [N, H] in float32 (float64 for float64), not differentiable,
-  // -inf where the row is empty.
+  //   mask              bool, uint8 or int64 [B, T] or [N]: nonzero = visible; rows of invisible queries are
+  //   zeros global_index      int64 [B, G] or [S, G]: positions inside the sequence, ascending, then -1 scale
+  //   of query . key, default 1/sqrt(D) dropout, seed     probability of dropping an attention probability; a
+  //   function of the seed and the positions only implementation    "fused", "chunks" or "loop"
+  // output like query, contiguous; logsumexp [B, T, H] or [N, H] in float32 (float64 for float64), not
+  // differentiable, -inf where the row is empty.
   m.def(
       "banded_attention(Tensor query, Tensor key, Tensor value, int window_left, int window_right, "
       "int[]? dilation=None, Tensor? mask=None, Tensor? global_index=None, int[]? sequence_offsets=None, "
@@ -45,41 +46,50 @@ TORCH_LIBRARY(longformer, m) {
   m.def(
       "banded_attention_backward(Tensor grad_output, Tensor query, Tensor key, Tensor value, Tensor output, "
       "Tensor logsumexp, int window_left, int window_right, int[]? dilation=None, Tensor? mask=None, "
-      "Tensor? global_index=None, int[]? sequence_offsets=None, float? scale=None, float dropout=0.0, int seed=0, "
+      "Tensor? global_index=None, int[]? sequence_offsets=None, float? scale=None, float dropout=0.0, int "
+      "seed=0, "
       "str implementation=\"fused\") -> (Tensor, Tensor, Tensor)");
   // The probabilities of banded_attention, for looking at them: [B, T, H, K] or [N, H, K] with
-  // K = G + window_left + 1 + window_right: first the global keys in the order of global_index, then the window from
-  // left to right (in steps of the dilation). A global key inside the window is zero there. Never dropped out, not
-  // differentiable. Memory grows with T * K.
+  // K = G + window_left + 1 + window_right: first the global keys in the order of global_index, then the
+  // window from left to right (in steps of the dilation). A global key inside the window is zero there. Never
+  // dropped out, not differentiable. Memory grows with T * K.
   m.def(
       "banded_attention_probabilities(Tensor query, Tensor key, int window_left, int window_right, "
       "int[]? dilation=None, Tensor? mask=None, Tensor? global_index=None, int[]? sequence_offsets=None, "
       "float? scale=None) -> Tensor");
-  // The global tokens' own attention over every visible key of their sequence: query [S, G, H, D] with the projections
-  // of the global tokens only, key and value [B, T, H, D] or [N, H, D] -> [S, G, H, D]. Rows whose index is -1 or whose
-  // token is not visible are zeros. Dropout takes N + the row's place in [S, G] for the query's position.
+  // The global tokens' own attention over every visible key of their sequence: query [S, G, H, D] with the
+  // projections of the global tokens only, key and value [B, T, H, D] or [N, H, D] -> [S, G, H, D]. Rows
+  // whose index is -1 or whose token is not visible are zeros. Dropout takes N + the row's place in [S, G]
+  // for the query's position.
   m.def(
       "global_attention(Tensor query, Tensor key, Tensor value, Tensor global_index, Tensor? mask=None, "
       "int[]? sequence_offsets=None, float? scale=None, float dropout=0.0, int seed=0) -> Tensor");
-  // The same without projecting every token: hidden [B, T, C] or [N, C], weights [H*D, C], biases [H*D]. The key weight
-  // is folded into the query and the value weight applied after pooling, unless G is so large that projecting is cheaper.
+  // The same without projecting every token: hidden [B, T, C] or [N, C], weights [H*D, C], biases [H*D]. The
+  // key weight is folded into the query and the value weight applied after pooling, unless G is so large that
+  // projecting is cheaper.
   m.def(
-      "folded_global_attention(Tensor query, Tensor hidden, Tensor key_weight, Tensor? key_bias, Tensor value_weight, "
-      "Tensor? value_bias, Tensor global_index, Tensor? mask=None, int[]? sequence_offsets=None, float? scale=None, "
+      "folded_global_attention(Tensor query, Tensor hidden, Tensor key_weight, Tensor? key_bias, Tensor "
+      "value_weight, "
+      "Tensor? value_bias, Tensor global_index, Tensor? mask=None, int[]? sequence_offsets=None, float? "
+      "scale=None, "
       "float dropout=0.0, int seed=0) -> Tensor");
-  // The probabilities of global_attention: [S, G, H, L] with L the longest sequence, zeros behind the end of a shorter one.
+  // The probabilities of global_attention: [S, G, H, L] with L the longest sequence, zeros behind the end of
+  // a shorter one.
   m.def(
       "global_attention_probabilities(Tensor query, Tensor key, Tensor global_index, Tensor? mask=None, "
       "int[]? sequence_offsets=None, float? scale=None) -> Tensor");
 
-  // activation(input [.., I] . weight [O, I]^T + bias [O]) + residual [.., O]; activation "none", "gelu", "gelu_tanh",
-  // "relu" or "tanh". packed: linear_pack(weight), the weight in the layout of the matrix product's library.
+  // activation(input [.., I] . weight [O, I]^T + bias [O]) + residual [.., O]; activation "none", "gelu",
+  // "gelu_tanh", "relu" or "tanh". packed: linear_pack(weight), the weight in the layout of the matrix
+  // product's library.
   m.def("linear_pack(Tensor weight) -> Tensor");
   m.def(
-      "linear(Tensor input, Tensor weight, Tensor? bias=None, *, Tensor? packed=None, str activation=\"none\", "
+      "linear(Tensor input, Tensor weight, Tensor? bias=None, *, Tensor? packed=None, str "
+      "activation=\"none\", "
       "Tensor? residual=None) -> Tensor");
   m.def(
-      "linear.out(Tensor input, Tensor weight, Tensor? bias=None, *, Tensor? packed=None, str activation=\"none\", "
+      "linear.out(Tensor input, Tensor weight, Tensor? bias=None, *, Tensor? packed=None, str "
+      "activation=\"none\", "
       "Tensor? residual=None, Tensor(a!) out) -> Tensor(a!)");
   // LayerNorm(input + residual) over the last dimension.
   m.def("add_layer_norm(Tensor input, Tensor? residual, Tensor weight, Tensor bias, float eps) -> Tensor");

@@ -69,8 +69,9 @@ const char* built_version();
 const char* loaded_version();
 void check_version();
 
-void set_malloc_options();
+void set_up_memory();
 void load_cuda_libraries();
+void skip_stack_traces();
 
 // Applies the wanted thread count to the calling thread: OpenMP keeps its own count for every thread.
 void apply_thread_count();

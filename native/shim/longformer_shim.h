@@ -93,7 +93,8 @@ LF_SHIM_API const char* lf_shim_last_error(void);
 /* Called once before anything else (again is harmless). Refuses another abi_version than LF_SHIM_ABI_VERSION and a libtorch
  * whose major and minor version differ from those built against. Loads libtorch_cuda where it lies beside libtorch_cpu.
  * threads: how many threads an operator may use; 0 for the number of cores this process may run on (libtorch 1.13 would
- * start with one). Sets three malloc options for the process, documented in memory.cpp. */
+ * start with one). Sets a cache of big blocks in front of the memory of tensors, see memory.cpp, and turns off the C++ stack traces
+ * inside libtorch's exceptions unless the environment has TORCH_SHOW_CPP_STACKTRACES. */
 LF_SHIM_API lf_shim_status lf_shim_initialize(int32_t abi_version, int32_t threads);
 
 /* libtorch's version as built against and as loaded, such as "1.13.0". Static strings; works before lf_shim_initialize. */

@@ -42,12 +42,18 @@ lf_shim_value tensor_value(at::Tensor t) {
   return value;
 }
 
+// The memory of this thread, with room for all results of the operator.
+ResultMemory& memory_for(const Operator& op) {
+  if (!result_memory_used) result_memory.reserve(op.results);
+  result_memory_used = true;
+  return result_memory;
+}
+
 template <class T>
 lf_shim_value list_value(lf_shim_tag tag, std::vector<std::vector<T>>& memory, std::vector<T> items) {
   memory.push_back(std::move(items));
   lf_shim_value value{tag, static_cast<int32_t>(memory.back().size()), {}};
   value.data.pointer = memory.back().data();
-  result_memory_used = true;
   return value;
 }
 
@@ -64,12 +70,11 @@ lf_shim_value result_value(const Operator& op, c10::IValue&& v) {
     value.data.integer = static_cast<int64_t>(device.type());
     return value;
   }
-  ResultMemory& memory = result_memory;
+  ResultMemory& memory = memory_for(op);
   if (v.isString()) {
     memory.strings.push_back(v.toStringRef());
     value = {LF_SHIM_STRING, static_cast<int32_t>(memory.strings.back().size()), {}};
     value.data.pointer = memory.strings.back().data();
-    result_memory_used = true;
     return value;
   }
   if (v.isIntList()) return list_value(LF_SHIM_INT_LIST, memory.ints, v.toIntVector());
@@ -185,7 +190,6 @@ lf_shim_status lf_shim_call(lf_shim_operator op, const lf_shim_value* arguments,
       result_memory.clear();
       result_memory_used = false;
     }
-    result_memory.reserve(stack.size());
     int32_t written = 0;
     try {
       for (auto& v : stack) {

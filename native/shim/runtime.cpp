@@ -5,6 +5,7 @@
 #include <c10/core/GradMode.h>
 #include <c10/core/InferenceMode.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
+#include <c10/util/Logging.h>
 #include <dlfcn.h>
 #include <link.h>
 #include <torch/csrc/api/include/torch/version.h>
@@ -12,6 +13,7 @@
 #include <atomic>
 #include <climits>
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -114,6 +116,13 @@ void load_cuda_libraries() {
   if (!real_path(cuda).empty()) dlopen(cuda.c_str(), RTLD_NOW | RTLD_GLOBAL);
 }
 
+// libtorch 1.13 walks and names the C++ stack for every exception, 10 ms each (seconds for the first), and nothing here shows
+// it. Who debugs libtorch itself sets TORCH_SHOW_CPP_STACKTRACES, as with Python's torch, and keeps it.
+void skip_stack_traces() {
+  if (!std::getenv("TORCH_SHOW_CPP_STACKTRACES"))
+    c10::SetStackTraceFetcher(std::function<std::string()>([] { return std::string(); }));
+}
+
 void set_thread_count(int threads) {
   if (threads < 1) throw Error(LF_SHIM_ARGUMENT, "threads must be at least 1, given " + std::to_string(threads));
   wanted_threads.store(threads, std::memory_order_relaxed);
@@ -178,8 +187,9 @@ lf_shim_status lf_shim_initialize(int32_t abi_version, int32_t threads) {
     static bool done = false;
     std::lock_guard<std::mutex> lock(mutex);
     if (done) return;
-    set_malloc_options();
+    set_up_memory();
     load_cuda_libraries();
+    skip_stack_traces();
     set_thread_count(threads > 0 ? threads : default_threads());
     done = true;
   });

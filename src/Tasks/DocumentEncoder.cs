@@ -112,7 +112,7 @@ public sealed class DocumentEncoder : IDisposable
             using TensorScope inner = new();
             Tensor tokens = pooling == Pooling.Cls ? hidden.Narrow(0, offset, 1) : hidden.Narrow(0, offset, input.Length);
             if (pooling == Pooling.Mean)
-                tokens = tokens.To(DType.Float32).Mean(0);
+                tokens = tokens.To(DType.Float32).Mean([0]);
             float[] values = TextInputs.ToFloats(tokens);
             if (options.Normalize)
                 Normalize(values, HiddenSize);

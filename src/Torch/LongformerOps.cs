@@ -93,7 +93,8 @@ public sealed record GlobalAttentionOptions
 public static class LongformerOps
 {
     private static readonly Operator
-        bandedOp = Of("banded_attention"), bandedBackwardOp = Of("banded_attention_backward"), globalOp = Of("global_attention"),
+        bandedOp = Of("banded_attention"), bandedBackwardOp = Of("banded_attention_backward"), bandedProbabilitiesOp = Of("banded_attention_probabilities"),
+        globalOp = Of("global_attention"), globalProbabilitiesOp = Of("global_attention_probabilities"),
         foldedOp = Of("folded_global_attention"), linearPackOp = Of("linear_pack"), linearOp = Of("linear"), linearOutOp = Of("linear", "out"),
         addLayerNormOp = Of("add_layer_norm"), toHandleOp = Of("_to_handle"), fromHandleOp = Of("_from_handle");
 
@@ -194,11 +195,34 @@ public static class LongformerOps
     public static Tensor AddLayerNorm(Tensor input, Tensor? residual, Tensor weight, Tensor bias, double epsilon) =>
         addLayerNormOp.Call(input, residual, weight, bias, epsilon);
 
-    /// <summary>The number that carries a tensor, with what was recorded for differentiation, to another language in this process.</summary>
-    public static long ToHandle(Tensor tensor) => toHandleOp.CallAll(tensor)[0].AsInt64();
+    /// <summary>The probabilities of <see cref="BandedAttention"/>, for looking at them; memory grows with T * K. Never dropped out, not
+    /// differentiable. Dropout, seed and implementation of the options do not matter.</summary>
+    /// <returns>[B, T, H, K] or [N, H, K] with K = G + <see cref="BandedAttentionOptions.WindowLeft"/> + 1 +
+    /// <see cref="BandedAttentionOptions.WindowRight"/>: first the global keys in the order of their index, then the window from left to
+    /// right in steps of the dilation. A global key inside the window is zero there.</returns>
+    public static Tensor BandedAttentionProbabilities(Tensor query, Tensor key, BandedAttentionOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        return bandedProbabilitiesOp.Call(query, key, options.WindowLeft, options.WindowRight, options.Dilation, options.Mask, options.GlobalIndex,
+            options.SequenceOffsets, options.Scale);
+    }
 
-    /// <summary>The tensor that another language gave to <c>longformer::_to_handle</c>.</summary>
-    public static Tensor FromHandle(long handle) => fromHandleOp.Call(handle);
+    /// <summary>The probabilities of <see cref="GlobalAttention"/>: [S, G, H, L] with L the longest sequence, zeros behind the end of a
+    /// shorter one.</summary>
+    public static Tensor GlobalAttentionProbabilities(Tensor query, Tensor key, Tensor globalIndex, GlobalAttentionOptions? options = null)
+    {
+        options ??= new();
+        return globalProbabilitiesOp.Call(query, key, globalIndex, options.Mask, options.SequenceOffsets, options.Scale);
+    }
+
+    /// <summary>
+    /// A number that carries a tensor, with what was recorded for differentiation, to another language in this process. It owns one
+    /// reference, which the receiver takes over; in C# that is <see cref="Tensor.FromHandle"/> with own: true.
+    /// </summary>
+    public static nint ToHandle(Tensor tensor) => (nint)toHandleOp.CallAll(tensor)[0].AsInt64();
+
+    /// <summary>The tensor behind a number of <c>longformer::_to_handle</c>; the number keeps its own reference.</summary>
+    public static Tensor FromHandle(nint handle) => fromHandleOp.Call((long)handle);
 
     private static Operator Of(string name, string overload = "") =>
         Operator.Lazy($"longformer::{name}", overload, TorchRuntime.LoadOperators);

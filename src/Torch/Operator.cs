@@ -82,27 +82,24 @@ public sealed unsafe class Operator
     public Tensor Call(params ReadOnlySpan<Argument> arguments)
     {
         NativeValue result;
-        Expect(1);
-        Invoke(arguments, &result, 1);
-        return TensorOf(result, 0);
+        InvokeForTensors(arguments, &result, 1);
+        return TensorOf(result);
     }
 
     /// <summary>Calls an operator whose results are two tensors. Errors as <see cref="Call"/>.</summary>
     public (Tensor First, Tensor Second) Call2(params ReadOnlySpan<Argument> arguments)
     {
         NativeValue* results = stackalloc NativeValue[2];
-        Expect(2);
-        Invoke(arguments, results, 2);
-        return (TensorOf(results[0], 0), TensorOf(results[1], 1));
+        InvokeForTensors(arguments, results, 2);
+        return (TensorOf(results[0]), TensorOf(results[1]));
     }
 
     /// <summary>Calls an operator whose results are three tensors. Errors as <see cref="Call"/>.</summary>
     public (Tensor First, Tensor Second, Tensor Third) Call3(params ReadOnlySpan<Argument> arguments)
     {
         NativeValue* results = stackalloc NativeValue[3];
-        Expect(3);
-        Invoke(arguments, results, 3);
-        return (TensorOf(results[0], 0), TensorOf(results[1], 1), TensorOf(results[2], 2));
+        InvokeForTensors(arguments, results, 3);
+        return (TensorOf(results[0]), TensorOf(results[1]), TensorOf(results[2]));
     }
 
     /// <summary>Calls an operator whose one result is a list of tensors. Errors as <see cref="Call"/>.</summary>
@@ -184,12 +181,21 @@ public sealed unsafe class Operator
         Shim.Check(status);
     }
 
-    private Tensor TensorOf(in NativeValue value, int index)
+    // Calls for tensors only; where a result is none, all are given back.
+    private void InvokeForTensors(ReadOnlySpan<Argument> arguments, NativeValue* results, int n)
     {
-        if (value.Tag == Tag.Tensor) return new Tensor((nint)value.Pointer, value.N);
-        Release(value);
-        throw new InputException($"{Name}: result number {index + 1} is {(value.Tag == Tag.None ? "an undefined tensor" : "no tensor")}; {Schema}");
+        Expect(n);
+        Invoke(arguments, results, n);
+        for (int i = 0; i < n; i++)
+        {
+            if (results[i].Tag == Tag.Tensor) continue;
+            string given = results[i].Tag == Tag.None ? "an undefined tensor" : "no tensor";
+            for (int k = 0; k < n; k++) Release(results[k]);
+            throw new InputException($"{Name}: result number {i + 1} is {given}; {Schema}");
+        }
     }
+
+    private static Tensor TensorOf(in NativeValue value) => new((nint)value.Pointer, value.N);
 
     private static void Release(in NativeValue value)
     {

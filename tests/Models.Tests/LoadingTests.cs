@@ -5,6 +5,9 @@ namespace LongformerInterop.Models.Tests;
 
 public class LoadingTests
 {
+    // From the same definition in another language.
+    private static readonly float[] ExpectedRandomValues = [-0.39634576439857483f, 0.014747381210327148f, 0.5123822689056396f, 0.10692842304706573f];
+
     [Test]
     public void Every_random_checkpoint_loads_as_the_class_it_names([ValueSource(typeof(LongformerParameters), nameof(LongformerParameters.Architectures))] string architecture)
     {
@@ -24,8 +27,6 @@ public class LoadingTests
         Assert.That(values.Average(), Is.EqualTo(0).Within(0.1));
         Assert.That(Math.Sqrt(values.Average(v => (double)v * v)), Is.EqualTo(1.5 / 4).Within(0.05));
     }
-
-    private static readonly float[] ExpectedRandomValues = [0, 0, 0, 0];
 
     [Test]
     public void A_saved_model_gives_the_same_values()

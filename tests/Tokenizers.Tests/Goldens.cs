@@ -13,6 +13,14 @@ internal static class Goldens
 
     public static Tokenizer WordPiece => LazyWordPiece.Value;
 
+    public static Tokenizer Of(string folder) => folder switch
+    {
+        "roberta" => Roberta,
+        "tiny" => Tiny,
+        "wordpiece" => WordPiece,
+        _ => throw new ArgumentException($"no goldens in {folder}", nameof(folder)),
+    };
+
     public static string Folder(string name)
     {
         for (DirectoryInfo? d = new(AppContext.BaseDirectory); d is not null; d = d.Parent)

@@ -22,7 +22,7 @@ internal static class LongformerInfo
     internal static void Describe(string folder, CheckpointReport report)
     {
         LongformerConfiguration c = LongformerConfiguration.Load(folder);
-        string architecture = c.Architectures.FirstOrDefault() ?? "LongformerModel";
+        string architecture = c.Architectures.Count > 0 ? c.Architectures[0] : "LongformerModel";
         List<(string, object)> facts = report.Facts;
         facts.Add(("architecture", architecture));
         facts.Add(("hidden_size", (long)c.HiddenSize));

@@ -11,6 +11,7 @@ internal sealed class Dropout(long? seed, double hidden, double attention)
     private const long Multiplier = unchecked((long)0xBF58476D1CE4E5B9UL);
     private const long SecondMultiplier = unchecked((long)0x94D049BB133111EBUL);
 
+    private static readonly Operator Xor = Operator.Find("aten::bitwise_xor", "Tensor");
     private static readonly Operator And = Operator.Find("aten::bitwise_and", "Scalar");
     private static readonly Operator ShiftRight = Operator.Find("aten::__rshift__", "Scalar");
 
@@ -50,6 +51,6 @@ internal sealed class Dropout(long? seed, double hidden, double attention)
     {
         using var scope = new TensorScope();
         Tensor high = And.Call(ShiftRight.Call(x, shift), (1L << (64 - shift)) - 1);
-        return scope.Keep(x.Xor(high) * multiplier);
+        return scope.Keep(Xor.Call(x, high) * multiplier);
     }
 }

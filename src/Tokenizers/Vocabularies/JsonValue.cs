@@ -50,9 +50,16 @@ internal readonly struct JsonValue
     {
         if (_element.ValueKind != JsonValueKind.Object)
             throw Expected("a JSON object");
-        return _element.TryGetProperty(key, out JsonElement value) && value.ValueKind != JsonValueKind.Null
-            ? new JsonValue(_file, _path.Length == 0 ? key : $"{_path}.{key}", value)
-            : null;
+        try
+        {
+            return _element.TryGetProperty(key, out JsonElement value) && value.ValueKind != JsonValueKind.Null
+                ? new JsonValue(_file, _path.Length == 0 ? key : $"{_path}.{key}", value)
+                : null;
+        }
+        catch (InvalidOperationException e)
+        {
+            throw BadKey(Where, e);
+        }
     }
 
     public string AsString()
@@ -119,7 +126,7 @@ internal readonly struct JsonValue
                 }
                 catch (InvalidOperationException e)
                 {
-                    throw new TokenizerException($"{parent.Where}: expected keys of valid Unicode, given half a surrogate pair", e);
+                    throw BadKey(parent.Where, e);
                 }
 
                 yield return (name, new JsonValue(parent._file, parent._path.Length == 0 ? name : $"{parent._path}.{name}", property.Value));
@@ -133,6 +140,9 @@ internal readonly struct JsonValue
         string given = _element.GetRawText();
         return new TokenizerException($"{Where}: expected {what}, given {(given.Length > 60 ? given[..60] + "..." : given)}");
     }
+
+    private static TokenizerException BadKey(string where, Exception cause) =>
+        new($"{where}: expected keys of valid Unicode, given half a surrogate pair", cause);
 
     private static string FirstSentence(string message)
     {

@@ -11,6 +11,7 @@ internal sealed class WordPieceTokenizer : Tokenizer
     private readonly WordPieceModel _model;
     private readonly BertNormalizer _normalizer;
     private readonly bool _cleanUp;
+    private readonly Dictionary<int, string> _normalizedContents;
     private readonly Pool<Workspace> _workspaces = new(static () => new Workspace());
 
     public WordPieceTokenizer(TokenizerParts parts, WordPieceModel model, BertNormalizer normalizer, bool cleanUp)
@@ -19,6 +20,9 @@ internal sealed class WordPieceTokenizer : Tokenizer
         _model = model;
         _normalizer = normalizer;
         _cleanUp = cleanUp;
+
+        // The reference decodes a token that is looked for in normalized text to its normalized form.
+        _normalizedContents = AddedTokens.Where(t => t.Normalized).ToDictionary(t => t.Id, t => normalizer.Normalize(t.Content));
     }
 
     /// <inheritdoc/>
@@ -34,7 +38,7 @@ internal sealed class WordPieceTokenizer : Tokenizer
         {
             if (skipSpecialTokens && IsSpecial(id))
                 continue;
-            string token = Vocabulary.TokenOf(id);
+            string token = _normalizedContents.TryGetValue(id, out string? normalized) ? normalized : Vocabulary.TokenOf(id);
             if (!first)
                 token = token.StartsWith(_model.Prefix, StringComparison.Ordinal) ? token[_model.Prefix.Length..] : " " + token;
             first = false;

@@ -15,8 +15,10 @@ public sealed unsafe partial class Tensor
         argsortOp = Operator.Lazy("aten::argsort"), countNonZeroOp = Operator.Lazy("aten::count_nonzero"),
         bincountOp = Operator.Lazy("aten::bincount"), multinomialOp = Operator.Lazy("aten::multinomial");
 
+    // No overload takes a dtype alone: the literal 0 converts to any enumeration, so that Sum(0) would not mean dimension 0.
+
     /// <summary>Sum of all elements; integers and truth values give Int64.</summary>
-    public Tensor Sum(DType? dtype = null) => sumOp.Call(this, dtype);
+    public Tensor Sum() => sumOp.Call(this);
 
     /// <summary>Sums over a dimension.</summary>
     public Tensor Sum(long dimension, bool keep = false, DType? dtype = null) => Sum([dimension], keep, dtype);
@@ -28,7 +30,7 @@ public sealed unsafe partial class Tensor
     }
 
     /// <summary>Mean of all elements.</summary>
-    public Tensor Mean(DType? dtype = null) => meanOp.Call(this, dtype);
+    public Tensor Mean() => meanOp.Call(this);
 
     /// <summary>Means over a dimension.</summary>
     public Tensor Mean(long dimension, bool keep = false, DType? dtype = null) => Mean([dimension], keep, dtype);
@@ -94,7 +96,7 @@ public sealed unsafe partial class Tensor
     public Tensor LogSumExp(long dimension, bool keep = false) => logsumexpOp.Call(this, new[] { dimension }, keep);
 
     /// <summary>Product of all elements.</summary>
-    public Tensor Prod(DType? dtype = null) => prodOp.Call(this, dtype);
+    public Tensor Prod() => prodOp.Call(this);
 
     /// <summary>Norm of all elements; 2 for the Euclidean one.</summary>
     public Tensor Norm(double order = 2) => normOp.Call(this, order);

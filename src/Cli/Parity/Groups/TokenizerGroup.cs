@@ -91,6 +91,7 @@ internal sealed class TokenizerGroup : ParityGroup
         {
             MaxLength = line.GetProperty("max_length").GetInt32(),
             Stride = line.GetProperty("stride").GetInt32(),
+            Overflow = OverflowExtent.UpToLimit,
             Truncation = line.GetProperty("strategy").GetString() switch
             {
                 "only_first" => TruncationStrategy.OnlyFirst,
@@ -116,7 +117,7 @@ internal sealed class TokenizerGroup : ParityGroup
     private static Dictionary<string, JsonText> Padded(Tokenizer tokenizer, JsonElement line)
     {
         string[] texts = [.. line.GetProperty("texts").EnumerateArray().Select(t => t.GetString()!)];
-        IReadOnlyList<Encoding> encodings = tokenizer.EncodeBatch(texts, new EncodeOptions
+        IReadOnlyList<Encoding> encodings = tokenizer.EncodeBatch(texts, options: new EncodeOptions
         {
             Padding = new PaddingOptions
             {

@@ -1,0 +1,58 @@
+# make demo   set up, build, and run the main job on a long document
+# make test   set up, build, and run every test of every language
+# LIBTORCH=<dir> chooses another libtorch (for example the torch folder of a Python with PyTorch in it).
+SHELL := /bin/bash
+.DEFAULT_GOAL := build
+.DELETE_ON_ERROR:
+
+LIBTORCH ?=
+BUILD    := build
+NATIVE   := $(BUILD)/native
+export LIBTORCH
+export DOTNET_CLI_TELEMETRY_OPTOUT := 1
+export DOTNET_NOLOGO := 1
+
+.PHONY: build setup native managed demo test parity check-torch2 format clean help
+
+build: native managed longformer ## build everything
+
+setup: ## install what is missing (apt)
+	@tools/setup.sh
+
+# The build folder remembers its libtorch; another LIBTORCH gets configured anew.
+$(NATIVE)/configured-$(subst /,_,$(LIBTORCH)): native/CMakeLists.txt | setup
+	@rm -rf $(NATIVE) && mkdir -p $(NATIVE)
+	cmake -S native -B $(NATIVE) -G Ninja -DLIBTORCH=$(LIBTORCH) > $(NATIVE)/configure.log || { cat $(NATIVE)/configure.log; exit 1; }
+	@touch $@
+
+native: $(NATIVE)/configured-$(subst /,_,$(LIBTORCH)) ## build the two native libraries and their tests
+	ninja -C $(NATIVE) --quiet
+
+managed: setup ## build the C# solution
+	dotnet build LongformerInterop.sln -c Release -v quiet --nologo
+
+# The command line as users call it: a launcher at the root, so that ./longformer works from a clone.
+longformer: tools/launcher.sh
+	@install -m 755 $< $@
+
+demo: build ## the main job: a long document through a base-size Longformer, then the parity table
+	@tools/demo.sh
+
+test: build ## every test; the last line is "N passed, N failed"
+	@tools/test.sh
+
+parity: build ## the goldens of the reference through ./longformer parity
+	./longformer parity --attention all parity-tests/goldens
+
+check-torch2: ## build and test native/ against PyTorch 2.x in a Debian sid root folder: make check-torch2 SID=<dir>
+	@tools/check-torch2.sh "$(SID)"
+
+format: ## format the C++ and C# sources
+	clang-format -i $$(git ls-files 'native/*.cpp' 'native/*.h')
+	dotnet format LongformerInterop.sln
+
+clean: ## remove what the build made
+	rm -rf $(BUILD) artifacts longformer
+
+help: ## this list
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16

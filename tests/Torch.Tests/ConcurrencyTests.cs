@@ -1,0 +1,138 @@
+using System.Collections.Concurrent;
+
+namespace LongformerInterop.Torch.Tests;
+
+/// <summary>Eight threads at once: each has its own errors, scopes and modes; tensors may be shared for reading.</summary>
+[TestFixture]
+[NonParallelizable]
+public class ConcurrencyTests
+{
+    private const int Threads = 8, Rounds = 200;
+
+    [Test]
+    public void Threads_compute_at_once_and_leave_nothing()
+    {
+        long before = TorchRuntime.LiveTensorCount;
+        using (new TensorScope())
+        {
+            Tensor shared = Tensor.Arange(64, DType.Float32).View(8, 8);
+            OnThreads(id =>
+            {
+                for (int i = 0; i < Rounds; i++)
+                {
+                    using TensorScope scope = new();
+                    Tensor result = (shared + id).MatMul(shared.Transpose(0, 1)).Sum();
+                    double columns = Enumerable.Range(0, 64).GroupBy(n => n % 8).Sum(g => g.Sum(n => (double)n + id) * g.Sum());
+                    Assert.That(result.Item<float>(), Is.EqualTo(columns).Within(1e-3).Percent);
+                }
+            });
+        }
+        Assert.That(TorchRuntime.LiveTensorCount, Is.EqualTo(before));
+    }
+
+    [Test]
+    public void Each_thread_reads_its_own_error() => OnThreads(id =>
+    {
+        using TensorScope scope = new();
+        Tensor x = Tensor.Ones([id + 2]);
+        for (int i = 0; i < Rounds; i++)
+        {
+            TorchException? e = Assert.Throws<TorchException>(() => x.View(1000 + id));
+            Assert.That(e!.Message, Does.Contain($"Float[{id + 2}], [{1000 + id}]"));
+        }
+    });
+
+    [Test]
+    public void Each_thread_has_its_own_scopes_and_modes()
+    {
+        using TensorScope scope = new();
+        using IDisposable noGrad = TorchRuntime.NoGrad();
+        Tensor x = Tensor.Ones([1]).WithGrad();
+        int joined = scope.Count;
+        OnThreads(id =>
+        {
+            Assert.That(TensorScope.Current, Is.Null);
+            Assert.That(TorchRuntime.IsGradEnabled);
+            using TensorScope own = new();
+            using IDisposable? mode = id % 2 == 0 ? TorchRuntime.NoGrad() : null;
+            for (int i = 0; i < Rounds; i++) Assert.That((x * 2).RequiresGrad, Is.EqualTo(id % 2 == 1));
+            Assert.That(own.Count, Is.EqualTo(Rounds));
+        });
+        Assert.That(scope.Count, Is.EqualTo(joined));
+    }
+
+    [Test]
+    public void Threads_may_look_up_the_same_operator_at_once() => OnThreads(_ =>
+    {
+        Operator op = Operator.Find("aten::logaddexp2");
+        using TensorScope scope = new();
+        Assert.That(op.Call(Tensor.Zeros([1]), Tensor.Zeros([1])).Item<float>(), Is.EqualTo(1));
+    });
+
+    [Test]
+    public void Every_thread_computes_with_the_wanted_thread_count()
+    {
+        int before = TorchRuntime.ThreadCount;
+        try
+        {
+            TorchRuntime.ThreadCount = 3;
+            OnThreads(_ => Assert.That(TorchRuntime.ThreadCount, Is.EqualTo(3)));
+            TorchRuntime.ThreadCount = 1;
+            OnThreads(_ => Assert.That(TorchRuntime.ThreadCount, Is.EqualTo(1)));
+        }
+        finally
+        {
+            TorchRuntime.ThreadCount = before;
+        }
+    }
+
+    [Test]
+    public void Threads_may_differentiate_at_once() => OnThreads(id =>
+    {
+        for (int i = 0; i < Rounds / 10; i++)
+        {
+            using TensorScope scope = new();
+            Tensor x = Tensor.Full([16], id + 1.0, DType.Float64).WithGrad();
+            x.Pow(2).Sum().Backward();
+            Assert.That(x.Grad!.ToArray<double>(), Has.All.EqualTo(2.0 * (id + 1)));
+        }
+    });
+
+    [Test]
+    public void Finalizers_run_while_threads_compute()
+    {
+        TensorTests.Collect();
+        long before = TorchRuntime.LiveTensorCount;
+        OnThreads(id =>
+        {
+            for (int i = 0; i < Rounds; i++)
+            {
+                _ = Tensor.Ones([16]) + id; // forgotten on purpose
+                if (i % 50 == 0) GC.Collect(0);
+            }
+        });
+        TensorTests.Collect();
+        Assert.That(TorchRuntime.LiveTensorCount, Is.EqualTo(before));
+    }
+
+    private static void OnThreads(Action<int> body)
+    {
+        ConcurrentQueue<Exception> errors = new();
+        using Barrier start = new(Threads);
+        Thread[] threads = [.. Enumerable.Range(0, Threads).Select(id => new Thread(() =>
+        {
+            start.SignalAndWait();
+            try
+            {
+                using (new NUnit.Framework.Internal.TestExecutionContext.IsolatedContext()) body(id);
+            }
+            catch (Exception e)
+            {
+                errors.Enqueue(e);
+            }
+        }))];
+        foreach (Thread t in threads) t.Start();
+        foreach (Thread t in threads) t.Join();
+        Assert.That(errors, Is.Empty);
+    }
+}

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Runs every test program that `make` built, fast ones first, and closes with one line over all of them.
+# A program that ends without a count (a crash, say) counts as one failure.
+set -u
+cd "$(dirname "$0")/.."
+logs=build/test-logs
+mkdir -p "$logs"
+passed=0 failed=0 skipped=0
+
+add() { # name, exit status, passed, failed, skipped
+  local p=${3:-0} f=${4:-0} s=${5:-0}
+  if [ "$2" -ne 0 ] && [ "$f" -eq 0 ]; then f=1; fi
+  if [ "$2" -eq 0 ] && [ $((p + f)) -eq 0 ]; then f=1; echo "   $1 ran no test"; fi
+  passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+  printf '== %-28s %5d passed %3d failed %3d skipped  %4ds\n' "$1" "$p" "$f" "$s" "$SECONDS"
+}
+
+dotnet_tests() { # project
+  local name=$1 dll="build/dotnet/bin/LongformerInterop.$1/release/LongformerInterop.$1.dll" log="$logs/$1.log" status
+  SECONDS=0
+  dotnet test "$dll" > "$log" 2>&1
+  status=$?
+  [ $status -eq 0 ] || cat "$log"
+  grep -E '^ *Skipped ' "$log"
+  # shellcheck disable=SC2046
+  add "$name" $status $(sed -nE 's/.*Failed: *([0-9]+), Passed: *([0-9]+), Skipped: *([0-9]+), Total.*/\2 \1 \3/p' "$log" | tail -1)
+}
+
+native_tests() {
+  local log="$logs/native.log" status
+  SECONDS=0
+  ctest --test-dir build/native --output-on-failure > "$log" 2>&1
+  status=$?
+  [ $status -eq 0 ] || cat "$log"
+  local total bad
+  total=$(sed -nE 's/.*tests failed out of ([0-9]+).*/\1/p' "$log" | tail -1)
+  bad=$(sed -nE 's/.*, ([0-9]+) tests? failed out of.*/\1/p' "$log" | tail -1)
+  add native $status $((${total:-0} - ${bad:-0})) "${bad:-0}" 0
+}
+
+for name in Architecture.Tests Tokenizers.Tests Torch.Tests Checkpoints.Tests; do dotnet_tests $name; done
+native_tests
+for name in Models.Tests Tasks.Tests Cli.Tests ParityTests; do dotnet_tests $name; done
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]
