@@ -32,7 +32,7 @@ internal sealed class LedGroup : ParityGroup
     {
         GenerationOptions options = GenerationOptions.Parse(arguments.GetRawText(), parityCase.PathOf("case.json")) with { KeepLogits = report.Expects("logits") };
         var generator = new TextGenerator(model, GenerationOptions.FromCheckpoint(parityCase.Folder));
-        IReadOnlyList<GeneratedSequence> sequences = [.. generator.Generate(Documents(parityCase.Inputs(), model.Configuration.PadTokenId), options).SelectMany(s => s)];
+        IReadOnlyList<GeneratedSequence> sequences = [.. generator.Generate(Documents(parityCase.Inputs()), options).SelectMany(s => s)];
 
         // Rows are filled with padding up to the longest, as HF returns them.
         int length = sequences.Max(s => s.Ids.Count), padding = model.Configuration.PadTokenId;
@@ -47,8 +47,11 @@ internal sealed class LedGroup : ParityGroup
         }
     }
 
-    /// <summary>The rows of the padded inputs. Without attention_mask, HF takes the padding ids for padding.</summary>
-    private static GenerationDocument[] Documents(Dictionary<string, Tensor> inputs, int padding)
+    /// <summary>
+    /// The rows of the padded inputs. Without attention_mask every position is seen, padding ids too: transformers 5.12 infers a mask for
+    /// decoders alone, not for encoder-decoders.
+    /// </summary>
+    private static GenerationDocument[] Documents(Dictionary<string, Tensor> inputs)
     {
         Tensor ids = inputs["input_ids"];
         (int rows, int length) = ((int)ids.Shape[0], (int)ids.Shape[1]);
@@ -60,10 +63,9 @@ internal sealed class LedGroup : ParityGroup
         for (int row = 0; row < rows; row++)
         {
             Range range = (row * length)..((row + 1) * length);
-            long[] own = tokens[range];
-            documents[row] = new GenerationDocument(Array.ConvertAll(own, id => (int)id))
+            documents[row] = new GenerationDocument(Array.ConvertAll(tokens[range], id => (int)id))
             {
-                Visible = mask is null ? Array.ConvertAll(own, id => id != padding) : Array.ConvertAll(mask[range], v => v != 0),
+                Visible = mask is null ? null : Array.ConvertAll(mask[range], v => v != 0),
                 GlobalPositions = global is null ? [] : [.. global[range].Index().Where(v => v.Item != 0).Select(v => v.Index)],
                 DecoderPrompt = prompt is null ? null : Array.ConvertAll(prompt[(row * prompt.Length / rows)..((row + 1) * prompt.Length / rows)], id => (int)id),
             };
