@@ -19,7 +19,7 @@ public static class LedParameters
         foreach (ParameterShape parameter in Head(configuration, architecture)) yield return parameter;
     }
 
-    private static IEnumerable<ParameterShape> Head(LedConfiguration c, string architecture) => architecture switch
+    private static ParameterShape[] Head(LedConfiguration c, string architecture) => architecture switch
     {
         "LEDForConditionalGeneration" =>
             [.. c.TieWordEmbeddings ? (ParameterShape[])[] : [new("lm_head.weight", [c.VocabSize, c.DModel])], new("final_logits_bias", [1, c.VocabSize])],
