@@ -13,20 +13,31 @@ using OptionalTensor = decltype(std::declval<const c10::IValue&>().toOptional<at
 
 Kind kind_of(const c10::Type& type, const c10::Type& real) {
   switch (type.kind()) {
-    case c10::TypeKind::TensorType: return Kind::Tensor;
+    case c10::TypeKind::TensorType:
+      return Kind::Tensor;
     case c10::TypeKind::IntType:
-    case c10::TypeKind::SymIntType: return real.kind() == c10::TypeKind::ScalarTypeType ? Kind::DType : Kind::Int;
-    case c10::TypeKind::ScalarTypeType: return Kind::DType;
+    case c10::TypeKind::SymIntType:
+      return real.kind() == c10::TypeKind::ScalarTypeType ? Kind::DType : Kind::Int;
+    case c10::TypeKind::ScalarTypeType:
+      return Kind::DType;
     case c10::TypeKind::LayoutType:
-    case c10::TypeKind::MemoryFormatType: return Kind::Int;
+    case c10::TypeKind::MemoryFormatType:
+      return Kind::Int;
     case c10::TypeKind::FloatType:
-    case c10::TypeKind::SymFloatType: return Kind::Float;
-    case c10::TypeKind::NumberType: return Kind::Number;
-    case c10::TypeKind::BoolType: return Kind::Bool;
-    case c10::TypeKind::StringType: return Kind::String;
-    case c10::TypeKind::DeviceObjType: return Kind::Device;
-    case c10::TypeKind::GeneratorType: return Kind::Generator;
-    default: return Kind::Other;
+    case c10::TypeKind::SymFloatType:
+      return Kind::Float;
+    case c10::TypeKind::NumberType:
+      return Kind::Number;
+    case c10::TypeKind::BoolType:
+      return Kind::Bool;
+    case c10::TypeKind::StringType:
+      return Kind::String;
+    case c10::TypeKind::DeviceObjType:
+      return Kind::Device;
+    case c10::TypeKind::GeneratorType:
+      return Kind::Generator;
+    default:
+      return Kind::Other;
   }
 }
 
@@ -55,8 +66,9 @@ ArgumentInfo info_of(const c10::Argument& argument) {
 
 [[noreturn]] void mismatch(const Operator& op, size_t index, const std::string& given) {
   const ArgumentInfo& info = op.arguments[index];
-  throw Error(LF_SHIM_ARGUMENT, op.name + ": argument '" + info.name + "' (number " + std::to_string(index + 1) +
-                                    "): expected " + info.type + ", given " + given);
+  throw Error(LF_SHIM_ARGUMENT, op.name + ": argument '" + info.name + "' (number " +
+                                    std::to_string(index + 1) + "): expected " + info.type + ", given " +
+                                    given);
 }
 
 at::Tensor borrowed(const void* pointer) {
@@ -64,7 +76,9 @@ at::Tensor borrowed(const void* pointer) {
 }
 
 // A list of numbers of any tag, item by item.
-bool number_list(const lf_shim_value& value) { return value.tag == LF_SHIM_INT_LIST || value.tag == LF_SHIM_DOUBLE_LIST; }
+bool number_list(const lf_shim_value& value) {
+  return value.tag == LF_SHIM_INT_LIST || value.tag == LF_SHIM_DOUBLE_LIST;
+}
 
 template <class T>
 c10::IValue list_of(const T* items, int32_t n) {
@@ -74,7 +88,8 @@ c10::IValue list_of(const T* items, int32_t n) {
   return list;
 }
 
-c10::IValue coerce_list(const Operator& op, size_t index, const ArgumentInfo& info, const lf_shim_value& value) {
+c10::IValue coerce_list(const Operator& op, size_t index, const ArgumentInfo& info,
+                        const lf_shim_value& value) {
   const auto* ints = static_cast<const int64_t*>(value.data.pointer);
   const auto* doubles = static_cast<const double*>(value.data.pointer);
   const bool scalar = value.tag == LF_SHIM_INT || value.tag == LF_SHIM_DOUBLE || value.tag == LF_SHIM_BOOL;
@@ -83,7 +98,8 @@ c10::IValue coerce_list(const Operator& op, size_t index, const ArgumentInfo& in
   switch (info.kind) {
     case Kind::Int:
       if (value.tag == LF_SHIM_INT_LIST) return at::IntArrayRef(ints, value.n);
-      if (value.tag == LF_SHIM_INT && info.length > 0) return std::vector<int64_t>(info.length, value.data.integer);
+      if (value.tag == LF_SHIM_INT && info.length > 0)
+        return std::vector<int64_t>(info.length, value.data.integer);
       break;
     case Kind::Float:
       if (value.tag == LF_SHIM_DOUBLE_LIST) return list_of(doubles, value.n);
@@ -121,7 +137,8 @@ c10::IValue coerce_list(const Operator& op, size_t index, const ArgumentInfo& in
         if (info.optional_items) {
           c10::List<OptionalTensor> list;
           list.reserve(value.n);
-          for (int32_t i = 0; i < value.n; ++i) list.push_back(handles[i] ? OptionalTensor(borrowed(handles[i])) : OptionalTensor());
+          for (int32_t i = 0; i < value.n; ++i)
+            list.push_back(handles[i] ? OptionalTensor(borrowed(handles[i])) : OptionalTensor());
           return list;
         }
         c10::List<at::Tensor> list;
@@ -133,7 +150,8 @@ c10::IValue coerce_list(const Operator& op, size_t index, const ArgumentInfo& in
         return list;
       }
       break;
-    default: break;
+    default:
+      break;
   }
   mismatch(op, index, describe(value));
 }
@@ -156,8 +174,9 @@ Operator::Operator(c10::OperatorHandle h) : handle(h) {
 
 c10::IValue default_value(const Operator& op, size_t index) {
   if (op.has_default[index]) return op.defaults[index];
-  throw Error(LF_SHIM_ARGUMENT, op.name + ": argument '" + op.arguments[index].name + "' (number " + std::to_string(index + 1) +
-                                    ", " + op.arguments[index].type + ") is missing and has no default; " + op.schema);
+  throw Error(LF_SHIM_ARGUMENT, op.name + ": argument '" + op.arguments[index].name + "' (number " +
+                                    std::to_string(index + 1) + ", " + op.arguments[index].type +
+                                    ") is missing and has no default; " + op.schema);
 }
 
 c10::IValue coerce(const Operator& op, size_t index, const lf_shim_value& value) {
@@ -196,7 +215,8 @@ c10::IValue coerce(const Operator& op, size_t index, const lf_shim_value& value)
     case Kind::Device:
       if (value.tag == LF_SHIM_DEVICE_VALUE) return checked_device(value.data.integer, value.n);
       break;
-    default: break;
+    default:
+      break;
   }
   mismatch(op, index, describe(value));
 }
@@ -204,8 +224,10 @@ c10::IValue coerce(const Operator& op, size_t index, const lf_shim_value& value)
 std::string describe(const lf_shim_value& value) {
   std::ostringstream text;
   switch (value.tag) {
-    case LF_SHIM_NONE: return "none";
-    case LF_SHIM_DEFAULT: return "the default";
+    case LF_SHIM_NONE:
+      return "none";
+    case LF_SHIM_DEFAULT:
+      return "the default";
     case LF_SHIM_TENSOR: {
       if (!value.data.pointer) return "a null tensor";
       const at::Tensor t = borrowed(value.data.pointer);
@@ -213,17 +235,37 @@ std::string describe(const lf_shim_value& value) {
       if (!t.device().is_cpu()) text << " on " << t.device();
       return text.str();
     }
-    case LF_SHIM_INT: text << "int " << value.data.integer; return text.str();
-    case LF_SHIM_DOUBLE: text << "float " << value.data.real; return text.str();
-    case LF_SHIM_BOOL: return value.data.integer ? "bool true" : "bool false";
+    case LF_SHIM_INT:
+      text << "int " << value.data.integer;
+      return text.str();
+    case LF_SHIM_DOUBLE:
+      text << "float " << value.data.real;
+      return text.str();
+    case LF_SHIM_BOOL:
+      return value.data.integer ? "bool true" : "bool false";
     case LF_SHIM_STRING:
-      return "string \"" + std::string(value.n > 0 ? static_cast<const char*>(value.data.pointer) : "", value.n > 0 ? value.n : 0) + "\"";
-    case LF_SHIM_DEVICE_VALUE: text << "device type " << value.data.integer << " index " << value.n; return text.str();
-    case LF_SHIM_INT_LIST: text << at::IntArrayRef(static_cast<const int64_t*>(value.data.pointer), value.n); return text.str();
-    case LF_SHIM_DOUBLE_LIST: text << "list of " << value.n << " floats"; return text.str();
-    case LF_SHIM_BOOL_LIST: text << "list of " << value.n << " bools"; return text.str();
-    case LF_SHIM_TENSOR_LIST: text << "list of " << value.n << " tensors"; return text.str();
-    default: text << "a value of the unknown tag " << value.tag; return text.str();
+      return "string \"" +
+             std::string(value.n > 0 ? static_cast<const char*>(value.data.pointer) : "",
+                         value.n > 0 ? value.n : 0) +
+             "\"";
+    case LF_SHIM_DEVICE_VALUE:
+      text << "device type " << value.data.integer << " index " << value.n;
+      return text.str();
+    case LF_SHIM_INT_LIST:
+      text << at::IntArrayRef(static_cast<const int64_t*>(value.data.pointer), value.n);
+      return text.str();
+    case LF_SHIM_DOUBLE_LIST:
+      text << "list of " << value.n << " floats";
+      return text.str();
+    case LF_SHIM_BOOL_LIST:
+      text << "list of " << value.n << " bools";
+      return text.str();
+    case LF_SHIM_TENSOR_LIST:
+      text << "list of " << value.n << " tensors";
+      return text.str();
+    default:
+      text << "a value of the unknown tag " << value.tag;
+      return text.str();
   }
 }
 

@@ -20,7 +20,8 @@ struct Error : std::runtime_error {
   Error(lf_shim_status status, const std::string& message) : std::runtime_error(message), status(status) {}
 };
 
-// Keeps the message for lf_shim_last_error. Never throws; where even the message finds no memory a fixed one stands in.
+// Keeps the message for lf_shim_last_error. Never throws; where even the message finds no memory a fixed one
+// stands in.
 lf_shim_status fail(lf_shim_status status, const char* message) noexcept;
 
 // Runs the body of an exported function and turns whatever it throws into a status and a message.
@@ -48,7 +49,8 @@ T* required(T* pointer, const char* what) {
   return pointer;
 }
 
-// Hands a tensor out: one counted reference that lf_shim_tensor_release gives back. Null for an undefined tensor.
+// Hands a tensor out: one counted reference that lf_shim_tensor_release gives back. Null for an undefined
+// tensor.
 lf_shim_tensor hand_out(at::Tensor tensor) noexcept;
 
 // The caller's tensor, with a reference of our own for the length of the call.

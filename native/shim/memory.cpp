@@ -1,13 +1,15 @@
 // The memory of tensors on the CPU.
 //
-// libtorch takes every tensor from malloc. glibc serves big blocks by mmap and gives them back by munmap at every release, so
-// that the kernel hands out and zeroes the same pages again at every call: about a fifth of the time of a base-size linear
-// layer over 4,096 tokens. malloc's own options cure that on the main thread only, since the heaps of other threads hold
-// blocks of at most 64 MB; .NET computes on other threads. So blocks of 1 MiB and more come from a cache of mapped memory
-// here, and go back to it. Smaller blocks are left to libtorch's own allocator.
+// libtorch takes every tensor from malloc. glibc serves big blocks by mmap and gives them back by munmap at
+// every release, so that the kernel hands out and zeroes the same pages again at every call: about a fifth of
+// the time of a base-size linear layer over 4,096 tokens. malloc's own options cure that on the main thread
+// only, since the heaps of other threads hold blocks of at most 64 MB; .NET computes on other threads. So
+// blocks of 1 MiB and more come from a cache of mapped memory here, and go back to it. Smaller blocks are
+// left to libtorch's own allocator.
 //
-// The cache keeps at most 1 GiB of unused blocks; the ones unused for longest go first. A cached block serves a request of
-// at least 4/5 of its size. Where the system refuses memory, the whole cache is given back before the request fails.
+// The cache keeps at most 1 GiB of unused blocks; the ones unused for longest go first. A cached block serves
+// a request of at least 4/5 of its size. Where the system refuses memory, the whole cache is given back
+// before the request fails.
 #include <c10/core/Allocator.h>
 #include <c10/core/CPUAllocator.h>
 #include <sys/mman.h>
@@ -28,8 +30,9 @@
 namespace lf_shim {
 namespace {
 
-constexpr size_t kSmallest = size_t{1} << 20;    // smaller blocks are libtorch's
-constexpr size_t kGranule = size_t{64} << 10;    // sizes are rounded up to this, so that nearly equal ones are equal
+constexpr size_t kSmallest = size_t{1} << 20;  // smaller blocks are libtorch's
+constexpr size_t kGranule = size_t{64}
+                            << 10;  // sizes are rounded up to this, so that nearly equal ones are equal
 constexpr size_t kHugePages = size_t{4} << 20;   // from here on huge pages are worth asking for
 constexpr size_t kCacheLimit = size_t{1} << 30;  // bytes of unused blocks that are kept
 
@@ -160,10 +163,12 @@ class BlockCache final : public c10::Allocator {
 }  // namespace
 
 void set_up_memory() {
-  BlockCache::instance() = new BlockCache(c10::GetCPUAllocator());  // never freed: tensors may outlive every owner
+  BlockCache::instance() =
+      new BlockCache(c10::GetCPUAllocator());  // never freed: tensors may outlive every owner
   c10::SetCPUAllocator(BlockCache::instance());
 #if defined(__GLIBC__)
-  // The scratch memory of oneDNN does come from malloc. Up to 1 GiB a block stays in the heap, of which 2 GiB may be unused.
+  // The scratch memory of oneDNN does come from malloc. Up to 1 GiB a block stays in the heap, of which 2 GiB
+  // may be unused.
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, 2047 << 20);
 #endif

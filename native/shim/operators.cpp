@@ -24,7 +24,9 @@ struct ResultMemory {
   std::vector<std::string> strings;
   void clear() { ints.clear(), doubles.clear(), bytes.clear(), tensors.clear(), strings.clear(); }
   // Room ahead of time, so that growing does not move what earlier results point at.
-  void reserve(size_t n) { ints.reserve(n), doubles.reserve(n), bytes.reserve(n), tensors.reserve(n), strings.reserve(n); }
+  void reserve(size_t n) {
+    ints.reserve(n), doubles.reserve(n), bytes.reserve(n), tensors.reserve(n), strings.reserve(n);
+  }
 };
 thread_local ResultMemory result_memory;
 thread_local bool result_memory_used = false;
@@ -97,9 +99,11 @@ lf_shim_value result_value(const Operator& op, c10::IValue&& v) {
 void release_results(lf_shim_value* results, int32_t n) {
   for (int32_t i = 0; i < n; ++i) {
     const void* pointer = results[i].data.pointer;
-    if (results[i].tag == LF_SHIM_TENSOR) lf_shim_tensor_release(reinterpret_cast<lf_shim_tensor>(const_cast<void*>(pointer)));
+    if (results[i].tag == LF_SHIM_TENSOR)
+      lf_shim_tensor_release(reinterpret_cast<lf_shim_tensor>(const_cast<void*>(pointer)));
     if (results[i].tag == LF_SHIM_TENSOR_LIST)
-      for (int32_t k = 0; k < results[i].n; ++k) lf_shim_tensor_release(static_cast<const lf_shim_tensor*>(pointer)[k]);
+      for (int32_t k = 0; k < results[i].n; ++k)
+        lf_shim_tensor_release(static_cast<const lf_shim_tensor*>(pointer)[k]);
   }
 }
 
@@ -130,15 +134,18 @@ const Operator* find(const std::string& name, const std::string& overload) {
       cache.erase({name, overload});
       const std::string known = known_overloads(name);
       throw Error(LF_SHIM_NOT_FOUND,
-                  known.empty() ? "libtorch " + std::string(loaded_version()) + " has no operator \"" + name + "\""
-                                : "operator \"" + name + "\" has no overload \"" + overload + "\"; it has " + known);
+                  known.empty()
+                      ? "libtorch " + std::string(loaded_version()) + " has no operator \"" + name + "\""
+                      : "operator \"" + name + "\" has no overload \"" + overload + "\"; it has " + known);
     }
     slot = std::make_unique<Operator>(*handle);
   }
   return slot.get();
 }
 
-const Operator& checked(lf_shim_operator op) { return *reinterpret_cast<const Operator*>(required(op, "op")); }
+const Operator& checked(lf_shim_operator op) {
+  return *reinterpret_cast<const Operator*>(required(op, "op"));
+}
 
 }  // namespace
 }  // namespace lf_shim
@@ -153,7 +160,8 @@ lf_shim_status lf_shim_operator_find(const char* name, const char* overload, lf_
   });
 }
 
-lf_shim_status lf_shim_operator_schema(lf_shim_operator op, const char** schema, int32_t* arguments, int32_t* results) {
+lf_shim_status lf_shim_operator_schema(lf_shim_operator op, const char** schema, int32_t* arguments,
+                                       int32_t* results) {
   return guarded([&] {
     const Operator& o = checked(op);
     if (schema) *schema = o.schema.c_str();
@@ -162,19 +170,19 @@ lf_shim_status lf_shim_operator_schema(lf_shim_operator op, const char** schema,
   });
 }
 
-lf_shim_status lf_shim_call(lf_shim_operator op, const lf_shim_value* arguments, int32_t n, lf_shim_value* results,
-                            int32_t capacity, int32_t* count) {
+lf_shim_status lf_shim_call(lf_shim_operator op, const lf_shim_value* arguments, int32_t n,
+                            lf_shim_value* results, int32_t capacity, int32_t* count) {
   const lf_shim_status status = guarded([&] {
     const Operator& o = checked(op);
     required(count, "count");
     *count = 0;
     if (n < 0 || static_cast<size_t>(n) > o.arguments.size())
-      throw Error(LF_SHIM_ARGUMENT, o.name + ": takes " + std::to_string(o.arguments.size()) + " arguments, given " +
-                                        std::to_string(n) + "; " + o.schema);
+      throw Error(LF_SHIM_ARGUMENT, o.name + ": takes " + std::to_string(o.arguments.size()) +
+                                        " arguments, given " + std::to_string(n) + "; " + o.schema);
     if (n > 0) required(arguments, "arguments");
     if (capacity < static_cast<int32_t>(o.results))
-      throw Error(LF_SHIM_ARGUMENT, o.name + ": has " + std::to_string(o.results) + " results, room given for " +
-                                        std::to_string(capacity));
+      throw Error(LF_SHIM_ARGUMENT, o.name + ": has " + std::to_string(o.results) +
+                                        " results, room given for " + std::to_string(capacity));
     if (o.results > 0) required(results, "results");
 
     torch::jit::Stack stack;

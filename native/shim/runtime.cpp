@@ -31,7 +31,9 @@ std::string major_minor(const std::string& version) {
   return version.substr(0, version.find('.', version.find('.') + 1));
 }
 
-std::string file_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+std::string file_name(const std::string& path) {
+  return path.substr(path.rfind('/') + 1);
+}
 
 std::string real_path(const std::string& path) {
   std::unique_ptr<char, void (*)(void*)> real(realpath(path.c_str(), nullptr), std::free);
@@ -86,7 +88,9 @@ lf_shim_status fail(lf_shim_status status, const char* message) noexcept {
   return status;
 }
 
-const char* built_version() { return TORCH_VERSION; }
+const char* built_version() {
+  return TORCH_VERSION;
+}
 
 // libtorch tells its version only inside the text of its configuration.
 const char* loaded_version() {
@@ -103,8 +107,9 @@ const char* loaded_version() {
 void check_version() {
   const std::string built = built_version(), loaded = loaded_version();
   if (major_minor(built) != major_minor(loaded))
-    throw Error(LF_SHIM_VERSION, "liblongformer_shim was built against libtorch " + built + " but libtorch " + loaded +
-                                     " is loaded: build the native libraries again with LIBTORCH naming that libtorch");
+    throw Error(LF_SHIM_VERSION,
+                "liblongformer_shim was built against libtorch " + built + " but libtorch " + loaded +
+                    " is loaded: build the native libraries again with LIBTORCH naming that libtorch");
 }
 
 // A CUDA libtorch registers its devices and kernels from libraries that nothing here is linked to.
@@ -116,15 +121,17 @@ void load_cuda_libraries() {
   if (!real_path(cuda).empty()) dlopen(cuda.c_str(), RTLD_NOW | RTLD_GLOBAL);
 }
 
-// libtorch 1.13 walks and names the C++ stack for every exception, 10 ms each (seconds for the first), and nothing here shows
-// it. Who debugs libtorch itself sets TORCH_SHOW_CPP_STACKTRACES, as with Python's torch, and keeps it.
+// libtorch 1.13 walks and names the C++ stack for every exception, 10 ms each (seconds for the first), and
+// nothing here shows it. Who debugs libtorch itself sets TORCH_SHOW_CPP_STACKTRACES, as with Python's torch,
+// and keeps it.
 void skip_stack_traces() {
   if (!std::getenv("TORCH_SHOW_CPP_STACKTRACES"))
     c10::SetStackTraceFetcher(std::function<std::string()>([] { return std::string(); }));
 }
 
 void set_thread_count(int threads) {
-  if (threads < 1) throw Error(LF_SHIM_ARGUMENT, "threads must be at least 1, given " + std::to_string(threads));
+  if (threads < 1)
+    throw Error(LF_SHIM_ARGUMENT, "threads must be at least 1, given " + std::to_string(threads));
   wanted_threads.store(threads, std::memory_order_relaxed);
   apply_thread_count();
 }
@@ -151,12 +158,14 @@ c10::Device checked_device(int64_t type, int64_t index) {
   const std::string name = c10::DeviceTypeName(kind, /*lower_case=*/true);
   const int count = device_count(type);
   if (count == 0)
-    throw Error(LF_SHIM_DEVICE, "device \"" + name + "\" is not available: libtorch " + loaded_version() +
-                                    (c10::impl::hasDeviceGuardImpl(kind) ? " finds no such device on this machine"
-                                                                         : " as loaded here was built without " + name));
+    throw Error(LF_SHIM_DEVICE,
+                "device \"" + name + "\" is not available: libtorch " + loaded_version() +
+                    (c10::impl::hasDeviceGuardImpl(kind) ? " finds no such device on this machine"
+                                                         : " as loaded here was built without " + name));
   if (index >= count && kind != c10::DeviceType::CPU && kind != c10::DeviceType::Meta)
-    throw Error(LF_SHIM_DEVICE, "device \"" + name + ":" + std::to_string(index) + "\" is not available: this machine has " +
-                                    std::to_string(count) + " of them, numbered from 0");
+    throw Error(LF_SHIM_DEVICE, "device \"" + name + ":" + std::to_string(index) +
+                                    "\" is not available: this machine has " + std::to_string(count) +
+                                    " of them, numbered from 0");
   if (index < -1 || index > SCHAR_MAX)
     throw Error(LF_SHIM_ARGUMENT, "a device index lies in -1..127, given " + std::to_string(index));
   return c10::Device(kind, static_cast<c10::DeviceIndex>(index));
@@ -165,8 +174,8 @@ c10::Device checked_device(int64_t type, int64_t index) {
 c10::ScalarType checked_dtype(int64_t dtype) {
   if (dtype < 0 || dtype >= static_cast<int64_t>(c10::ScalarType::NumOptions) ||
       dtype == static_cast<int64_t>(c10::ScalarType::Undefined))
-    throw Error(LF_SHIM_ARGUMENT,
-                std::string("libtorch ") + loaded_version() + " has no dtype with the number " + std::to_string(dtype));
+    throw Error(LF_SHIM_ARGUMENT, std::string("libtorch ") + loaded_version() +
+                                      " has no dtype with the number " + std::to_string(dtype));
   return static_cast<c10::ScalarType>(dtype);
 }
 
@@ -174,15 +183,19 @@ c10::ScalarType checked_dtype(int64_t dtype) {
 
 using namespace lf_shim;
 
-const char* lf_shim_last_error(void) { return last_fixed ? last_fixed : last_message.c_str(); }
+const char* lf_shim_last_error(void) {
+  return last_fixed ? last_fixed : last_message.c_str();
+}
 
 lf_shim_status lf_shim_initialize(int32_t abi_version, int32_t threads) {
   return guarded([&] {
     if (abi_version != LF_SHIM_ABI_VERSION)
-      throw Error(LF_SHIM_VERSION, "liblongformer_shim has ABI version " + std::to_string(LF_SHIM_ABI_VERSION) +
-                                       ", the caller expects " + std::to_string(abi_version));
+      throw Error(LF_SHIM_VERSION, "liblongformer_shim has ABI version " +
+                                       std::to_string(LF_SHIM_ABI_VERSION) + ", the caller expects " +
+                                       std::to_string(abi_version));
     check_version();
-    if (threads < 0) throw Error(LF_SHIM_ARGUMENT, "threads must not be negative, given " + std::to_string(threads));
+    if (threads < 0)
+      throw Error(LF_SHIM_ARGUMENT, "threads must not be negative, given " + std::to_string(threads));
     static std::mutex mutex;
     static bool done = false;
     std::lock_guard<std::mutex> lock(mutex);
@@ -214,8 +227,9 @@ lf_shim_status lf_shim_load_library(const char* path) {
     const std::string present = loaded_path(file_name(real));
     if (!present.empty()) {
       if (real_path(present) == real) return;
-      throw Error(LF_SHIM_ARGUMENT, "cannot load " + real + ": " + present +
-                                        " is loaded already, and registering the same operators twice would end the process");
+      throw Error(LF_SHIM_ARGUMENT,
+                  "cannot load " + real + ": " + present +
+                      " is loaded already, and registering the same operators twice would end the process");
     }
     if (!dlopen(real.c_str(), RTLD_NOW | RTLD_LOCAL)) throw Error(LF_SHIM_TORCH_ERROR, dlerror());
   });
@@ -226,10 +240,17 @@ lf_shim_status lf_shim_mode_enter(int32_t mode, void** guard) {
     required(guard, "guard");
     std::unique_ptr<ModeGuard> entered;
     switch (mode) {
-      case LF_SHIM_NO_GRAD: entered = std::make_unique<ModeGuardOf<c10::AutoGradMode>>(false); break;
-      case LF_SHIM_ENABLE_GRAD: entered = std::make_unique<ModeGuardOf<c10::AutoGradMode>>(true); break;
-      case LF_SHIM_INFERENCE_MODE: entered = std::make_unique<ModeGuardOf<c10::InferenceMode>>(true); break;
-      default: throw Error(LF_SHIM_ARGUMENT, "no mode has the number " + std::to_string(mode));
+      case LF_SHIM_NO_GRAD:
+        entered = std::make_unique<ModeGuardOf<c10::AutoGradMode>>(false);
+        break;
+      case LF_SHIM_ENABLE_GRAD:
+        entered = std::make_unique<ModeGuardOf<c10::AutoGradMode>>(true);
+        break;
+      case LF_SHIM_INFERENCE_MODE:
+        entered = std::make_unique<ModeGuardOf<c10::InferenceMode>>(true);
+        break;
+      default:
+        throw Error(LF_SHIM_ARGUMENT, "no mode has the number " + std::to_string(mode));
     }
     *guard = entered.release();
   });

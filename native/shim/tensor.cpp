@@ -24,8 +24,11 @@ struct BlobRelease {
   }
 };
 
-std::vector<at::Tensor> borrow_all(const lf_shim_tensor* tensors, int32_t n, const char* what, bool may_be_null) {
-  if (n < 0) throw Error(LF_SHIM_ARGUMENT, std::string("the number of ") + what + " is negative: " + std::to_string(n));
+std::vector<at::Tensor> borrow_all(const lf_shim_tensor* tensors, int32_t n, const char* what,
+                                   bool may_be_null) {
+  if (n < 0)
+    throw Error(LF_SHIM_ARGUMENT,
+                std::string("the number of ") + what + " is negative: " + std::to_string(n));
   if (n > 0) required(tensors, what);
   std::vector<at::Tensor> result;
   result.reserve(n);
@@ -58,7 +61,8 @@ lf_shim_status lf_shim_tensor_release(lf_shim_tensor tensor) {
   return guarded([&] {
     if (!tensor) return;
     live_tensors.fetch_sub(1, std::memory_order_relaxed);
-    c10::intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl>::reclaim(reinterpret_cast<c10::TensorImpl*>(tensor));
+    c10::intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl>::reclaim(
+        reinterpret_cast<c10::TensorImpl*>(tensor));
   });
 }
 
@@ -78,12 +82,14 @@ lf_shim_status lf_shim_tensor_describe(lf_shim_tensor tensor, lf_shim_tensor_inf
     info->device_type = static_cast<int32_t>(device.type());
     info->device_index = device.index();
     info->rank = static_cast<int32_t>(t.dim());
-    info->flags = (t.is_contiguous() ? LF_SHIM_CONTIGUOUS : 0) | (t.requires_grad() ? LF_SHIM_REQUIRES_GRAD : 0) |
-                  (t.is_leaf() ? LF_SHIM_LEAF : 0) | (t.is_inference() ? LF_SHIM_INFERENCE : 0);
+    info->flags = (t.is_contiguous() ? LF_SHIM_CONTIGUOUS : 0) |
+                  (t.requires_grad() ? LF_SHIM_REQUIRES_GRAD : 0) | (t.is_leaf() ? LF_SHIM_LEAF : 0) |
+                  (t.is_inference() ? LF_SHIM_INFERENCE : 0);
   });
 }
 
-lf_shim_status lf_shim_tensor_shape(lf_shim_tensor tensor, int64_t* sizes, int64_t* strides, int32_t capacity) {
+lf_shim_status lf_shim_tensor_shape(lf_shim_tensor tensor, int64_t* sizes, int64_t* strides,
+                                    int32_t capacity) {
   return guarded([&] {
     const at::Tensor t = borrow(tensor);
     const int64_t n = std::min<int64_t>(t.dim(), capacity);
@@ -94,9 +100,10 @@ lf_shim_status lf_shim_tensor_shape(lf_shim_tensor tensor, int64_t* sizes, int64
   });
 }
 
-lf_shim_status lf_shim_tensor_from_blob(void* data, const int64_t* sizes, const int64_t* strides, int32_t rank, int32_t dtype,
-                                        int32_t device_type, int32_t device_index, void (*release)(void* context),
-                                        void* context, lf_shim_tensor* result) {
+lf_shim_status lf_shim_tensor_from_blob(void* data, const int64_t* sizes, const int64_t* strides,
+                                        int32_t rank, int32_t dtype, int32_t device_type,
+                                        int32_t device_index, void (*release)(void* context), void* context,
+                                        lf_shim_tensor* result) {
   BlobRelease* blob = new (std::nothrow) BlobRelease{release, context};
   if (!blob) {
     if (release) release(context);
@@ -111,13 +118,13 @@ lf_shim_status lf_shim_tensor_from_blob(void* data, const int64_t* sizes, const 
     int64_t elements = 1;
     for (int32_t d = 0; d < rank; ++d) {
       if (sizes[d] < 0)
-        throw Error(LF_SHIM_ARGUMENT,
-                    "size " + std::to_string(sizes[d]) + " of dimension " + std::to_string(d) + " is negative");
+        throw Error(LF_SHIM_ARGUMENT, "size " + std::to_string(sizes[d]) + " of dimension " +
+                                          std::to_string(d) + " is negative");
       if (__builtin_mul_overflow(elements, sizes[d], &elements))
         throw Error(LF_SHIM_ARGUMENT, "the number of elements does not fit in 64 bits");
       if (strides && strides[d] < 0)
-        throw Error(LF_SHIM_ARGUMENT,
-                    "stride " + std::to_string(strides[d]) + " of dimension " + std::to_string(d) + " is negative");
+        throw Error(LF_SHIM_ARGUMENT, "stride " + std::to_string(strides[d]) + " of dimension " +
+                                          std::to_string(d) + " is negative");
     }
     if (!data && elements > 0) throw Error(LF_SHIM_ARGUMENT, "data is null but the shape has elements");
     const c10::ScalarType scalar_type = checked_dtype(dtype);
@@ -150,7 +157,8 @@ lf_shim_status lf_shim_tensor_grad(lf_shim_tensor tensor, lf_shim_tensor* grad) 
 lf_shim_status lf_shim_tensor_set_grad(lf_shim_tensor tensor, lf_shim_tensor grad) {
   return guarded([&] {
     const at::Tensor t = borrow(tensor), g = grad ? borrow(grad) : at::Tensor();
-    if (g.defined() && (!g.sizes().equals(t.sizes()) || g.scalar_type() != t.scalar_type() || g.device() != t.device()))
+    if (g.defined() &&
+        (!g.sizes().equals(t.sizes()) || g.scalar_type() != t.scalar_type() || g.device() != t.device()))
       throw Error(LF_SHIM_ARGUMENT, "a gradient has the shape, dtype and device of its tensor");
     t.mutable_grad() = g;
   });
@@ -170,7 +178,8 @@ lf_shim_status lf_shim_autograd(const lf_shim_tensor* outputs, const lf_shim_ten
       return;
     }
     required(inputs_gradients, "inputs_gradients");
-    auto result = torch::autograd::grad(roots, leaves, seeds, retain, create, (flags & LF_SHIM_ALLOW_UNUSED) != 0);
+    auto result =
+        torch::autograd::grad(roots, leaves, seeds, retain, create, (flags & LF_SHIM_ALLOW_UNUSED) != 0);
     for (size_t i = 0; i < result.size(); ++i) inputs_gradients[i] = hand_out(std::move(result[i]));
   });
 }
