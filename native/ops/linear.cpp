@@ -29,7 +29,8 @@ bool needs_gradient(const OptionalTensor& t) {
 }  // namespace
 
 at::Tensor linear_by_aten(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias,
-                          const OptionalTensor&, c10::string_view activation, const OptionalTensor& residual) {
+                          const OptionalTensor&, c10::string_view activation,
+                          const OptionalTensor& residual) {
   at::Tensor x = at::linear(input, weight, bias);
   if (activation == "gelu")
     x = at::gelu(x, "none");
@@ -75,8 +76,9 @@ at::Tensor linear_autograd(const at::Tensor& input, const at::Tensor& weight, co
   if (at::GradMode::is_enabled() &&
       (needs_gradient(input) || needs_gradient(weight) || needs_gradient(bias) || needs_gradient(residual)))
     return linear_by_aten(input, weight, bias, packed, activation, residual);
-  static const auto op =
-      c10::Dispatcher::singleton().findSchemaOrThrow("longformer::linear", "").typed<decltype(linear_by_aten)>();
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("longformer::linear", "")
+                             .typed<decltype(linear_by_aten)>();
   at::AutoDispatchBelowADInplaceOrView guard;
   return op.call(input, weight, bias, packed, activation, residual);
 }

@@ -125,9 +125,9 @@ at::Tensor banded_probabilities(const BandedAttention& a, int64_t window_left, i
 
 // --- linear.cpp: what the kernels of cpu/ fall back to, differentiable
 
-at::Tensor linear_by_aten(const at::Tensor& input, const at::Tensor& weight, const c10::optional<at::Tensor>& bias,
-                          const c10::optional<at::Tensor>& packed, c10::string_view activation,
-                          const c10::optional<at::Tensor>& residual);
+at::Tensor linear_by_aten(const at::Tensor& input, const at::Tensor& weight,
+                          const c10::optional<at::Tensor>& bias, const c10::optional<at::Tensor>& packed,
+                          c10::string_view activation, const c10::optional<at::Tensor>& residual);
 at::Tensor add_layer_norm_by_aten(const at::Tensor& input, const c10::optional<at::Tensor>& residual,
                                   const at::Tensor& weight, const at::Tensor& bias, double eps);
 

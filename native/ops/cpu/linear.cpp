@@ -15,11 +15,11 @@ namespace {
 
 using OptionalTensor = c10::optional<at::Tensor>;
 
+#if defined(LONGFORMER_HAS_ONEDNN)
+
 bool given(const OptionalTensor& t) {
   return t.has_value() && t->defined();
 }
-
-#if defined(LONGFORMER_HAS_ONEDNN)
 
 bool by_onednn(const at::Tensor& t) {
   return t.scalar_type() == at::kFloat || t.scalar_type() == at::kBFloat16 || t.scalar_type() == at::kHalf;
