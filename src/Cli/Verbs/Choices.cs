@@ -5,12 +5,6 @@ namespace LongformerInterop.Cli.Verbs;
 /// <summary>Checks of option values whose messages name the option.</summary>
 internal static class Choices
 {
-    /// <summary>Accepts only these values; the help and shell completion show them.</summary>
-    internal static void OnlyFrom(this Option<string> option, params string[] values) => Restrict(option, values);
-
-    /// <summary>Accepts only these values, or none.</summary>
-    internal static void OnlyFromOrNull(this Option<string?> option, params string[] values) => Restrict(option, values);
-
     /// <summary>Accepts only numbers from 1 on.</summary>
     internal static void AtLeastOne(this Option option) => option.Validators.Add(result =>
     {
@@ -18,7 +12,8 @@ internal static class Choices
             result.AddError($"{option.Name} must be at least 1, given {n}");
     });
 
-    private static void Restrict(Option option, string[] values)
+    /// <summary>Accepts only these values; shell completion shows them.</summary>
+    internal static void OnlyFrom(this Option option, params string[] values)
     {
         option.CompletionSources.Add(_ => values.Select(v => new System.CommandLine.Completions.CompletionItem(v)));
         option.Validators.Add(result =>

@@ -39,7 +39,7 @@ internal sealed class ModelOptions
     internal ModelOptions(Command command)
     {
         _attention.OnlyFrom(Implementations);
-        _dtype.OnlyFromOrNull(DTypes);
+        _dtype.OnlyFrom(DTypes);
         _threads.AtLeastOne();
         command.Add(_folder);
         command.Add(_device);
