@@ -64,6 +64,8 @@ public sealed class NameMap
 
     private static readonly string[] SequenceBackbones = ["led", "model"];
 
+    private static readonly string[] BackboneParts = ["embeddings", "encoder", "decoder", "shared", "pooler"];
+
     private readonly Dictionary<string, NameMapEntry> _entries = new(StringComparer.Ordinal);
     private readonly List<DroppedName> _dropped = [];
     private readonly List<string> _findings = [];
@@ -181,7 +183,8 @@ public sealed class NameMap
             if (tensor.Name.StartsWith(prefix, StringComparison.Ordinal))
             {
                 rest = tensor.Name[prefix.Length..];
-                name = target + rest;
+                // A wrapped model without a name of its own has its heads under the same prefix.
+                name = backbone is null && !BackboneParts.Contains(rest.Split('.')[0]) ? rest : target + rest;
             }
             else
             {
