@@ -1,4 +1,5 @@
 using LongformerInterop.Checkpoints.Interop;
+using Microsoft.Win32.SafeHandles;
 
 namespace LongformerInterop.Checkpoints;
 
@@ -49,6 +50,15 @@ internal static class AtomicFile
 internal sealed class CountingStream(Stream target) : Stream
 {
     internal long Count { get; private set; }
+
+    /// <summary>Copies inside the kernel where the target is a plain file; gives how many bytes that were.</summary>
+    internal long CopyFrom(SafeFileHandle source, long offset, long count)
+    {
+        // A stream derived from FileStream may watch what is written: it gets every byte.
+        long copied = target is FileStream file && file.GetType() == typeof(FileStream) ? FileRange.Copy(source, offset, file, count) : 0;
+        Count += copied;
+        return copied;
+    }
 
     public override bool CanRead => false;
 

@@ -21,7 +21,8 @@ internal interface ITensorFile : IDisposable
 /// <summary>What the file formats share.</summary>
 internal static class TensorFiles
 {
-    private const int ChunkBytes = 1 << 20;
+    // Half of a core's second-level cache: what was read is still there when it is written.
+    private const int ChunkBytes = 1 << 18;
 
     /// <summary>Opens a file by what it begins with, whatever its name: safetensors, or one of the two formats of torch.save.</summary>
     internal static ITensorFile Open(string path)
@@ -67,8 +68,9 @@ internal static class TensorFiles
 
     private static void CopyRange(MappedFile map, long begin, long count, Stream target)
     {
-        byte[] buffer = new byte[(int)Math.Min(count, ChunkBytes)];
-        for (long done = 0; done < count; done += buffer.Length)
+        long first = target is CountingStream counting ? map.CopyInto(begin, count, counting) : 0;
+        byte[] buffer = new byte[(int)Math.Min(count - first, ChunkBytes)];
+        for (long done = first; done < count; done += buffer.Length)
         {
             Span<byte> part = buffer.AsSpan(0, (int)Math.Min(buffer.Length, count - done));
             map.Read(begin + done, part);

@@ -95,6 +95,13 @@ internal sealed class MappedFile : IDisposable
         }
     }
 
+    /// <summary>Copies bytes into a file inside the kernel. Gives how many went that way: the rest is to be copied by hand.</summary>
+    internal long CopyInto(long offset, long count, CountingStream target)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        return target.CopyFrom(_handle, offset, count);
+    }
+
     /// <summary>A tensor over bytes of the mapping; copied where they do not lie at a multiple of the element's size.</summary>
     /// <param name="offset">Where element [0, 0, ...] lies, in bytes from the start of the file.</param>
     /// <param name="span">Bytes from there to the end of the last element.</param>

@@ -104,7 +104,7 @@ public static class StoredTypes
     public static DType? ToDType(this StoredType type)
     {
         (_, _, int scalar, int since) = Table[(int)type];
-        return since == 0 || (since > 0 && TorchMinorVersion >= since) ? (DType)scalar : null;
+        return since == 0 || (since > 0 && Loaded.MinorVersion >= since) ? (DType)scalar : null;
     }
 
     /// <summary>The stored type of a dtype, or null for one that the format cannot hold (quantised types, complex128).</summary>
@@ -118,13 +118,18 @@ public static class StoredTypes
         return null;
     }
 
-    // 0 for libtorch 1.x, else the minor version of 2.x (a later major version has everything).
-    private static int TorchMinorVersion { get; } = ParseMinor();
-
-    private static int ParseMinor()
+    // Apart, so that libtorch is loaded when a tensor is taken, and not by reading a header.
+    private static class Loaded
     {
-        Version version = Version.TryParse(new string([.. TorchRuntime.Version.TakeWhile(c => char.IsAsciiDigit(c) || c == '.')]).Trim('.'),
-            out Version? parsed) ? parsed : new Version(1, 13);
-        return version.Major switch { < 2 => 0, 2 => version.Minor, _ => int.MaxValue };
+        // 0 for libtorch 1.x, else the minor version of 2.x (a later major version has everything).
+        internal static readonly int MinorVersion = Parse(TorchRuntime.Version);
+
+        private static int Parse(string text)
+        {
+            Version version = Version.TryParse(new string([.. text.TakeWhile(c => char.IsAsciiDigit(c) || c == '.')]).Trim('.'), out Version? parsed)
+                ? parsed
+                : new Version(1, 13);
+            return version.Major switch { < 2 => 0, 2 => version.Minor, _ => int.MaxValue };
+        }
     }
 }

@@ -65,9 +65,16 @@ public sealed class TensorEntry
     /// <inheritdoc/>
     public override string ToString() => $"{Name} {Type.Name()} {ShapeText(_shape)}";
 
-    /// <summary>Whether two entries describe the same bytes in the same layout: tied tensors in a file that stores them once.</summary>
-    internal bool SharesBytesWith(TensorEntry other) => File == other.File && Begin == other.Begin && Type == other.Type
-        && Shape.SequenceEqual(other.Shape) && Strides.SequenceEqual(other.Strides) && ByteCount > 0;
+    /// <summary>
+    /// Whether two entries describe the same bytes in the same layout, as tied tensors do in a torch file, which stores them once.
+    /// (A safetensors file never does: its tensors do not overlap.)
+    /// </summary>
+    public bool SharesBytesWith(TensorEntry other)
+    {
+        ArgumentNullException.ThrowIfNull(other);
+        return File == other.File && Begin == other.Begin && Type == other.Type && ByteCount > 0
+            && Shape.SequenceEqual(other.Shape) && Strides.SequenceEqual(other.Strides);
+    }
 
     /// <summary>The same values under another name, without the first <paramref name="skipRows"/> of the outermost dimension.</summary>
     internal TensorEntry Rename(string name, long skipRows)

@@ -59,8 +59,8 @@ public class NameMapTests
             {
                 byte[] wanted = expected.Get(name).AsBytes().ToArray();
                 Assert.That(renamed.Get(name).Shape, Is.EqualTo(expected.Get(name).Shape), name);
-                Assert.That(renamed.Get(name).AsBytes().ToArray(), Is.EqualTo(wanted), name);
-                Assert.That(rewritten.Get(name).AsBytes().ToArray(), Is.EqualTo(wanted), name);
+                Assert.That(renamed.Get(name).AsBytes().SequenceEqual(wanted), Is.True, name);
+                Assert.That(rewritten.Get(name).AsBytes().SequenceEqual(wanted), Is.True, name);
             }
         }
     }

@@ -42,12 +42,12 @@ public class SafetensorsFuzzTests
                     if (entry.Type.ToDType() is null)
                         continue;
                     using Tensor tensor = file.Get(name);
-                    Assert.That(tensor.AsBytes().ToArray(), Is.EqualTo(mutated.AsSpan((int)entry.Begin, (int)entry.ByteCount).ToArray()));
+                    Assert.That(tensor.AsBytes().SequenceEqual(mutated.AsSpan((int)entry.Begin, (int)entry.ByteCount)), Is.True);
                 }
             }
             catch (CheckpointException e)
             {
-                Assert.That(e.Message, Does.StartWith(path + ": "));
+                Assert.That(e.Message.StartsWith(path + ": ", StringComparison.Ordinal), Is.True);
                 messages.Add(e.Message.Split(':')[1][..Math.Min(12, e.Message.Split(':')[1].Length)]);
             }
         }

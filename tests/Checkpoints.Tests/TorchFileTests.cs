@@ -90,6 +90,15 @@ public class TorchFileTests
         Tensor a = checkpoint.Get("a"), b = checkpoint.Get("b");
         Assert.That((long)b.DataPointer - a.DataPointer, Is.EqualTo(8));
         Assert.That(b.ToArray<float>(), Is.EqualTo(new float[] { 3, 4, 5, 6 }));
+        Assert.That(checkpoint.Entry("a").SharesBytesWith(checkpoint.Entry("b")), Is.False, "overlapping, but not tied");
+    }
+
+    [Test]
+    public void Tied_tensors_of_a_torch_file_are_told_by_their_bytes()
+    {
+        PickleBuilder Same() => new PickleBuilder().Tensor("FloatStorage", "0", 6, 0, [2, 3], [3, 1]);
+        using Checkpoint checkpoint = Open(PickleBuilder.Zip(TwoEntries("a", Same(), "b", Same()), ("0", SixFloats)));
+        Assert.That(checkpoint.Entry("a").SharesBytesWith(checkpoint.Entry("b")), Is.True);
     }
 
     [TestCase(false)]

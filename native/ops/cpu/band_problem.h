@@ -6,7 +6,9 @@
 // undilated problem, since a query only sees keys of its own class. Class coordinate a stands for token
 // residue + a * dilation of its sequence. Queries are taken in blocks of 64 and held transposed, Q^T [D][64]: lanes of
 // a vector are queries. Scores come as S^T [key][query], so that the softmax is a vertical operation, keys and values
-// are read one scalar at a time (broadcast), and no K needs transposing.
+// are read one scalar at a time (broadcast), and no K needs transposing. Tiles of 64 keys are copied to the thread's
+// scratch and used by all blocks whose window they are in: rows of a [N, H, D] tensor lie so far apart that they fall on
+// few cache sets.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -42,6 +44,7 @@ struct BandProblem {
   uint64_t drop_below = 0;                     // kept when the mixer's upper 53 bits reach this
   double keep_scale = 1;                       // 1 / (1 - p)
   uint64_t seed = 0;
+  int64_t cached_tiles = 0;                    // see tiles_to_cache
 };
 
 struct BandForwardProblem : BandProblem {
@@ -68,10 +71,23 @@ struct BandUnit {
   void* shared_global;
 };
 
+// How many tiles of keys and values a thread keeps: those of one block's window, but at most a megabyte, behind which
+// a tile is copied again for every block. One more slot holds the first tile of global keys.
+constexpr int64_t kMostCachedTiles = 64;
+static inline int64_t tiles_to_cache(const BandProblem& p) {
+  const int64_t size = p.element == Element::float64 ? 8 : 4, fit = (int64_t(1) << 20) / (2 * kBlock * p.padded_dim * size);
+  const int64_t window = (p.window_left + p.window_right) / kBlock + 3;
+  const int64_t most = fit < kMostCachedTiles ? (fit < 2 ? 2 : fit) : kMostCachedTiles;
+  return window < most ? window : most;
+}
+
 // Scratch memory of one thread, in elements of the compute type (float, or double for float64), 64-byte aligned.
-static inline size_t forward_scratch(int64_t padded_dim) { return size_t(6 * kBlock * padded_dim + kBlock * kBlock + 8 * kBlock); }
-static inline size_t backward_scratch(int64_t padded_dim, int64_t keys, int64_t globals) {
-  return size_t(8 * kBlock * padded_dim + 2 * kBlock * kBlock + 8 * kBlock + 2 * (keys + globals) * padded_dim);
+static inline size_t forward_scratch(const BandProblem& p) {
+  return size_t((3 + 2 * (p.cached_tiles + 1)) * kBlock * p.padded_dim + kBlock * kBlock + 8 * kBlock);
+}
+static inline size_t backward_scratch(const BandProblem& p, int64_t keys, int64_t globals) {
+  return size_t((6 + 2 * (p.cached_tiles + 1)) * kBlock * p.padded_dim + 2 * kBlock * kBlock + 8 * kBlock +
+                2 * (keys + globals) * p.padded_dim);
 }
 
 struct BandMerge {            // sums what several units found for the same keys; units in ascending order

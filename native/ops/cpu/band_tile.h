@@ -107,7 +107,8 @@ inline uint64_t unusable(const uint8_t* usable, const Tokens& tokens, int64_t co
   return bits;
 }
 
-inline bool all_set(uint64_t bits, int64_t count) { return count == 64 ? bits == ~0ull : bits == (1ull << count) - 1; }
+// The lowest `count` bits, at least one.
+inline bool all_set(uint64_t bits, int64_t count) { return ~bits << (64 - count) == 0; }
 
 // ---- Transposing ----------------------------------------------------------------------------------------------------
 
@@ -152,7 +153,9 @@ struct Part {
   int row_begin, row_end, vector_begin, vector_end;
 };
 
-// A tile of the local keys or of the gathered global keys, cut into parts.
+// A tile of the local keys or of the gathered global keys, cut into parts. Local tiles begin at 0 and at the multiples of
+// 64 that are shifted so that the first query of a block has its leftmost key at the beginning of a tile.
+template <class S>
 struct Tile {
   Tokens tokens;
   int64_t first = 0;          // class coordinate of the first local key; index of the first global key
@@ -160,8 +163,44 @@ struct Tile {
   bool global = false;
   bool edge = false;          // some key of it lies outside some query's window
   uint64_t skip = 0;          // keys that do not count: not visible, or counted among the global keys
+  const S *keys = nullptr, *values = nullptr;  // [row][padded_dim]; those that do not count are zero
   int parts = 0;
   Part part[4];
+};
+
+// The tiles that a thread holds while it walks over a unit.
+template <class V>
+class TileCache {
+ public:
+  using S = typename V::S;
+  TileCache(const BandProblem& p, const BandUnit& u, S* memory) : p_(p), u_(u), memory_(memory) {
+    for (int64_t i = 0; i <= p.cached_tiles; ++i) tag_[i] = -1;
+  }
+
+  // Tile `number`, whose `rows` tokens are given; local and global numbers must not be the same.
+  void read(int64_t number, const Tokens& tokens, int64_t rows, const uint8_t* usable, bool first_global, Tile<S>& t) {
+    const int64_t slot = first_global ? p_.cached_tiles : number % p_.cached_tiles;
+    S* keys = memory_ + 2 * slot * kBlock * p_.padded_dim;
+    S* values = keys + kBlock * p_.padded_dim;
+    if (tag_[slot] != number) {
+      tag_[slot] = number;
+      skip_[slot] = unusable(usable, tokens, rows);
+      if (!all_set(skip_[slot], rows)) {
+        read_rows<V>(keys, p_, p_.k, u_.head, tokens, rows, skip_[slot]);
+        read_rows<V>(values, p_, p_.v, u_.head, tokens, rows, skip_[slot]);
+      }
+    }
+    t.skip = skip_[slot];
+    t.keys = keys;
+    t.values = values;
+  }
+
+ private:
+  const BandProblem& p_;
+  const BandUnit& u_;
+  S* memory_;
+  int64_t tag_[longformer::cpu::kMostCachedTiles + 1];
+  uint64_t skip_[longformer::cpu::kMostCachedTiles + 1];
 };
 
 // The queries of one block, and the walk over its tiles: the band from left to right, then the global keys.
@@ -196,14 +235,15 @@ inline Block make_block(const BandProblem& p, const BandUnit& u, int64_t index) 
 struct Range {
   int first, last;
 };
-inline Range lanes_of(const Block& b, const Tile& t, int row) {
+template <class S>
+inline Range lanes_of(const Block& b, const Tile<S>& t, int row) {
   const int64_t key = t.first + row - b.first_query;
   return {int(larger(0, key - b.right)), int(smaller(b.queries - 1, key + b.left))};
 }
 
 // The parts of an edge tile: sixteen keys at a time against the vectors that at least one of them is visible to.
 template <class V>
-inline void cut(const Block& b, Tile& t) {
+inline void cut(const Block& b, Tile<typename V::S>& t) {
   t.edge = !t.global && (lanes_of(b, t, t.rows - 1).first > 0 || lanes_of(b, t, 0).last < b.queries - 1);
   t.parts = 0;
   if (!t.edge) {
@@ -225,34 +265,68 @@ inline void cut(const Block& b, Tile& t) {
 
 // Fills `t` with the next tile that holds a usable key; false at the end. Start with position = block.key_begin.
 template <class V>
-inline bool next_tile(const BandProblem& p, const Block& b, int64_t& position, Tile& t) {
-  const int64_t local = b.key_end;
-  while (position < local) {
+inline bool next_tile(const BandProblem& p, const Block& b, TileCache<V>& cache, int64_t& position, Tile<typename V::S>& t) {
+  const int64_t shift = (kBlock - b.left % kBlock) % kBlock;
+  while (position < b.key_end) {
+    const int64_t number = (position - shift + kBlock) / kBlock, whole_end = smaller(b.length, shift + number * kBlock);
     t.first = position;
-    t.rows = int(smaller(kBlock, local - position));
+    t.rows = int(smaller(whole_end, b.key_end) - position);
     t.tokens = {b.sequence_begin + b.residue + position * b.dilation, b.dilation, nullptr};
     t.global = false;
+    cache.read(number, t.tokens, whole_end - position, p.local_key, false, t);
     position += t.rows;
-    t.skip = unusable(p.local_key, t.tokens, t.rows);
     if (all_set(t.skip, t.rows)) continue;
     cut<V>(b, t);
     return true;
   }
-  const int64_t index = b.globals_begin + (position - local);
-  if (index >= b.globals_end) return false;
-  t.first = index - b.globals_begin;
-  t.rows = int(smaller(kBlock, b.globals_end - index));
-  t.tokens = {0, 0, p.global_token + index};
+  const int64_t index = position - b.key_end, globals = b.globals_end - b.globals_begin;
+  if (index >= globals) return false;
+  t.first = index;
+  t.rows = int(smaller(kBlock, globals - index));
+  t.tokens = {0, 0, p.global_token + b.globals_begin + index};
   t.global = true;
-  t.skip = 0;
+  // Numbers behind those of the local tiles.
+  cache.read(b.length / kBlock + 2 + index / kBlock, t.tokens, t.rows, nullptr, index == 0, t);
   position += t.rows;
   cut<V>(b, t);
   return true;
 }
 
+// Tells `ahead` the rows of tokens [first, first + count) of the class, as far as the class goes.
+inline void add_rows(Ahead& ahead, const BandProblem& p, const Rows& rows, const BandUnit& u, const Block& b, int64_t first,
+                     int64_t count) {
+  count = smaller(count, b.length - first);
+  if (count <= 0) return;
+  ahead.add(row_address(rows, p.element, b.sequence_begin + b.residue + first * b.dilation, u.head),
+            b.dilation * rows.token_stride * element_size(p.element), p.dim * element_size(p.element), int(count));
+}
+
+// What to ask for while a tile is multiplied. In a unit's first block every tile is new: the next one. Afterwards only the
+// next block's queries and last tile are; they are asked for in the course of the block. `calls`: how often Ahead::step
+// comes in a tile.
+inline void look_ahead(Ahead& ahead, const BandProblem& p, const BandUnit& u, const Block& b, bool first_block,
+                       int64_t position, bool first_tile, int calls, const Rows* const* queries, int query_sets) {
+  if (first_block && position < b.key_end) {
+    ahead.clear();
+    add_rows(ahead, p, p.v, u, b, position, kBlock);
+    add_rows(ahead, p, p.k, u, b, position, kBlock);
+    ahead.spread(calls);
+  } else if (first_tile || first_block) {
+    if (!first_tile && position != b.key_end) return;
+    ahead.clear();
+    const int64_t next = b.first_query + kBlock;
+    if (next >= (u.first_block + u.blocks) * kBlock) return;
+    add_rows(ahead, p, p.v, u, b, b.key_end, kBlock);
+    add_rows(ahead, p, p.k, u, b, b.key_end, kBlock);
+    for (int i = 0; i < query_sets; ++i) add_rows(ahead, p, *queries[i], u, b, next, kBlock);
+    const int64_t tiles = first_block ? 1 : (b.key_end - b.key_begin) / kBlock;
+    ahead.spread(int(larger(1, tiles - 1)) * calls);
+  }
+}
+
 // Scores that do not count become -inf: keys outside the window of a query, and unusable keys.
 template <class V>
-inline void mask_scores(const Block& b, const Tile& t, typename V::S* scores) {
+inline void mask_scores(const Block& b, const Tile<typename V::S>& t, typename V::S* scores) {
   constexpr typename V::S nothing = -__builtin_inff();
   if (!t.edge && t.skip == 0) return;
   for (int i = 0; i < t.parts; ++i) {

@@ -11,7 +11,7 @@ using namespace cpu;
 
 namespace {
 
-constexpr int64_t kUnitBlocks = 8;  // long enough that a unit's keys are read from the second-level cache
+constexpr int64_t kUnitBlocks = 16;  // long enough that a unit's keys are read from the second-level cache
 
 std::vector<BandUnit> forward_units(const BandProblem& p, int64_t sequences) {
   std::vector<BandUnit> units;
@@ -43,7 +43,7 @@ BandedForward banded_attention_fused_cpu(const BandedAttention& a) {
   p.lse = lse.data_ptr();
   const int type = compute_index(p.element);
   const auto kernel = band_kernels(active_isa())->forward[type];
-  const size_t bytes = forward_scratch(p.padded_dim) * compute_size(p.element);
+  const size_t bytes = forward_scratch(p) * compute_size(p.element);
   const std::vector<BandUnit> units = forward_units(p, static_cast<int64_t>(a.offsets.size()) - 1);
   for_each_unit(static_cast<int64_t>(units.size()), [&](int64_t i) { kernel(p, units[i], thread_scratch(bytes)); });
   return {out, lse};

@@ -127,7 +127,7 @@ BandedBackward banded_attention_fused_cpu_backward(const BandedAttention& a, con
   const BandKernels* kernels = band_kernels(active_isa());
   const int type = compute_index(p.element);
   const size_t size = compute_size(p.element);
-  const size_t bytes = backward_scratch(p.padded_dim, plan.touched, plan.globals) * size;
+  const size_t bytes = backward_scratch(p, plan.touched, plan.globals) * size;
   for_each_unit(static_cast<int64_t>(plan.units.size()),
                 [&](int64_t i) { kernels->backward[type](p, plan.units[i], thread_scratch(bytes)); });
 

@@ -45,6 +45,7 @@ void fill_problem(BandProblem& p, BandTables& tables, const BandedAttention& a) 
   p.drop_below = static_cast<uint64_t>(std::ceil(a.dropout * 0x1p53));
   p.keep_scale = a.dropout < 1 ? 1 / (1 - a.dropout) : 0;
   p.seed = static_cast<uint64_t>(a.seed);
+  p.cached_tiles = tiles_to_cache(p);
 
   if (!a.global_index.defined() || a.global_index.numel() == 0) return;
   const int64_t* index = static_cast<const int64_t*>(a.global_index.data_ptr());

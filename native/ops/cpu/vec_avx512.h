@@ -35,10 +35,9 @@ struct FloatAvx512 {
   static T mul(T a, T b) { return _mm512_mul_ps(a, b); }
   static T fma(T a, T b, T c) { return _mm512_fmadd_ps(a, b, c); }
   static T max(T a, T b) { return _mm512_max_ps(a, b); }
-  static T exp2(T x) {
-    const T n = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    const T p = exp2_fraction_float<FloatAvx512>(sub(x, n));
-    return _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(x, set1(-126.0f), _CMP_NLT_UQ), p, n);
+  static T round(T x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+  static T scale(T p, T whole, T x) {
+    return _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(x, set1(-126.0f), _CMP_NLT_UQ), p, whole);
   }
   static T range(T x, int first, int last, S fill) {
     return _mm512_mask_mov_ps(set1(fill), lanes_between(first, last), x);
@@ -85,10 +84,9 @@ struct DoubleAvx512 {
   static T mul(T a, T b) { return _mm512_mul_pd(a, b); }
   static T fma(T a, T b, T c) { return _mm512_fmadd_pd(a, b, c); }
   static T max(T a, T b) { return _mm512_max_pd(a, b); }
-  static T exp2(T x) {
-    const T n = _mm512_roundscale_pd(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    const T p = exp2_fraction_double<DoubleAvx512>(sub(x, n));
-    return _mm512_maskz_scalef_pd(_mm512_cmp_pd_mask(x, set1(-1022.0), _CMP_NLT_UQ), p, n);
+  static T round(T x) { return _mm512_roundscale_pd(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+  static T scale(T p, T whole, T x) {
+    return _mm512_maskz_scalef_pd(_mm512_cmp_pd_mask(x, set1(-1022.0), _CMP_NLT_UQ), p, whole);
   }
   static T range(T x, int first, int last, S fill) {
     return _mm512_mask_mov_pd(set1(fill), static_cast<__mmask8>(lanes_between(first, last < 7 ? last : 7)), x);

@@ -1,8 +1,8 @@
 // Vectors of four floats and two doubles in the compiler's own vector types: any architecture.
 //
 // A vector type offers: S scalar, T vector, lanes; the register blocking (max_vectors vectors times block_rows rows of
-// accumulators); load/store, set1, arithmetic, exp2 with exact zeros below 2^-126 (2^-1022) and for -inf and with NaN
-// kept, range (lanes first..last, the rest filled), interleave for transposing, sum of lanes, bfloat16 and float16.
+// accumulators); load/store, set1, arithmetic, round and scale (p * 2^whole, zero where x < -126 or -1022) for exp2_of,
+// range (lanes first..last, the rest filled), interleave for transposing, sum of lanes, bfloat16 and float16.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -75,12 +75,11 @@ struct FloatPortable {
   static T mul(T a, T b) { return a * b; }
   static T fma(T a, T b, T c) { return a * b + c; }
   static T max(T a, T b) { return a > b ? a : b; }
-  static T exp2(T x) {
-    // Adding 1.5 * 2^23 rounds to an integer, which then stands in the low bits.
-    const T magic = set1(12582912.0f), shifted = x + magic, r = x - (shifted - magic);
-    const I power = ((I)shifted - (I)magic + 127) << 23;
-    const T result = exp2_fraction_float<FloatPortable>(r) * (T)power;
-    return x < set1(-126.0f) ? zero() : result;
+  // Adding 1.5 * 2^23 rounds to an integer, which then stands in the low bits.
+  static T round(T x) { return (x + set1(12582912.0f)) - set1(12582912.0f); }
+  static T scale(T p, T whole, T x) {
+    const I power = ((I)(whole + set1(12582912.0f)) - 0x4B400000 + 127) << 23;
+    return x < set1(-126.0f) ? zero() : p * (T)power;
   }
   static T range(T x, int first, int last, S fill) {
     const I lane = {0, 1, 2, 3};
@@ -118,11 +117,10 @@ struct DoublePortable {
   static T mul(T a, T b) { return a * b; }
   static T fma(T a, T b, T c) { return a * b + c; }
   static T max(T a, T b) { return a > b ? a : b; }
-  static T exp2(T x) {
-    const T magic = set1(6755399441055744.0), shifted = x + magic, r = x - (shifted - magic);
-    const I power = ((I)shifted - (I)magic + 1023) << 52;
-    const T result = exp2_fraction_double<DoublePortable>(r) * (T)power;
-    return x < set1(-1022.0) ? zero() : result;
+  static T round(T x) { return (x + set1(6755399441055744.0)) - set1(6755399441055744.0); }
+  static T scale(T p, T whole, T x) {
+    const I power = ((I)(whole + set1(6755399441055744.0)) - 0x4338000000000000ll + 1023) << 52;
+    return x < set1(-1022.0) ? zero() : p * (T)power;
   }
   static T range(T x, int first, int last, S fill) {
     const I lane = {0, 1};

@@ -20,7 +20,7 @@ internal static class EncodeVerb
             HelpName = "POOLING",
             DefaultValueFactory = _ => "mean",
         };
-        pooling.AcceptOnlyFromAmong("cls", "mean", "tokens");
+        pooling.OnlyFrom("cls", "mean", "tokens");
         Option<bool> normalize = new("--normalize") { Description = "Scale every vector to length 1" };
         Option<string?> output = new("--output") { Description = "Where to write: x.safetensors, x.npy or x.jsonl", HelpName = "FILE" };
         command.Add(pooling);

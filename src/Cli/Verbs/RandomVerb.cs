@@ -31,15 +31,17 @@ internal static class RandomVerb
             HelpName = "SIZE",
             DefaultValueFactory = _ => "tiny",
         };
-        size.AcceptOnlyFromAmong("tiny", "base");
+        size.OnlyFrom("tiny", "base");
         Option<long> seed = new("--seed") { Description = "Another seed, other weights", HelpName = "N", DefaultValueFactory = _ => 0 };
         Option<string> head = new("--head") { Description = string.Join(", ", Heads.Keys), HelpName = "HEAD", DefaultValueFactory = _ => "none" };
-        head.AcceptOnlyFromAmong([.. Heads.Keys]);
+        head.OnlyFrom([.. Heads.Keys]);
         Option<string?> labels = new("--labels") { Description = "Label names for a classifier, such as O,B-PER,I-PER", HelpName = "A,B,..." };
         Option<string?> tokenizer = new("--tokenizer") { Description = "Folder whose tokenizer files are copied; its size becomes the vocabulary", HelpName = "FOLDER" };
         Option<int?> layers = new("--layers") { Description = "Layers, in place of the size's", HelpName = "N" };
         Option<int?> tokens = new("--tokens") { Description = "Longest document, in place of the size's", HelpName = "N" };
         Option<int?> window = new("--window") { Description = "Two-sided attention window, in place of the size's", HelpName = "N" };
+        foreach (Option<int?> number in new[] { layers, tokens, window })
+            number.AtLeastOne();
         foreach (Option option in new Option[] { size, seed, head, labels, tokenizer, layers, tokens, window })
             command.Add(option);
         command.Add(folder);
@@ -56,8 +58,8 @@ internal static class RandomVerb
                 configuration = configuration with { MaxPositionEmbeddings = longest + configuration.PadTokenId + 1 };
             if (parsed.GetValue(window) is { } width)
                 configuration = configuration with { AttentionWindow = [width] };
-            if (configuration.NumHiddenLayers < 1 || configuration.Id2Label.Count < 1)
-                throw new UsageException("at least one layer and one label are needed");
+            if (configuration.Id2Label.Count < 1)
+                throw new UsageException("--labels: at least one label is needed");
             Write(parsed.GetRequiredValue(folder), configuration, parsed.GetValue(seed), Heads[parsed.GetValue(head)!], parsed.GetValue(tokenizer));
             return 0;
         }));

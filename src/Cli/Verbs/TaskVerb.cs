@@ -61,11 +61,7 @@ internal static class TaskVerb
     internal static Option<int> Count(string name, string description, int value)
     {
         Option<int> option = new(name) { Description = description, HelpName = "N", DefaultValueFactory = _ => value };
-        option.Validators.Add(result =>
-        {
-            if (result.Tokens.Count == 1 && int.TryParse(result.Tokens[0].Value, out int n) && n < 1)
-                result.AddError($"{name} must be at least 1, given {n}");
-        });
+        option.AtLeastOne();
         return option;
     }
 }
