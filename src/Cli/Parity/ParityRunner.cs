@@ -16,6 +16,7 @@ internal static class ParityRunner
         new ModelsGroup(),
         new TokenizerGroup(),
         new GradientsGroup(),
+        new LedGroup(),
         new ConversionGroup(),
     ];
 

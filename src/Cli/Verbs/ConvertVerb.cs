@@ -13,7 +13,7 @@ internal static class ConvertVerb
         Command command = new("convert", "RoBERTa and BERT to Longformer, BART to LED, a long model to a longer one, allenai's names and torch's files to Hugging Face's.");
         Argument<string> source = new("checkpoint") { Description = "Checkpoint folder, or its file with the weights (safetensors, .bin, .pt, .ckpt)", HelpName = "FOLDER" };
         Option<string> to = new("--to") { Description = "longformer, led, or safetensors (the same model in another format)", HelpName = "KIND", Required = true };
-        to.AcceptOnlyFromAmong("longformer", "led", "safetensors");
+        to.OnlyFrom("longformer", "led", "safetensors");
         Option<int?> positions = new("--positions")
         {
             Description = "Tokens that a document may have (default: 4096; of an LED 16 times BART's; of a long model what it has)",

@@ -31,6 +31,7 @@ public static class CheckpointConverter
         ConversionPlan plan = options.To switch
         {
             ConversionTarget.Longformer => LongformerConversion.Plan(checkpoint, options),
+            ConversionTarget.Led => LedConversion.Plan(checkpoint, options),
             ConversionTarget.Safetensors => SafetensorsConversion.Plan(checkpoint),
             _ => throw new ArgumentOutOfRangeException(nameof(options), options.To, "options.To: not a target"),
         };

@@ -107,23 +107,23 @@ internal sealed class ConfigurationObject
             _json.Remove(name);
     }
 
-    /// <summary>Moves a key with its value to another object; false where it is absent.</summary>
-    internal bool Move(string name, ConfigurationObject target)
+    /// <summary>Moves a key with its value to another object; one with the value null is dropped.</summary>
+    internal void Move(string name, ConfigurationObject target)
     {
         if (!_json.TryGetPropertyValue(name, out JsonNode? value))
-            return false;
+            return;
         _json.Remove(name);
         if (value is not null)
             target._json[name] = value;
-        return true;
     }
 
-    internal bool SetInside(string parent, string name, int value)
+    /// <summary>Gives a value another key.</summary>
+    internal void Rename(string name, string to)
     {
-        if (_json[parent] is not JsonObject inner || inner[name] is null)
-            return false;
-        inner[name] = JsonValue.Create(value);
-        return true;
+        if (!_json.TryGetPropertyValue(name, out JsonNode? value))
+            return;
+        _json.Remove(name);
+        _json[to] = value;
     }
 
     /// <summary>The object with its keys in order, as Hugging Face writes it.</summary>

@@ -79,7 +79,7 @@ internal static class LongformerConversion
         bool bert = source.Family == CheckpointFamily.Bert;
         int? positions = options.Positions ?? (source.Family == CheckpointFamily.Longformer ? null : DefaultPositions);
         // RoBERTa's positions begin behind padding_idx, as a Longformer's do; BERT's begin at 0.
-        return PositionTable.Tile(table.Shape.Length == 2 ? table.Shape[0] : 0, bert ? 0 : padding + 1, bert ? padding + 1 : 0, positions, options.BasePositions,
+        return PositionTable.Tile(table.Shape.Length == 2 ? table.Shape[0] : 0, bert ? 0 : padding + 1, [new RowRange(bert ? -1 : 0, padding + 1)], positions, options.BasePositions,
             $"{source.Path}: {table.Name}");
     }
 

@@ -9,29 +9,25 @@ namespace LongformerInterop.Models.Conversion;
 /// </summary>
 internal static class PositionTable
 {
-    /// <summary>The rows of the longer table: the rows in front, then the source's positions over and over.</summary>
+    /// <summary>The rows of the longer table: those in front, then the source's positions over and over.</summary>
     /// <param name="rows">Rows of the source's table.</param>
-    /// <param name="reserved">Its rows in front that are no positions (padding); they are kept.</param>
-    /// <param name="zeros">Rows of zeros to put in front, for a source that has no such rows.</param>
+    /// <param name="first">Its first row that is a position.</param>
+    /// <param name="front">Rows of the longer table that are no positions.</param>
     /// <param name="positions">Positions wanted; null: as many as the source has.</param>
     /// <param name="basePositions">How many of the source's positions are copied; null: all.</param>
     /// <param name="where">The table, for messages.</param>
     /// <exception cref="CheckpointException">The table has no positions, or fewer than are to be copied.</exception>
-    internal static List<RowRange> Tile(long rows, long reserved, long zeros, int? positions, int? basePositions, string where)
+    internal static List<RowRange> Tile(long rows, long first, IEnumerable<RowRange> front, int? positions, int? basePositions, string where)
     {
-        long available = rows - reserved;
+        long available = rows - first;
         if (available < 1)
-            throw new CheckpointException(string.Create(CultureInfo.InvariantCulture, $"{where}: {rows} rows, of which {reserved} are no positions: nothing to copy"));
+            throw new CheckpointException(string.Create(CultureInfo.InvariantCulture, $"{where}: {rows} rows, of which {first} are no positions: nothing to copy"));
         if (basePositions > available)
             throw new CheckpointException(string.Create(CultureInfo.InvariantCulture, $"{where}: {basePositions} positions are to be copied, it has {available}"));
         long step = basePositions ?? available, wanted = positions ?? available;
-        List<RowRange> ranges = [];
-        if (zeros > 0)
-            ranges.Add(new RowRange(-1, zeros));
-        if (reserved > 0)
-            ranges.Add(new RowRange(0, reserved));
+        List<RowRange> ranges = [.. front];
         for (long done = 0; done < wanted; done += step)
-            ranges.Add(new RowRange(reserved, Math.Min(step, wanted - done)));
+            ranges.Add(new RowRange(first, Math.Min(step, wanted - done)));
         return ranges;
     }
 }
