@@ -33,6 +33,7 @@ public class GoldenTests
     [TestCase("models")]
     [TestCase("tokenizer")]
     [TestCase("gradients")]
+    [TestCase("conversion")]
     public void The_goldens_hold_cases_of_the_group(string group) =>
         Assert.That(Directory.EnumerateDirectories(Path.Combine(Goldens, group)), Is.Not.Empty);
 

@@ -17,6 +17,7 @@ internal static class ParityRunner
         new TokenizerGroup(),
         new GradientsGroup(),
         new LedGroup(),
+        new ConversionGroup(),
     ];
 
     /// <summary>The case folders at or below a folder, in the order of their names.</summary>

@@ -15,6 +15,7 @@ internal static class VerbRegistry
         ChooseVerb.Create,
         FillMaskVerb.Create,
         SummarizeVerb.Create,
+        ConvertVerb.Create,
         ParityVerb.Create,
         RandomVerb.Create,
     ];
