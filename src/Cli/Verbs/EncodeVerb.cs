@@ -20,7 +20,7 @@ internal static class EncodeVerb
             Description = "cls, mean (special tokens included) or tokens (default: as the checkpoint's 1_Pooling folder says, else mean)",
             HelpName = "POOLING",
         };
-        pooling.OnlyFromOrNull("cls", "mean", "tokens");
+        pooling.OnlyFrom("cls", "mean", "tokens");
         Option<bool?> normalize = new("--normalize")
         {
             Description = "Scale every vector to length 1, or do not: --normalize false (default: as the checkpoint's modules.json says)",

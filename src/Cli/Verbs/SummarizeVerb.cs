@@ -89,7 +89,7 @@ internal sealed class SummarizeOptions
 
     internal SummarizeOptions(Command command)
     {
-        _early.OnlyFromOrNull("true", "false", "never");
+        _early.OnlyFrom("true", "false", "never");
         foreach (Option option in (Option[])[_beams, _maxTokens, _minTokens, _lengthPenalty, _noRepeat, _repetition, _early, _best, _sample, _temperature, _topK,
             _topP, _seed])
         {
