@@ -286,6 +286,20 @@ void empty_invisible_rows(const BandedAttention& a, const at::Tensor& t, double 
   t.masked_fill_(a.visible.to(at::kBool).logical_not().view(shape), value);
 }
 
+// [N, H, D] with zeros in the rows of the tokens that are not visible: whatever they hold (padding may hold
+// NaN), a probability of 0 times it must be 0.
+at::Tensor visible_rows(const BandedAttention& a, const at::Tensor& t) {
+  return a.visible.defined() ? t.masked_fill(a.visible.eq(0).view({-1, 1, 1}), 0.0) : t;
+}
+
+BandedAttention visible_tokens(const BandedAttention& a) {
+  BandedAttention result = a;
+  result.q = visible_rows(a, a.q);
+  result.k = visible_rows(a, a.k);
+  result.v = visible_rows(a, a.v);
+  return result;
+}
+
 // probabilities [.., block, G + span] times values: the global columns and the span apart.
 at::Tensor times(const Blocks& blocks, const at::Tensor& p, const at::Tensor& globals,
                  const at::Tensor& span) {
@@ -297,7 +311,8 @@ at::Tensor times(const Blocks& blocks, const at::Tensor& p, const at::Tensor& gl
 
 }  // namespace
 
-BandedForward banded_attention_chunks(const BandedAttention& a) {
+BandedForward banded_attention_chunks(const BandedAttention& given) {
+  const BandedAttention a = visible_tokens(given);
   const at::Tensor out = at::empty(a.q.sizes(), a.q.options());
   const at::Tensor lse = at::empty(a.q.sizes().slice(0, 2), a.q.options().dtype(compute_type(a.q)));
   for_each_group(a, [&](const Group& g) {
@@ -323,8 +338,10 @@ BandedForward banded_attention_chunks(const BandedAttention& a) {
   return {out, lse};
 }
 
-BandedBackward banded_attention_chunks_backward(const BandedAttention& a, const at::Tensor& grad_out,
+BandedBackward banded_attention_chunks_backward(const BandedAttention& given, const at::Tensor& grad_out,
                                                 const at::Tensor& out, const at::Tensor& lse) {
+  const BandedAttention a = visible_tokens(given);
+  const at::Tensor visible_grad = visible_rows(a, grad_out);
   const auto like = [&](const at::Tensor& t) { return at::empty(t.sizes(), t.options()); };
   BandedBackward grad{like(a.q), like(a.k), like(a.v)};
   const at::Tensor row_lse = finite_or_infinity(lse).unsqueeze(-1);
@@ -333,7 +350,7 @@ BandedBackward banded_attention_chunks_backward(const BandedAttention& a, const 
     const int64_t G = blocks.globals();
     const at::Tensor v = blocks.layout().tokens(a.v, g.left, g.right);
     const at::Tensor vg = G > 0 ? blocks.global_rows(a.v) : at::Tensor();
-    const at::Tensor go = blocks.layout().tokens(grad_out);
+    const at::Tensor go = blocks.layout().tokens(visible_grad);
     const at::Tensor group_lse = blocks.layout().tokens(row_lse, 0, 0, infinity);
     const at::Tensor gq = at::empty_like(blocks.queries());
     const at::Tensor gk = at::zeros_like(blocks.keys()), gv = at::zeros_like(v);
@@ -385,7 +402,8 @@ BandedBackward banded_attention_chunks_backward(const BandedAttention& a, const 
   return grad;
 }
 
-at::Tensor banded_probabilities(const BandedAttention& a, int64_t window_left, int64_t window_right) {
+at::Tensor banded_probabilities(const BandedAttention& given, int64_t window_left, int64_t window_right) {
+  const BandedAttention a = visible_tokens(given);
   const int64_t globals = a.global_index.defined() ? a.global_index.size(1) : 0;
   const int64_t width = globals + window_left + 1 + window_right;
   const at::Tensor result =

@@ -43,6 +43,16 @@ at::Tensor tokens_of(const at::Tensor& t, const Run& run) {
   return t.narrow(0, run.begin, run.count * run.length).reshape(shape);
 }
 
+// The same in the type that is computed with, zeros in the tokens that are not visible: whatever they hold
+// (padding may hold NaN), a probability of 0 times it must be 0.
+at::Tensor visible_tokens_of(const GlobalAttention& a, const at::Tensor& t, const Run& run) {
+  const at::Tensor tokens = tokens_of(t, run).to(compute_type(t));
+  if (!a.visible.defined()) return tokens;
+  at::Tensor hidden = tokens_of(a.visible, run).eq(0);
+  while (hidden.dim() < tokens.dim()) hidden = hidden.unsqueeze(-1);
+  return tokens.masked_fill(hidden, 0.0);
+}
+
 // bool [count, G]: rows that are no token, or one that is not visible.
 at::Tensor empty_rows(const GlobalAttention& a, const Run& run) {
   const at::Tensor index = a.global_index.narrow(0, run.first, run.count);
@@ -120,7 +130,7 @@ at::Tensor attend_projected(const GlobalAttention& a) {
   const auto type = compute_type(a.query);
   const at::Tensor query = a.query.to(type);
   return for_each_run(a, [&](const Run& run, int64_t row, int64_t rows) {
-    const at::Tensor key = tokens_of(a.key, run).to(type), value = tokens_of(a.value, run).to(type);
+    const at::Tensor key = visible_tokens_of(a, a.key, run), value = visible_tokens_of(a, a.value, run);
     const at::Tensor p = probabilities(a, run, projected_scores(a, query, key, run, row, rows), row);
     return at::matmul(p, value.transpose(1, 2));
   });
@@ -180,7 +190,7 @@ at::Tensor folded_global_attention(const at::Tensor& query, const at::Tensor& hi
   at::Tensor key_shift;                         // [S, H, G, 1]
   if (given(key_bias)) key_shift = at::matmul(q, key_bias->to(type).view({heads, dim, 1}));
   return for_each_run(a, [&](const Run& run, int64_t row, int64_t rows) {
-    const at::Tensor tokens = tokens_of(a.key, run).to(type);  // [count, length, C]
+    const at::Tensor tokens = visible_tokens_of(a, a.key, run);  // [count, length, C]
     const auto part = [&](const at::Tensor& t) {
       return t.narrow(0, run.first, run.count).narrow(2, row, rows);
     };
@@ -219,7 +229,7 @@ at::Tensor global_attention_probabilities(const at::Tensor& query, const at::Ten
         at::zeros({run.count, query.size(1), query.size(2), run.length}, query.options().dtype(type));
     if (run.length > 0) {
       const at::Tensor scores =
-          projected_scores(a, a.query.to(type), tokens_of(a.key, run).to(type), run, 0, query.size(1));
+          projected_scores(a, a.query.to(type), visible_tokens_of(a, a.key, run), run, 0, query.size(1));
       p = probabilities(a, run, scores, 0).transpose(1, 2);
       p = p.masked_fill(empty_rows(a, run).unsqueeze(-1).unsqueeze(-1), 0.0);
     }

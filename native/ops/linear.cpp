@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linear.h>
@@ -25,8 +26,11 @@ bool needs_gradient(const OptionalTensor& t) {
   return given(t) && t->requires_grad();
 }
 
-at::Tensor linear(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias,
-                  const OptionalTensor&, c10::string_view activation, const OptionalTensor& residual) {
+}  // namespace
+
+at::Tensor linear_by_aten(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias,
+                          const OptionalTensor&, c10::string_view activation,
+                          const OptionalTensor& residual) {
   at::Tensor x = at::linear(input, weight, bias);
   if (activation == "gelu")
     x = at::gelu(x, "none");
@@ -44,19 +48,25 @@ at::Tensor linear(const at::Tensor& input, const at::Tensor& weight, const Optio
   return given(residual) ? x + *residual : x;
 }
 
+namespace {
+
 at::Tensor& linear_out(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias,
                        const OptionalTensor& packed, c10::string_view activation,
                        const OptionalTensor& residual, at::Tensor& out) {
-  const at::Tensor result = linear(input, weight, bias, packed, activation, residual);
+  const at::Tensor result = linear_by_aten(input, weight, bias, packed, activation, residual);
   TORCH_CHECK_VALUE(out.sizes() == result.sizes(), "longformer::linear: out must be ", result.sizes(),
                     ", got ", out.sizes());
   return out.copy_(result);
 }
 
-at::Tensor add_layer_norm(const at::Tensor& input, const OptionalTensor& residual, const at::Tensor& weight,
-                          const at::Tensor& bias, double eps) {
+}  // namespace
+
+at::Tensor add_layer_norm_by_aten(const at::Tensor& input, const OptionalTensor& residual,
+                                  const at::Tensor& weight, const at::Tensor& bias, double eps) {
   return at::layer_norm(given(residual) ? input + *residual : input, weight.sizes(), weight, bias, eps);
 }
+
+namespace {
 
 // The kernels of the devices know no gradients: where one is recorded, the differentiable operators above
 // take over.
@@ -65,9 +75,10 @@ at::Tensor linear_autograd(const at::Tensor& input, const at::Tensor& weight, co
                            const OptionalTensor& residual) {
   if (at::GradMode::is_enabled() &&
       (needs_gradient(input) || needs_gradient(weight) || needs_gradient(bias) || needs_gradient(residual)))
-    return linear(input, weight, bias, packed, activation, residual);
-  static const auto op =
-      c10::Dispatcher::singleton().findSchemaOrThrow("longformer::linear", "").typed<decltype(linear)>();
+    return linear_by_aten(input, weight, bias, packed, activation, residual);
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("longformer::linear", "")
+                             .typed<decltype(linear_by_aten)>();
   at::AutoDispatchBelowADInplaceOrView guard;
   return op.call(input, weight, bias, packed, activation, residual);
 }
@@ -90,10 +101,10 @@ at::Tensor add_layer_norm_autograd(const at::Tensor& input, const OptionalTensor
                                    const at::Tensor& weight, const at::Tensor& bias, double eps) {
   if (at::GradMode::is_enabled() &&
       (needs_gradient(input) || needs_gradient(residual) || needs_gradient(weight) || needs_gradient(bias)))
-    return add_layer_norm(input, residual, weight, bias, eps);
+    return add_layer_norm_by_aten(input, residual, weight, bias, eps);
   static const auto op = c10::Dispatcher::singleton()
                              .findSchemaOrThrow("longformer::add_layer_norm", "")
-                             .typed<decltype(add_layer_norm)>();
+                             .typed<decltype(add_layer_norm_by_aten)>();
   at::AutoDispatchBelowADInplaceOrView guard;
   return op.call(input, residual, weight, bias, eps);
 }
@@ -103,19 +114,23 @@ at::Tensor linear_pack(const at::Tensor& weight) {
   return at::empty({0}, weight.options());
 }
 
-void register_kernels(torch::Library& m) {
-  m.impl("linear", TORCH_FN(linear));
-  m.impl("linear.out", TORCH_FN(linear_out));
-  m.impl("add_layer_norm", TORCH_FN(add_layer_norm));
+// ATen's layer_norm has no shapes without data in libtorch 1.13.
+at::Tensor add_layer_norm_meta(const at::Tensor& input, const OptionalTensor&, const at::Tensor&,
+                               const at::Tensor&, double) {
+  return at::empty_like(input, input.options(), at::MemoryFormat::Contiguous);
 }
 
 }  // namespace
 
 TORCH_LIBRARY_IMPL(longformer, Meta, m) {
-  register_kernels(m);
+  m.impl("linear", TORCH_FN(linear_by_aten));
+  m.impl("linear.out", TORCH_FN(linear_out));
+  m.impl("add_layer_norm", TORCH_FN(add_layer_norm_meta));
 }
 TORCH_LIBRARY_IMPL(longformer, CUDA, m) {
-  register_kernels(m);
+  m.impl("linear", TORCH_FN(linear_by_aten));
+  m.impl("linear.out", TORCH_FN(linear_out));
+  m.impl("add_layer_norm", TORCH_FN(add_layer_norm_by_aten));
   m.impl("linear_pack", TORCH_FN(linear_pack));
 }
 TORCH_LIBRARY_IMPL(longformer, Autograd, m) {

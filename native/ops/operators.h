@@ -123,6 +123,14 @@ at::Tensor dropout_mask(int64_t seed, const at::Tensor& head, const at::Tensor& 
 // The attention probabilities in the layout of the window: [N, H, G + window_left + 1 + window_right].
 at::Tensor banded_probabilities(const BandedAttention& a, int64_t window_left, int64_t window_right);
 
+// --- linear.cpp: what the kernels of cpu/ fall back to, differentiable
+
+at::Tensor linear_by_aten(const at::Tensor& input, const at::Tensor& weight,
+                          const c10::optional<at::Tensor>& bias, const c10::optional<at::Tensor>& packed,
+                          c10::string_view activation, const c10::optional<at::Tensor>& residual);
+at::Tensor add_layer_norm_by_aten(const at::Tensor& input, const c10::optional<at::Tensor>& residual,
+                                  const at::Tensor& weight, const at::Tensor& bias, double eps);
+
 // Scores and softmax run in float32, in float64 for float64 inputs.
 inline at::ScalarType compute_type(const at::Tensor& t) {
   return t.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;

@@ -16,9 +16,13 @@ namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
-// Tokens begin .. begin+length of [N, H, D] as [H, length, D] in the type that is computed with.
-at::Tensor heads_first(const at::Tensor& t, int64_t begin, int64_t length) {
-  return t.narrow(0, begin, length).transpose(0, 1).to(compute_type(t));
+// The tokens of a sequence in [N, H, D] as [H, length, D] in the type that is computed with. Those that are
+// not visible become zeros: whatever they hold (padding may hold NaN), a probability of 0 times it must be 0.
+at::Tensor heads_first(const BandedAttention& a, const at::Tensor& t, size_t sequence) {
+  const int64_t begin = a.offsets[sequence], length = a.offsets[sequence + 1] - begin;
+  const at::Tensor tokens = t.narrow(0, begin, length).transpose(0, 1).to(compute_type(t));
+  if (!a.visible.defined()) return tokens;
+  return tokens.masked_fill(a.visible.narrow(0, begin, length).eq(0).unsqueeze(-1), 0.0);
 }
 
 // bool [H, length, length]: may query i see key j?
@@ -58,8 +62,7 @@ at::Tensor dropout_factor(const BandedAttention& a, size_t sequence) {
 
 // scale * q.k, -inf where the key is not seen.
 at::Tensor scores(const BandedAttention& a, size_t sequence) {
-  const int64_t begin = a.offsets[sequence], length = a.offsets[sequence + 1] - begin;
-  const at::Tensor q = heads_first(a.q, begin, length), k = heads_first(a.k, begin, length);
+  const at::Tensor q = heads_first(a, a.q, sequence), k = heads_first(a, a.k, sequence);
   return (at::matmul(q, k.transpose(1, 2)) * a.scale)
       .masked_fill(allowed_keys(a, sequence).logical_not(), -infinity);
 }
@@ -81,7 +84,7 @@ BandedForward banded_attention_loop(const BandedAttention& a) {
     const at::Tensor row_lse = score.logsumexp(-1);
     at::Tensor p = probabilities(score, row_lse);
     if (a.dropout > 0.0) p = p * dropout_factor(a, s);
-    const at::Tensor o = at::matmul(p, heads_first(a.v, begin, length));
+    const at::Tensor o = at::matmul(p, heads_first(a, a.v, s));
     out.narrow(0, begin, length).copy_(o.transpose(0, 1));
     lse.narrow(0, begin, length).copy_(row_lse.transpose(0, 1));
   }
@@ -95,8 +98,8 @@ BandedBackward banded_attention_loop_backward(const BandedAttention& a, const at
   for (size_t s = 0; s + 1 < a.offsets.size(); ++s) {
     const int64_t begin = a.offsets[s], length = a.offsets[s + 1] - begin;
     if (length == 0) continue;
-    const at::Tensor q = heads_first(a.q, begin, length), k = heads_first(a.k, begin, length);
-    const at::Tensor v = heads_first(a.v, begin, length), g = heads_first(grad_out, begin, length);
+    const at::Tensor q = heads_first(a, a.q, s), k = heads_first(a, a.k, s);
+    const at::Tensor v = heads_first(a, a.v, s), g = heads_first(a, grad_out, s);
     const at::Tensor p = probabilities(scores(a, s), lse.narrow(0, begin, length).transpose(0, 1));
 
     at::Tensor dropped = p, grad_p = at::matmul(g, v.transpose(1, 2));

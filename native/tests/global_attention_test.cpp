@@ -221,6 +221,19 @@ TEST(GlobalAttention, probabilities_are_those_that_weigh_the_values) {
   }
 }
 
+TEST(GlobalAttention, hides_masked_tokens_even_when_they_are_not_numbers) {
+  GlobalProblem p = random_global_problem(600, at::kDouble, 3);
+  p.mask = at::full(p.token_shape(), true, at::kBool);
+  p.mask.narrow(p.packed ? 0 : 1, 1, 1).fill_(false);
+  const auto out = [&] {
+    return folded_global_attention(p.query, p.hidden, p.key_weight, p.key_bias, p.value_weight, p.value_bias,
+                                   p.index, p.options());
+  };
+  const at::Tensor expected = out();
+  p.hidden.narrow(p.packed ? 0 : 1, 1, 1).fill_(std::nan(""));
+  EXPECT_EQ(max_difference(out(), expected), 0.0);
+}
+
 TEST(GlobalAttention, takes_no_global_tokens_and_no_sequences) {
   const at::Tensor hidden = at::zeros({2, 5, 2, 4}, at::kFloat);
   EXPECT_EQ(

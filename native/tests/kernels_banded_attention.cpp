@@ -1,4 +1,5 @@
-// The fused CPU kernels, every instruction set that this machine has, against the definition in double precision.
+// The fused CPU kernels, every instruction set that this machine has, against the definition in double
+// precision.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -61,7 +62,8 @@ struct Limits {
 };
 
 // atol grows with the largest expected value: sums of products round relative to their terms.
-void expect_close(const at::Tensor& actual, const at::Tensor& expected, const Limits& limits, const std::string& what) {
+void expect_close(const at::Tensor& actual, const at::Tensor& expected, const Limits& limits,
+                  const std::string& what) {
   ASSERT_EQ(actual.sizes(), expected.sizes()) << what;
   const at::Tensor x = actual.to(at::kDouble), y = expected.to(at::kDouble);
   if (x.numel() == 0) return;
@@ -71,7 +73,8 @@ void expect_close(const at::Tensor& actual, const at::Tensor& expected, const Li
   const at::Tensor xf = x.masked_fill(infinite, 0), yf = y.masked_fill(infinite, 0);
   const double largest = std::max(1.0, yf.abs().max().item<double>());
   const at::Tensor excess = (xf - yf).abs() - (limits.rtol * yf.abs() + limits.atol * largest);
-  EXPECT_LE(excess.max().item<double>(), 0) << what << ": largest difference " << (xf - yf).abs().max().item<double>();
+  EXPECT_LE(excess.max().item<double>(), 0)
+      << what << ": largest difference " << (xf - yf).abs().max().item<double>();
 }
 
 class Kernels : public testing::TestWithParam<std::string> {
@@ -90,7 +93,8 @@ void compare_all(at::ScalarType dtype, const Limits& forward, const Limits& back
     const BandedForward f = banded_attention_fused_cpu(a);
     EXPECT_EQ(f.out.scalar_type(), dtype);
     EXPECT_EQ(f.lse.scalar_type(), dtype == at::kDouble ? at::kDouble : at::kFloat);
-    // Large scores: the rounding of a score, relative to the score, is an absolute error of its probability's logarithm.
+    // Large scores: the rounding of a score, relative to the score, is an absolute error of its probability's
+    // logarithm.
     const double more = c.spread > 2 ? 20 : 1;
     expect_close(f.out, expected.out, {forward.atol * more, forward.rtol * more}, "out");
     expect_close(f.lse, expected.lse, {dtype == at::kDouble ? 1e-13 : 1e-6, 1e-6}, "lse");
@@ -102,11 +106,20 @@ void compare_all(at::ScalarType dtype, const Limits& forward, const Limits& back
   }
 }
 
-TEST_P(Kernels, float64_equals_the_definition) { compare_all(at::kDouble, {2e-14, 1e-13}, {1e-13, 1e-12}); }
-TEST_P(Kernels, float32_equals_the_definition) { compare_all(at::kFloat, {2e-6, 1e-5}, {4e-6, 2e-5}); }
-// Inputs are exact in the comparison; results round to 8 (11) bits, and grad_out * out to those of the saved output.
-TEST_P(Kernels, bfloat16_equals_the_definition) { compare_all(at::kBFloat16, {4e-3, 4e-3}, {1.5e-2, 1e-2}); }
-TEST_P(Kernels, float16_equals_the_definition) { compare_all(at::kHalf, {5e-4, 5e-4}, {2e-3, 2e-3}); }
+TEST_P(Kernels, float64_equals_the_definition) {
+  compare_all(at::kDouble, {2e-14, 1e-13}, {1e-13, 1e-12});
+}
+TEST_P(Kernels, float32_equals_the_definition) {
+  compare_all(at::kFloat, {2e-6, 1e-5}, {4e-6, 2e-5});
+}
+// Inputs are exact in the comparison; results round to 8 (11) bits, and grad_out * out to those of the saved
+// output.
+TEST_P(Kernels, bfloat16_equals_the_definition) {
+  compare_all(at::kBFloat16, {4e-3, 4e-3}, {1.5e-2, 1e-2});
+}
+TEST_P(Kernels, float16_equals_the_definition) {
+  compare_all(at::kHalf, {5e-4, 5e-4}, {2e-3, 2e-3});
+}
 
 TEST_P(Kernels, an_expanded_gradient_is_read_by_its_strides) {
   const BandedAttention a = make({"", {100}, 2, 16, 10, 10}, at::kDouble);
@@ -116,10 +129,13 @@ TEST_P(Kernels, an_expanded_gradient_is_read_by_its_strides) {
   expect_close(g.grad_v, oracle(a, grad).grad_v, {1e-13, 1e-12}, "grad_v");
 }
 
-bool same_bits(const BandedForward& x, const BandedForward& y) { return at::equal(x.out, y.out) && at::equal(x.lse, y.lse); }
+bool same_bits(const BandedForward& x, const BandedForward& y) {
+  return at::equal(x.out, y.out) && at::equal(x.lse, y.lse);
+}
 
 TEST_P(Kernels, threads_do_not_change_a_bit) {
-  const BandedAttention a = make({"", {3000, 200}, 3, 32, 60, 70, {1, 2, 1}, 0.1, {{0, 9, 2900}, {0}}}, at::kFloat);
+  const BandedAttention a =
+      make({"", {3000, 200}, 3, 32, 60, 70, {1, 2, 1}, 0.1, {{0, 9, 2900}, {0}}}, at::kFloat);
   const at::Tensor grad = at::randn(a.q.sizes());
   const int before = at::get_num_threads();
   at::set_num_threads(1);
@@ -130,7 +146,8 @@ TEST_P(Kernels, threads_do_not_change_a_bit) {
     const BandedForward f = banded_attention_fused_cpu(a);
     const BandedBackward g = banded_attention_fused_cpu_backward(a, grad, f.out, f.lse);
     EXPECT_TRUE(same_bits(f, f1));
-    EXPECT_TRUE(at::equal(g.grad_q, g1.grad_q) && at::equal(g.grad_k, g1.grad_k) && at::equal(g.grad_v, g1.grad_v));
+    EXPECT_TRUE(at::equal(g.grad_q, g1.grad_q) && at::equal(g.grad_k, g1.grad_k) &&
+                at::equal(g.grad_v, g1.grad_v));
   }
   at::set_num_threads(before);
 }

@@ -1,5 +1,5 @@
-// The definition of banded attention as three plain loops in double precision, forward and backward, and random cases
-// for it. Shared by the kernels_* tests.
+// The definition of banded attention as three plain loops in double precision, forward and backward, and
+// random cases for it. Shared by the kernels_* tests.
 #pragma once
 #include <ATen/ATen.h>
 
@@ -19,7 +19,8 @@ class Keys {
   explicit Keys(const BandedAttention& a) : a_(a) {
     visible_.assign(static_cast<size_t>(a.offsets.back()), 1);
     global_ = std::vector<char>(visible_.size(), 0);
-    for (size_t i = 0; a.visible.defined() && i < visible_.size(); ++i) visible_[i] = a.visible.data_ptr<uint8_t>()[i] != 0;
+    for (size_t i = 0; a.visible.defined() && i < visible_.size(); ++i)
+      visible_[i] = a.visible.data_ptr<uint8_t>()[i] != 0;
     globals_.resize(a.offsets.size());
     for (size_t s = 0; a.global_index.defined() && s + 1 < a.offsets.size(); ++s) {
       for (int64_t g = 0; g < a.global_index.size(1); ++g) {
@@ -83,13 +84,18 @@ inline Oracle oracle(const BandedAttention& a, const at::Tensor& grad_out) {
         if (keys.empty()) continue;
         std::vector<double> p(keys.size()), keep(keys.size(), 1.0);
         double high = -std::numeric_limits<double>::infinity(), total = 0;
-        for (size_t j = 0; j < keys.size(); ++j) high = std::max(high, p[j] = a.scale * dot(row(q, token, h), row(k, keys[j], h)));
+        for (size_t j = 0; j < keys.size(); ++j)
+          high = std::max(high, p[j] = a.scale * dot(row(q, token, h), row(k, keys[j], h)));
         for (double& x : p) total += x = std::exp(x - high);
         r.lse.data_ptr<double>()[token * heads + h] = high + std::log(total);
         double* out = row(r.out, token, h);
         for (size_t j = 0; j < keys.size(); ++j) {
           p[j] /= total;
-          if (a.dropout > 0) keep[j] = dropout_keeps(uint64_t(a.seed), uint64_t(h), uint64_t(token), uint64_t(keys[j]), a.dropout) ? 1 / (1 - a.dropout) : 0.0;
+          if (a.dropout > 0)
+            keep[j] =
+                dropout_keeps(uint64_t(a.seed), uint64_t(h), uint64_t(token), uint64_t(keys[j]), a.dropout)
+                    ? 1 / (1 - a.dropout)
+                    : 0.0;
           for (int64_t d = 0; d < dim; ++d) out[d] += p[j] * keep[j] * row(v, keys[j], h)[d];
         }
         const double* go = row(g, token, h);
@@ -112,11 +118,11 @@ struct Case {
   const char* name;
   std::vector<int64_t> lengths;
   int64_t heads = 2, dim = 16, left = 8, right = 8;
-  std::vector<int64_t> dilation = {};          // empty: all 1
-  double hidden = 0;                           // share of masked tokens
+  std::vector<int64_t> dilation = {};              // empty: all 1
+  double hidden = 0;                               // share of masked tokens
   std::vector<std::vector<int64_t>> globals = {};  // of every sequence
-  double dropout = 0, spread = 1, scale = 0;   // scale 0: 1/sqrt(dim)
-  bool fused_projection = false;               // q, k, v as slices of one [N, 3, H, D] tensor
+  double dropout = 0, spread = 1, scale = 0;       // scale 0: 1/sqrt(dim)
+  bool fused_projection = false;                   // q, k, v as slices of one [N, 3, H, D] tensor
 };
 
 inline BandedAttention make(const Case& c, at::ScalarType dtype, int64_t seed = 1) {
@@ -125,7 +131,9 @@ inline BandedAttention make(const Case& c, at::ScalarType dtype, int64_t seed = 
   a.offsets = {0};
   for (int64_t n : c.lengths) a.offsets.push_back(a.offsets.back() + n);
   const int64_t tokens = a.offsets.back();
-  const auto random = [&](at::IntArrayRef shape) { return (at::randn(shape, at::kDouble) * c.spread).to(dtype); };
+  const auto random = [&](at::IntArrayRef shape) {
+    return (at::randn(shape, at::kDouble) * c.spread).to(dtype);
+  };
   if (c.fused_projection) {
     const at::Tensor all = random({tokens, 3, c.heads, c.dim});
     a.q = all.select(1, 0);
@@ -142,7 +150,8 @@ inline BandedAttention make(const Case& c, at::ScalarType dtype, int64_t seed = 
     for (const auto& g : c.globals) most = std::max(most, g.size());
     a.global_index = at::full({int64_t(c.globals.size()), int64_t(most)}, -1, at::kLong);
     for (size_t s = 0; s < c.globals.size(); ++s)
-      for (size_t i = 0; i < c.globals[s].size(); ++i) a.global_index[int64_t(s)][int64_t(i)] = c.globals[s][i];
+      for (size_t i = 0; i < c.globals[s].size(); ++i)
+        a.global_index[int64_t(s)][int64_t(i)] = c.globals[s][i];
   }
   a.window_left = c.left;
   a.window_right = c.right;

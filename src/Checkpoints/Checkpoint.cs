@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Security.Cryptography;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Checkpoints;
@@ -64,6 +65,18 @@ public sealed class Checkpoint : IDisposable
         return file.Get(entry);
     }
 
+    /// <summary>
+    /// Whether two tensors are one: the same bytes of the file, or the same dtype, shape and bits. So a duplicate of a tied tensor is
+    /// told from a tensor of its own. Reads both in pieces of bounded size.
+    /// </summary>
+    /// <exception cref="CheckpointException">There is none of these names, or a file cannot be read.</exception>
+    public bool AreEqual(string name, string other)
+    {
+        (TensorEntry a, TensorEntry b) = (Entry(name), Entry(other));
+        return a.SharesBytesWith(b)
+            || (a.Type == b.Type && a.Shape.SequenceEqual(b.Shape) && Digest(name).AsSpan().SequenceEqual(Digest(other)));
+    }
+
     /// <summary>The file that holds a tensor.</summary>
     /// <exception cref="CheckpointException">There is none of this name.</exception>
     public string FileOf(string name) => Find(name).File.Path;
@@ -89,6 +102,14 @@ public sealed class Checkpoint : IDisposable
     {
         foreach (ITensorFile file in _files)
             file.Dispose();
+    }
+
+    private byte[] Digest(string name)
+    {
+        using SHA256 hash = SHA256.Create();
+        using (CryptoStream stream = new(Stream.Null, hash, CryptoStreamMode.Write))
+            CopyTo(name, stream);
+        return hash.Hash!;
     }
 
     internal void CopyTo(string name, Stream target)

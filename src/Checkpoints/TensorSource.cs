@@ -2,6 +2,11 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Checkpoints;
 
+/// <summary>Some rows of a table, one behind the other.</summary>
+/// <param name="First">The first row; -1 stands for rows of zeros.</param>
+/// <param name="Count">How many.</param>
+public readonly record struct RowRange(long First, long Count);
+
 /// <summary>
 /// A tensor to be written: its description now, its values when its turn comes. So a writer knows the whole layout of a file
 /// before it holds a single value, and never holds more than one tensor.
@@ -82,6 +87,46 @@ public sealed class TensorSource
         ArgumentNullException.ThrowIfNull(checkpoint);
         TensorEntry entry = checkpoint.Entry(source);
         return new TensorSource(name, entry.Type, entry.Shape, stream => checkpoint.CopyTo(source, stream));
+    }
+
+    /// <summary>
+    /// Rows of a tensor of an open checkpoint, in any order and as often as wanted: a position table copied over and over. Written range
+    /// by range, so that a table of any length takes no memory.
+    /// </summary>
+    /// <param name="name">The name in the file to be written.</param>
+    /// <param name="checkpoint">The checkpoint to copy from; it must stay open until the tensor is written.</param>
+    /// <param name="source">The tensor's name in that checkpoint; it has at least one dimension.</param>
+    /// <param name="ranges">The rows of the result, from the first to the last.</param>
+    /// <exception cref="CheckpointException">The tensor is a scalar, or a range lies outside of it.</exception>
+    public static TensorSource Rows(string name, Checkpoint checkpoint, string source, IReadOnlyList<RowRange> ranges)
+    {
+        ArgumentNullException.ThrowIfNull(checkpoint);
+        ArgumentNullException.ThrowIfNull(ranges);
+        TensorEntry entry = checkpoint.Entry(source);
+        long rows = entry.Shape.Length == 0 ? 0 : entry.Shape[0];
+        foreach (RowRange range in ranges)
+        {
+            if (entry.Shape.Length == 0 || range.Count < 0 || range.First < -1 || (range.First >= 0 && range.First > rows - range.Count))
+            {
+                throw new CheckpointException($"{entry.File}: tensor {SafetensorsHeader.Quote(source)} {TensorEntry.ShapeText(entry.Shape)} "
+                    + $"does not have {range.Count} rows from row {range.First}");
+            }
+        }
+        long[] shape = [ranges.Sum(r => r.Count), .. entry.Shape[1..]];
+        long rowBytes = rows == 0 ? 0 : entry.ByteCount / rows;
+        return new TensorSource(name, entry.Type, shape, stream =>
+        {
+            using TensorScope scope = new();
+            Tensor table = checkpoint.Get(source);
+            foreach (RowRange range in ranges)
+            {
+                using TensorScope inner = new();
+                if (range.First >= 0)
+                    TensorBytes.Write(table.Narrow(0, range.First, range.Count), stream);
+                else
+                    stream.Write(new byte[range.Count * rowBytes]);
+            }
+        });
     }
 
     internal void CopyTo(Stream stream) => _copyTo(stream);

@@ -20,7 +20,9 @@ internal static class Program
         if (parsed.Errors.Count > 0 && parsed.Action is ParseErrorAction or null)
         {
             string verb = parsed.CommandResult.Command is RootCommand ? "" : $" {parsed.CommandResult.Command.Name}";
-            string message = parsed.Errors.Count > 0 ? parsed.Errors[0].Message : "a verb is needed";
+            string message = verb.Length > 0 ? parsed.Errors[0].Message
+                : parsed.UnmatchedTokens.Count > 0 ? $"there is no verb \"{parsed.UnmatchedTokens[0]}\""
+                : "a verb is needed";
             Console.Error.WriteLine($"longformer: {Failure.OneLine(message)} (longformer{verb} --help shows the usage)");
             return Failure.WrongUsage;
         }

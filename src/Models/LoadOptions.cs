@@ -9,7 +9,7 @@ public sealed record LoadOptions
     public Device Device { get; init; } = Device.Cpu;
 
     /// <summary>
-    /// Floating dtype of the weights; null: as stored. Weights on the CPU that keep their dtype are used where they lie in the
+    /// Floating dtype of the weights; null: as stored (Float16 becomes Float32 on the CPU, which computes in no half precision). Weights on the CPU that keep their dtype are used where they lie in the
     /// mapped file, without a copy.
     /// </summary>
     public DType? DType { get; init; }

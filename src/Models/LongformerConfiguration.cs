@@ -315,9 +315,9 @@ public sealed record LongformerConfiguration
         }
     }
 
-    private static HiddenActivation Activation(ConfigurationReader json)
+    internal static HiddenActivation Activation(ConfigurationReader json, string name = "hidden_act")
     {
-        switch (json.Text("hidden_act", "gelu"))
+        switch (json.Text(name, "gelu"))
         {
             case "gelu" or "gelu_python": return HiddenActivation.Gelu;
             case "gelu_new" or "gelu_fast" or "gelu_pytorch_tanh" or "gelu_accurate": return HiddenActivation.GeluTanh;
@@ -325,7 +325,7 @@ public sealed record LongformerConfiguration
             case "silu" or "swish": return HiddenActivation.Silu;
             case "tanh": return HiddenActivation.Tanh;
             case var other:
-                json.Problems.Add($"hidden_act \"{other}\" is unknown (gelu, gelu_new, gelu_fast, gelu_pytorch_tanh, relu, silu, tanh)");
+                json.Problems.Add($"{name} \"{other}\" is unknown (gelu, gelu_new, gelu_fast, gelu_pytorch_tanh, relu, silu, tanh)");
                 return HiddenActivation.Gelu;
         }
     }

@@ -48,6 +48,8 @@ internal sealed class LongformerLoader
         where T : PretrainedModel
     {
         options ??= new LoadOptions();
+        if (options.DType is DType dtype and not (DType.Float32 or DType.BFloat16 or DType.Float16 or DType.Float64))
+            throw new InputException($"DType: expected Float32, BFloat16, Float16 or Float64, given {dtype}");
         LongformerConfiguration configuration = LongformerConfiguration.Load(folder);
         using Checkpoint checkpoint = Checkpoint.Open(folder);
         CheckHead(checkpoint, configuration, architecture);

@@ -1,4 +1,5 @@
 using LongformerInterop.Checkpoints;
+using LongformerInterop.Models.Led;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models;
@@ -38,6 +39,8 @@ public abstract class PretrainedModel : IDisposable
     /// <exception cref="CheckpointException">The folder is no checkpoint, its architecture is not served, or configuration or weights do not fit.</exception>
     public static PretrainedModel Load(string folder, LoadOptions? options = null)
     {
+        if (LedConfiguration.IsIn(folder))
+            return LedLoader.LoadAny(folder, options);
         LongformerConfiguration configuration = LongformerConfiguration.Load(folder);
         string architecture = configuration.Architectures.Count > 0 ? configuration.Architectures[0] : LongformerLoader.GuessArchitecture(folder);
         // RobertaForMaskedLM with a window is what allenai's conversion leaves; the same class in all but name.

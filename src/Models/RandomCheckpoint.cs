@@ -22,9 +22,27 @@ public static class RandomCheckpoint
         ArgumentException.ThrowIfNullOrEmpty(folder);
         ArgumentNullException.ThrowIfNull(configuration);
         configuration.Check();
-        ParameterShape[] parameters = [.. LongformerParameters.Of(configuration, architecture)];
+        Write(folder, (configuration with { Architectures = [architecture] }).ToJson(), LongformerParameters.Of(configuration, architecture), seed);
+    }
+
+    /// <summary>The same for an LED.</summary>
+    /// <param name="folder">Created where it does not exist.</param>
+    /// <param name="configuration">Sizes; its architectures are replaced by <paramref name="architecture"/>.</param>
+    /// <param name="seed">Another seed, other weights.</param>
+    /// <param name="architecture">One of <see cref="LedParameters.Architectures"/>.</param>
+    /// <exception cref="CheckpointException">The configuration has problems, or the files cannot be written.</exception>
+    public static void Write(string folder, LedConfiguration configuration, long seed, string architecture = "LEDForConditionalGeneration")
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        ArgumentNullException.ThrowIfNull(configuration);
+        configuration.Check();
+        Write(folder, (configuration with { Architectures = [architecture] }).ToJson(), LedParameters.Of(configuration, architecture), seed);
+    }
+
+    private static void Write(string folder, string configuration, IEnumerable<ParameterShape> parameters, long seed)
+    {
         Directory.CreateDirectory(folder);
-        File.WriteAllText(Path.Combine(folder, "config.json"), (configuration with { Architectures = [architecture] }).ToJson());
+        File.WriteAllText(Path.Combine(folder, "config.json"), configuration);
         SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), parameters.Select(parameter =>
             TensorSource.Deferred(parameter.Name, DType.Float32, parameter.Shape, () => Tensor.From<float>(Values(parameter, seed), parameter.Shape))));
     }
@@ -59,10 +77,11 @@ public static class RandomCheckpoint
             return bias ? (0, 0.1) : (1, 0.2);
         if (bias)
             return (0, 0.1);
-        if (name.Contains("embeddings", StringComparison.Ordinal))
+        if (name.Contains("embed", StringComparison.Ordinal) || name.EndsWith("shared.weight", StringComparison.Ordinal))
             return (0, 0.2);
         double width = 1 / Math.Sqrt(parameter.Shape[^1]);
-        return (0, name.Contains(".query", StringComparison.Ordinal) || name.Contains(".key", StringComparison.Ordinal) ? 1.5 * width : width);
+        bool scores = ((string[])[".query", ".key", ".q_proj", ".k_proj"]).Any(part => name.Contains(part, StringComparison.Ordinal));
+        return (0, scores ? 1.5 * width : width);
     }
 
     /// <summary>The finalizer of SplitMix64 on a counter.</summary>

@@ -27,10 +27,15 @@ internal sealed partial class TextInputs
     private readonly int[] _special;
 
     internal TextInputs(string folder, LongformerConfiguration configuration)
+        : this(folder, configuration.MaxTokens, configuration.VocabSize)
+    {
+    }
+
+    internal TextInputs(string folder, int maxTokens, int vocabSize)
     {
         Tokenizer = Tokenizer.Load(folder);
-        MaxTokens = configuration.MaxTokens;
-        VocabSize = configuration.VocabSize;
+        MaxTokens = maxTokens;
+        VocabSize = vocabSize;
         // What makes a text empty: the tokens that only frame one. <mask> is something to work on.
         SpecialTokenIds special = Tokenizer.SpecialTokens;
         _special = [.. new[] { special.Begin, special.End, special.Separator, special.Classifier, special.Padding }.OfType<int>().Distinct()];

@@ -62,14 +62,16 @@ public class UsageTests
     public void Texts_that_no_model_can_take_are_refused()
     {
         string folder = TinyCheckpoints.Base;
-        Assert.That(Longformer.Fails(1, "encode", folder, "--input", TextFile("empty.txt", "")), Does.Contain("empty"));
+        Assert.That(Longformer.Fails(1, "encode", folder, "--input", TextFile("empty.txt", "")), Does.Contain("empty.txt: the text is empty"));
         Assert.That(Longformer.Fails(1, "encode", folder, "--input", TextFile("special.txt", "<s></s><pad>")), Does.Contain("special tokens only"));
         string longText = TextFile("long.txt", string.Concat(Enumerable.Repeat("word ", 500)));
         Assert.That(Longformer.Fails(1, "encode", folder, "--input", longText), Does.Contain($"positions for {TinyCheckpoints.MaxTokens}"));
         Longformer.Succeeds("encode", folder, "--input", longText, "--truncate");
         string text = TextFile("plain.txt", "A plain text.");
         Assert.That(Longformer.Fails(1, "encode", folder, "--input", text, "--global", "90"), Does.Contain("90"));
-        Assert.That(Longformer.Fails(1, "fill-mask", TinyCheckpoints.MaskedLm, "--input", text), Does.Contain("<mask>"));
+        Assert.That(Longformer.Fails(1, "fill-mask", TinyCheckpoints.MaskedLm, "--input", text), Does.Contain("plain.txt").And.Contain("<mask>"));
+        string lines = TextFile("third.jsonl", "\"one\"\n\"two\"\n\"\"\n");
+        Assert.That(Longformer.Fails(1, "encode", folder, "--jsonl", lines), Does.Contain("third.jsonl:3: the text is empty"));
     }
 
     [Test]

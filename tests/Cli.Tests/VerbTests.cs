@@ -121,7 +121,7 @@ public class VerbTests
         Assert.That(labels.GetArrayLength(), Is.EqualTo(3));
         JsonElement entities = Longformer.Succeeds("tag", TinyCheckpoints.Tagger, "--input", file, "--aggregation", "none", "--json").Json
             .GetProperty("documents")[0].GetProperty("entities");
-        Assert.That(entities.EnumerateArray().Select(e => e.GetProperty("label").GetString()), Is.SubsetOf(new[] { "O", "B-PER", "I-PER" }));
+        Assert.That(entities.EnumerateArray().Select(e => e.GetProperty("label").GetString()).Distinct(), Is.SubsetOf(new[] { "O", "B-PER", "I-PER" }));
         JsonElement choices = Longformer.Succeeds("choose", TinyCheckpoints.MultipleChoice, "--input", file, "--question", "Where?",
             "--choice", "Paris", "--choice", "London", "--json").Json.GetProperty("documents")[0].GetProperty("choices");
         Assert.That(choices.EnumerateArray().Select(c => c.GetProperty("choice").GetString()), Is.EquivalentTo(new[] { "Paris", "London" }));

@@ -31,7 +31,7 @@ public class BaseSizeTests
             long peak = PeakKibibytes() / 1024;
             fused ??= result;
             double difference = Golden.MaxDifference(result, fused);
-            TestContext.Out.WriteLine($"{implementation}: {time.TotalSeconds:F2} s, peak so far {peak} MiB, difference to fused {difference:E1}");
+            TestContext.Progress.WriteLine($"{implementation}: {time.TotalSeconds:F2} s, peak so far {peak} MiB, difference to fused {difference:E1}");
             Assert.That(difference, Is.LessThanOrEqualTo(2e-4), $"{implementation}");
             Assert.That(peak, Is.LessThan(3072), $"peak memory of {implementation} in MiB");
         }

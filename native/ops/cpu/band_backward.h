@@ -1,7 +1,7 @@
-// Backward: probabilities recomputed from the log-sum-exp; five products for a tile. A unit is a segment of query blocks
-// walked in order: dQ of a block is complete when the block is, dK and dV gather in the thread's scratch. Keys near a
-// segment's ends get contributions from its neighbours too; those are added in a second pass, always in the same order.
-// No result depends on the number of threads.
+// Backward: probabilities recomputed from the log-sum-exp; five products for a tile. A unit is a segment of
+// query blocks walked in order: dQ of a block is complete when the block is, dK and dV gather in the thread's
+// scratch. Keys near a segment's ends get contributions from its neighbours too; those are added in a second
+// pass, always in the same order. No result depends on the number of threads.
 #pragma once
 #include "band_problem.h"
 #include "band_tile.h"
@@ -13,19 +13,22 @@ using longformer::cpu::BandMerge;
 
 template <class S>
 struct BackwardScratch {
-  S *rows, *q_rows, *q_columns, *g_rows, *g_columns, *keys, *values, *dq, *scores, *grads, *offset, *delta, *factors;
+  S *rows, *q_rows, *q_columns, *g_rows, *g_columns, *dq, *scores, *grads, *offset, *delta, *factors;
   S *dk, *dv;                // [key - key_begin][padded_dim]
   S *dk_global, *dv_global;  // [global][padded_dim]
+  S* tiles;
   BackwardScratch(void* memory, int64_t padded_dim, int64_t touched, int64_t globals) {
     S* at = static_cast<S*>(memory);
-    const auto take = [&at](int64_t count) { S* p = at; at += count; return p; };
+    const auto take = [&at](int64_t count) {
+      S* p = at;
+      at += count;
+      return p;
+    };
     rows = take(kBlock * padded_dim);
     q_rows = take(kBlock * padded_dim);     // Q [query][dim]
     q_columns = take(kBlock * padded_dim);  // Q^T [dim][query], with the sign of the scale
     g_rows = take(kBlock * padded_dim);     // dO [query][dim]
     g_columns = take(kBlock * padded_dim);  // dO^T [dim][query]
-    keys = take(kBlock * padded_dim);       // K [key][dim]
-    values = take(kBlock * padded_dim);     // V [key][dim]
     dq = take(kBlock * padded_dim);         // dQ^T [dim][query]
     scores = take(kBlock * kBlock);         // S^T, then P^T [key][query], dropped
     grads = take(kBlock * kBlock);          // dP^T, then dS^T [key][query]
@@ -37,32 +40,44 @@ struct BackwardScratch {
     dv = take(touched * padded_dim);
     dk_global = take(globals * padded_dim);
     dv_global = take(globals * padded_dim);
+    tiles = at;
   }
 };
 
+template <class V, int N>
+inline void backward_lanes(const BandProblem& p, const BackwardScratch<typename V::S>& m, typename V::S* s,
+                           typename V::S* g, int at, typename V::T factor) {
+  constexpr int L = V::lanes;
+  typename V::T x[N];
+  for (int k = 0; k < N; ++k) x[k] = V::fma(V::load(s + at + k * L), factor, V::load(m.offset + at + k * L));
+  exp2_of<V>(x);
+  for (int k = 0; k < N; ++k) {
+    const int lane = at + k * L;
+    typename V::T kept = x[k], gradient = V::load(g + lane);
+    if (p.dropout) {
+      const typename V::T keep = V::load(m.factors + lane);
+      kept = V::mul(kept, keep);
+      gradient = V::mul(gradient, keep);
+    }
+    V::store(s + lane, kept);
+    V::store(g + lane, V::mul(x[k], V::sub(gradient, V::load(m.delta + lane))));
+  }
+}
+
 // scores: S^T to P^T (dropped ones zero, kept ones scaled), grads: dP^T to dS^T.
 template <class V>
-inline void backward_tile(const BandProblem& p, const BackwardScratch<typename V::S>& m, int64_t head, const Block& b,
-                          const Tile& t, typename V::S c) {
-  using T = typename V::T;
-  const T factor = V::set1(c);
+inline void backward_tile(const BandProblem& p, const BackwardScratch<typename V::S>& m, int64_t head,
+                          const Block& b, const Tile<typename V::S>& t, typename V::S c) {
+  const typename V::T factor = V::set1(c);
   for (int i = 0; i < t.parts; ++i) {
     const Part& part = t.part[i];
     for (int row = part.row_begin; row < part.row_end; ++row) {
       if (p.dropout) dropout_factors<V>(m.factors, p, head, b, t.tokens[row]);
       typename V::S *s = m.scores + row * kBlock, *g = m.grads + row * kBlock;
-      for (int v = part.vector_begin; v < part.vector_end; ++v) {
-        const int at = v * V::lanes;
-        const T probability = V::exp2(V::fma(V::load(s + at), factor, V::load(m.offset + at)));
-        T kept = probability, gradient = V::load(g + at);
-        if (p.dropout) {
-          const T keep = V::load(m.factors + at);
-          kept = V::mul(kept, keep);
-          gradient = V::mul(gradient, keep);
-        }
-        V::store(s + at, kept);
-        V::store(g + at, V::mul(probability, V::sub(gradient, V::load(m.delta + at))));
-      }
+      int v = part.vector_begin;
+      for (; v + 4 <= part.vector_end; v += 4) backward_lanes<V, 4>(p, m, s, g, v * V::lanes, factor);
+      for (; v + 2 <= part.vector_end; v += 2) backward_lanes<V, 2>(p, m, s, g, v * V::lanes, factor);
+      for (; v < part.vector_end; ++v) backward_lanes<V, 1>(p, m, s, g, v * V::lanes, factor);
     }
   }
 }
@@ -95,8 +110,8 @@ inline void load_queries(const BandBackwardProblem& p, const BandUnit& u, const 
 }
 
 template <class V>
-void backward_block(const BandBackwardProblem& p, const BandUnit& u, int64_t index,
-                    const BackwardScratch<typename V::S>& m) {
+void backward_block(const BandBackwardProblem& p, const BandUnit& u, int64_t index, TileCache<V>& cache,
+                    Ahead& ahead, const BackwardScratch<typename V::S>& m) {
   using S = typename V::S;
   const Block b = make_block<V>(p, u, index);
   const int64_t ld = p.padded_dim, dim_vectors = (p.dim + V::lanes - 1) / V::lanes;
@@ -113,17 +128,18 @@ void backward_block(const BandBackwardProblem& p, const BandUnit& u, int64_t ind
   load_queries<V>(p, u, b, m, dead, S(scale.sign));
   std::memset(m.dq, 0, size_t(p.dim * kBlock) * sizeof(S));
   int64_t position = b.key_begin;
-  for (Tile t; next_tile<V>(p, b, position, t);) {
-    read_rows<V>(m.keys, p, p.k, u.head, t.tokens, t.rows, t.skip);
-    read_rows<V>(m.values, p, p.v, u.head, t.tokens, t.rows, t.skip);
+  const Rows* const queries[] = {&p.q, &p.grad_out, &p.out};
+  bool first_tile = true;
+  for (Tile<S> t; next_tile<V>(p, b, cache, position, t); first_tile = false) {
+    look_ahead(ahead, p, u, b, index == u.first_block, position, first_tile, 48, queries, 3);
     for (int i = 0; i < t.parts; ++i) {
       const Part& part = t.part[i];
       const int at = part.vector_begin * V::lanes, vectors = part.vector_end - part.vector_begin;
       const int rows = part.row_end - part.row_begin, square = part.row_begin * int(kBlock) + at;
-      gemm<V, false>(m.scores + square, kBlock, m.keys + part.row_begin * ld, ld, m.q_columns + at, kBlock, rows, vectors,
-                     p.dim, Start::zero);
-      gemm<V, false>(m.grads + square, kBlock, m.values + part.row_begin * ld, ld, m.g_columns + at, kBlock, rows, vectors,
-                     p.dim, Start::zero);
+      gemm<V, false>(m.scores + square, kBlock, t.keys + part.row_begin * ld, ld, m.q_columns + at, kBlock,
+                     rows, vectors, p.dim, Start::zero, ahead);
+      gemm<V, false>(m.grads + square, kBlock, t.values + part.row_begin * ld, ld, m.g_columns + at, kBlock,
+                     rows, vectors, p.dim, Start::zero, ahead);
     }
     mask_scores<V>(b, t, m.scores);
     backward_tile<V>(p, m, u.head, b, t, S(scale.magnitude_log2));
@@ -134,12 +150,12 @@ void backward_block(const BandBackwardProblem& p, const BandUnit& u, int64_t ind
       const int at = part.vector_begin * V::lanes, vectors = part.vector_end - part.vector_begin;
       const int rows = part.row_end - part.row_begin, square = part.row_begin * int(kBlock) + at;
       const int64_t lanes = smaller(vectors * V::lanes, b.queries - at);
-      gemm<V, true>(m.dq + at, kBlock, m.keys + part.row_begin * ld, ld, m.grads + square, kBlock, p.dim, vectors, rows,
-                    Start::keep);
-      gemm<V, false>(dv + part.row_begin * ld, ld, m.scores + square, kBlock, m.g_rows + at * ld, ld, rows, dim_vectors,
-                     lanes, Start::keep);
-      gemm<V, false>(dk + part.row_begin * ld, ld, m.grads + square, kBlock, m.q_rows + at * ld, ld, rows, dim_vectors,
-                     lanes, Start::keep);
+      gemm<V, true>(m.dq + at, kBlock, t.keys + part.row_begin * ld, ld, m.grads + square, kBlock, p.dim,
+                    vectors, rows, Start::keep, ahead);
+      gemm<V, false>(dv + part.row_begin * ld, ld, m.scores + square, kBlock, m.g_rows + at * ld, ld, rows,
+                     dim_vectors, lanes, Start::keep, ahead);
+      gemm<V, false>(dk + part.row_begin * ld, ld, m.grads + square, kBlock, m.q_rows + at * ld, ld, rows,
+                     dim_vectors, lanes, Start::keep, ahead);
     }
   }
   transpose<V>(m.rows, ld, m.dq, kBlock, p.dim, b.queries, S(1));
@@ -148,7 +164,9 @@ void backward_block(const BandBackwardProblem& p, const BandUnit& u, int64_t ind
 }
 
 // Whether some query of the unit's segment sees this key of the class, and whether only its queries do.
-inline bool touches(const BandUnit& u, int64_t key) { return key >= u.key_begin && key < u.key_end; }
+inline bool touches(const BandUnit& u, int64_t key) {
+  return key >= u.key_begin && key < u.key_end;
+}
 inline bool owns(const BandProblem& p, const BandUnit& u, int64_t key) {
   const int64_t begin = u.first_block * kBlock, end = (u.first_block + u.blocks) * kBlock;
   return (begin == 0 || key - p.window_right >= begin) && (end >= u.length || key + p.window_left < end);
@@ -158,10 +176,13 @@ template <class V>
 void backward_unit(const BandBackwardProblem& p, const BandUnit& u, void* scratch) {
   using S = typename V::S;
   const int64_t ld = p.padded_dim, touched = u.key_end - u.key_begin;
-  const int64_t globals = p.global_start == nullptr ? 0 : p.global_start[u.sequence + 1] - p.global_start[u.sequence];
+  const int64_t globals =
+      p.global_start == nullptr ? 0 : p.global_start[u.sequence + 1] - p.global_start[u.sequence];
   const BackwardScratch<S> m(scratch, ld, touched, globals);
   std::memset(m.dk, 0, size_t(2 * (touched + globals) * ld) * sizeof(S));
-  for (int64_t i = 0; i < u.blocks; ++i) backward_block<V>(p, u, u.first_block + i, m);
+  TileCache<V> cache(p, u, m.tiles);
+  Ahead ahead;
+  for (int64_t i = 0; i < u.blocks; ++i) backward_block<V>(p, u, u.first_block + i, cache, ahead, m);
 
   for (int64_t i = 0; i < touched; ++i) {
     const int64_t key = u.key_begin + i;
@@ -185,7 +206,8 @@ inline void add_row(typename V::S* sum, const typename V::S* row, int64_t dim) {
 }
 
 template <class V>
-void merge_local(const BandBackwardProblem& p, const BandMerge& merge, int64_t first, int64_t last, void* scratch) {
+void merge_local(const BandBackwardProblem& p, const BandMerge& merge, int64_t first, int64_t last,
+                 void* scratch) {
   using S = typename V::S;
   const int64_t ld = p.padded_dim;
   S *dk = static_cast<S*>(scratch), *dv = dk + ld;
@@ -210,7 +232,8 @@ void merge_local(const BandBackwardProblem& p, const BandMerge& merge, int64_t f
 }
 
 template <class V>
-void merge_global(const BandBackwardProblem& p, const BandMerge& merge, int64_t first, int64_t last, void* scratch) {
+void merge_global(const BandBackwardProblem& p, const BandMerge& merge, int64_t first, int64_t last,
+                  void* scratch) {
   using S = typename V::S;
   const int64_t ld = p.padded_dim;
   S *dk = static_cast<S*>(scratch), *dv = dk + ld;

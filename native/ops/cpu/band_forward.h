@@ -1,5 +1,5 @@
-// Forward: flash style. One block of 64 queries walks over the tiles of its band and over the global keys with a running
-// maximum and sum per query; memory does not depend on the length.
+// Forward: flash style. One block of 64 queries walks over the tiles of its band and over the global keys
+// with a running maximum and sum per query; memory does not depend on the length.
 #pragma once
 #include "band_problem.h"
 #include "band_tile.h"
@@ -10,67 +10,110 @@ using longformer::cpu::BandForwardProblem;
 
 template <class S>
 struct ForwardScratch {
-  S *rows, *queries, *keys, *values, *sums, *scores, *maximum, *total, *rescale, *factors;
+  S *rows, *queries, *sums, *scores, *maximum, *total, *rescale, *factors, *high, *offset, *part_sum, *tiles;
   ForwardScratch(void* memory, int64_t padded_dim) {
     S* at = static_cast<S*>(memory);
-    const auto take = [&at](int64_t count) { S* p = at; at += count; return p; };
+    const auto take = [&at](int64_t count) {
+      S* p = at;
+      at += count;
+      return p;
+    };
     rows = take(kBlock * padded_dim);     // [query][dim]: what goes through a transpose
     queries = take(kBlock * padded_dim);  // Q^T [dim][query]
-    keys = take(kBlock * padded_dim);     // [key][dim], where they cannot be read in place
-    values = take(kBlock * padded_dim);   // [key][dim]
     sums = take(kBlock * padded_dim);     // O^T [dim][query], not yet divided by the total
     scores = take(kBlock * kBlock);       // S^T, then P^T [key][query]
     maximum = take(kBlock);               // in units of log2, scaled
     total = take(kBlock);
     rescale = take(kBlock);
     factors = take(kBlock);
+    high = take(kBlock);  // of one tile: the largest score, what is added to the exponent, the sum
+    offset = take(kBlock);
+    part_sum = take(kBlock);
+    tiles = at + kBlock;
   }
 };
 
-// The tile's scores become exp2(score * c - maximum) after the maximum has been raised; total and rescale follow.
-template <class V>
-inline void softmax_tile(const ForwardScratch<typename V::S>& m, const Block& b, const Tile& t, typename V::S c) {
-  using T = typename V::T;
-  const T factor = V::set1(c), lowest = V::set1(sizeof(c) == 4 ? -3.0e38f : typename V::S(-1.0e308));
-  for (int v = 0; v < b.vectors; ++v) {
-    const int at = v * V::lanes;
-    T high = V::set1(-__builtin_inff()), high2 = high;
-    for (int i = 0; i < t.parts; ++i) {
-      const Part& part = t.part[i];
-      if (v < part.vector_begin || v >= part.vector_end) continue;
-      const typename V::S* s = m.scores + part.row_begin * kBlock + at;
-      int row = part.row_begin;
-      for (; row + 2 <= part.row_end; row += 2, s += 2 * kBlock) {
-        high = V::max(high, V::load(s));
-        high2 = V::max(high2, V::load(s + kBlock));
-      }
-      if (row < part.row_end) high = V::max(high, V::load(s));
+// Rows are walked in the order of memory, N vectors at a time: a column at a time would meet stores 4096
+// bytes away.
+template <class V, int N>
+inline void raise_maximum(typename V::S* high, const typename V::S* scores, int rows) {
+  typename V::T x[N];
+  for (int k = 0; k < N; ++k) x[k] = V::load(high + k * V::lanes);
+  for (int row = 0; row < rows; ++row, scores += kBlock)
+    for (int k = 0; k < N; ++k) x[k] = V::max(x[k], V::load(scores + k * V::lanes));
+  for (int k = 0; k < N; ++k) V::store(high + k * V::lanes, x[k]);
+}
+
+template <class V, int N>
+inline void exponentiate(typename V::S* sums, typename V::S* scores, const typename V::S* offset,
+                         typename V::T factor, int rows) {
+  typename V::T sum[N];
+  for (int k = 0; k < N; ++k) sum[k] = V::load(sums + k * V::lanes);
+  for (int row = 0; row < rows; ++row, scores += kBlock) {
+    typename V::T x[N];
+    for (int k = 0; k < N; ++k)
+      x[k] = V::fma(V::load(scores + k * V::lanes), factor, V::load(offset + k * V::lanes));
+    exp2_of<V>(x);
+    for (int k = 0; k < N; ++k) {
+      sum[k] = V::add(sum[k], x[k]);
+      V::store(scores + k * V::lanes, x[k]);
     }
-    const T before = V::load(m.maximum + at);
-    const T after = V::max(before, V::mul(V::max(high, high2), factor));
-    // A row without any key so far keeps its maximum of -inf; subtracting a finite number instead gives exp2(-inf) = 0.
-    const T finite = V::max(after, lowest), offset = V::sub(V::zero(), finite);
-    const T alpha = V::exp2(V::add(before, offset));
-    T sum = V::zero();
-    for (int i = 0; i < t.parts; ++i) {
-      const Part& part = t.part[i];
-      if (v < part.vector_begin || v >= part.vector_end) continue;
-      typename V::S* s = m.scores + part.row_begin * kBlock + at;
-      for (int row = part.row_begin; row < part.row_end; ++row, s += kBlock) {
-        const T p = V::exp2(V::fma(V::load(s), factor, offset));
-        sum = V::add(sum, p);
-        V::store(s, p);
-      }
-    }
-    V::store(m.maximum + at, after);
-    V::store(m.total + at, V::fma(V::load(m.total + at), alpha, sum));
-    V::store(m.rescale + at, alpha);
   }
+  for (int k = 0; k < N; ++k) V::store(sums + k * V::lanes, sum[k]);
+}
+
+// The tile's scores become exp2(score * c - maximum) after the maximum has been raised; total and rescale
+// follow.
+template <class V>
+inline void softmax_tile(const ForwardScratch<typename V::S>& m, const Block& b, const Tile<typename V::S>& t,
+                         typename V::S c) {
+  using T = typename V::T;
+  constexpr int L = V::lanes;
+  const T factor = V::set1(c), lowest = V::set1(sizeof(c) == 4 ? -3.0e38f : typename V::S(-1.0e308));
+  const int lanes = b.vectors * L;
+  for (int at = 0; at < lanes; at += L) {
+    V::store(m.high + at, V::set1(-__builtin_inff()));
+    V::store(m.part_sum + at, V::zero());
+  }
+  for (int i = 0; i < t.parts; ++i) {
+    const Part& part = t.part[i];
+    const int rows = part.row_end - part.row_begin;
+    const typename V::S* s = m.scores + part.row_begin * kBlock;
+    int v = part.vector_begin;
+    for (; v + 4 <= part.vector_end; v += 4) raise_maximum<V, 4>(m.high + v * L, s + v * L, rows);
+    for (; v + 2 <= part.vector_end; v += 2) raise_maximum<V, 2>(m.high + v * L, s + v * L, rows);
+    for (; v < part.vector_end; ++v) raise_maximum<V, 1>(m.high + v * L, s + v * L, rows);
+  }
+  for (int at = 0; at < lanes; at += L) {
+    const T before = V::load(m.maximum + at), after = V::max(before, V::mul(V::load(m.high + at), factor));
+    // A row without any key so far keeps its maximum of -inf; subtracting a finite number instead gives
+    // exp2(-inf) = 0.
+    const T offset = V::sub(V::zero(), V::max(after, lowest));
+    T alpha[1] = {V::add(before, offset)};
+    exp2_of<V>(alpha);
+    V::store(m.maximum + at, after);
+    V::store(m.offset + at, offset);
+    V::store(m.rescale + at, alpha[0]);
+  }
+  for (int i = 0; i < t.parts; ++i) {
+    const Part& part = t.part[i];
+    const int rows = part.row_end - part.row_begin;
+    typename V::S* s = m.scores + part.row_begin * kBlock;
+    int v = part.vector_begin;
+    for (; v + 4 <= part.vector_end; v += 4)
+      exponentiate<V, 4>(m.part_sum + v * L, s + v * L, m.offset + v * L, factor, rows);
+    for (; v + 2 <= part.vector_end; v += 2)
+      exponentiate<V, 2>(m.part_sum + v * L, s + v * L, m.offset + v * L, factor, rows);
+    for (; v < part.vector_end; ++v)
+      exponentiate<V, 1>(m.part_sum + v * L, s + v * L, m.offset + v * L, factor, rows);
+  }
+  for (int at = 0; at < lanes; at += L)
+    V::store(m.total + at, V::fma(V::load(m.total + at), V::load(m.rescale + at), V::load(m.part_sum + at)));
 }
 
 template <class V>
-inline void drop_tile(const BandProblem& p, const ForwardScratch<typename V::S>& m, int64_t head, const Block& b,
-                      const Tile& t) {
+inline void drop_tile(const BandProblem& p, const ForwardScratch<typename V::S>& m, int64_t head,
+                      const Block& b, const Tile<typename V::S>& t) {
   for (int i = 0; i < t.parts; ++i) {
     const Part& part = t.part[i];
     for (int row = part.row_begin; row < part.row_end; ++row) {
@@ -85,7 +128,8 @@ inline void drop_tile(const BandProblem& p, const ForwardScratch<typename V::S>&
 }
 
 template <class V>
-void forward_block(const BandForwardProblem& p, const BandUnit& u, int64_t index, const ForwardScratch<typename V::S>& m) {
+void forward_block(const BandForwardProblem& p, const BandUnit& u, int64_t index, TileCache<V>& cache,
+                   Ahead& ahead, const ForwardScratch<typename V::S>& m) {
   using S = typename V::S;
   const Block b = make_block<V>(p, u, index);
   const uint64_t hidden = unusable(p.visible, b.tokens, b.queries);
@@ -101,28 +145,21 @@ void forward_block(const BandForwardProblem& p, const BandUnit& u, int64_t index
   if (!all_set(hidden, b.queries)) {
     const int64_t lanes = b.vectors * V::lanes;
     read_rows<V>(m.rows, p, p.q, u.head, b.tokens, b.queries, hidden);
-    if (lanes > b.queries) std::memset(m.rows + b.queries * ld, 0, size_t((lanes - b.queries) * ld) * sizeof(S));
+    if (lanes > b.queries)
+      std::memset(m.rows + b.queries * ld, 0, size_t((lanes - b.queries) * ld) * sizeof(S));
     transpose<V>(m.queries, kBlock, m.rows, ld, b.queries, p.dim, S(scale.sign));
 
-    const bool in_place = p.element == Element::float32 || p.element == Element::float64;
     int64_t position = b.key_begin;
-    for (Tile t; next_tile<V>(p, b, position, t);) {
-      const S* keys = m.keys;
-      ptrdiff_t key_stride = ld;
-      if (in_place && !t.global) {
-        keys = reinterpret_cast<const S*>(row_address(p.k, p.element, t.tokens.first, u.head));
-        key_stride = t.tokens.step * p.k.token_stride;
-      } else {
-        read_rows<V>(m.keys, p, p.k, u.head, t.tokens, t.rows, t.skip);
-      }
-      // Values are always packed: rows of a [N, H, D] tensor fall on few cache sets, and are read several times.
-      read_rows<V>(m.values, p, p.v, u.head, t.tokens, t.rows, t.skip);
+    const Rows out = {p.out, p.heads * p.dim, p.dim};
+    const Rows* const queries[] = {&out, &p.q};
+    for (Tile<S> t; next_tile<V>(p, b, cache, position, t);) {
+      look_ahead(ahead, p, u, b, index == u.first_block, position, empty, 16, queries, 2);
       for (int i = 0; i < t.parts; ++i) {
         const Part& part = t.part[i];
         const int at = part.vector_begin * V::lanes;
-        gemm<V, false>(m.scores + part.row_begin * kBlock + at, kBlock, keys + part.row_begin * key_stride, key_stride,
-                       m.queries + at, kBlock, part.row_end - part.row_begin, part.vector_end - part.vector_begin, p.dim,
-                       Start::zero);
+        gemm<V, false>(m.scores + part.row_begin * kBlock + at, kBlock, t.keys + part.row_begin * ld, ld,
+                       m.queries + at, kBlock, part.row_end - part.row_begin,
+                       part.vector_end - part.vector_begin, p.dim, Start::zero, ahead);
       }
       mask_scores<V>(b, t, m.scores);
       softmax_tile<V>(m, b, t, c);
@@ -144,8 +181,9 @@ void forward_block(const BandForwardProblem& p, const BandUnit& u, int64_t index
       for (int i = 0; i < t.parts; ++i) {
         const Part& part = t.part[i];
         const int at = part.vector_begin * V::lanes;
-        gemm<V, true>(m.sums + at, kBlock, m.values + part.row_begin * ld, ld, m.scores + part.row_begin * kBlock + at,
-                      kBlock, p.dim, part.vector_end - part.vector_begin, part.row_end - part.row_begin, start,
+        gemm<V, true>(m.sums + at, kBlock, t.values + part.row_begin * ld, ld,
+                      m.scores + part.row_begin * kBlock + at, kBlock, p.dim,
+                      part.vector_end - part.vector_begin, part.row_end - part.row_begin, start, ahead,
                       m.rescale + at);
       }
       empty = false;
@@ -180,7 +218,9 @@ void forward_block(const BandForwardProblem& p, const BandUnit& u, int64_t index
 template <class V>
 void forward_unit(const BandForwardProblem& p, const BandUnit& u, void* scratch) {
   const ForwardScratch<typename V::S> memory(scratch, p.padded_dim);
-  for (int64_t i = 0; i < u.blocks; ++i) forward_block<V>(p, u, u.first_block + i, memory);
+  TileCache<V> cache(p, u, memory.tiles);
+  Ahead ahead;
+  for (int64_t i = 0; i < u.blocks; ++i) forward_block<V>(p, u, u.first_block + i, cache, ahead, memory);
 }
 
 }  // namespace

@@ -1,12 +1,14 @@
-// What the drivers (banded_attention*.cpp, which know ATen) hand to the kernels (band_*.h, compiled once for every
-// instruction set, which know neither ATen nor the standard library's templates: an inline function of those compiled
-// with AVX-512 flags could be the copy that the linker keeps for everybody).
+// What the drivers (banded_attention*.cpp, which know ATen) hand to the kernels (band_*.h, compiled once for
+// every instruction set, which know neither ATen nor the standard library's templates: an inline function of
+// those compiled with AVX-512 flags could be the copy that the linker keeps for everybody).
 //
-// Layout of the computation. Within a (sequence, head), the tokens of one residue class modulo the dilation form an
-// undilated problem, since a query only sees keys of its own class. Class coordinate a stands for token
-// residue + a * dilation of its sequence. Queries are taken in blocks of 64 and held transposed, Q^T [D][64]: lanes of
-// a vector are queries. Scores come as S^T [key][query], so that the softmax is a vertical operation, keys and values
-// are read one scalar at a time (broadcast), and no K needs transposing.
+// Layout of the computation. Within a (sequence, head), the tokens of one residue class modulo the dilation
+// form an undilated problem, since a query only sees keys of its own class. Class coordinate a stands for
+// token residue + a * dilation of its sequence. Queries are taken in blocks of 64 and held transposed, Q^T
+// [D][64]: lanes of a vector are queries. Scores come as S^T [key][query], so that the softmax is a vertical
+// operation, keys and values are read one scalar at a time (broadcast), and no K needs transposing. Tiles of
+// 64 keys are copied to the thread's scratch and used by all blocks whose window they are in: rows of a [N,
+// H, D] tensor lie so far apart that they fall on few cache sets.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -15,12 +17,12 @@
 
 namespace longformer::cpu {
 
-constexpr int64_t kBlock = 64;           // queries in a block, keys in a tile
-constexpr int64_t kSegmentBlocks = 32;   // query blocks of one backward task, at least
+constexpr int64_t kBlock = 64;          // queries in a block, keys in a tile
+constexpr int64_t kSegmentBlocks = 32;  // query blocks of one backward task, at least
 
 enum class Element : int { float32, float64, bfloat16, float16 };
 
-struct Rows {               // a [N, H, D] tensor whose last dimension is contiguous
+struct Rows {  // a [N, H, D] tensor whose last dimension is contiguous
   const void* data = nullptr;
   int64_t token_stride = 0;  // in elements
   int64_t head_stride = 0;
@@ -34,14 +36,15 @@ struct BandProblem {
   const uint8_t* visible = nullptr;            // [N] or null: all visible
   const uint8_t* local_key = nullptr;          // [N] visible and not global; null: all
   const int64_t* global_start = nullptr;       // [S+1] into global_token; null: no global tokens
-  const int64_t* global_token = nullptr;       // visible global tokens, as positions in N, ascending in a sequence
+  const int64_t* global_token = nullptr;  // visible global tokens, as positions in N, ascending in a sequence
   int64_t window_left = 0, window_right = 0;
-  const int64_t* dilation = nullptr;           // [H]
+  const int64_t* dilation = nullptr;  // [H]
   double scale = 1;
   bool dropout = false;
-  uint64_t drop_below = 0;                     // kept when the mixer's upper 53 bits reach this
-  double keep_scale = 1;                       // 1 / (1 - p)
+  uint64_t drop_below = 0;  // kept when the mixer's upper 53 bits reach this
+  double keep_scale = 1;    // 1 / (1 - p)
   uint64_t seed = 0;
+  int64_t cached_tiles = 0;  // see tiles_to_cache
 };
 
 struct BandForwardProblem : BandProblem {
@@ -55,46 +58,69 @@ struct BandBackwardProblem : BandProblem {
   void *grad_q = nullptr, *grad_k = nullptr, *grad_v = nullptr;  // [N, H, D] contiguous
 };
 
-// One (sequence, head, residue class) and in it a range of query blocks: one block forward, a segment of them backward.
+// One (sequence, head, residue class) and in it a range of query blocks: one block forward, a segment of them
+// backward.
 struct BandUnit {
   int64_t sequence, head, residue, dilation;
-  int64_t length;              // of the class
+  int64_t length;  // of the class
   int64_t first_block, blocks;
-  // Backward only. Keys [key_begin, key_end) of the class are touched. Their gradients gather in scratch; a key that no
-  // other unit touches goes straight to grad_k and grad_v, the others' sums go to `shared` (2 x keys x padded_dim: K then
-  // V), and those of the sequence's global keys to `shared_global` (2 x globals x padded_dim), for the merging pass.
+  // Backward only. Keys [key_begin, key_end) of the class are touched. Their gradients gather in scratch; a
+  // key that no other unit touches goes straight to grad_k and grad_v, the others' sums go to `shared` (2 x
+  // keys x padded_dim: K then V), and those of the sequence's global keys to `shared_global` (2 x globals x
+  // padded_dim), for the merging pass.
   int64_t key_begin, key_end;
   void* shared;
   void* shared_global;
 };
 
-// Scratch memory of one thread, in elements of the compute type (float, or double for float64), 64-byte aligned.
-static inline size_t forward_scratch(int64_t padded_dim) { return size_t(6 * kBlock * padded_dim + kBlock * kBlock + 8 * kBlock); }
-static inline size_t backward_scratch(int64_t padded_dim, int64_t keys, int64_t globals) {
-  return size_t(8 * kBlock * padded_dim + 2 * kBlock * kBlock + 8 * kBlock + 2 * (keys + globals) * padded_dim);
+// How many tiles of keys and values a thread keeps: those of one block's window, but at most a megabyte,
+// behind which a tile is copied again for every block. One more slot holds the first tile of global keys.
+constexpr int64_t kMostCachedTiles = 64;
+static inline int64_t tiles_to_cache(const BandProblem& p) {
+  const int64_t size = p.element == Element::float64 ? 8 : 4,
+                fit = (int64_t(1) << 20) / (2 * kBlock * p.padded_dim * size);
+  const int64_t window = (p.window_left + p.window_right) / kBlock + 3;
+  const int64_t most = fit < kMostCachedTiles ? (fit < 2 ? 2 : fit) : kMostCachedTiles;
+  return window < most ? window : most;
 }
 
-struct BandMerge {            // sums what several units found for the same keys; units in ascending order
+// Scratch memory of one thread, in elements of the compute type (float, or double for float64), 64-byte
+// aligned.
+static inline size_t forward_scratch(const BandProblem& p) {
+  return size_t((3 + 2 * (p.cached_tiles + 1)) * kBlock * p.padded_dim + kBlock * kBlock + 8 * kBlock);
+}
+static inline size_t backward_scratch(const BandProblem& p, int64_t keys, int64_t globals) {
+  return size_t((6 + 2 * (p.cached_tiles + 1)) * kBlock * p.padded_dim + 2 * kBlock * kBlock + 8 * kBlock +
+                2 * (keys + globals) * p.padded_dim);
+}
+
+struct BandMerge {  // sums what several units found for the same keys; units in ascending order
   const BandUnit* units = nullptr;
   int64_t count = 0;
 };
 
 struct BandKernels {
-  void (*forward[2])(const BandForwardProblem&, const BandUnit&, void* scratch);    // [0] float, [1] double
+  void (*forward[2])(const BandForwardProblem&, const BandUnit&, void* scratch);  // [0] float, [1] double
   void (*backward[2])(const BandBackwardProblem&, const BandUnit&, void* scratch);
-  // All units of one (sequence, head, residue): keys [first, last) of the class that more than one unit touched.
-  void (*merge_local[2])(const BandBackwardProblem&, const BandMerge&, int64_t first, int64_t last, void* scratch);
+  // All units of one (sequence, head, residue): keys [first, last) of the class that more than one unit
+  // touched.
+  void (*merge_local[2])(const BandBackwardProblem&, const BandMerge&, int64_t first, int64_t last,
+                         void* scratch);
   // All units of one (sequence, head): the gradients of its global keys [first, last).
-  void (*merge_global[2])(const BandBackwardProblem&, const BandMerge&, int64_t first, int64_t last, void* scratch);
+  void (*merge_global[2])(const BandBackwardProblem&, const BandMerge&, int64_t first, int64_t last,
+                          void* scratch);
 };
 
-// Null where the compiler or the architecture cannot build it. Whether the processor can run it is for isa.h to say.
+// Null where the compiler or the architecture cannot build it. Whether the processor can run it is for isa.h
+// to say.
 const BandKernels* band_kernels_portable();
 const BandKernels* band_kernels_avx2();
 const BandKernels* band_kernels_avx512();
 
 static inline const BandKernels* band_kernels(Isa isa) {
-  return isa == Isa::avx512 ? band_kernels_avx512() : isa == Isa::avx2 ? band_kernels_avx2() : band_kernels_portable();
+  return isa == Isa::avx512 ? band_kernels_avx512()
+         : isa == Isa::avx2 ? band_kernels_avx2()
+                            : band_kernels_portable();
 }
 
 }  // namespace longformer::cpu

@@ -1,5 +1,5 @@
-// What forward and backward share: reading and writing rows of any dtype, transposing, and the cutting of a tile of
-// 64 keys x 64 queries into the parts that the band touches.
+// What forward and backward share: reading and writing rows of any dtype, transposing, and the cutting of a
+// tile of 64 keys x 64 queries into the parts that the band touches.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -16,11 +16,18 @@ using longformer::cpu::Element;
 using longformer::cpu::kBlock;
 using longformer::cpu::Rows;
 
-inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-inline int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-inline ptrdiff_t element_size(Element e) { return e == Element::float64 ? 8 : e == Element::float32 ? 4 : 2; }
+inline int64_t smaller(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+inline int64_t larger(int64_t a, int64_t b) {
+  return a > b ? a : b;
+}
+inline ptrdiff_t element_size(Element e) {
+  return e == Element::float64 ? 8 : e == Element::float32 ? 4 : 2;
+}
 
-// ---- Rows in memory -------------------------------------------------------------------------------------------------
+// ---- Rows in memory
+// -------------------------------------------------------------------------------------------------
 
 template <class V>
 inline typename V::T load_element(const void* row, ptrdiff_t i, Element element) {
@@ -57,7 +64,8 @@ inline void read_row(typename V::S* to, const void* row, Element element, ptrdif
 }
 
 template <class V>
-inline void write_row(void* row, const typename V::S* from, Element element, ptrdiff_t dim, typename V::S factor) {
+inline void write_row(void* row, const typename V::S* from, Element element, ptrdiff_t dim,
+                      typename V::S factor) {
   const typename V::T f = V::set1(factor);
   ptrdiff_t i = 0;
   for (; i + V::lanes <= dim; i += V::lanes) store_element<V>(row, i, element, V::mul(f, V::load(from + i)));
@@ -78,13 +86,14 @@ struct Tokens {
 };
 
 inline const char* row_address(const Rows& rows, Element element, int64_t token, int64_t head) {
-  return static_cast<const char*>(rows.data) + (token * rows.token_stride + head * rows.head_stride) * element_size(element);
+  return static_cast<const char*>(rows.data) +
+         (token * rows.token_stride + head * rows.head_stride) * element_size(element);
 }
 
 // Rows of the tokens, [count][padded_dim]; rows whose bit is set in `skip` are not read and become zero.
 template <class V>
-inline void read_rows(typename V::S* to, const BandProblem& p, const Rows& rows, int64_t head, const Tokens& tokens,
-                      int64_t count, uint64_t skip) {
+inline void read_rows(typename V::S* to, const BandProblem& p, const Rows& rows, int64_t head,
+                      const Tokens& tokens, int64_t count, uint64_t skip) {
   for (int64_t i = 0; i < count; ++i) {
     typename V::S* row = to + i * p.padded_dim;
     if (skip >> i & 1u) {
@@ -107,9 +116,13 @@ inline uint64_t unusable(const uint8_t* usable, const Tokens& tokens, int64_t co
   return bits;
 }
 
-inline bool all_set(uint64_t bits, int64_t count) { return count == 64 ? bits == ~0ull : bits == (1ull << count) - 1; }
+// The lowest `count` bits, at least one.
+inline bool all_set(uint64_t bits, int64_t count) {
+  return ~bits << (64 - count) == 0;
+}
 
-// ---- Transposing ----------------------------------------------------------------------------------------------------
+// ---- Transposing
+// ----------------------------------------------------------------------------------------------------
 
 // Interleaving the first half of the rows with the second, log2(lanes) times, is a transpose.
 template <class V>
@@ -136,8 +149,8 @@ inline void transpose_square(typename V::S* to, ptrdiff_t ld_to, const typename 
 
 // [rows][cols] to [cols][rows]; both counts are rounded up to whole vectors, for which both arrays have room.
 template <class V>
-inline void transpose(typename V::S* to, ptrdiff_t ld_to, const typename V::S* from, ptrdiff_t ld_from, ptrdiff_t rows,
-                      ptrdiff_t cols, typename V::S factor) {
+inline void transpose(typename V::S* to, ptrdiff_t ld_to, const typename V::S* from, ptrdiff_t ld_from,
+                      ptrdiff_t rows, ptrdiff_t cols, typename V::S factor) {
   for (ptrdiff_t r = 0; r < rows; r += V::lanes) {
     for (ptrdiff_t c = 0; c < cols; c += V::lanes) {
       transpose_square<V>(to + c * ld_to + r, ld_to, from + r * ld_from + c, ld_from, V::set1(factor));
@@ -145,23 +158,64 @@ inline void transpose(typename V::S* to, ptrdiff_t ld_to, const typename V::S* f
   }
 }
 
-// ---- The band in a tile ---------------------------------------------------------------------------------------------
+// ---- The band in a tile
+// ---------------------------------------------------------------------------------------------
 
 // Keys [row_begin, row_end) of a tile against the vectors [vector_begin, vector_end) of the block's queries.
 struct Part {
   int row_begin, row_end, vector_begin, vector_end;
 };
 
-// A tile of the local keys or of the gathered global keys, cut into parts.
+// A tile of the local keys or of the gathered global keys, cut into parts. Local tiles begin at 0 and at the
+// multiples of 64 that are shifted so that the first query of a block has its leftmost key at the beginning
+// of a tile.
+template <class S>
 struct Tile {
   Tokens tokens;
-  int64_t first = 0;          // class coordinate of the first local key; index of the first global key
+  int64_t first = 0;  // class coordinate of the first local key; index of the first global key
   int rows = 0;
   bool global = false;
-  bool edge = false;          // some key of it lies outside some query's window
-  uint64_t skip = 0;          // keys that do not count: not visible, or counted among the global keys
+  bool edge = false;  // some key of it lies outside some query's window
+  uint64_t skip = 0;  // keys that do not count: not visible, or counted among the global keys
+  const S *keys = nullptr, *values = nullptr;  // [row][padded_dim]; those that do not count are zero
   int parts = 0;
   Part part[4];
+};
+
+// The tiles that a thread holds while it walks over a unit.
+template <class V>
+class TileCache {
+ public:
+  using S = typename V::S;
+  TileCache(const BandProblem& p, const BandUnit& u, S* memory) : p_(p), u_(u), memory_(memory) {
+    for (int64_t i = 0; i <= p.cached_tiles; ++i) tag_[i] = -1;
+  }
+
+  // Tile `number`, whose `rows` tokens are given; local and global numbers must not be the same.
+  void read(int64_t number, const Tokens& tokens, int64_t rows, const uint8_t* usable, bool first_global,
+            Tile<S>& t) {
+    const int64_t slot = first_global ? p_.cached_tiles : number % p_.cached_tiles;
+    S* keys = memory_ + 2 * slot * kBlock * p_.padded_dim;
+    S* values = keys + kBlock * p_.padded_dim;
+    if (tag_[slot] != number) {
+      tag_[slot] = number;
+      skip_[slot] = unusable(usable, tokens, rows);
+      if (!all_set(skip_[slot], rows)) {
+        read_rows<V>(keys, p_, p_.k, u_.head, tokens, rows, skip_[slot]);
+        read_rows<V>(values, p_, p_.v, u_.head, tokens, rows, skip_[slot]);
+      }
+    }
+    t.skip = skip_[slot];
+    t.keys = keys;
+    t.values = values;
+  }
+
+ private:
+  const BandProblem& p_;
+  const BandUnit& u_;
+  S* memory_;
+  int64_t tag_[longformer::cpu::kMostCachedTiles + 1];
+  uint64_t skip_[longformer::cpu::kMostCachedTiles + 1];
 };
 
 // The queries of one block, and the walk over its tiles: the band from left to right, then the global keys.
@@ -196,14 +250,16 @@ inline Block make_block(const BandProblem& p, const BandUnit& u, int64_t index) 
 struct Range {
   int first, last;
 };
-inline Range lanes_of(const Block& b, const Tile& t, int row) {
+template <class S>
+inline Range lanes_of(const Block& b, const Tile<S>& t, int row) {
   const int64_t key = t.first + row - b.first_query;
   return {int(larger(0, key - b.right)), int(smaller(b.queries - 1, key + b.left))};
 }
 
-// The parts of an edge tile: sixteen keys at a time against the vectors that at least one of them is visible to.
+// The parts of an edge tile: sixteen keys at a time against the vectors that at least one of them is visible
+// to.
 template <class V>
-inline void cut(const Block& b, Tile& t) {
+inline void cut(const Block& b, Tile<typename V::S>& t) {
   t.edge = !t.global && (lanes_of(b, t, t.rows - 1).first > 0 || lanes_of(b, t, 0).last < b.queries - 1);
   t.parts = 0;
   if (!t.edge) {
@@ -223,36 +279,75 @@ inline void cut(const Block& b, Tile& t) {
   }
 }
 
-// Fills `t` with the next tile that holds a usable key; false at the end. Start with position = block.key_begin.
+// Fills `t` with the next tile that holds a usable key; false at the end. Start with position =
+// block.key_begin.
 template <class V>
-inline bool next_tile(const BandProblem& p, const Block& b, int64_t& position, Tile& t) {
-  const int64_t local = b.key_end;
-  while (position < local) {
+inline bool next_tile(const BandProblem& p, const Block& b, TileCache<V>& cache, int64_t& position,
+                      Tile<typename V::S>& t) {
+  const int64_t shift = (kBlock - b.left % kBlock) % kBlock;
+  while (position < b.key_end) {
+    const int64_t number = (position - shift + kBlock) / kBlock,
+                  whole_end = smaller(b.length, shift + number * kBlock);
     t.first = position;
-    t.rows = int(smaller(kBlock, local - position));
+    t.rows = int(smaller(whole_end, b.key_end) - position);
     t.tokens = {b.sequence_begin + b.residue + position * b.dilation, b.dilation, nullptr};
     t.global = false;
+    cache.read(number, t.tokens, whole_end - position, p.local_key, false, t);
     position += t.rows;
-    t.skip = unusable(p.local_key, t.tokens, t.rows);
     if (all_set(t.skip, t.rows)) continue;
     cut<V>(b, t);
     return true;
   }
-  const int64_t index = b.globals_begin + (position - local);
-  if (index >= b.globals_end) return false;
-  t.first = index - b.globals_begin;
-  t.rows = int(smaller(kBlock, b.globals_end - index));
-  t.tokens = {0, 0, p.global_token + index};
+  const int64_t index = position - b.key_end, globals = b.globals_end - b.globals_begin;
+  if (index >= globals) return false;
+  t.first = index;
+  t.rows = int(smaller(kBlock, globals - index));
+  t.tokens = {0, 0, p.global_token + b.globals_begin + index};
   t.global = true;
-  t.skip = 0;
+  // Numbers behind those of the local tiles.
+  cache.read(b.length / kBlock + 2 + index / kBlock, t.tokens, t.rows, nullptr, index == 0, t);
   position += t.rows;
   cut<V>(b, t);
   return true;
 }
 
+// Tells `ahead` the rows of tokens [first, first + count) of the class, as far as the class goes.
+inline void add_rows(Ahead& ahead, const BandProblem& p, const Rows& rows, const BandUnit& u, const Block& b,
+                     int64_t first, int64_t count) {
+  count = smaller(count, b.length - first);
+  if (count <= 0) return;
+  ahead.add(row_address(rows, p.element, b.sequence_begin + b.residue + first * b.dilation, u.head),
+            b.dilation * rows.token_stride * element_size(p.element), p.dim * element_size(p.element),
+            int(count));
+}
+
+// What to ask for while a tile is multiplied. In a unit's first block every tile is new: the next one.
+// Afterwards only the next block's queries and last tile are; they are asked for in the course of the block.
+// `calls`: how often Ahead::step comes in a tile.
+inline void look_ahead(Ahead& ahead, const BandProblem& p, const BandUnit& u, const Block& b,
+                       bool first_block, int64_t position, bool first_tile, int calls,
+                       const Rows* const* queries, int query_sets) {
+  if (first_block && position < b.key_end) {
+    ahead.clear();
+    add_rows(ahead, p, p.v, u, b, position, kBlock);
+    add_rows(ahead, p, p.k, u, b, position, kBlock);
+    ahead.spread(calls);
+  } else if (first_tile || first_block) {
+    if (!first_tile && position != b.key_end) return;
+    ahead.clear();
+    const int64_t next = b.first_query + kBlock;
+    if (next >= (u.first_block + u.blocks) * kBlock) return;
+    add_rows(ahead, p, p.v, u, b, b.key_end, kBlock);
+    add_rows(ahead, p, p.k, u, b, b.key_end, kBlock);
+    for (int i = 0; i < query_sets; ++i) add_rows(ahead, p, *queries[i], u, b, next, kBlock);
+    const int64_t tiles = first_block ? 1 : (b.key_end - b.key_begin) / kBlock;
+    ahead.spread(int(larger(1, tiles - 1)) * calls);
+  }
+}
+
 // Scores that do not count become -inf: keys outside the window of a query, and unusable keys.
 template <class V>
-inline void mask_scores(const Block& b, const Tile& t, typename V::S* scores) {
+inline void mask_scores(const Block& b, const Tile<typename V::S>& t, typename V::S* scores) {
   constexpr typename V::S nothing = -__builtin_inff();
   if (!t.edge && t.skip == 0) return;
   for (int i = 0; i < t.parts; ++i) {
@@ -260,7 +355,8 @@ inline void mask_scores(const Block& b, const Tile& t, typename V::S* scores) {
     for (int row = part.row_begin; row < part.row_end; ++row) {
       typename V::S* s = scores + row * kBlock;
       if (t.skip >> row & 1u) {
-        for (int v = part.vector_begin; v < part.vector_end; ++v) V::store(s + v * V::lanes, V::set1(nothing));
+        for (int v = part.vector_begin; v < part.vector_end; ++v)
+          V::store(s + v * V::lanes, V::set1(nothing));
       } else if (t.edge) {
         const Range lanes = lanes_of(b, t, row);
         for (int v = part.vector_begin; v < part.vector_end; ++v) {
@@ -273,13 +369,16 @@ inline void mask_scores(const Block& b, const Tile& t, typename V::S* scores) {
   }
 }
 
-// ---- Dropout --------------------------------------------------------------------------------------------------------
+// ---- Dropout
+// --------------------------------------------------------------------------------------------------------
 
 // dropout_keeps of banded_attention.h for one key and the block's queries: 1/(1-p) where kept, otherwise 0.
 // (x >> 11) * 2^-53 >= p is the same as x >> 11 >= ceil(p * 2^53), which is what drop_below holds.
 template <class V>
-inline void dropout_factors(typename V::S* to, const BandProblem& p, int64_t head, const Block& b, int64_t key_token) {
-  const uint64_t base = p.seed + 0x9E3779B97F4A7C15ull * uint64_t(head + 1) + 0x94D049BB133111EBull * uint64_t(key_token + 1) +
+inline void dropout_factors(typename V::S* to, const BandProblem& p, int64_t head, const Block& b,
+                            int64_t key_token) {
+  const uint64_t base = p.seed + 0x9E3779B97F4A7C15ull * uint64_t(head + 1) +
+                        0x94D049BB133111EBull * uint64_t(key_token + 1) +
                         0xBF58476D1CE4E5B9ull * uint64_t(b.tokens.first + 1);
   const uint64_t step = 0xBF58476D1CE4E5B9ull * uint64_t(b.tokens.step);
   const typename V::S kept = typename V::S(p.keep_scale);
@@ -294,8 +393,8 @@ inline void dropout_factors(typename V::S* to, const BandProblem& p, int64_t hea
   }
 }
 
-// The sign of the scale goes into the queries, so that the largest score is the largest product (and 0 * -inf, were the
-// scale zero, does not turn a mask into NaN).
+// The sign of the scale goes into the queries, so that the largest score is the largest product (and 0 *
+// -inf, were the scale zero, does not turn a mask into NaN).
 struct ScaleParts {
   double sign, magnitude_log2;  // scores in units of log2: sign * (q.k) * magnitude_log2
 };

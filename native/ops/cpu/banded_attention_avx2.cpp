@@ -20,6 +20,8 @@ const BandKernels* band_kernels_avx2() {
 
 #else  // another architecture, or a compiler without it
 namespace longformer::cpu {
-const BandKernels* band_kernels_avx2() { return nullptr; }
+const BandKernels* band_kernels_avx2() {
+  return nullptr;
+}
 }  // namespace longformer::cpu
 #endif

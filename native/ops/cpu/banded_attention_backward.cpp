@@ -1,5 +1,5 @@
-// longformer::banded_attention_backward on a CPU. First every segment of queries, then the keys that several segments
-// touched, then the global keys; each pass in parallel, each sum in one fixed order.
+// longformer::banded_attention_backward on a CPU. First every segment of queries, then the keys that several
+// segments touched, then the global keys; each pass in parallel, each sum in one fixed order.
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
@@ -19,8 +19,8 @@ struct Group {
 
 struct Plan {
   std::vector<BandUnit> units;
-  std::vector<Group> classes;  // of one (sequence, head, residue), with more than one unit
-  std::vector<Group> heads;    // of one (sequence, head), whose sequence has global keys
+  std::vector<Group> classes;        // of one (sequence, head, residue), with more than one unit
+  std::vector<Group> heads;          // of one (sequence, head), whose sequence has global keys
   int64_t touched = 0, globals = 0;  // the most of any unit
 };
 
@@ -28,8 +28,9 @@ int64_t globals_of(const BandProblem& p, int64_t sequence) {
   return p.global_start == nullptr ? 0 : p.global_start[sequence + 1] - p.global_start[sequence];
 }
 
-// Segments are at least as long as the window and as the list of global keys, so that what they keep for the later
-// passes is linear in the length. Their length depends on nothing else: results do not depend on the threads.
+// Segments are at least as long as the window and as the list of global keys, so that what they keep for the
+// later passes is linear in the length. Their length depends on nothing else: results do not depend on the
+// threads.
 Plan make_plan(const BandProblem& p, int64_t sequences) {
   Plan plan;
   for (int64_t s = 0; s < sequences; ++s) {
@@ -59,8 +60,8 @@ Plan make_plan(const BandProblem& p, int64_t sequences) {
   return plan;
 }
 
-// Room for what the units leave to the merging passes. Only the rows that are shared are ever written, so most of the
-// pages of `shared` are never touched.
+// Room for what the units leave to the merging passes. Only the rows that are shared are ever written, so
+// most of the pages of `shared` are never touched.
 at::Tensor allocate_shared(const BandProblem& p, Plan& plan, const at::TensorOptions& options) {
   int64_t total = 0;
   const auto take = [&](int64_t rows) {
@@ -74,7 +75,8 @@ at::Tensor allocate_shared(const BandProblem& p, Plan& plan, const at::TensorOpt
       local[i] = take(plan.units[i].key_end - plan.units[i].key_begin);
   }
   for (const Group& g : plan.heads) {
-    for (int64_t i = g.first; i < g.first + g.count; ++i) global[i] = take(globals_of(p, plan.units[i].sequence));
+    for (int64_t i = g.first; i < g.first + g.count; ++i)
+      global[i] = take(globals_of(p, plan.units[i].sequence));
   }
   const at::Tensor memory = at::empty({total}, options);
   char* base = static_cast<char*>(memory.data_ptr());
@@ -96,7 +98,8 @@ void for_each_piece(const std::vector<Group>& groups, int64_t piece, const Lengt
   std::vector<Piece> pieces;
   for (const Group& g : groups) {
     const int64_t n = length(g);
-    for (int64_t first = 0; first < n; first += piece) pieces.push_back({&g, first, std::min(first + piece, n)});
+    for (int64_t first = 0; first < n; first += piece)
+      pieces.push_back({&g, first, std::min(first + piece, n)});
   }
   for_each_unit(static_cast<int64_t>(pieces.size()),
                 [&](int64_t i) { work(*pieces[i].group, pieces[i].first, pieces[i].last); });
@@ -127,7 +130,7 @@ BandedBackward banded_attention_fused_cpu_backward(const BandedAttention& a, con
   const BandKernels* kernels = band_kernels(active_isa());
   const int type = compute_index(p.element);
   const size_t size = compute_size(p.element);
-  const size_t bytes = backward_scratch(p.padded_dim, plan.touched, plan.globals) * size;
+  const size_t bytes = backward_scratch(p, plan.touched, plan.globals) * size;
   for_each_unit(static_cast<int64_t>(plan.units.size()),
                 [&](int64_t i) { kernels->backward[type](p, plan.units[i], thread_scratch(bytes)); });
 

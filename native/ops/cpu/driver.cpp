@@ -18,11 +18,14 @@ Element element_of(const at::Tensor& t) {
     case at::kHalf:
       return Element::float16;
     default:
-      TORCH_CHECK(false, "banded_attention: expected float32, float64, bfloat16 or float16, given ", t.scalar_type());
+      TORCH_CHECK(false, "banded_attention: expected float32, float64, bfloat16 or float16, given ",
+                  t.scalar_type());
   }
 }
 
-Rows rows_of(const at::Tensor& t) { return {t.data_ptr(), t.stride(0), t.stride(1)}; }
+Rows rows_of(const at::Tensor& t) {
+  return {t.data_ptr(), t.stride(0), t.stride(1)};
+}
 
 void fill_problem(BandProblem& p, BandTables& tables, const BandedAttention& a) {
   const int64_t tokens = a.q.size(0), sequences = static_cast<int64_t>(a.offsets.size()) - 1;
@@ -45,6 +48,7 @@ void fill_problem(BandProblem& p, BandTables& tables, const BandedAttention& a) 
   p.drop_below = static_cast<uint64_t>(std::ceil(a.dropout * 0x1p53));
   p.keep_scale = a.dropout < 1 ? 1 / (1 - a.dropout) : 0;
   p.seed = static_cast<uint64_t>(a.seed);
+  p.cached_tiles = tiles_to_cache(p);
 
   if (!a.global_index.defined() || a.global_index.numel() == 0) return;
   const int64_t* index = static_cast<const int64_t*>(a.global_index.data_ptr());

@@ -19,19 +19,23 @@ struct BandTables {
 };
 
 Element element_of(const at::Tensor& t);
-inline int compute_index(Element e) { return e == Element::float64 ? 1 : 0; }
-inline size_t compute_size(Element e) { return e == Element::float64 ? 8 : 4; }
+inline int compute_index(Element e) {
+  return e == Element::float64 ? 1 : 0;
+}
+inline size_t compute_size(Element e) {
+  return e == Element::float64 ? 8 : 4;
+}
 
 Rows rows_of(const at::Tensor& t);
 void fill_problem(BandProblem& p, BandTables& tables, const BandedAttention& a);
 
-// 64-byte aligned memory of this thread, valid until the next call on the same thread. Small ones are kept for the next
-// operator call, so that the steady state allocates nothing.
+// 64-byte aligned memory of this thread, valid until the next call on the same thread. Small ones are kept
+// for the next operator call, so that the steady state allocates nothing.
 void* thread_scratch(size_t bytes);
 void trim_thread_scratch();
 
-// Runs work(index) for every index, on up to at::get_num_threads() threads; indices are handed out one at a time, so
-// that a thread that is held up does not hold up the others.
+// Runs work(index) for every index, on up to at::get_num_threads() threads; indices are handed out one at a
+// time, so that a thread that is held up does not hold up the others.
 template <class Work>
 void for_each_unit(int64_t count, const Work& work) {
   if (count <= 0) return;

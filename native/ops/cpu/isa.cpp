@@ -44,14 +44,17 @@ bool processor_has(Isa isa) {
 }
 
 Isa widest() {
-  static const Isa best = supported(Isa::avx512) ? Isa::avx512 : supported(Isa::avx2) ? Isa::avx2 : Isa::portable;
+  static const Isa best = supported(Isa::avx512) ? Isa::avx512
+                          : supported(Isa::avx2) ? Isa::avx2
+                                                 : Isa::portable;
   return best;
 }
 
 }  // namespace
 
 bool supported(Isa isa) {
-  static const bool has[] = {processor_has(Isa::portable), processor_has(Isa::avx2), processor_has(Isa::avx512)};
+  static const bool has[] = {processor_has(Isa::portable), processor_has(Isa::avx2),
+                             processor_has(Isa::avx512)};
   return has[static_cast<int>(isa)] && band_kernels(isa) != nullptr;
 }
 

@@ -1,4 +1,5 @@
-// Which instruction set the CPU kernels use: the best that this machine has, or the one named in LONGFORMER_CPU_ISA.
+// Which instruction set the CPU kernels use: the best that this machine has, or the one named in
+// LONGFORMER_CPU_ISA.
 #pragma once
 
 namespace longformer::cpu {
@@ -7,11 +8,13 @@ enum class Isa { portable = 0, avx2 = 1, avx512 = 2 };
 
 const char* name_of(Isa isa);
 
-// True when the processor (and the operating system, which must save the registers) has it and the compiler built it.
+// True when the processor (and the operating system, which must save the registers) has it and the compiler
+// built it.
 bool supported(Isa isa);
 
-// The choice for this process: LONGFORMER_CPU_ISA=portable|avx2|avx512, otherwise the widest supported. The variable is
-// read at every call, so that a test can change it. Throws std::invalid_argument for an unknown or unsupported name.
+// The choice for this process: LONGFORMER_CPU_ISA=portable|avx2|avx512, otherwise the widest supported. The
+// variable is read at every call, so that a test can change it. Throws std::invalid_argument for an unknown
+// or unsupported name.
 Isa active_isa();
 
 }  // namespace longformer::cpu

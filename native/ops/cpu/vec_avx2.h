@@ -20,12 +20,11 @@ struct FloatAvx2 {
   static T mul(T a, T b) { return _mm256_mul_ps(a, b); }
   static T fma(T a, T b, T c) { return _mm256_fmadd_ps(a, b, c); }
   static T max(T a, T b) { return _mm256_max_ps(a, b); }
-  static T exp2(T x) {
-    const T magic = set1(12582912.0f), shifted = add(x, magic), r = sub(x, sub(shifted, magic));
-    const __m256i power = _mm256_slli_epi32(
-        _mm256_add_epi32(_mm256_castps_si256(shifted), _mm256_set1_epi32(127 - 0x4B400000)), 23);
-    const T result = mul(exp2_fraction_float<FloatAvx2>(r), _mm256_castsi256_ps(power));
-    return _mm256_and_ps(result, _mm256_cmp_ps(x, set1(-126.0f), _CMP_NLT_UQ));
+  static T round(T x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+  static T scale(T p, T whole, T x) {
+    const __m256i power =
+        _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(whole), _mm256_set1_epi32(127)), 23);
+    return _mm256_and_ps(mul(p, _mm256_castsi256_ps(power)), _mm256_cmp_ps(x, set1(-126.0f), _CMP_NLT_UQ));
   }
   static T range(T x, int first, int last, S fill) {
     const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
@@ -54,8 +53,10 @@ struct FloatAvx2 {
   static void store_bfloat16(uint16_t* p, T x) {
     const __m256i bits = _mm256_castps_si256(x);
     const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
-    __m256i top = _mm256_srli_epi32(_mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7FFF))), 16);
-    top = _mm256_blendv_epi8(top, _mm256_set1_epi32(0x7FC0), _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q)));
+    __m256i top =
+        _mm256_srli_epi32(_mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7FFF))), 16);
+    top = _mm256_blendv_epi8(top, _mm256_set1_epi32(0x7FC0),
+                             _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q)));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
                      _mm_packus_epi32(_mm256_castsi256_si128(top), _mm256_extracti128_si256(top, 1)));
   }
@@ -78,12 +79,13 @@ struct DoubleAvx2 {
   static T mul(T a, T b) { return _mm256_mul_pd(a, b); }
   static T fma(T a, T b, T c) { return _mm256_fmadd_pd(a, b, c); }
   static T max(T a, T b) { return _mm256_max_pd(a, b); }
-  static T exp2(T x) {
-    const T magic = set1(6755399441055744.0), shifted = add(x, magic), r = sub(x, sub(shifted, magic));
-    const __m256i power = _mm256_slli_epi64(
-        _mm256_add_epi64(_mm256_castpd_si256(shifted), _mm256_set1_epi64x(1023 - 0x4338000000000000ll)), 52);
-    const T result = mul(exp2_fraction_double<DoubleAvx2>(r), _mm256_castsi256_pd(power));
-    return _mm256_and_pd(result, _mm256_cmp_pd(x, set1(-1022.0), _CMP_NLT_UQ));
+  static T round(T x) { return _mm256_round_pd(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+  static T scale(T p, T whole, T x) {
+    // Adding 1.5 * 2^52 leaves the integer in the low bits.
+    const __m256i bits = _mm256_castpd_si256(add(whole, set1(6755399441055744.0)));
+    const __m256i power =
+        _mm256_slli_epi64(_mm256_add_epi64(bits, _mm256_set1_epi64x(1023 - 0x4338000000000000ll)), 52);
+    return _mm256_and_pd(mul(p, _mm256_castsi256_pd(power)), _mm256_cmp_pd(x, set1(-1022.0), _CMP_NLT_UQ));
   }
   static T range(T x, int first, int last, S fill) {
     const __m256i lane = _mm256_setr_epi64x(0, 1, 2, 3);

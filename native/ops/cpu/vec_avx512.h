@@ -4,7 +4,8 @@
 
 #include "vec_portable.h"
 
-// GCC's own headers pass an undefined register to instructions that ignore it, and then warn about it (GCC bug 105593).
+// GCC's own headers pass an undefined register to instructions that ignore it, and then warn about it (GCC
+// bug 105593).
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC diagnostic ignored "-Wuninitialized"
@@ -13,7 +14,9 @@
 namespace {
 
 // 32 registers: 24 accumulators, the vectors of a row and a broadcast scalar.
-constexpr int avx512_block_rows(int vectors) { return vectors == 4 ? 6 : vectors == 3 ? 8 : 12; }
+constexpr int avx512_block_rows(int vectors) {
+  return vectors == 4 ? 6 : vectors == 3 ? 8 : 12;
+}
 
 inline __mmask16 lanes_between(int first, int last) {  // of at most 16; empty where last < first
   const unsigned upto = last < 0 ? 0u : last >= 15 ? 0xFFFFu : (2u << last) - 1u;
@@ -35,10 +38,9 @@ struct FloatAvx512 {
   static T mul(T a, T b) { return _mm512_mul_ps(a, b); }
   static T fma(T a, T b, T c) { return _mm512_fmadd_ps(a, b, c); }
   static T max(T a, T b) { return _mm512_max_ps(a, b); }
-  static T exp2(T x) {
-    const T n = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    const T p = exp2_fraction_float<FloatAvx512>(sub(x, n));
-    return _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(x, set1(-126.0f), _CMP_NLT_UQ), p, n);
+  static T round(T x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+  static T scale(T p, T whole, T x) {
+    return _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(x, set1(-126.0f), _CMP_NLT_UQ), p, whole);
   }
   static T range(T x, int first, int last, S fill) {
     return _mm512_mask_mov_ps(set1(fill), lanes_between(first, last), x);
@@ -62,7 +64,8 @@ struct FloatAvx512 {
   static void store_bfloat16(uint16_t* p, T x) {
     const __m512i bits = _mm512_castps_si512(x);
     const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-    __m512i top = _mm512_srli_epi32(_mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF))), 16);
+    __m512i top =
+        _mm512_srli_epi32(_mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF))), 16);
     top = _mm512_mask_mov_epi32(top, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), _mm512_set1_epi32(0x7FC0));
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(top));
   }
@@ -85,13 +88,13 @@ struct DoubleAvx512 {
   static T mul(T a, T b) { return _mm512_mul_pd(a, b); }
   static T fma(T a, T b, T c) { return _mm512_fmadd_pd(a, b, c); }
   static T max(T a, T b) { return _mm512_max_pd(a, b); }
-  static T exp2(T x) {
-    const T n = _mm512_roundscale_pd(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    const T p = exp2_fraction_double<DoubleAvx512>(sub(x, n));
-    return _mm512_maskz_scalef_pd(_mm512_cmp_pd_mask(x, set1(-1022.0), _CMP_NLT_UQ), p, n);
+  static T round(T x) { return _mm512_roundscale_pd(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+  static T scale(T p, T whole, T x) {
+    return _mm512_maskz_scalef_pd(_mm512_cmp_pd_mask(x, set1(-1022.0), _CMP_NLT_UQ), p, whole);
   }
   static T range(T x, int first, int last, S fill) {
-    return _mm512_mask_mov_pd(set1(fill), static_cast<__mmask8>(lanes_between(first, last < 7 ? last : 7)), x);
+    return _mm512_mask_mov_pd(set1(fill), static_cast<__mmask8>(lanes_between(first, last < 7 ? last : 7)),
+                              x);
   }
   static T interleave_low(T a, T b) {
     return _mm512_permutex2var_pd(a, _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), b);

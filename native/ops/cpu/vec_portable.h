@@ -1,8 +1,9 @@
 // Vectors of four floats and two doubles in the compiler's own vector types: any architecture.
 //
-// A vector type offers: S scalar, T vector, lanes; the register blocking (max_vectors vectors times block_rows rows of
-// accumulators); load/store, set1, arithmetic, exp2 with exact zeros below 2^-126 (2^-1022) and for -inf and with NaN
-// kept, range (lanes first..last, the rest filled), interleave for transposing, sum of lanes, bfloat16 and float16.
+// A vector type offers: S scalar, T vector, lanes; the register blocking (max_vectors vectors times
+// block_rows rows of accumulators); load/store, set1, arithmetic, round and scale (p * 2^whole, zero where x
+// < -126 or -1022) for exp2_of, range (lanes first..last, the rest filled), interleave for transposing, sum
+// of lanes, bfloat16 and float16.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -17,7 +18,8 @@ inline float half_to_float(uint16_t h) {
   if (body >= 0x7C00u) {
     bits = sign | 0x7F800000u | (body & 0x3FFu) << 13;
   } else {
-    // Shifted into a float's fields the exponent is 112 too small; the multiplication also normalises subnormals.
+    // Shifted into a float's fields the exponent is 112 too small; the multiplication also normalises
+    // subnormals.
     bits = body << 13;
     std::memcpy(&f, &bits, 4);
     f *= 0x1p112f;
@@ -66,7 +68,11 @@ struct FloatPortable {
   typedef int32_t I __attribute__((vector_size(16)));
   static constexpr int lanes = 4, max_vectors = 2;
   static constexpr int block_rows(int vectors) { return vectors == 1 ? 8 : 6; }
-  static T load(const S* p) { T x; std::memcpy(&x, p, sizeof x); return x; }
+  static T load(const S* p) {
+    T x;
+    std::memcpy(&x, p, sizeof x);
+    return x;
+  }
   static void store(S* p, T x) { std::memcpy(p, &x, sizeof x); }
   static T set1(S x) { return T{x, x, x, x}; }
   static T zero() { return T{}; }
@@ -75,12 +81,11 @@ struct FloatPortable {
   static T mul(T a, T b) { return a * b; }
   static T fma(T a, T b, T c) { return a * b + c; }
   static T max(T a, T b) { return a > b ? a : b; }
-  static T exp2(T x) {
-    // Adding 1.5 * 2^23 rounds to an integer, which then stands in the low bits.
-    const T magic = set1(12582912.0f), shifted = x + magic, r = x - (shifted - magic);
-    const I power = ((I)shifted - (I)magic + 127) << 23;
-    const T result = exp2_fraction_float<FloatPortable>(r) * (T)power;
-    return x < set1(-126.0f) ? zero() : result;
+  // Adding 1.5 * 2^23 rounds to an integer, which then stands in the low bits.
+  static T round(T x) { return (x + set1(12582912.0f)) - set1(12582912.0f); }
+  static T scale(T p, T whole, T x) {
+    const I power = ((I)(whole + set1(12582912.0f)) - 0x4B400000 + 127) << 23;
+    return x < set1(-126.0f) ? zero() : p * (T)power;
   }
   static T range(T x, int first, int last, S fill) {
     const I lane = {0, 1, 2, 3};
@@ -90,7 +95,8 @@ struct FloatPortable {
   static T interleave_high(T a, T b) { return __builtin_shufflevector(a, b, 2, 6, 3, 7); }
   static S sum(T x) { return (x[0] + x[2]) + (x[1] + x[3]); }
   static T load_bfloat16(const uint16_t* p) {
-    return T{bfloat16_to_float(p[0]), bfloat16_to_float(p[1]), bfloat16_to_float(p[2]), bfloat16_to_float(p[3])};
+    return T{bfloat16_to_float(p[0]), bfloat16_to_float(p[1]), bfloat16_to_float(p[2]),
+             bfloat16_to_float(p[3])};
   }
   static T load_float16(const uint16_t* p) {
     return T{half_to_float(p[0]), half_to_float(p[1]), half_to_float(p[2]), half_to_float(p[3])};
@@ -109,7 +115,11 @@ struct DoublePortable {
   typedef int64_t I __attribute__((vector_size(16)));
   static constexpr int lanes = 2, max_vectors = 2;
   static constexpr int block_rows(int vectors) { return vectors == 1 ? 8 : 6; }
-  static T load(const S* p) { T x; std::memcpy(&x, p, sizeof x); return x; }
+  static T load(const S* p) {
+    T x;
+    std::memcpy(&x, p, sizeof x);
+    return x;
+  }
   static void store(S* p, T x) { std::memcpy(p, &x, sizeof x); }
   static T set1(S x) { return T{x, x}; }
   static T zero() { return T{}; }
@@ -118,11 +128,10 @@ struct DoublePortable {
   static T mul(T a, T b) { return a * b; }
   static T fma(T a, T b, T c) { return a * b + c; }
   static T max(T a, T b) { return a > b ? a : b; }
-  static T exp2(T x) {
-    const T magic = set1(6755399441055744.0), shifted = x + magic, r = x - (shifted - magic);
-    const I power = ((I)shifted - (I)magic + 1023) << 52;
-    const T result = exp2_fraction_double<DoublePortable>(r) * (T)power;
-    return x < set1(-1022.0) ? zero() : result;
+  static T round(T x) { return (x + set1(6755399441055744.0)) - set1(6755399441055744.0); }
+  static T scale(T p, T whole, T x) {
+    const I power = ((I)(whole + set1(6755399441055744.0)) - 0x4338000000000000ll + 1023) << 52;
+    return x < set1(-1022.0) ? zero() : p * (T)power;
   }
   static T range(T x, int first, int last, S fill) {
     const I lane = {0, 1};

@@ -16,6 +16,8 @@ internal static class ParityRunner
         new ModelsGroup(),
         new TokenizerGroup(),
         new GradientsGroup(),
+        new LedGroup(),
+        new ConversionGroup(),
     ];
 
     /// <summary>The case folders at or below a folder, in the order of their names.</summary>

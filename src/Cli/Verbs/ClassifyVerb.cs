@@ -14,12 +14,11 @@ internal static class ClassifyVerb
         ModelOptions model = new(command);
         TextOptions text = new(command);
         Option<int?> top = new("--top") { Description = "How many labels (default: all)", HelpName = "N" };
+        top.AtLeastOne();
         command.Add(top);
         command.SetAction(parsed => Program.Run(cancellation =>
         {
             TaskOptions options = new() { Truncate = text.Truncate(parsed), Global = text.Global(parsed) };
-            if (parsed.GetValue(top) is < 1 and int wrong)
-                throw new UsageException($"--top must be at least 1, given {wrong}");
             int count = parsed.GetValue(top) ?? int.MaxValue;
             List<Document> documents = text.Read(parsed);
             using TextClassifier classifier = TextClassifier.Load(model.Folder(parsed), model.Load(parsed));

@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Globalization;
 using LongformerInterop.Cli.Output;
 using LongformerInterop.Tasks;
+using LongformerInterop.Torch;
 
 namespace LongformerInterop.Cli.Verbs;
 
@@ -14,31 +15,42 @@ internal static class EncodeVerb
         Command command = new("encode", "Document embeddings, to a file or as JSON.");
         ModelOptions model = new(command);
         TextOptions text = new(command);
-        Option<string> pooling = new("--pooling")
+        Option<string?> pooling = new("--pooling")
         {
-            Description = "cls, mean (special tokens included) or tokens",
+            Description = "cls, mean (special tokens included) or tokens (default: as the checkpoint's 1_Pooling folder says, else mean)",
             HelpName = "POOLING",
-            DefaultValueFactory = _ => "mean",
         };
-        pooling.AcceptOnlyFromAmong("cls", "mean", "tokens");
-        Option<bool> normalize = new("--normalize") { Description = "Scale every vector to length 1" };
+        pooling.OnlyFromOrNull("cls", "mean", "tokens");
+        Option<bool?> normalize = new("--normalize")
+        {
+            Description = "Scale every vector to length 1, or do not: --normalize false (default: as the checkpoint's modules.json says)",
+            HelpName = "true|false",
+            Arity = ArgumentArity.ZeroOrOne,
+        };
         Option<string?> output = new("--output") { Description = "Where to write: x.safetensors, x.npy or x.jsonl", HelpName = "FILE" };
         command.Add(pooling);
         command.Add(normalize);
         command.Add(output);
-        command.SetAction(parsed => Program.Run(cancellation => Encode(
-            new Request(
-                model.Folder(parsed),
-                parsed.GetValue(pooling) switch { "cls" => Pooling.Cls, "tokens" => Pooling.Tokens, _ => Pooling.Mean },
-                parsed.GetValue(output),
-                model.Json(parsed)),
-            new EmbeddingOptions
+        command.SetAction(parsed => Program.Run(cancellation =>
+        {
+            string folder = model.Folder(parsed);
+            SentenceTransformersFolder defaults = SentenceTransformersFolder.Read(folder);
+            Pooling chosen = parsed.GetValue(pooling) switch
             {
-                Normalize = parsed.GetValue(normalize),
+                "cls" => Pooling.Cls,
+                "tokens" => Pooling.Tokens,
+                "mean" => Pooling.Mean,
+                _ => defaults.Pooling ?? Pooling.Mean,
+            };
+            EmbeddingOptions options = new()
+            {
+                // The folder speaks of the vector of a text, not of its tokens.
+                Normalize = parsed.GetValue(normalize) ?? (parsed.GetResult(normalize) is not null || (chosen != Pooling.Tokens && defaults.Normalize == true)),
                 Truncate = text.Truncate(parsed),
                 Global = text.Global(parsed),
-            },
-            model, text, parsed, cancellation)));
+            };
+            return Encode(new Request(folder, chosen, parsed.GetValue(output), model.Json(parsed)), options, model, text, parsed, cancellation);
+        }));
         return command;
     }
 
@@ -63,17 +75,35 @@ internal static class EncodeVerb
         long started = Stopwatch.GetTimestamp();
         using (ProgressBar progress = new())
         {
-            foreach (DocumentEmbedding embedding in encoder.EncodeEach([.. documents.Select(d => d.Text)], request.Pooling, options, progress, cancellation))
+            try
             {
-                file?.Add(documents[embedding.Index].Source, embedding);
-                // Vectors that went to a file need not stay in memory as well.
-                embeddings.Add(file is null ? embedding : embedding with { Values = [] });
+                foreach (DocumentEmbedding embedding in encoder.EncodeEach([.. documents.Select(d => d.Text)], request.Pooling, options, progress, cancellation))
+                {
+                    file?.Add(documents[embedding.Index].Source, embedding);
+                    // Vectors that went to a file need not stay in memory as well.
+                    embeddings.Add(file is null ? embedding : embedding with { Values = [] });
+                }
+            }
+            catch (InputException e)
+            {
+                throw new InputException(WithSource(e.Message, documents), e);
             }
         }
         file?.Commit();
         double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
         Print(request, options, documents, embeddings, encoder.HiddenSize, loadSeconds, seconds);
         return 0;
+    }
+
+    /// <summary>"documents[17]: ..." with the place where that document was read.</summary>
+    private static string WithSource(string message, List<Document> documents)
+    {
+        const string prefix = "documents[";
+        int start = message.IndexOf(prefix, StringComparison.Ordinal);
+        int end = start < 0 ? -1 : message.IndexOf(']', start);
+        return end > 0 && int.TryParse(message.AsSpan(start + prefix.Length, end - start - prefix.Length), out int index) && index < documents.Count
+            ? $"{message[..start]}{documents[index].Source}{message[(end + 1)..]}"
+            : message;
     }
 
     private static void Print(Request request, EmbeddingOptions options, List<Document> documents, List<DocumentEmbedding> embeddings,

@@ -38,13 +38,9 @@ internal sealed class ModelOptions
 
     internal ModelOptions(Command command)
     {
-        _attention.AcceptOnlyFromAmong(Implementations);
-        _dtype.AcceptOnlyFromAmong(DTypes);
-        _threads.Validators.Add(result =>
-        {
-            if (result.Tokens.Count == 1 && int.TryParse(result.Tokens[0].Value, out int n) && n < 1)
-                result.AddError($"--threads must be at least 1, given {n}");
-        });
+        _attention.OnlyFrom(Implementations);
+        _dtype.OnlyFrom(DTypes);
+        _threads.AtLeastOne();
         command.Add(_folder);
         command.Add(_device);
         command.Add(_dtype);

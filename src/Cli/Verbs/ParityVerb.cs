@@ -19,10 +19,11 @@ internal static class ParityVerb
             HelpName = "NAME",
             DefaultValueFactory = _ => "fused",
         };
-        attention.AcceptOnlyFromAmong([.. ModelOptions.Implementations, "all"]);
+        attention.OnlyFrom([.. ModelOptions.Implementations, "all"]);
         Option<string> device = new("--device") { Description = "cpu, cuda or cuda:N", HelpName = "DEVICE", DefaultValueFactory = _ => "cpu" };
         Option<int?> threads = new("--threads") { Description = "Threads of the CPU operators", HelpName = "N" };
         Option<bool> json = new("--json") { Description = "Print machine-readable results" };
+        threads.AtLeastOne();
         command.Add(folders);
         command.Add(attention);
         command.Add(device);
@@ -32,7 +33,7 @@ internal static class ParityVerb
         {
             string chosen = parsed.GetValue(attention)!;
             if (parsed.GetValue(threads) is { } count)
-                TorchRuntime.ThreadCount = count >= 1 ? count : throw new UsageException($"--threads must be at least 1, given {count}");
+                TorchRuntime.ThreadCount = count;
             ParitySettings settings = new(
                 chosen == "all"
                     ? [AttentionImplementation.Fused, AttentionImplementation.Chunks, AttentionImplementation.Loop]

@@ -19,7 +19,7 @@ internal static class TagVerb
             HelpName = "RULE",
             DefaultValueFactory = _ => "simple",
         };
-        aggregation.AcceptOnlyFromAmong("none", "simple", "first", "average", "max");
+        aggregation.OnlyFrom("none", "simple", "first", "average", "max");
         command.Add(aggregation);
         command.SetAction(parsed => Program.Run(cancellation =>
         {

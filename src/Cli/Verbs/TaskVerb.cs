@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Diagnostics;
 using System.Text.Json;
 using LongformerInterop.Cli.Output;
+using LongformerInterop.Torch;
 
 namespace LongformerInterop.Cli.Verbs;
 
@@ -26,7 +27,7 @@ internal static class TaskVerb
         foreach (Document document in documents)
         {
             cancellation.ThrowIfCancellationRequested();
-            T result = work(document);
+            T result = Named(document, work);
             if (asJson)
             {
                 results.Add((document, result));
@@ -57,15 +58,24 @@ internal static class TaskVerb
         return 0;
     }
 
+    /// <summary>A failure on one document names it.</summary>
+    private static T Named<T>(Document document, Func<Document, T> work)
+    {
+        try
+        {
+            return work(document);
+        }
+        catch (InputException e)
+        {
+            throw new InputException($"{document.Source}: {e.Message}", e);
+        }
+    }
+
     /// <summary>An option for a count of at least one.</summary>
     internal static Option<int> Count(string name, string description, int value)
     {
         Option<int> option = new(name) { Description = description, HelpName = "N", DefaultValueFactory = _ => value };
-        option.Validators.Add(result =>
-        {
-            if (result.Tokens.Count == 1 && int.TryParse(result.Tokens[0].Value, out int n) && n < 1)
-                result.AddError($"{name} must be at least 1, given {n}");
-        });
+        option.AtLeastOne();
         return option;
     }
 }

@@ -14,6 +14,8 @@ internal static class VerbRegistry
         TagVerb.Create,
         ChooseVerb.Create,
         FillMaskVerb.Create,
+        SummarizeVerb.Create,
+        ConvertVerb.Create,
         ParityVerb.Create,
         RandomVerb.Create,
     ];

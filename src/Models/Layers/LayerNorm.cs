@@ -20,12 +20,8 @@ public sealed class LayerNorm
     internal static LayerNorm Load(ParameterLoader at, long size, double eps) => new(at.Get("weight", size), at.Get("bias", size), eps);
 
     /// <summary>The normalized input, [N, C].</summary>
-    public Tensor Forward(Tensor input) => Functional.LayerNorm(input, _weight, _bias, _eps);
+    public Tensor Forward(Tensor input) => LongformerOps.AddLayerNorm(input, null, _weight, _bias, _eps);
 
     /// <summary>The normalized sum of a sublayer's output and what went into it, both [N, C].</summary>
-    public Tensor Forward(Tensor input, Tensor residual)
-    {
-        using var scope = new TensorScope();
-        return scope.Keep(Forward(input + residual));
-    }
+    public Tensor Forward(Tensor input, Tensor residual) => LongformerOps.AddLayerNorm(input, residual, _weight, _bias, _eps);
 }

@@ -28,20 +28,23 @@ public sealed class Linear
     internal static Linear Of(Tensor weight, Tensor bias) => new(weight, bias);
 
     /// <summary>[N, out] of [N, in].</summary>
-    public Tensor Forward(Tensor input) => Functional.Linear(input, Weight, Bias);
+    public Tensor Forward(Tensor input) => LongformerOps.Linear(input, Weight, Bias);
 
     /// <summary>The activation of the product, [N, out].</summary>
     public Tensor Forward(Tensor input, HiddenActivation activation)
     {
-        using var scope = new TensorScope();
-        Tensor product = Forward(input);
-        return scope.Keep(activation switch
+        if (activation == HiddenActivation.Silu)
         {
-            HiddenActivation.Gelu => product.Gelu(),
-            HiddenActivation.GeluTanh => product.Gelu(tanh: true),
-            HiddenActivation.Relu => product.Relu(),
-            HiddenActivation.Silu => product * product.Sigmoid(),
-            HiddenActivation.Tanh => product.Tanh(),
+            using var scope = new TensorScope();
+            Tensor product = Forward(input);
+            return scope.Keep(product * product.Sigmoid());
+        }
+        return LongformerOps.Linear(input, Weight, Bias, activation: activation switch
+        {
+            HiddenActivation.Gelu => Activation.Gelu,
+            HiddenActivation.GeluTanh => Activation.GeluTanh,
+            HiddenActivation.Relu => Activation.Relu,
+            HiddenActivation.Tanh => Activation.Tanh,
             _ => throw new ArgumentOutOfRangeException(nameof(activation), activation, "not an activation"),
         });
     }

@@ -1,0 +1,66 @@
+// longformer::add_layer_norm on a CPU: LayerNorm(input + residual) over the last dimension in one pass
+// through memory. The sum and the statistics are float32 (float64 for float64), also where the tensors are
+// bfloat16 or float16.
+#include <ATen/ops/empty.h>
+#include <torch/library.h>
+
+#include "../operators.h"
+#include "driver.h"
+#include "norm_problem.h"
+
+namespace longformer {
+
+using namespace cpu;
+
+namespace {
+
+using OptionalTensor = c10::optional<at::Tensor>;
+
+constexpr int64_t kRowsAtOnce = 32;
+
+at::Tensor add_layer_norm(const at::Tensor& input, const OptionalTensor& residual, const at::Tensor& weight,
+                          const at::Tensor& bias, double eps) {
+  const bool two = residual.has_value() && residual->defined();
+  const auto type = input.scalar_type();
+  const bool known = type == at::kFloat || type == at::kDouble || type == at::kBFloat16 || type == at::kHalf;
+  // Weights of another dtype than the input, residuals that broadcast: ATen.
+  if (!known || weight.scalar_type() != type || bias.scalar_type() != type ||
+      (two && (residual->scalar_type() != type || residual->sizes() != input.sizes())))
+    return add_layer_norm_by_aten(input, residual, weight, bias, eps);
+  TORCH_CHECK_VALUE(weight.dim() == 1 && bias.dim() == 1 && input.dim() >= 1 &&
+                        weight.size(0) == input.size(-1) && bias.size(0) == input.size(-1),
+                    "longformer::add_layer_norm: weight and bias must be [",
+                    input.dim() >= 1 ? input.size(-1) : 0, "] for input ", input.sizes(), ", got ",
+                    weight.sizes(), " and ", bias.sizes());
+  const at::Tensor out =
+      at::empty(input.sizes(), input.options().memory_format(at::MemoryFormat::Contiguous));
+  if (out.numel() == 0) return out;
+  NormProblem p;
+  p.element = element_of(input);
+  p.columns = input.size(-1);
+  p.padded_columns = (p.columns + 15) / 16 * 16;
+  p.eps = eps;
+  const at::Tensor x = input.contiguous(), r = two ? residual->contiguous() : at::Tensor(),
+                   w = weight.contiguous(), b = bias.contiguous();
+  p.input = x.data_ptr();
+  p.residual = two ? r.data_ptr() : nullptr;
+  p.input_stride = p.residual_stride = p.columns;
+  p.weight = w.data_ptr();
+  p.bias = b.data_ptr();
+  p.output = out.data_ptr();
+  const auto kernel = norm_kernels(active_isa())->rows[compute_index(p.element)];
+  const size_t bytes = 3 * static_cast<size_t>(p.padded_columns) * compute_size(p.element);
+  const int64_t rows = out.numel() / p.columns;
+  for_each_unit((rows + kRowsAtOnce - 1) / kRowsAtOnce, [&](int64_t i) {
+    kernel(p, i * kRowsAtOnce, std::min(rows, (i + 1) * kRowsAtOnce), thread_scratch(bytes));
+  });
+  return out;
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(longformer, CPU, m) {
+  m.impl("add_layer_norm", TORCH_FN(add_layer_norm));
+}
+
+}  // namespace longformer

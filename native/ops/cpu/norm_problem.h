@@ -1,0 +1,34 @@
+// What layer_norm.cpp hands to the kernels of row_norm.h.
+#pragma once
+#include <cstdint>
+
+#include "band_problem.h"
+
+namespace longformer::cpu {
+
+struct NormProblem {
+  Element element = Element::float32;
+  const void *input = nullptr, *residual = nullptr;  // rows of `columns`; residual may be null
+  int64_t input_stride = 0, residual_stride = 0;     // in elements
+  const void *weight = nullptr, *bias = nullptr;     // [columns]
+  void* output = nullptr;                            // contiguous
+  int64_t columns = 0, padded_columns = 0;           // padded: rounded up to 16
+  double eps = 0;
+};
+
+struct NormKernels {
+  // Rows [first, last); scratch of 3 * padded_columns in the compute type. [0] float, [1] double.
+  void (*rows[2])(const NormProblem&, int64_t first, int64_t last, void* scratch);
+};
+
+const NormKernels* norm_kernels_portable();
+const NormKernels* norm_kernels_avx2();
+const NormKernels* norm_kernels_avx512();
+
+static inline const NormKernels* norm_kernels(Isa isa) {
+  return isa == Isa::avx512 ? norm_kernels_avx512()
+         : isa == Isa::avx2 ? norm_kernels_avx2()
+                            : norm_kernels_portable();
+}
+
+}  // namespace longformer::cpu

@@ -1,0 +1,244 @@
+using LongformerInterop.Models.Layers;
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.Models.Led;
+
+/// <summary>What the decoder is given, checked: B rows of S tokens, each reading one document.</summary>
+internal sealed record LedDecoderBatch
+{
+    /// <summary>B.</summary>
+    public required long Rows { get; init; }
+
+    /// <summary>S.</summary>
+    public required long Length { get; init; }
+
+    /// <summary>int64 [B * S], or null with <see cref="InputsEmbeds"/>.</summary>
+    public Tensor? InputIds { get; init; }
+
+    /// <summary>[B * S, C], or null with <see cref="InputIds"/>.</summary>
+    public Tensor? InputsEmbeds { get; init; }
+
+    /// <summary>bool [B, 1, 1, S], true where a decoder token is hidden; null: none is.</summary>
+    public Tensor? Hidden { get; init; }
+
+    /// <summary>[N, C] the encoder's last hidden states.</summary>
+    public required Tensor EncoderStates { get; init; }
+
+    /// <summary>Offsets of the documents in N.</summary>
+    public required long[] Offsets { get; init; }
+
+    /// <summary>uint8 [N]: tokens of the documents that may be seen; null: all.</summary>
+    public Tensor? Visible { get; init; }
+
+    /// <summary>For each row the document that it reads; null: row b reads document b.</summary>
+    public int[]? Documents { get; init; }
+
+    public int Document(int row) => Documents is null ? row : Documents[row];
+}
+
+/// <summary>What the decoder hands on: hidden states [B * S, C], probabilities per layer [B, H, S, S] and [B, H, S, T].</summary>
+internal sealed record LedDecoderOutputs(
+    Tensor LastHiddenState, IReadOnlyList<Tensor>? HiddenStates, IReadOnlyList<Tensor>? SelfAttentions, IReadOnlyList<Tensor>? CrossAttentions);
+
+/// <summary>BART's decoder: causal self-attention, cross-attention to the encoder's states, feed-forward. All positions at once.</summary>
+internal sealed class LedDecoder
+{
+    public LedDecoder(LedLoader loader, Tensor words)
+    {
+        (LedConfiguration c, ParameterLoader at) = (loader.Configuration, loader.Body / "decoder");
+        Words = words;
+        Positions = (at / "embed_positions").Get("weight", c.MaxDecoderPositionEmbeddings, c.DModel);
+        EmbeddingNorm = LayerNorm.Load(at / "layernorm_embedding", c.DModel, LedEncoder.LayerNormEps);
+        Layers = [.. Enumerable.Range(0, c.DecoderLayers).Select(i => new LedDecoderLayer(at / "layers" / $"{i}", c, i))];
+        PaddingId = c.PadTokenId;
+    }
+
+    /// <summary>[V, C].</summary>
+    public Tensor Words { get; }
+
+    /// <summary>[positions, C].</summary>
+    public Tensor Positions { get; }
+
+    public LayerNorm EmbeddingNorm { get; }
+
+    public IReadOnlyList<LedDecoderLayer> Layers { get; }
+
+    public int PaddingId { get; }
+
+    /// <summary>Runs all layers; <paramref name="words"/> [B * S, C] are the word vectors, where the caller looked them up already.</summary>
+    public LedDecoderOutputs Forward(LedDecoderBatch batch, LedDropout dropout, bool keepHiddenStates, bool keepAttentions, Tensor? words = null)
+    {
+        using var scope = new TensorScope();
+        words ??= batch.InputsEmbeds ?? Functional.Embedding(batch.InputIds!, Words, PaddingId);
+        long size = Words.Size(1);
+        Tensor positions = Positions.Narrow(0, 0, batch.Length);
+        Tensor embedded = (words.View(batch.Rows, batch.Length, size) + positions).View(batch.Rows * batch.Length, size);
+        Tensor hidden = dropout.Hidden.Hidden(EmbeddingNorm.Forward(embedded), dropout.Decoder(0), 0);
+        Tensor mask = CausalMask(batch.Length, words.Device);
+        if (batch.Hidden is not null) mask = mask.Or(batch.Hidden);
+
+        List<Tensor>? states = keepHiddenStates ? [hidden] : null;
+        List<Tensor>? self = keepAttentions ? [] : null, cross = keepAttentions ? [] : null;
+        foreach (LedDecoderLayer layer in Layers)
+        {
+            hidden = layer.Forward(hidden, batch, mask, dropout, self, cross);
+            states?.Add(hidden);
+        }
+        foreach (Tensor kept in (IEnumerable<Tensor>)[hidden, .. states ?? [], .. self ?? [], .. cross ?? []]) scope.Keep(kept);
+        return new LedDecoderOutputs(hidden, states, self, cross);
+    }
+
+    /// <summary>bool [1, 1, S, S], true where a key is behind the query.</summary>
+    private static Tensor CausalMask(long length, Device device)
+    {
+        using var scope = new TensorScope();
+        Tensor place = Tensor.Arange(length, DType.Int64, device);
+        return scope.Keep(place.View(1, length).Gt(place.View(length, 1)).View(1, 1, length, length));
+    }
+}
+
+/// <summary>Self-attention, cross-attention, feed-forward; each with its residual and LayerNorm behind it.</summary>
+internal sealed class LedDecoderLayer
+{
+    private readonly int _layer;
+
+    public LedDecoderLayer(ParameterLoader at, LedConfiguration c, int layer)
+    {
+        Self = new LedAttention(at / "self_attn", c);
+        SelfNorm = LayerNorm.Load(at / "self_attn_layer_norm", c.DModel, LedEncoder.LayerNormEps);
+        Cross = new LedAttention(at / "encoder_attn", c);
+        CrossNorm = LayerNorm.Load(at / "encoder_attn_layer_norm", c.DModel, LedEncoder.LayerNormEps);
+        Inner = Linear.Load(at / "fc1", c.DecoderFfnDim, c.DModel);
+        Output = Linear.Load(at / "fc2", c.DModel, c.DecoderFfnDim);
+        OutputNorm = LayerNorm.Load(at / "final_layer_norm", c.DModel, LedEncoder.LayerNormEps);
+        Activation = c.ActivationFunction;
+        _layer = layer;
+    }
+
+    public LedAttention Self { get; }
+
+    public LayerNorm SelfNorm { get; }
+
+    public LedAttention Cross { get; }
+
+    public LayerNorm CrossNorm { get; }
+
+    public Linear Inner { get; }
+
+    public Linear Output { get; }
+
+    public LayerNorm OutputNorm { get; }
+
+    public HiddenActivation Activation { get; }
+
+    /// <summary>[B * S, C] of [B * S, C].</summary>
+    public Tensor Forward(Tensor hidden, LedDecoderBatch batch, Tensor mask, LedDropout dropout, List<Tensor>? self, List<Tensor>? cross)
+    {
+        using var scope = new TensorScope();
+        int place = dropout.Decoder(_layer + 1);
+        Tensor Drop(Tensor t, int number) => dropout.Hidden.Hidden(t, place, number);
+
+        hidden = SelfNorm.Forward(Drop(AttendSelf(hidden, batch, mask, dropout, self), 0), hidden);
+        hidden = CrossNorm.Forward(Drop(AttendDocument(hidden, batch, dropout, cross), 1), hidden);
+        Tensor inner = dropout.Activation.Hidden(Inner.Forward(hidden, Activation), place, 2);
+        return scope.Keep(OutputNorm.Forward(Drop(Output.Forward(inner), 3), hidden));
+    }
+
+    private Tensor AttendSelf(Tensor hidden, LedDecoderBatch batch, Tensor mask, LedDropout dropout, List<Tensor>? trace)
+    {
+        using var scope = new TensorScope();
+        Tensor Heads(Linear projection) => Self.Split(projection.Forward(hidden).View(batch.Rows, batch.Length, -1));
+        Tensor scores = (Heads(Self.Query) * Self.Scale).MatMul(Heads(Self.Key).Transpose(-1, -2)).MaskedFill(mask, Self.Lowest);
+        Tensor probabilities = scores.Softmax(-1);                                                  // [B, H, S, S]
+        trace?.Add(scope.Keep(probabilities).Keep());
+        Tensor context = dropout.Attention.Hidden(probabilities, dropout.Decoder(_layer + 1), 4).MatMul(Heads(Self.Value));
+        return scope.Keep(Self.Output.Forward(LedAttention.Merge(context)));
+    }
+
+    /// <summary>Each row against its own document, so that documents of unequal length need no padding.</summary>
+    private Tensor AttendDocument(Tensor hidden, LedDecoderBatch batch, LedDropout dropout, List<Tensor>? trace)
+    {
+        using var scope = new TensorScope();
+        Tensor query = Cross.Split(Cross.Query.Forward(hidden).View(batch.Rows, batch.Length, -1)) * Cross.Scale;
+        Tensor keys = Cross.Key.Forward(batch.EncoderStates), values = Cross.Value.Forward(batch.EncoderStates);
+        long longest = Enumerable.Range(1, batch.Offsets.Length - 1).Max(s => batch.Offsets[s] - batch.Offsets[s - 1]);
+        var contexts = new Tensor[batch.Rows];
+        var traces = new Tensor[batch.Rows];
+        for (int row = 0; row < contexts.Length; row++)
+        {
+            int document = batch.Document(row);
+            (long from, long length) = (batch.Offsets[document], batch.Offsets[document + 1] - batch.Offsets[document]);
+            Tensor Heads(Tensor t) => Cross.Split(t.Narrow(0, from, length).Unsqueeze(0));
+            Tensor scores = query.Narrow(0, row, 1).MatMul(Heads(keys).Transpose(-1, -2));
+            if (batch.Visible is not null)
+                scores = scores.MaskedFill(batch.Visible.Narrow(0, from, length).Eq(0).View(1, 1, 1, length), Cross.Lowest);
+            Tensor probabilities = scores.Softmax(-1);                                              // [1, H, S, T]
+            if (trace is not null) traces[row] = PadKeys(probabilities, longest - length);
+            contexts[row] = dropout.Attention.Hidden(probabilities, dropout.Cross(_layer, batch.Rows, row), 0).MatMul(Heads(values));
+        }
+        trace?.Add(scope.Keep(Tensor.Cat(traces, 0)).Keep());
+        Tensor context = contexts.Length == 1 ? contexts[0] : Tensor.Cat(contexts, 0);
+        return scope.Keep(Cross.Output.Forward(LedAttention.Merge(context)));
+    }
+
+    private static Tensor PadKeys(Tensor probabilities, long missing)
+    {
+        if (missing == 0) return probabilities;
+        long[] shape = probabilities.Shape;
+        shape[^1] = missing;
+        return Tensor.Cat([probabilities, Tensor.Zeros(shape, probabilities.DType, probabilities.Device)], -1);
+    }
+}
+
+/// <summary>The projections of one attention of the decoder.</summary>
+internal sealed class LedAttention
+{
+    public LedAttention(ParameterLoader at, LedConfiguration c)
+    {
+        Heads = c.DecoderAttentionHeads;
+        Size = c.DModel / c.DecoderAttentionHeads;
+        Key = Linear.Load(at / "k_proj", c.DModel, c.DModel);
+        Value = Linear.Load(at / "v_proj", c.DModel, c.DModel);
+        Query = Linear.Load(at / "q_proj", c.DModel, c.DModel);
+        Output = Linear.Load(at / "out_proj", c.DModel, c.DModel);
+        // What HF fills hidden scores with: finite, so that a row without any visible key gives no NaN.
+        Lowest = at.DType switch
+        {
+            DType.Float64 => double.MinValue,
+            DType.Float16 => -65504,
+            DType.BFloat16 => -3.3895313892515355e38,
+            _ => float.MinValue,
+        };
+    }
+
+    public int Heads { get; }
+
+    public int Size { get; }
+
+    public Linear Query { get; }
+
+    public Linear Key { get; }
+
+    public Linear Value { get; }
+
+    public Linear Output { get; }
+
+    public double Scale => 1 / Math.Sqrt(Size);
+
+    public double Lowest { get; }
+
+    /// <summary>[B, S, H * D] to [B, H, S, D].</summary>
+    public Tensor Split(Tensor states)
+    {
+        using var scope = new TensorScope();
+        return scope.Keep(states.View(states.Size(0), states.Size(1), Heads, Size).Transpose(1, 2));
+    }
+
+    /// <summary>[B, H, S, D] to [B * S, H * D].</summary>
+    public static Tensor Merge(Tensor context)
+    {
+        using var scope = new TensorScope();
+        long[] shape = context.Shape;
+        return scope.Keep(context.Transpose(1, 2).Reshape(shape[0] * shape[2], shape[1] * shape[3]));
+    }
+}

@@ -1,0 +1,132 @@
+using LongformerInterop.Models.Layers;
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.Models.Led;
+
+/// <summary>What the encoder hands on; everything is [N, C] over the tokens of all documents.</summary>
+internal sealed record LedEncoderOutputs(Tensor LastHiddenState, IReadOnlyList<Tensor>? HiddenStates, AttentionTrace? Trace);
+
+/// <summary>
+/// BART's encoder with the attention of the Longformer (Beltagy et al., section 7): windows, global tokens, and positions for 16,384 tokens.
+/// LayerNorm stands behind each sublayer; its eps is 1e-5 in every LED.
+/// </summary>
+internal sealed class LedEncoder
+{
+    public const double LayerNormEps = 1e-5;
+
+    private readonly Tensor _positions;
+    private readonly LayerNorm _embeddingNorm;
+    private readonly LedEncoderLayer[] _layers;
+    private readonly int _padding;
+
+    public LedEncoder(LedLoader loader, Tensor words)
+    {
+        (LedConfiguration c, ParameterLoader at) = (loader.Configuration, loader.Body / "encoder");
+        Words = words;
+        _positions = (at / "embed_positions").Get("weight", c.MaxEncoderPositionEmbeddings, c.DModel);
+        _embeddingNorm = LayerNorm.Load(at / "layernorm_embedding", c.DModel, LayerNormEps);
+        _padding = c.PadTokenId;
+        LongformerConfiguration attention = c.Encoder;
+        _layers = [.. Enumerable.Range(0, c.EncoderLayers).Select(i => new LedEncoderLayer(at / "layers" / $"{i}", c, attention, i, loader.Options.Attention))];
+    }
+
+    /// <summary>[V, C].</summary>
+    public Tensor Words { get; }
+
+    /// <summary>Runs all layers.</summary>
+    /// <param name="batch">The documents.</param>
+    /// <param name="dropout">The dropouts of this pass.</param>
+    /// <param name="keepHiddenStates">Whether to return the states before and after every layer.</param>
+    /// <param name="keepAttentions">Whether to return the probabilities of every layer.</param>
+    /// <param name="words">[N, C] word vectors, where the caller looked them up already.</param>
+    public LedEncoderOutputs Forward(SequenceBatch batch, LedDropout dropout, bool keepHiddenStates, bool keepAttentions, Tensor? words = null)
+    {
+        using var scope = new TensorScope();
+        Tensor hidden = Embed(batch, words, dropout);
+        List<Tensor>? states = keepHiddenStates ? [hidden] : null;
+        AttentionTrace? trace = keepAttentions ? new AttentionTrace() : null;
+        foreach (LedEncoderLayer layer in _layers)
+        {
+            Tensor next = layer.Forward(hidden, batch, dropout, trace);
+            if (states is null) hidden.Dispose();
+            hidden = next;
+            states?.Add(hidden);
+        }
+        foreach (Tensor state in states ?? [hidden]) scope.Keep(state);
+        return new LedEncoderOutputs(hidden, states, trace);
+    }
+
+    private Tensor Embed(SequenceBatch batch, Tensor? words, LedDropout dropout)
+    {
+        using var scope = new TensorScope();
+        words ??= batch.InputsEmbeds ?? Functional.Embedding(batch.InputIds!, Words, _padding);
+        Tensor embedded = _embeddingNorm.Forward(words + Functional.Embedding(batch.PositionIds, _positions));
+        return scope.Keep(dropout.Hidden.Hidden(embedded, dropout.Encoder(0), 0));
+    }
+}
+
+/// <summary>Attention, then feed-forward; each with its residual and LayerNorm behind it.</summary>
+internal sealed class LedEncoderLayer
+{
+    private readonly LongformerSelfAttention _attention;
+    private readonly Linear _attentionOutput, _inner, _output;
+    private readonly LayerNorm _attentionNorm, _outputNorm;
+    private readonly HiddenActivation _activation;
+    private readonly int _layer;
+
+    public LedEncoderLayer(ParameterLoader at, LedConfiguration c, LongformerConfiguration attention, int layer, AttentionImplementation implementation)
+    {
+        _attention = new LongformerSelfAttention(at / "self_attn" / "longformer_self_attn", attention, layer, implementation);
+        _attentionOutput = Linear.Load(at / "self_attn" / "output", c.DModel, c.DModel);
+        _attentionNorm = LayerNorm.Load(at / "self_attn_layer_norm", c.DModel, LedEncoder.LayerNormEps);
+        _inner = Linear.Load(at / "fc1", c.EncoderFfnDim, c.DModel);
+        _output = Linear.Load(at / "fc2", c.DModel, c.EncoderFfnDim);
+        _outputNorm = LayerNorm.Load(at / "final_layer_norm", c.DModel, LedEncoder.LayerNormEps);
+        _activation = c.ActivationFunction;
+        _layer = layer;
+    }
+
+    /// <summary>[N, C] of [N, C].</summary>
+    public Tensor Forward(Tensor hidden, SequenceBatch batch, LedDropout dropout, AttentionTrace? trace)
+    {
+        using var scope = new TensorScope();
+        int place = dropout.Encoder(_layer + 1);
+        Tensor attended = AddAttention(hidden, batch, dropout, trace);
+        Tensor inner = dropout.Activation.Hidden(_inner.Forward(attended, _activation), place, 3);
+        return scope.Keep(_outputNorm.Forward(dropout.Hidden.Hidden(_output.Forward(inner), place, 4), attended));
+    }
+
+    private Tensor AddAttention(Tensor hidden, SequenceBatch batch, LedDropout dropout, AttentionTrace? trace)
+    {
+        using var scope = new TensorScope();
+        Tensor context = _attention.Forward(hidden, batch, dropout.Hidden, trace);
+        return scope.Keep(_attentionNorm.Forward(dropout.Hidden.Hidden(_attentionOutput.Forward(context), dropout.Encoder(_layer + 1), 2), hidden));
+    }
+}
+
+/// <summary>
+/// The dropouts of one pass: of sublayer outputs, of attention probabilities in the decoder, and behind the activation. Layers of the
+/// encoder and the decoder count on, so that no two places share a seed; the places of self-attention inside the encoder are its own.
+/// </summary>
+internal sealed class LedDropout(long? seed, LedConfiguration c)
+{
+    public Dropout Hidden { get; } = new(seed, c.Dropout, c.AttentionDropout);
+
+    public Dropout Attention { get; } = new(seed, c.AttentionDropout, 0);
+
+    public Dropout Activation { get; } = new(seed, c.ActivationDropout, 0);
+
+    public Dropout Classifier { get; } = new(seed, c.ClassifierDropout, 0);
+
+    /// <summary>The number of an encoder layer (0: its embeddings), beside those that the attention layers use themselves.</summary>
+    public int Encoder(int layer) => c.EncoderLayers + layer;
+
+    /// <summary>The number of a decoder layer (0: its embeddings).</summary>
+    public int Decoder(int layer) => (2 * c.EncoderLayers) + 1 + layer;
+
+    /// <summary>The number of the head.</summary>
+    public int Head => (2 * c.EncoderLayers) + c.DecoderLayers + 2;
+
+    /// <summary>The number of one row's cross-attention in a decoder layer.</summary>
+    public int Cross(int layer, long rows, int row) => (int)(Head + 1 + (layer * rows) + row);
+}

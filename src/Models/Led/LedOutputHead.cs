@@ -1,0 +1,27 @@
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.Models.Led;
+
+/// <summary>Scores of the vocabulary: the embeddings once more (or a table of its own), plus <c>final_logits_bias</c>.</summary>
+internal sealed class LedOutputHead
+{
+    private readonly Tensor _weight;
+    private readonly Tensor? _bias;
+
+    public LedOutputHead(LedLoader loader, Tensor? shared)
+    {
+        LedConfiguration c = loader.Configuration;
+        _weight = shared ?? (loader.Root / "lm_head").Get("weight", c.VocabSize, c.DModel);
+        if (!loader.Root.Has("final_logits_bias")) return;
+        // HF's buffer, which is not trained; older checkpoints lack it.
+        _bias = loader.Root.Get("final_logits_bias", 1, c.VocabSize);
+        _bias.RequiresGrad = false;
+    }
+
+    /// <summary>[M, V] of [M, C].</summary>
+    public Tensor Forward(Tensor hidden)
+    {
+        using var scope = new TensorScope();
+        return scope.Keep(Functional.Linear(hidden, _weight, _bias?.View(_weight.Size(0))));
+    }
+}

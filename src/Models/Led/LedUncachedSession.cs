@@ -1,0 +1,58 @@
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.Models.Led;
+
+/// <summary>
+/// The readable decoding session: every step runs the decoder over all tokens of all rows, as in training, and keeps nothing. The cached
+/// session is tested against it.
+/// </summary>
+internal sealed class LedUncachedSession(LedDecoder decoder, LedOutputHead head, LedEncodedDocuments documents, LedConfiguration configuration) : IDecodingSession
+{
+    private List<(int Document, int[] Ids)> _rows = [];
+
+    public int Documents => documents.Count;
+
+    public Span<float> Start(IReadOnlyList<int[]> prompts)
+    {
+        _rows = [.. prompts.Select((ids, document) => (document, ids))];
+        return Run();
+    }
+
+    public Span<float> Step(scoped ReadOnlySpan<int> tokens, scoped ReadOnlySpan<int> parents)
+    {
+        var next = new List<(int, int[])>();
+        for (int i = 0; i < tokens.Length; i++)
+        {
+            (int document, int[] ids) = _rows[parents[i]];
+            next.Add((document, [.. ids, tokens[i]]));
+        }
+        _rows = next;
+        return Run();
+    }
+
+    public void Dispose()
+    {
+    }
+
+    private Span<float> Run()
+    {
+        using IDisposable mode = TorchRuntime.InferenceMode();
+        using var scope = new TensorScope();
+        (long rows, long length) = (_rows.Count, _rows[0].Ids.Length);
+        long[] ids = [.. _rows.SelectMany(r => r.Ids).Select(id => (long)id)];
+        LedDecoderOutputs outputs = decoder.Forward(
+            new LedDecoderBatch
+            {
+                Rows = rows,
+                Length = length,
+                InputIds = Tensor.From<long>(ids, rows * length).To(documents.States.Device),
+                EncoderStates = documents.States,
+                Offsets = [.. documents.Offsets],
+                Visible = documents.Visible,
+                Documents = [.. _rows.Select(r => r.Document)],
+            },
+            new LedDropout(null, configuration), keepHiddenStates: false, keepAttentions: false);
+        Tensor last = outputs.LastHiddenState.View(rows, length, -1).Select(1, length - 1);
+        return head.Forward(last).To(DType.Float32).ToArray<float>();
+    }
+}

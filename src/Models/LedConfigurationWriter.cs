@@ -1,0 +1,61 @@
+using System.Text;
+using System.Text.Json;
+
+namespace LongformerInterop.Models;
+
+public sealed partial record LedConfiguration
+{
+    /// <summary>The configuration as HF's <c>config.json</c>: <c>model_type</c> led and two-sided windows, whatever it was read from.</summary>
+    public string ToJson()
+    {
+        using var stream = new MemoryStream();
+        using (var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true })) Write(json);
+        return Encoding.UTF8.GetString(stream.ToArray()) + "\n";
+    }
+
+    private void Write(Utf8JsonWriter json)
+    {
+        json.WriteStartObject();
+        json.WriteStartArray("architectures");
+        foreach (string name in Architectures) json.WriteStringValue(name.Replace("Bart", "LED", StringComparison.Ordinal));
+        json.WriteEndArray();
+        json.WriteString("model_type", "led");
+        json.WriteString("activation_function", ActivationFunction switch
+        {
+            HiddenActivation.GeluTanh => "gelu_new",
+            HiddenActivation.Relu => "relu",
+            HiddenActivation.Silu => "silu",
+            HiddenActivation.Tanh => "tanh",
+            _ => "gelu",
+        });
+        json.WriteStartArray("attention_window");
+        for (int layer = 0; layer < EncoderLayers; layer++)
+            json.WriteNumberValue(AttentionWindow[AttentionWindow.Count == 1 ? 0 : layer] * (OneSidedWindows ? 2 : 1));
+        json.WriteEndArray();
+        foreach ((string name, int value) in ((string, int)[])[
+            ("vocab_size", VocabSize), ("d_model", DModel), ("max_encoder_position_embeddings", MaxEncoderPositionEmbeddings),
+            ("max_decoder_position_embeddings", MaxDecoderPositionEmbeddings), ("encoder_layers", EncoderLayers),
+            ("encoder_attention_heads", EncoderAttentionHeads), ("encoder_ffn_dim", EncoderFfnDim), ("decoder_layers", DecoderLayers),
+            ("decoder_attention_heads", DecoderAttentionHeads), ("decoder_ffn_dim", DecoderFfnDim), ("pad_token_id", PadTokenId),
+            ("bos_token_id", BosTokenId), ("eos_token_id", EosTokenId), ("decoder_start_token_id", DecoderStartTokenId)])
+        {
+            json.WriteNumber(name, value);
+        }
+        foreach ((string name, double value) in ((string, double)[])[
+            ("dropout", Dropout), ("attention_dropout", AttentionDropout), ("activation_dropout", ActivationDropout),
+            ("classifier_dropout", ClassifierDropout), ("init_std", InitStd)])
+        {
+            json.WriteNumber(name, value);
+        }
+        json.WriteBoolean("is_encoder_decoder", true);
+        json.WriteBoolean("tie_word_embeddings", TieWordEmbeddings);
+        if (ProblemType is not null) json.WriteString("problem_type", ProblemType);
+        json.WriteStartObject("id2label");
+        for (int i = 0; i < Id2Label.Count; i++) json.WriteString($"{i}", Id2Label[i]);
+        json.WriteEndObject();
+        json.WriteStartObject("label2id");
+        for (int i = 0; i < Id2Label.Count; i++) json.WriteNumber(Id2Label[i], i);
+        json.WriteEndObject();
+        json.WriteEndObject();
+    }
+}

@@ -1,0 +1,171 @@
+using LongformerInterop.Checkpoints;
+using LongformerInterop.Models.Layers;
+using LongformerInterop.Models.Led;
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.Models;
+
+/// <summary>
+/// Scores of every vocabulary entry at every decoder position: summarization and everything else that turns a document into text.
+/// <see cref="StartDecoding"/> is the door for generation.
+/// </summary>
+public sealed class LedForConditionalGeneration : LedPretrained<LedLogitsOutputs>
+{
+    private readonly LedOutputHead _output;
+
+    private LedForConditionalGeneration(LedLoader loader, LedBody body, LedOutputHead output)
+        : base("LEDForConditionalGeneration", loader, body) => _output = output;
+
+    private protected override bool LabelsAreTokens => true;
+
+    /// <summary>Loads an LED with its language modelling head, tied to the embeddings or of its own.</summary>
+    /// <exception cref="CheckpointException">Configuration or weights do not fit; everything is listed.</exception>
+    public static new LedForConditionalGeneration Load(string folder, LoadOptions? options = null) =>
+        LedLoader.Load(folder, options, nameof(LedForConditionalGeneration), "", loader =>
+        {
+            var body = new LedBody(loader);
+            return new LedForConditionalGeneration(loader, body, new LedOutputHead(loader, body.Output));
+        });
+
+    /// <summary>Runs the encoder over a batch of documents, once for all that will be generated from them.</summary>
+    /// <param name="inputs">The document's side of the inputs, padded or packed.</param>
+    /// <returns>The encoded documents, outside every scope: the caller disposes them.</returns>
+    /// <exception cref="InputException">The shape or a value of an argument is wrong.</exception>
+    public LedEncodedDocuments Encode(LedInputs inputs)
+    {
+        ArgumentNullException.ThrowIfNull(inputs);
+        using IDisposable mode = TorchRuntime.InferenceMode();
+        using var scope = new TensorScope();
+        SequenceBatch batch = LedInputReader.ReadDocuments(inputs, Configuration, Device, DType);
+        LedEncoderOutputs encoder = Body.Encoder.Forward(batch, new LedDropout(null, Configuration), false, false);
+        return new LedEncodedDocuments(encoder.LastHiddenState.Keep(), batch.Visible?.Keep(), batch.Offsets);
+    }
+
+    /// <summary>Begins token-by-token decoding of encoded documents.</summary>
+    /// <param name="documents">What <see cref="Encode"/> returned; it must live as long as the session.</param>
+    /// <param name="maxLength">The most tokens that a row will be fed, prompt included.</param>
+    /// <param name="rowsPerDocument">The most rows of one document in a step: beams, or samples.</param>
+    /// <param name="useCache">False computes every position anew at each step: the readable reference for the cached session.</param>
+    /// <exception cref="InputException"><paramref name="maxLength"/> is beyond the decoder's positions.</exception>
+    public IDecodingSession StartDecoding(LedEncodedDocuments documents, int maxLength, int rowsPerDocument = 1, bool useCache = true)
+    {
+        ArgumentNullException.ThrowIfNull(documents);
+        ArgumentOutOfRangeException.ThrowIfLessThan(maxLength, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(rowsPerDocument, 1);
+        if (maxLength > Configuration.MaxDecoderPositionEmbeddings)
+            throw new InputException($"maxLength: expected at most the {Configuration.MaxDecoderPositionEmbeddings} positions of the decoder, given {maxLength}");
+        return useCache
+            ? new LedCachedSession(Body.Decoder, _output, documents, Configuration, maxLength, rowsPerDocument)
+            : new LedUncachedSession(Body.Decoder, _output, documents, Configuration);
+    }
+
+    private protected override LedLogitsOutputs Compute(LedInputs inputs, Tensor hidden, LedDecoderBatch batch, Tensor encoderStates, LedDropout dropout)
+    {
+        Tensor logits = _output.Forward(hidden);
+        return new LedLogitsOutputs
+        {
+            Logits = logits.View(batch.Rows, batch.Length, Configuration.VocabSize),
+            Loss = inputs.Labels is null ? null : Losses.Classes(logits, inputs.Labels, [batch.Rows, batch.Length], Configuration.VocabSize),
+            EncoderLastHiddenState = encoderStates,
+        };
+    }
+}
+
+/// <summary>
+/// Scores of every token as the first and the last of the answer, per decoder position; the decoder is given the document's own ids,
+/// shifted right, so that a document must fit into the decoder's position table.
+/// </summary>
+public sealed class LedForQuestionAnswering : LedPretrained<LedSpanOutputs>
+{
+    private readonly Linear _outputs;
+
+    private LedForQuestionAnswering(LedLoader loader, LedBody body, Linear outputs)
+        : base("LEDForQuestionAnswering", loader, body) => _outputs = outputs;
+
+    /// <summary>Loads an extractive question answering model.</summary>
+    /// <exception cref="CheckpointException">The head is missing, or configuration or weights do not fit; everything is listed.</exception>
+    public static new LedForQuestionAnswering Load(string folder, LoadOptions? options = null) =>
+        LedLoader.Load(folder, options, nameof(LedForQuestionAnswering), "qa_outputs.", loader =>
+            new LedForQuestionAnswering(loader, new LedBody(loader), Linear.Load(loader.Root / "qa_outputs", 2, loader.Configuration.DModel)));
+
+    private protected override LedSpanOutputs Compute(LedInputs inputs, Tensor hidden, LedDecoderBatch batch, Tensor encoderStates, LedDropout dropout)
+    {
+        Tensor logits = _outputs.Forward(hidden).View(batch.Rows, batch.Length, 2);
+        (Tensor start, Tensor end) = (logits.Select(2, 0).Contiguous(), logits.Select(2, 1).Contiguous());
+        return new LedSpanOutputs
+        {
+            StartLogits = start,
+            EndLogits = end,
+            Loss = inputs.StartPositions is null || inputs.EndPositions is null ? null
+                : (Loss(start, inputs.StartPositions, "start_positions") + Loss(end, inputs.EndPositions, "end_positions")) * 0.5,
+            EncoderLastHiddenState = encoderStates,
+        };
+    }
+
+    /// <summary>Cross entropy over the positions; those outside are clamped to 0..S, and S (the answer was cut off) does not count.</summary>
+    private static Tensor Loss(Tensor logits, Tensor positions, string name)
+    {
+        using var scope = new TensorScope();
+        (long rows, long length) = (logits.Size(0), logits.Size(1));
+        if (positions.ElementCount != rows || positions.DType is not (DType.Int64 or DType.Int32))
+            throw new InputException($"{name}: expected int64 positions [{rows}], given {positions.DType} {InputReader.Show(positions.Shape)}");
+        long[] values = Array.ConvertAll(HostValues.ToInt64(positions), p => Math.Clamp(p, 0, length));
+        return scope.Keep(Functional.CrossEntropy(logits, Tensor.From<long>(values, rows).To(logits.Device), ignoreIndex: length));
+    }
+}
+
+/// <summary>
+/// Scores of every label for a whole document, which HF has dropped (transformers up to 4.x: <c>LEDForSequenceClassification</c>). The decoder
+/// is given the document's ids shifted right; the state at the last <c>&lt;/s&gt;</c> goes through a small head.
+/// </summary>
+public sealed class LedForSequenceClassification : LedPretrained<LedLogitsOutputs>
+{
+    private readonly Linear _dense, _output;
+
+    private LedForSequenceClassification(LedLoader loader, LedBody body, Linear dense, Linear output)
+        : base("LEDForSequenceClassification", loader, body)
+    {
+        _dense = dense;
+        _output = output;
+    }
+
+    /// <summary>Loads a sequence classifier.</summary>
+    /// <exception cref="CheckpointException">The head is missing, or configuration or weights do not fit; everything is listed.</exception>
+    public static new LedForSequenceClassification Load(string folder, LoadOptions? options = null) =>
+        LedLoader.Load(folder, options, nameof(LedForSequenceClassification), "classification_head.", loader =>
+        {
+            (LedConfiguration c, ParameterLoader head) = (loader.Configuration, loader.Root / "classification_head");
+            var body = new LedBody(loader);
+            return new LedForSequenceClassification(
+                loader, body, Linear.Load(head / "dense", c.DModel, c.DModel), Linear.Load(head / "out_proj", c.NumLabels, c.DModel));
+        });
+
+    private protected override LedLogitsOutputs Compute(LedInputs inputs, Tensor hidden, LedDecoderBatch batch, Tensor encoderStates, LedDropout dropout)
+    {
+        Tensor ends = Tensor.From<long>(LastEnds(inputs, batch), batch.Rows).To(hidden.Device);
+        Tensor pooled = dropout.Classifier.Hidden(hidden.IndexSelect(0, ends), dropout.Head, 0);
+        Tensor logits = _output.Forward(dropout.Classifier.Hidden(_dense.Forward(pooled, HiddenActivation.Tanh), dropout.Head, 1));
+        LongformerConfiguration labels = Configuration.Encoder with { ProblemType = Configuration.ProblemType, Id2Label = Configuration.Id2Label };
+        return new LedLogitsOutputs
+        {
+            Logits = logits,
+            Loss = inputs.Labels is null ? null : Losses.Sequences(logits, inputs.Labels, labels),
+            EncoderLastHiddenState = encoderStates,
+        };
+    }
+
+    /// <summary>Rows in B * S of each document's last <c>&lt;/s&gt;</c>. Unlike HF's, documents may hold different numbers of them.</summary>
+    private long[] LastEnds(LedInputs inputs, LedDecoderBatch batch)
+    {
+        if (inputs.InputIds is null || inputs.SequenceOffsets is not null || inputs.InputIds.Size(1) != batch.Length)
+            throw new InputException("input_ids: expected a padded batch of ids as long as the decoder's, in which the last </s> of each document is found");
+        long[] ids = HostValues.ToInt64(inputs.InputIds), ends = new long[batch.Rows];
+        for (int row = 0; row < ends.Length; row++)
+        {
+            int at = ids.AsSpan(row * (int)batch.Length, (int)batch.Length).LastIndexOf(Configuration.EosTokenId);
+            if (at < 0) throw new InputException($"input_ids[{row}]: expected at least one </s> (id {Configuration.EosTokenId}), given none");
+            ends[row] = (row * batch.Length) + at;
+        }
+        return ends;
+    }
+}

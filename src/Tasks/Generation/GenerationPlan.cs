@@ -1,0 +1,180 @@
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.Tasks.Generation;
+
+/// <summary>The special tokens and limits of a model that generation needs to know.</summary>
+/// <param name="VocabularySize">Number of logits per step.</param>
+/// <param name="Positions">Rows of the decoder's position table: the most tokens that can be fed.</param>
+/// <param name="StartToken">decoder_start_token_id.</param>
+/// <param name="PaddingToken">pad_token_id: what rows are filled with behind their end.</param>
+/// <param name="EndTokens">eos_token_id; may be empty.</param>
+public sealed record GenerationVocabulary(int VocabularySize, int Positions, int StartToken, int PaddingToken, IReadOnlyList<int> EndTokens);
+
+/// <summary>Checked options in which nothing is open any more: every length counts the prompt, as HF's max_length does.</summary>
+internal sealed record GenerationPlan
+{
+    public required int Beams { get; init; }
+    public required int NBest { get; init; }
+    public required int[] Prompt { get; init; }
+    public required int MaxLength { get; init; }
+    public required int MinLength { get; init; }
+    public required double LengthPenalty { get; init; }
+    public required EarlyStopping EarlyStopping { get; init; }
+    public required bool Sample { get; init; }
+    public required ulong Seed { get; init; }
+    public required bool KeepLogits { get; init; }
+    public required int[] EndTokens { get; init; }
+    public required int PaddingToken { get; init; }
+    public required int VocabularySize { get; init; }
+
+    /// <summary>In HF's order, which decides the result where one undoes another.</summary>
+    public required LogitsProcessor[] Processors { get; init; }
+
+    public bool Ends(int token) => Array.IndexOf(EndTokens, token) >= 0;
+
+    /// <summary>Fills in HF's defaults and refuses what cannot be.</summary>
+    /// <exception cref="InputException">A value or a combination is impossible; the message names the values.</exception>
+    public static GenerationPlan Create(GenerationOptions options, GenerationVocabulary model)
+    {
+        int beams = AtLeast(options.Beams ?? 1, 1, nameof(options.Beams));
+        int best = AtLeast(options.NBest ?? 1, 1, nameof(options.NBest));
+        bool sample = options.Sample ?? false;
+        if (best > beams && !(sample && beams == 1))
+            throw new InputException($"NBest is {best}, but only {beams} {(beams == 1 ? "beam is" : "beams are")} searched: NBest <= Beams, or Sample without beams.");
+        if (options.KeepLogits && beams > 1)
+            throw new InputException($"KeepLogits works without beams, but Beams is {beams}.");
+
+        int start = Token(options.DecoderStartToken ?? model.StartToken, nameof(options.DecoderStartToken), model);
+        int[] prompt = [.. options.DecoderPrompt ?? []];
+        foreach (int id in prompt) Token(id, nameof(options.DecoderPrompt), model);
+        if (prompt.Length == 0 || prompt[0] != start) prompt = [start, .. prompt];
+        if (prompt.Length > model.Positions)
+            throw new InputException($"The decoder prompt has {prompt.Length} tokens, but the decoder has {model.Positions} positions.");
+        int[] ends = [.. options.EndTokens ?? model.EndTokens];
+        foreach (int id in ends) Token(id, nameof(options.EndTokens), model);
+
+        (int min, int max) = Lengths(options, prompt.Length, model.Positions);
+        var plan = new GenerationPlan
+        {
+            Beams = beams,
+            NBest = best,
+            Prompt = prompt,
+            MaxLength = max,
+            MinLength = min,
+            LengthPenalty = Finite(options.LengthPenalty ?? 1.0, nameof(options.LengthPenalty)),
+            EarlyStopping = options.EarlyStopping ?? EarlyStopping.Heuristic,
+            Sample = sample,
+            Seed = options.Seed ?? 0,
+            KeepLogits = options.KeepLogits,
+            EndTokens = ends,
+            PaddingToken = model.PaddingToken,
+            VocabularySize = model.VocabularySize,
+            Processors = [],
+        };
+        return plan with { Processors = Build(options, plan, model) };
+    }
+
+    private static (int Min, int Max) Lengths(GenerationOptions options, int prompt, int positions)
+    {
+        if (options.MaxTokens is not null && options.MaxLength is not null)
+            throw new InputException($"MaxTokens ({options.MaxTokens}) and MaxLength ({options.MaxLength}) are two ways to say one thing: give one.");
+        if (options.MinTokens is not null && options.MinLength is not null)
+            throw new InputException($"MinTokens ({options.MinTokens}) and MinLength ({options.MinLength}) are two ways to say one thing: give one.");
+        // The last token is never fed, so a table of P positions reaches length P + 1.
+        int limit = positions + 1, max;
+        if (options.MaxLength is int length)
+        {
+            if (length <= prompt)
+                throw new InputException($"MaxLength is {length}, but the decoder prompt with its start token already has {prompt} tokens.");
+            max = length;
+        }
+        else if (options.MaxTokens is int tokens)
+        {
+            max = prompt + AtLeast(tokens, 1, nameof(options.MaxTokens));
+        }
+        else
+        {
+            max = Math.Min(prompt + 20, limit);
+        }
+        if (max > limit)
+        {
+            throw new InputException($"A maximum of {max - prompt} new tokens after {prompt} prompt tokens needs {max - 1} decoder positions, " +
+                $"but the checkpoint has {positions}.");
+        }
+        int min = options.MinLength is int least ? AtLeast(least, 0, nameof(options.MinLength))
+            : options.MinTokens is int tokensLeast ? prompt + AtLeast(tokensLeast, 0, nameof(options.MinTokens)) : 0;
+        if (min > max)
+        {
+            throw new InputException(options.MinTokens is int minTokens
+                ? $"MinTokens is {minTokens}, over the maximum of {max - prompt} new tokens."
+                : $"MinLength is {min}, over the maximum length of {max}.");
+        }
+        return (min, max);
+    }
+
+    private static LogitsProcessor[] Build(GenerationOptions options, GenerationPlan plan, GenerationVocabulary model)
+    {
+        var list = new List<LogitsProcessor>();
+        double repetition = options.RepetitionPenalty ?? 1.0;
+        if (!(repetition > 0 && double.IsFinite(repetition))) throw Bad(nameof(options.RepetitionPenalty), "above 0", repetition);
+        if (repetition != 1.0) list.Add(new RepetitionPenalty((float)repetition));
+
+        int ngram = AtLeast(options.NoRepeatNgram ?? 0, 0, nameof(options.NoRepeatNgram));
+        if (ngram > 0) list.Add(new NoRepeatNgram(ngram));
+
+        if (options.BadWords is { Count: > 0 } words)
+        {
+            foreach (IReadOnlyList<int> word in words)
+            {
+                if (word.Count == 0) throw new InputException("BadWords holds an empty sequence.");
+                foreach (int id in word) Token(id, nameof(options.BadWords), model);
+            }
+            list.Add(new BadWords(words, plan.EndTokens));
+        }
+        if (plan.MinLength > plan.Prompt.Length && plan.EndTokens.Length > 0) list.Add(new MinimumLength(plan.MinLength, plan.EndTokens));
+        if (options.ForcedFirstToken is int first) list.Add(new ForcedFirst(Token(first, nameof(options.ForcedFirstToken), model)));
+        if (options.ForcedLastTokens is { Count: > 0 } last)
+        {
+            foreach (int id in last) Token(id, nameof(options.ForcedLastTokens), model);
+            list.Add(new ForcedLast(plan.MaxLength, [.. last]));
+        }
+        if (options.SuppressedTokens is { Count: > 0 } never)
+        {
+            foreach (int id in never) Token(id, nameof(options.SuppressedTokens), model);
+            list.Add(new Suppressed([.. never]));
+        }
+        if (options.BeginSuppressedTokens is { Count: > 0 } begin)
+        {
+            foreach (int id in begin) Token(id, nameof(options.BeginSuppressedTokens), model);
+            // Behind a forced first token the suppression moves to the next one.
+            int at = plan.Prompt.Length > 1 || options.ForcedFirstToken is null ? plan.Prompt.Length : plan.Prompt.Length + 1;
+            list.Add(new BeginSuppressed([.. begin], at));
+        }
+
+        double temperature = options.Temperature ?? 1.0, topP = options.TopP ?? 1.0;
+        int topK = AtLeast(options.TopK ?? 50, 0, nameof(options.TopK));
+        if (!(temperature > 0 && double.IsFinite(temperature))) throw Bad(nameof(options.Temperature), "above 0", temperature);
+        if (!(topP > 0 && topP <= 1)) throw Bad(nameof(options.TopP), "above 0 and at most 1", topP);
+        if (plan.Sample)
+        {
+            // With beams, at least one token that does not end the sequence must stay.
+            int keep = plan.Beams > 1 ? plan.EndTokens.Length + 1 : 1;
+            if (temperature != 1.0) list.Add(new Temperature((float)temperature));
+            if (topK > 0) list.Add(new TopK(Math.Max(topK, keep)));
+            if (topP < 1.0) list.Add(new TopP(topP, keep));
+        }
+        return [.. list];
+    }
+
+    private static int AtLeast(int value, int least, string name) =>
+        value >= least ? value : throw new InputException($"{name} must be at least {least}, given {value}.");
+
+    private static double Finite(double value, string name) =>
+        double.IsFinite(value) ? value : throw new InputException($"{name} must be a finite number, given {value}.");
+
+    private static InputException Bad(string name, string expected, double given) => new($"{name} must be {expected}, given {given}.");
+
+    private static int Token(int id, string name, GenerationVocabulary model) =>
+        (uint)id < (uint)model.VocabularySize ? id
+            : throw new InputException($"{name}: token {id} is outside the vocabulary of {model.VocabularySize}.");
+}

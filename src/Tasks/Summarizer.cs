@@ -1,0 +1,198 @@
+using System.Runtime.CompilerServices;
+using System.Threading.Channels;
+using LongformerInterop.Models;
+using LongformerInterop.Tasks.Generation;
+using LongformerInterop.Tokenizers;
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.Tasks;
+
+/// <summary>A generated text.</summary>
+/// <param name="Text">The text, without special tokens.</param>
+/// <param name="Sequence">Its tokens with their scores.</param>
+public sealed record Summary(string Text, GeneratedSequence Sequence);
+
+/// <summary>How far a summarizer is.</summary>
+/// <param name="Done">Documents finished.</param>
+/// <param name="Total">Documents in all.</param>
+/// <param name="Step">Tokens generated so far for the documents that are worked on.</param>
+/// <param name="MaxSteps">The most there can be.</param>
+public readonly record struct SummaryProgress(int Done, int Total, int Step, int MaxSteps);
+
+/// <summary>
+/// Long documents in, text out: generation with an LED. Options that are not given come from the checkpoint. The first token is global
+/// unless said otherwise. Thread-safe; dispose it to free the model.
+/// </summary>
+public sealed class Summarizer : IDisposable
+{
+    private const int DefaultMaxTokens = 256;
+
+    private readonly LedForConditionalGeneration _model;
+    private readonly TextGenerator _generator;
+    private readonly TextInputs _inputs;
+
+    private Summarizer(LedForConditionalGeneration model, TextGenerator generator, TextInputs inputs) =>
+        (_model, _generator, _inputs) = (model, generator, inputs);
+
+    /// <summary>The checkpoint's tokenizer.</summary>
+    public Tokenizer Tokenizer => _inputs.Tokenizer;
+
+    /// <summary>The longest document in tokens.</summary>
+    public int MaxTokens => _inputs.MaxTokens;
+
+    /// <summary>Loads an LED checkpoint folder.</summary>
+    /// <exception cref="LongformerException">The folder is no LED checkpoint.</exception>
+    /// <exception cref="TokenizerException">The tokenizer's files are missing or malformed.</exception>
+    public static Summarizer Load(string folder, LoadOptions? options = null)
+    {
+        LedForConditionalGeneration model = LedForConditionalGeneration.Load(folder, options);
+        return Guard.DisposeOnError(model, m =>
+        {
+            GenerationOptions defaults = GenerationOptions.FromCheckpoint(folder);
+            // HF's 20 tokens are no summary; this is the one default that is not HF's.
+            if (defaults.MaxTokens is null && defaults.MaxLength is null)
+                defaults = defaults with { MaxTokens = Math.Min(DefaultMaxTokens, m.Configuration.MaxDecoderPositionEmbeddings) };
+            return new Summarizer(m, new TextGenerator(m, defaults),
+                new TextInputs(folder, m.Configuration.MaxEncoderPositionEmbeddings, m.Configuration.VocabSize));
+        });
+    }
+
+    /// <summary>The best text for one document.</summary>
+    /// <param name="document">The document.</param>
+    /// <param name="generation">How to generate (at most 256 tokens where neither this nor the checkpoint says).</param>
+    /// <param name="options">Truncation and global tokens.</param>
+    /// <param name="onText">Told the text piece by piece, as soon as each is settled; the pieces together are the result.</param>
+    /// <param name="cancellation">Stops between two tokens.</param>
+    /// <exception cref="InputException">The document is empty or too long, or the options are impossible.</exception>
+    public string Summarize(string document, GenerationOptions? generation = null, TaskOptions? options = null,
+        Action<string>? onText = null, CancellationToken cancellation = default)
+    {
+        TextInput input = Encode([document], 0, options ?? new TaskOptions());
+        var text = new TextStream(Tokenizer, onText);
+        GeneratedSequence best = Generate([input], generation, token =>
+        {
+            if (token.Sequence == 0) text.Add(token.Id);
+        }, null, cancellation)[0][0];
+        string result = Decode(best);
+        text.Finish(result);
+        return result;
+    }
+
+    /// <summary>All results (<see cref="GenerationOptions.NBest"/>) for every document.</summary>
+    /// <param name="documents">The documents.</param>
+    /// <param name="generation">How to generate (at most 256 tokens where neither this nor the checkpoint says).</param>
+    /// <param name="options">Truncation, global tokens, batch size.</param>
+    /// <param name="progress">Told after every token.</param>
+    /// <param name="cancellation">Stops between two tokens.</param>
+    /// <returns>For each document its results as soon as its batch is done: of a beam search best first.</returns>
+    /// <exception cref="InputException">A document is empty or too long (the message names it), or the options are impossible.</exception>
+    public IEnumerable<IReadOnlyList<Summary>> Summarize(IReadOnlyList<string> documents, GenerationOptions? generation = null,
+        TaskOptions? options = null, IProgress<SummaryProgress>? progress = null, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(documents);
+        _generator.Check(generation ?? new GenerationOptions());
+        options ??= new TaskOptions();
+        // Every document is checked before the first is worked on.
+        TextInput[] inputs = [.. documents.Select((_, i) => Encode(documents, i, options))];
+        return Batches(inputs, generation, options, progress, cancellation);
+    }
+
+    /// <summary>The text for one document as it comes into being, on a thread of the pool.</summary>
+    /// <inheritdoc cref="Summarize(string, GenerationOptions?, TaskOptions?, Action{string}?, CancellationToken)"/>
+    public async IAsyncEnumerable<string> SummarizeAsync(string document, GenerationOptions? generation = null, TaskOptions? options = null,
+        [EnumeratorCancellation] CancellationToken cancellation = default)
+    {
+        // Leaving the enumeration early must end the work too.
+        using var source = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        Channel<string> pieces = Channel.CreateUnbounded<string>(new UnboundedChannelOptions { SingleReader = true, SingleWriter = true });
+        Task work = Task.Run(() =>
+        {
+            try
+            {
+                Summarize(document, generation, options, piece => pieces.Writer.TryWrite(piece), source.Token);
+            }
+            finally
+            {
+                pieces.Writer.Complete();
+            }
+        }, CancellationToken.None);
+        try
+        {
+            await foreach (string piece in pieces.Reader.ReadAllAsync(cancellation).ConfigureAwait(false)) yield return piece;
+        }
+        finally
+        {
+            await source.CancelAsync().ConfigureAwait(false);
+            await work.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+        await work.ConfigureAwait(false);
+    }
+
+    /// <summary>Frees the model.</summary>
+    public void Dispose() => _model.Dispose();
+
+    private TextInput Encode(IReadOnlyList<string> documents, int index, TaskOptions options)
+    {
+        string name = documents.Count == 1 ? "document" : $"documents[{index}]";
+        Encoding encoding = _inputs.Encode(documents[index], null, name, options);
+        return new TextInput(encoding, options.Global.Resolve(encoding.Count, [0], name));
+    }
+
+    private IEnumerable<IReadOnlyList<Summary>> Batches(TextInput[] inputs, GenerationOptions? generation, TaskOptions options,
+        IProgress<SummaryProgress>? progress, CancellationToken cancellation)
+    {
+        int done = 0;
+        foreach (List<TextInput> batch in TextInputs.Batches(inputs, options))
+        {
+            int before = done;
+            IReadOnlyList<IReadOnlyList<GeneratedSequence>> results = Generate(batch, generation, null,
+                progress is null ? null : new StepProgress(p => progress.Report(
+                    new SummaryProgress(before + batch.Count - p.OpenDocuments, inputs.Length, p.Step, p.MaxSteps))), cancellation);
+            done += batch.Count;
+            foreach (IReadOnlyList<GeneratedSequence> sequences in results)
+                yield return [.. sequences.Select(s => new Summary(Decode(s), s))];
+        }
+    }
+
+    private IReadOnlyList<IReadOnlyList<GeneratedSequence>> Generate(IReadOnlyList<TextInput> inputs, GenerationOptions? generation,
+        Action<GeneratedToken>? onToken, IProgress<GenerationProgress>? progress, CancellationToken cancellation) =>
+        _generator.Generate([.. inputs.Select(i => new GenerationDocument(i.Encoding.Ids.ToArray()) { GlobalPositions = i.Globals })],
+            generation, onToken, progress, cancellation);
+
+    private string Decode(GeneratedSequence sequence) => Tokenizer.Decode([.. sequence.Ids], skipSpecialTokens: true);
+
+    /// <summary>Progress on the thread that generates: <see cref="Progress{T}"/> would reorder it through the pool.</summary>
+    private sealed class StepProgress(Action<GenerationProgress> report) : IProgress<GenerationProgress>
+    {
+        public void Report(GenerationProgress value) => report(value);
+    }
+}
+
+/// <summary>
+/// Tokens to text, piece by piece. A token may end inside a character; such a piece waits for the rest of it, so that what was told is
+/// never taken back.
+/// </summary>
+internal sealed class TextStream(Tokenizer tokenizer, Action<string>? told)
+{
+    private readonly List<int> _ids = [];
+    private string _text = "";
+
+    public void Add(int id)
+    {
+        if (told is null) return;
+        _ids.Add(id);
+        string text = tokenizer.Decode([.. _ids], skipSpecialTokens: true);
+        if (text.EndsWith('\uFFFD')) return;
+        Tell(text);
+    }
+
+    /// <summary>Tells what is left of the final text.</summary>
+    public void Finish(string text) => Tell(text);
+
+    private void Tell(string text)
+    {
+        if (told is null || text.Length <= _text.Length || !text.StartsWith(_text, StringComparison.Ordinal)) return;
+        told(text[_text.Length..]);
+        _text = text;
+    }
+}

@@ -1,0 +1,18 @@
+namespace LongformerInterop.Cli.Tests;
+
+/// <summary>A real checkpoint beside the repository: a folder <c>shared/models/NAME</c> in one of the folders above it.</summary>
+internal static class SharedModel
+{
+    /// <summary>The folder; the test is ignored, with the reason, where it is absent.</summary>
+    internal static string Folder(string name)
+    {
+        for (DirectoryInfo? d = new(AppContext.BaseDirectory); d is not null; d = d.Parent)
+        {
+            string folder = Path.Combine(d.FullName, "shared", "models", name);
+            if (File.Exists(Path.Combine(folder, "config.json")))
+                return folder;
+        }
+        Assert.Ignore($"no folder shared/models/{name} beside the repository: its weights are not part of it");
+        return "";
+    }
+}
