@@ -9,7 +9,7 @@ document=${DOCUMENT:-/usr/share/common-licenses/GPL-3}
 
 if [ ! -f "$model/model.safetensors" ] && [ -z "${MODEL:-}" ]; then
   echo "demo: making a base-size checkpoint with seeded random weights (12 layers, 768 wide, window 512, 16,384 positions)"
-  ./longformer random "$model" --size base --positions 16386 --seed 0 --tokenizer parity-tests/goldens/tokenizer/roberta
+  ./longformer random "$model" --size base --tokens 16384 --seed 0 --tokenizer parity-tests/goldens/tokenizer/roberta
 fi
 echo
 ./longformer info "$model"
