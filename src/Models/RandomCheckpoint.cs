@@ -44,7 +44,7 @@ public static class RandomCheckpoint
         Directory.CreateDirectory(folder);
         File.WriteAllText(Path.Combine(folder, "config.json"), configuration);
         SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), parameters.Select(parameter =>
-            TensorSource.Deferred(parameter.Name, DType.Float32, parameter.Shape, () => Tensor.From<float>(Values(parameter, seed), parameter.Shape))));
+            TensorSource.Deferred(parameter.Name, DType.Float32, parameter.Shape, () => Tensor.View(Values(parameter, seed), parameter.Shape))));
     }
 
     /// <summary>The values of one parameter, nearly normal (the sum of four uniform ones), with the spread that <see cref="Spread"/> gives.</summary>

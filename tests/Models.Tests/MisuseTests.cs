@@ -113,9 +113,9 @@ public class MisuseTests
     public void Another_architecture_is_named()
     {
         using var folder = new TemporaryFolder();
-        File.WriteAllText(folder["config.json"], """{"model_type": "led", "architectures": ["LEDForConditionalGeneration"], "attention_window": [8]}""");
+        File.WriteAllText(folder["config.json"], """{"model_type": "big_bird", "architectures": ["BigBirdModel"], "attention_window": [8]}""");
         Assert.That(() => PretrainedModel.Load(folder.Path), Throws.TypeOf<CheckpointException>()
-            .With.Message.Contains("describes LEDForConditionalGeneration of model_type \"led\"; expected a Longformer"));
+            .With.Message.Contains("describes BigBirdModel of model_type \"big_bird\"; expected a Longformer"));
         File.WriteAllText(folder["config.json"], """{"model_type": "longformer", "architectures": ["LongformerForSummaries"]}""");
         Assert.That(() => PretrainedModel.Load(folder.Path), Throws.TypeOf<CheckpointException>()
             .With.Message.Contains("the architecture LongformerForSummaries is not served"));

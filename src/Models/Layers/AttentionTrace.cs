@@ -8,9 +8,6 @@ namespace LongformerInterop.Models.Layers;
 /// </summary>
 internal sealed class AttentionTrace : IDisposable
 {
-    private static readonly Operator LocalProbabilities = Find("longformer::banded_attention_probabilities");
-    private static readonly Operator GlobalProbabilities = Find("longformer::global_attention_probabilities");
-
     private readonly List<Tensor> _local = [];
     private readonly List<Tensor> _global = [];
 
@@ -24,8 +21,15 @@ internal sealed class AttentionTrace : IDisposable
     public void AddLocal(Tensor query, Tensor key, SequenceBatch batch, LayerWindow window, long[]? dilation)
     {
         using var scope = new TensorScope();
-        Tensor probabilities = LocalProbabilities.Call(
-            query, key, window.Left, window.Right, dilation, batch.Visible, batch.Globals?.Index, batch.Offsets);
+        Tensor probabilities = LongformerOps.BandedAttentionProbabilities(query, key, new BandedAttentionOptions
+        {
+            WindowLeft = window.Left,
+            WindowRight = window.Right,
+            Dilation = dilation,
+            Mask = batch.Visible,
+            GlobalIndex = batch.Globals?.Index,
+            SequenceOffsets = batch.Offsets,
+        });
         // Global queries are computed like local ones and then overwritten; what counts for them is among the global probabilities.
         if (batch.Globals is not null)
             probabilities = probabilities.IndexFill(0, batch.Globals.Rows, 0);
@@ -40,7 +44,8 @@ internal sealed class AttentionTrace : IDisposable
     {
         using var scope = new TensorScope();
         (long sequences, long length) = (batch.TokenShape[0], batch.TokenShape[1]);
-        Tensor probabilities = GlobalProbabilities.Call(query, key, globals.Index, batch.Visible, batch.Offsets);   // [B, G, H, T]
+        Tensor probabilities = LongformerOps.GlobalAttentionProbabilities(
+            query, key, globals.Index, new GlobalAttentionOptions { Mask = batch.Visible, SequenceOffsets = batch.Offsets });   // [B, G, H, T]
         long padded = (length + largestWindow - 1) / largestWindow * largestWindow;
         (long slots, long heads) = (query.Size(1), query.Size(2));
         probabilities = Tensor.Cat(
@@ -53,12 +58,6 @@ internal sealed class AttentionTrace : IDisposable
     {
         foreach (Tensor tensor in _local.Concat(_global))
             tensor.Dispose();
-    }
-
-    private static Operator Find(string name)
-    {
-        TorchRuntime.LoadOperators();
-        return Operator.Find(name);
     }
 
     private static Tensor InCurrentScope(Tensor kept) => kept.Alias();
