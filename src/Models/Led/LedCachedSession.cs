@@ -105,7 +105,7 @@ internal sealed class LedCachedSession : IDecodingSession
         Device device = _documents.States.Device;
         List<Group> groups = GroupByDocument(fed, _documents.States.DType, device);
         long[] ids = [.. fed.Select(r => (long)r.Token)], places = [.. fed.Select(r => r.Slots.Length - 1L)];
-        Tensor words = Functional.Embedding(Tensor.From<long>(ids, ids.Length).To(device), _decoder.Words);
+        Tensor words = LedEncoder.Scale(Functional.Embedding(Tensor.From<long>(ids, ids.Length).To(device), _decoder.Words), _decoder.WordScale);
         Tensor positions = Functional.Embedding(Tensor.From<long>(places, places.Length).To(device), _decoder.Positions);
         Tensor hidden = _decoder.EmbeddingNorm.Forward(words, positions);
         foreach (LayerCache layer in _layers)
@@ -115,7 +115,7 @@ internal sealed class LedCachedSession : IDecodingSession
             hidden = next;
         }
         foreach (Group group in groups) _used[group.Document] += group.Count;
-        return scope.Keep(hidden);
+        return scope.Keep(_decoder.LastNorm is null ? hidden : _decoder.LastNorm.Forward(hidden));
     }
 
     private List<Group> GroupByDocument(List<Row> fed, DType dtype, Device device)
@@ -188,10 +188,11 @@ internal sealed class LedCachedSession : IDecodingSession
         public Tensor Forward(Tensor hidden, List<Group> groups, int[] used, Tensor?[] hiddenTokens)
         {
             using var scope = new TensorScope();
-            Tensor attended = _layer.SelfNorm.Forward(_layer.Self.Output.Forward(AttendSelf(hidden, groups, used)), hidden);
-            Tensor informed = _layer.CrossNorm.Forward(_layer.Cross.Output.Forward(AttendDocuments(attended, groups, hiddenTokens)), attended);
-            Tensor inner = _layer.Inner.Forward(informed, _layer.Activation);
-            return scope.Keep(_layer.OutputNorm.Forward(_layer.Output.Forward(inner), informed));
+            Tensor attended = _layer.SelfNorm.Leave(_layer.Self.Output.Forward(AttendSelf(_layer.SelfNorm.Enter(hidden), groups, used)), hidden);
+            Tensor informed = _layer.CrossNorm.Leave(
+                _layer.Cross.Output.Forward(AttendDocuments(_layer.CrossNorm.Enter(attended), groups, hiddenTokens)), attended);
+            Tensor inner = _layer.Inner.Forward(_layer.OutputNorm.Enter(informed), _layer.Activation);
+            return scope.Keep(_layer.OutputNorm.Leave(_layer.Output.Forward(inner), informed));
         }
 
         public void Dispose()

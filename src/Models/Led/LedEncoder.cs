@@ -8,7 +8,7 @@ internal sealed record LedEncoderOutputs(Tensor LastHiddenState, IReadOnlyList<T
 
 /// <summary>
 /// BART's encoder with the attention of the Longformer (Beltagy et al., section 7): windows, global tokens, and positions for 16,384 tokens.
-/// LayerNorm stands behind each sublayer; its eps is 1e-5 in every LED.
+/// LayerNorm stands behind each sublayer, or before it in an LED made of mBART; its eps is 1e-5 in every LED.
 /// </summary>
 internal sealed class LedEncoder
 {
@@ -16,6 +16,8 @@ internal sealed class LedEncoder
 
     private readonly Tensor _positions;
     private readonly LayerNorm _embeddingNorm;
+    private readonly LayerNorm? _lastNorm;
+    private readonly double _wordScale;
     private readonly LedEncoderLayer[] _layers;
     private readonly int _padding;
 
@@ -25,6 +27,8 @@ internal sealed class LedEncoder
         Words = words;
         _positions = (at / "embed_positions").Get("weight", c.MaxEncoderPositionEmbeddings, c.DModel);
         _embeddingNorm = LayerNorm.Load(at / "layernorm_embedding", c.DModel, LayerNormEps);
+        _lastNorm = c.AddFinalLayerNorm ? LayerNorm.Load(at / "layer_norm", c.DModel, LayerNormEps) : null;
+        _wordScale = c.WordScale;
         _padding = c.PadTokenId;
         LongformerConfiguration attention = c.Encoder;
         _layers = [.. Enumerable.Range(0, c.EncoderLayers).Select(i => new LedEncoderLayer(at / "layers" / $"{i}", c, attention, i, loader.Options.Attention))];
@@ -52,6 +56,11 @@ internal sealed class LedEncoder
             hidden = next;
             states?.Add(hidden);
         }
+        if (_lastNorm is not null)
+        {
+            hidden = _lastNorm.Forward(hidden);
+            if (states is not null) states[^1] = hidden;
+        }
         foreach (Tensor state in states ?? [hidden]) scope.Keep(state);
         return new LedEncoderOutputs(hidden, states, trace);
     }
@@ -59,18 +68,22 @@ internal sealed class LedEncoder
     private Tensor Embed(SequenceBatch batch, Tensor? words, LedDropout dropout)
     {
         using var scope = new TensorScope();
-        words ??= batch.InputsEmbeds ?? Functional.Embedding(batch.InputIds!, Words, _padding);
-        Tensor embedded = _embeddingNorm.Forward(words + Functional.Embedding(batch.PositionIds, _positions));
+        Tensor vectors = words is null && batch.InputsEmbeds is { } given ? given
+            : Scale(words ?? Functional.Embedding(batch.InputIds!, Words, _padding), _wordScale);
+        Tensor embedded = _embeddingNorm.Forward(vectors + Functional.Embedding(batch.PositionIds, _positions));
         return scope.Keep(dropout.Hidden.Hidden(embedded, dropout.Encoder(0), 0));
     }
+
+    /// <summary>Word vectors that were looked up, times mBART's factor; vectors that a caller brings are taken as they are.</summary>
+    public static Tensor Scale(Tensor words, double scale) => scale == 1 ? words : words * scale;
 }
 
-/// <summary>Attention, then feed-forward; each with its residual and LayerNorm behind it.</summary>
+/// <summary>Attention, then feed-forward; each with its residual and LayerNorm.</summary>
 internal sealed class LedEncoderLayer
 {
     private readonly LongformerSelfAttention _attention;
     private readonly Linear _attentionOutput, _inner, _output;
-    private readonly LayerNorm _attentionNorm, _outputNorm;
+    private readonly SublayerNorm _attentionNorm, _outputNorm;
     private readonly HiddenActivation _activation;
     private readonly int _layer;
 
@@ -78,10 +91,10 @@ internal sealed class LedEncoderLayer
     {
         _attention = new LongformerSelfAttention(at / "self_attn" / "longformer_self_attn", attention, layer, implementation);
         _attentionOutput = Linear.Load(at / "self_attn" / "output", c.DModel, c.DModel);
-        _attentionNorm = LayerNorm.Load(at / "self_attn_layer_norm", c.DModel, LedEncoder.LayerNormEps);
+        _attentionNorm = SublayerNorm.Load(at / "self_attn_layer_norm", c);
         _inner = Linear.Load(at / "fc1", c.EncoderFfnDim, c.DModel);
         _output = Linear.Load(at / "fc2", c.DModel, c.EncoderFfnDim);
-        _outputNorm = LayerNorm.Load(at / "final_layer_norm", c.DModel, LedEncoder.LayerNormEps);
+        _outputNorm = SublayerNorm.Load(at / "final_layer_norm", c);
         _activation = c.ActivationFunction;
         _layer = layer;
     }
@@ -92,15 +105,15 @@ internal sealed class LedEncoderLayer
         using var scope = new TensorScope();
         int place = dropout.Encoder(_layer + 1);
         Tensor attended = AddAttention(hidden, batch, dropout, trace);
-        Tensor inner = dropout.Activation.Hidden(_inner.Forward(attended, _activation), place, 3);
-        return scope.Keep(_outputNorm.Forward(dropout.Hidden.Hidden(_output.Forward(inner), place, 4), attended));
+        Tensor inner = dropout.Activation.Hidden(_inner.Forward(_outputNorm.Enter(attended), _activation), place, 3);
+        return scope.Keep(_outputNorm.Leave(dropout.Hidden.Hidden(_output.Forward(inner), place, 4), attended));
     }
 
     private Tensor AddAttention(Tensor hidden, SequenceBatch batch, LedDropout dropout, AttentionTrace? trace)
     {
         using var scope = new TensorScope();
-        Tensor context = _attention.Forward(hidden, batch, dropout.Hidden, trace);
-        return scope.Keep(_attentionNorm.Forward(dropout.Hidden.Hidden(_attentionOutput.Forward(context), dropout.Encoder(_layer + 1), 2), hidden));
+        Tensor context = _attention.Forward(_attentionNorm.Enter(hidden), batch, dropout.Hidden, trace);
+        return scope.Keep(_attentionNorm.Leave(dropout.Hidden.Hidden(_attentionOutput.Forward(context), dropout.Encoder(_layer + 1), 2), hidden));
     }
 }
 
