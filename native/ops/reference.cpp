@@ -1,10 +1,10 @@
-// loop: the dense oracle. One sequence at a time, an n x n matrix of scores per head, one softmax per row;
-// what the other implementations are tested against. Read it beside the definition in banded_attention.h.
+// loop: the dense oracle. One sequence and one head at a time, an n x n matrix of scores, one softmax per
+// row; what the other implementations are tested against. Read it beside the definition in
+// banded_attention.h.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/matmul.h>
-#include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 
 #include <limits>
@@ -16,60 +16,75 @@ namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
-// The tokens of a sequence in [N, H, D] as [H, length, D] in the type that is computed with. Those that are
-// not visible become zeros: whatever they hold (padding may hold NaN), a probability of 0 times it must be 0.
-at::Tensor heads_first(const BandedAttention& a, const at::Tensor& t, size_t sequence) {
-  const int64_t begin = a.offsets[sequence], length = a.offsets[sequence + 1] - begin;
-  const at::Tensor tokens = t.narrow(0, begin, length).transpose(0, 1).to(compute_type(t));
-  if (!a.visible.defined()) return tokens;
-  return tokens.masked_fill(a.visible.narrow(0, begin, length).eq(0).unsqueeze(-1), 0.0);
+// What one n x n matrix is computed for. Heads go one by one, so that a long sequence needs a few matrices
+// and not a few times the heads.
+struct Part {
+  int64_t begin, length, sequence, head;
+};
+
+template <typename Visit>
+void for_each_part(const BandedAttention& a, Visit visit) {
+  for (size_t s = 0; s + 1 < a.offsets.size(); ++s) {
+    const int64_t begin = a.offsets[s], length = a.offsets[s + 1] - begin;
+    for (int64_t h = 0; length > 0 && h < a.q.size(1); ++h)
+      visit(Part{begin, length, static_cast<int64_t>(s), h});
+  }
 }
 
-// bool [H, length, length]: may query i see key j?
-at::Tensor allowed_keys(const BandedAttention& a, size_t sequence) {
-  const int64_t begin = a.offsets[sequence], length = a.offsets[sequence + 1] - begin;
-  const at::Tensor position = at::arange(length, at::TensorOptions(at::kLong).device(a.q.device()));
+// A part's rows of a tensor [N, H, ...], as a view.
+at::Tensor rows(const at::Tensor& t, const Part& part) {
+  return t.narrow(0, part.begin, part.length).select(1, part.head);
+}
+
+// The tokens of a part in [N, H, D] as [length, D] in the type that is computed with. Those that are not
+// visible become zeros: whatever they hold (padding may hold NaN), a probability of 0 times it must be 0.
+at::Tensor tokens(const BandedAttention& a, const at::Tensor& t, const Part& part) {
+  const at::Tensor of_head = rows(t, part).to(compute_type(t));
+  if (!a.visible.defined()) return of_head;
+  return of_head.masked_fill(a.visible.narrow(0, part.begin, part.length).eq(0).unsqueeze(-1), 0.0);
+}
+
+// bool [length, length]: may query i see key j?
+at::Tensor allowed_keys(const BandedAttention& a, const Part& part) {
+  const at::Tensor position = at::arange(part.length, at::TensorOptions(at::kLong).device(a.q.device()));
   const at::Tensor distance = position.unsqueeze(0) - position.unsqueeze(1);  // j - i
-  std::vector<at::Tensor> window;
-  for (int64_t d : a.dilation)
-    window.push_back(distance.remainder(d).eq(0) & distance.ge(-a.window_left * d) &
-                     distance.le(a.window_right * d));
-  at::Tensor allowed = at::stack(window);
+  const int64_t d = a.dilation[part.head];
+  at::Tensor allowed = distance.ge(-a.window_left * d).logical_and_(distance.le(a.window_right * d));
+  if (d > 1) allowed.logical_and_(distance.remainder(d).eq(0));
   if (a.global_index.defined()) {
-    const at::Tensor index = a.global_index[static_cast<int64_t>(sequence)];
-    const at::Tensor is_global = position.unsqueeze(1).eq(index.unsqueeze(0)).any(1);
-    allowed = allowed | is_global;
+    const at::Tensor index = a.global_index[part.sequence];
+    allowed.logical_or_(position.unsqueeze(1).eq(index.unsqueeze(0)).any(1));
   }
   if (a.visible.defined()) {
-    const at::Tensor visible = a.visible.narrow(0, begin, length).to(at::kBool);
-    allowed = allowed & visible.unsqueeze(0) & visible.unsqueeze(1);
+    const at::Tensor visible = a.visible.narrow(0, part.begin, part.length).to(at::kBool);
+    allowed.logical_and_(visible.unsqueeze(0)).logical_and_(visible.unsqueeze(1));
   }
   return allowed;
 }
 
-// [H, length, length]: 0 where the probability is dropped, else 1/(1-p); undefined without dropout.
-at::Tensor dropout_factor(const BandedAttention& a, size_t sequence) {
+// [length, length]: 0 where the probability is dropped, else 1/(1-p); undefined without dropout.
+at::Tensor dropout_factor(const BandedAttention& a, const Part& part) {
   if (a.dropout == 0.0) return {};
-  const int64_t heads = a.q.size(1), begin = a.offsets[sequence], length = a.offsets[sequence + 1] - begin;
-  const at::Tensor factor = at::empty({heads, length, length}, at::TensorOptions(at::kDouble));
+  const at::Tensor factor = at::empty({part.length, part.length}, at::TensorOptions(at::kDouble));
   double* f = factor.data_ptr<double>();
-  for (int64_t h = 0; h < heads; ++h)
-    for (int64_t i = 0; i < length; ++i)
-      for (int64_t j = 0; j < length; ++j)
-        *f++ = dropout_keeps(a.seed, h, begin + i, begin + j, a.dropout) ? 1.0 / (1.0 - a.dropout) : 0.0;
+  for (int64_t i = 0; i < part.length; ++i)
+    for (int64_t j = 0; j < part.length; ++j)
+      *f++ = dropout_keeps(a.seed, part.head, part.begin + i, part.begin + j, a.dropout)
+                 ? 1.0 / (1.0 - a.dropout)
+                 : 0.0;
   return factor.to(a.q.device(), compute_type(a.q));
 }
 
 // scale * q.k, -inf where the key is not seen.
-at::Tensor scores(const BandedAttention& a, size_t sequence) {
-  const at::Tensor q = heads_first(a, a.q, sequence), k = heads_first(a, a.k, sequence);
-  return (at::matmul(q, k.transpose(1, 2)) * a.scale)
-      .masked_fill(allowed_keys(a, sequence).logical_not(), -infinity);
+at::Tensor scores(const BandedAttention& a, const Part& part) {
+  return at::matmul(tokens(a, a.q, part), tokens(a, a.k, part).t())
+      .mul_(a.scale)
+      .masked_fill_(allowed_keys(a, part).logical_not_(), -infinity);
 }
 
-// exp(scores - lse); zeros in an empty row, whose lse is -inf.
-at::Tensor probabilities(const at::Tensor& scores, const at::Tensor& lse) {
-  return (scores - lse.masked_fill(lse.eq(-infinity), infinity).unsqueeze(-1)).exp();
+// exp(scores - lse), in the scores' place; zeros in an empty row, whose lse is -inf.
+at::Tensor probabilities(at::Tensor scores, const at::Tensor& lse) {
+  return scores.sub_(lse.masked_fill(lse.eq(-infinity), infinity).unsqueeze(-1)).exp_();
 }
 
 }  // namespace
@@ -77,17 +92,14 @@ at::Tensor probabilities(const at::Tensor& scores, const at::Tensor& lse) {
 BandedForward banded_attention_loop(const BandedAttention& a) {
   const at::Tensor out = at::empty(a.q.sizes(), a.q.options());
   const at::Tensor lse = at::empty(a.q.sizes().slice(0, 2), a.q.options().dtype(compute_type(a.q)));
-  for (size_t s = 0; s + 1 < a.offsets.size(); ++s) {
-    const int64_t begin = a.offsets[s], length = a.offsets[s + 1] - begin;
-    if (length == 0) continue;
-    const at::Tensor score = scores(a, s);
+  for_each_part(a, [&](const Part& part) {
+    const at::Tensor score = scores(a, part);
     const at::Tensor row_lse = score.logsumexp(-1);
-    at::Tensor p = probabilities(score, row_lse);
-    if (a.dropout > 0.0) p = p * dropout_factor(a, s);
-    const at::Tensor o = at::matmul(p, heads_first(a, a.v, s));
-    out.narrow(0, begin, length).copy_(o.transpose(0, 1));
-    lse.narrow(0, begin, length).copy_(row_lse.transpose(0, 1));
-  }
+    const at::Tensor p = probabilities(score, row_lse);
+    if (a.dropout > 0.0) p.mul_(dropout_factor(a, part));
+    rows(out, part).copy_(at::matmul(p, tokens(a, a.v, part)));
+    rows(lse, part).copy_(row_lse);
+  });
   return {out, lse};
 }
 
@@ -95,28 +107,22 @@ BandedBackward banded_attention_loop_backward(const BandedAttention& a, const at
                                               const at::Tensor& out, const at::Tensor& lse) {
   const auto like = [&](const at::Tensor& t) { return at::zeros(t.sizes(), t.options()); };
   BandedBackward grad{like(a.q), like(a.k), like(a.v)};
-  for (size_t s = 0; s + 1 < a.offsets.size(); ++s) {
-    const int64_t begin = a.offsets[s], length = a.offsets[s + 1] - begin;
-    if (length == 0) continue;
-    const at::Tensor q = heads_first(a, a.q, s), k = heads_first(a, a.k, s);
-    const at::Tensor v = heads_first(a, a.v, s), g = heads_first(a, grad_out, s);
-    const at::Tensor p = probabilities(scores(a, s), lse.narrow(0, begin, length).transpose(0, 1));
+  for_each_part(a, [&](const Part& part) {
+    const at::Tensor g = tokens(a, grad_out, part);
+    const at::Tensor p = probabilities(scores(a, part), rows(lse, part));
 
-    at::Tensor dropped = p, grad_p = at::matmul(g, v.transpose(1, 2));
+    at::Tensor dropped = p, grad_p = at::matmul(g, tokens(a, a.v, part).t());
     if (a.dropout > 0.0) {
-      const at::Tensor factor = dropout_factor(a, s);
+      const at::Tensor factor = dropout_factor(a, part);
       dropped = p * factor;
       grad_p = grad_p * factor;
     }
     // d softmax: p * (dp - sum over the row of p * dp)
     const at::Tensor grad_score = p * (grad_p - (p * grad_p).sum(-1, /*keepdim=*/true)) * a.scale;
-    const auto store = [&](const at::Tensor& to, const at::Tensor& from) {
-      to.narrow(0, begin, length).copy_(from.transpose(0, 1));
-    };
-    store(grad.grad_q, at::matmul(grad_score, k));
-    store(grad.grad_k, at::matmul(grad_score.transpose(1, 2), q));
-    store(grad.grad_v, at::matmul(dropped.transpose(1, 2), g));
-  }
+    rows(grad.grad_q, part).copy_(at::matmul(grad_score, tokens(a, a.k, part)));
+    rows(grad.grad_k, part).copy_(at::matmul(grad_score.t(), tokens(a, a.q, part)));
+    rows(grad.grad_v, part).copy_(at::matmul(dropped.t(), g));
+  });
   return grad;
 }
 

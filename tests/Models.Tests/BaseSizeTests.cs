@@ -8,7 +8,6 @@ namespace LongformerInterop.Models.Tests;
 public class BaseSizeTests
 {
     [Test]
-    [Explicit("minutes on two cores: run by name, and by the demonstration")]
     public void The_three_implementations_agree_over_4096_tokens()
     {
         using var folder = new TemporaryFolder();
