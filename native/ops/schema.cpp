@@ -83,7 +83,8 @@ TORCH_LIBRARY(longformer, m) {
 
   // activation(input [.., I] . weight [O, I]^T + bias [O]) + residual [.., O]; activation "none", "gelu",
   // "gelu_tanh", "relu" or "tanh". packed: linear_pack(weight), the weight in the layout of the matrix
-  // product's library.
+  // product's library; of the weight itself then only shape and dtype matter (unless a gradient is recorded
+  // or packed is empty).
   m.def("linear_pack(Tensor weight) -> Tensor");
   m.def(
       "linear(Tensor input, Tensor weight, Tensor? bias=None, *, Tensor? packed=None, str "
@@ -95,6 +96,10 @@ TORCH_LIBRARY(longformer, m) {
       "Tensor? residual=None, Tensor(a!) out) -> Tensor(a!)");
   // LayerNorm(input + residual) over the last dimension.
   m.def("add_layer_norm(Tensor input, Tensor? residual, Tensor weight, Tensor bias, float eps) -> Tensor");
+  // Into a tensor like the input, which may be the input or the residual.
+  m.def(
+      "add_layer_norm.out(Tensor input, Tensor? residual, Tensor weight, Tensor bias, float eps, *, "
+      "Tensor(a!) out) -> Tensor(a!)");
 
   // What the processor reaches in independent chains of float32 multiply-adds on all of libtorch's threads,
   // in GFLOP/s: the roof that benchmarks are compared with.

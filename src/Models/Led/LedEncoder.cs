@@ -59,30 +59,40 @@ internal sealed class LedEncoder
     private Tensor Embed(SequenceBatch batch, Tensor? words, LedDropout dropout)
     {
         using var scope = new TensorScope();
+        Tensor? given = words ?? batch.InputsEmbeds;
+        if (!dropout.Hidden.IsOn && !IsRecorded(given))
+        {
+            return scope.Keep(TokenBlocks.Compute(batch.TokenCount, Words.Size(1), Words.DType, Words.Device, (output, from, count) =>
+                _embeddingNorm.ForwardInto(
+                    output, given?.Narrow(0, from, count) ?? Functional.Embedding(batch.InputIds!.Narrow(0, from, count), Words, _padding),
+                    Functional.Embedding(batch.PositionIds.Narrow(0, from, count), _positions))));
+        }
         words ??= batch.InputsEmbeds ?? Functional.Embedding(batch.InputIds!, Words, _padding);
         Tensor embedded = _embeddingNorm.Forward(words + Functional.Embedding(batch.PositionIds, _positions));
         return scope.Keep(dropout.Hidden.Hidden(embedded, dropout.Encoder(0), 0));
     }
+
+    private bool IsRecorded(Tensor? embeds) => TorchRuntime.IsGradEnabled
+        && (embeds?.RequiresGrad == true || Words.RequiresGrad || _positions.RequiresGrad || _embeddingNorm.IsTrained);
 }
 
 /// <summary>Attention, then feed-forward; each with its residual and LayerNorm behind it.</summary>
 internal sealed class LedEncoderLayer
 {
     private readonly LongformerSelfAttention _attention;
-    private readonly Linear _attentionOutput, _inner, _output;
-    private readonly LayerNorm _attentionNorm, _outputNorm;
-    private readonly HiddenActivation _activation;
+    private readonly EncoderTail _tail;
     private readonly int _layer;
 
     public LedEncoderLayer(ParameterLoader at, LedConfiguration c, LongformerConfiguration attention, int layer, AttentionImplementation implementation)
     {
         _attention = new LongformerSelfAttention(at / "self_attn" / "longformer_self_attn", attention, layer, implementation);
-        _attentionOutput = Linear.Load(at / "self_attn" / "output", c.DModel, c.DModel);
-        _attentionNorm = LayerNorm.Load(at / "self_attn_layer_norm", c.DModel, LedEncoder.LayerNormEps);
-        _inner = Linear.Load(at / "fc1", c.EncoderFfnDim, c.DModel);
-        _output = Linear.Load(at / "fc2", c.DModel, c.EncoderFfnDim);
-        _outputNorm = LayerNorm.Load(at / "final_layer_norm", c.DModel, LedEncoder.LayerNormEps);
-        _activation = c.ActivationFunction;
+        _tail = new EncoderTail(
+            Linear.Load(at / "self_attn" / "output", c.DModel, c.DModel),
+            LayerNorm.Load(at / "self_attn_layer_norm", c.DModel, LedEncoder.LayerNormEps),
+            Linear.Load(at / "fc1", c.EncoderFfnDim, c.DModel),
+            Linear.Load(at / "fc2", c.DModel, c.EncoderFfnDim),
+            LayerNorm.Load(at / "final_layer_norm", c.DModel, LedEncoder.LayerNormEps),
+            c.ActivationFunction);
         _layer = layer;
     }
 
@@ -91,16 +101,11 @@ internal sealed class LedEncoderLayer
     {
         using var scope = new TensorScope();
         int place = dropout.Encoder(_layer + 1);
-        Tensor attended = AddAttention(hidden, batch, dropout, trace);
-        Tensor inner = dropout.Activation.Hidden(_inner.Forward(attended, _activation), place, 3);
-        return scope.Keep(_outputNorm.Forward(dropout.Hidden.Hidden(_output.Forward(inner), place, 4), attended));
-    }
-
-    private Tensor AddAttention(Tensor hidden, SequenceBatch batch, LedDropout dropout, AttentionTrace? trace)
-    {
-        using var scope = new TensorScope();
         Tensor context = _attention.Forward(hidden, batch, dropout.Hidden, trace);
-        return scope.Keep(_attentionNorm.Forward(dropout.Hidden.Hidden(_attentionOutput.Forward(context), dropout.Encoder(_layer + 1), 2), hidden));
+        TailDropout? drop = dropout.Hidden.IsOn
+            ? new TailDropout(t => dropout.Hidden.Hidden(t, place, 2), t => dropout.Activation.Hidden(t, place, 3), t => dropout.Hidden.Hidden(t, place, 4))
+            : null;
+        return scope.Keep(_tail.Forward(context, hidden, drop));
     }
 }
 
