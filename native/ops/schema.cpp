@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "cpu/peak.h"
+
 namespace longformer {
 namespace {
 
@@ -109,6 +111,9 @@ TORCH_LIBRARY(longformer, m) {
       "decode_attention(Tensor query, Tensor[] key, Tensor[] value, int[] rows, Tensor[] mask, "
       "float? scale=None) -> Tensor");
 
+  // What the processor reaches in independent chains of float32 multiply-adds on all of libtorch's threads,
+  // in GFLOP/s: the roof that benchmarks are compared with.
+  m.def("_multiply_add_peak() -> float", &cpu::multiply_add_peak);
   m.def("_to_handle(Tensor tensor) -> int", &to_handle);
   m.def("_from_handle(int handle) -> Tensor", &from_handle);
 }
