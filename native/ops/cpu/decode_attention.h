@@ -36,7 +36,7 @@ inline void score(const typename V::S* q, ptrdiff_t ldq, const typename V::S* ke
   for (int r = 0; r < ROWS; ++r) sum[r] = V::zero();
   for (ptrdiff_t i = 0; i < n; i += V::lanes) {
     const T k = V::load(key + i);
-    __builtin_prefetch(ahead, 0, 2);
+    __builtin_prefetch(ahead, 0, 1);
     ahead += ahead_step;
 #pragma GCC unroll 4
     for (int r = 0; r < ROWS; ++r) sum[r] = V::fma(k, V::load(q + r * ldq + i), sum[r]);
@@ -63,7 +63,7 @@ inline void gather_values(typename V::S* context, ptrdiff_t ldc, const typename 
 #pragma GCC unroll 4
     for (int v = 0; v < VECTORS; ++v) {
       x[v] = V::load(value + j * ldv + v * V::lanes);
-      __builtin_prefetch(ahead + j * ahead_stride + v * ahead_step, 0, 2);
+      __builtin_prefetch(ahead + j * ahead_stride + v * ahead_step, 0, 1);
     }
 #pragma GCC unroll 4
     for (int r = 0; r < ROWS; ++r) {

@@ -66,63 +66,73 @@ inline typename V::T activate(typename V::T x, Activation activation) {
   return x;
 }
 
-// dots[row * lanes * lanes ..] = the lanes' sums of one weight row times ROWS rows of the input, whose last
-// vectors are filled up with zeros.
-template <class V, Element E, int ROWS>
-inline void multiply_rows(const typename V::S* x, ptrdiff_t ldx, const char* weight, ptrdiff_t n,
-                          typename V::S* dots) {
+// Bytes that a weight is asked for before it is needed: the processor's own foresight ends with the page.
+constexpr ptrdiff_t kAhead = 1024;
+
+// dots[row * lanes * lanes + output * lanes ..] = the lanes' sums of OUTPUTS weight rows times ROWS rows of
+// the input, whose last vectors are filled up with zeros.
+template <class V, Element E, int OUTPUTS, int ROWS>
+inline void multiply_rows(const typename V::S* x, ptrdiff_t ldx, const char* weight, ptrdiff_t stride,
+                          ptrdiff_t n, typename V::S* dots) {
   using T = typename V::T;
-  T sum[ROWS];
+  T sum[OUTPUTS][ROWS], w[OUTPUTS];
+#pragma GCC unroll 2
+  for (int o = 0; o < OUTPUTS; ++o)
 #pragma GCC unroll 8
-  for (int r = 0; r < ROWS; ++r) sum[r] = V::zero();
+    for (int r = 0; r < ROWS; ++r) sum[o][r] = V::zero();
+  const auto add = [&](ptrdiff_t i) __attribute__((always_inline)) {
+#pragma GCC unroll 8
+    for (int r = 0; r < ROWS; ++r) {
+      const T y = V::load(x + r * ldx + i);
+#pragma GCC unroll 2
+      for (int o = 0; o < OUTPUTS; ++o) sum[o][r] = V::fma(w[o], y, sum[o][r]);
+    }
+  };
   ptrdiff_t i = 0;
   for (; i + V::lanes <= n; i += V::lanes) {
-    const T w = load_element<V>(weight, i, E);
-#pragma GCC unroll 8
-    for (int r = 0; r < ROWS; ++r) sum[r] = V::fma(w, V::load(x + r * ldx + i), sum[r]);
+#pragma GCC unroll 2
+    for (int o = 0; o < OUTPUTS; ++o) {
+      w[o] = load_element<V>(weight + o * stride, i, E);
+      __builtin_prefetch(weight + o * stride + i * element_size(E) + kAhead);
+    }
+    add(i);
   }
   if (i < n) {
-    alignas(64) typename V::S tail[V::lanes];
-    read_row<V>(tail, weight + i * element_size(E), E, n - i);
-    const T w = V::load(tail);
-#pragma GCC unroll 8
-    for (int r = 0; r < ROWS; ++r) sum[r] = V::fma(w, V::load(x + r * ldx + i), sum[r]);
+    for (int o = 0; o < OUTPUTS; ++o) {
+      alignas(64) typename V::S tail[V::lanes];
+      read_row<V>(tail, weight + o * stride + i * element_size(E), E, n - i);
+      w[o] = V::load(tail);
+    }
+    add(i);
   }
+#pragma GCC unroll 2
+  for (int o = 0; o < OUTPUTS; ++o)
 #pragma GCC unroll 8
-  for (int r = 0; r < ROWS; ++r) V::store(dots + r * V::lanes * V::lanes, sum[r]);
+    for (int r = 0; r < ROWS; ++r) V::store(dots + (r * V::lanes + o) * V::lanes, sum[o][r]);
 }
 
-template <class V, Element E>
-inline void multiply_all_rows(const FewRowsProblem& p, const char* weight, typename V::S* dots) {
+template <class V, Element E, int OUTPUTS>
+inline void multiply_all_rows(const FewRowsProblem& p, const char* weight, ptrdiff_t stride,
+                              typename V::S* dots) {
+  constexpr int most = V::max_vectors == 4 ? 8 : 4;  // rows whose sums fit the registers
   const auto* x = static_cast<const typename V::S*>(p.input);
   const ptrdiff_t ldx = p.padded_inputs, n = p.inputs;
   for (int64_t r = 0; r < p.rows;) {
     const auto* from = x + r * ldx;
     auto* to = dots + r * V::lanes * V::lanes;
-    switch (smaller(p.rows - r, 8)) {
-      case 8:
-        multiply_rows<V, E, 8>(from, ldx, weight, n, to);
-        r += 8;
-        break;
-      case 7:
-      case 6:
-      case 5:
-      case 4:
-        multiply_rows<V, E, 4>(from, ldx, weight, n, to);
-        r += 4;
-        break;
-      case 3:
-        multiply_rows<V, E, 3>(from, ldx, weight, n, to);
-        r += 3;
-        break;
-      case 2:
-        multiply_rows<V, E, 2>(from, ldx, weight, n, to);
-        r += 2;
-        break;
-      default:
-        multiply_rows<V, E, 1>(from, ldx, weight, n, to);
-        r += 1;
-        break;
+    const int64_t left = p.rows - r;
+    if (left >= most) {
+      multiply_rows<V, E, OUTPUTS, most>(from, ldx, weight, stride, n, to);
+      r += most;
+    } else if (left >= 4) {
+      multiply_rows<V, E, OUTPUTS, 4>(from, ldx, weight, stride, n, to);
+      r += 4;
+    } else if (left >= 2) {
+      multiply_rows<V, E, OUTPUTS, 2>(from, ldx, weight, stride, n, to);
+      r += 2;
+    } else {
+      multiply_rows<V, E, OUTPUTS, 1>(from, ldx, weight, stride, n, to);
+      r += 1;
     }
   }
 }
@@ -132,12 +142,23 @@ template <class V, Element E>
 void few_rows_of(const FewRowsProblem& p, int64_t first, int64_t last, typename V::S* dots) {
   using S = typename V::S;
   constexpr int64_t L = V::lanes;
-  const ptrdiff_t size = element_size(E);
+  const ptrdiff_t size = element_size(E), stride = p.weight_stride * size;
   const char* weight = static_cast<const char*>(p.weight);
+  // One row of weights after the other reads memory fastest; two at a time halve the reading of an input that
+  // does not fit into the first-level cache.
+  const bool pairs = p.rows * p.padded_inputs * int64_t(sizeof(S)) > 24 * 1024;
   for (int64_t o = first; o < last; o += L) {
     const int64_t count = smaller(L, last - o);
-    for (int64_t i = 0; i < count; ++i)
-      multiply_all_rows<V, E>(p, weight + (o + i) * p.weight_stride * size, dots + i * L);
+    for (int64_t i = 0; i < count;) {
+      const char* from = weight + (o + i) * stride;
+      if (pairs && i + 2 <= count) {
+        multiply_all_rows<V, E, 2>(p, from, stride, dots + i * L);
+        i += 2;
+      } else {
+        multiply_all_rows<V, E, 1>(p, from, stride, dots + i * L);
+        i += 1;
+      }
+    }
     alignas(64) S bias[L] = {}, y[L], residual[L];
     if (p.bias != nullptr) read_row<V>(bias, static_cast<const char*>(p.bias) + o * size, E, count);
     for (int64_t r = 0; r < p.rows; ++r) {
