@@ -96,7 +96,8 @@ public static class LongformerOps
         bandedOp = Of("banded_attention"), bandedBackwardOp = Of("banded_attention_backward"), bandedProbabilitiesOp = Of("banded_attention_probabilities"),
         globalOp = Of("global_attention"), globalProbabilitiesOp = Of("global_attention_probabilities"),
         foldedOp = Of("folded_global_attention"), linearPackOp = Of("linear_pack"), linearOp = Of("linear"), linearOutOp = Of("linear", "out"),
-        addLayerNormOp = Of("add_layer_norm"), addLayerNormOutOp = Of("add_layer_norm", "out"), multiplyAddOp = Of("_multiply_add_peak"),
+        addLayerNormOp = Of("add_layer_norm"), addLayerNormOutOp = Of("add_layer_norm", "out"),
+        decodeOp = Of("decode_attention"), multiplyAddOp = Of("_multiply_add_peak"),
         toHandleOp = Of("_to_handle"), fromHandleOp = Of("_from_handle");
 
     /// <summary>Windowed, dilated and global attention in one. Global queries come out as local ones, to be overwritten with the result
@@ -204,6 +205,21 @@ public static class LongformerOps
         addLayerNormOutOp.Run(input, residual, weight, bias, epsilon, output);
         return output;
     }
+
+    /// <summary>
+    /// One step of token-by-token decoding: queries of several documents, those of one document one behind the other, each over the keys
+    /// and values of its document, which are read once for all of them. Differentiable.
+    /// </summary>
+    /// <param name="query">[R, H, D].</param>
+    /// <param name="keys">For each document [L, H, D].</param>
+    /// <param name="values">As the keys.</param>
+    /// <param name="rows">For each document how many of the queries are its own.</param>
+    /// <param name="masks">Empty, or for each document UInt8 or Bool [L] or [rows, L], nonzero: the key is visible; no elements: all are. A
+    /// query that may see nothing gives the mean of all values.</param>
+    /// <param name="scale">Multiplies the scores; null for 1 / sqrt(D).</param>
+    /// <returns>[R, H, D].</returns>
+    public static Tensor DecodeAttention(Tensor query, Tensor[] keys, Tensor[] values, long[] rows, Tensor[] masks, double? scale = null) =>
+        decodeOp.Call(query, keys, values, rows, masks, scale);
 
     /// <summary>The probabilities of <see cref="BandedAttention"/>, for looking at them; memory grows with T * K. Never dropped out, not
     /// differentiable. Dropout, seed and implementation of the options do not matter.</summary>
