@@ -142,7 +142,7 @@ public sealed partial record LedConfiguration
     /// <summary>Whether a folder's <c>config.json</c> describes an LED; false where there is no readable one.</summary>
     public static bool IsIn(string folder)
     {
-        string path = Path.Combine(folder, "config.json");
+        string path = Path.Combine(Checkpoint.FolderOf(folder), "config.json");
         if (!File.Exists(path)) return false;
         try
         {
@@ -160,7 +160,7 @@ public sealed partial record LedConfiguration
     public static LedConfiguration Load(string folder)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
-        string path = Path.Combine(folder, "config.json");
+        string path = Path.Combine(Checkpoint.FolderOf(folder), "config.json");
         string json;
         try
         {
