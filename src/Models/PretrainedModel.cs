@@ -10,11 +10,14 @@ namespace LongformerInterop.Models;
 /// </summary>
 public abstract class PretrainedModel : IDisposable
 {
+    private readonly IDisposable[] _owned;
+
     private protected PretrainedModel(string architecture, LoadOptions options, ParameterLoader loader)
     {
         Architecture = architecture;
         Options = options;
         NamedParameters = [.. loader.Loaded];
+        _owned = [.. loader.Owned];
         DType = loader.DType;
     }
 
@@ -31,7 +34,8 @@ public abstract class PretrainedModel : IDisposable
     public Device Device => Options.Device;
 
     /// <summary>
-    /// The parameters under their Hugging Face names, in the order of the computation, each tied one once. The tensors belong to the model.
+    /// The parameters under their Hugging Face names, in the order of the computation, each tied one once. The tensors belong to the model
+    /// and are not to be changed, unless it was loaded with <see cref="LoadOptions.Trainable"/>: the layers may compute with a packed copy.
     /// </summary>
     public IReadOnlyList<NamedParameter> NamedParameters { get; }
 
@@ -104,6 +108,8 @@ public abstract class PretrainedModel : IDisposable
     {
         foreach (NamedParameter parameter in NamedParameters)
             parameter.Tensor.Dispose();
+        foreach (IDisposable part in _owned)
+            part.Dispose();
         GC.SuppressFinalize(this);
     }
 }
