@@ -112,7 +112,10 @@ internal static unsafe class LogSink
         delegate* unmanaged[Cdecl]<void*, int, byte*, nuint, void> target;
         void* targetContext;
         lock (Gate)
-            (target, targetContext) = (callback, context);
+        {
+            target = callback;
+            targetContext = context;
+        }
         if (target is null)
             return;
         byte[] bytes = Encoding.UTF8.GetBytes(message + '\0');

@@ -35,8 +35,9 @@ internal static unsafe class DLPack
 
     public static Tensor From(DLManagedTensor* managed)
     {
-        DType dtype = Types.FirstOrDefault(t => t.Code == managed->Code && t.Bits == managed->Bits, ((DType)(-1), 0, 0)).Item1;
-        if ((int)dtype < 0 || managed->Lanes != 1)
+        (byte code, byte bits) = (managed->Code, managed->Bits);
+        (DType dtype, _, byte known) = Array.Find(Types, t => t.Code == code && t.Bits == bits);
+        if (known == 0 || managed->Lanes != 1)
             throw new InputException($"managed: a DLPack dtype that is not served (code {managed->Code}, {managed->Bits} bits, {managed->Lanes} lanes)");
         Device device = managed->DeviceType switch
         {

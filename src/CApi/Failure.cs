@@ -1,8 +1,8 @@
 using System.Runtime.InteropServices;
-using System.Text;
 using LongformerInterop.Checkpoints;
 using LongformerInterop.Tokenizers;
 using LongformerInterop.Torch;
+using Encoding = System.Text.Encoding;
 
 namespace LongformerInterop.CApi;
 

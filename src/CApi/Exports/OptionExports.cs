@@ -56,28 +56,32 @@ internal static unsafe class OptionExports
     public static int SetCancel(nint options, delegate* unmanaged[Cdecl]<void*, int> callback, void* context) => Failure.Run(() =>
     {
         using Lease<CallSettings> settings = Handles.Use<CallSettings>(options, "options");
-        (settings.Value.Cancel, settings.Value.CancelContext) = (callback, context);
+        settings.Value.Cancel = callback;
+        settings.Value.CancelContext = context;
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lf_options_set_progress", CallConvs = [typeof(CallConvCdecl)])]
     public static int SetProgress(nint options, delegate* unmanaged[Cdecl]<void*, long, long, long, int> callback, void* context) => Failure.Run(() =>
     {
         using Lease<CallSettings> settings = Handles.Use<CallSettings>(options, "options");
-        (settings.Value.Progress, settings.Value.ProgressContext) = (callback, context);
+        settings.Value.Progress = callback;
+        settings.Value.ProgressContext = context;
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lf_options_set_on_text", CallConvs = [typeof(CallConvCdecl)])]
     public static int SetOnText(nint options, delegate* unmanaged[Cdecl]<void*, byte*, nuint, int> callback, void* context) => Failure.Run(() =>
     {
         using Lease<CallSettings> settings = Handles.Use<CallSettings>(options, "options");
-        (settings.Value.OnText, settings.Value.OnTextContext) = (callback, context);
+        settings.Value.OnText = callback;
+        settings.Value.OnTextContext = context;
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lf_options_set_on_token", CallConvs = [typeof(CallConvCdecl)])]
     public static int SetOnToken(nint options, delegate* unmanaged[Cdecl]<void*, long, int, int, int, int> callback, void* context) => Failure.Run(() =>
     {
         using Lease<CallSettings> settings = Handles.Use<CallSettings>(options, "options");
-        (settings.Value.OnToken, settings.Value.OnTokenContext) = (callback, context);
+        settings.Value.OnToken = callback;
+        settings.Value.OnTokenContext = context;
     });
 
     private static int Set(nint options, byte* name, Func<object> value) => Failure.Run(() =>
