@@ -194,7 +194,7 @@ LF_API lf_status lf_options_set_tensor(lf_options* options, const char* name, co
 LF_API lf_status lf_options_free(lf_options* options);
 
 /* Callbacks of a call, NULL for none (the default). One that returns nonzero stops the call, which returns LF_CANCELLED.
- * cancel: asked before each batch, each window of a long document and each generated token.
+ * cancel: asked at the start, before each batch (of documents, or windows of a long one) and after each generated token.
  * progress: after each batch (for generation each token): inputs done and in all, tokens that went through so far.
  * on_text: generation of one document: the next piece of text, as soon as it is settled; the pieces together are the
  *   result. Never cuts a character.
