@@ -85,13 +85,7 @@ public abstract class LongformerPretrained<TOutputs> : PretrainedModel
     }
 
     /// <inheritdoc/>
-    public sealed override void Save(string folder)
-    {
-        ArgumentException.ThrowIfNullOrEmpty(folder);
-        Directory.CreateDirectory(folder);
-        SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), NamedParameters.Select(p => TensorSource.From(p.Name, p.Tensor)));
-        File.WriteAllText(Path.Combine(folder, "config.json"), (Configuration with { Architectures = [Architecture] }).ToJson());
-    }
+    public sealed override void Save(string folder) => WriteFolder(folder, (Configuration with { Architectures = [Architecture] }).ToJson());
 
     /// <summary>What the class makes of the last hidden states, [N, C].</summary>
     private protected abstract TOutputs Compute(LongformerInputs inputs, SequenceBatch batch, Tensor hidden, Dropout dropout);

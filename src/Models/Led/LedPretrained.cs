@@ -107,13 +107,7 @@ public abstract class LedPretrained<TOutputs> : PretrainedModel
     }
 
     /// <inheritdoc/>
-    public sealed override void Save(string folder)
-    {
-        ArgumentException.ThrowIfNullOrEmpty(folder);
-        Directory.CreateDirectory(folder);
-        SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), NamedParameters.Select(p => TensorSource.From(p.Name, p.Tensor)));
-        File.WriteAllText(Path.Combine(folder, "config.json"), (Configuration with { Architectures = [Architecture] }).ToJson());
-    }
+    public sealed override void Save(string folder) => WriteFolder(folder, (Configuration with { Architectures = [Architecture] }).ToJson());
 
     /// <summary>B, by which flat gradients of word vectors get the caller's layout; packed documents stay [1, N, C].</summary>
     private static long SequenceCount(LedInputs inputs, long tokens, string name) =>
