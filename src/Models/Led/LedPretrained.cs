@@ -1,4 +1,5 @@
 using LongformerInterop.Checkpoints;
+using LongformerInterop.Models.Layers;
 using LongformerInterop.Models.Led;
 using LongformerInterop.Torch;
 
