@@ -1,4 +1,5 @@
 using LongformerInterop.Checkpoints;
+using LongformerInterop.Models.Layers;
 using LongformerInterop.Models.Led;
 using LongformerInterop.Torch;
 
@@ -39,6 +40,7 @@ public abstract class LedPretrained<TOutputs> : PretrainedModel
         var dropout = new LedDropout(inputs.DropoutSeed, Configuration);
         if (sources is not null && batch.InputIds is not null) sources.Encoder = scope.Keep(WordEmbeddings(batch.InputIds));
         LedEncoderOutputs encoder = Body.Encoder.Forward(batch, dropout, inputs.OutputHiddenStates, inputs.OutputAttentions, sources?.Encoder);
+        using AttentionTrace? trace = encoder.Trace;
         LedDecoderBatch decoderBatch = LedInputReader.ReadDecoder(inputs, Configuration, batch, encoder.LastHiddenState, LabelsAreTokens);
         if (sources is not null && decoderBatch.InputIds is not null) sources.Decoder = scope.Keep(WordEmbeddings(decoderBatch.InputIds));
         LedDecoderOutputs decoder = Body.Decoder.Forward(decoderBatch, dropout, inputs.OutputHiddenStates, inputs.OutputAttentions, sources?.Decoder);
@@ -47,14 +49,20 @@ public abstract class LedPretrained<TOutputs> : PretrainedModel
         TOutputs outputs = Compute(inputs, decoder.LastHiddenState, decoderBatch, batch.Unflatten(encoder.LastHiddenState), dropout) with
         {
             EncoderHiddenStates = encoder.HiddenStates?.Select(batch.Unflatten).ToArray(),
-            EncoderAttentions = encoder.Trace?.Local,
-            EncoderGlobalAttentions = encoder.Trace?.Global,
+            EncoderAttentions = trace?.Local,
+            EncoderGlobalAttentions = trace?.Global,
             DecoderHiddenStates = decoder.HiddenStates?.Select(Decoded).ToArray(),
-            DecoderAttentions = decoder.SelfAttentions,
-            CrossAttentions = decoder.CrossAttentions,
+            DecoderAttentions = InScope(decoder.SelfAttentions),
+            CrossAttentions = InScope(decoder.CrossAttentions),
         };
         foreach (Tensor tensor in outputs.ToDictionary().Values) scope.Keep(tensor);
         return outputs;
+
+        // The layers kept their probabilities out of every scope, past their own ends.
+        static Tensor[]? InScope(IReadOnlyList<Tensor>? kept) => kept?.Select(tensor =>
+        {
+            using (tensor) return tensor.Alias();
+        }).ToArray();
     }
 
     /// <inheritdoc/>
