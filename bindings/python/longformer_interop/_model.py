@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ._arrays import Tensor, borrow, to_numpy
-from ._errors import InputError
+from ._errors import InputError, LongformerError
 from ._loaded import Loaded, default_door
 from ._options import ATTENTIONS, LoadOptions, _one_of
 from ._watch import Watch
@@ -175,7 +175,14 @@ def attend(
         raise InputError(f"query: expected [B, T, H, D], given {q!r}")
     index = None if global_index is None else borrow(global_index, "global_index", "int64")
     visible = None if mask is None else borrow(mask, "mask", "int64")
-    output, logsumexp = door.banded_attention(q, k, v, (left, right), steps, index, visible, scale, implementation)
+    try:
+        output, logsumexp = door.banded_attention(q, k, v, (left, right), steps, index, visible, scale, implementation)
+    except LongformerError as e:
+        # What the operator itself refuses comes from libtorch, behind everything that it was given.
+        given, _, reason = str(e).rpartition("longformer::banded_attention: ")
+        if given:
+            raise InputError(reason) from None
+        raise
     if return_logsumexp:
         return to_numpy(output), to_numpy(logsumexp)
     logsumexp.release()
