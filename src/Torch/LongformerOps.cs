@@ -96,7 +96,7 @@ public static class LongformerOps
         bandedOp = Of("banded_attention"), bandedBackwardOp = Of("banded_attention_backward"), bandedProbabilitiesOp = Of("banded_attention_probabilities"),
         globalOp = Of("global_attention"), globalProbabilitiesOp = Of("global_attention_probabilities"),
         foldedOp = Of("folded_global_attention"), linearPackOp = Of("linear_pack"), linearOp = Of("linear"), linearOutOp = Of("linear", "out"),
-        addLayerNormOp = Of("add_layer_norm"), toHandleOp = Of("_to_handle"), fromHandleOp = Of("_from_handle");
+        addLayerNormOp = Of("add_layer_norm"), multiplyAddOp = Of("_multiply_add_peak"), toHandleOp = Of("_to_handle"), fromHandleOp = Of("_from_handle");
 
     /// <summary>Windowed, dilated and global attention in one. Global queries come out as local ones, to be overwritten with the result
     /// of <see cref="GlobalAttention"/>. Differentiable in query, key and value.</summary>
@@ -214,6 +214,10 @@ public static class LongformerOps
         options ??= new();
         return globalProbabilitiesOp.Call(query, key, globalIndex, options.Mask, options.SequenceOffsets, options.Scale);
     }
+
+    /// <summary>What the processor reaches in independent chains of Float32 multiply-adds on all threads, in GFLOP/s: measured now, in milliseconds.
+    /// The roof that benchmarks compare with.</summary>
+    public static double MultiplyAddPeak() => multiplyAddOp.CallAll()[0].AsDouble();
 
     /// <summary>
     /// A number that carries a tensor, with what was recorded for differentiation, to another language in this process. It owns one
