@@ -115,17 +115,18 @@ public static class TaskBridge
     /// <param name="documents">The documents.</param>
     /// <param name="generation">Options under HF's names, JSON.</param>
     /// <param name="seed">Of the sampling, or null.</param>
+    /// <param name="prompt">What the decoder is given to begin with, or null.</param>
     /// <param name="truncate">Cut long documents.</param>
     /// <param name="globals">None for the task's own.</param>
     /// <param name="tokensPerBatch">Of the encoder.</param>
     /// <param name="watch">Told and asked.</param>
-    public static Summary[][] Summarize(Summarizer summarizer, string[] documents, string generation, ulong? seed, bool truncate, string? globals,
+    public static Summary[][] Summarize(Summarizer summarizer, string[] documents, string generation, ulong? seed, int[]? prompt, bool truncate, string? globals,
         int tokensPerBatch, CallWatch watch)
     {
         ArgumentNullException.ThrowIfNull(summarizer);
         ArgumentNullException.ThrowIfNull(documents);
         ArgumentNullException.ThrowIfNull(watch);
-        GenerationOptions how = GenerationOptions.Parse(generation) with { Seed = seed };
+        GenerationOptions how = GenerationOptions.Parse(generation) with { Seed = seed, DecoderPrompt = prompt };
         TaskOptions options = new() { Truncate = truncate, Global = Globals(globals), TokensPerBatch = tokensPerBatch };
         if (watch.OnText is { } told && documents.Length == 1)
         {

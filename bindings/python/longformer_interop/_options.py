@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any, Union
 
 from ._errors import InputError
@@ -79,7 +79,10 @@ class GenerationOptions:
     """How to generate. What is None comes from the checkpoint, else HF's default (for ``max_tokens`` 256).
 
     Lengths are in tokens; ``max_tokens`` and ``min_tokens`` count what is generated, the end token included. ``beams=1`` is greedy.
-    ``early_stopping``: False (HF's heuristic), True (stop at as many results as beams) or ``"never"``.
+    ``early_stopping``: False (HF's heuristic), True (stop at as many results as beams) or ``"never"``. ``max_length`` and ``min_length`` count
+    as HF's do, with the start token, in place of ``max_tokens`` and ``min_tokens``. ``n_best``: results per document. Tokens are given
+    by their ids: ``forced_first_token``, ``forced_last_tokens``, ``bad_words`` (sequences), ``suppressed_tokens``,
+    ``begin_suppressed_tokens``, ``decoder_prompt``, ``decoder_start_token``, ``end_tokens``.
 
     >>> GenerationOptions(beams=4, max_tokens=64)
     GenerationOptions(beams=4, max_tokens=64)
@@ -97,13 +100,23 @@ class GenerationOptions:
     top_k: int | None = None
     top_p: float | None = None
     seed: int | None = None
-    n_best: int | None = field(default=None)
+    n_best: int | None = None
+    max_length: int | None = None
+    min_length: int | None = None
+    forced_first_token: int | None = None
+    forced_last_tokens: Sequence[int] | None = None
+    bad_words: Sequence[Sequence[int]] | None = None
+    suppressed_tokens: Sequence[int] | None = None
+    begin_suppressed_tokens: Sequence[int] | None = None
+    decoder_prompt: Sequence[int] | None = None
+    decoder_start_token: int | None = None
+    end_tokens: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
         if self.early_stopping is not None and not isinstance(self.early_stopping, bool):
             _one_of("early_stopping", self.early_stopping, ("never",))
-        if self.seed is not None and not 0 <= self.seed < 2**64:
-            raise InputError(f"seed: expected 0 to 2**64 - 1, given {self.seed}")
+        if self.seed is not None and not 0 <= self.seed < 2**63:
+            raise InputError(f"seed: expected 0 to 2**63 - 1, given {self.seed}")
 
     def given(self) -> dict[str, Any]:
         """The options that are not None."""

@@ -55,9 +55,8 @@ class MaskCandidate:
 
 @dataclass(frozen=True)
 class FilledMask:
-    """One mask of a text: its token position, its characters ``text[start:end]``, the likeliest tokens, best first."""
+    """One mask of a text: its characters ``text[start:end]``, and the likeliest tokens for it, best first."""
 
-    position: int
     start: int
     end: int
     candidates: tuple[MaskCandidate, ...]

@@ -153,16 +153,16 @@ class _NetTask:
         with _watching(self._net, watch) as told:
             masks = self._bridge.Fill(self._task, text, top, task.truncate, task.global_text, told)
             return [
-                FilledMask(m.Position, m.Start, m.End, tuple(MaskCandidate(c.Id, c.Text, c.Score) for c in m.Candidates)) for m in masks
+                FilledMask(m.Start, m.End, tuple(MaskCandidate(c.Id, c.Text, c.Score) for c in m.Candidates)) for m in masks
             ]
 
     def summarize(self, documents: Sequence[str], generation: GenerationOptions, task: TaskOptions, watch: Watch) -> list[list[Summary]]:
         given = generation.given()
-        seed = given.pop("seed", None)
+        seed, prompt = given.pop("seed", None), given.pop("decoder_prompt", None)
         with _watching(self._net, watch) as told:
             rows = self._bridge.Summarize(
                 self._task, list(documents), json.dumps({_HF.get(name, name): value for name, value in given.items()}),
-                None if seed is None else self._net.system.UInt64(seed), task.truncate, task.global_text, task.tokens_per_batch, told,
+                None if seed is None else self._net.system.UInt64(seed), None if prompt is None else list(prompt), task.truncate, task.global_text, task.tokens_per_batch, told,
             )  # fmt: skip
             return [[Summary(s.Text, tuple(s.Sequence.Ids), s.Sequence.Score) for s in row] for row in rows]
 
@@ -170,7 +170,9 @@ class _NetTask:
 #: What HF calls the options whose names differ.
 _HF = {
     "beams": "num_beams", "max_tokens": "max_new_tokens", "min_tokens": "min_new_tokens", "no_repeat_ngram": "no_repeat_ngram_size",
-    "sample": "do_sample", "n_best": "num_return_sequences",
+    "sample": "do_sample", "n_best": "num_return_sequences", "forced_first_token": "forced_bos_token_id", "forced_last_tokens": "forced_eos_token_id",
+    "bad_words": "bad_words_ids", "suppressed_tokens": "suppress_tokens", "begin_suppressed_tokens": "begin_suppress_tokens",
+    "decoder_start_token": "decoder_start_token_id", "end_tokens": "eos_token_id",
 }  # fmt: skip
 
 
