@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ._arrays import Tensor
     from ._errors import CheckpointError, DeviceError, InputError, LongformerError
+    from ._files import convert, load_safetensors, save_safetensors
     from ._model import Model, banded_attention, load_model
     from ._options import GenerationOptions, LoadOptions
-    from ._results import Answer, ChoiceScore, Encoding, Entity, FilledMask, LabelScore, MaskCandidate, Progress, Summary
+    from ._results import Answer, ChoiceScore, Encoding, Entity, FilledMask, Generated, LabelScore, MaskCandidate, Progress, Summary
     from ._runtime import cuda_available, get_threads, library_version, set_threads, torch_version
     from ._summarizer import Summarizer
     from ._tasks import DocumentEncoder, MaskFiller, MultipleChoice, QuestionAnswerer, TextClassifier, TokenClassifier
@@ -28,9 +29,10 @@ __version__ = "0.1.0"
 _HOMES = {
     "_arrays": ("Tensor",),
     "_errors": ("CheckpointError", "DeviceError", "InputError", "LongformerError"),
+    "_files": ("convert", "load_safetensors", "save_safetensors"),
     "_model": ("Model", "banded_attention", "load_model"),
     "_options": ("GenerationOptions", "LoadOptions"),
-    "_results": ("Answer", "ChoiceScore", "Encoding", "Entity", "FilledMask", "LabelScore", "MaskCandidate", "Progress", "Summary"),
+    "_results": ("Answer", "ChoiceScore", "Encoding", "Entity", "FilledMask", "Generated", "LabelScore", "MaskCandidate", "Progress", "Summary"),
     "_runtime": ("cuda_available", "get_threads", "library_version", "set_threads", "torch_version"),
     "_summarizer": ("Summarizer",),
     "_tasks": ("DocumentEncoder", "MaskFiller", "MultipleChoice", "QuestionAnswerer", "TextClassifier", "TokenClassifier"),
@@ -39,10 +41,11 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "Answer", "CheckpointError", "ChoiceScore", "DeviceError", "DocumentEncoder", "Encoding", "Entity", "FilledMask", "GenerationOptions",
+    "Answer", "CheckpointError", "ChoiceScore", "DeviceError", "DocumentEncoder", "Encoding", "Entity", "FilledMask", "Generated", "GenerationOptions",
     "InputError", "LabelScore", "LoadOptions", "LongformerError", "MaskCandidate", "MaskFiller", "Model", "MultipleChoice", "Progress",
     "QuestionAnswerer", "Summarizer", "Summary", "Tensor", "TextClassifier", "TokenClassifier", "Tokenizer", "banded_attention",
-    "cuda_available", "get_threads", "library_version", "load_model", "set_threads", "torch_version",
+    "convert", "cuda_available", "get_threads", "library_version", "load_model", "load_safetensors", "save_safetensors", "set_threads",
+    "torch_version",
 ]  # fmt: skip
 
 

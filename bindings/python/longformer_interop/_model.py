@@ -3,18 +3,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ._arrays import Tensor, borrow, to_numpy
 from ._errors import InputError, LongformerError
 from ._loaded import Loaded, default_door
-from ._options import ATTENTIONS, LoadOptions, _one_of
+from ._options import ATTENTIONS, GenerationOptions, LoadOptions, _one_of
 from ._watch import Watch
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from ._arrays import Borrowed, NativeTensor
     from ._door import Door, NativeModel
+    from ._results import Generated
 
 __all__ = ["Model", "banded_attention", "load_model"]
 
@@ -74,20 +77,90 @@ class Model(Loaded["NativeModel"]):
         Raises:
             InputError: An argument is unknown, or its shape, dtype or values are wrong.
         """
-        given: Mapping[str, Any] = {name: borrow(value, name, _KINDS.get(name)) for name, value in inputs.items() if value is not None}
+        given = _borrow_all(inputs)
         watch = Watch()
         with self._use() as native:
             outputs = watch.run(lambda: native.run(given, output_hidden_states, output_attentions, watch))
         return {name: Tensor(output) if as_tensors else to_numpy(output) for name, output in outputs.items()}
 
+    def generate(self, options: GenerationOptions | None = None, *, input_ids: Any, **inputs: Any) -> list[list[Generated]]:
+        """Generates with an LED, as Hugging Face's ``generate``.
+
+        Args:
+            options: How to generate.
+            input_ids: [B, T].
+            inputs: ``attention_mask``, ``global_attention_mask`` [B, T] (None: no token is global), ``decoder_input_ids`` [B, S]; and the
+                keywords of ``GenerationOptions``.
+
+        Returns:
+            For each row its results: of a beam search best first.
+        """
+        names = {f.name for f in fields(GenerationOptions)}
+        chosen = replace(options or GenerationOptions(), **{n: inputs.pop(n) for n in list(inputs) if n in names})
+        given = _borrow_all({"input_ids": input_ids, **inputs})
+        watch = Watch()
+        with self._use() as native:
+            return watch.run(lambda: native.generate(given, chosen, watch))
+
+    def gradients(self, **inputs: Any) -> dict[str, np.ndarray]:
+        """``loss``, ``grad.<parameter>`` for every parameter that it depends on, and ``grad_input_embeds`` [B, T, C].
+
+        The model must have been loaded with ``trainable=True``, and the inputs must hold labels.
+
+        >>> with lf.load_model(models / "classifier", trainable=True) as model:
+        ...     g = model.gradients(input_ids=[[0, 31, 41, 2]], labels=[1])
+        >>> g["loss"].shape, g["grad.classifier.out_proj.bias"].shape
+        ((), (3,))
+        """
+        given = _borrow_all(inputs)
+        watch = Watch()
+        with self._use() as native:
+            outputs = watch.run(lambda: native.gradients(given))
+        return {name: to_numpy(output) for name, output in outputs.items()}
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        """The weights under Hugging Face's names, read-only and without a copy (bfloat16 as float32).
+
+        >>> with lf.load_model(models / "encoder") as model:
+        ...     model.parameters()["encoder.layer.0.attention.self.query.weight"].shape
+        (64, 64)
+        """
+        with self._use() as native:
+            return _read_only(native.parameters())
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Writes ``config.json`` and ``model.safetensors`` under Hugging Face's names."""
+        with self._use() as native:
+            native.save(os.fspath(folder))
+
     def _describe(self) -> str:
         return f", {self.architecture} {self.dtype}"
 
 
+def _borrow_all(inputs: Mapping[str, Any]) -> dict[str, Borrowed]:
+    return {name: borrow(value, name, _KINDS.get(name)) for name, value in inputs.items() if value is not None}
+
+
+def _read_only(tensors: Mapping[str, NativeTensor]) -> dict[str, np.ndarray]:
+    # They lie in a mapped file: writing there would end the process.
+    arrays = {name: to_numpy(tensor) for name, tensor in tensors.items()}
+    for array in arrays.values():
+        array.flags.writeable = False
+    return arrays
+
+
 def load_model(
-    folder: str | os.PathLike[str], *, device: str = "cpu", dtype: str | None = None, attention: str = "fused", options: LoadOptions | None = None
+    folder: str | os.PathLike[str],
+    *,
+    device: str = "cpu",
+    dtype: str | None = None,
+    attention: str = "fused",
+    trainable: bool = False,
+    options: LoadOptions | None = None,
 ) -> Model:
-    """Loads the bare model that ``architectures`` of the folder's ``config.json`` names; arguments as those of the tasks' ``load``.
+    """Loads the bare model that ``architectures`` of the folder's ``config.json`` names.
+
+    Arguments as those of the tasks' ``load``; ``trainable`` copies the weights out of the file, for ``Model.gradients``.
 
     >>> import numpy as np
     >>> with lf.load_model(models / "encoder") as model:
@@ -95,7 +168,7 @@ def load_model(
     >>> out["last_hidden_state"].shape, sorted(out)
     ((1, 5, 64), ['last_hidden_state', 'pooler_output'])
     """
-    return Model.load(folder, device=device, dtype=dtype, attention=attention, options=options)
+    return Model.load(folder, options=options if options is not None else LoadOptions(device, dtype, attention, trainable))
 
 
 def banded_attention(

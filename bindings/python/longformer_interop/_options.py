@@ -26,12 +26,13 @@ class LoadOptions:
     """How to load a model.
 
     ``device``: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``. ``dtype``: ``"float32"``, ``"bfloat16"``, ``"float16"`` or ``"float64"``; None: as
-    stored. ``attention``: which implementation computes the window attention; all give the same.
+    stored. ``attention``: which implementation computes the window attention; all give the same. ``trainable``: copy the weights out of
+    the file, for ``Model.gradients``.
 
     >>> import pickle
     >>> options = LoadOptions(dtype="bfloat16")
     >>> options
-    LoadOptions(device='cpu', dtype='bfloat16', attention='fused')
+    LoadOptions(device='cpu', dtype='bfloat16', attention='fused', trainable=False)
     >>> pickle.loads(pickle.dumps(options)) == options
     True
     """
@@ -39,6 +40,7 @@ class LoadOptions:
     device: str = "cpu"
     dtype: str | None = None
     attention: str = "fused"
+    trainable: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.device, str):

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Answer", "ChoiceScore", "Encoding", "Entity", "FilledMask", "LabelScore", "MaskCandidate", "Progress", "Summary"]
+__all__ = ["Answer", "ChoiceScore", "Encoding", "Entity", "FilledMask", "Generated", "LabelScore", "MaskCandidate", "Progress", "Summary"]
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,20 @@ class Summary:
     text: str
     ids: tuple[int, ...]
     score: float
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Tokens that a bare model generated: the decoder's prompt with its start token, then what was generated.
+
+    ``score`` is the sum of ``token_scores`` (log-probabilities of the generated tokens) over their number to the length penalty;
+    ``ended`` is False where the maximum length cut it.
+    """
+
+    ids: tuple[int, ...]
+    score: float
+    token_scores: tuple[float, ...]
+    ended: bool
 
 
 @dataclass(frozen=True)

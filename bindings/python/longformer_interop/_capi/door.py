@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import ctypes
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from .._arrays import Borrowed, NativeTensor, to_numpy
 from .._options import GenerationOptions, LoadOptions, TaskOptions
-from .._results import Answer, ChoiceScore, Encoding, Entity, FilledMask, LabelScore, MaskCandidate, Summary
+from .._results import Answer, ChoiceScore, Encoding, Entity, FilledMask, Generated, LabelScore, MaskCandidate, Summary
 from .._watch import Watch
 from .library import CODE_POINTS, NotFound, Texts, library, utf8
 from .objects import Answers, CTensor, Options, borrowed_tensor, handle, int32s, named_tensors, number, pointers, static_text, text_of
@@ -242,13 +242,10 @@ class _CModel:
 
     @property
     def dtype(self) -> str:
-        parameters = handle(self._lib.lf_model_parameters, self._handle)
-        try:
-            first = CTensor(handle(self._lib.lf_tensors_get, parameters, static_text(self._lib.lf_tensors_name, parameters, 0).encode()))
-        finally:
-            self._lib.lf_tensors_free(parameters)
-        first.release()
-        return first.dtype
+        parameters = self.parameters()
+        for tensor in parameters.values():
+            tensor.release()
+        return next(iter(parameters.values())).dtype
 
     def run(self, inputs: Mapping[str, Borrowed], hidden_states: bool, attentions: bool, watch: Watch) -> dict[str, NativeTensor]:
         options = Options()
@@ -256,22 +253,44 @@ class _CModel:
             options.put("hidden_states", True)
         if attentions:
             options.put("attentions", True)
-        names = (ctypes.c_char_p * max(len(inputs), 1))(*(utf8(n) for n in inputs))
-        with ExitStack() as stack:
-            tensors = pointers([stack.enter_context(borrowed_tensor(b)) or 0 for b in inputs.values()])
-            opened = stack.enter_context(options)
-            outputs = handle(self._lib.lf_model_run, self._handle, names, tensors, len(inputs), opened)
-        return named_tensors(outputs)
+        with _inputs(inputs) as given, options as opened:
+            return named_tensors(handle(self._lib.lf_model_run, self._handle, *given, opened))
+
+    def gradients(self, inputs: Mapping[str, Borrowed]) -> dict[str, NativeTensor]:
+        with _inputs(inputs) as given:
+            return named_tensors(handle(self._lib.lf_model_gradients, self._handle, *given))
+
+    def parameters(self) -> dict[str, NativeTensor]:
+        return named_tensors(handle(self._lib.lf_model_parameters, self._handle))
+
+    def save(self, folder: str) -> None:
+        self._lib.lf_model_save(self._handle, utf8(folder, "folder"))
+
+    def generate(self, inputs: Mapping[str, Borrowed], generation: GenerationOptions, watch: Watch) -> list[list[Generated]]:
+        options = Options(None, watch)
+        put_generation(options, generation)
+        rows = inputs["input_ids"].shape[0] if "input_ids" in inputs and inputs["input_ids"].shape else 0
+        with _inputs(inputs) as given, options as opened, Answers(handle(self._lib.lf_model_generate, self._handle, *given, opened)) as a:
+            return [[Generated(a.tokens(i), a.score(i), a.token_scores(i), a.ended(i)) for i in row] for row in a.by_group(rows)]
 
     def close(self) -> None:
         self._lib.lf_model_free(self._handle)
+
+
+@contextmanager
+def _inputs(inputs: Mapping[str, Borrowed]) -> Iterator[tuple[Any, Any, int]]:
+    """Names, tensors and their count, as the functions of models take them."""
+    names = (ctypes.c_char_p * max(len(inputs), 1))(*(utf8(n) for n in inputs))
+    with ExitStack() as stack:
+        yield names, pointers([stack.enter_context(borrowed_tensor(b)) or 0 for b in inputs.values()]), len(inputs)
 
 
 def _load(function: str, folder: str, options: LoadOptions) -> int:
     lib = library()
     chosen = handle(lib.lf_load_options_create)
     try:
-        for name, value in (("device", options.device), ("dtype", options.dtype), ("attention", options.attention)):
+        trainable = "true" if options.trainable else None
+        for name, value in (("device", options.device), ("dtype", options.dtype), ("attention", options.attention), ("trainable", trainable)):
             if value is not None:
                 lib.lf_load_options_set(chosen, name.encode(), utf8(value, name))
         return handle(getattr(lib, function), utf8(folder, "folder"), chosen)
@@ -309,6 +328,24 @@ class CDoor:
             options.put("implementation", implementation)
             library().lf_banded_attention(q, k, v, *window, opened, ctypes.byref(output), ctypes.byref(logsumexp))
         return CTensor(output.value or 0), CTensor(logsumexp.value or 0)
+
+    def convert(
+        self, source: str, output: str, to: str, positions: int | None, window: Sequence[int] | None, base_positions: int | None, overwrite: bool
+    ) -> list[tuple[str, str]]:
+        options = Options()
+        for name, value in (("to", to), ("positions", positions), ("window", window), ("base_positions", base_positions)):
+            options.put(name, value)
+        if overwrite:
+            options.put("overwrite", True)
+        with options as opened, Answers(handle(library().lf_convert, utf8(source, "source"), utf8(output, "output"), opened)) as a:
+            return [(a.label(i), a.text(i)) for i in range(len(a))]
+
+    def read_tensors(self, path: str) -> dict[str, NativeTensor]:
+        return named_tensors(handle(library().lf_tensors_open, utf8(path, "path")))
+
+    def write_tensors(self, path: str, tensors: Mapping[str, Borrowed]) -> None:
+        with _inputs(tensors) as given:
+            library().lf_tensors_write(utf8(path, "path"), *given)
 
     def version(self) -> str:
         text: bytes = library().lf_version()

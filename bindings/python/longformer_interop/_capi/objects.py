@@ -208,6 +208,14 @@ class Answers:
         self._lib.lf_answer_tokens(self._handle, item, ctypes.byref(values), ctypes.byref(count))
         return int32s(values.value, count.value)
 
+    def token_scores(self, item: int) -> tuple[float, ...]:
+        values, count = ctypes.c_void_p(), ctypes.c_size_t()
+        self._lib.lf_answer_token_scores(self._handle, item, ctypes.byref(values), ctypes.byref(count))
+        return tuple((ctypes.c_float * count.value).from_address(values.value)) if values.value and count.value else ()
+
+    def ended(self, item: int) -> bool:
+        return bool(number(self._lib.lf_answer_ended, self._handle, item))
+
     def by_group(self, groups: int) -> list[list[int]]:
         """The items of each group, in their order."""
         rows: list[list[int]] = [[] for _ in range(groups)]

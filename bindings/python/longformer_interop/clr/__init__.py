@@ -16,16 +16,16 @@ Needs pythonnet (``pip install longformer-interop[clr]``) and .NET 10. Both star
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .. import _model, _summarizer, _tasks, _tokenizer
+from .. import _files, _model, _summarizer, _tasks, _tokenizer
 from .._arrays import Tensor, borrow
 from .._arrays import to_numpy as _to_numpy
 from .._door import Door
 from .._errors import CheckpointError, DeviceError, InputError, LongformerError
 from .._options import GenerationOptions, LoadOptions
-from .._results import Answer, ChoiceScore, Encoding, Entity, FilledMask, LabelScore, MaskCandidate, Progress, Summary
+from .._results import Answer, ChoiceScore, Encoding, Entity, FilledMask, Generated, LabelScore, MaskCandidate, Progress, Summary
 from ._door import DOOR, NetTensor, borrow_into
 from ._runtime import start, translated
 
@@ -36,10 +36,11 @@ if TYPE_CHECKING:
     net: Any
 
 __all__ = [
-    "Answer", "CheckpointError", "ChoiceScore", "DeviceError", "DocumentEncoder", "Encoding", "Entity", "FilledMask", "GenerationOptions",
+    "Answer", "CheckpointError", "ChoiceScore", "DeviceError", "DocumentEncoder", "Encoding", "Entity", "FilledMask", "Generated", "GenerationOptions",
     "InputError", "LabelScore", "LoadOptions", "LongformerError", "MaskCandidate", "MaskFiller", "Model", "MultipleChoice", "Progress",
     "QuestionAnswerer", "Summarizer", "Summary", "Tensor", "TextClassifier", "TokenClassifier", "Tokenizer", "banded_attention",
-    "cuda_available", "from_net", "get_threads", "library_version", "load_model", "net", "set_threads", "to_net", "torch_version",
+    "convert", "cuda_available", "from_net", "get_threads", "library_version", "load_model", "load_safetensors", "net", "save_safetensors",
+    "set_threads", "to_net", "torch_version",
 ]  # fmt: skip
 
 
@@ -96,10 +97,11 @@ class Model(_ThisDoor, _model.Model):
 
 
 def load_model(
-    folder: str | os.PathLike[str], *, device: str = "cpu", dtype: str | None = None, attention: str = "fused", options: LoadOptions | None = None
-) -> Model:
+    folder: str | os.PathLike[str], *, device: str = "cpu", dtype: str | None = None, attention: str = "fused", trainable: bool = False,
+    options: LoadOptions | None = None,
+) -> Model:  # fmt: skip
     """As ``longformer_interop.load_model``."""
-    return Model.load(folder, device=device, dtype=dtype, attention=attention, options=options)
+    return Model.load(folder, options=options if options is not None else LoadOptions(device, dtype, attention, trainable))
 
 
 def banded_attention(
@@ -108,6 +110,24 @@ def banded_attention(
 ) -> Any:  # fmt: skip
     """As ``longformer_interop.banded_attention``."""
     return _model.attend(DOOR, query, key, value, window, dilation, global_index, mask, scale, implementation, return_logsumexp)
+
+
+def convert(
+    source: str | os.PathLike[str], output: str | os.PathLike[str], to: str = "longformer", *, positions: int | None = None,
+    window: int | Sequence[int] | None = None, base_positions: int | None = None, overwrite: bool = False,
+) -> list[tuple[str, str]]:  # fmt: skip
+    """As ``longformer_interop.convert``."""
+    return _files.convert_by(DOOR, source, output, to, positions, window, base_positions, overwrite)
+
+
+def load_safetensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """As ``longformer_interop.load_safetensors``."""
+    return _model._read_only(DOOR.read_tensors(os.fspath(path)))
+
+
+def save_safetensors(path: str | os.PathLike[str], tensors: Mapping[str, Any]) -> None:
+    """As ``longformer_interop.save_safetensors``."""
+    _files.write_by(DOOR, path, tensors)
 
 
 def to_net(value: Any) -> Any:

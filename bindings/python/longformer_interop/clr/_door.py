@@ -10,7 +10,8 @@ import numpy as np
 
 from .._arrays import Borrowed, NativeTensor, to_numpy
 from .._options import GenerationOptions, LoadOptions, TaskOptions
-from .._results import Answer, ChoiceScore, Encoding, Entity, FilledMask, LabelScore, MaskCandidate, Summary
+from .._errors import InputError
+from .._results import Answer, ChoiceScore, Encoding, Entity, FilledMask, Generated, LabelScore, MaskCandidate, Summary
 from .._watch import Watch
 from ._runtime import Net, start, translated
 
@@ -157,13 +158,11 @@ class _NetTask:
             ]
 
     def summarize(self, documents: Sequence[str], generation: GenerationOptions, task: TaskOptions, watch: Watch) -> list[list[Summary]]:
-        given = generation.given()
-        seed, prompt = given.pop("seed", None), given.pop("decoder_prompt", None)
+        text, seed, prompt = _generation(self._net, generation)
         with _watching(self._net, watch) as told:
             rows = self._bridge.Summarize(
-                self._task, list(documents), json.dumps({_HF.get(name, name): value for name, value in given.items()}),
-                None if seed is None else self._net.system.UInt64(seed), None if prompt is None else list(prompt), task.truncate, task.global_text, task.tokens_per_batch, told,
-            )  # fmt: skip
+                self._task, list(documents), text, seed, prompt, task.truncate, task.global_text, task.tokens_per_batch, told
+            )
             return [[Summary(s.Text, tuple(s.Sequence.Ids), s.Sequence.Score) for s in row] for row in rows]
 
 
@@ -177,8 +176,8 @@ _HF = {
 
 
 class _NetModel:
-    def __init__(self, net: Net, model: Any) -> None:
-        self._net, self.model = net, model
+    def __init__(self, net: Net, model: Any, folder: str) -> None:
+        self._net, self.model, self.folder = net, model, folder
         self.architecture = str(model.Architecture)
         self.dtype = str(model.DType).lower()
         self.device = str(model.Device.ToString())
@@ -187,11 +186,45 @@ class _NetModel:
         net = self._net
         with translated(net):
             tensors = [borrow_into(net, b) for b in inputs.values()]
-            outputs = net.bridge.TensorBridge.Run(self.model, list(inputs), tensors, hidden_states, attentions)
-            return {str(name): NetTensor(net, tensor) for name, tensor in zip(outputs.Names, outputs.Tensors)}
+            return _named(net, net.bridge.TensorBridge.Run(self.model, list(inputs), tensors, hidden_states, attentions))
+
+    def gradients(self, inputs: Mapping[str, Borrowed]) -> dict[str, NativeTensor]:
+        net = self._net
+        with translated(net):
+            return _named(net, net.bridge.ModelBridge.Gradients(self.model, list(inputs), [borrow_into(net, b) for b in inputs.values()]))
+
+    def parameters(self) -> dict[str, NativeTensor]:
+        with translated(self._net):
+            return _named(self._net, self._net.bridge.ModelBridge.Parameters(self.model))
+
+    def save(self, folder: str) -> None:
+        with translated(self._net):
+            self.model.Save(folder)
+
+    def generate(self, inputs: Mapping[str, Borrowed], generation: GenerationOptions, watch: Watch) -> list[list[Generated]]:
+        net = self._net
+        text, seed, prompt = _generation(net, generation)
+        if prompt is not None:
+            raise InputError("decoder_prompt: a bare model takes decoder_input_ids instead")
+        with _watching(net, watch, with_progress=False) as told:
+            tensors = [borrow_into(net, b) for b in inputs.values()]
+            rows = net.bridge.ModelBridge.Generate(self.model, self.folder, list(inputs), tensors, text, seed, told)
+            return [[Generated(tuple(s.Ids), s.Score, tuple(s.TokenScores), s.Ended) for s in row] for row in rows]
 
     def close(self) -> None:
         self.model.Dispose()
+
+
+def _named(net: Net, given: Any) -> dict[str, NativeTensor]:
+    return {str(name): NetTensor(net, tensor) for name, tensor in zip(given.Names, given.Tensors)}
+
+
+def _generation(net: Net, generation: GenerationOptions) -> tuple[str, Any, list[int] | None]:
+    """The options as JSON under HF's names, and the two that are no part of it."""
+    given = generation.given()
+    seed, prompt = given.pop("seed", None), given.pop("decoder_prompt", None)
+    text = json.dumps({_HF.get(name, name): value for name, value in given.items()})
+    return text, None if seed is None else net.system.UInt64(seed), None if prompt is None else list(prompt)
 
 
 class NetDoor:
@@ -207,7 +240,7 @@ class NetDoor:
     def load_model(self, folder: str, options: LoadOptions) -> _NetModel:
         net = start()
         with translated(net):
-            return _NetModel(net, net.namespace.Models.PretrainedModel.Load(folder, self._options(net, options)))
+            return _NetModel(net, net.namespace.Models.PretrainedModel.Load(folder, self._options(net, options)), folder)
 
     def load_tokenizer(self, folder: str) -> _NetTokenizer:
         net = start()
@@ -225,6 +258,26 @@ class NetDoor:
                 *tensors[:3], *window, None if dilation is None else list(dilation), *tensors[3:], scale, implementation
             )
             return NetTensor(net, output), NetTensor(net, logsumexp)
+
+    def convert(
+        self, source: str, output: str, to: str, positions: int | None, window: Sequence[int] | None, base_positions: int | None, overwrite: bool
+    ) -> list[tuple[str, str]]:
+        net = start()
+        with translated(net):
+            lines = list(net.bridge.ModelBridge.Convert(
+                source, output, to, positions, None if window is None else list(window), base_positions, overwrite
+            ))  # fmt: skip
+        return list(zip(map(str, lines[::2]), map(str, lines[1::2])))
+
+    def read_tensors(self, path: str) -> dict[str, NativeTensor]:
+        net = start()
+        with translated(net):
+            return _named(net, net.bridge.ModelBridge.Open(path))
+
+    def write_tensors(self, path: str, tensors: Mapping[str, Borrowed]) -> None:
+        net = start()
+        with translated(net):
+            net.bridge.ModelBridge.Write(path, list(tensors), [borrow_into(net, b) for b in tensors.values()])
 
     def version(self) -> str:
         net = start()
@@ -248,7 +301,7 @@ class NetDoor:
 
     @staticmethod
     def _options(net: Net, options: LoadOptions) -> Any:
-        return net.bridge.TaskBridge.Options(options.device, options.dtype, options.attention)
+        return net.bridge.TaskBridge.Options(options.device, options.dtype, options.attention, options.trainable)
 
 
 DOOR = NetDoor()
