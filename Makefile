@@ -12,9 +12,9 @@ export LIBTORCH
 export DOTNET_CLI_TELEMETRY_OPTOUT := 1
 export DOTNET_NOLOGO := 1
 
-.PHONY: wheel check-accelerate build setup native managed demo test parity check-torch2 format clean help
+.PHONY: build setup native managed capi install wheel demo test parity check-torch2 check-accelerate format clean help
 
-build: native managed longformer .venv/ready ## build everything
+build: native managed capi longformer .venv/ready ## build everything
 
 setup: ## install what is missing (apt)
 	@tools/setup.sh
@@ -30,6 +30,18 @@ native: $(NATIVE)/configured-$(subst /,_,$(LIBTORCH)) ## build the two native li
 
 managed: setup ## build the C# solution
 	dotnet build LongformerInterop.sln -c Release -v quiet --nologo
+
+# The C library is compiled ahead of time, which takes a minute: only when something that goes into it is newer.
+CAPI_INPUTS := $(shell find src bindings/c/include bindings/c/cmake -type f -not -path 'src/Cli/*') Directory.Build.props Directory.Packages.props tools/capi.sh
+artifacts/liblongformer.so.1: $(CAPI_INPUTS) | setup
+	tools/capi.sh
+	@touch $@
+
+capi: native artifacts/liblongformer.so.1 ## the C library with its header, CMake and pkg-config files, in artifacts/
+
+PREFIX ?= /usr/local
+install: capi ## install the C library below PREFIX (default /usr/local)
+	@tools/capi.sh "$(DESTDIR)$(PREFIX)"
 
 # The command line as users call it: a launcher at the root, so that ./longformer works from a clone.
 longformer: tools/launcher.sh

@@ -93,13 +93,14 @@ def _row_major(shape: Sequence[int]) -> list[int]:
     return strides[::-1]
 
 
-@_Deleter
-def _release(place: int) -> None:
+def _forget(place: int) -> None:
     _lent.pop(place, None)
 
 
-@_Destructor
-def _drop(capsule: int) -> None:
+def _forget_unread(capsule: int) -> None:
     # A capsule that nobody consumed is still called dltensor.
     if _is_valid(capsule, _NAME):
         _lent.pop(_pointer_of(capsule, _NAME), None)
+
+
+_release, _drop = _Deleter(_forget), _Destructor(_forget_unread)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Summarizer"]
 
-_END = object()
+_END: Any = object()
 
 
 class Summarizer(Task["NativeSummarizer"]):
@@ -123,7 +123,10 @@ class Summarizer(Task["NativeSummarizer"]):
         with self._use() as native:
             worker = _Stream(lambda: watch._finish(lambda: call(native)), pieces.put)
             try:
-                while (piece := pieces.get()) is not _END:
+                while True:
+                    piece = pieces.get()
+                    if piece is _END:
+                        break
                     yield piece
             finally:
                 watch.stop()
@@ -142,7 +145,10 @@ class Summarizer(Task["NativeSummarizer"]):
         with self._use() as native:
             worker = _Stream(lambda: watch._finish(lambda: call(native)), put)
             try:
-                while (piece := await pieces.get()) is not _END:
+                while True:
+                    piece = await pieces.get()
+                    if piece is _END:
+                        break
                     yield piece
             finally:
                 watch.stop()

@@ -93,7 +93,7 @@ class DocumentEncoder(Task["NativeEncoder"]):
 
     # fmt: off
     @overload
-    def encode(
+    def encode(  # type: ignore[misc]
         self, documents: str, pooling: str = ..., *, normalize: bool = ..., truncate: bool = ..., global_tokens: GlobalTokens = ...,
         tokens_per_batch: int = ..., progress: ProgressArgument = ...,
     ) -> np.ndarray: ...

@@ -34,7 +34,7 @@ class Tokenizer(Loaded["NativeTokenizer"]):
         return door.load_tokenizer(folder)
 
     @classmethod
-    def load(cls, folder: str | os.PathLike[str], **_: Any) -> Tokenizer:  # type: ignore[override]
+    def load(cls, folder: str | os.PathLike[str], **_: Any) -> Tokenizer:
         """Loads ``tokenizer.json``, or ``vocab.json`` and ``merges.txt``, or ``vocab.txt`` from a folder.
 
         Raises:

@@ -61,9 +61,9 @@ def _start() -> Net:
 
     for file in sorted(folder.glob("*.dll")):
         clr.AddReference(str(file))
-    import LongformerInterop  # type: ignore[import]
-    import System  # type: ignore[import]
-    from LongformerInterop import PythonNet  # type: ignore[import]
+    import LongformerInterop
+    import System
+    from LongformerInterop import PythonNet
 
     return Net(LongformerInterop, System, PythonNet, System.Exception)
 
