@@ -4,7 +4,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import Distribution, setup
 from setuptools.command.build_py import build_py
 from wheel.bdist_wheel import bdist_wheel
 
@@ -34,12 +34,15 @@ class BuildWithBinaries(build_py):
                 shutil.copy2(file.resolve(), package / folder / file.name)
 
 
+class WithBinaries(Distribution):
+    """Belongs to the platform, though nothing of it is compiled here."""
+
+    def has_ext_modules(self) -> bool:
+        return True
+
+
 class PlatformWheel(bdist_wheel):
     """Any Python 3 (the libraries are not extension modules), this platform only."""
-
-    def finalize_options(self) -> None:
-        super().finalize_options()
-        self.root_is_pure = False
 
     def get_tag(self) -> tuple[str, str, str]:
         return ("py3", "none", super().get_tag()[2])
@@ -47,6 +50,7 @@ class PlatformWheel(bdist_wheel):
 
 SCRATCH.mkdir(parents=True, exist_ok=True)
 setup(
+    distclass=WithBinaries,
     cmdclass={"build_py": BuildWithBinaries, "bdist_wheel": PlatformWheel},
     options={"build": {"build_base": str(SCRATCH)}, "egg_info": {"egg_base": str(SCRATCH)}, "bdist_wheel": {"bdist_dir": str(SCRATCH / "bdist")}},
 )

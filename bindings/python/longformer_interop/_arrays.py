@@ -1,7 +1,6 @@
 """Arrays across the boundary: numpy, lists and DLPack in, without a copy where the memory allows it; numpy and DLPack out."""
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -46,21 +45,21 @@ class NativeTensor(Protocol):
     def release(self) -> None: ...
 
 
+def _interface(t: NativeTensor | Borrowed) -> dict[str, Any]:
+    """What numpy asks for to view memory."""
+    kind = np.dtype(t.dtype)
+    strides = tuple(s * kind.itemsize for s in t.strides)
+    return {"version": 3, "data": (t.address, False), "shape": t.shape, "strides": strides, "typestr": kind.str}
+
+
 class _Owner:
     """What a numpy array's base is: it frees the native tensor when the last array over it is gone."""
 
     __slots__ = ("__array_interface__", "__weakref__", "_native")
 
     def __init__(self, native: NativeTensor) -> None:
-        kind = np.dtype(native.dtype)
         self._native = native
-        self.__array_interface__ = {
-            "version": 3,
-            "data": (native.address, False),
-            "shape": native.shape,
-            "strides": tuple(s * kind.itemsize for s in native.strides),
-            "typestr": kind.str,
-        }
+        self.__array_interface__ = _interface(native)
 
     def __del__(self) -> None:
         self._native.release()
@@ -145,16 +144,18 @@ class _View:
     __slots__ = ("__array_interface__", "_tensor")
 
     def __init__(self, tensor: Tensor) -> None:
-        native = tensor._native
-        kind = np.dtype(native.dtype)
         self._tensor = tensor
-        self.__array_interface__ = {
-            "version": 3,
-            "data": (native.address, False),
-            "shape": native.shape,
-            "strides": tuple(s * kind.itemsize for s in native.strides),
-            "typestr": kind.str,
-        }
+        self.__array_interface__ = _interface(tensor._native)
+
+
+class _Lent:
+    """The base of an array over memory that a call borrowed."""
+
+    __slots__ = ("__array_interface__", "_borrowed")
+
+    def __init__(self, borrowed: Borrowed) -> None:
+        self._borrowed = borrowed
+        self.__array_interface__ = _interface(borrowed)
 
 
 def borrow(value: Any, name: str, kind: str | None = None) -> Borrowed:
@@ -171,6 +172,21 @@ def borrow(value: Any, name: str, kind: str | None = None) -> Borrowed:
         except (ValueError, TypeError) as e:
             raise InputError(f"{name}: expected an array, a nested list or an object with __dlpack__, given {type(value).__name__}: {e}") from None
     return _borrow_numpy(array, name)
+
+
+def as_dtype(b: Borrowed, name: str, allowed: Sequence[str]) -> Borrowed:
+    """The same in one of the dtypes allowed: where it is another, a copy in the first (nonzero for bool)."""
+    if b.dtype in allowed:
+        return b
+    if b.device != "cpu" or b.dtype == "bfloat16":
+        raise InputError(f"{name}: expected {' or '.join(allowed)}, given {b!r}")
+    if isinstance(b.owner, np.ndarray):
+        values = b.owner
+    elif 0 in b.shape:
+        values = np.zeros(b.shape, b.dtype)
+    else:
+        values = np.asarray(_Lent(b))
+    return _borrow_numpy(values != 0 if allowed[0] == "bool" else values.astype(allowed[0]), name)
 
 
 def _borrow_numpy(array: np.ndarray, name: str) -> Borrowed:
@@ -201,11 +217,6 @@ def _borrow_dlpack(value: Any, name: str) -> Borrowed | None:
         if hasattr(value, "__array__") and not getattr(value, "requires_grad", False):
             return None
         raise InputError(f"{name}: {type(value).__name__} gives no DLPack: {e}") from None
-
-
-def pointer_array(values: Sequence[int]) -> ctypes.Array[ctypes.c_int64]:
-    """int64 values for a native call."""
-    return (ctypes.c_int64 * max(len(values), 1))(*values)
 
 
 assert set(DLPACK_DTYPES.values()) <= set(SIZES)

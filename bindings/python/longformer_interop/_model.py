@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from ._arrays import Tensor, borrow, to_numpy
+from ._arrays import Tensor, as_dtype, borrow, to_numpy
 from ._errors import InputError, LongformerError
 from ._loaded import Loaded, default_door
 from ._options import ATTENTIONS, GenerationOptions, LoadOptions, _one_of
@@ -246,8 +246,8 @@ def attend(
     q, k, v = borrow(query, "query"), borrow(key, "key"), borrow(value, "value")
     if len(q.shape) != 4:
         raise InputError(f"query: expected [B, T, H, D], given {q!r}")
-    index = None if global_index is None else borrow(global_index, "global_index", "int64")
-    visible = None if mask is None else borrow(mask, "mask", "int64")
+    index = None if global_index is None else as_dtype(borrow(global_index, "global_index", "int64"), "global_index", ("int64",))
+    visible = None if mask is None else as_dtype(borrow(mask, "mask", "int64"), "mask", ("bool", "uint8", "int64"))
     try:
         output, logsumexp = door.banded_attention(q, k, v, (left, right), steps, index, visible, scale, implementation)
     except LongformerError as e:

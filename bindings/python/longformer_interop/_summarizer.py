@@ -6,6 +6,7 @@ import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ._errors import InputError
@@ -121,7 +122,7 @@ class Summarizer(Task["NativeSummarizer"]):
         pieces: queue.SimpleQueue[Any] = queue.SimpleQueue()
         watch, call = self._streaming(document, options, keywords, pieces.put)
         with self._use() as native:
-            worker = _Stream(lambda: watch._finish(lambda: call(native)), pieces.put)
+            worker = _Stream(watch, partial(call, native), pieces.put)
             try:
                 while True:
                     piece = pieces.get()
@@ -143,7 +144,7 @@ class Summarizer(Task["NativeSummarizer"]):
 
         watch, call = self._streaming(document, options, keywords, put)
         with self._use() as native:
-            worker = _Stream(lambda: watch._finish(lambda: call(native)), put)
+            worker = _Stream(watch, partial(call, native), put)
             try:
                 while True:
                     piece = await pieces.get()
@@ -181,15 +182,15 @@ class Summarizer(Task["NativeSummarizer"]):
 class _Stream(threading.Thread):
     """Runs a call, says when it is over, and keeps its error."""
 
-    def __init__(self, call: Callable[[], Any], put: Callable[[Any], Any]) -> None:
+    def __init__(self, watch: Watch, call: Callable[[], Any], put: Callable[[Any], Any]) -> None:
         super().__init__(name="longformer_interop stream", daemon=True)
-        self._call, self._put = call, put
+        self._watch, self._call, self._put = watch, call, put
         self._error: BaseException | None = None
         self.start()
 
     def run(self) -> None:
         try:
-            self._call()
+            self._watch.finish(self._call)
         except BaseException as e:  # noqa: BLE001 - raised by whoever reads the stream
             self._error = e
         finally:

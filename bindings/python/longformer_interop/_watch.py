@@ -61,10 +61,11 @@ class Watch:
     def run(self, call: Callable[[], T]) -> T:
         """The call's result; its own error, or that of a callback, or KeyboardInterrupt."""
         if threading.current_thread() is not threading.main_thread():
-            return self._finish(call)
-        return _helper().run(self, lambda: self._finish(call))
+            return self.finish(call)
+        return _helper().run(self, lambda: self.finish(call))
 
-    def _finish(self, call: Callable[[], T]) -> T:
+    def finish(self, call: Callable[[], T]) -> T:
+        """Runs the call on this thread; an error of a callback comes before its own."""
         try:
             result = call()
         except Exception:
@@ -77,7 +78,7 @@ class Watch:
 
     async def run_async(self, call: Callable[[], T]) -> T:
         """As ``run`` on a thread of the event loop's pool; cancelling the task stops the call and waits for its end."""
-        future = asyncio.get_running_loop().run_in_executor(None, lambda: self._finish(call))
+        future = asyncio.get_running_loop().run_in_executor(None, lambda: self.finish(call))
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
