@@ -12,9 +12,9 @@ export LIBTORCH
 export DOTNET_CLI_TELEMETRY_OPTOUT := 1
 export DOTNET_NOLOGO := 1
 
-.PHONY: build setup native managed capi install demo test parity check-torch2 format clean help
+.PHONY: build setup native managed capi install wheel demo test parity check-torch2 check-accelerate format clean help
 
-build: native managed capi longformer ## build everything
+build: native managed capi longformer .venv/ready ## build everything
 
 setup: ## install what is missing (apt)
 	@tools/setup.sh
@@ -47,6 +47,13 @@ install: capi ## install the C library below PREFIX (default /usr/local)
 longformer: tools/launcher.sh
 	@install -m 755 $< $@
 
+# Debian's Python with longformer_interop from this tree in it.
+.venv/ready: pyproject.toml setup.py tools/venv.sh | setup
+	@tools/venv.sh
+
+wheel: build ## the Python wheel, with the native libraries inside, into artifacts/
+	.venv/bin/python -m pip --quiet --disable-pip-version-check wheel --no-index --no-build-isolation --no-deps --wheel-dir artifacts .
+
 demo: build ## the main job: a long document through a base-size Longformer, then the parity table
 	@tools/demo.sh
 
@@ -59,12 +66,15 @@ parity: build ## the goldens of the reference through ./longformer parity
 check-torch2: ## build and test native/ against PyTorch 2.x in a Debian sid root folder: make check-torch2 SID=<dir>
 	@tools/check-torch2.sh "$(SID)"
 
+check-accelerate: ## test longformer_interop.torch against HF in a Debian sid root folder: make check-accelerate SID=<dir>
+	@tools/check-accelerate.sh "$(SID)"
+
 format: ## format the C++ and C# sources
 	clang-format -i $$(git ls-files 'native/*.cpp' 'native/*.h')
 	dotnet format LongformerInterop.sln
 
 clean: ## remove what the build made
-	rm -rf $(BUILD) artifacts longformer
+	rm -rf $(BUILD) artifacts longformer .venv
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16

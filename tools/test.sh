@@ -56,10 +56,25 @@ capi_tests() {
   add capi $status $((${total:-0} - ${bad:-0})) "${bad:-0}" 0
 }
 
+python_tests() {
+  local log="$logs/python.log" status
+  SECONDS=0
+  .venv/bin/python -m pytest -q -rs bindings/python/tests > "$log" 2>&1
+  status=$?
+  [ $status -eq 0 ] || cat "$log"
+  grep -E '^SKIPPED' "$log"
+  # The last line is such as "1 failed, 170 passed, 1 skipped, 2 errors in 80.12s".
+  local summary
+  summary=$(tail -1 "$log")
+  count() { grep -oE "[0-9]+ $1" <<< "$summary" | grep -oE '[0-9]+' || echo 0; }
+  add python $status "$(count passed)" $(($(count failed) + $(count error))) "$(count skipped)"
+}
+
 for name in Architecture.Tests Tokenizers.Tests Torch.Tests Checkpoints.Tests; do dotnet_tests $name; done
 native_tests
 capi_tests
 for name in Models.Tests Tasks.Tests Cli.Tests ParityTests; do dotnet_tests $name; done
+python_tests
 
 [ $skipped -eq 0 ] || echo "$skipped skipped, for the reasons named above"
 echo "$passed passed, $failed failed"
