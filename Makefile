@@ -12,9 +12,9 @@ export LIBTORCH
 export DOTNET_CLI_TELEMETRY_OPTOUT := 1
 export DOTNET_NOLOGO := 1
 
-.PHONY: build setup native managed demo test parity check-torch2 format clean help
+.PHONY: build setup native managed capi install wheel demo test parity check-torch2 check-accelerate format clean help
 
-build: native managed longformer ## build everything
+build: native managed capi longformer .venv/ready ## build everything
 
 setup: ## install what is missing (apt)
 	@tools/setup.sh
@@ -31,9 +31,28 @@ native: $(NATIVE)/configured-$(subst /,_,$(LIBTORCH)) ## build the two native li
 managed: setup ## build the C# solution
 	dotnet build LongformerInterop.sln -c Release -v quiet --nologo
 
+# The C library is compiled ahead of time, which takes a minute: only when something that goes into it is newer.
+CAPI_INPUTS := $(shell find src bindings/c/include bindings/c/cmake -type f -not -path 'src/Cli/*') Directory.Build.props Directory.Packages.props tools/capi.sh
+artifacts/liblongformer.so.1: $(CAPI_INPUTS) | setup
+	tools/capi.sh
+	@touch $@
+
+capi: native artifacts/liblongformer.so.1 ## the C library with its header, CMake and pkg-config files, in artifacts/
+
+PREFIX ?= /usr/local
+install: capi ## install the C library below PREFIX (default /usr/local)
+	@tools/capi.sh "$(DESTDIR)$(PREFIX)"
+
 # The command line as users call it: a launcher at the root, so that ./longformer works from a clone.
 longformer: tools/launcher.sh
 	@install -m 755 $< $@
+
+# Debian's Python with longformer_interop from this tree in it.
+.venv/ready: pyproject.toml setup.py tools/venv.sh | setup
+	@tools/venv.sh
+
+wheel: build ## the Python wheel, with the native libraries inside, into artifacts/
+	.venv/bin/python -m pip --quiet --disable-pip-version-check wheel --no-index --no-build-isolation --no-deps --wheel-dir artifacts .
 
 demo: build ## the main job: a long document through a base-size Longformer, then the parity table
 	@tools/demo.sh
@@ -47,12 +66,15 @@ parity: build ## the goldens of the reference through ./longformer parity
 check-torch2: ## build and test native/ against PyTorch 2.x in a Debian sid root folder: make check-torch2 SID=<dir>
 	@tools/check-torch2.sh "$(SID)"
 
+check-accelerate: ## test longformer_interop.torch against HF in a Debian sid root folder: make check-accelerate SID=<dir>
+	@tools/check-accelerate.sh "$(SID)"
+
 format: ## format the C++ and C# sources
 	clang-format -i $$(git ls-files 'native/*.cpp' 'native/*.h')
 	dotnet format LongformerInterop.sln
 
 clean: ## remove what the build made
-	rm -rf $(BUILD) artifacts longformer
+	rm -rf $(BUILD) artifacts longformer .venv
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16

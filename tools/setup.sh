@@ -4,11 +4,17 @@
 set -euo pipefail
 
 # OpenBLAS: without it ATen's own matrix products (loop, chunks, gradients) fall to the reference BLAS, thirty times slower.
-packages=(g++ cmake ninja-build libtorch-dev libopenblas0-openmp libdnnl-dev libgtest-dev)
+# clang and pkg-config: the tests of the C library use it as its users do.
+packages=(g++ clang cmake ninja-build pkg-config libtorch-dev libopenblas0-openmp libdnnl-dev libgtest-dev)
 if [ -n "${LIBTORCH:-}" ]; then
   [ -f "$LIBTORCH/lib/libtorch_cpu.so" ] || { echo "setup: LIBTORCH='$LIBTORCH' has no lib/libtorch_cpu.so (expected the folder of a libtorch or of a Python torch package)" >&2; exit 1; }
-  packages=(g++ cmake ninja-build libdnnl-dev libgtest-dev)
+  packages=(g++ clang cmake ninja-build pkg-config libdnnl-dev libgtest-dev)
 fi
+# The Python module and its tests: Debian's own packages, since nothing is downloaded from elsewhere.
+packages+=(python3-venv python3-numpy python3-setuptools python3-wheel python3-pytest python3-hypothesis python3-tqdm mypy
+  python3-nbconvert python3-ipykernel python3-matplotlib)
+# Debian's PyTorch is the libtorch above, so the operators can be tested in it.
+[ -n "${LIBTORCH:-}" ] || packages+=(python3-torch)
 
 if ! command -v dotnet >/dev/null; then
   echo "setup: the .NET SDK 10 is not on PATH; install it first (package dotnet-sdk-10.0 of your distribution's or Microsoft's feed)" >&2

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "cpu/peak.h"
+
 namespace longformer {
 namespace {
 
@@ -99,6 +101,19 @@ TORCH_LIBRARY(longformer, m) {
       "add_layer_norm.out(Tensor input, Tensor? residual, Tensor weight, Tensor bias, float eps, *, "
       "Tensor(a!) out) -> Tensor(a!)");
 
+  // One step of token-by-token decoding: R queries [R, H, D] of several documents, rows[d] of them in a row
+  // looking at the keys and values [L, H, D] of document d, of which each is read once for all of these.
+  //   mask   empty, or for each document uint8 or bool [L] or [rows[d], L], nonzero = visible, or nothing at
+  //          all (no elements): all visible. A query that may see nothing gives the mean of all values.
+  //   scale  of query . key, default 1/sqrt(D)
+  // -> [R, H, D]
+  m.def(
+      "decode_attention(Tensor query, Tensor[] key, Tensor[] value, int[] rows, Tensor[] mask, "
+      "float? scale=None) -> Tensor");
+
+  // What the processor reaches in independent chains of float32 multiply-adds on all of libtorch's threads,
+  // in GFLOP/s: the roof that benchmarks are compared with.
+  m.def("_multiply_add_peak() -> float", &cpu::multiply_add_peak);
   m.def("_to_handle(Tensor tensor) -> int", &to_handle);
   m.def("_from_handle(int handle) -> Tensor", &from_handle);
 }

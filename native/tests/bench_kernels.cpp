@@ -15,12 +15,9 @@
 #include <functional>
 #include <string>
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
 #include "../ops/banded_attention.h"
 #include "../ops/cpu/isa.h"
+#include "../ops/cpu/peak.h"
 
 using namespace longformer;
 
@@ -38,48 +35,6 @@ double seconds_of(const std::function<void()>& work) {
   return now() - start;
 }
 
-// Independent chains of multiply-adds in registers, on every thread; GFLOP/s.
-template <class Chains>
-double peak_of(const Chains& chains, double flops_per_call) {
-  const int threads = at::get_num_threads();
-  const double s = seconds_of([&] {
-    at::parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) chains();
-    });
-  });
-  return threads * flops_per_call / s * 1e-9;
-}
-
-constexpr long kPeakSteps = 200000;
-
-#if defined(__x86_64__)
-#define LONGFORMER_CHAINS(TYPE, SET1, FMA)                                                          \
-  const TYPE x = SET1(0.999f), y = SET1(1e-3f);                                                     \
-  TYPE a = x, b = x, c = x, d = x, e = x, f = x, g = x, h = x, i = x, j = x;                        \
-  for (long n = 0; n < kPeakSteps; ++n) {                                                           \
-    a = FMA(a, x, y), b = FMA(b, x, y), c = FMA(c, x, y), d = FMA(d, x, y), e = FMA(e, x, y);       \
-    f = FMA(f, x, y), g = FMA(g, x, y), h = FMA(h, x, y), i = FMA(i, x, y), j = FMA(j, x, y);       \
-    asm volatile(""                                                                                 \
-                 : "+x"(a), "+x"(b), "+x"(c), "+x"(d), "+x"(e), "+x"(f), "+x"(g), "+x"(h), "+x"(i), \
-                   "+x"(j));                                                                        \
-  }
-__attribute__((target("avx512f"), noinline)) void chains_avx512() {
-  LONGFORMER_CHAINS(__m512, _mm512_set1_ps, _mm512_fmadd_ps)
-}
-__attribute__((target("avx2,fma"), noinline)) void chains_avx2() {
-  LONGFORMER_CHAINS(__m256, _mm256_set1_ps, _mm256_fmadd_ps)
-}
-double peak_now() {
-  if (cpu::supported(cpu::Isa::avx512)) return peak_of(chains_avx512, 10.0 * kPeakSteps * 32);
-  if (cpu::supported(cpu::Isa::avx2)) return peak_of(chains_avx2, 10.0 * kPeakSteps * 16);
-  return 0;
-}
-#else
-double peak_now() {
-  return 0;
-}
-#endif
-
 int repetitions = 20;
 std::string filter;
 double best_peak = 0;
@@ -90,7 +45,7 @@ double measure(const char* name, double flops, const std::function<void()>& work
   work();
   for (int i = 0; i < repetitions; ++i) {
     best = std::min(best, seconds_of(work));
-    best_peak = std::max(best_peak, peak_now());
+    best_peak = std::max(best_peak, cpu::multiply_add_peak());
   }
   std::printf("%-44s %9.3f ms", name, best * 1e3);
   if (flops > 0) {
@@ -186,7 +141,7 @@ int main(int argc, char** argv) {
   const char* threads = std::getenv("OMP_NUM_THREADS");
   at::set_num_threads(threads != nullptr ? std::atoi(threads) : 2);
   std::printf("threads %d, kernels %s\n", at::get_num_threads(), cpu::name_of(cpu::active_isa()));
-  for (int i = 0; i < 50; ++i) best_peak = std::max(best_peak, peak_now());
+  for (int i = 0; i < 50; ++i) best_peak = std::max(best_peak, cpu::multiply_add_peak());
   attention("float32 T4096 window 512", {4096, 12, 64, 256, 1, at::kFloat});
   attention("float32 T4096 window 128", {4096, 12, 64, 64, 1, at::kFloat});
   attention("float32 T4096 window 512 dilation 4", {4096, 12, 64, 256, 4, at::kFloat});

@@ -78,9 +78,30 @@ public abstract class PretrainedModel : IDisposable
     /// <exception cref="InvalidOperationException">The model was not loaded with <see cref="LoadOptions.Trainable"/>.</exception>
     public abstract IReadOnlyDictionary<string, Tensor> LossAndGradients(IReadOnlyDictionary<string, Tensor> inputs);
 
-    /// <summary>Writes <c>config.json</c> and <c>model.safetensors</c> under Hugging Face's names.</summary>
+    /// <summary>
+    /// Writes <c>config.json</c> and <c>model.safetensors</c> under Hugging Face's names, beside the folder first: a full disk leaves what
+    /// was there. Other files of an existing folder, the tokenizer's, stay.
+    /// </summary>
     /// <exception cref="CheckpointException">The files cannot be written.</exception>
     public abstract void Save(string folder);
+
+    private protected void WriteFolder(string folder, string configuration)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        string path = Path.GetFullPath(folder);
+        try
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(path)) ?? path);
+            using StagedFolder staged = new(path);
+            ShardedWriter.Write(staged.Path, NamedParameters.Select(p => TensorSource.From(p.Name, p.Tensor)));
+            File.WriteAllText(Path.Combine(staged.Path, "config.json"), configuration);
+            staged.Commit();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new CheckpointException($"{folder}: cannot be written: {e.Message}", e);
+        }
+    }
 
     /// <summary>Frees the weights.</summary>
     public void Dispose()

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Threading.Channels;
+using LongformerInterop.Checkpoints;
 using LongformerInterop.Models;
 using LongformerInterop.Tasks.Generation;
 using LongformerInterop.Tokenizers;
@@ -48,7 +49,7 @@ public sealed class Summarizer : IDisposable
         LedForConditionalGeneration model = LedForConditionalGeneration.Load(folder, options);
         return Guard.DisposeOnError(model, m =>
         {
-            GenerationOptions defaults = GenerationOptions.FromCheckpoint(folder);
+            GenerationOptions defaults = GenerationOptions.FromCheckpoint(Checkpoint.FolderOf(folder));
             // HF's 20 tokens are no summary; this is the one default that is not HF's.
             if (defaults.MaxTokens is null && defaults.MaxLength is null)
                 defaults = defaults with { MaxTokens = Math.Min(DefaultMaxTokens, m.Configuration.MaxDecoderPositionEmbeddings) };
@@ -83,18 +84,20 @@ public sealed class Summarizer : IDisposable
     /// <param name="generation">How to generate (at most 256 tokens where neither this nor the checkpoint says).</param>
     /// <param name="options">Truncation, global tokens, batch size.</param>
     /// <param name="progress">Told after every token.</param>
+    /// <param name="onToken">Told each token as soon as it is settled, with the number of its document among <paramref name="documents"/>.</param>
     /// <param name="cancellation">Stops between two tokens.</param>
     /// <returns>For each document its results as soon as its batch is done: of a beam search best first.</returns>
     /// <exception cref="InputException">A document is empty or too long (the message names it), or the options are impossible.</exception>
     public IEnumerable<IReadOnlyList<Summary>> Summarize(IReadOnlyList<string> documents, GenerationOptions? generation = null,
-        TaskOptions? options = null, IProgress<SummaryProgress>? progress = null, CancellationToken cancellation = default)
+        TaskOptions? options = null, IProgress<SummaryProgress>? progress = null, Action<GeneratedToken>? onToken = null,
+        CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(documents);
         _generator.Check(generation ?? new GenerationOptions());
         options ??= new TaskOptions();
         // Every document is checked before the first is worked on.
         TextInput[] inputs = [.. documents.Select((_, i) => Encode(documents, i, options))];
-        return Batches(inputs, generation, options, progress, cancellation);
+        return Batches(inputs, generation, options, progress, onToken, cancellation);
     }
 
     /// <summary>The text for one document as it comes into being, on a thread of the pool.</summary>
@@ -139,13 +142,14 @@ public sealed class Summarizer : IDisposable
     }
 
     private IEnumerable<IReadOnlyList<Summary>> Batches(TextInput[] inputs, GenerationOptions? generation, TaskOptions options,
-        IProgress<SummaryProgress>? progress, CancellationToken cancellation)
+        IProgress<SummaryProgress>? progress, Action<GeneratedToken>? onToken, CancellationToken cancellation)
     {
         int done = 0;
         foreach (List<TextInput> batch in TextInputs.Batches(inputs, options))
         {
             int before = done;
-            IReadOnlyList<IReadOnlyList<GeneratedSequence>> results = Generate(batch, generation, null,
+            IReadOnlyList<IReadOnlyList<GeneratedSequence>> results = Generate(batch, generation,
+                onToken is null ? null : token => onToken(token with { Document = before + token.Document }),
                 progress is null ? null : new StepProgress(p => progress.Report(
                     new SummaryProgress(before + batch.Count - p.OpenDocuments, inputs.Length, p.Step, p.MaxSteps))), cancellation);
             done += batch.Count;

@@ -23,6 +23,9 @@ public sealed class TextClassifier : IDisposable
     /// <summary>The checkpoint's tokenizer.</summary>
     public Tokenizer Tokenizer => _inputs.Tokenizer;
 
+    /// <summary>Label names in the order of their ids.</summary>
+    public IReadOnlyList<string> Labels => _model.Configuration.Id2Label;
+
     /// <summary>
     /// <c>single_label_classification</c>, <c>multi_label_classification</c> or <c>regression</c>: what the checkpoint says, else
     /// regression for one label and single label for more.

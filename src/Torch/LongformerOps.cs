@@ -96,7 +96,9 @@ public static class LongformerOps
         bandedOp = Of("banded_attention"), bandedBackwardOp = Of("banded_attention_backward"), bandedProbabilitiesOp = Of("banded_attention_probabilities"),
         globalOp = Of("global_attention"), globalProbabilitiesOp = Of("global_attention_probabilities"),
         foldedOp = Of("folded_global_attention"), linearPackOp = Of("linear_pack"), linearOp = Of("linear"), linearOutOp = Of("linear", "out"),
-        addLayerNormOp = Of("add_layer_norm"), addLayerNormOutOp = Of("add_layer_norm", "out"), toHandleOp = Of("_to_handle"), fromHandleOp = Of("_from_handle");
+        addLayerNormOp = Of("add_layer_norm"), addLayerNormOutOp = Of("add_layer_norm", "out"),
+        decodeOp = Of("decode_attention"), multiplyAddOp = Of("_multiply_add_peak"),
+        toHandleOp = Of("_to_handle"), fromHandleOp = Of("_from_handle");
 
     /// <summary>Windowed, dilated and global attention in one. Global queries come out as local ones, to be overwritten with the result
     /// of <see cref="GlobalAttention"/>. Differentiable in query, key and value.</summary>
@@ -204,6 +206,21 @@ public static class LongformerOps
         return output;
     }
 
+    /// <summary>
+    /// One step of token-by-token decoding: queries of several documents, those of one document one behind the other, each over the keys
+    /// and values of its document, which are read once for all of them. Differentiable.
+    /// </summary>
+    /// <param name="query">[R, H, D].</param>
+    /// <param name="keys">For each document [L, H, D].</param>
+    /// <param name="values">As the keys.</param>
+    /// <param name="rows">For each document how many of the queries are its own.</param>
+    /// <param name="masks">Empty, or for each document UInt8 or Bool [L] or [rows, L], nonzero: the key is visible; no elements: all are. A
+    /// query that may see nothing gives the mean of all values.</param>
+    /// <param name="scale">Multiplies the scores; null for 1 / sqrt(D).</param>
+    /// <returns>[R, H, D].</returns>
+    public static Tensor DecodeAttention(Tensor query, Tensor[] keys, Tensor[] values, long[] rows, Tensor[] masks, double? scale = null) =>
+        decodeOp.Call(query, keys, values, rows, masks, scale);
+
     /// <summary>The probabilities of <see cref="BandedAttention"/>, for looking at them; memory grows with T * K. Never dropped out, not
     /// differentiable. Dropout, seed and implementation of the options do not matter.</summary>
     /// <returns>[B, T, H, K] or [N, H, K] with K = G + <see cref="BandedAttentionOptions.WindowLeft"/> + 1 +
@@ -223,6 +240,10 @@ public static class LongformerOps
         options ??= new();
         return globalProbabilitiesOp.Call(query, key, globalIndex, options.Mask, options.SequenceOffsets, options.Scale);
     }
+
+    /// <summary>What the processor reaches in independent chains of Float32 multiply-adds on all threads, in GFLOP/s: measured now, in milliseconds.
+    /// The roof that benchmarks compare with.</summary>
+    public static double MultiplyAddPeak() => multiplyAddOp.CallAll()[0].AsDouble();
 
     /// <summary>
     /// A number that carries a tensor, with what was recorded for differentiation, to another language in this process. It owns one

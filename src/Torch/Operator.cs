@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text;
@@ -174,7 +175,10 @@ public sealed unsafe class Operator
         {
             byte* scratch = scratchStart;
             for (int i = 0; i < arguments.Length; i++) arguments[i].Write(values + i, ref scratch, this, i);
+            OperatorProfile? profile = OperatorProfile.Current;
+            long start = profile is null ? 0 : Stopwatch.GetTimestamp();
             status = NativeMethods.Call(op, values, arguments.Length, results, capacity, &count);
+            profile?.Add(Name, arguments.Length > 1 ? arguments[1].Source as Tensor : null, Stopwatch.GetTimestamp() - start);
         }
         // The native side borrowed the tensors; a finalizer must not have released them meanwhile.
         foreach (ref readonly Argument a in arguments) GC.KeepAlive(a.Source);

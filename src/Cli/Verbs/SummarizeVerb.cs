@@ -26,7 +26,7 @@ internal static class SummarizeVerb
             using SummaryProgressBar progress = new();
             // Documents are worked on in batches; their results are taken one by one, in order.
             using IEnumerator<IReadOnlyList<Summary>> results =
-                summarizer.Summarize([.. documents.Select(d => d.Text)], how, options, progress, cancellation).GetEnumerator();
+                summarizer.Summarize([.. documents.Select(d => d.Text)], how, options, progress, cancellation: cancellation).GetEnumerator();
             return TaskVerb.Run(model, documents, parsed,
                 _ => results.MoveNext() ? results.Current : throw new InvalidOperationException("a document without a summary"),
                 summaries =>

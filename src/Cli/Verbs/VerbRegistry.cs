@@ -17,6 +17,7 @@ internal static class VerbRegistry
         SummarizeVerb.Create,
         ConvertVerb.Create,
         ParityVerb.Create,
+        BenchVerb.Create,
         RandomVerb.Create,
     ];
 }

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace LongformerInterop.Torch.Interop;
 
 /// <summary>Where the project's two native libraries lie.</summary>
@@ -8,11 +10,14 @@ internal static class NativeLibraries
 
     /// <summary>
     /// The absolute path of <c>lib{name}.so</c>: in the folder named by <c>LONGFORMER_NATIVE_DIR</c> if that is set (and nowhere
-    /// else then), beside the program, or in <c>artifacts/</c> of the nearest folder above it that holds the solution.
+    /// else then), beside the program (compiled ahead of time: beside the library or program that holds this code), or in <c>artifacts/</c> of the nearest folder above it that holds the solution.
     /// </summary>
     /// <exception cref="TorchException">It lies in none of them; the message lists them.</exception>
     public static string Locate(string name) =>
-        Locate(name, Environment.GetEnvironmentVariable(FolderVariable), AppContext.BaseDirectory);
+        Locate(name, Environment.GetEnvironmentVariable(FolderVariable), ProgramFolder());
+
+    // In a library compiled ahead of time AppContext.BaseDirectory is the folder of the host's executable, such as /usr/bin.
+    private static string ProgramFolder() => RuntimeFeature.IsDynamicCodeSupported ? AppContext.BaseDirectory : OwnLibrary.Folder() ?? AppContext.BaseDirectory;
 
     internal static string Locate(string name, string? folder, string programFolder)
     {

@@ -1,0 +1,327 @@
+/* Every task: tasks MODELS_FOLDER, which holds encoder, question_answering, sequence_classification, token_classification,
+ * multiple_choice, masked_lm and led. What is checked is what the interface promises: texts, ranges in three units, streams, callbacks. */
+#include "support.h"
+
+#include <math.h>
+
+static const char document[] = "The caf\xc3\xa9 of \xe6\x96\x87 opened at nine. \xf0\x9f\x98\x80 Then everybody read a long document about attention.";
+static const char* models;
+
+/* The bytes, code points and UTF-16 units of an item's range must be the same place of the source. */
+static void check_range(lf_answer* answer, size_t item, const char* source, const char* text) {
+  int64_t start = -1, end = -1, points[2] = {-1, -1}, units[2] = {-1, -1}, p = 0, u = 0;
+  const char* c;
+  OK(lf_answer_range(answer, item, LF_OFFSETS_BYTES, &start, &end));
+  OK(lf_answer_range(answer, item, LF_OFFSETS_CODE_POINTS, &points[0], &points[1]));
+  OK(lf_answer_range(answer, item, LF_OFFSETS_UTF16, &units[0], &units[1]));
+  CHECK(start >= 0 && start <= end && (size_t)end <= strlen(source));
+  if (text != NULL) CHECK((size_t)(end - start) == strlen(text) && strncmp(source + start, text, strlen(text)) == 0);
+  for (c = source; failures == 0 && c <= source + end; c++) {
+    if (c - source == start) CHECK(p == points[0] && u == units[0]);
+    if (c - source == end) CHECK(p == points[1] && u == units[1]);
+    if (((unsigned char)*c & 0xc0) != 0x80) {
+      p++;
+      u += (unsigned char)*c >= 0xf0 ? 2 : 1;
+    }
+  }
+  REFUSED(LF_INVALID_ARGUMENT, "unit", lf_answer_range(answer, item, (lf_offsets)7, &start, &end));
+}
+
+static int32_t count_calls(void* context, int64_t done, int64_t total, int64_t tokens) {
+  CHECK(done >= 0 && done <= total && tokens >= 0);
+  ++*(int*)context;
+  return 0;
+}
+
+static void log_line(void* context, lf_log_level level, const char* message, size_t length) {
+  CHECK(strlen(message) == length);
+  if (level == LF_LOG_WARNING && strstr(message, "cut from") != NULL) ++*(int*)context;
+}
+
+static void encoder(void) {
+  char* texts[3];
+  lf_document_encoder* task = NULL;
+  lf_options* options = NULL;
+  lf_tensor *vectors = NULL, *one = NULL, *tokens = NULL, *offsets = NULL;
+  const int64_t *shape = NULL, *ends = NULL;
+  const void *all = NULL, *single = NULL, *data = NULL;
+  int32_t width = 0, longest = 0;
+  int calls = 0, warnings = 0, i;
+  OK(lf_document_encoder_load(path(models, "encoder"), NULL, &task));
+  OK(lf_document_encoder_hidden_size(task, &width));
+  OK(lf_document_encoder_max_tokens(task, &longest));
+  CHECK(width == 64 && longest == 512);
+  for (i = 0; i < 3; i++) texts[i] = make_text(10 + 40 * i, (unsigned)i);
+  OK(lf_options_create(&options));
+  OK(lf_options_set_int(options, "normalize", 1));
+  OK(lf_options_set_int(options, "tokens_per_batch", 64));
+  OK(lf_options_set_progress(options, count_calls, &calls));
+  OK(lf_document_encoder_encode(task, (const char* const*)texts, NULL, 3, options, &vectors, &offsets));
+  CHECK(calls == 3);
+  OK(lf_tensor_shape(vectors, &shape));
+  CHECK(shape[0] == 3 && shape[1] == width);
+  OK(lf_tensor_data(vectors, &all));
+  for (i = 0; i < 3; i++) {
+    double length = 0;
+    int j;
+    OK(lf_document_encoder_encode(task, (const char* const*)&texts[i], NULL, 1, options, &one, NULL));
+    OK(lf_tensor_data(one, &single));
+    CHECK(memcmp(single, (const float*)all + i * width, (size_t)width * sizeof(float)) == 0); /* a batch is its documents */
+    for (j = 0; j < width; j++) length += (double)((const float*)single)[j] * ((const float*)single)[j];
+    CHECK(fabs(length - 1) < 1e-5);
+    OK(lf_tensor_free(one));
+  }
+  OK(lf_tensor_free(vectors));
+  OK(lf_tensor_free(offsets));
+  OK(lf_options_set_text(options, "pooling", "tokens", LF_TERMINATED));
+  OK(lf_document_encoder_encode(task, (const char* const*)texts, NULL, 3, options, &tokens, &offsets));
+  OK(lf_tensor_shape(tokens, &shape));
+  OK(lf_tensor_data(offsets, &data));
+  ends = (const int64_t*)data;
+  CHECK(ends[0] == 0 && ends[1] > 10 && ends[2] > ends[1] && ends[3] == shape[0] && shape[1] == width);
+  OK(lf_tensor_free(tokens));
+  OK(lf_tensor_free(offsets));
+  free(texts[0]);
+  texts[0] = make_text(2000, 5);
+  REFUSED(LF_INVALID_INPUT, "512", lf_document_encoder_encode(task, (const char* const*)texts, NULL, 1, NULL, &one, NULL));
+  OK(lf_set_log(log_line, &warnings, LF_LOG_WARNING));
+  OK(lf_options_set_int(options, "truncate", 1));
+  OK(lf_document_encoder_encode(task, (const char* const*)texts, NULL, 1, options, &one, NULL));
+  OK(lf_set_log(NULL, NULL, LF_LOG_NONE));
+  CHECK(warnings == 1);
+  OK(lf_tensor_free(one));
+  OK(lf_document_encoder_encode(task, NULL, NULL, 0, NULL, &one, NULL)); /* no documents, no vectors */
+  OK(lf_tensor_shape(one, &shape));
+  CHECK(shape[0] == 0 && shape[1] == width);
+  OK(lf_tensor_free(one));
+  OK(lf_options_free(options));
+  OK(lf_document_encoder_free(task));
+  for (i = 0; i < 3; i++) free(texts[i]);
+}
+
+static void answers(void) {
+  lf_question_answerer* task = NULL;
+  lf_options* options = NULL;
+  lf_answer* answer = NULL;
+  const char* text = NULL;
+  double score = 0, before = 2;
+  size_t count = 0, length = 0, i;
+  OK(lf_question_answerer_load(path(models, "question_answering"), NULL, &task));
+  OK(lf_options_create(&options));
+  OK(lf_options_set_int(options, "top", 5));
+  OK(lf_question_answerer_answer(task, "When did it open?", LF_TERMINATED, document, sizeof document - 1, options, &answer));
+  OK(lf_question_answerer_free(task)); /* answers do not need it */
+  OK(lf_answer_count(answer, &count));
+  CHECK(count == 5);
+  for (i = 0; i < count; i++) {
+    OK(lf_answer_text(answer, i, &text, &length));
+    CHECK(strlen(text) == length);
+    check_range(answer, i, document, text);
+    OK(lf_answer_score(answer, i, &score));
+    CHECK(score > 0 && score <= before);
+    before = score;
+  }
+  REFUSED(LF_INVALID_ARGUMENT, "expected 0..4, given 5", lf_answer_text(answer, 5, &text, NULL));
+  REFUSED(LF_NOT_FOUND, "no label", lf_answer_label(answer, 0, &text, NULL));
+  OK(lf_answer_free(answer));
+  REFUSED(LF_INVALID_ARGUMENT, "was freed", lf_answer_count(answer, &count));
+  OK(lf_options_free(options));
+}
+
+static void classes(void) {
+  const char* documents[2] = {document, "Another one."};
+  const char *label = NULL, *text = NULL, *choices[3] = {"A first choice", "a second", "the third"};
+  lf_text_classifier* classifier = NULL;
+  lf_token_classifier* tagger = NULL;
+  lf_multiple_choice* chooser = NULL;
+  lf_answer* answer = NULL;
+  lf_options* options = NULL;
+  size_t count = 0, i;
+  double score = 0, sum = 0;
+  int64_t group = -1, id = -1, seen = 0;
+  OK(lf_text_classifier_load(path(models, "sequence_classification"), NULL, &classifier));
+  OK(lf_text_classifier_classify(classifier, documents, NULL, 2, NULL, &answer));
+  OK(lf_answer_count(answer, &count));
+  CHECK(count == 6); /* three labels each */
+  for (i = 0; i < count; i++) {
+    OK(lf_answer_group(answer, i, &group));
+    OK(lf_answer_score(answer, i, &score));
+    OK(lf_answer_label(answer, i, &label, NULL));
+    CHECK(group == (int64_t)(i / 3) && strlen(label) > 0);
+    sum += score;
+  }
+  CHECK(fabs(sum - 2) < 1e-4);
+  OK(lf_answer_free(answer));
+  OK(lf_text_classifier_free(classifier));
+
+  OK(lf_token_classifier_load(path(models, "token_classification"), NULL, &tagger));
+  OK(lf_options_create(&options));
+  OK(lf_options_set_text(options, "aggregation", "none", LF_TERMINATED));
+  OK(lf_token_classifier_tag(tagger, document, LF_TERMINATED, options, &answer));
+  OK(lf_answer_count(answer, &count));
+  CHECK(count > 10);
+  for (i = 0; i < count; i++) {
+    OK(lf_answer_text(answer, i, &text, NULL));
+    check_range(answer, i, document, text);
+  }
+  OK(lf_answer_free(answer));
+  OK(lf_options_free(options));
+  OK(lf_token_classifier_free(tagger));
+
+  OK(lf_multiple_choice_load(path(models, "multiple_choice"), NULL, &chooser));
+  OK(lf_multiple_choice_choose(chooser, document, LF_TERMINATED, "Which?", LF_TERMINATED, choices, NULL, 3, NULL, &answer));
+  sum = 0;
+  for (i = 0; i < 3; i++) {
+    OK(lf_answer_id(answer, i, &id));
+    OK(lf_answer_text(answer, i, &text, NULL));
+    OK(lf_answer_score(answer, i, &score));
+    CHECK(id >= 0 && id < 3 && strcmp(text, choices[id]) == 0);
+    seen |= INT64_C(1) << id;
+    sum += score;
+  }
+  CHECK(seen == 7 && fabs(sum - 1) < 1e-5);
+  OK(lf_answer_free(answer));
+  REFUSED(LF_INVALID_INPUT, "at least 2", lf_multiple_choice_choose(chooser, document, LF_TERMINATED, NULL, 0, choices, NULL, 1, NULL, &answer));
+  OK(lf_multiple_choice_free(chooser));
+}
+
+static void masks(void) {
+  lf_mask_filler* filler = NULL;
+  lf_options* options = NULL;
+  lf_answer* answer = NULL;
+  const char *mask = NULL, *text = NULL;
+  char source[128];
+  size_t count = 0, i;
+  int64_t group = -1, id = -1;
+  OK(lf_mask_filler_load(path(models, "masked_lm"), NULL, &filler));
+  OK(lf_mask_filler_mask_text(filler, &mask));
+  snprintf(source, sizeof source, "Caf\xc3\xa9 %s and %s.", mask, mask);
+  OK(lf_options_create(&options));
+  OK(lf_options_set_int(options, "top", 4));
+  OK(lf_mask_filler_fill(filler, source, LF_TERMINATED, options, &answer));
+  OK(lf_answer_count(answer, &count));
+  CHECK(count == 8);
+  for (i = 0; i < count; i++) {
+    OK(lf_answer_group(answer, i, &group));
+    OK(lf_answer_id(answer, i, &id));
+    OK(lf_answer_text(answer, i, &text, NULL));
+    CHECK(group == (int64_t)(i / 4) && id >= 0);
+    check_range(answer, i, source, mask);
+  }
+  OK(lf_answer_free(answer));
+  OK(lf_options_free(options));
+  OK(lf_mask_filler_free(filler));
+}
+
+struct stream {
+  char text[4096];
+  size_t length;
+  int32_t tokens[256];
+  int count, stop_after;
+};
+
+static int32_t take_text(void* context, const char* text, size_t length) {
+  struct stream* stream = (struct stream*)context;
+  CHECK(strlen(text) == length && stream->length + length < sizeof stream->text);
+  memcpy(stream->text + stream->length, text, length + 1);
+  stream->length += length;
+  return 0;
+}
+
+static int32_t take_token(void* context, int64_t which, int32_t sequence, int32_t position, int32_t token) {
+  struct stream* stream = (struct stream*)context;
+  CHECK(which == 0 && sequence == 0 && position > 0);
+  if (stream->count < 256) stream->tokens[stream->count++] = token;
+  return stream->stop_after > 0 && stream->count >= stream->stop_after;
+}
+
+static void summaries(void) {
+  static struct stream stream;
+  const char *documents[2] = {document, "Another one."}, *text = NULL;
+  lf_summarizer* task = NULL;
+  lf_options* options = NULL;
+  lf_answer* answer = NULL;
+  const int32_t* tokens = NULL;
+  const float* scores = NULL;
+  size_t count = 0, n = 0, prompt = 0, length = 0, i;
+  int64_t group = -1;
+  int calls = 0;
+  OK(lf_summarizer_load(path(models, "led"), NULL, &task));
+  OK(lf_options_create(&options));
+  OK(lf_options_set_int(options, "max_tokens", 20));
+  OK(lf_options_set_int(options, "min_tokens", 8));
+  OK(lf_options_set_int(options, "no_repeat_ngram", 2));
+  OK(lf_options_set_on_text(options, take_text, &stream));
+  OK(lf_options_set_on_token(options, take_token, &stream));
+  OK(lf_options_set_progress(options, count_calls, &calls));
+  OK(lf_summarizer_summarize(task, documents, NULL, 1, options, &answer));
+  OK(lf_answer_text(answer, 0, &text, &length));
+  CHECK(strcmp(text, stream.text) == 0 && length == stream.length && calls > 0);
+  OK(lf_answer_tokens(answer, 0, &tokens, &n));
+  OK(lf_answer_prompt_length(answer, 0, &prompt));
+  OK(lf_answer_token_scores(answer, 0, &scores, &count));
+  CHECK(n - prompt == (size_t)stream.count && count == (size_t)stream.count && stream.count >= 8 && scores[0] <= 0);
+  for (i = 0; i < (size_t)stream.count; i++) CHECK(tokens[prompt + i] == stream.tokens[i]);
+  OK(lf_answer_free(answer));
+  memset(&stream, 0, sizeof stream);
+  stream.stop_after = 3;
+  REFUSED(LF_CANCELLED, "asked to stop", lf_summarizer_summarize(task, documents, NULL, 1, options, &answer));
+  CHECK(stream.count == 3);
+  REFUSED(LF_INVALID_INPUT, "on_text", lf_summarizer_summarize(task, documents, NULL, 2, options, &answer));
+  OK(lf_options_free(options));
+
+  OK(lf_options_create(&options));
+  OK(lf_options_set_text(options, "generation_config", "{\"num_beams\": 3, \"max_new_tokens\": 6, \"num_return_sequences\": 2}", LF_TERMINATED));
+  OK(lf_options_set_int(options, "max_tokens", 5)); /* wins over the object */
+  OK(lf_summarizer_summarize(task, documents, NULL, 2, options, &answer));
+  OK(lf_answer_count(answer, &count));
+  CHECK(count == 4);
+  for (i = 0; i < count; i++) {
+    OK(lf_answer_group(answer, i, &group));
+    OK(lf_answer_tokens(answer, i, &tokens, &n));
+    CHECK(group == (int64_t)(i / 2) && n <= 6);
+  }
+  OK(lf_answer_free(answer));
+  OK(lf_options_set_text(options, "early_stopping", "maybe", LF_TERMINATED));
+  REFUSED(LF_INVALID_INPUT, "early_stopping: expected false, true, never", lf_summarizer_summarize(task, documents, NULL, 2, options, &answer));
+  OK(lf_options_free(options));
+  OK(lf_summarizer_free(task));
+}
+
+static void conversion(const char* work) {
+  const char* output = path(work, "converted");
+  lf_options* options = NULL;
+  lf_answer* report = NULL;
+  lf_model* model = NULL;
+  const char* label = NULL;
+  size_t count = 0;
+  OK(lf_options_create(&options));
+  OK(lf_options_set_text(options, "to", "safetensors", LF_TERMINATED));
+  OK(lf_options_set_int(options, "overwrite", 1));
+  OK(lf_convert(path(models, "encoder"), output, options, &report));
+  OK(lf_answer_count(report, &count));
+  CHECK(count > 1);
+  OK(lf_answer_label(report, count - 1, &label, NULL));
+  CHECK(strcmp(label, "file") == 0);
+  OK(lf_answer_free(report));
+  OK(lf_options_free(options));
+  REFUSED(LF_CHECKPOINT, output, lf_convert(path(models, "encoder"), output, NULL, NULL)); /* it is there already */
+  OK(lf_model_load(output, NULL, &model));
+  OK(lf_model_free(model));
+}
+
+int main(int argc, char** argv) {
+  int64_t handles = -1, tensors = -1;
+  if (argc != 3) return 2;
+  models = argv[1];
+  OK(lf_check_abi());
+  encoder();
+  answers();
+  classes();
+  masks();
+  summaries();
+  conversion(argv[2]);
+  OK(lf_live(&handles, &tensors));
+  CHECK(handles == 0 && tensors == 0);
+  return finish();
+}

@@ -1,0 +1,65 @@
+"""Longformer and LED on libtorch: long documents, in numpy terms, checked number by number against the reference.
+
+>>> import longformer_interop as lf
+>>> with lf.DocumentEncoder.load(models / "encoder") as encoder:
+...     encoder.encode(["A long document ..."]).shape
+(1, 64)
+
+This package talks to the C library (liblongformer.so); nothing but numpy is needed. ``longformer_interop.clr`` offers the same over
+pythonnet with the whole .NET API, ``longformer_interop.torch`` the operators inside PyTorch. Nothing is loaded before it is used.
+"""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._arrays import Tensor
+    from ._errors import CheckpointError, DeviceError, InputError, LongformerError
+    from ._files import convert, load_safetensors, save_safetensors
+    from ._model import Model, banded_attention, load_model
+    from ._options import GenerationOptions, LoadOptions
+    from ._results import Answer, ChoiceScore, Encoding, Entity, FilledMask, Generated, LabelScore, MaskCandidate, Progress, Summary
+    from ._runtime import cuda_available, get_threads, library_version, set_threads, torch_version
+    from ._summarizer import Summarizer
+    from ._tasks import DocumentEncoder, MaskFiller, MultipleChoice, QuestionAnswerer, TextClassifier, TokenClassifier
+    from ._tokenizer import Tokenizer
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "_arrays": ("Tensor",),
+    "_errors": ("CheckpointError", "DeviceError", "InputError", "LongformerError"),
+    "_files": ("convert", "load_safetensors", "save_safetensors"),
+    "_model": ("Model", "banded_attention", "load_model"),
+    "_options": ("GenerationOptions", "LoadOptions"),
+    "_results": ("Answer", "ChoiceScore", "Encoding", "Entity", "FilledMask", "Generated", "LabelScore", "MaskCandidate", "Progress", "Summary"),
+    "_runtime": ("cuda_available", "get_threads", "library_version", "set_threads", "torch_version"),
+    "_summarizer": ("Summarizer",),
+    "_tasks": ("DocumentEncoder", "MaskFiller", "MultipleChoice", "QuestionAnswerer", "TextClassifier", "TokenClassifier"),
+    "_tokenizer": ("Tokenizer",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Answer", "CheckpointError", "ChoiceScore", "DeviceError", "DocumentEncoder", "Encoding", "Entity", "FilledMask", "Generated", "GenerationOptions",
+    "InputError", "LabelScore", "LoadOptions", "LongformerError", "MaskCandidate", "MaskFiller", "Model", "MultipleChoice", "Progress",
+    "QuestionAnswerer", "Summarizer", "Summary", "Tensor", "TextClassifier", "TokenClassifier", "Tokenizer", "banded_attention",
+    "convert", "cuda_available", "get_threads", "library_version", "load_model", "load_safetensors", "save_safetensors", "set_threads",
+    "torch_version",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    # The modules, and numpy with them, are imported when first asked for: importing the package takes a few milliseconds.
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,135 @@
+"""liblongformer.so by ctypes: what is called of longformer.h, and failures as exceptions.
+
+ctypes releases the GIL around every call. A test compares the signatures here with the header."""
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .._errors import CheckpointError, DeviceError, InputError, LongformerError
+from .._paths import native_library
+
+__all__ = ["ABI_VERSION", "Cancelled", "CANCEL", "DTYPES", "LOG", "PROGRESS", "SIGNATURES", "TEXT", "Texts", "library", "utf8"]
+
+ABI_VERSION = 1
+CODE_POINTS = 1
+NOT_FOUND = 8
+
+#: name -> number in lf_dtype.
+DTYPES = {
+    "uint8": 0, "int8": 1, "int16": 2, "int32": 3, "int64": 4, "float16": 5, "float32": 6, "float64": 7, "bool": 11, "bfloat16": 15,
+}  # fmt: skip
+
+#: Arguments of each function: p a pointer or handle, s terminated text, i int32 (enums too), l int64, z size_t, d double. All give lf_status.
+SIGNATURES = {
+    "lf_require_abi": "i", "lf_torch_version": "p", "lf_set_threads": "i", "lf_get_threads": "p", "lf_device_count": "sp",
+    "lf_set_log": "ppi", "lf_live": "pp", "lf_text_free": "p",
+    "lf_load_options_create": "p", "lf_load_options_set": "pss", "lf_load_options_free": "p",
+    "lf_options_create": "p", "lf_options_set_int": "psl", "lf_options_set_float": "psd", "lf_options_set_text": "pssz",
+    "lf_options_set_ints": "pspz", "lf_options_set_tensor": "psp", "lf_options_free": "p",
+    "lf_options_set_cancel": "ppp", "lf_options_set_progress": "ppp", "lf_options_set_on_text": "ppp",
+    "lf_tensor_from_memory": "pippisppp", "lf_tensor_data": "pp", "lf_tensor_dtype": "pp", "lf_tensor_rank": "pp", "lf_tensor_shape": "pp",
+    "lf_tensor_strides": "pp", "lf_tensor_device": "pp", "lf_tensor_convert": "pisp", "lf_tensor_free": "p",
+    "lf_tensors_open": "sp", "lf_tensors_write": "sppz", "lf_tensors_count": "pp", "lf_tensors_name": "pzp", "lf_tensors_get": "psp",
+    "lf_tensors_free": "p",
+    "lf_model_load": "spp", "lf_model_free": "p", "lf_model_architecture": "pp", "lf_model_run": "pppzpp", "lf_model_gradients": "pppzp",
+    "lf_model_parameters": "pp", "lf_model_save": "ps", "lf_model_generate": "pppzpp",
+    "lf_document_encoder_load": "spp", "lf_document_encoder_encode": "pppzppp", "lf_document_encoder_hidden_size": "pp",
+    "lf_document_encoder_max_tokens": "pp", "lf_document_encoder_free": "p",
+    "lf_question_answerer_load": "spp", "lf_question_answerer_answer": "pszszpp", "lf_question_answerer_free": "p",
+    "lf_text_classifier_load": "spp", "lf_text_classifier_classify": "pppzpp", "lf_text_classifier_free": "p",
+    "lf_token_classifier_load": "spp", "lf_token_classifier_tag": "pszpp", "lf_token_classifier_free": "p",
+    "lf_multiple_choice_load": "spp", "lf_multiple_choice_choose": "pszszppzpp", "lf_multiple_choice_free": "p",
+    "lf_mask_filler_load": "spp", "lf_mask_filler_fill": "pszpp", "lf_mask_filler_mask_text": "pp", "lf_mask_filler_free": "p",
+    "lf_summarizer_load": "spp", "lf_summarizer_summarize": "pppzpp", "lf_summarizer_max_tokens": "pp", "lf_summarizer_free": "p",
+    "lf_answer_count": "pp", "lf_answer_text": "pzpp", "lf_answer_label": "pzpp", "lf_answer_range": "pzipp", "lf_answer_score": "pzp",
+    "lf_answer_logit": "pzp", "lf_answer_group": "pzp", "lf_answer_id": "pzp", "lf_answer_tokens": "pzpp", "lf_answer_token_scores": "pzpp", "lf_answer_ended": "pzp",
+    "lf_answer_free": "p",
+    "lf_tokenizer_load": "sp", "lf_tokenizer_free": "p", "lf_tokenizer_encode": "pszszpp", "lf_tokenizer_decode": "ppzipp",
+    "lf_tokenizer_token_to_id": "pszp", "lf_tokenizer_id_to_token": "pipp", "lf_tokenizer_vocabulary_size": "pp",
+    "lf_tokenizer_special_token": "psp", "lf_encoding_count": "pp", "lf_encoding_values": "psp", "lf_encoding_ranges": "pip",
+    "lf_encoding_overflow_count": "pp", "lf_encoding_overflow": "pzp", "lf_encoding_free": "p",
+    "lf_banded_attention": "pppllppp",
+    "lf_convert": "sspp",
+}  # fmt: skip
+
+_TYPES: dict[str, Any] = {
+    "p": ctypes.c_void_p, "s": ctypes.c_char_p, "i": ctypes.c_int32, "l": ctypes.c_int64, "z": ctypes.c_size_t, "d": ctypes.c_double,
+}  # fmt: skip
+
+CANCEL = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)
+PROGRESS = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
+TEXT = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+LOG = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p, ctypes.c_size_t)
+
+
+class Cancelled(LongformerError):
+    """A callback stopped the call."""
+
+
+class NotFound(LongformerError):
+    """There is no such item, name or property."""
+
+
+_ERRORS: dict[int, type[LongformerError]] = {
+    1: InputError, 2: InputError, 3: CheckpointError, 4: CheckpointError, 5: DeviceError, 7: Cancelled, NOT_FOUND: NotFound,
+}  # fmt: skip
+
+_lock = threading.Lock()
+_library: Any = None
+
+
+def library() -> Any:
+    """The library, loaded and checked at the first call. Its functions raise where they fail."""
+    global _library
+    if _library is None:
+        with _lock:
+            if _library is None:
+                _library = _load()
+    return _library
+
+
+def _load() -> Any:
+    path = native_library("liblongformer.so")
+    try:
+        lib = ctypes.CDLL(str(path))
+    except OSError as e:
+        raise LongformerError(f"{path} cannot be loaded: {e}") from None
+    lib.lf_last_error.restype = lib.lf_version.restype = ctypes.c_char_p
+    last_error: Callable[[], bytes] = lib.lf_last_error
+
+    def check(status: int, function: Any, arguments: Any) -> int:
+        if status:
+            raise _ERRORS.get(status, LongformerError)(last_error().decode("utf-8", "replace"))
+        return status
+
+    for name, arguments in SIGNATURES.items():
+        try:
+            function = getattr(lib, name)
+        except AttributeError:
+            raise LongformerError(f"{path} has no function {name}: it is of another version than this package") from None
+        function.argtypes = [_TYPES[a] for a in arguments]
+        function.restype = ctypes.c_int32
+        function.errcheck = check
+    lib.lf_require_abi(ABI_VERSION)
+    return lib
+
+
+def utf8(text: str, name: str = "text") -> bytes:
+    """UTF-8, or an error that names the argument: a lone surrogate has none."""
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as e:
+        raise InputError(f"{name}: not a text that UTF-8 can hold: {e.reason} at character {e.start}") from None
+
+
+class Texts:
+    """An array of texts with their lengths, as the functions take them."""
+
+    def __init__(self, texts: Sequence[str], name: str) -> None:
+        data = [utf8(t, f"{name}[{i}]") for i, t in enumerate(texts)]
+        self.count = len(data)
+        self.pointers = (ctypes.c_char_p * max(self.count, 1))(*data)
+        self.lengths = (ctypes.c_size_t * max(self.count, 1))(*map(len, data))

@@ -1,0 +1,25 @@
+"""The exceptions of both doors. Messages come from the library: they name what, where, expected and given."""
+from __future__ import annotations
+
+__all__ = ["CheckpointError", "DeviceError", "InputError", "LongformerError"]
+
+
+class LongformerError(Exception):
+    """The base of every error that this package raises for a reason of its own.
+
+    >>> import longformer_interop as lf
+    >>> issubclass(lf.InputError, lf.LongformerError) and issubclass(lf.InputError, ValueError)
+    True
+    """
+
+
+class CheckpointError(LongformerError):
+    """A checkpoint folder is missing, malformed or not of the kind asked for. All problems are listed at once."""
+
+
+class InputError(LongformerError, ValueError):
+    """An argument is wrong: its kind, shape, dtype or value. The message names the argument, the expected and the given."""
+
+
+class DeviceError(LongformerError):
+    """A device was asked for that this machine, or this libtorch, does not have."""

@@ -1,0 +1,156 @@
+"""What everything that is loaded from a folder shares: loading, closing, pickling, and being used by many threads."""
+from __future__ import annotations
+
+import os
+import threading
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from ._errors import LongformerError
+from ._options import LoadOptions
+
+if TYPE_CHECKING:
+    from ._door import Door
+
+N = TypeVar("N")
+S = TypeVar("S", bound="Loaded[Any]")
+
+
+def default_door() -> Door:
+    """The C library."""
+    from ._capi.door import DOOR
+
+    return DOOR
+
+
+class Use(Generic[N]):
+    """Keeps the native object alive while a call uses it, though another thread may close it meanwhile."""
+
+    __slots__ = ("_loaded",)
+
+    def __init__(self, loaded: Loaded[N]) -> None:
+        self._loaded = loaded
+
+    def __enter__(self) -> N:
+        loaded = self._loaded
+        with loaded._lock:
+            if loaded._native is None or loaded._closing:
+                raise LongformerError(f"{type(loaded).__name__} of {loaded.folder}: it is closed")
+            loaded._users += 1
+            return loaded._native
+
+    def __exit__(self, *_: object) -> None:
+        self._loaded._leave()
+
+
+class Loaded(Generic[N]):
+    """Something loaded from a checkpoint folder. A context manager: leaving it frees the native memory, as ``close`` does.
+
+    Any number of threads may use one object at once. Pickling stores the folder and the options; unpickling loads them again.
+    """
+
+    _native: N | None = None
+    # What the door knows the class as, whatever a subclass of the user's is called.
+    _kind = ""
+
+    def __init__(self, native: N, folder: str, options: LoadOptions) -> None:
+        self._native = native
+        self.folder = folder
+        self.options = options
+        self._lock = threading.Lock()
+        self._users = 0
+        self._closing = False
+
+    @classmethod
+    def _get_door(cls) -> Door:
+        return default_door()
+
+    @classmethod
+    def _open(cls, door: Door, folder: str, options: LoadOptions) -> Any:
+        return door.load(cls._kind, folder, options)
+
+    @classmethod
+    def load(
+        cls: type[S],
+        folder: str | os.PathLike[str],
+        *,
+        device: str = "cpu",
+        dtype: str | None = None,
+        attention: str = "fused",
+        options: LoadOptions | None = None,
+    ) -> S:
+        """Loads a checkpoint folder.
+
+        Args:
+            folder: The folder with ``config.json``, the weights and (for tasks) the tokenizer's files.
+            device: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
+            dtype: ``"float32"``, ``"bfloat16"``, ``"float16"``, ``"float64"``; None: as stored (float16 becomes float32 on the CPU).
+            attention: ``"fused"``, ``"chunks"`` or ``"loop"``: which implementation computes the window attention.
+            options: The three above in one object, in their place.
+
+        Raises:
+            CheckpointError: The folder is no checkpoint of this kind, or its tensors do not fit; everything is listed.
+            DeviceError: There is no such device.
+        """
+        chosen = options if options is not None else LoadOptions(device, dtype, attention)
+        path = os.fspath(folder)
+        return cls(cls._open(cls._get_door(), path, chosen), path, chosen)
+
+    @property
+    def closed(self) -> bool:
+        return self._native is None or self._closing
+
+    def close(self) -> None:
+        """Frees the native memory; calls that are running finish first. Closing again does nothing."""
+        with self._lock:
+            self._closing = True
+            native = self._native if self._users == 0 else None
+            if self._users == 0:
+                self._native = None
+        if native is not None:
+            native.close()  # type: ignore[attr-defined]
+
+    def _use(self) -> Use[N]:
+        return Use(self)
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            last = self._closing and self._users == 0
+            native = self._native if last else None
+            if last:
+                self._native = None
+        if native is not None:
+            native.close()  # type: ignore[attr-defined]
+
+    def __enter__(self: S) -> S:
+        if self.closed:
+            raise LongformerError(f"{type(self).__name__} of {self.folder}: it is closed")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __reduce__(self) -> Any:
+        if self.closed:
+            raise LongformerError(f"{type(self).__name__} of {self.folder}: it is closed")
+        return _reload, (type(self), self.folder, self.options)
+
+    def __del__(self) -> None:
+        native, self._native = self._native, None
+        if native is not None:
+            native.close()  # type: ignore[attr-defined]
+
+    def _describe(self) -> str:
+        return ""
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return f"<{type(self).__name__} of {self.folder!r}, closed>"
+        o = self.options
+        where = o.device + (f", {o.dtype}" if o.dtype else "") + (f", attention {o.attention}" if o.attention != "fused" else "")
+        return f"<{type(self).__name__} of {self.folder!r} on {where}{self._describe()}>"
+
+
+def _reload(cls: type[S], folder: str, options: LoadOptions) -> S:
+    return cls.load(folder, options=options)

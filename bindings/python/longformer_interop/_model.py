@@ -1,0 +1,262 @@
+"""The bare models and the operator under them."""
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from ._arrays import Tensor, as_dtype, borrow, to_numpy
+from ._errors import InputError, LongformerError
+from ._loaded import Loaded, default_door
+from ._options import ATTENTIONS, GenerationOptions, LoadOptions, _one_of
+from ._watch import Watch
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ._arrays import Borrowed, NativeTensor
+    from ._door import Door, NativeModel
+    from ._results import Generated
+
+__all__ = ["Model", "banded_attention", "load_model"]
+
+#: What lists under these names become.
+_KINDS = {
+    "input_ids": "int64", "attention_mask": "int64", "global_attention_mask": "int64", "token_type_ids": "int64", "position_ids": "int64",
+    "decoder_input_ids": "int64", "decoder_attention_mask": "int64", "start_positions": "int64", "end_positions": "int64",
+    "inputs_embeds": "float32", "decoder_inputs_embeds": "float32",
+}  # fmt: skip
+
+
+class Model(Loaded["NativeModel"]):
+    """A model without tokenizer: ids in, hidden states and logits out. Made by ``load_model``; thread-safe; a context manager."""
+
+    @classmethod
+    def _open(cls, door: Door, folder: str, options: LoadOptions) -> Any:
+        return door.load_model(folder, options)
+
+    @property
+    def architecture(self) -> str:
+        """The class name of Hugging Face, such as ``LongformerForQuestionAnswering``."""
+        with self._use() as native:
+            return native.architecture
+
+    @property
+    def dtype(self) -> str:
+        """Dtype of the weights and the hidden states."""
+        with self._use() as native:
+            return native.dtype
+
+    # fmt: off
+    @overload
+    def __call__(
+        self, *, output_hidden_states: bool = ..., output_attentions: bool = ..., as_tensors: Literal[False] = ..., **inputs: Any
+    ) -> dict[str, np.ndarray]: ...
+    @overload
+    def __call__(
+        self, *, output_hidden_states: bool = ..., output_attentions: bool = ..., as_tensors: Literal[True], **inputs: Any
+    ) -> dict[str, Tensor]: ...
+    # fmt: on
+    def __call__(self, *, output_hidden_states: bool = False, output_attentions: bool = False, as_tensors: bool = False, **inputs: Any) -> Any:
+        """Runs the model on arrays under Hugging Face's argument names.
+
+        Args:
+            output_hidden_states: Also ``hidden_states.0`` (the embeddings), ``hidden_states.1``, ...: [B, T, C].
+            output_attentions: Also ``attentions.0``, ...: [B, H, T, G + window + 1], and ``global_attentions.0``, ... where tokens are
+                global. Costs far more than the model itself.
+            as_tensors: Give ``Tensor`` objects (any device, bfloat16, DLPack) in place of numpy arrays.
+            inputs: ``input_ids`` [B, T] or ``inputs_embeds`` [B, T, C]; ``attention_mask``, ``global_attention_mask``,
+                ``token_type_ids``, ``position_ids`` [B, T]; for LED ``decoder_input_ids`` [B, S] and its like; ``labels``. B sequences of T
+                tokens: numpy arrays, nested lists or anything with ``__dlpack__``. An argument that is None is not given.
+
+        Returns:
+            A dict named as HF names its outputs: ``last_hidden_state`` [B, T, C], ``pooler_output`` [B, C], ``logits``,
+            ``start_logits``, ``end_logits``, ``encoder_last_hidden_state``, ``loss``, ...
+
+        Raises:
+            InputError: An argument is unknown, or its shape, dtype or values are wrong.
+        """
+        given = _borrow_all(inputs)
+        watch = Watch()
+        with self._use() as native:
+            outputs = watch.run(lambda: native.run(given, output_hidden_states, output_attentions, watch))
+        return {name: Tensor(output) if as_tensors else to_numpy(output) for name, output in outputs.items()}
+
+    def generate(self, options: GenerationOptions | None = None, *, input_ids: Any, **inputs: Any) -> list[list[Generated]]:
+        """Generates with an LED, as Hugging Face's ``generate``.
+
+        Args:
+            options: How to generate.
+            input_ids: [B, T].
+            inputs: ``attention_mask``, ``global_attention_mask`` [B, T] (None: no token is global), ``decoder_input_ids`` [B, S]; and the
+                keywords of ``GenerationOptions``.
+
+        Returns:
+            For each row its results: of a beam search best first.
+        """
+        names = {f.name for f in fields(GenerationOptions)}
+        chosen = replace(options or GenerationOptions(), **{n: inputs.pop(n) for n in list(inputs) if n in names})
+        given = _borrow_all({"input_ids": input_ids, **inputs})
+        watch = Watch()
+        with self._use() as native:
+            return watch.run(lambda: native.generate(given, chosen, watch))
+
+    def gradients(self, **inputs: Any) -> dict[str, np.ndarray]:
+        """``loss``, ``grad.<parameter>`` for every parameter that it depends on, and ``grad_input_embeds`` [B, T, C].
+
+        The model must have been loaded with ``trainable=True``, and the inputs must hold labels.
+
+        >>> with lf.load_model(models / "classifier", trainable=True) as model:
+        ...     g = model.gradients(input_ids=[[0, 31, 41, 2]], labels=[1])
+        >>> g["loss"].shape, g["grad.classifier.out_proj.bias"].shape
+        ((), (3,))
+        """
+        given = _borrow_all(inputs)
+        watch = Watch()
+        with self._use() as native:
+            outputs = watch.run(lambda: native.gradients(given))
+        return {name: to_numpy(output) for name, output in outputs.items()}
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        """The weights under Hugging Face's names, read-only and without a copy (bfloat16 as float32).
+
+        >>> with lf.load_model(models / "encoder") as model:
+        ...     model.parameters()["encoder.layer.0.attention.self.query.weight"].shape
+        (64, 64)
+        """
+        with self._use() as native:
+            return _read_only(native.parameters())
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Writes ``config.json`` and ``model.safetensors`` under Hugging Face's names."""
+        with self._use() as native:
+            native.save(os.fspath(folder))
+
+    def _describe(self) -> str:
+        return f", {self.architecture} {self.dtype}"
+
+
+def _borrow_all(inputs: Mapping[str, Any]) -> dict[str, Borrowed]:
+    return {name: borrow(value, name, _KINDS.get(name)) for name, value in inputs.items() if value is not None}
+
+
+def _read_only(tensors: Mapping[str, NativeTensor]) -> dict[str, np.ndarray]:
+    # They lie in a mapped file: writing there would end the process.
+    arrays = {name: to_numpy(tensor) for name, tensor in tensors.items()}
+    for array in arrays.values():
+        array.flags.writeable = False
+    return arrays
+
+
+def load_model(
+    folder: str | os.PathLike[str],
+    *,
+    device: str = "cpu",
+    dtype: str | None = None,
+    attention: str = "fused",
+    trainable: bool = False,
+    options: LoadOptions | None = None,
+) -> Model:
+    """Loads the bare model that ``architectures`` of the folder's ``config.json`` names.
+
+    Arguments as those of the tasks' ``load``; ``trainable`` copies the weights out of the file, for ``Model.gradients``.
+
+    >>> import numpy as np
+    >>> with lf.load_model(models / "encoder") as model:
+    ...     out = model(input_ids=[[0, 31, 41, 59, 2]], global_attention_mask=[[1, 0, 0, 0, 0]])
+    >>> out["last_hidden_state"].shape, sorted(out)
+    ((1, 5, 64), ['last_hidden_state', 'pooler_output'])
+    """
+    return Model.load(folder, options=options if options is not None else LoadOptions(device, dtype, attention, trainable))
+
+
+def banded_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    window: int | tuple[int, int],
+    *,
+    dilation: int | Sequence[int] | None = None,
+    global_index: Any = None,
+    mask: Any = None,
+    scale: float | None = None,
+    implementation: str = "fused",
+    return_logsumexp: bool = False,
+) -> Any:
+    """Windowed, dilated and global attention in one operator, as the paper draws it (window (2, 2), one global token):
+
+    .. code-block:: text
+
+        query 0   G G G G G G G G     <- with its own projections in the models
+        query 1   G x x x . . . .
+        query 2   G x x x x . . .     A query sees the keys of its window
+        query 3   G x x x x x . .     and every global key, each once.
+        query 4   G . x x x x x .
+        query 5   G . . x x x x x
+
+    Args:
+        query: [B, T, H, D], float32, float64, bfloat16 or float16: numpy, nested lists, or anything with ``__dlpack__``. Every query, a
+            global one too, is computed like a local one.
+        key: As the query.
+        value: As the query.
+        window: Keys to the left and to the right, in steps of the dilation; one number for both; right 0 is causal.
+        dilation: One step for all heads, or H of them; None: 1.
+        global_index: int64 [B, G]: global positions, ascending, padded at the end with -1.
+        mask: [B, T], bool or integer: nonzero is visible. Hidden queries give zeros.
+        scale: Multiplies the scores; None: 1 / sqrt(D).
+        implementation: ``"fused"``, ``"chunks"`` or ``"loop"``; all give the same.
+        return_logsumexp: Also give log(sum(exp(scores))) [B, T, H].
+
+    Returns:
+        [B, T, H, D] as numpy (bfloat16 as float32); a query that sees nothing gives zeros.
+
+    Raises:
+        InputError: A shape, dtype or value does not fit; the message names the argument.
+
+    >>> import numpy as np
+    >>> q, k, v = np.random.default_rng(0).standard_normal((3, 1, 8, 2, 4), dtype=np.float32)
+    >>> lf.banded_attention(q, k, v, window=(2, 2), global_index=[[0]]).shape
+    (1, 8, 2, 4)
+    >>> np.allclose(lf.banded_attention(q, k, v, window=(0, 0)), v)   # every query sees itself only
+    True
+    """
+    return attend(default_door(), query, key, value, window, dilation, global_index, mask, scale, implementation, return_logsumexp)
+
+
+def attend(
+    door: Door,
+    query: Any,
+    key: Any,
+    value: Any,
+    window: int | tuple[int, int],
+    dilation: int | Sequence[int] | None,
+    global_index: Any,
+    mask: Any,
+    scale: float | None,
+    implementation: str,
+    return_logsumexp: bool,
+) -> Any:
+    _one_of("implementation", implementation, ATTENTIONS)
+    try:
+        left, right = (window, window) if isinstance(window, int) else map(int, window)
+    except (TypeError, ValueError):
+        raise InputError(f"window: expected a number or a pair of numbers, given {window!r}") from None
+    steps = None if dilation is None else [dilation] if isinstance(dilation, int) else [int(d) for d in dilation]
+    q, k, v = borrow(query, "query"), borrow(key, "key"), borrow(value, "value")
+    if len(q.shape) != 4:
+        raise InputError(f"query: expected [B, T, H, D], given {q!r}")
+    index = None if global_index is None else as_dtype(borrow(global_index, "global_index", "int64"), "global_index", ("int64",))
+    visible = None if mask is None else as_dtype(borrow(mask, "mask", "int64"), "mask", ("bool", "uint8", "int64"))
+    try:
+        output, logsumexp = door.banded_attention(q, k, v, (left, right), steps, index, visible, scale, implementation)
+    except LongformerError as e:
+        # What the operator itself refuses comes from libtorch, behind everything that it was given.
+        given, _, reason = str(e).rpartition("longformer::banded_attention: ")
+        if given:
+            raise InputError(reason) from None
+        raise
+    if return_logsumexp:
+        return to_numpy(output), to_numpy(logsumexp)
+    logsumexp.release()
+    return to_numpy(output)

@@ -1,0 +1,128 @@
+"""Options as frozen dataclasses: comparable, picklable, with a ``repr`` that can be pasted back."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Union
+
+from ._errors import InputError
+
+__all__ = ["GenerationOptions", "LoadOptions"]
+
+DTYPES = ("float32", "bfloat16", "float16", "float64")
+ATTENTIONS = ("fused", "chunks", "loop")
+
+#: ``None`` (the task's own choice), ``"none"``, ``"first"``, or token positions counted from 0.
+GlobalTokens = Union[str, Sequence[int], None]
+
+
+def _one_of(name: str, value: object, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise InputError(f"{name}: expected one of {', '.join(allowed)}, given {value!r}")
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How to load a model.
+
+    ``device``: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``. ``dtype``: ``"float32"``, ``"bfloat16"``, ``"float16"`` or ``"float64"``; None: as
+    stored. ``attention``: which implementation computes the window attention; all give the same. ``trainable``: copy the weights out of
+    the file, for ``Model.gradients``.
+
+    >>> import pickle
+    >>> options = LoadOptions(dtype="bfloat16")
+    >>> options
+    LoadOptions(device='cpu', dtype='bfloat16', attention='fused', trainable=False)
+    >>> pickle.loads(pickle.dumps(options)) == options
+    True
+    """
+
+    device: str = "cpu"
+    dtype: str | None = None
+    attention: str = "fused"
+    trainable: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.device, str):
+            raise InputError(f"device: expected cpu, cuda or cuda:N, given {self.device!r}")
+        if self.dtype is not None:
+            _one_of("dtype", self.dtype, DTYPES)
+        _one_of("attention", self.attention, ATTENTIONS)
+
+
+@dataclass(frozen=True)
+class TaskOptions:
+    """What every task understands; the methods of the tasks take these as keywords."""
+
+    truncate: bool = False
+    global_tokens: GlobalTokens = None
+    tokens_per_batch: int = 8192
+
+    def __post_init__(self) -> None:
+        chosen = self.global_tokens
+        if isinstance(chosen, str):
+            _one_of("global_tokens", chosen, ("none", "first"))
+        elif chosen is not None:
+            object.__setattr__(self, "global_tokens", tuple(int(p) for p in chosen))
+        if self.tokens_per_batch < 1:
+            raise InputError(f"tokens_per_batch: expected at least 1, given {self.tokens_per_batch}")
+
+    @property
+    def global_text(self) -> str | None:
+        """The global tokens as the library reads them: ``none``, ``first``, ``0,5,17``; None for the task's own."""
+        chosen = self.global_tokens
+        if chosen is None or isinstance(chosen, str):
+            return chosen
+        return ",".join(map(str, chosen)) or "none"
+
+
+@dataclass(frozen=True)
+class GenerationOptions:
+    """How to generate. What is None comes from the checkpoint, else HF's default (for ``max_tokens`` 256).
+
+    Lengths are in tokens; ``max_tokens`` and ``min_tokens`` count what is generated, the end token included. ``beams=1`` is greedy.
+    ``early_stopping``: False (HF's heuristic), True (stop at as many results as beams) or ``"never"``. ``max_length`` and ``min_length`` count
+    as HF's do, with the start token, in place of ``max_tokens`` and ``min_tokens``. ``n_best``: results per document. Tokens are given
+    by their ids: ``forced_first_token``, ``forced_last_tokens``, ``bad_words`` (sequences), ``suppressed_tokens``,
+    ``begin_suppressed_tokens``, ``decoder_prompt``, ``decoder_start_token``, ``end_tokens``.
+
+    >>> GenerationOptions(beams=4, max_tokens=64)
+    GenerationOptions(beams=4, max_tokens=64)
+    """
+
+    beams: int | None = None
+    max_tokens: int | None = None
+    min_tokens: int | None = None
+    length_penalty: float | None = None
+    early_stopping: bool | str | None = None
+    no_repeat_ngram: int | None = None
+    repetition_penalty: float | None = None
+    sample: bool | None = None
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    seed: int | None = None
+    n_best: int | None = None
+    max_length: int | None = None
+    min_length: int | None = None
+    forced_first_token: int | None = None
+    forced_last_tokens: Sequence[int] | None = None
+    bad_words: Sequence[Sequence[int]] | None = None
+    suppressed_tokens: Sequence[int] | None = None
+    begin_suppressed_tokens: Sequence[int] | None = None
+    decoder_prompt: Sequence[int] | None = None
+    decoder_start_token: int | None = None
+    end_tokens: Sequence[int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.early_stopping is not None and not isinstance(self.early_stopping, bool):
+            _one_of("early_stopping", self.early_stopping, ("never",))
+        if self.seed is not None and not 0 <= self.seed < 2**63:
+            raise InputError(f"seed: expected 0 to 2**63 - 1, given {self.seed}")
+
+    def given(self) -> dict[str, Any]:
+        """The options that are not None."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
+
+    def __repr__(self) -> str:
+        return f"GenerationOptions({', '.join(f'{name}={value!r}' for name, value in self.given().items())})"

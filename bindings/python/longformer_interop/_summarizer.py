@@ -1,0 +1,201 @@
+"""Long documents in, text out."""
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ._errors import InputError
+from ._options import GenerationOptions, GlobalTokens, TaskOptions
+from ._results import Summary
+from ._tasks import Task, texts
+from ._watch import ProgressArgument, Watch, watched
+
+if TYPE_CHECKING:
+    from ._door import NativeSummarizer
+
+__all__ = ["Summarizer"]
+
+_END: Any = object()
+
+
+class Summarizer(Task["NativeSummarizer"]):
+    """Generation with an LED. Options that are not given come from the checkpoint; the first token is global.
+
+    >>> document = "A long story about windows and global tokens. " * 10
+    >>> with lf.Summarizer.load(models / "summarizer") as led:
+    ...     pieces = []
+    ...     text = led.summarize(document, beams=2, max_tokens=12, on_token=pieces.append)
+    >>> "".join(pieces) == text
+    True
+    """
+
+    _kind = "Summarizer"
+
+    def summarize(
+        self,
+        document: str | Sequence[str],
+        options: GenerationOptions | None = None,
+        *,
+        on_token: Callable[[str], Any] | None = None,
+        truncate: bool = False,
+        global_tokens: GlobalTokens = None,
+        tokens_per_batch: int = 8192,
+        progress: ProgressArgument = None,
+        **generation: Any,
+    ) -> Any:
+        """The best text for a document, or for each of several.
+
+        Args:
+            document: One text or several.
+            options: How to generate; the keywords of ``GenerationOptions`` (``beams=4, max_tokens=256, ...``) may be given here as well
+                and come before it.
+            on_token: Told the text piece by piece, as soon as each is settled; the pieces together are the result. One document only.
+            truncate: Cut a document at ``max_tokens``.
+            global_tokens: None (the first token), ``"none"``, ``"first"`` or token positions.
+            tokens_per_batch: How many tokens go through the encoder at once.
+            progress: True for a tqdm bar, or a function that is told a ``Progress`` after every token.
+
+        Returns:
+            A str, or a list of str.
+
+        Raises:
+            InputError: A document is empty or too long, or the options are impossible.
+        """
+        watch, after = watched(progress, "document", on_token)
+        call = self._summarizing(document, options, generation, TaskOptions(truncate, global_tokens, tokens_per_batch), watch)
+        best = [results[0].text for results in self._run(watch, after, call)]
+        return best[0] if isinstance(document, str) else best
+
+    def summarize_all(
+        self,
+        documents: Sequence[str],
+        options: GenerationOptions | None = None,
+        *,
+        truncate: bool = False,
+        global_tokens: GlobalTokens = None,
+        tokens_per_batch: int = 8192,
+        progress: ProgressArgument = None,
+        **generation: Any,
+    ) -> list[list[Summary]]:
+        """All results (``n_best``) for every document, of a beam search best first, with their tokens and scores.
+
+        >>> with lf.Summarizer.load(models / "summarizer") as led:
+        ...     [[first, second]] = led.summarize_all(["A long story."], beams=3, n_best=2, max_tokens=8)
+        >>> first.score >= second.score, len(first.ids) <= 9
+        (True, True)
+        """
+        watch, after = watched(progress, "document")
+        given = texts(documents, "documents")
+        call = self._summarizing(given, options, generation, TaskOptions(truncate, global_tokens, tokens_per_batch), watch)
+        return self._run(watch, after, call)
+
+    async def asummarize(
+        self,
+        document: str | Sequence[str],
+        options: GenerationOptions | None = None,
+        *,
+        on_token: Callable[[str], Any] | None = None,
+        truncate: bool = False,
+        global_tokens: GlobalTokens = None,
+        tokens_per_batch: int = 8192,
+        progress: ProgressArgument = None,
+        **generation: Any,
+    ) -> Any:
+        """``summarize`` without blocking the event loop; cancelling the task stops the work. ``on_token`` runs on the working thread."""
+        watch, after = watched(progress, "document", on_token)
+        call = self._summarizing(document, options, generation, TaskOptions(truncate, global_tokens, tokens_per_batch), watch)
+        best = [results[0].text for results in await self._arun(watch, after, call)]
+        return best[0] if isinstance(document, str) else best
+
+    def stream(self, document: str, options: GenerationOptions | None = None, **keywords: Any) -> Iterator[str]:
+        """The text for one document piece by piece; leaving the loop early stops the work. Keywords as ``summarize`` has them.
+
+        >>> with lf.Summarizer.load(models / "summarizer") as led:
+        ...     "".join(led.stream("A long story.", max_tokens=5)) == led.summarize("A long story.", max_tokens=5)
+        True
+        """
+        pieces: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        watch, call = self._streaming(document, options, keywords, pieces.put)
+        with self._use() as native:
+            worker = _Stream(watch, partial(call, native), pieces.put)
+            try:
+                while True:
+                    piece = pieces.get()
+                    if piece is _END:
+                        break
+                    yield piece
+            finally:
+                watch.stop()
+                worker.join()
+            worker.raise_error()
+
+    async def astream(self, document: str, options: GenerationOptions | None = None, **keywords: Any) -> AsyncIterator[str]:
+        """``stream`` for ``async for``."""
+        loop = asyncio.get_running_loop()
+        pieces: asyncio.Queue[Any] = asyncio.Queue()
+
+        def put(piece: Any) -> None:
+            loop.call_soon_threadsafe(pieces.put_nowait, piece)
+
+        watch, call = self._streaming(document, options, keywords, put)
+        with self._use() as native:
+            worker = _Stream(watch, partial(call, native), put)
+            try:
+                while True:
+                    piece = await pieces.get()
+                    if piece is _END:
+                        break
+                    yield piece
+            finally:
+                watch.stop()
+                await loop.run_in_executor(None, worker.join)
+            worker.raise_error()
+
+    def _streaming(
+        self, document: str, options: GenerationOptions | None, keywords: dict[str, Any], put: Callable[[Any], Any]
+    ) -> tuple[Watch, Callable[[NativeSummarizer], Any]]:
+        if not isinstance(document, str):
+            raise InputError(f"document: expected a str, given {type(document).__name__}")
+        task = TaskOptions(**{name: keywords.pop(name) for name in ("truncate", "global_tokens", "tokens_per_batch") if name in keywords})
+        watch = Watch(None, put)
+        return watch, self._summarizing(document, options, keywords, task, watch)
+
+    @staticmethod
+    def _summarizing(
+        document: str | Sequence[str], options: GenerationOptions | None, keywords: dict[str, Any], task: TaskOptions, watch: Watch
+    ) -> Callable[[NativeSummarizer], list[list[Summary]]]:
+        given = texts(document, "document")
+        if watch.on_token is not None and not isinstance(document, str):
+            raise InputError(f"on_token: streams one document, given {len(given)}; call stream for each")
+        try:
+            chosen = replace(options or GenerationOptions(), **keywords)
+        except TypeError as e:
+            raise InputError(f"summarize: {e}") from None
+        return lambda native: native.summarize(given, chosen, task, watch)
+
+
+class _Stream(threading.Thread):
+    """Runs a call, says when it is over, and keeps its error."""
+
+    def __init__(self, watch: Watch, call: Callable[[], Any], put: Callable[[Any], Any]) -> None:
+        super().__init__(name="longformer_interop stream", daemon=True)
+        self._watch, self._call, self._put = watch, call, put
+        self._error: BaseException | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._watch.finish(self._call)
+        except BaseException as e:  # noqa: BLE001 - raised by whoever reads the stream
+            self._error = e
+        finally:
+            self._put(_END)
+
+    def raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error

@@ -1,0 +1,139 @@
+"""Text to tokens and back."""
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ._errors import InputError
+from ._loaded import Loaded
+from ._options import LoadOptions, _one_of
+from ._results import Encoding
+
+if TYPE_CHECKING:
+    from ._door import Door, NativeTokenizer
+
+__all__ = ["Tokenizer"]
+
+
+class Tokenizer(Loaded["NativeTokenizer"]):
+    """The tokenizer of a checkpoint: byte-level BPE (RoBERTa, BART, Longformer, LED) or WordPiece (BERT).
+
+    >>> tokenizer = lf.Tokenizer.load(models / "encoder")
+    >>> text = "Long documents \N{MATHEMATICAL BOLD SMALL A}!"
+    >>> tokens = tokenizer.encode(text)
+    >>> tokens.ids[0] == tokenizer.special_tokens["cls"], tokenizer.decode(tokens.ids, skip_special_tokens=True) == text
+    (True, True)
+    >>> start, end = tokens.offsets[1]
+    >>> text[start:end]
+    'L'
+    """
+
+    @classmethod
+    def _open(cls, door: Door, folder: str, options: LoadOptions) -> Any:
+        return door.load_tokenizer(folder)
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str], **_: Any) -> Tokenizer:
+        """Loads ``tokenizer.json``, or ``vocab.json`` and ``merges.txt``, or ``vocab.txt`` from a folder.
+
+        Raises:
+            CheckpointError: The files are missing or malformed.
+        """
+        path = os.fspath(folder)
+        return cls(cls._get_door().load_tokenizer(path), path, LoadOptions())
+
+    @staticmethod
+    def _of(task: Loaded[Any], native: NativeTokenizer) -> Tokenizer:
+        # The class of the task's own door, so that pickling finds the way back.
+        kind: type[Tokenizer] = getattr(task, "_tokenizer_class", Tokenizer)
+        return kind(native, task.folder, LoadOptions())
+
+    @property
+    def vocabulary_size(self) -> int:
+        with self._use() as native:
+            return native.vocabulary_size
+
+    @property
+    def special_tokens(self) -> Mapping[str, int]:
+        """Ids of the tokens with a role: ``bos``, ``eos``, ``cls``, ``sep``, ``pad``, ``mask``, ``unk``, those that there are."""
+        with self._use() as native:
+            return dict(native.special_tokens)
+
+    def encode(
+        self,
+        text: str,
+        pair: str | None = None,
+        *,
+        add_special_tokens: bool = True,
+        max_length: int | None = None,
+        stride: int = 0,
+        truncation: str = "longest_first",
+        add_prefix_space: bool | None = None,
+    ) -> Encoding:
+        """A text, or a pair of texts, as tokens.
+
+        Args:
+            text: The text.
+            pair: A second text.
+            add_special_tokens: Put the model's special tokens around the texts.
+            max_length: Largest number of tokens, special tokens included; None: no limit. ``encode_windows`` gives what is cut off.
+            stride: Tokens that each window repeats from the one before.
+            truncation: ``"longest_first"``, ``"only_first"``, ``"only_second"`` or ``"do_not_truncate"``: what ``max_length`` cuts.
+            add_prefix_space: Byte-level BPE: read the text as if it began with a space; None: as the files say.
+        """
+        return self._encode(text, pair, add_special_tokens, max_length, stride, truncation, add_prefix_space)[0]
+
+    def encode_windows(
+        self,
+        text: str,
+        pair: str | None = None,
+        *,
+        max_length: int,
+        stride: int = 0,
+        add_special_tokens: bool = True,
+        truncation: str = "longest_first",
+        add_prefix_space: bool | None = None,
+    ) -> list[Encoding]:
+        """A text as successive encodings of at most ``max_length`` tokens that together cover it.
+
+        >>> windows = lf.Tokenizer.load(models / "encoder").encode_windows("one two three four five six", max_length=6, stride=1)
+        >>> all(len(w) <= 6 for w in windows), windows[0].ids[-2] == windows[1].ids[1]
+        (True, True)
+        """
+        first, rest = self._encode(text, pair, add_special_tokens, max_length, stride, truncation, add_prefix_space)
+        return [first, *rest]
+
+    def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = False) -> str:
+        """Tokens as text; bytes that make no character become U+FFFD."""
+        with self._use() as native:
+            return native.decode([int(i) for i in ids], skip_special_tokens)
+
+    def token_to_id(self, token: str) -> int | None:
+        """The id of a token as the vocabulary writes it, None if there is none."""
+        with self._use() as native:
+            return native.token_to_id(token)
+
+    def id_to_token(self, index: int) -> str | None:
+        """The token with an id as the vocabulary writes it, None if there is none."""
+        with self._use() as native:
+            return native.id_to_token(int(index))
+
+    def _encode(
+        self, text: str, pair: str | None, special: bool, longest: int | None, stride: int, truncation: str, space: bool | None
+    ) -> tuple[Encoding, tuple[Encoding, ...]]:
+        for name, value in (("text", text), ("pair", pair)):
+            if not isinstance(value, str) and not (value is None and name == "pair"):
+                raise InputError(f"{name}: expected a str, given {type(value).__name__}")
+        _one_of("truncation", truncation, ("longest_first", "only_first", "only_second", "do_not_truncate"))
+        options = {
+            "add_special_tokens": special, "max_length": longest, "stride": stride, "truncation": truncation, "add_prefix_space": space,
+        }  # fmt: skip
+        with self._use() as native:
+            return native.encode(text, pair, options)
+
+    def __len__(self) -> int:
+        return self.vocabulary_size
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.folder!r}, {'closed' if self.closed else f'{self.vocabulary_size} tokens'}>"

@@ -1,0 +1,181 @@
+"""One running call: how it is stopped, and whom it tells how far it is.
+
+A long call runs on a helper thread while the main thread waits for it, because Python delivers Ctrl-C only to a main thread that
+executes bytecode. Calls from other threads run where they are: they get no signals."""
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar, Union
+
+from ._results import Progress
+
+__all__ = ["ProgressArgument", "Watch", "watched"]
+
+T = TypeVar("T")
+ProgressArgument = Union[bool, Callable[[Progress], None], None]
+
+
+class Watch:
+    """Asked by the native side whether to go on, and told what happens. An exception of a callback stops the call and is raised."""
+
+    def __init__(self, progress: Callable[[Progress], None] | None = None, on_token: Callable[[str], Any] | None = None) -> None:
+        self.progress = progress
+        self.on_token = on_token
+        self.error: BaseException | None = None
+        self.stopped = False
+        self._on_stop: Callable[[], None] | None = None
+
+    def stop(self) -> None:
+        """Ends the call at its next step. From any thread."""
+        self.stopped = True
+        told, self._on_stop = self._on_stop, None
+        if told is not None:
+            told()
+
+    def when_stopped(self, action: Callable[[], None] | None) -> None:
+        """What ends the call where the native side does not ask by itself."""
+        self._on_stop = action
+        if self.stopped:
+            self.stop()
+
+    def report(self, done: int, total: int, tokens: int) -> None:
+        self._tell(self.progress, Progress(done, total, tokens))
+
+    def token(self, text: str) -> None:
+        self._tell(self.on_token, text)
+
+    def _tell(self, told: Callable[[Any], Any] | None, value: Any) -> None:
+        if told is None or self.stopped:
+            return
+        try:
+            told(value)
+        except BaseException as e:  # noqa: BLE001 - it must not cross native frames; run raises it again
+            self.error = e
+            self.stop()
+
+    def run(self, call: Callable[[], T]) -> T:
+        """The call's result; its own error, or that of a callback, or KeyboardInterrupt."""
+        if threading.current_thread() is not threading.main_thread():
+            return self.finish(call)
+        return _helper().run(self, lambda: self.finish(call))
+
+    def finish(self, call: Callable[[], T]) -> T:
+        """Runs the call on this thread; an error of a callback comes before its own."""
+        try:
+            result = call()
+        except Exception:
+            if self.error is not None:
+                raise self.error from None
+            raise
+        if self.error is not None:
+            raise self.error
+        return result
+
+    async def run_async(self, call: Callable[[], T]) -> T:
+        """As ``run`` on a thread of the event loop's pool; cancelling the task stops the call and waits for its end."""
+        future = asyncio.get_running_loop().run_in_executor(None, lambda: self.finish(call))
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            self.stop()
+            await asyncio.wait([future])
+            if not future.cancelled():
+                future.exception()  # seen, so that the loop does not complain
+            raise
+
+
+class _Helper:
+    """The thread that runs the main thread's calls."""
+
+    def __init__(self) -> None:
+        self.process = os.getpid()
+        self._calls: queue.SimpleQueue[tuple[Callable[[], Any], _Outcome]] = queue.SimpleQueue()
+        threading.Thread(target=self._work, name="longformer_interop", daemon=True).start()
+
+    def run(self, watch: Watch, call: Callable[[], T]) -> T:
+        outcome = _Outcome()
+        self._calls.put((call, outcome))
+        try:
+            outcome.done.acquire()
+        except BaseException:
+            # Ctrl-C, or the exception of another signal handler: the call ends first, so that nothing of it is left behind.
+            watch.stop()
+            outcome.done.acquire()
+            raise
+        if outcome.error is not None:
+            error, outcome.error = outcome.error, None
+            raise error
+        return outcome.result  # type: ignore[no-any-return]
+
+    def _work(self) -> None:
+        while True:
+            call, outcome = self._calls.get()
+            try:
+                outcome.result = call()
+            except BaseException as e:  # noqa: BLE001 - raised again by the waiting thread
+                outcome.error = e
+            del call
+            outcome.done.release()
+            del outcome
+
+
+class _Outcome:
+    __slots__ = ("done", "error", "result")
+
+    def __init__(self) -> None:
+        self.done = threading.Lock()
+        self.done.acquire()
+        self.error: BaseException | None = None
+        self.result: Any = None
+
+
+_the_helper: _Helper | None = None
+
+
+def _helper() -> _Helper:
+    global _the_helper
+    # A forked child has the object but not the thread.
+    if _the_helper is None or _the_helper.process != os.getpid():
+        _the_helper = _Helper()
+    return _the_helper
+
+
+class _Bar:
+    """A tqdm bar, made at the first report, so that a call that fails at once shows none."""
+
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
+        self._bar: Any = None
+
+    def __call__(self, p: Progress) -> None:
+        if self._bar is None:
+            from tqdm.auto import tqdm
+
+            self._bar = tqdm(total=p.total, unit=self._unit, file=sys.stderr)
+        self._bar.update(p.done - self._bar.n)
+        self._bar.set_postfix(tokens=p.tokens)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def watched(progress: ProgressArgument, unit: str, on_token: Callable[[str], Any] | None = None) -> tuple[Watch, Callable[[], None]]:
+    """A watch for the argument ``progress`` of a call, and what is to be done after the call."""
+    if progress is True:
+        try:
+            import tqdm.auto  # noqa: F401
+        except ImportError:
+            return Watch(None, on_token), _nothing
+        bar = _Bar(unit)
+        return Watch(bar, on_token), bar.close
+    return Watch(progress or None, on_token), _nothing
+
+
+def _nothing() -> None:
+    pass

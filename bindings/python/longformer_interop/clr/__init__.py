@@ -1,0 +1,187 @@
+"""The pythonnet door: the same classes, functions and errors as ``longformer_interop``, with the whole .NET API behind ``net``.
+
+.. code-block:: python
+
+    import longformer_interop.clr as lf
+
+    with lf.DocumentEncoder.load("longformer-base-4096") as encoder:
+        vectors = encoder.encode(documents)
+
+    model = lf.net.Models.LongformerModel.Load("longformer-base-4096")      # any class of the .NET API
+    ids = lf.to_net(np.array([[0, 31, 2]]))                                 # a LongformerInterop.Torch.Tensor over numpy's memory
+    scores = lf.from_net(some_tensor)                                       # numpy over the tensor's memory
+
+Needs pythonnet (``pip install longformer-interop[clr]``) and .NET 10. Both start when first used, not when this is imported.
+"""
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .. import _files, _model, _summarizer, _tasks, _tokenizer
+from .._arrays import Tensor, borrow
+from .._arrays import to_numpy as _to_numpy
+from .._door import Door
+from .._errors import CheckpointError, DeviceError, InputError, LongformerError
+from .._options import GenerationOptions, LoadOptions
+from .._results import Answer, ChoiceScore, Encoding, Entity, FilledMask, Generated, LabelScore, MaskCandidate, Progress, Summary
+from ._door import DOOR, NetTensor, borrow_into
+from ._runtime import start, translated
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    #: The namespace ``LongformerInterop`` of .NET.
+    net: Any
+
+__all__ = [
+    "Answer", "CheckpointError", "ChoiceScore", "DeviceError", "DocumentEncoder", "Encoding", "Entity", "FilledMask", "Generated", "GenerationOptions",
+    "InputError", "LabelScore", "LoadOptions", "LongformerError", "MaskCandidate", "MaskFiller", "Model", "MultipleChoice", "Progress",
+    "QuestionAnswerer", "Summarizer", "Summary", "Tensor", "TextClassifier", "TokenClassifier", "Tokenizer", "banded_attention",
+    "convert", "cuda_available", "from_net", "get_threads", "library_version", "load_model", "load_safetensors", "net", "save_safetensors",
+    "set_threads", "to_net", "torch_version",
+]  # fmt: skip
+
+
+class _ThisDoor:
+    @classmethod
+    def _get_door(cls) -> Door:
+        return DOOR
+
+
+class Tokenizer(_ThisDoor, _tokenizer.Tokenizer):
+    __doc__ = _tokenizer.Tokenizer.__doc__
+
+
+class _ThisTask(_ThisDoor):
+    _tokenizer_class = Tokenizer
+
+
+class DocumentEncoder(_ThisTask, _tasks.DocumentEncoder):
+    __doc__ = _tasks.DocumentEncoder.__doc__
+
+
+class QuestionAnswerer(_ThisTask, _tasks.QuestionAnswerer):
+    __doc__ = _tasks.QuestionAnswerer.__doc__
+
+
+class TextClassifier(_ThisTask, _tasks.TextClassifier):
+    __doc__ = _tasks.TextClassifier.__doc__
+
+
+class TokenClassifier(_ThisTask, _tasks.TokenClassifier):
+    __doc__ = _tasks.TokenClassifier.__doc__
+
+
+class MultipleChoice(_ThisTask, _tasks.MultipleChoice):
+    __doc__ = _tasks.MultipleChoice.__doc__
+
+
+class MaskFiller(_ThisTask, _tasks.MaskFiller):
+    __doc__ = _tasks.MaskFiller.__doc__
+
+
+class Summarizer(_ThisTask, _summarizer.Summarizer):
+    __doc__ = _summarizer.Summarizer.__doc__
+
+
+class Model(_ThisDoor, _model.Model):
+    __doc__ = _model.Model.__doc__
+
+    @property
+    def net(self) -> Any:
+        """The .NET object behind it, a ``LongformerInterop.Models.PretrainedModel``. Valid until the model is closed."""
+        with self._use() as native:
+            return native.model  # type: ignore[attr-defined]
+
+
+def load_model(
+    folder: str | os.PathLike[str], *, device: str = "cpu", dtype: str | None = None, attention: str = "fused", trainable: bool = False,
+    options: LoadOptions | None = None,
+) -> Model:  # fmt: skip
+    """As ``longformer_interop.load_model``."""
+    return Model.load(folder, options=options if options is not None else LoadOptions(device, dtype, attention, trainable))
+
+
+def banded_attention(
+    query: Any, key: Any, value: Any, window: int | tuple[int, int], *, dilation: int | Sequence[int] | None = None, global_index: Any = None,
+    mask: Any = None, scale: float | None = None, implementation: str = "fused", return_logsumexp: bool = False,
+) -> Any:  # fmt: skip
+    """As ``longformer_interop.banded_attention``."""
+    return _model.attend(DOOR, query, key, value, window, dilation, global_index, mask, scale, implementation, return_logsumexp)
+
+
+def convert(
+    source: str | os.PathLike[str], output: str | os.PathLike[str], to: str = "longformer", *, positions: int | None = None,
+    window: int | Sequence[int] | None = None, base_positions: int | None = None, overwrite: bool = False,
+) -> list[tuple[str, str]]:  # fmt: skip
+    """As ``longformer_interop.convert``."""
+    return _files.convert_by(DOOR, source, output, to, positions, window, base_positions, overwrite)
+
+
+def load_safetensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """As ``longformer_interop.load_safetensors``."""
+    return _model._read_only(DOOR.read_tensors(os.fspath(path)))
+
+
+def save_safetensors(path: str | os.PathLike[str], tensors: Mapping[str, Any]) -> None:
+    """As ``longformer_interop.save_safetensors``."""
+    _files.write_by(DOOR, path, tensors)
+
+
+def to_net(value: Any) -> Any:
+    """A ``LongformerInterop.Torch.Tensor`` over the memory of a numpy array (or a list, or anything with ``__dlpack__``).
+
+    Writing to one is seen in the other; the array lives as long as the tensor's memory. A read-only array is copied.
+    """
+    n = start()
+    borrowed = borrow(value, "value")
+    owner = borrowed.owner
+    if not getattr(getattr(owner, "flags", None), "writeable", True):
+        borrowed = borrow(owner.copy(), "value")  # type: ignore[attr-defined]
+    with translated(n):
+        return borrow_into(n, borrowed, borrowed.owner)
+
+
+def from_net(tensor: Any) -> np.ndarray:
+    """A numpy array over the memory of a ``LongformerInterop.Torch.Tensor`` (from a device, or bfloat16, a copy).
+
+    The tensor may be disposed afterwards: the array holds its own reference.
+    """
+    n = start()
+    with translated(n):
+        return _to_numpy(NetTensor(n, tensor.Alias().Keep()))
+
+
+def library_version() -> str:
+    """The version of the assemblies."""
+    return DOOR.version()
+
+
+def torch_version() -> str:
+    """The version of the libtorch that is loaded."""
+    return DOOR.torch_version()
+
+
+def get_threads() -> int:
+    """How many threads one operator may use."""
+    return DOOR.get_threads()
+
+
+def set_threads(threads: int) -> None:
+    """Sets how many threads one operator may use, for the whole process."""
+    if threads < 1:
+        raise InputError(f"threads: expected at least 1, given {threads}")
+    DOOR.set_threads(threads)
+
+
+def cuda_available() -> bool:
+    """Whether this libtorch serves CUDA and the machine has such a device."""
+    return DOOR.cuda_available()
+
+
+def __getattr__(name: str) -> Any:
+    if name == "net":
+        return start().namespace
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,307 @@
+"""The pythonnet door: the C# classes themselves, as the protocols of ``_door`` want them."""
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from .._arrays import Borrowed, NativeTensor, to_numpy
+from .._options import GenerationOptions, LoadOptions, TaskOptions
+from .._errors import InputError
+from .._results import Answer, ChoiceScore, Encoding, Entity, FilledMask, Generated, LabelScore, MaskCandidate, Summary
+from .._watch import Watch
+from ._runtime import Net, start, translated
+
+__all__ = ["DOOR", "NetTensor", "borrow_into"]
+
+
+class NetTensor:
+    """A tensor of the .NET side, with what numpy has to know of it."""
+
+    def __init__(self, net: Net, tensor: Any) -> None:
+        self.net, self.tensor = net, tensor
+        info = net.bridge.TensorBridge.Describe(tensor)
+        self.address: int = info.Address
+        self.shape: tuple[int, ...] = tuple(info.Shape)
+        self.strides: tuple[int, ...] = tuple(info.Strides)
+        self.dtype: str = info.DType
+        self.device: str = info.Device
+
+    def to_cpu(self, dtype: str) -> NativeTensor:
+        with translated(self.net):
+            return NetTensor(self.net, self.net.bridge.TensorBridge.ToCpu(self.tensor, dtype))
+
+    def release(self) -> None:
+        self.tensor.Dispose()
+
+
+def borrow_into(net: Net, b: Borrowed | None, keep_alive: object = None) -> Any:
+    """A .NET tensor over borrowed memory."""
+    if b is None:
+        return None
+    device = "cpu" if b.device == "cpu" else b.device
+    return net.bridge.TensorBridge.View(b.address, list(b.shape), list(b.strides), b.dtype, device, keep_alive)
+
+
+@contextmanager
+def _watching(net: Net, watch: Watch, with_progress: bool = True) -> Iterator[Any]:
+    told = net.bridge.CallWatch()
+    system = net.system
+    if with_progress and watch.progress is not None:
+        told.OnProgress = system.Action[system.Int32, system.Int32, system.Int64](watch.report)
+    if watch.on_token is not None:
+        told.OnText = system.Action[system.String](watch.token)
+    watch.when_stopped(told.Cancel)
+    try:
+        with translated(net):
+            yield told
+    finally:
+        watch.when_stopped(None)
+        told.Dispose()
+
+
+class _NetTokenizer:
+    def __init__(self, net: Net, tokenizer: Any) -> None:
+        self._net, self._tokenizer = net, tokenizer
+        self.vocabulary_size: int = tokenizer.VocabularySize
+        roles = tokenizer.SpecialTokens
+        named = {"bos": roles.Begin, "eos": roles.End, "cls": roles.Classifier, "sep": roles.Separator,
+                 "pad": roles.Padding, "mask": roles.Mask, "unk": roles.Unknown}  # fmt: skip
+        self.special_tokens: Mapping[str, int] = {role: int(i) for role, i in named.items() if i is not None}
+
+    def encode(self, text: str, pair: str | None, options: Mapping[str, Any]) -> tuple[Encoding, tuple[Encoding, ...]]:
+        with translated(self._net):
+            packed = self._net.bridge.TextBridge.Encode(
+                self._tokenizer, text, pair, options["add_special_tokens"], options["max_length"], options["stride"],
+                options["truncation"], options["add_prefix_space"],
+            )  # fmt: skip
+        return self._unpack(packed), tuple(self._unpack(p) for p in packed.Overflowing)
+
+    def _unpack(self, packed: Any) -> Encoding:
+        ids, starts, ends, sequences, types, special, attended = to_numpy(NetTensor(self._net, packed.Matrix)).tolist()
+        return Encoding(tuple(ids), tuple(zip(starts, ends)), tuple(sequences), tuple(types), tuple(special), tuple(attended))
+
+    def decode(self, ids: Sequence[int], skip_special_tokens: bool) -> str:
+        with translated(self._net):
+            return str(self._net.bridge.TextBridge.Decode(self._tokenizer, list(ids), skip_special_tokens))
+
+    def token_to_id(self, token: str) -> int | None:
+        index = self._tokenizer.TokenToId(token)
+        return None if index is None else int(index)
+
+    def id_to_token(self, index: int) -> str | None:
+        token = self._tokenizer.IdToToken(index)
+        return None if token is None else str(token)
+
+    def close(self) -> None:
+        self._tokenizer = None
+
+
+class _NetTask:
+    """A task of the .NET side; the methods are those of all tasks, each class uses its own."""
+
+    def __init__(self, net: Net, task: Any) -> None:
+        self._net, self._task, self._bridge = net, task, net.bridge.TaskBridge
+        self._tokenizer = task.Tokenizer
+        self.max_tokens = int(getattr(task, "MaxTokens", 0))
+        self.hidden_size = int(getattr(task, "HiddenSize", 0))
+        self.labels: Sequence[str] = tuple(map(str, task.Labels)) if hasattr(task, "Labels") else ()
+        self.problem_type = str(getattr(task, "ProblemType", ""))
+        self.mask_text = str(getattr(task, "MaskText", ""))
+
+    def tokenizer(self) -> _NetTokenizer:
+        return _NetTokenizer(self._net, self._tokenizer)
+
+    def close(self) -> None:
+        self._task.Dispose()
+
+    def encode(self, documents: Sequence[str], pooling: str, normalize: bool, task: TaskOptions, watch: Watch) -> np.ndarray | list[np.ndarray]:
+        with _watching(self._net, watch) as told:
+            tensors = self._bridge.Encode(
+                self._task, list(documents), pooling, normalize, task.truncate, task.global_text, task.tokens_per_batch, told
+            )
+            arrays = [to_numpy(NetTensor(self._net, t)) for t in tensors]
+        return arrays if pooling == "tokens" else arrays[0]
+
+    def answer(
+        self, question: str, document: str, top: int, max_answer_tokens: int, overlap: int, task: TaskOptions, watch: Watch
+    ) -> list[Answer]:
+        with _watching(self._net, watch) as told:
+            spans = self._bridge.Answer(
+                self._task, question, document, top, max_answer_tokens, overlap, task.truncate, task.global_text, task.tokens_per_batch, told
+            )
+            return [Answer(s.Text, s.Start, s.End, s.Score, s.Logit) for s in spans]
+
+    def classify(self, documents: Sequence[str], task: TaskOptions, watch: Watch) -> list[list[LabelScore]]:
+        with _watching(self._net, watch) as told:
+            rows = self._bridge.Classify(self._task, list(documents), task.truncate, task.global_text, task.tokens_per_batch, told)
+            return [[LabelScore(s.Label, s.Score, s.Logit) for s in row] for row in rows]
+
+    def tag(self, text: str, aggregation: str, task: TaskOptions, watch: Watch) -> list[Entity]:
+        with _watching(self._net, watch) as told:
+            spans = self._bridge.Tag(self._task, text, aggregation, task.truncate, task.global_text, told)
+            return [Entity(s.Label, s.Text, s.Start, s.End, s.Score) for s in spans]
+
+    def choose(self, document: str, choices: Sequence[str], question: str | None, task: TaskOptions, watch: Watch) -> list[ChoiceScore]:
+        with _watching(self._net, watch) as told:
+            scores = self._bridge.Choose(self._task, document, list(choices), question, task.truncate, task.global_text, told)
+            return [ChoiceScore(s.Index, s.Choice, s.Score, s.Logit) for s in scores]
+
+    def fill(self, text: str, top: int, task: TaskOptions, watch: Watch) -> list[FilledMask]:
+        with _watching(self._net, watch) as told:
+            masks = self._bridge.Fill(self._task, text, top, task.truncate, task.global_text, told)
+            return [
+                FilledMask(m.Start, m.End, tuple(MaskCandidate(c.Id, c.Text, c.Score) for c in m.Candidates)) for m in masks
+            ]
+
+    def summarize(self, documents: Sequence[str], generation: GenerationOptions, task: TaskOptions, watch: Watch) -> list[list[Summary]]:
+        text, seed, prompt = _generation(self._net, generation)
+        with _watching(self._net, watch) as told:
+            rows = self._bridge.Summarize(
+                self._task, list(documents), text, seed, prompt, task.truncate, task.global_text, task.tokens_per_batch, told
+            )
+            return [[Summary(s.Text, tuple(s.Sequence.Ids), s.Sequence.Score) for s in row] for row in rows]
+
+
+#: What HF calls the options whose names differ.
+_HF = {
+    "beams": "num_beams", "max_tokens": "max_new_tokens", "min_tokens": "min_new_tokens", "no_repeat_ngram": "no_repeat_ngram_size",
+    "sample": "do_sample", "n_best": "num_return_sequences", "forced_first_token": "forced_bos_token_id", "forced_last_tokens": "forced_eos_token_id",
+    "bad_words": "bad_words_ids", "suppressed_tokens": "suppress_tokens", "begin_suppressed_tokens": "begin_suppress_tokens",
+    "decoder_start_token": "decoder_start_token_id", "end_tokens": "eos_token_id",
+}  # fmt: skip
+
+
+class _NetModel:
+    def __init__(self, net: Net, model: Any, folder: str) -> None:
+        self._net, self.model, self.folder = net, model, folder
+        self.architecture = str(model.Architecture)
+        self.dtype = str(model.DType).lower()
+        self.device = str(model.Device.ToString())
+
+    def run(self, inputs: Mapping[str, Borrowed], hidden_states: bool, attentions: bool, watch: Watch) -> dict[str, NativeTensor]:
+        net = self._net
+        with translated(net):
+            tensors = [borrow_into(net, b) for b in inputs.values()]
+            return _named(net, net.bridge.TensorBridge.Run(self.model, list(inputs), tensors, hidden_states, attentions))
+
+    def gradients(self, inputs: Mapping[str, Borrowed]) -> dict[str, NativeTensor]:
+        net = self._net
+        with translated(net):
+            return _named(net, net.bridge.ModelBridge.Gradients(self.model, list(inputs), [borrow_into(net, b) for b in inputs.values()]))
+
+    def parameters(self) -> dict[str, NativeTensor]:
+        with translated(self._net):
+            return _named(self._net, self._net.bridge.ModelBridge.Parameters(self.model))
+
+    def save(self, folder: str) -> None:
+        with translated(self._net):
+            self.model.Save(folder)
+
+    def generate(self, inputs: Mapping[str, Borrowed], generation: GenerationOptions, watch: Watch) -> list[list[Generated]]:
+        net = self._net
+        text, seed, prompt = _generation(net, generation)
+        if prompt is not None:
+            raise InputError("decoder_prompt: a bare model takes decoder_input_ids instead")
+        with _watching(net, watch, with_progress=False) as told:
+            tensors = [borrow_into(net, b) for b in inputs.values()]
+            rows = net.bridge.ModelBridge.Generate(self.model, self.folder, list(inputs), tensors, text, seed, told)
+            return [[Generated(tuple(s.Ids), s.Score, tuple(s.TokenScores), s.Ended) for s in row] for row in rows]
+
+    def close(self) -> None:
+        self.model.Dispose()
+
+
+def _named(net: Net, given: Any) -> dict[str, NativeTensor]:
+    return {str(name): NetTensor(net, tensor) for name, tensor in zip(given.Names, given.Tensors)}
+
+
+def _generation(net: Net, generation: GenerationOptions) -> tuple[str, Any, list[int] | None]:
+    """The options as JSON under HF's names, and the two that are no part of it."""
+    given = generation.given()
+    seed, prompt = given.pop("seed", None), given.pop("decoder_prompt", None)
+    text = json.dumps({_HF.get(name, name): value for name, value in given.items()})
+    return text, None if seed is None else net.system.UInt64(seed), None if prompt is None else list(prompt)
+
+
+class NetDoor:
+    """The door itself; .NET is started by its first use."""
+
+    name = "clr"
+
+    def load(self, task: str, folder: str, options: LoadOptions) -> Any:
+        net = start()
+        with translated(net):
+            return _NetTask(net, getattr(net.namespace.Tasks, task).Load(folder, self._options(net, options)))
+
+    def load_model(self, folder: str, options: LoadOptions) -> _NetModel:
+        net = start()
+        with translated(net):
+            return _NetModel(net, net.namespace.Models.PretrainedModel.Load(folder, self._options(net, options)), folder)
+
+    def load_tokenizer(self, folder: str) -> _NetTokenizer:
+        net = start()
+        with translated(net):
+            return _NetTokenizer(net, net.namespace.Tokenizers.Tokenizer.Load(folder))
+
+    def banded_attention(
+        self, query: Borrowed, key: Borrowed, value: Borrowed, window: tuple[int, int], dilation: Sequence[int] | None,
+        global_index: Borrowed | None, mask: Borrowed | None, scale: float | None, implementation: str,
+    ) -> tuple[NativeTensor, NativeTensor]:  # fmt: skip
+        net = start()
+        with translated(net):
+            tensors = [borrow_into(net, b) for b in (query, key, value, global_index, mask)]
+            output, logsumexp = net.bridge.TensorBridge.BandedAttention(
+                *tensors[:3], *window, None if dilation is None else list(dilation), *tensors[3:], scale, implementation
+            )
+            return NetTensor(net, output), NetTensor(net, logsumexp)
+
+    def convert(
+        self, source: str, output: str, to: str, positions: int | None, window: Sequence[int] | None, base_positions: int | None, overwrite: bool
+    ) -> list[tuple[str, str]]:
+        net = start()
+        with translated(net):
+            lines = list(net.bridge.ModelBridge.Convert(
+                source, output, to, positions, None if window is None else list(window), base_positions, overwrite
+            ))  # fmt: skip
+        return list(zip(map(str, lines[::2]), map(str, lines[1::2])))
+
+    def read_tensors(self, path: str) -> dict[str, NativeTensor]:
+        net = start()
+        with translated(net):
+            return _named(net, net.bridge.ModelBridge.Open(path))
+
+    def write_tensors(self, path: str, tensors: Mapping[str, Borrowed]) -> None:
+        net = start()
+        with translated(net):
+            net.bridge.ModelBridge.Write(path, list(tensors), [borrow_into(net, b) for b in tensors.values()])
+
+    def version(self) -> str:
+        net = start()
+        return str(net.system.Reflection.Assembly.GetAssembly(net.namespace.Torch.Tensor).GetName().Version.ToString(3))
+
+    def torch_version(self) -> str:
+        net = start()
+        with translated(net):
+            return str(net.namespace.Torch.TorchRuntime.Version)
+
+    def get_threads(self) -> int:
+        return int(start().namespace.Torch.TorchRuntime.ThreadCount)
+
+    def set_threads(self, threads: int) -> None:
+        net = start()
+        with translated(net):
+            net.namespace.Torch.TorchRuntime.ThreadCount = threads
+
+    def cuda_available(self) -> bool:
+        return bool(start().namespace.Torch.TorchRuntime.CudaAvailable)
+
+    @staticmethod
+    def _options(net: Net, options: LoadOptions) -> Any:
+        return net.bridge.TaskBridge.Options(options.device, options.dtype, options.attention, options.trainable)
+
+
+DOOR = NetDoor()

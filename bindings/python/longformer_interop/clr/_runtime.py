@@ -1,0 +1,97 @@
+"""Starting .NET inside Python, once, with everything of this project in it."""
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+from .._errors import CheckpointError, DeviceError, InputError, LongformerError
+from .._paths import NATIVE_VARIABLE, assemblies, native_library
+
+__all__ = ["Net", "start", "translated"]
+
+_lock = threading.Lock()
+_net: Net | None = None
+
+
+class Net:
+    """The .NET side: the namespace ``LongformerInterop`` and what this door needs of it by name."""
+
+    def __init__(self, namespace: Any, system: Any, bridge: Any, exception: type[BaseException]) -> None:
+        self.namespace = namespace
+        self.system = system
+        self.bridge = bridge
+        self.exception = exception
+
+
+def start() -> Net:
+    """Loads .NET (10 or later) and the assemblies at the first call.
+
+    Raises:
+        LongformerError: pythonnet or .NET is missing, or another runtime is loaded already; the message says what to do.
+    """
+    global _net
+    if _net is None:
+        with _lock:
+            if _net is None:
+                _net = _start()
+    return _net
+
+
+def _start() -> Net:
+    try:
+        import clr_loader
+        import pythonnet
+    except ImportError as e:
+        raise LongformerError(f"this door needs pythonnet, which is not installed ({e}): pip install longformer-interop[clr]") from None
+    folder = assemblies()
+    # .NET looks beside its own program for native libraries, and that is Python; so it is told where ours are.
+    os.environ.setdefault(NATIVE_VARIABLE, str(native_library("liblongformer_shim.so").parent))
+    running = pythonnet.get_runtime_info()
+    if running is None:
+        try:
+            runtime = clr_loader.get_coreclr(runtime_config=Path(__file__).with_name("runtimeconfig.json"))
+            pythonnet.load(runtime)
+        except Exception as e:
+            raise LongformerError(f".NET 10 could not be started: {type(e).__name__}: {e}. Is the .NET runtime installed, or DOTNET_ROOT set?") from e
+    elif running.kind != "CoreCLR":
+        raise LongformerError(f"pythonnet already runs {running.kind} in this process; this package needs CoreCLR: import it first")
+    import clr
+
+    for file in sorted(folder.glob("*.dll")):
+        clr.AddReference(str(file))
+    import LongformerInterop
+    import System
+    from LongformerInterop import PythonNet
+
+    return Net(LongformerInterop, System, PythonNet, System.Exception)
+
+
+_KINDS = {
+    "CheckpointException": CheckpointError,
+    "TokenizerException": CheckpointError,
+    "InputException": InputError,
+    "DeviceException": DeviceError,
+}
+
+
+class translated:  # noqa: N801 - reads as a word where it is used
+    """Turns .NET exceptions into those of this package."""
+
+    def __init__(self, net: Net) -> None:
+        self._exception = net.exception
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is None or not isinstance(error, self._exception):
+            return
+        name = type(error).__name__
+        message = str(getattr(error, "Message", error))
+        if name in ("OverflowException", "ArgumentException", "ArgumentOutOfRangeException", "ArgumentNullException"):
+            raise InputError(message) from None
+        if name in ("DirectoryNotFoundException", "FileNotFoundException"):
+            raise CheckpointError(message) from None
+        raise _KINDS.get(name, LongformerError)(message) from None

@@ -1,0 +1,71 @@
+"""Fixtures: seeded random checkpoints made by the command line, the two doors, the goldens."""
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+GOLDENS = ROOT / "parity-tests" / "goldens"
+sys.path.insert(0, str(ROOT / "bindings" / "python"))
+
+#: name -> arguments of `longformer random`.
+CHECKPOINTS = {
+    "encoder": [],
+    "answerer": ["--head", "question-answering"],
+    "classifier": ["--head", "sequence-classification", "--labels", "bad,fair,good"],
+    "tagger": ["--head", "token-classification", "--labels", "O,B-PER,I-PER"],
+    "chooser": ["--head", "multiple-choice"],
+    "filler": ["--head", "masked-lm"],
+    "summarizer": ["--size", "led-tiny"],
+}
+
+
+def make_checkpoints(folder: Path) -> Path:
+    """The checkpoints of the examples: tiny, random, seeded. Those that are there are kept."""
+    for name, arguments in CHECKPOINTS.items():
+        if (folder / name / "model.safetensors").exists():
+            continue
+        shutil.rmtree(folder / name, ignore_errors=True)
+        command = [str(ROOT / "longformer"), "random", str(folder / name), "--tokenizer", str(GOLDENS / "tokenizer" / "tiny"), *arguments]
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_checkpoints(tmp_path_factory.mktemp("models"))
+
+
+def _why_no_clr() -> str | None:
+    try:
+        import clr_loader  # noqa: F401
+        import pythonnet  # noqa: F401
+    except ImportError as e:
+        return f"pythonnet is not importable ({e}); make installs it from ../shared/wheels where they are"
+    return None
+
+
+DOORS = [
+    pytest.param("longformer_interop", id="c"),
+    pytest.param("longformer_interop.clr", id="clr", marks=pytest.mark.skipif(_why_no_clr() is not None, reason=str(_why_no_clr()))),
+]
+if os.environ.get("LONGFORMER_PYTHON_DOOR"):
+    DOORS = [d for d in DOORS if d.id == os.environ["LONGFORMER_PYTHON_DOOR"]]
+
+
+@pytest.fixture(scope="session", params=DOORS)
+def lf(request: pytest.FixtureRequest):
+    """The package by either door: every test that asks for it runs over both."""
+    return importlib.import_module(request.param)
+
+
+@pytest.fixture(scope="session")
+def needs_clr() -> None:
+    if (why := _why_no_clr()) is not None:
+        pytest.skip(why)

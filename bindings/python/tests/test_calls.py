@@ -1,0 +1,146 @@
+"""Calls as such: interruption, asynchronous variants, many threads, what a call costs."""
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+DOCUMENT = "The old house stood on the hill. " * 30
+
+
+def run_script(code: str, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=timeout)
+
+
+def test_keyboard_interrupt_stops_a_long_call(lf, models):
+    def strike():
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    with lf.DocumentEncoder.load(models / "encoder") as encoder:
+        encoder.encode("warm up")
+        timer = threading.Timer(0.3, strike)
+        timer.start()
+        begin = time.perf_counter()
+        with pytest.raises(KeyboardInterrupt):
+            encoder.encode([DOCUMENT] * 30000, tokens_per_batch=300)
+        took = time.perf_counter() - begin
+        timer.join()
+        assert took < 20
+        assert encoder.encode("still usable").shape == (64,)
+
+
+def test_keyboard_interrupt_stops_generation(lf, models):
+    with lf.Summarizer.load(models / "summarizer") as led:
+        seen = []
+
+        def on_token(piece):
+            if not seen:
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+                time.sleep(0.05)
+            seen.append(piece)
+
+        with pytest.raises(KeyboardInterrupt):
+            led.summarize(DOCUMENT, max_tokens=120, min_tokens=110, on_token=on_token)
+        assert len(seen) < 110
+
+
+def test_the_asynchronous_variants_give_the_same(lf, models):
+    async def work():
+        with lf.DocumentEncoder.load(models / "encoder") as encoder, lf.QuestionAnswerer.load(models / "answerer") as qa:
+            return await asyncio.gather(encoder.aencode([DOCUMENT, "b"]), qa.aanswer("Where?", DOCUMENT)), encoder.encode([DOCUMENT, "b"])
+
+    (vectors, answers), wanted = asyncio.run(work())
+    np.testing.assert_array_equal(vectors, wanted)
+    assert len(answers) == 1
+
+
+def test_cancelling_a_task_stops_the_work(lf, models):
+    async def work():
+        with lf.DocumentEncoder.load(models / "encoder") as encoder:
+            task = asyncio.create_task(encoder.aencode([DOCUMENT] * 30000, tokens_per_batch=300))
+            await asyncio.sleep(0.3)
+            begin = time.perf_counter()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            return time.perf_counter() - begin
+
+    assert asyncio.run(work()) < 20
+
+
+def test_eight_threads_get_bit_equal_results_from_one_object(lf, models):
+    with lf.DocumentEncoder.load(models / "encoder") as encoder:
+        wanted = encoder.encode([DOCUMENT, "b"])
+        results = [None] * 8
+
+        def work(i):
+            for _ in range(3):
+                results[i] = encoder.encode([DOCUMENT, "b"])
+
+        threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+    for result in results:
+        np.testing.assert_array_equal(result, wanted)
+
+
+def test_the_gil_is_released(lf, models):
+    with lf.DocumentEncoder.load(models / "encoder") as encoder:
+        steps, done = 0, threading.Event()
+
+        def work():
+            encoder.encode([DOCUMENT] * 200)
+            done.set()
+
+        worker = threading.Thread(target=work)
+        worker.start()
+        while not done.is_set():
+            steps += 1
+            time.sleep(0.0005)
+        worker.join()
+    assert steps > 10
+
+
+def test_closing_while_a_call_runs_lets_it_finish(lf, models):
+    encoder = lf.DocumentEncoder.load(models / "encoder")
+    result = []
+    started = threading.Event()
+    worker = threading.Thread(target=lambda: result.append(encoder.encode([DOCUMENT] * 20, tokens_per_batch=300, progress=lambda p: started.set())))
+    worker.start()
+    started.wait(30)
+    encoder.close()
+    worker.join()
+    assert result[0].shape == (20, 64) and encoder.closed
+    encoder.close()
+
+
+def test_settings_of_the_library(lf):
+    before = lf.get_threads()
+    lf.set_threads(1)
+    assert lf.get_threads() == 1
+    lf.set_threads(before)
+    with pytest.raises(lf.InputError, match="threads"):
+        lf.set_threads(0)
+    assert lf.torch_version()[0].isdigit() and lf.library_version() == "0.1.0" and lf.cuda_available() in (True, False)
+
+
+def test_memory_does_not_grow_by_loading_and_closing(lf, models):
+    import resource
+
+    def rounds(n):
+        for _ in range(n):
+            with lf.DocumentEncoder.load(models / "encoder") as encoder:
+                encoder.encode("a text")
+
+    rounds(10)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    rounds(40)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 32 * 1024

@@ -1,0 +1,106 @@
+"""The pythonnet door beyond what it shares: the .NET API itself, numpy's memory, a clean start and exit beside torch."""
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.usefixtures("needs_clr")
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def clr():
+    import longformer_interop.clr as door
+
+    return door
+
+
+def test_the_net_api_loads_and_runs(clr, models):
+    model = clr.net.Models.LongformerModel.Load(str(models / "encoder"))
+    assert model.Configuration.HiddenSize == 64 and model.Architecture == "LongformerModel"
+    inputs = clr.net.Models.LongformerInputs()
+    inputs.InputIds = clr.to_net(np.array([[0, 31, 41, 2]]))
+    states = clr.from_net(model.Forward(inputs).LastHiddenState)
+    with clr.load_model(models / "encoder") as same:
+        np.testing.assert_array_equal(states, same(input_ids=[[0, 31, 41, 2]])["last_hidden_state"])
+        assert same.net.Architecture == "LongformerModel"
+    model.Dispose()
+
+
+def test_gradients_by_the_net_api(clr):
+    x = clr.to_net(np.array([1.0, 2.0, 3.0]))
+    x.RequiresGrad = True
+    (x * x).Sum().Backward()
+    np.testing.assert_allclose(clr.from_net(x.Grad), [2, 4, 6])
+
+
+def test_arrays_and_tensors_share_memory(clr):
+    array = np.arange(6, dtype=np.float32).reshape(2, 3)
+    tensor = clr.to_net(array)
+    array[0, 0] = 42
+    there = clr.from_net(tensor)
+    assert there.ctypes.data == array.ctypes.data and there[0, 0] == 42
+    del array
+    np.testing.assert_array_equal(there, [[42, 1, 2], [3, 4, 5]])
+    tensor.Dispose()
+    np.testing.assert_array_equal(there, [[42, 1, 2], [3, 4, 5]])
+
+
+def test_a_read_only_array_is_copied(clr):
+    array = np.zeros(3)
+    array.flags.writeable = False
+    tensor = clr.to_net(array)
+    assert clr.from_net(tensor).ctypes.data != array.ctypes.data
+
+
+def test_transposed_arrays_keep_their_strides(clr):
+    array = np.arange(6, dtype=np.int64).reshape(2, 3).T
+    tensor = clr.to_net(array)
+    assert list(tensor.Strides) == [1, 3]
+    np.testing.assert_array_equal(clr.from_net(tensor), array)
+
+
+def test_large_arrays_cost_no_copy(clr):
+    array = np.zeros(50_000_000, np.uint8)
+    clr.to_net(array).Dispose()
+    begin = time.perf_counter()
+    clr.from_net(clr.to_net(array))
+    assert time.perf_counter() - begin < 0.05
+
+
+@pytest.mark.parametrize("order", ["", "before", "after"])
+def test_it_starts_and_ends_cleanly_beside_torch(order, models):
+    if order:
+        pytest.importorskip("torch", reason="PyTorch is not importable by this Python")
+    torch = "import torch; t = torch.ones(3) @ torch.ones(3)\n"
+    code = (
+        f"import sys; sys.path.insert(0, {str(PACKAGE)!r})\n"
+        + (torch if order == "before" else "")
+        + "import longformer_interop.clr as lf\n"
+        + f"encoder = lf.DocumentEncoder.load({str(models / 'encoder')!r})\n"
+        + "v = encoder.encode(['a', 'b'])\n"
+        + (torch if order == "after" else "")
+        + "print(v.shape, lf.net.Torch.TorchRuntime.Version)\n"
+    )
+    begin = time.perf_counter()
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    assert run.returncode == 0 and run.stdout.startswith("(2, 64) ") and run.stderr == "", run
+    assert time.perf_counter() - begin < 60
+
+
+def test_the_operators_are_shared_with_torch(clr, models):
+    torch = pytest.importorskip("torch", reason="PyTorch is not importable by this Python")
+    lt = pytest.importorskip("longformer_interop.torch")
+    x = torch.randn(1, 9, 2, 4)
+    np.testing.assert_allclose(clr.banded_attention(x, x, x, 2), lt.banded_attention(x, x, x, 2).numpy(), atol=1e-6)
+    # A torch tensor goes to .NET with its place in the autograd graph.
+    y = (x * 2).requires_grad_()
+    tensor = clr.net.Torch.Tensor.FromHandle(clr.net.PythonNet.TensorBridge.Handle(torch.ops.longformer._to_handle(y)), True)
+    assert tensor.RequiresGrad
+    (tensor * tensor).Sum().Backward()
+    torch.testing.assert_close(y.grad, 2 * y.detach())

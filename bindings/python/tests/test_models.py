@@ -1,0 +1,138 @@
+"""Bare models: arguments of any kind, results in any form."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+
+def inputs(length=21, rows=2):
+    rng = np.random.default_rng(length)
+    return {
+        "input_ids": rng.integers(5, 900, (rows, length)),
+        "attention_mask": np.ones((rows, length), np.int64),
+        "global_attention_mask": np.eye(rows, length, dtype=np.int64),
+    }
+
+
+def test_outputs_are_named_as_hf_names_them(lf, models):
+    with lf.load_model(models / "encoder") as model:
+        out = model(**inputs(), output_hidden_states=True, output_attentions=True)
+        assert model.architecture == "LongformerModel" and model.dtype == "float32"
+    assert set(out) == {
+        "last_hidden_state", "pooler_output", "hidden_states.0", "hidden_states.1", "hidden_states.2",
+        "attentions.0", "attentions.1", "global_attentions.0", "global_attentions.1",
+    }  # fmt: skip
+    assert out["last_hidden_state"].shape == (2, 21, 64) and out["attentions.0"].shape == (2, 4, 21, 1 + 16 + 1)
+    np.testing.assert_array_equal(out["hidden_states.2"], out["last_hidden_state"])
+    assert isinstance(out["pooler_output"], np.ndarray)
+
+
+def test_lists_dtypes_and_layouts_give_the_same(lf, models):
+    given = inputs()
+    ids = given["input_ids"]
+    with lf.load_model(models / "encoder") as model:
+        wanted = model(input_ids=ids)["last_hidden_state"]
+        for other in (ids.tolist(), ids.astype(np.int32), np.asfortranarray(ids), ids[::-1][::-1], ids.astype(np.uint16), tuple(map(tuple, ids))):
+            np.testing.assert_array_equal(model(input_ids=other)["last_hidden_state"], wanted)
+        np.testing.assert_array_equal(model(input_ids=ids, attention_mask=None)["last_hidden_state"], wanted)
+        np.testing.assert_allclose(model(input_ids=ids, attention_mask=np.ones(ids.shape, bool))["last_hidden_state"], wanted, atol=1e-6)
+
+
+def test_a_batch_gives_what_single_rows_give(lf, models):
+    given = inputs(37, 3)
+    with lf.load_model(models / "encoder") as model:
+        whole = model(**given)["last_hidden_state"]
+        for row in range(3):
+            alone = model(**{name: value[row : row + 1] for name, value in given.items()})["last_hidden_state"]
+            np.testing.assert_allclose(alone[0], whole[row], atol=3e-6)
+
+
+def test_tensors_keep_dtype_and_device_and_speak_dlpack(lf, models):
+    with lf.load_model(models / "encoder", dtype="bfloat16") as model:
+        out = model(**inputs(), as_tensors=True)["last_hidden_state"]
+        as_numpy = model(**inputs())["last_hidden_state"]
+    assert isinstance(out, lf.Tensor) and out.dtype == "bfloat16" and out.device == "cpu" and out.shape == (2, 21, 64) and len(out) == 2
+    assert as_numpy.dtype == np.float32
+    np.testing.assert_array_equal(out.numpy(), as_numpy)
+    np.testing.assert_array_equal(np.asarray(out), as_numpy)
+    assert "bfloat16[2, 21, 64] on cpu" in repr(out) and out.__dlpack_device__() == (1, 0)
+
+
+def test_numpy_reads_a_tensor_by_dlpack_without_a_copy(lf, models):
+    with lf.load_model(models / "encoder") as model:
+        tensor = model(**inputs(), as_tensors=True)["last_hidden_state"]
+    first, second = np.from_dlpack(tensor), tensor.numpy()
+    assert first.ctypes.data == second.ctypes.data and not second.flags.owndata
+    del tensor
+    np.testing.assert_array_equal(first, second)
+    del first
+    second[:] = 0  # still ours
+
+
+def test_an_unread_capsule_frees_what_it_holds(lf, models):
+    from longformer_interop import _dlpack
+
+    with lf.load_model(models / "encoder") as model:
+        tensor = model(**inputs(), as_tensors=True)["last_hidden_state"]
+    held = len(_dlpack._lent)
+    capsule = tensor.__dlpack__()
+    assert len(_dlpack._lent) == held + 1
+    del capsule
+    assert len(_dlpack._lent) == held
+
+
+def test_torch_tensors_go_in_and_come_out(lf, models):
+    torch = pytest.importorskip("torch", reason="PyTorch is not importable by this Python")
+    given = inputs()
+    with lf.load_model(models / "encoder", dtype="bfloat16") as model:
+        wanted = model(**given)["last_hidden_state"]
+        tensors = {name: torch.from_numpy(value) for name, value in given.items()}
+        np.testing.assert_array_equal(model(**tensors)["last_hidden_state"], wanted)
+        tensors["attention_mask"] = tensors["attention_mask"].bool()
+        np.testing.assert_array_equal(model(**tensors)["last_hidden_state"], wanted)
+        out = model(**tensors, as_tensors=True)["last_hidden_state"]
+    there = torch.from_dlpack(out)
+    assert there.dtype == torch.bfloat16 and there.shape == (2, 21, 64)
+    np.testing.assert_array_equal(there.float().numpy(), wanted)
+    x = torch.randn(1, 7, 2, 4, dtype=torch.bfloat16)
+    np.testing.assert_allclose(lf.banded_attention(x, x, x, (0, 0)), x.float().numpy())
+    with pytest.raises(lf.InputError, match="query"):
+        lf.banded_attention(x.float().requires_grad_(), x, x, 1)
+
+
+def test_wrong_inputs_are_refused_by_name(lf, models):
+    given = inputs()
+    with lf.load_model(models / "encoder") as model:
+        with pytest.raises(lf.InputError, match="input_idz"):
+            model(input_idz=given["input_ids"])
+        with pytest.raises(lf.InputError, match="attention_mask"):
+            model(input_ids=given["input_ids"], attention_mask=np.ones((2, 5)))
+        with pytest.raises(lf.InputError):
+            model()
+        with pytest.raises(lf.InputError, match="input_ids"):
+            model(input_ids=np.full((1, 4), 10**6))
+        with pytest.raises(lf.InputError, match="input_ids"):
+            model(input_ids=[[1, 2], [3]])
+        with pytest.raises(lf.InputError):
+            model(input_ids=np.zeros((1, 0), np.int64))
+        with pytest.raises(lf.InputError):
+            model(input_ids=np.ones((1, 513), np.int64) * 7)
+
+
+def test_a_loss_comes_with_labels(lf, models):
+    with lf.load_model(models / "classifier") as model:
+        out = model(**inputs(), labels=[0, 2])
+    assert out["loss"].shape == () and out["logits"].shape == (2, 3)
+    logits = out["logits"].astype(np.float64)
+    wanted = (np.log(np.exp(logits).sum(1)) - logits[[0, 1], [0, 2]]).mean()
+    assert float(out["loss"]) == pytest.approx(wanted, abs=1e-5)
+
+
+def test_results_outlive_the_model(lf, models):
+    with lf.load_model(models / "encoder") as model:
+        out = model(**inputs())["last_hidden_state"]
+        before = out.copy()
+    with pytest.raises(lf.LongformerError, match="closed"):
+        model(**inputs())
+    np.testing.assert_array_equal(out, before)
+    model.close()

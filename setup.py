@@ -1,0 +1,56 @@
+"""What pyproject.toml cannot say: the wheel holds what `make` built, and is therefore of one platform and of any Python 3."""
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from setuptools import Distribution, setup
+from setuptools.command.build_py import build_py
+from wheel.bdist_wheel import bdist_wheel
+
+ROOT = Path(__file__).resolve().parent
+NATIVE = ("liblongformer.so", "liblongformer_shim.so", "liblongformer_ops.so")
+ASSEMBLIES = ROOT / "build" / "dotnet" / "bin" / "LongformerInterop.PythonNet" / "release"
+SCRATCH = ROOT / "build" / "python"
+
+
+class BuildWithBinaries(build_py):
+    """Copies the native libraries and the .NET assemblies into the package that goes into the wheel."""
+
+    def run(self) -> None:
+        super().run()
+        if self.editable_mode:
+            return  # used from the source tree, the package finds them where they were built
+        package = Path(self.build_lib) / "longformer_interop"
+        missing = [name for name in NATIVE if not (ROOT / "artifacts" / name).exists()]
+        if missing or not (ASSEMBLIES / "LongformerInterop.PythonNet.dll").exists():
+            raise SystemExit(f"setup.py: {', '.join(missing) or 'the .NET assemblies'} not built yet; run make first")
+        for folder, files in (
+            ("_native", [ROOT / "artifacts" / name for name in NATIVE]),
+            ("_net", sorted(ASSEMBLIES.glob("*.dll"))),
+        ):
+            (package / folder).mkdir(parents=True, exist_ok=True)
+            for file in files:
+                shutil.copy2(file.resolve(), package / folder / file.name)
+
+
+class WithBinaries(Distribution):
+    """Belongs to the platform, though nothing of it is compiled here."""
+
+    def has_ext_modules(self) -> bool:
+        return True
+
+
+class PlatformWheel(bdist_wheel):
+    """Any Python 3 (the libraries are not extension modules), this platform only."""
+
+    def get_tag(self) -> tuple[str, str, str]:
+        return ("py3", "none", super().get_tag()[2])
+
+
+SCRATCH.mkdir(parents=True, exist_ok=True)
+setup(
+    distclass=WithBinaries,
+    cmdclass={"build_py": BuildWithBinaries, "bdist_wheel": PlatformWheel},
+    options={"build": {"build_base": str(SCRATCH)}, "egg_info": {"egg_base": str(SCRATCH)}, "bdist_wheel": {"bdist_dir": str(SCRATCH / "bdist")}},
+)

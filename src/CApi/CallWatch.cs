@@ -1,0 +1,125 @@
+using System.Text;
+using LongformerInterop.Tasks;
+using LongformerInterop.Tasks.Generation;
+using Microsoft.Extensions.Logging;
+
+namespace LongformerInterop.CApi;
+
+/// <summary>The callbacks of one running call: progress, cancelling, streams, and the way of its messages to lf_set_log.</summary>
+internal sealed unsafe class CallWatch : ILogger, IProgress<TaskProgress>, IProgress<SummaryProgress>, IProgress<GenerationProgress>, IDisposable
+{
+    private readonly CallSettings? _settings;
+    private readonly CancellationTokenSource _source = new();
+
+    public CallWatch(CallSettings? settings)
+    {
+        _settings = settings;
+        Poll();
+    }
+
+    public CancellationToken Token => _source.Token;
+
+    /// <summary>Total of <see cref="GenerationProgress"/>, which knows only what is open.</summary>
+    public int Documents { get; init; }
+
+    public bool WantsText => _settings is not null && _settings.OnText is not null;
+
+    public bool WantsTokens => _settings is not null && _settings.OnToken is not null;
+
+    public void Report(TaskProgress value) => Report(value.Done, value.Total, value.Tokens);
+
+    public void Report(SummaryProgress value) => Report(value.Done, value.Total, value.Step);
+
+    public void Report(GenerationProgress value) => Report(Documents - value.OpenDocuments, Documents, value.Step);
+
+    /// <summary>Streams a piece of text.</summary>
+    public void Text(string piece)
+    {
+        if (!WantsText)
+            return;
+        byte[] bytes = Encoding.UTF8.GetBytes(piece + '\0');
+        fixed (byte* b = bytes)
+            if (_settings!.OnText(_settings.OnTextContext, b, (nuint)bytes.Length - 1) != 0)
+                _source.Cancel();
+    }
+
+    /// <summary>Streams a token.</summary>
+    public void Generated(GeneratedToken token)
+    {
+        if (WantsTokens && _settings!.OnToken(_settings.OnTokenContext, token.Document, token.Sequence, token.Position, token.Id) != 0)
+            _source.Cancel();
+    }
+
+    /// <summary>A callback of the last step may have asked to stop, too.</summary>
+    public void Finish() => Token.ThrowIfCancellationRequested();
+
+    public void Dispose() => _source.Dispose();
+
+    // The tasks write a debug line in front of every batch, and then look whether they are cancelled: the place to ask.
+    public bool IsEnabled(LogLevel logLevel) => LogSink.Wants(logLevel) || (logLevel == LogLevel.Debug && _settings is not null && _settings.Cancel is not null);
+
+    public IDisposable? BeginScope<TState>(TState state) where TState : notnull => null;
+
+    public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+    {
+        if (LogSink.Wants(logLevel))
+            LogSink.Write(logLevel, formatter(state, exception));
+        Poll();
+    }
+
+    private void Report(long done, long total, long tokens)
+    {
+        if (_settings is not null && _settings.Progress is not null && _settings.Progress(_settings.ProgressContext, done, total, tokens) != 0)
+            _source.Cancel();
+        Poll();
+    }
+
+    private void Poll()
+    {
+        if (_settings is not null && _settings.Cancel is not null && _settings.Cancel(_settings.CancelContext) != 0)
+            _source.Cancel();
+    }
+}
+
+/// <summary>Where lf_set_log sends messages.</summary>
+internal static unsafe class LogSink
+{
+    private static readonly Lock Gate = new();
+    private static delegate* unmanaged[Cdecl]<void*, int, byte*, nuint, void> callback;
+    private static void* context;
+    private static LogLevel level = LogLevel.None;
+
+    public static void Set(delegate* unmanaged[Cdecl]<void*, int, byte*, nuint, void> newCallback, void* newContext, int newLevel)
+    {
+        if (newCallback is not null && newLevel is < 1 or > 6)
+            throw new Torch.InputException($"level: expected 1 (debug) to 6 (none), given {newLevel}");
+        lock (Gate)
+        {
+            callback = newCallback;
+            context = newContext;
+            level = newCallback is null ? LogLevel.None : (LogLevel)newLevel;
+        }
+    }
+
+    public static bool Wants(LogLevel asked)
+    {
+        lock (Gate)
+            return callback is not null && asked >= level && asked != LogLevel.None;
+    }
+
+    public static void Write(LogLevel at, string message)
+    {
+        delegate* unmanaged[Cdecl]<void*, int, byte*, nuint, void> target;
+        void* targetContext;
+        lock (Gate)
+        {
+            target = callback;
+            targetContext = context;
+        }
+        if (target is null)
+            return;
+        byte[] bytes = Encoding.UTF8.GetBytes(message + '\0');
+        fixed (byte* b = bytes)
+            target(targetContext, (int)at, b, (nuint)bytes.Length - 1);
+    }
+}

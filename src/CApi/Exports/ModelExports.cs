@@ -1,0 +1,137 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using LongformerInterop.Models;
+using LongformerInterop.Models.Conversion;
+using LongformerInterop.Tasks.Generation;
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.CApi.Exports;
+
+internal static unsafe class ModelExports
+{
+    [UnmanagedCallersOnly(EntryPoint = "lf_model_load", CallConvs = [typeof(CallConvCdecl)])]
+    public static int Load(byte* folder, nint options, nint* model) => Loading.Run(folder, options, model, "model", ModelHandle.Load);
+
+    [UnmanagedCallersOnly(EntryPoint = "lf_model_free", CallConvs = [typeof(CallConvCdecl)])]
+    public static int Free(nint model) => Failure.Run(() => Handles.Free<ModelHandle>(model, "model"));
+
+    [UnmanagedCallersOnly(EntryPoint = "lf_model_architecture", CallConvs = [typeof(CallConvCdecl)])]
+    public static int Architecture(nint model, byte** name) => Failure.Run(() =>
+    {
+        Native.NotNull(name, "name");
+        using Lease<ModelHandle> used = Use(model);
+        *name = used.Value.Architecture;
+    });
+
+    [UnmanagedCallersOnly(EntryPoint = "lf_model_run", CallConvs = [typeof(CallConvCdecl)])]
+    public static int Run(nint model, byte** names, nint* tensors, nuint count, nint options, nint* outputs) => Failure.Run(() =>
+    {
+        Native.Out(outputs, "outputs");
+        using Lease<ModelHandle> used = Use(model);
+        using Lease<CallSettings> settings = Handles.UseOptional<CallSettings>(options, "options");
+        OptionReader reader = new(settings.OrNull);
+        bool states = reader.Flag("hidden_states") ?? false, attentions = reader.Flag("attentions") ?? false;
+        reader.Finish("lf_model_run");
+        using NamedTensors inputs = new(names, tensors, count);
+        using TensorScope scope = new();
+        using IDisposable inference = TorchRuntime.InferenceMode();
+        *outputs = Handles.Add(TensorMap.Results(used.Value.Model.Run(inputs.Tensors, states, attentions)));
+    });
+
+    [UnmanagedCallersOnly(EntryPoint = "lf_model_gradients", CallConvs = [typeof(CallConvCdecl)])]
+    public static int Gradients(nint model, byte** names, nint* tensors, nuint count, nint* outputs) => Failure.Run(() =>
+    {
+        Native.Out(outputs, "outputs");
+        using Lease<ModelHandle> used = Use(model);
+        using NamedTensors inputs = new(names, tensors, count);
+        using TensorScope scope = new();
+        Dictionary<string, Tensor> results = new(used.Value.Model.LossAndGradients(inputs.Tensors));
+        // The loss of a program that only reads numbers needs no graph behind it.
+        if (results.TryGetValue("loss", out Tensor? loss))
+            results["loss"] = loss.Detach();
+        *outputs = Handles.Add(TensorMap.Results(results));
+    });
+
+    [UnmanagedCallersOnly(EntryPoint = "lf_model_parameters", CallConvs = [typeof(CallConvCdecl)])]
+    public static int Parameters(nint model, nint* parameters) => Failure.Run(() =>
+    {
+        Native.Out(parameters, "parameters");
+        using Lease<ModelHandle> used = Use(model);
+        *parameters = Handles.Add(TensorMap.Shared(used.Value.Model.NamedParameters.Select(p => KeyValuePair.Create(p.Name, p.Tensor))));
+    });
+
+    [UnmanagedCallersOnly(EntryPoint = "lf_model_save", CallConvs = [typeof(CallConvCdecl)])]
+    public static int Save(nint model, byte* folder) => Failure.Run(() =>
+    {
+        using Lease<ModelHandle> used = Use(model);
+        used.Value.Model.Save(Native.Name(folder, "folder"));
+    });
+
+    [UnmanagedCallersOnly(EntryPoint = "lf_model_generate", CallConvs = [typeof(CallConvCdecl)])]
+    public static int Generate(nint model, byte** names, nint* tensors, nuint count, nint options, nint* answer) => Failure.Run(() =>
+    {
+        Native.Out(answer, "answer");
+        using Lease<ModelHandle> used = Use(model);
+        using Lease<CallSettings> settings = Handles.UseOptional<CallSettings>(options, "options");
+        OptionReader reader = new(settings.OrNull) { TakesTokens = true, TakesWatch = true };
+        GenerationOptions generation = GenerationSettings.Read(reader) with { KeepLogits = reader.Flag("keep_logits") ?? false };
+        reader.Finish("lf_model_generate");
+        TextGenerator generator = used.Value.Generator
+            ?? throw new InputException($"model: expected an LEDForConditionalGeneration, given a {used.Value.Model.Architecture}, which does not generate");
+        using NamedTensors inputs = new(names, tensors, count);
+        GenerationDocument[] documents = GenerationSettings.Documents(inputs.Tensors);
+        using CallWatch watch = new(settings.OrNull) { Documents = documents.Length };
+        using TensorScope scope = new();
+        using IDisposable inference = TorchRuntime.InferenceMode();
+        IReadOnlyList<IReadOnlyList<GeneratedSequence>> results = generator.Generate(documents, generation,
+            watch.WantsTokens ? watch.Generated : null, watch, watch.Token);
+        watch.Finish();
+        *answer = Handles.Add(new AnswerHandle([.. results.SelectMany((sequences, row) => sequences.Select(s => AnswerItem.From(s, row)))]));
+    });
+
+    [UnmanagedCallersOnly(EntryPoint = "lf_convert", CallConvs = [typeof(CallConvCdecl)])]
+    public static int Convert(byte* source, byte* output, nint options, nint* report) => Failure.Run(() =>
+    {
+        if (report is not null)
+            *report = 0;
+        using Lease<CallSettings> settings = Handles.UseOptional<CallSettings>(options, "options");
+        OptionReader reader = new(settings.OrNull) { TakesWatch = true };
+        ConversionOptions conversion = new()
+        {
+            To = reader.Choice("to", ConversionTarget.Longformer,
+                ("longformer", ConversionTarget.Longformer), ("led", ConversionTarget.Led), ("safetensors", ConversionTarget.Safetensors)),
+            Positions = reader.Int("positions"),
+            Window = reader.Ints("window"),
+            BasePositions = reader.Int("base_positions"),
+            ConfigurationFile = reader.Text("configuration_file"),
+            Overwrite = reader.Flag("overwrite") ?? false,
+        };
+        reader.Finish("lf_convert");
+        using CallWatch watch = new(settings.OrNull);
+        ConversionResult result = CheckpointConverter.Convert(Native.Name(source, "source"), Native.Name(output, "output"), conversion, watch.Token);
+        if (report is null)
+            return;
+        *report = Handles.Add(new AnswerHandle(
+        [
+            .. result.Source.Select(text => new AnswerItem { Label = "source", Text = text }),
+            .. result.Notes.Select(text => new AnswerItem { Label = "note", Text = text }),
+            .. result.Files.Select(text => new AnswerItem { Label = "file", Text = text }),
+        ]));
+    });
+
+    private static Lease<ModelHandle> Use(nint model) => Handles.Use<ModelHandle>(model, "model");
+}
+
+/// <summary>What all _load functions share.</summary>
+internal static unsafe class Loading
+{
+    public static int Run(byte* folder, nint options, nint* output, string argument, Func<string, LoadOptions?, object> load) => Failure.Run(() =>
+    {
+        Native.Out(output, argument);
+        string path = Native.Name(folder, "folder");
+        if (path.Length == 0)
+            throw new InputException("folder: expected the path of a checkpoint folder, given an empty one");
+        using Lease<LoadSettings> settings = Handles.UseOptional<LoadSettings>(options, "options");
+        *output = Handles.Add(load(path, settings.OrNull?.Options));
+    });
+}

@@ -1,0 +1,54 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using LongformerInterop.Tasks;
+using LongformerInterop.Tasks.Generation;
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.CApi.Exports;
+
+internal static unsafe class SummarizerExports
+{
+    [UnmanagedCallersOnly(EntryPoint = "lf_summarizer_load", CallConvs = [typeof(CallConvCdecl)])]
+    public static int Load(byte* folder, nint options, nint* summarizer) => Loading.Run(folder, options, summarizer, "summarizer", Summarizer.Load);
+
+    [UnmanagedCallersOnly(EntryPoint = "lf_summarizer_free", CallConvs = [typeof(CallConvCdecl)])]
+    public static int Free(nint summarizer) => Failure.Run(() => Handles.Free<Summarizer>(summarizer, "summarizer"));
+
+    [UnmanagedCallersOnly(EntryPoint = "lf_summarizer_max_tokens", CallConvs = [typeof(CallConvCdecl)])]
+    public static int MaxTokens(nint summarizer, int* tokens) =>
+        TaskExports.Read<Summarizer, int>(summarizer, "summarizer", tokens, "tokens", s => s.MaxTokens);
+
+    [UnmanagedCallersOnly(EntryPoint = "lf_summarizer_summarize", CallConvs = [typeof(CallConvCdecl)])]
+    public static int Summarize(nint summarizer, byte** documents, nuint* lengths, nuint count, nint options, nint* answer) => Failure.Run(() =>
+    {
+        Native.Out(answer, "answer");
+        using Lease<Summarizer> used = Handles.Use<Summarizer>(summarizer, "summarizer");
+        using TaskCall call = new(options);
+        call.Reader.TakesText = call.Reader.TakesTokens = true;
+        GenerationOptions generation = GenerationSettings.Read(call.Reader);
+        TaskOptions how = call.Apply(new TaskOptions());
+        CallWatch watch = call.Start("lf_summarizer_summarize");
+        string[] texts = Native.Documents(documents, lengths, count, "documents");
+        if (watch.WantsText && texts.Length != 1)
+            throw new InputException($"documents: expected one with an on_text callback, given {texts.Length}");
+
+        TextStream? stream = watch.WantsText ? new TextStream(used.Value.Tokenizer, watch.Text) : null;
+        Action<GeneratedToken>? onToken = !watch.WantsText && !watch.WantsTokens ? null : token =>
+        {
+            watch.Generated(token);
+            if (token.Sequence == 0)
+                stream?.Add(token.Id);
+        };
+        List<AnswerItem> items = [];
+        int document = 0;
+        foreach (IReadOnlyList<Summary> summaries in
+            used.Value.Summarize(texts, generation, how with { Logger = watch }, watch, onToken, watch.Token))
+        {
+            items.AddRange(summaries.Select(s => AnswerItem.From(s.Sequence, document, s.Text)));
+            document++;
+        }
+        stream?.Finish(items[0].Text!);
+        watch.Finish();
+        *answer = Handles.Add(new AnswerHandle(items));
+    });
+}

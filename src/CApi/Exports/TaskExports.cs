@@ -1,0 +1,188 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using LongformerInterop.Tasks;
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.CApi.Exports;
+
+internal static unsafe class TaskExports
+{
+    [UnmanagedCallersOnly(EntryPoint = "lf_document_encoder_load", CallConvs = [typeof(CallConvCdecl)])]
+    public static int EncoderLoad(byte* folder, nint options, nint* encoder) => Loading.Run(folder, options, encoder, "encoder", DocumentEncoder.Load);
+
+    [UnmanagedCallersOnly(EntryPoint = "lf_document_encoder_free", CallConvs = [typeof(CallConvCdecl)])]
+    public static int EncoderFree(nint encoder) => Failure.Run(() => Handles.Free<DocumentEncoder>(encoder, "encoder"));
+
+    [UnmanagedCallersOnly(EntryPoint = "lf_document_encoder_encode", CallConvs = [typeof(CallConvCdecl)])]
+    public static int Encode(nint encoder, byte** documents, nuint* lengths, nuint count, nint options, nint* embeddings, nint* offsets) => Failure.Run(() =>
+    {
+        Native.Out(embeddings, "embeddings");
+        if (offsets is not null)
+            *offsets = 0;
+        using Lease<DocumentEncoder> used = Handles.Use<DocumentEncoder>(encoder, "encoder");
+        using TaskCall call = new(options);
+        Pooling pooling = call.Reader.Choice("pooling", used.Value.DefaultPooling, ("mean", Pooling.Mean), ("cls", Pooling.Cls), ("tokens", Pooling.Tokens));
+        EmbeddingOptions how = call.Apply(new EmbeddingOptions { Normalize = call.Reader.Flag("normalize") });
+        CallWatch watch = call.Start("lf_document_encoder_encode");
+        string[] texts = Native.Documents(documents, lengths, count, "documents");
+
+        int width = used.Value.HiddenSize;
+        List<float[]> vectors = [];
+        long[] ends = new long[texts.Length + 1];
+        foreach (DocumentEmbedding e in used.Value.EncodeEach(texts, pooling, how with { Logger = watch }, watch, watch.Token))
+        {
+            vectors.Add(e.Values);
+            ends[e.Index + 1] = ends[e.Index] + (pooling == Pooling.Tokens ? e.Values.Length / width : e.Tokens);
+        }
+        watch.Finish();
+        Tensor result = Tensor.Empty([vectors.Sum(v => (long)v.Length) / width, width]);
+        float* target = (float*)result.DataPointer;
+        foreach (float[] vector in vectors)
+        {
+            vector.CopyTo(new Span<float>(target, vector.Length));
+            target += vector.Length;
+        }
+        TensorHandle first = new(result);
+        nint second = offsets is null ? 0 : Handles.Add(new TensorHandle(Tensor.From<long>(ends, ends.Length)));
+        *embeddings = Handles.Add(first);
+        if (offsets is not null)
+            *offsets = second;
+    });
+
+    [UnmanagedCallersOnly(EntryPoint = "lf_document_encoder_hidden_size", CallConvs = [typeof(CallConvCdecl)])]
+    public static int EncoderHiddenSize(nint encoder, int* size) => Read<DocumentEncoder, int>(encoder, "encoder", size, "size", e => e.HiddenSize);
+
+    [UnmanagedCallersOnly(EntryPoint = "lf_document_encoder_max_tokens", CallConvs = [typeof(CallConvCdecl)])]
+    public static int EncoderMaxTokens(nint encoder, int* tokens) => Read<DocumentEncoder, int>(encoder, "encoder", tokens, "tokens", e => e.MaxTokens);
+
+    [UnmanagedCallersOnly(EntryPoint = "lf_document_encoder_tokenizer", CallConvs = [typeof(CallConvCdecl)])]
+    public static int EncoderTokenizer(nint encoder, nint* tokenizer) =>
+        Read<DocumentEncoder, nint>(encoder, "encoder", tokenizer, "tokenizer", e => Handles.Add(e.Tokenizer));
+
+    [UnmanagedCallersOnly(EntryPoint = "lf_question_answerer_load", CallConvs = [typeof(CallConvCdecl)])]
+    public static int AnswererLoad(byte* folder, nint options, nint* answerer) => Loading.Run(folder, options, answerer, "answerer", QuestionAnswerer.Load);
+
+    [UnmanagedCallersOnly(EntryPoint = "lf_question_answerer_free", CallConvs = [typeof(CallConvCdecl)])]
+    public static int AnswererFree(nint answerer) => Failure.Run(() => Handles.Free<QuestionAnswerer>(answerer, "answerer"));
+
+    [UnmanagedCallersOnly(EntryPoint = "lf_question_answerer_answer", CallConvs = [typeof(CallConvCdecl)])]
+    public static int Answer(nint answerer, byte* question, nuint questionLength, byte* document, nuint documentLength, nint options, nint* answer) =>
+        Failure.Run(() =>
+    {
+        Native.Out(answer, "answer");
+        using Lease<QuestionAnswerer> used = Handles.Use<QuestionAnswerer>(answerer, "answerer");
+        using TaskCall call = new(options);
+        AnswerOptions defaults = new();
+        AnswerOptions how = call.Apply(defaults with
+        {
+            MaxAnswerTokens = call.Reader.Int("max_answer_tokens") ?? defaults.MaxAnswerTokens,
+            Overlap = call.Reader.Int("overlap") ?? defaults.Overlap,
+        });
+        int top = call.Reader.Int("top") ?? 1;
+        CallWatch watch = call.Start("lf_question_answerer_answer");
+        string text = Native.Text(document, documentLength, "document");
+        IReadOnlyList<Answer> answers = used.Value.Answer(Native.Text(question, questionLength, "question"), text, top, how with { Logger = watch }, watch.Token);
+        watch.Finish();
+        *answer = Handles.Add(new AnswerHandle(
+            [.. answers.Select(a => new AnswerItem { Text = a.Text, Range = (a.Start, a.End), Score = a.Score, Logit = a.Logit })], text));
+    });
+
+    [UnmanagedCallersOnly(EntryPoint = "lf_text_classifier_load", CallConvs = [typeof(CallConvCdecl)])]
+    public static int ClassifierLoad(byte* folder, nint options, nint* classifier) => Loading.Run(folder, options, classifier, "classifier", TextClassifier.Load);
+
+    [UnmanagedCallersOnly(EntryPoint = "lf_text_classifier_free", CallConvs = [typeof(CallConvCdecl)])]
+    public static int ClassifierFree(nint classifier) => Failure.Run(() => Handles.Free<TextClassifier>(classifier, "classifier"));
+
+    [UnmanagedCallersOnly(EntryPoint = "lf_text_classifier_classify", CallConvs = [typeof(CallConvCdecl)])]
+    public static int Classify(nint classifier, byte** documents, nuint* lengths, nuint count, nint options, nint* answer) => Failure.Run(() =>
+    {
+        Native.Out(answer, "answer");
+        using Lease<TextClassifier> used = Handles.Use<TextClassifier>(classifier, "classifier");
+        using TaskCall call = new(options);
+        TaskOptions how = call.Apply(new TaskOptions());
+        CallWatch watch = call.Start("lf_text_classifier_classify");
+        string[] texts = Native.Documents(documents, lengths, count, "documents");
+        IReadOnlyList<IReadOnlyList<LabelScore>> results = used.Value.Classify(texts, how with { Logger = watch }, watch, watch.Token);
+        watch.Finish();
+        *answer = Handles.Add(new AnswerHandle([.. results.SelectMany((scores, document) =>
+            scores.Select(s => new AnswerItem { Label = s.Label, Score = s.Score, Logit = s.Logit, Group = document }))]));
+    });
+
+    [UnmanagedCallersOnly(EntryPoint = "lf_token_classifier_load", CallConvs = [typeof(CallConvCdecl)])]
+    public static int TaggerLoad(byte* folder, nint options, nint* classifier) => Loading.Run(folder, options, classifier, "classifier", TokenClassifier.Load);
+
+    [UnmanagedCallersOnly(EntryPoint = "lf_token_classifier_free", CallConvs = [typeof(CallConvCdecl)])]
+    public static int TaggerFree(nint classifier) => Failure.Run(() => Handles.Free<TokenClassifier>(classifier, "classifier"));
+
+    [UnmanagedCallersOnly(EntryPoint = "lf_token_classifier_tag", CallConvs = [typeof(CallConvCdecl)])]
+    public static int Tag(nint classifier, byte* text, nuint length, nint options, nint* answer) => Failure.Run(() =>
+    {
+        Native.Out(answer, "answer");
+        using Lease<TokenClassifier> used = Handles.Use<TokenClassifier>(classifier, "classifier");
+        using TaskCall call = new(options);
+        TagOptions how = call.Apply(new TagOptions
+        {
+            Aggregation = call.Reader.Choice("aggregation", TagAggregation.Simple, ("simple", TagAggregation.Simple), ("none", TagAggregation.None),
+                ("first", TagAggregation.First), ("average", TagAggregation.Average), ("max", TagAggregation.Max)),
+        });
+        CallWatch watch = call.Start("lf_token_classifier_tag");
+        string source = Native.Text(text, length, "text");
+        IReadOnlyList<Entity> entities = used.Value.Tag(source, how with { Logger = watch }, watch.Token);
+        *answer = Handles.Add(new AnswerHandle(
+            [.. entities.Select(e => new AnswerItem { Label = e.Label, Text = e.Text, Range = (e.Start, e.End), Score = e.Score })], source));
+    });
+
+    [UnmanagedCallersOnly(EntryPoint = "lf_multiple_choice_load", CallConvs = [typeof(CallConvCdecl)])]
+    public static int ChoiceLoad(byte* folder, nint options, nint* model) => Loading.Run(folder, options, model, "model", MultipleChoice.Load);
+
+    [UnmanagedCallersOnly(EntryPoint = "lf_multiple_choice_free", CallConvs = [typeof(CallConvCdecl)])]
+    public static int ChoiceFree(nint model) => Failure.Run(() => Handles.Free<MultipleChoice>(model, "model"));
+
+    [UnmanagedCallersOnly(EntryPoint = "lf_multiple_choice_choose", CallConvs = [typeof(CallConvCdecl)])]
+    public static int Choose(nint model, byte* document, nuint documentLength, byte* question, nuint questionLength,
+        byte** choices, nuint* choiceLengths, nuint choiceCount, nint options, nint* answer) => Failure.Run(() =>
+    {
+        Native.Out(answer, "answer");
+        using Lease<MultipleChoice> used = Handles.Use<MultipleChoice>(model, "model");
+        using TaskCall call = new(options);
+        TaskOptions how = call.Apply(new TaskOptions());
+        CallWatch watch = call.Start("lf_multiple_choice_choose");
+        IReadOnlyList<ChoiceScore> scores = used.Value.Choose(Native.Text(document, documentLength, "document"),
+            Native.Documents(choices, choiceLengths, choiceCount, "choices"), question is null ? null : Native.Text(question, questionLength, "question"),
+            how with { Logger = watch }, watch.Token);
+        *answer = Handles.Add(new AnswerHandle([.. scores.Select(c => new AnswerItem { Text = c.Choice, Id = c.Index, Score = c.Score, Logit = c.Logit })]));
+    });
+
+    [UnmanagedCallersOnly(EntryPoint = "lf_mask_filler_load", CallConvs = [typeof(CallConvCdecl)])]
+    public static int FillerLoad(byte* folder, nint options, nint* filler) =>
+        Loading.Run(folder, options, filler, "filler", static (path, how) => new MaskFillerHandle(MaskFiller.Load(path, how)));
+
+    [UnmanagedCallersOnly(EntryPoint = "lf_mask_filler_free", CallConvs = [typeof(CallConvCdecl)])]
+    public static int FillerFree(nint filler) => Failure.Run(() => Handles.Free<MaskFillerHandle>(filler, "filler"));
+
+    [UnmanagedCallersOnly(EntryPoint = "lf_mask_filler_mask_text", CallConvs = [typeof(CallConvCdecl)])]
+    public static int MaskText(nint filler, nint* text) => Read<MaskFillerHandle, nint>(filler, "filler", text, "text", f => (nint)f.MaskText);
+
+    [UnmanagedCallersOnly(EntryPoint = "lf_mask_filler_fill", CallConvs = [typeof(CallConvCdecl)])]
+    public static int Fill(nint filler, byte* text, nuint length, nint options, nint* answer) => Failure.Run(() =>
+    {
+        Native.Out(answer, "answer");
+        using Lease<MaskFillerHandle> used = Handles.Use<MaskFillerHandle>(filler, "filler");
+        using TaskCall call = new(options);
+        TaskOptions how = call.Apply(new TaskOptions());
+        int top = call.Reader.Int("top") ?? 5;
+        CallWatch watch = call.Start("lf_mask_filler_fill");
+        string source = Native.Text(text, length, "text");
+        IReadOnlyList<FilledMask> masks = used.Value.Filler.Fill(source, top, how with { Logger = watch }, watch.Token);
+        *answer = Handles.Add(new AnswerHandle([.. masks.SelectMany((mask, m) => mask.Candidates.Select(c =>
+            new AnswerItem { Text = c.Text, Id = c.Id, Score = c.Score, Group = m, Range = (mask.Start, mask.End) }))], source));
+    });
+
+    internal static int Read<THandle, T>(nint handle, string name, T* output, string argument, Func<THandle, T> read)
+        where THandle : class where T : unmanaged => Failure.Run(() =>
+    {
+        Native.NotNull(output, argument);
+        using Lease<THandle> used = Handles.Use<THandle>(handle, name);
+        *output = read(used.Value);
+    });
+}

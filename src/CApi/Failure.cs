@@ -1,0 +1,105 @@
+using System.Runtime.InteropServices;
+using LongformerInterop.Checkpoints;
+using LongformerInterop.Tokenizers;
+using LongformerInterop.Torch;
+using Encoding = System.Text.Encoding;
+
+namespace LongformerInterop.CApi;
+
+/// <summary>lf_status of longformer.h.</summary>
+internal enum Status
+{
+    Ok = 0,
+    InvalidArgument = 1,
+    InvalidInput = 2,
+    Checkpoint = 3,
+    Tokenizer = 4,
+    Device = 5,
+    Torch = 6,
+    Cancelled = 7,
+    NotFound = 8,
+    OutOfMemory = 9,
+    Internal = 10,
+    AbiMismatch = 11,
+}
+
+/// <summary>A failure that belongs to the C interface itself.</summary>
+internal sealed class CallException(Status status, string message) : Exception(message)
+{
+    public Status Status { get; } = status;
+
+    public static CallException Argument(string message) => new(Status.InvalidArgument, message);
+}
+
+/// <summary>The boundary: no exception crosses it. It becomes a status, and a message for the thread.</summary>
+internal static unsafe class Failure
+{
+    [ThreadStatic] private static ErrorText? last;
+
+    private static readonly byte* Empty = (byte*)NativeMemory.AllocZeroed(1);
+
+    /// <summary>The message of this thread, valid until its next failure.</summary>
+    public static byte* LastError => last is null ? Empty : last.Text;
+
+    /// <summary>Runs one exported function.</summary>
+    public static int Run(Action body)
+    {
+        try
+        {
+            body();
+            return (int)Status.Ok;
+        }
+        catch (Exception e)
+        {
+            return (int)Report(e);
+        }
+    }
+
+    private static Status Report(Exception e)
+    {
+        try
+        {
+            (Status status, string message) = Describe(e);
+            (last ??= new ErrorText()).Set(message);
+            return status;
+        }
+        catch (OutOfMemoryException)
+        {
+            return Status.OutOfMemory;
+        }
+    }
+
+    private static (Status, string) Describe(Exception e) => e switch
+    {
+        CallException call => (call.Status, e.Message),
+        CheckpointException => (Status.Checkpoint, e.Message),
+        TokenizerException => (Status.Tokenizer, e.Message),
+        DeviceException => (Status.Device, e.Message),
+        TorchException => (Status.Torch, e.Message),
+        LongformerException => (Status.InvalidInput, e.Message),
+        OperationCanceledException => (Status.Cancelled, "a callback asked to stop"),
+        ObjectDisposedException => (Status.InvalidArgument, e.Message),
+        OutOfMemoryException => (Status.OutOfMemory, "out of memory"),
+        // What the libraries say about their own arguments: values that came through this interface.
+        ArgumentException or InvalidOperationException => (Status.InvalidInput, e.Message),
+        IOException or UnauthorizedAccessException => (Status.Checkpoint, e.Message),
+        _ => (Status.Internal, $"defect: {e}"),
+    };
+
+    /// <summary>Native text that lives as long as its thread, or until replaced.</summary>
+    private sealed class ErrorText
+    {
+        public byte* Text { get; private set; }
+
+        public void Set(string message)
+        {
+            byte* text = (byte*)NativeMemory.Alloc((nuint)Encoding.UTF8.GetMaxByteCount(message.Length) + 1);
+            fixed (char* c = message)
+                text[Encoding.UTF8.GetBytes(c, message.Length, text, Encoding.UTF8.GetMaxByteCount(message.Length))] = 0;
+            NativeMemory.Free(Text);
+            Text = text;
+        }
+
+        ~ErrorText() => NativeMemory.Free(Text);
+    }
+}

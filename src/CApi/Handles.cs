@@ -1,0 +1,150 @@
+using LongformerInterop.Tasks;
+using LongformerInterop.Tokenizers;
+
+namespace LongformerInterop.CApi;
+
+/// <summary>
+/// What a handle stands for: the number of a slot and the generation of its content, so that a handle which was freed is
+/// recognised even after its slot serves another. An object is disposed when its handle is freed and no call uses it any more.
+/// </summary>
+internal static class Handles
+{
+    private static readonly Lock Gate = new();
+    private static readonly List<Slot> Slots = [];
+    private static readonly Stack<int> Spare = [];
+
+    private static readonly Dictionary<Type, string> Names = new()
+    {
+        [typeof(LoadSettings)] = "lf_load_options",
+        [typeof(CallSettings)] = "lf_options",
+        [typeof(TensorHandle)] = "lf_tensor",
+        [typeof(TensorMap)] = "lf_tensors",
+        [typeof(ModelHandle)] = "lf_model",
+        [typeof(DocumentEncoder)] = "lf_document_encoder",
+        [typeof(QuestionAnswerer)] = "lf_question_answerer",
+        [typeof(TextClassifier)] = "lf_text_classifier",
+        [typeof(TokenClassifier)] = "lf_token_classifier",
+        [typeof(MultipleChoice)] = "lf_multiple_choice",
+        [typeof(MaskFillerHandle)] = "lf_mask_filler",
+        [typeof(Summarizer)] = "lf_summarizer",
+        [typeof(AnswerHandle)] = "lf_answer",
+        [typeof(Tokenizer)] = "lf_tokenizer",
+        [typeof(EncodingHandle)] = "lf_encoding",
+    };
+
+    /// <summary>Handles that are not freed.</summary>
+    public static long Live
+    {
+        get { lock (Gate) return Slots.Count - Spare.Count; }
+    }
+
+    /// <summary>A new handle, which owns the object.</summary>
+    public static nint Add(object value)
+    {
+        lock (Gate)
+        {
+            if (!Spare.TryPop(out int index))
+            {
+                index = Slots.Count;
+                Slots.Add(new Slot());
+            }
+            Slot slot = Slots[index];
+            slot.Generation = slot.Generation == int.MaxValue ? 1 : slot.Generation + 1;
+            slot.Content = new Content(value);
+            return ((nint)slot.Generation << 32) | (nint)(uint)(index + 1);
+        }
+    }
+
+    /// <summary>The object, kept from being disposed until the lease ends.</summary>
+    /// <exception cref="CallException">The handle is null, was freed, is of another type or is none.</exception>
+    public static Lease<T> Use<T>(nint handle, string argument) where T : class
+    {
+        lock (Gate)
+        {
+            Content content = Find<T>(handle, argument, out _);
+            content.Users++;
+            return new Lease<T>(content, (T)content.Value);
+        }
+    }
+
+    /// <summary>The same for an optional argument: null gives an empty lease.</summary>
+    public static Lease<T> UseOptional<T>(nint handle, string argument) where T : class =>
+        handle == 0 ? default : Use<T>(handle, argument);
+
+    /// <summary>Frees a handle; null is allowed.</summary>
+    public static void Free<T>(nint handle, string argument) where T : class
+    {
+        if (handle == 0)
+            return;
+        Content content;
+        lock (Gate)
+        {
+            content = Find<T>(handle, argument, out int index);
+            Slots[index].Content = null;
+            Spare.Push(index);
+        }
+        Return(content);
+    }
+
+    internal static void Return(Content content)
+    {
+        lock (Gate)
+            if (--content.Users > 0)
+                return;
+        (content.Value as IDisposable)?.Dispose();
+    }
+
+    private static Content Find<T>(nint handle, string argument, out int index)
+    {
+        string expected = Names[typeof(T)];
+        if (handle == 0)
+            throw CallException.Argument($"{argument}: expected an {expected}, given NULL");
+        index = (int)(handle & 0xFFFFFFFF) - 1;
+        int generation = (int)(handle >> 32);
+        if (index < 0 || index >= Slots.Count || generation < 1 || generation > Slots[index].Generation)
+            throw CallException.Argument($"{argument}: expected an {expected}, given a value that is no handle");
+        if (generation != Slots[index].Generation || Slots[index].Content is not { } content)
+            throw CallException.Argument($"{argument}: expected an {expected}, given a handle that was freed");
+        return content.Value is T
+            ? content
+            : throw CallException.Argument($"{argument}: expected an {expected}, given an {NameOf(content.Value)}");
+    }
+
+    // A tokenizer is of a class of its own kind.
+    private static string NameOf(object value) =>
+        Names.GetValueOrDefault(value is Tokenizer ? typeof(Tokenizer) : value.GetType(), "object of another kind");
+
+    private sealed class Slot
+    {
+        public int Generation { get; set; }
+
+        public Content? Content { get; set; }
+    }
+
+    internal sealed class Content(object value)
+    {
+        public object Value { get; } = value;
+
+        /// <summary>The handle itself and the calls that use it now.</summary>
+        public int Users { get; set; } = 1;
+    }
+}
+
+/// <summary>The use of a handle by one call.</summary>
+internal readonly struct Lease<T>(Handles.Content content, T value) : IDisposable where T : class
+{
+    private readonly Handles.Content? _content = content;
+    private readonly T? _value = value;
+
+    /// <summary>The object.</summary>
+    public T Value => _value!;
+
+    /// <summary>The object; null for an optional argument that was not given.</summary>
+    public T? OrNull => _value;
+
+    public void Dispose()
+    {
+        if (_content is not null)
+            Handles.Return(_content);
+    }
+}

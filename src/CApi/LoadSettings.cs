@@ -1,0 +1,50 @@
+using LongformerInterop.Models;
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.CApi;
+
+/// <summary>lf_load_options: <see cref="LoadOptions"/> by names.</summary>
+internal sealed class LoadSettings
+{
+    private static readonly (string Name, DType Type)[] Types =
+        [("float32", DType.Float32), ("bfloat16", DType.BFloat16), ("float16", DType.Float16), ("float64", DType.Float64)];
+
+    private volatile LoadOptions _options = new();
+
+    /// <summary>What was set so far.</summary>
+    public LoadOptions Options => _options;
+
+    public void Set(string name, string value) => _options = name switch
+    {
+        "device" => _options with { Device = Device.Parse(value) },
+        "dtype" => _options with { DType = DTypeOf(value) },
+        "attention" => _options with { Attention = Attention(value, name) },
+        "pack_weights" => _options with { PackWeights = Flag(value, name) },
+        "trainable" => _options with { Trainable = Flag(value, name) },
+        _ => throw CallException.Argument($"\"{name}\" is no load option: expected device, dtype, attention, pack_weights or trainable"),
+    };
+
+    /// <summary>An implementation by its name.</summary>
+    public static AttentionImplementation Attention(string value, string name) => value switch
+    {
+        "fused" => AttentionImplementation.Fused,
+        "chunks" => AttentionImplementation.Chunks,
+        "loop" => AttentionImplementation.Loop,
+        _ => throw new InputException($"{name}: expected fused, chunks or loop, given \"{value}\""),
+    };
+
+    private static bool Flag(string value, string name) => value switch
+    {
+        "true" or "1" => true,
+        "false" or "0" => false,
+        _ => throw new InputException($"{name}: expected true or false, given \"{value}\""),
+    };
+
+    private static DType DTypeOf(string value)
+    {
+        foreach ((string name, DType type) in Types)
+            if (name == value)
+                return type;
+        throw new InputException($"dtype: expected {string.Join(", ", Types.Select(t => t.Name))}, given \"{value}\"");
+    }
+}

@@ -1,0 +1,158 @@
+using System.Diagnostics;
+using LongformerInterop.Cli.Output;
+using LongformerInterop.Models;
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.Cli.Bench;
+
+/// <summary>What is measured in one go.</summary>
+internal sealed record EncodeCase(int Tokens, int Batch, int? Window, DType DType, int Threads);
+
+/// <summary>The share of one part of the forward pass.</summary>
+internal sealed record Stage(string Name, double Seconds, int Calls);
+
+/// <summary>What came out of one case.</summary>
+/// <param name="Case">The case.</param>
+/// <param name="Window">The window of the largest layer, both sides.</param>
+/// <param name="Load">Seconds until the model was ready.</param>
+/// <param name="First">Seconds of the first pass, which packs the weights.</param>
+/// <param name="Runs">Seconds of every measured pass.</param>
+/// <param name="Flops">Useful arithmetic of a pass: the products of the layers and, in the attention, the pairs inside the window.</param>
+/// <param name="Stages">The parts of one further, profiled pass, the largest first.</param>
+/// <param name="PeakBytes">Peak resident memory of the measured passes.</param>
+/// <param name="BeyondBytes">That above what was resident once the model had run on 64 tokens: beyond the weights.</param>
+/// <param name="WeightBytes">The weights as stored.</param>
+internal sealed record EncodeResult(EncodeCase Case, int Window, double Load, double First, IReadOnlyList<double> Runs, double Flops,
+    IReadOnlyList<Stage> Stages, long PeakBytes, long BeyondBytes, long WeightBytes)
+{
+    public double Best => Runs.Min();
+
+    public double Median => Runs.Order().ElementAt(Runs.Count / 2);
+
+    public double TokensPerSecond => (double)Case.Tokens * Case.Batch / Best;
+
+    public double GigaflopsPerSecond => Flops / Best * 1e-9;
+}
+
+/// <summary>Times the forward pass of a Longformer, one global token a document, as Hugging Face's own would be called.</summary>
+internal static class EncodeBenchmark
+{
+    private const int ShortTokens = 64;
+
+    /// <summary>Measures one case with a freshly loaded model.</summary>
+    public static EncodeResult Run(string folder, LoadOptions options, EncodeCase c, int runs, CancellationToken cancellation)
+    {
+        TorchRuntime.ThreadCount = c.Threads;
+        long start = Stopwatch.GetTimestamp();
+        using LongformerModel model = LongformerModel.Load(folder, options with { DType = c.DType });
+        double load = Stopwatch.GetElapsedTime(start).TotalSeconds;
+        start = Stopwatch.GetTimestamp();
+        Pass(model, Math.Min(ShortTokens, c.Tokens), 1);
+        double first = Stopwatch.GetElapsedTime(start).TotalSeconds;
+        GC.Collect();
+        long resident = ResidentMemory.Now();
+        ResidentMemory.ResetPeak();
+        Pass(model, c.Tokens, c.Batch);
+        List<double> seconds = [];
+        for (int i = 0; i < runs; i++)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            seconds.Add(Pass(model, c.Tokens, c.Batch));
+        }
+        long peak = ProcessMemory.PeakBytes();
+        LongformerConfiguration configuration = model.Configuration;
+        return new EncodeResult(c, configuration.LargestWindow, load, first, seconds, UsefulFlops(configuration, c), Stages(model, c), peak,
+            Math.Max(0, peak - resident), model.NamedParameters.Sum(p => p.Tensor.ElementCount * p.Tensor.DType.ElementSize()));
+    }
+
+    private static double Pass(LongformerModel model, int tokens, int batch)
+    {
+        using TensorScope scope = new();
+        LongformerInputs inputs = Inputs(model.Configuration, tokens, batch);
+        using IDisposable inference = TorchRuntime.InferenceMode();
+        long start = Stopwatch.GetTimestamp();
+        Tensor hidden = model.Forward(inputs).LastHiddenState;
+        MachineSpeed.Finish(hidden);
+        return Stopwatch.GetElapsedTime(start).TotalSeconds;
+    }
+
+    /// <summary>Random ids, the first token of every document global, the documents behind one another.</summary>
+    private static LongformerInputs Inputs(LongformerConfiguration configuration, int tokens, int batch)
+    {
+        Random random = new(0);
+        long[] ids = new long[tokens * batch];
+        byte[] globals = new byte[ids.Length];
+        for (int i = 0; i < ids.Length; i++)
+        {
+            ids[i] = random.Next(Math.Min(5, configuration.VocabSize - 1), configuration.VocabSize);
+            globals[i] = (byte)(i % tokens == 0 ? 1 : 0);
+        }
+        return new LongformerInputs
+        {
+            InputIds = Tensor.From<long>(ids, ids.Length),
+            GlobalAttentionMask = Tensor.From<byte>(globals, ids.Length),
+            SequenceOffsets = [.. Enumerable.Range(0, batch + 1).Select(i => (long)i * tokens)],
+        };
+    }
+
+    private static double UsefulFlops(LongformerConfiguration c, EncodeCase measured)
+    {
+        double flops = 0, n = (double)measured.Tokens * measured.Batch;
+        for (int layer = 0; layer < c.NumHiddenLayers; layer++)
+        {
+            flops += 2 * n * c.HiddenSize * (4.0 * c.HiddenSize + 2.0 * c.IntermediateSize);
+            LayerWindow window = c.Window(layer);
+            for (int head = 0; head < c.NumAttentionHeads; head++)
+            {
+                int dilation = window.Dilation is null ? 1 : window.Dilation[window.Dilation.Count == 1 ? 0 : head];
+                flops += 4.0 * c.HeadSize * measured.Batch * Pairs(measured.Tokens, window, dilation);
+            }
+        }
+        return flops;
+    }
+
+    private static long Pairs(long tokens, LayerWindow window, int dilation)
+    {
+        long pairs = 0;
+        for (long i = 0; i < tokens; i++)
+            pairs += 1 + Math.Min(window.Left, i / dilation) + Math.Min(window.Right, (tokens - 1 - i) / dilation);
+        return pairs;
+    }
+
+    private static List<Stage> Stages(LongformerModel model, EncodeCase c)
+    {
+        using TensorScope scope = new();
+        LongformerInputs inputs = Inputs(model.Configuration, c.Tokens, c.Batch);
+        using IDisposable inference = TorchRuntime.InferenceMode();
+        using OperatorProfile profile = OperatorProfile.Start();
+        long start = Stopwatch.GetTimestamp();
+        Tensor hidden = model.Forward(inputs).LastHiddenState;
+        MachineSpeed.Finish(hidden);
+        double whole = Stopwatch.GetElapsedTime(start).TotalSeconds;
+        List<Stage> stages =
+        [
+            .. profile.Costs.GroupBy(cost => Name(cost, model.Configuration))
+                .Select(g => new Stage(g.Key, g.Sum(cost => cost.Time.TotalSeconds), g.Sum(cost => cost.Calls))),
+        ];
+        stages.Add(new Stage("between the operators", Math.Max(0, whole - stages.Sum(s => s.Seconds)), 0));
+        return [.. stages.OrderByDescending(s => s.Seconds)];
+    }
+
+    private static string Name(OperatorCost cost, LongformerConfiguration c) => cost.Operator switch
+    {
+        "longformer::banded_attention" => "window attention",
+        "longformer::global_attention" or "longformer::folded_global_attention" => "global attention",
+        "longformer::add_layer_norm" or "longformer::add_layer_norm.out" or "aten::layer_norm" => "layer norm",
+        "aten::embedding" => "embeddings",
+        "longformer::linear_pack" => "packing weights",
+        "longformer::linear" or "longformer::linear.out" => (cost.Weight?[0], cost.Weight?[1]) switch
+        {
+            var (o, i) when o == 3L * c.HiddenSize && i == c.HiddenSize => "linear: query, key, value",
+            var (o, i) when o == c.HiddenSize && i == c.HiddenSize => "linear: hidden to hidden",
+            var (o, i) when o == c.IntermediateSize && i == c.HiddenSize => "linear: feed-forward in",
+            var (o, i) when o == c.HiddenSize && i == c.IntermediateSize => "linear: feed-forward out",
+            _ => "linear: other",
+        },
+        _ => "other operators",
+    };
+}

@@ -1,0 +1,141 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Globalization;
+using LongformerInterop.Cli.Bench;
+using LongformerInterop.Models;
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.Cli.Verbs;
+
+/// <summary>
+/// <c>longformer bench</c>: speed and memory by length, window, batch, dtype and threads, against the machine's own peak, which is measured in
+/// the same run.
+/// </summary>
+internal static class BenchVerb
+{
+    private const int DefaultTokens = 4096, DefaultRuns = 3;
+
+    internal static Command Create()
+    {
+        Command command = new("bench", "Speed and memory of encode, or with --generate of generation, against the machine's own measured peak.");
+        Argument<string?> folder = new("checkpoint")
+        {
+            Description = "Checkpoint folder (default: seeded random weights of base size)",
+            HelpName = "FOLDER",
+            Arity = ArgumentArity.ZeroOrOne,
+        };
+        Option<int[]> tokens = Numbers("--tokens", "Lengths of a document; positions past the checkpoint's are tiled (default 4096)");
+        Option<int[]> batch = Numbers("--batch", "Documents in one pass (default 1)");
+        Option<int[]> window = Numbers("--window", "Attention windows, both sides together (default: the checkpoint's)");
+        Option<int[]> threads = Numbers("--threads", "Threads of the CPU operators (default: all cores)");
+        Option<string[]> dtype = List<string>("--dtype", "float32, bfloat16 or float16 (default float32)", "DTYPE,...", text => text);
+        Option<int?> layers = new("--layers") { Description = "Only the first N layers", HelpName = "N" };
+        Option<int> runs = new("--runs") { Description = "Measured passes of each case; the best counts (default 3)", HelpName = "N", DefaultValueFactory = _ => DefaultRuns };
+        Option<int?> generate = new("--generate") { Description = "An LED generates exactly N tokens", HelpName = "N" };
+        Option<int[]> beams = Numbers("--beams", "Beams of the generation (default 4)");
+        Option<string> device = new("--device") { Description = "cpu, cuda or cuda:N", HelpName = "DEVICE", DefaultValueFactory = _ => "cpu" };
+        Option<string> attention = new("--attention") { Description = "fused, chunks or loop", HelpName = "NAME", DefaultValueFactory = _ => "fused" };
+        Option<bool> json = new("--json") { Description = "Print machine-readable results" };
+        attention.OnlyFrom(ModelOptions.Implementations);
+        dtype.Validators.Add(result =>
+        {
+            foreach (string name in result.Tokens.SelectMany(t => t.Value.Split(',')))
+                if (name is not ("float32" or "bfloat16" or "float16"))
+                    result.AddError($"--dtype must be float32, bfloat16 or float16; given {name}");
+        });
+        layers.AtLeastOne();
+        runs.AtLeastOne();
+        generate.AtLeastOne();
+        command.Add(folder);
+        foreach (Option option in new Option[] { tokens, batch, window, dtype, threads, layers, runs, generate, beams, device, attention, json })
+            command.Add(option);
+        command.SetAction(parsed => Program.Run(cancellation => Run(new Request(
+            parsed.GetValue(folder),
+            Or(parsed.GetValue(tokens), DefaultTokens),
+            Or(parsed.GetValue(batch), 1),
+            parsed.GetValue(window) is { Length: > 0 } windows ? [.. windows.Select(w => (int?)w)] : [null],
+            [.. (parsed.GetValue(dtype) is { Length: > 0 } names ? names : ["float32"]).Select(DTypeOf)],
+            Or(parsed.GetValue(threads), TorchRuntime.ThreadCount),
+            parsed.GetValue(layers),
+            parsed.GetValue(runs),
+            parsed.GetValue(generate),
+            Or(parsed.GetValue(beams), 4),
+            new LoadOptions { Device = Device.Parse(parsed.GetValue(device)!), Attention = ModelOptions.Implementation(parsed.GetValue(attention)!) }),
+            new BenchReport(parsed.GetValue(json)), cancellation)));
+        return command;
+    }
+
+    private sealed record Request(string? Folder, int[] Tokens, int[] Batch, int?[] Windows, DType[] DTypes, int[] Threads, int? Layers, int Runs,
+        int? Generate, int[] Beams, LoadOptions Load);
+
+    private static int Run(Request request, BenchReport report, CancellationToken cancellation)
+    {
+        if (request.Windows.FirstOrDefault(w => w is < 2 || w % 2 != 0) is { } odd)
+            throw new UsageException($"--window counts both sides: expected even numbers from 2, given {odd}");
+        using BenchFolder folder = new(request.Folder, request.Generate is not null, request.Layers, request.Tokens.Max());
+        if (folder.IsLed && request.Generate is null)
+            throw new UsageException($"{request.Folder}: an LED is measured with --generate N");
+        if (!folder.IsLed && request.Generate is not null)
+            throw new UsageException($"{request.Folder}: --generate needs an LED");
+        foreach (DType dtype in request.DTypes)
+            foreach (int threads in request.Threads)
+            {
+                TorchRuntime.ThreadCount = threads;
+                MachineSpeed machine = MachineSpeed.Measure(dtype, request.Load.Device);
+                report.Machine(dtype, threads, machine);
+                foreach (int? window in request.Windows)
+                    foreach (int batch in request.Batch)
+                        foreach (int tokens in request.Tokens)
+                            Measure(request, folder.WithWindow(window), new EncodeCase(tokens, batch, window, dtype, threads), report, machine, cancellation);
+            }
+        report.Finish(request.Folder);
+        return 0;
+    }
+
+    private static void Measure(Request request, string folder, EncodeCase c, BenchReport report, MachineSpeed machine, CancellationToken cancellation)
+    {
+        cancellation.ThrowIfCancellationRequested();
+        if (request.Generate is not { } newTokens)
+        {
+            report.Add(EncodeBenchmark.Run(folder, request.Load, c, request.Runs, cancellation), machine);
+            return;
+        }
+        foreach (int beams in request.Beams)
+        {
+            GenerateCase work = new(c.Tokens, c.Batch, c.Window, c.DType, c.Threads, newTokens, beams);
+            report.Add(GenerateBenchmark.Run(folder, request.Load, work, request.Runs, cancellation), machine);
+        }
+    }
+
+    private static int[] Or(int[]? given, int otherwise) => given is { Length: > 0 } ? given : [otherwise];
+
+    private static DType DTypeOf(string name) => name switch
+    {
+        "bfloat16" => DType.BFloat16,
+        "float16" => DType.Float16,
+        _ => DType.Float32,
+    };
+
+    private static Option<int[]> Numbers(string name, string description)
+    {
+        Option<int[]> option = List(name, description, "N,...", text => int.TryParse(text, CultureInfo.InvariantCulture, out int n) ? n : 0);
+        option.Validators.Add(result =>
+        {
+            foreach (Token token in result.Tokens)
+                foreach (string text in token.Value.Split(','))
+                    if (!int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int n) || n < 1)
+                        result.AddError($"{name}: expected whole numbers from 1, separated by commas; given {token.Value}");
+        });
+        return option;
+    }
+
+    /// <summary>An option that takes several values, separated by commas or by blanks.</summary>
+    private static Option<T[]> List<T>(string name, string description, string help, Func<string, T> parse) => new(name)
+    {
+        Description = description,
+        HelpName = help,
+        Arity = ArgumentArity.OneOrMore,
+        AllowMultipleArgumentsPerToken = true,
+        CustomParser = result => [.. result.Tokens.SelectMany(t => t.Value.Split(',')).Select(parse)],
+    };
+}

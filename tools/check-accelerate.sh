@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Tests longformer_interop.torch against HF transformers, forward and gradients, in a Debian root folder that has PyTorch 2.x and
+# transformers. Needs root. Not part of the tests: the root folder takes 3 GB.
+#   tools/check-accelerate.sh DIR
+set -euo pipefail
+dir=$(realpath "${1:?usage: tools/check-accelerate.sh DIR (a Debian root folder with python3-torch and transformers)}")
+root=$(realpath "$(dirname "$0")/..")
+[ "$(id -u)" = 0 ] || { echo "check-accelerate: chroot needs root; run it with sudo" >&2; exit 1; }
+in_root() { chroot "$dir" env HOME=/root LC_ALL=C.UTF-8 "$@"; }
+in_root python3 -c 'import torch, transformers' 2>/dev/null || {
+  echo "check-accelerate: skipped, python3 in $dir imports no torch and transformers"
+  exit 0
+}
+need=()
+for package in libtorch-dev g++ cmake ninja-build libdnnl-dev python3-pytest; do
+  in_root dpkg -s "$package" >/dev/null 2>&1 || need+=("$package")
+done
+if [ ${#need[@]} -gt 0 ]; then
+  echo "check-accelerate: installing ${need[*]} in $dir"
+  in_root apt-get -o Acquire::Check-Valid-Until=false update -qq
+  in_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${need[@]}" >/dev/null
+fi
+inside=/root/longformer-python
+mkdir -p "$dir$inside"
+for folder in native bindings/python; do
+  rm -rf "${dir:?}$inside/${folder##*/}"
+  cp -r "$root/$folder" "$dir$inside/${folder##*/}"
+done
+in_root cmake -S $inside/native -B $inside/build -G Ninja -Dartifacts=$inside/artifacts -DLONGFORMER_BUILD_TESTS=OFF
+in_root ninja -C $inside/build liblongformer_ops.so
+in_root env LONGFORMER_NATIVE_DIR=$inside/artifacts python3 -m pytest -q -p no:cacheprovider --noconftest --rootdir $inside/python \
+  $inside/python/tests/test_torch.py $inside/python/tests/test_huggingface.py
