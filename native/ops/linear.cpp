@@ -121,10 +121,10 @@ at::Tensor& add_layer_norm_out(const at::Tensor& input, const OptionalTensor& re
 at::Tensor& add_layer_norm_out_autograd(const at::Tensor& input, const OptionalTensor& residual,
                                         const at::Tensor& weight, const at::Tensor& bias, double eps,
                                         at::Tensor& out) {
-  TORCH_CHECK(!at::GradMode::is_enabled() ||
-                  !(needs_gradient(input) || needs_gradient(residual) || needs_gradient(weight) ||
-                    needs_gradient(bias) || needs_gradient(out)),
-              "longformer::add_layer_norm: out= cannot record a gradient; call add_layer_norm without it");
+  TORCH_CHECK(
+      !at::GradMode::is_enabled() || !(needs_gradient(input) || needs_gradient(residual) ||
+                                       needs_gradient(weight) || needs_gradient(bias) || needs_gradient(out)),
+      "longformer::add_layer_norm: out= cannot record a gradient; call add_layer_norm without it");
   static const auto op = c10::Dispatcher::singleton()
                              .findSchemaOrThrow("longformer::add_layer_norm", "out")
                              .typed<decltype(add_layer_norm_out)>();

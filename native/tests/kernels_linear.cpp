@@ -273,8 +273,8 @@ TEST_P(LayerNorm, writes_into_a_tensor_which_may_be_an_operand) {
                              .findSchemaOrThrow("longformer::add_layer_norm", "out")
                              .typed<at::Tensor&(const at::Tensor&, const OptionalTensor&, const at::Tensor&,
                                                 const at::Tensor&, double, at::Tensor&)>();
-  const at::Tensor x = at::randn({70, 48}), r = at::randn({70, 48}), w = at::randn({48}),
-                   b = at::randn({48}), expected = add_layer_norm(x, r, w, b, 1e-5);
+  const at::Tensor x = at::randn({70, 48}), r = at::randn({70, 48}), w = at::randn({48}), b = at::randn({48}),
+                   expected = add_layer_norm(x, r, w, b, 1e-5);
   at::Tensor out = at::empty({70, 48}), in_input = x.clone(), in_residual = r.clone();
   EXPECT_TRUE(at::equal(op.call(x, r, w, b, 1e-5, out), expected));
   EXPECT_TRUE(at::equal(op.call(in_input, r, w, b, 1e-5, in_input), expected));

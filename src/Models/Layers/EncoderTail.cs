@@ -59,7 +59,7 @@ internal sealed record TailDropout(Func<Tensor, Tensor> Attended, Func<Tensor, T
 internal static class TokenBlocks
 {
     // Enough rows for the matrix products to run at full speed, few enough that their intermediate states fit the third-level cache.
-    private const long Tokens = 1024;
+    private const long Tokens = 512;
 
     /// <summary>[count, width], made by <paramref name="block"/>(output, from, count), which writes the rows of some tokens. Nothing is recorded.</summary>
     public static Tensor Compute(long count, long width, DType dtype, Device device, Action<Tensor, long, long> block)
