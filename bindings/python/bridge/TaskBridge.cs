@@ -134,7 +134,7 @@ public static class TaskBridge
             string text = summarizer.Summarize(documents[0], how, options, told, watch.Token);
             return [[new Summary(text, new GeneratedSequence { Ids = [], PromptLength = 0, Score = 0, TokenScores = [], Ended = true })]];
         }
-        return [.. summarizer.Summarize(documents, how, options, watch, watch.Token).Select(results => results.ToArray())];
+        return [.. summarizer.Summarize(documents, how, options, watch, cancellation: watch.Token).Select(results => results.ToArray())];
     }
 
     private static GlobalTokens Globals(string? text) => text is null ? GlobalTokens.TaskDefault : GlobalTokens.Parse(text);
