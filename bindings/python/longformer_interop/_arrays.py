@@ -1,7 +1,8 @@
 """Arrays across the boundary: numpy, lists and DLPack in, without a copy where the memory allows it; numpy and DLPack out."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -61,8 +62,9 @@ class _Owner:
         self._native = native
         self.__array_interface__ = _interface(native)
 
-    def __del__(self) -> None:
-        self._native.release()
+    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not ending():
+            self._native.release()
 
 
 def to_numpy(native: NativeTensor) -> np.ndarray:
@@ -132,9 +134,9 @@ class Tensor:
     def __repr__(self) -> str:
         return f"Tensor({self.dtype}{list(self.shape)} on {self.device})"
 
-    def __del__(self) -> None:
+    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
         native = getattr(self, "_native", None)
-        if native is not None:
+        if native is not None and not ending():
             native.release()
 
 

@@ -53,7 +53,7 @@ _NAME = b"dltensor"
 _lent: dict[int, tuple[Any, ...]] = {}
 
 
-def read(capsule: Any) -> tuple[int, list[int], list[int], str, str]:
+def read(capsule: Any) -> tuple[int, Sequence[int], Sequence[int], str, str]:
     """Address, shape, strides, dtype and device of a capsule. The capsule stays whole: its memory is ours while we hold it."""
     managed = _DLManagedTensor.from_address(_get_pointer(capsule, _NAME))
     t = managed.tensor
@@ -63,7 +63,7 @@ def read(capsule: Any) -> tuple[int, list[int], list[int], str, str]:
     if t.device_type not in (1, 2):
         raise InputError(f"expected memory of the CPU or of CUDA, given DLPack's device type {t.device_type}")
     shape = t.shape[: t.ndim]
-    strides = t.strides[: t.ndim] if t.strides else _row_major(shape)
+    strides = t.strides[: t.ndim] if t.strides else row_major(shape)
     device = "cpu" if t.device_type == 1 else f"cuda:{t.device_id}"
     return (t.data or 0) + t.byte_offset, shape, strides, dtype, device
 
@@ -85,12 +85,12 @@ def export(owner: object, address: int, shape: Sequence[int], strides: Sequence[
     return _new_capsule(place, _NAME, _drop)
 
 
-def _row_major(shape: Sequence[int]) -> list[int]:
+def row_major(shape: Sequence[int]) -> tuple[int, ...]:
     strides, step = [], 1
     for size in reversed(shape):
         strides.append(step)
         step *= max(size, 1)
-    return strides[::-1]
+    return tuple(strides[::-1])
 
 
 def _forget(place: int) -> None:

@@ -2,7 +2,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -136,9 +138,10 @@ class Loaded(Generic[N]):
             raise LongformerError(f"{type(self).__name__} of {self.folder}: it is closed")
         return _reload, (type(self), self.folder, self.options)
 
-    def __del__(self) -> None:
+    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        # When Python ends, so does the process; what a door needs may be gone already.
         native, self._native = self._native, None
-        if native is not None:
+        if native is not None and not ending():
             native.close()  # type: ignore[attr-defined]
 
     def _describe(self) -> str:

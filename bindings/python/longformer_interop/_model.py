@@ -78,9 +78,8 @@ class Model(Loaded["NativeModel"]):
             InputError: An argument is unknown, or its shape, dtype or values are wrong.
         """
         given = _borrow_all(inputs)
-        watch = Watch()
         with self._use() as native:
-            outputs = watch.run(lambda: native.run(given, output_hidden_states, output_attentions, watch))
+            outputs = native.run(given, output_hidden_states, output_attentions)
         return {name: Tensor(output) if as_tensors else to_numpy(output) for name, output in outputs.items()}
 
     def generate(self, options: GenerationOptions | None = None, *, input_ids: Any, **inputs: Any) -> list[list[Generated]]:
@@ -100,7 +99,7 @@ class Model(Loaded["NativeModel"]):
         given = _borrow_all({"input_ids": input_ids, **inputs})
         watch = Watch()
         with self._use() as native:
-            return watch.run(lambda: native.generate(given, chosen, watch))
+            return watch.run(lambda: native.generate(given, chosen, watch), native.asks)
 
     def gradients(self, **inputs: Any) -> dict[str, np.ndarray]:
         """``loss``, ``grad.<parameter>`` for every parameter that it depends on, and ``grad_input_embeds`` [B, T, C].
@@ -113,9 +112,8 @@ class Model(Loaded["NativeModel"]):
         ((), (3,))
         """
         given = _borrow_all(inputs)
-        watch = Watch()
         with self._use() as native:
-            outputs = watch.run(lambda: native.gradients(given))
+            outputs = native.gradients(given)
         return {name: to_numpy(output) for name, output in outputs.items()}
 
     def parameters(self) -> dict[str, np.ndarray]:

@@ -59,7 +59,7 @@ class Task(Loaded[N], Generic[N]):
     def _run(self, watch: Watch, after: Callable[[], None], call: Callable[[N], T]) -> T:
         with self._use() as native:
             try:
-                return watch.run(lambda: call(native))
+                return watch.run(lambda: call(native), native.asks)  # type: ignore[attr-defined]
             finally:
                 after()
 

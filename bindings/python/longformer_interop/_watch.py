@@ -1,7 +1,8 @@
 """One running call: how it is stopped, and whom it tells how far it is.
 
-A long call runs on a helper thread while the main thread waits for it, because Python delivers Ctrl-C only to a main thread that
-executes bytecode. Calls from other threads run where they are: they get no signals."""
+Python delivers Ctrl-C to the main thread, between two bytecodes. A native call that asks ``asker`` now and then gives it the occasion. Where
+it does not ask, or tells callbacks of the user (in whose first instruction Ctrl-C would be lost), the call runs on a helper thread
+while the main thread waits. Calls from other threads run where they are: they get no signals."""
 from __future__ import annotations
 
 import asyncio
@@ -9,7 +10,7 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any, TypeVar, Union
 
 from ._results import Progress
@@ -58,9 +59,32 @@ class Watch:
             self.error = e
             self.stop()
 
-    def run(self, call: Callable[[], T]) -> T:
-        """The call's result; its own error, or that of a callback, or KeyboardInterrupt."""
-        if threading.current_thread() is not threading.main_thread():
+    def asker(self) -> Callable[[Any], int]:
+        """A callable of one argument that gives 1 when the call is to stop.
+
+        It is the ``send`` of a generator, since that resumes inside its ``try``: an exception of a signal handler, which Python raises at the first
+        instruction of whatever it runs, is caught there. At the first instruction of a function nothing could catch it.
+        """
+        asked = self._asked()
+        next(asked)
+        return asked.send
+
+    def _asked(self) -> Generator[int, Any, None]:
+        while True:
+            try:
+                yield int(self.stopped)
+            except GeneratorExit:
+                raise
+            except BaseException as e:  # noqa: BLE001 - raised again by finish
+                self.error, self.stopped = e, True
+
+    def run(self, call: Callable[[], T], asks: bool) -> T:
+        """The call's result; its own error, or that of a callback, or KeyboardInterrupt.
+
+        ``asks``: the native side asks ``asker`` by itself.
+        """
+        here = asks and self.progress is None and self.on_token is None
+        if here or threading.current_thread() is not threading.main_thread():
             return self.finish(call)
         return _helper().run(self, lambda: self.finish(call))
 
@@ -101,7 +125,9 @@ class _Helper:
         outcome = _Outcome()
         self._calls.put((call, outcome))
         try:
-            outcome.done.acquire()
+            # .NET's own signal handler restarts a wait that Ctrl-C interrupts, so the wait is cut into pieces.
+            while not outcome.done.acquire(timeout=0.1):
+                pass
         except BaseException:
             # Ctrl-C, or the exception of another signal handler: the call ends first, so that nothing of it is left behind.
             watch.stop()

@@ -5,6 +5,7 @@ import ctypes
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,8 @@ class _CTokenizer:
 class _CTask:
     """A task of the library; the methods are those of all tasks, each class uses its own."""
 
+    asks = True
+
     def __init__(self, task: str, folder: str, options: LoadOptions) -> None:
         self._lib, self._prefix, self._folder = library(), _PREFIXES[task], folder
         self._handle = _load(f"{self._prefix}_load", folder, options)
@@ -130,11 +133,11 @@ class _CTask:
         c = self._configuration()
         return int(c.get("max_position_embeddings", 4098)) - int(c.get("pad_token_id", 1)) - 1
 
-    @property
+    @cached_property
     def hidden_size(self) -> int:
         return int(number(self._call("hidden_size"), self._handle))
 
-    @property
+    @cached_property
     def labels(self) -> tuple[str, ...]:
         c = self._configuration()
         named = c.get("id2label")
@@ -153,7 +156,8 @@ class _CTask:
     def encode(self, documents: Sequence[str], pooling: str, normalize: bool, task: TaskOptions, watch: Watch) -> np.ndarray | list[np.ndarray]:
         given = Texts(documents, "documents")
         options = Options(task, watch)
-        options.put("pooling", pooling)
+        if pooling != "mean":
+            options.put("pooling", pooling)
         if normalize:
             options.put("normalize", True)
         vectors, offsets = ctypes.c_void_p(), ctypes.c_void_p()
@@ -162,9 +166,9 @@ class _CTask:
                 self._handle, given.pointers, given.lengths, given.count, opened, ctypes.byref(vectors),
                 ctypes.byref(offsets) if pooling == "tokens" else None,
             )  # fmt: skip
-        values = to_numpy(CTensor(vectors.value or 0))
         if pooling != "tokens":
-            return values
+            return to_numpy(CTensor(vectors.value or 0, (given.count, self.hidden_size)))
+        values = to_numpy(CTensor(vectors.value or 0))
         cuts = to_numpy(CTensor(offsets.value or 0)).tolist()
         return [values[start:end] for start, end in zip(cuts, cuts[1:])]
 
@@ -234,6 +238,8 @@ def put_generation(options: Options, generation: GenerationOptions) -> None:
 
 
 class _CModel:
+    asks = True
+
     def __init__(self, folder: str, options: LoadOptions) -> None:
         self._lib = library()
         self._handle = _load("lf_model_load", folder, options)
@@ -247,7 +253,7 @@ class _CModel:
             tensor.release()
         return next(iter(parameters.values())).dtype
 
-    def run(self, inputs: Mapping[str, Borrowed], hidden_states: bool, attentions: bool, watch: Watch) -> dict[str, NativeTensor]:
+    def run(self, inputs: Mapping[str, Borrowed], hidden_states: bool, attentions: bool) -> dict[str, NativeTensor]:
         options = Options()
         if hidden_states:
             options.put("hidden_states", True)

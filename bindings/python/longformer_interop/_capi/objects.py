@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from .._arrays import Borrowed, NativeTensor
+from .._dlpack import row_major
 from .._options import TaskOptions
 from .._watch import Watch
 from .library import CANCEL, CODE_POINTS, DTYPES, PROGRESS, TEXT, library, utf8
@@ -46,14 +47,18 @@ class CTensor:
 
     __slots__ = ("_handle", "address", "device", "dtype", "shape", "strides")
 
-    def __init__(self, handle_: int) -> None:
+    def __init__(self, handle_: int, shape: tuple[int, ...] | None = None, dtype: str = "float32") -> None:
+        """``shape`` (and dtype): what is known of a row-major tensor on the CPU, to save the calls that ask for it."""
         lib = library()
         self._handle = handle_
-        rank = number(lib.lf_tensor_rank, handle_)
         self.address: int = handle(lib.lf_tensor_data, handle_)
+        if shape is not None:
+            self.shape, self.dtype, self.device, self.strides = shape, dtype, "cpu", row_major(shape)
+            return
+        rank = number(lib.lf_tensor_rank, handle_)
         self.dtype = _NAMES[number(lib.lf_tensor_dtype, handle_)]
-        self.shape: tuple[int, ...] = _longs(handle(lib.lf_tensor_shape, handle_), rank)
-        self.strides: tuple[int, ...] = _longs(handle(lib.lf_tensor_strides, handle_), rank)
+        self.shape = _longs(handle(lib.lf_tensor_shape, handle_), rank)
+        self.strides = _longs(handle(lib.lf_tensor_strides, handle_), rank)
         self.device = static_text(lib.lf_tensor_device, handle_)
 
     def to_cpu(self, dtype: str) -> NativeTensor:
@@ -132,9 +137,6 @@ class Options:
             self._lib.lf_options_set_tensor(self._handle, name.encode(), given)
 
     def _watch(self, watch: Watch) -> None:
-        def cancel(_: Any) -> int:
-            return int(watch.stopped)
-
         def progress(_: Any, done: int, total: int, tokens: int) -> int:
             watch.report(done, total, tokens)
             return int(watch.stopped)
@@ -143,7 +145,7 @@ class Options:
             watch.token(text_of(text, length))
             return int(watch.stopped)
 
-        self._set(self._lib.lf_options_set_cancel, CANCEL(cancel))
+        self._set(self._lib.lf_options_set_cancel, CANCEL(watch.asker()))
         if watch.progress is not None:
             self._set(self._lib.lf_options_set_progress, PROGRESS(progress))
         if watch.on_token is not None:

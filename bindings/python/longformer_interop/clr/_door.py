@@ -103,6 +103,8 @@ class _NetTokenizer:
 class _NetTask:
     """A task of the .NET side; the methods are those of all tasks, each class uses its own."""
 
+    asks = False
+
     def __init__(self, net: Net, task: Any) -> None:
         self._net, self._task, self._bridge = net, task, net.bridge.TaskBridge
         self._tokenizer = task.Tokenizer
@@ -176,13 +178,15 @@ _HF = {
 
 
 class _NetModel:
+    asks = False
+
     def __init__(self, net: Net, model: Any, folder: str) -> None:
         self._net, self.model, self.folder = net, model, folder
         self.architecture = str(model.Architecture)
         self.dtype = str(model.DType).lower()
         self.device = str(model.Device.ToString())
 
-    def run(self, inputs: Mapping[str, Borrowed], hidden_states: bool, attentions: bool, watch: Watch) -> dict[str, NativeTensor]:
+    def run(self, inputs: Mapping[str, Borrowed], hidden_states: bool, attentions: bool) -> dict[str, NativeTensor]:
         net = self._net
         with translated(net):
             tensors = [borrow_into(net, b) for b in inputs.values()]

@@ -1,0 +1,55 @@
+"""What a Python call costs over the C call that it makes, and what importing costs. Prints minima in microseconds.
+
+    OMP_NUM_THREADS=1 .venv/bin/python bindings/python/tests/overhead.py CHECKPOINT
+"""
+from __future__ import annotations
+
+import ctypes
+import subprocess
+import sys
+import time
+
+import longformer_interop as lf
+from longformer_interop._capi.library import library
+
+
+def least(*calls, rounds=2000):
+    """The least time of each call, in turn, in microseconds of this thread: others on the machine do not count."""
+    best = [float("inf")] * len(calls)
+    for _ in range(rounds):
+        for i, call in enumerate(calls):
+            begin = time.thread_time()
+            call()
+            best[i] = min(best[i], time.thread_time() - begin)
+    return [b * 1e6 for b in best]
+
+
+def main(folder: str) -> None:
+    code = "import time; t = time.perf_counter(); import longformer_interop; print(time.perf_counter() - t)"
+    imports = [float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout) for _ in range(7)]
+    print(f"import longformer_interop        {min(imports) * 1e3:8.2f} ms")
+
+    lib = library()
+    encoder = lf.DocumentEncoder.load(folder)
+    text = b"a"
+    texts, lengths, out = (ctypes.c_char_p * 1)(text), (ctypes.c_size_t * 1)(1), ctypes.c_void_p()
+    handle = encoder._native._handle
+
+    def plain() -> None:
+        lib.lf_document_encoder_encode(handle, texts, lengths, 1, None, ctypes.byref(out), None)
+        lib.lf_tensor_free(out)
+
+    plain()
+    encoder.encode(["a"])
+    c, python = least(plain, lambda: encoder.encode(["a"]))
+    print(f"encode, the C call               {c:8.1f} us")
+    print(f"encode, the Python call          {python:8.1f} us  (+{python - c:.1f})")
+
+    tokenizer = encoder.tokenizer
+    print(f"tokenizer.encode                 {least(lambda: tokenizer.encode('a'))[0]:8.1f} us")
+    vectors = encoder.encode(["a"] * 4)
+    print(f"result is a copy                 {vectors.flags.owndata}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
