@@ -23,7 +23,8 @@ fi
 # Only what the build reads, so that a build folder of another libtorch is never mixed in.
 mkdir -p "$dir$inside"
 rm -rf "${dir:?}$inside/native"
-cp -r "$root/native" "$dir$inside/native"
+# With their times, so that a second run builds only what changed.
+cp -a "$root/native" "$dir$inside/native"
 in_root cmake -S $inside/native -B $inside/build -G Ninja -Dartifacts=$inside/artifacts
 in_root ninja -C $inside/build
 # One thread for each test and the tests side by side: spinning OpenMP threads make a busy machine crawl.

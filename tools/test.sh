@@ -39,6 +39,23 @@ native_tests() {
   add native $status $((${total:-0} - ${bad:-0})) "${bad:-0}" 0
 }
 
+capi_tests() {
+  local log="$logs/capi.log" tests=build/capi-tests status
+  SECONDS=0
+  {
+    bindings/c/tests/models.sh "$tests/models" &&
+      cmake -S bindings/c/tests -B "$tests/build" -G Ninja -DCMAKE_PREFIX_PATH="$PWD/artifacts" -DMODELS="$PWD/$tests/models" -DGOLDENS="$PWD/parity-tests/goldens" &&
+      ninja -C "$tests/build" --quiet
+  } > "$log" 2>&1 || { cat "$log"; add capi 1 0 1 0; return; }
+  OMP_NUM_THREADS=1 ctest --test-dir "$tests/build" --output-on-failure --timeout 600 -j "$(nproc)" >> "$log" 2>&1
+  status=$?
+  [ $status -eq 0 ] || cat "$log"
+  local total bad
+  total=$(sed -nE 's/.*tests failed out of ([0-9]+).*/\1/p' "$log" | tail -1)
+  bad=$(sed -nE 's/.*, ([0-9]+) tests? failed out of.*/\1/p' "$log" | tail -1)
+  add capi $status $((${total:-0} - ${bad:-0})) "${bad:-0}" 0
+}
+
 python_tests() {
   local log="$logs/python.log" status
   SECONDS=0
@@ -55,6 +72,7 @@ python_tests() {
 
 for name in Architecture.Tests Tokenizers.Tests Torch.Tests Checkpoints.Tests; do dotnet_tests $name; done
 native_tests
+capi_tests
 for name in Models.Tests Tasks.Tests Cli.Tests ParityTests; do dotnet_tests $name; done
 python_tests
 

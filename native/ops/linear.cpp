@@ -109,6 +109,29 @@ at::Tensor add_layer_norm_autograd(const at::Tensor& input, const OptionalTensor
   return op.call(input, residual, weight, bias, eps);
 }
 
+at::Tensor& add_layer_norm_out(const at::Tensor& input, const OptionalTensor& residual,
+                               const at::Tensor& weight, const at::Tensor& bias, double eps,
+                               at::Tensor& out) {
+  const at::Tensor result = add_layer_norm_by_aten(input, residual, weight, bias, eps);
+  TORCH_CHECK_VALUE(out.sizes() == result.sizes(), "longformer::add_layer_norm: out must be ", result.sizes(),
+                    ", got ", out.sizes());
+  return out.copy_(result);
+}
+
+at::Tensor& add_layer_norm_out_autograd(const at::Tensor& input, const OptionalTensor& residual,
+                                        const at::Tensor& weight, const at::Tensor& bias, double eps,
+                                        at::Tensor& out) {
+  TORCH_CHECK(
+      !at::GradMode::is_enabled() || !(needs_gradient(input) || needs_gradient(residual) ||
+                                       needs_gradient(weight) || needs_gradient(bias) || needs_gradient(out)),
+      "longformer::add_layer_norm: out= cannot record a gradient; call add_layer_norm without it");
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("longformer::add_layer_norm", "out")
+                             .typed<decltype(add_layer_norm_out)>();
+  at::AutoDispatchBelowADInplaceOrView guard;
+  return op.call(input, residual, weight, bias, eps, out);
+}
+
 // Nothing to pack where ATen multiplies: an empty tensor, which linear does not look at.
 at::Tensor linear_pack(const at::Tensor& weight) {
   return at::empty({0}, weight.options());
@@ -126,17 +149,20 @@ TORCH_LIBRARY_IMPL(longformer, Meta, m) {
   m.impl("linear", TORCH_FN(linear_by_aten));
   m.impl("linear.out", TORCH_FN(linear_out));
   m.impl("add_layer_norm", TORCH_FN(add_layer_norm_meta));
+  m.impl("add_layer_norm.out", TORCH_FN(add_layer_norm_out));
 }
 TORCH_LIBRARY_IMPL(longformer, CUDA, m) {
   m.impl("linear", TORCH_FN(linear_by_aten));
   m.impl("linear.out", TORCH_FN(linear_out));
   m.impl("add_layer_norm", TORCH_FN(add_layer_norm_by_aten));
+  m.impl("add_layer_norm.out", TORCH_FN(add_layer_norm_out));
   m.impl("linear_pack", TORCH_FN(linear_pack));
 }
 TORCH_LIBRARY_IMPL(longformer, Autograd, m) {
   m.impl("linear", TORCH_FN(linear_autograd));
   m.impl("linear.out", TORCH_FN(linear_out_autograd));
   m.impl("add_layer_norm", TORCH_FN(add_layer_norm_autograd));
+  m.impl("add_layer_norm.out", TORCH_FN(add_layer_norm_out_autograd));
 }
 
 }  // namespace longformer

@@ -83,7 +83,8 @@ TORCH_LIBRARY(longformer, m) {
 
   // activation(input [.., I] . weight [O, I]^T + bias [O]) + residual [.., O]; activation "none", "gelu",
   // "gelu_tanh", "relu" or "tanh". packed: linear_pack(weight), the weight in the layout of the matrix
-  // product's library.
+  // product's library; of the weight itself then only shape and dtype matter (unless a gradient is recorded
+  // or packed is empty).
   m.def("linear_pack(Tensor weight) -> Tensor");
   m.def(
       "linear(Tensor input, Tensor weight, Tensor? bias=None, *, Tensor? packed=None, str "
@@ -95,6 +96,20 @@ TORCH_LIBRARY(longformer, m) {
       "Tensor? residual=None, Tensor(a!) out) -> Tensor(a!)");
   // LayerNorm(input + residual) over the last dimension.
   m.def("add_layer_norm(Tensor input, Tensor? residual, Tensor weight, Tensor bias, float eps) -> Tensor");
+  // Into a tensor like the input, which may be the input or the residual.
+  m.def(
+      "add_layer_norm.out(Tensor input, Tensor? residual, Tensor weight, Tensor bias, float eps, *, "
+      "Tensor(a!) out) -> Tensor(a!)");
+
+  // One step of token-by-token decoding: R queries [R, H, D] of several documents, rows[d] of them in a row
+  // looking at the keys and values [L, H, D] of document d, of which each is read once for all of these.
+  //   mask   empty, or for each document uint8 or bool [L] or [rows[d], L], nonzero = visible, or nothing at
+  //          all (no elements): all visible. A query that may see nothing gives the mean of all values.
+  //   scale  of query . key, default 1/sqrt(D)
+  // -> [R, H, D]
+  m.def(
+      "decode_attention(Tensor query, Tensor[] key, Tensor[] value, int[] rows, Tensor[] mask, "
+      "float? scale=None) -> Tensor");
 
   // What the processor reaches in independent chains of float32 multiply-adds on all of libtorch's threads,
   // in GFLOP/s: the roof that benchmarks are compared with.

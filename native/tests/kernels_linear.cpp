@@ -268,6 +268,24 @@ TEST_P(LayerNorm, takes_leading_dimensions_strides_and_no_rows) {
   EXPECT_EQ(add_layer_norm(at::empty({0, 20}), {}, w, b, 1e-5).numel(), 0);
 }
 
+TEST_P(LayerNorm, writes_into_a_tensor_which_may_be_an_operand) {
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("longformer::add_layer_norm", "out")
+                             .typed<at::Tensor&(const at::Tensor&, const OptionalTensor&, const at::Tensor&,
+                                                const at::Tensor&, double, at::Tensor&)>();
+  const at::Tensor x = at::randn({70, 48}), r = at::randn({70, 48}), w = at::randn({48}), b = at::randn({48}),
+                   expected = add_layer_norm(x, r, w, b, 1e-5);
+  at::Tensor out = at::empty({70, 48}), in_input = x.clone(), in_residual = r.clone();
+  EXPECT_TRUE(at::equal(op.call(x, r, w, b, 1e-5, out), expected));
+  EXPECT_TRUE(at::equal(op.call(in_input, r, w, b, 1e-5, in_input), expected));
+  EXPECT_TRUE(at::equal(op.call(x, in_residual, w, b, 1e-5, in_residual), expected));
+  at::Tensor strided = at::empty({48, 70}).t(), doubles = at::empty({70, 48}, at::kDouble);
+  EXPECT_TRUE(at::equal(op.call(x, r, w, b, 1e-5, strided), expected));
+  EXPECT_TRUE(at::equal(op.call(x, r, w, b, 1e-5, doubles), expected.to(at::kDouble)));
+  at::Tensor wrong = at::empty({48, 70});
+  EXPECT_ANY_THROW(op.call(x, r, w, b, 1e-5, wrong));
+}
+
 std::vector<std::string> instruction_sets() {
   using namespace longformer::cpu;
   std::vector<std::string> names;

@@ -19,16 +19,9 @@ internal sealed class LoadSettings
         "device" => _options with { Device = Device.Parse(value) },
         "dtype" => _options with { DType = DTypeOf(value) },
         "attention" => _options with { Attention = Attention(value, name) },
-        "trainable" => _options with
-        {
-            Trainable = value switch
-            {
-                "true" or "1" => true,
-                "false" or "0" => false,
-                _ => throw new InputException($"trainable: expected true or false, given \"{value}\""),
-            },
-        },
-        _ => throw CallException.Argument($"\"{name}\" is no load option: expected device, dtype, attention or trainable"),
+        "pack_weights" => _options with { PackWeights = Flag(value, name) },
+        "trainable" => _options with { Trainable = Flag(value, name) },
+        _ => throw CallException.Argument($"\"{name}\" is no load option: expected device, dtype, attention, pack_weights or trainable"),
     };
 
     /// <summary>An implementation by its name.</summary>
@@ -38,6 +31,13 @@ internal sealed class LoadSettings
         "chunks" => AttentionImplementation.Chunks,
         "loop" => AttentionImplementation.Loop,
         _ => throw new InputException($"{name}: expected fused, chunks or loop, given \"{value}\""),
+    };
+
+    private static bool Flag(string value, string name) => value switch
+    {
+        "true" or "1" => true,
+        "false" or "0" => false,
+        _ => throw new InputException($"{name}: expected true or false, given \"{value}\""),
     };
 
     private static DType DTypeOf(string value)

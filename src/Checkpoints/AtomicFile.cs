@@ -39,7 +39,8 @@ internal static class AtomicFile
             catch (Exception cleanup) when (cleanup is IOException or UnauthorizedAccessException)
             {
             }
-            if (e is IOException or UnauthorizedAccessException or NotSupportedException)
+            // .NET says ArgumentOutOfRangeException where a file grows beyond what its file system, or the user's limit, allows.
+            if (e is IOException or UnauthorizedAccessException or NotSupportedException or ArgumentOutOfRangeException)
                 throw new CheckpointException($"{path}: cannot be written: {e.Message} Nothing was changed.", e);
             throw;
         }

@@ -50,6 +50,13 @@ public sealed class Checkpoint : IDisposable
         return file.EndsWith(".index.json", StringComparison.Ordinal) ? OpenShards(file, folder) : OpenSingle(file, folder);
     }
 
+    /// <summary>The folder of a checkpoint that is given as its folder or as the file with its weights.</summary>
+    public static string FolderOf(string path)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        return File.Exists(path) ? System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))! : path;
+    }
+
     /// <summary>Whether a tensor of this name is there.</summary>
     public bool Contains(string name) => _tensors.ContainsKey(name);
 

@@ -1,5 +1,6 @@
 using System.IO.MemoryMappedFiles;
 using System.Runtime.InteropServices;
+using LongformerInterop.Checkpoints.Interop;
 using LongformerInterop.Torch;
 using Microsoft.Win32.SafeHandles;
 
@@ -18,6 +19,9 @@ namespace LongformerInterop.Checkpoints;
 /// </remarks>
 internal sealed class MappedFile : IDisposable
 {
+    // Every mapping of this process, to tell its memory from any other.
+    private static readonly List<MappedFile> Live = [];
+
     private readonly SafeFileHandle _handle;
     private readonly MemoryMappedFile _mapping;
     private readonly MemoryMappedViewAccessor _view;
@@ -42,6 +46,8 @@ internal sealed class MappedFile : IDisposable
             _mapping.Dispose();
             throw;
         }
+        lock (Live)
+            Live.Add(this);
     }
 
     internal string Path { get; }
@@ -148,8 +154,30 @@ internal sealed class MappedFile : IDisposable
     {
         lock (_lock)
         {
-            if (--_users == 0)
-                _view.Dispose();
+            if (--_users > 0)
+                return;
+        }
+        lock (Live)
+        {
+            Live.Remove(this);
+            _view.Dispose();
+        }
+    }
+
+    /// <summary>Takes the whole pages of a range out of this process's memory if the range lies in a mapped file; nothing otherwise.</summary>
+    internal static void Leave(nint address, long bytes)
+    {
+        lock (Live)
+        {
+            foreach (MappedFile map in Live)
+            {
+                long offset = address - map._view.SafeMemoryMappedViewHandle.DangerousGetHandle();
+                if (offset >= 0 && bytes <= map.Length - offset)
+                {
+                    MappedPages.Leave(address, bytes);
+                    return;
+                }
+            }
         }
     }
 

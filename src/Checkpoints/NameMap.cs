@@ -99,6 +99,22 @@ public sealed class NameMap
         return Recognize([.. checkpoint.Names.Select(checkpoint.Entry)], configurationJson, checkpoint.Path);
     }
 
+    /// <summary>An open checkpoint's names with the help of the <c>config.json</c> in its folder, if there is one.</summary>
+    /// <exception cref="CheckpointException">Two tensors of the file would get the same name, or the configuration cannot be read.</exception>
+    public static NameMap RecognizeIn(Checkpoint checkpoint)
+    {
+        ArgumentNullException.ThrowIfNull(checkpoint);
+        string file = System.IO.Path.Combine(checkpoint.Folder, "config.json");
+        try
+        {
+            return Recognize(checkpoint, System.IO.File.Exists(file) ? System.IO.File.ReadAllText(file) : null);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new CheckpointException($"{file}: cannot be read: {e.Message}", e);
+        }
+    }
+
     internal static NameMap Recognize(IReadOnlyCollection<TensorEntry> tensors, string? configurationJson, string path)
     {
         NameMap map = new();

@@ -91,6 +91,18 @@ public sealed partial record LedConfiguration
     /// <summary>Whether this is allenai's configuration, whose windows count one side.</summary>
     public bool OneSidedWindows { get; init; }
 
+    /// <summary>Whether LayerNorm stands before each sublayer, as in an LED made of mBART; Hugging Face's LED does not know it, allenai's does.</summary>
+    public bool NormalizeBefore { get; init; }
+
+    /// <summary>Whether encoder and decoder end in a LayerNorm, as mBART's do.</summary>
+    public bool AddFinalLayerNorm { get; init; }
+
+    /// <summary>Whether word vectors are multiplied with the square root of their width, as mBART's are.</summary>
+    public bool ScaleEmbedding { get; init; }
+
+    /// <summary>What word vectors are multiplied with.</summary>
+    internal double WordScale => ScaleEmbedding ? Math.Sqrt(DModel) : 1;
+
     /// <summary>Number of labels.</summary>
     public int NumLabels => Id2Label.Count;
 
@@ -130,7 +142,7 @@ public sealed partial record LedConfiguration
     /// <summary>Whether a folder's <c>config.json</c> describes an LED; false where there is no readable one.</summary>
     public static bool IsIn(string folder)
     {
-        string path = Path.Combine(folder, "config.json");
+        string path = Path.Combine(Checkpoint.FolderOf(folder), "config.json");
         if (!File.Exists(path)) return false;
         try
         {
@@ -148,7 +160,7 @@ public sealed partial record LedConfiguration
     public static LedConfiguration Load(string folder)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
-        string path = Path.Combine(folder, "config.json");
+        string path = Path.Combine(Checkpoint.FolderOf(folder), "config.json");
         string json;
         try
         {
@@ -222,6 +234,9 @@ public sealed partial record LedConfiguration
             Id2Label = json.Labels(),
             AttentionWindow = json.IntegerOrList("attention_window") ?? [512],
             OneSidedWindows = allenai,
+            NormalizeBefore = json.Boolean("normalize_before", false),
+            AddFinalLayerNorm = json.Boolean("add_final_layer_norm", false),
+            ScaleEmbedding = json.Boolean("scale_embedding", false),
         };
         ConfigurationReader.ThrowIfAny([.. json.Problems, .. configuration.Problems()], source);
         return configuration;
@@ -230,7 +245,7 @@ public sealed partial record LedConfiguration
     /// <summary>BART's and allenai's switches that lead to other models than LED.</summary>
     private static void RefuseVariants(ConfigurationReader json)
     {
-        foreach (string name in (string[])["normalize_before", "add_final_layer_norm", "static_position_embeddings", "scale_embedding", "autoregressive"])
+        foreach (string name in (string[])["static_position_embeddings", "autoregressive"])
         {
             if (json.Boolean(name, false)) json.Problems.Add($"{name} is true, which no LED has");
         }

@@ -49,6 +49,11 @@ public sealed partial record LedConfiguration
         }
         json.WriteBoolean("is_encoder_decoder", true);
         json.WriteBoolean("tie_word_embeddings", TieWordEmbeddings);
+        foreach ((string name, bool value) in ((string, bool)[])[
+            ("normalize_before", NormalizeBefore), ("add_final_layer_norm", AddFinalLayerNorm), ("scale_embedding", ScaleEmbedding)])
+        {
+            if (value) json.WriteBoolean(name, true);
+        }
         if (ProblemType is not null) json.WriteString("problem_type", ProblemType);
         json.WriteStartObject("id2label");
         for (int i = 0; i < Id2Label.Count; i++) json.WriteString($"{i}", Id2Label[i]);

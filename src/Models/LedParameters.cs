@@ -37,7 +37,10 @@ public static class LedParameters
             bool encoder = side == "encoder";
             if (!c.TieWordEmbeddings) yield return new($"{side}.embed_tokens.weight", [c.VocabSize, c.DModel]);
             yield return new($"{side}.embed_positions.weight", [encoder ? c.MaxEncoderPositionEmbeddings : c.MaxDecoderPositionEmbeddings, c.DModel]);
-            foreach (ParameterShape parameter in Norm("layernorm_embedding", c.DModel)) yield return parameter with { Name = $"{side}.{parameter.Name}" };
+            foreach (string norm in c.AddFinalLayerNorm ? (string[])["layernorm_embedding", "layer_norm"] : ["layernorm_embedding"])
+            {
+                foreach (ParameterShape parameter in Norm(norm, c.DModel)) yield return parameter with { Name = $"{side}.{parameter.Name}" };
+            }
             for (int i = 0; i < (encoder ? c.EncoderLayers : c.DecoderLayers); i++)
             {
                 foreach (ParameterShape parameter in Layer(c, encoder)) yield return parameter with { Name = $"{side}.layers.{i}.{parameter.Name}" };

@@ -156,7 +156,7 @@ public sealed record LongformerConfiguration
     public static LongformerConfiguration Load(string folder)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
-        string path = Path.Combine(folder, "config.json");
+        string path = Path.Combine(Checkpoint.FolderOf(folder), "config.json");
         byte[] json;
         try
         {

@@ -3,10 +3,13 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models;
 
-/// <summary>Loads a Longformer class from a checkpoint folder, strictly.</summary>
+/// <summary>
+/// Loads a Longformer class from a checkpoint folder, strictly, whatever its tensors are called: allenai's names, RoBERTa's, those of
+/// wrapping modules and LayerNorm's old ones are read as Hugging Face's (<see cref="NameMap"/>).
+/// </summary>
 internal sealed class LongformerLoader
 {
-    // What the body lies under: Hugging Face's heads, allenai's, and the bare model of either.
+    // What the body lies under: beside a head, and as a bare model. One without global projections is a RoBERTa by its names.
     private static readonly string[] Prefixes = ["longformer.", "roberta.", ""];
 
     private readonly Weights _weights;
@@ -51,7 +54,8 @@ internal sealed class LongformerLoader
         if (options.DType is DType dtype and not (DType.Float32 or DType.BFloat16 or DType.Float16 or DType.Float64))
             throw new InputException($"DType: expected Float32, BFloat16, Float16 or Float64, given {dtype}");
         LongformerConfiguration configuration = LongformerConfiguration.Load(folder);
-        using Checkpoint checkpoint = Checkpoint.Open(folder);
+        using Checkpoint files = Checkpoint.Open(folder);
+        using Checkpoint checkpoint = files.Rename(NameMap.RecognizeIn(files));
         CheckHead(checkpoint, configuration, architecture);
         var loader = new LongformerLoader(configuration, options, checkpoint, architecture);
         try
@@ -71,7 +75,8 @@ internal sealed class LongformerLoader
     /// <summary>The class whose head the weights hold, for a configuration that names none.</summary>
     public static string GuessArchitecture(string folder)
     {
-        using Checkpoint checkpoint = Checkpoint.Open(folder);
+        using Checkpoint files = Checkpoint.Open(folder);
+        using Checkpoint checkpoint = files.Rename(NameMap.RecognizeIn(files));
         if (checkpoint.Contains("classifier.weight"))
             throw new CheckpointException(
                 $"{folder}: config.json names no architectures, and classifier.weight may be that of a token classifier or of multiple choice; add \"architectures\"");

@@ -89,31 +89,42 @@ internal sealed class LongformerEmbeddings
     public Tensor Forward(SequenceBatch batch, Dropout dropout)
     {
         using var scope = new TensorScope();
+        if (!dropout.IsOn && !IsRecorded(batch.InputsEmbeds))
+        {
+            return scope.Keep(TokenBlocks.Compute(batch.TokenCount, _words.Size(1), _words.DType, _words.Device, (output, from, count) =>
+            {
+                Tensor sum = (batch.InputsEmbeds?.Narrow(0, from, count) ?? Words(batch.InputIds!.Narrow(0, from, count)))
+                    + Functional.Embedding(batch.PositionIds.Narrow(0, from, count), _positions, _padding);
+                _norm.ForwardInto(output, sum, Functional.Embedding(batch.TokenTypeIds.Narrow(0, from, count), _types));
+            }));
+        }
         Tensor words = batch.InputsEmbeds ?? Words(batch.InputIds!);
         Tensor positions = Functional.Embedding(batch.PositionIds, _positions, _padding);
         Tensor types = Functional.Embedding(batch.TokenTypeIds, _types);
         return scope.Keep(dropout.Hidden(_norm.Forward(words + positions + types), -1, 0));
     }
+
+    private bool IsRecorded(Tensor? embeds) => TorchRuntime.IsGradEnabled
+        && (embeds?.RequiresGrad == true || _words.RequiresGrad || _positions.RequiresGrad || _types.RequiresGrad || _norm.IsTrained);
 }
 
 /// <summary>One encoder layer: attention, then two feed-forward products, each added to its input and normalized.</summary>
 internal sealed class LongformerLayer
 {
     private readonly LongformerSelfAttention _attention;
-    private readonly Linear _attentionOutput, _intermediate, _output;
-    private readonly LayerNorm _attentionNorm, _outputNorm;
-    private readonly HiddenActivation _activation;
+    private readonly EncoderTail _tail;
     private readonly int _layer;
 
     public LongformerLayer(ParameterLoader at, LongformerConfiguration c, int layer, AttentionImplementation implementation)
     {
         _attention = new LongformerSelfAttention(at / "attention.self", c, layer, implementation);
-        _attentionOutput = Linear.Load(at / "attention.output.dense", c.HiddenSize, c.HiddenSize);
-        _attentionNorm = LayerNorm.Load(at / "attention.output.LayerNorm", c.HiddenSize, c.LayerNormEps);
-        _intermediate = Linear.Load(at / "intermediate.dense", c.IntermediateSize, c.HiddenSize);
-        _output = Linear.Load(at / "output.dense", c.HiddenSize, c.IntermediateSize);
-        _outputNorm = LayerNorm.Load(at / "output.LayerNorm", c.HiddenSize, c.LayerNormEps);
-        _activation = c.HiddenAct;
+        _tail = new EncoderTail(
+            Linear.Load(at / "attention.output.dense", c.HiddenSize, c.HiddenSize),
+            LayerNorm.Load(at / "attention.output.LayerNorm", c.HiddenSize, c.LayerNormEps),
+            Linear.Load(at / "intermediate.dense", c.IntermediateSize, c.HiddenSize),
+            Linear.Load(at / "output.dense", c.HiddenSize, c.IntermediateSize),
+            LayerNorm.Load(at / "output.LayerNorm", c.HiddenSize, c.LayerNormEps),
+            c.HiddenAct);
         _layer = layer;
     }
 
@@ -121,16 +132,10 @@ internal sealed class LongformerLayer
     public Tensor Forward(Tensor hidden, SequenceBatch batch, Dropout dropout, AttentionTrace? trace)
     {
         using var scope = new TensorScope();
-        Tensor attended = AddAttention(hidden, batch, dropout, trace);
-        Tensor inner = _intermediate.Forward(attended, _activation);
-        return scope.Keep(_outputNorm.Forward(dropout.Hidden(_output.Forward(inner), _layer, 3), attended));
-    }
-
-    private Tensor AddAttention(Tensor hidden, SequenceBatch batch, Dropout dropout, AttentionTrace? trace)
-    {
-        using var scope = new TensorScope();
         Tensor context = _attention.Forward(hidden, batch, dropout, trace);
-        return scope.Keep(_attentionNorm.Forward(dropout.Hidden(_attentionOutput.Forward(context), _layer, 2), hidden));
+        TailDropout? drop = dropout.IsOn
+            ? new TailDropout(t => dropout.Hidden(t, _layer, 2), t => t, t => dropout.Hidden(t, _layer, 3)) : null;
+        return scope.Keep(_tail.Forward(context, hidden, drop));
     }
 }
 

@@ -85,13 +85,12 @@ public abstract class LongformerPretrained<TOutputs> : PretrainedModel
     }
 
     /// <inheritdoc/>
-    public sealed override void Save(string folder)
+    public sealed override void Save(string folder) => WriteFolder(folder, (Configuration with
     {
-        ArgumentException.ThrowIfNullOrEmpty(folder);
-        Directory.CreateDirectory(folder);
-        SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), NamedParameters.Select(p => TensorSource.From(p.Name, p.Tensor)));
-        File.WriteAllText(Path.Combine(folder, "config.json"), (Configuration with { Architectures = [Architecture] }).ToJson());
-    }
+        Architectures = [Architecture],
+        // Hugging Face gives its question answering head as many outputs as there are labels; it has two, start and end.
+        Id2Label = Architecture == nameof(LongformerForQuestionAnswering) && Configuration.NumLabels != 2 ? LongformerConfiguration.GenericLabels(2) : Configuration.Id2Label,
+    }).ToJson());
 
     /// <summary>What the class makes of the last hidden states, [N, C].</summary>
     private protected abstract TOutputs Compute(LongformerInputs inputs, SequenceBatch batch, Tensor hidden, Dropout dropout);

@@ -10,11 +10,14 @@ namespace LongformerInterop.Models;
 /// </summary>
 public abstract class PretrainedModel : IDisposable
 {
+    private readonly IDisposable[] _owned;
+
     private protected PretrainedModel(string architecture, LoadOptions options, ParameterLoader loader)
     {
         Architecture = architecture;
         Options = options;
         NamedParameters = [.. loader.Loaded];
+        _owned = [.. loader.Owned];
         DType = loader.DType;
     }
 
@@ -31,7 +34,8 @@ public abstract class PretrainedModel : IDisposable
     public Device Device => Options.Device;
 
     /// <summary>
-    /// The parameters under their Hugging Face names, in the order of the computation, each tied one once. The tensors belong to the model.
+    /// The parameters under their Hugging Face names, in the order of the computation, each tied one once. The tensors belong to the model
+    /// and are not to be changed, unless it was loaded with <see cref="LoadOptions.Trainable"/>: the layers may compute with a packed copy.
     /// </summary>
     public IReadOnlyList<NamedParameter> NamedParameters { get; }
 
@@ -74,15 +78,38 @@ public abstract class PretrainedModel : IDisposable
     /// <exception cref="InvalidOperationException">The model was not loaded with <see cref="LoadOptions.Trainable"/>.</exception>
     public abstract IReadOnlyDictionary<string, Tensor> LossAndGradients(IReadOnlyDictionary<string, Tensor> inputs);
 
-    /// <summary>Writes <c>config.json</c> and <c>model.safetensors</c> under Hugging Face's names.</summary>
+    /// <summary>
+    /// Writes <c>config.json</c> and <c>model.safetensors</c> under Hugging Face's names, beside the folder first: a full disk leaves what
+    /// was there. Other files of an existing folder, the tokenizer's, stay.
+    /// </summary>
     /// <exception cref="CheckpointException">The files cannot be written.</exception>
     public abstract void Save(string folder);
+
+    private protected void WriteFolder(string folder, string configuration)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        string path = Path.GetFullPath(folder);
+        try
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(path)) ?? path);
+            using StagedFolder staged = new(path);
+            ShardedWriter.Write(staged.Path, NamedParameters.Select(p => TensorSource.From(p.Name, p.Tensor)));
+            File.WriteAllText(Path.Combine(staged.Path, "config.json"), configuration);
+            staged.Commit();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new CheckpointException($"{folder}: cannot be written: {e.Message}", e);
+        }
+    }
 
     /// <summary>Frees the weights.</summary>
     public void Dispose()
     {
         foreach (NamedParameter parameter in NamedParameters)
             parameter.Tensor.Dispose();
+        foreach (IDisposable part in _owned)
+            part.Dispose();
         GC.SuppressFinalize(this);
     }
 }

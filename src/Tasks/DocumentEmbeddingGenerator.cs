@@ -7,12 +7,12 @@ namespace LongformerInterop.Tasks;
 /// the encoder.
 /// </summary>
 /// <param name="encoder">The encoder.</param>
-/// <param name="pooling">One vector per document: <see cref="Pooling.Cls"/> or <see cref="Pooling.Mean"/>.</param>
+/// <param name="pooling">One vector per document: <see cref="Pooling.Cls"/> or <see cref="Pooling.Mean"/>; null: the encoder's default.</param>
 /// <param name="settings">Options of every call.</param>
-public sealed class DocumentEmbeddingGenerator(DocumentEncoder encoder, Pooling pooling = Pooling.Mean, EmbeddingOptions? settings = null)
+public sealed class DocumentEmbeddingGenerator(DocumentEncoder encoder, Pooling? pooling = null, EmbeddingOptions? settings = null)
     : IEmbeddingGenerator<string, Embedding<float>>
 {
-    private readonly Pooling _pooling = pooling != Pooling.Tokens
+    private readonly Pooling? _pooling = pooling != Pooling.Tokens
         ? pooling
         : throw new ArgumentException("expected one vector per document (Cls or Mean), given Tokens", nameof(pooling));
 

@@ -7,8 +7,11 @@ namespace LongformerInterop.Tasks;
 /// <summary>Options of <see cref="DocumentEncoder"/>.</summary>
 public sealed record EmbeddingOptions : TaskOptions
 {
-    /// <summary>Scale every vector to Euclidean length 1 (a zero vector stays zero).</summary>
-    public bool Normalize { get; init; }
+    /// <summary>
+    /// Scale every vector to Euclidean length 1 (a zero vector stays zero). Null: as a folder of sentence-transformers says; not where it
+    /// says nothing, and not with <see cref="Pooling.Tokens"/>, since it speaks of the vector of a text.
+    /// </summary>
+    public bool? Normalize { get; init; }
 }
 
 /// <summary>What became of one document.</summary>
@@ -18,15 +21,19 @@ public sealed record EmbeddingOptions : TaskOptions
 public sealed record DocumentEmbedding(int Index, int Tokens, float[] Values);
 
 /// <summary>
-/// Turns documents into vectors. Global attention by default: the first token with <see cref="Pooling.Cls"/>, none otherwise.
+/// Turns documents into vectors, by the pooling and normalization of a sentence-transformers folder unless a call says otherwise. Global attention by default: the first token with <see cref="Pooling.Cls"/>, none otherwise.
 /// Thread-safe; dispose it to free the model.
 /// </summary>
 public sealed class DocumentEncoder : IDisposable
 {
     private readonly LongformerModel _model;
     private readonly TextInputs _inputs;
+    private readonly SentenceTransformersFolder _folder;
 
-    private DocumentEncoder(LongformerModel model, TextInputs inputs) => (_model, _inputs) = (model, inputs);
+    private DocumentEncoder(LongformerModel model, TextInputs inputs, SentenceTransformersFolder folder) => (_model, _inputs, _folder) = (model, inputs, folder);
+
+    /// <summary>How tokens become a vector where a call does not say: as a folder of sentence-transformers says, else the mean.</summary>
+    public Pooling DefaultPooling => _folder.Pooling ?? Pooling.Mean;
 
     /// <summary>C, the width of a vector.</summary>
     public int HiddenSize => _model.Configuration.HiddenSize;
@@ -42,32 +49,42 @@ public sealed class DocumentEncoder : IDisposable
     /// <exception cref="TokenizerException">The tokenizer's files are missing or malformed.</exception>
     public static DocumentEncoder Load(string folder, LoadOptions? options = null)
     {
+        SentenceTransformersFolder defaults = SentenceTransformersFolder.Read(folder);
         LongformerModel model = LongformerModel.Load(folder, options);
-        return Guard.DisposeOnError(model, m => new DocumentEncoder(m, new TextInputs(folder, m.Configuration)));
+        return Guard.DisposeOnError(model, m => new DocumentEncoder(m, new TextInputs(folder, m.Configuration), defaults));
     }
 
     /// <summary>Encodes documents of any number and unequal lengths; the vectors come in the order of the documents.</summary>
     /// <param name="documents">The documents.</param>
-    /// <param name="pooling">One vector per document, or (<see cref="Pooling.Tokens"/>) T x C values per document.</param>
+    /// <param name="pooling">One vector per document, or (<see cref="Pooling.Tokens"/>) T x C values per document; null: <see cref="DefaultPooling"/>.</param>
     /// <param name="options">Normalization, truncation, global tokens, batch size.</param>
     /// <param name="progress">Told after every batch.</param>
     /// <param name="cancellation">Stops between batches.</param>
     /// <exception cref="InputException">A document is empty or longer than <see cref="MaxTokens"/>; the message names it.</exception>
-    public float[][] Encode(IReadOnlyList<string> documents, Pooling pooling = Pooling.Mean, EmbeddingOptions? options = null,
+    public float[][] Encode(IReadOnlyList<string> documents, Pooling? pooling = null, EmbeddingOptions? options = null,
         IProgress<TaskProgress>? progress = null, CancellationToken cancellation = default) =>
         [.. EncodeEach(documents, pooling, options, progress, cancellation).Select(e => e.Values)];
 
     /// <summary><see cref="Encode"/> on a thread of the pool.</summary>
-    public Task<float[][]> EncodeAsync(IReadOnlyList<string> documents, Pooling pooling = Pooling.Mean, EmbeddingOptions? options = null,
+    public Task<float[][]> EncodeAsync(IReadOnlyList<string> documents, Pooling? pooling = null, EmbeddingOptions? options = null,
         IProgress<TaskProgress>? progress = null, CancellationToken cancellation = default) =>
         Task.Run(() => Encode(documents, pooling, options, progress, cancellation), cancellation);
 
     /// <summary>As <see cref="Encode"/>, with the result of every document as soon as its batch is done.</summary>
-    public IEnumerable<DocumentEmbedding> EncodeEach(IReadOnlyList<string> documents, Pooling pooling = Pooling.Mean,
+    public IEnumerable<DocumentEmbedding> EncodeEach(IReadOnlyList<string> documents, Pooling? pooling = null,
         EmbeddingOptions? options = null, IProgress<TaskProgress>? progress = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(documents);
-        return EncodeBatches(documents, pooling, options ?? new EmbeddingOptions(), progress, cancellation);
+        Pooling chosen = pooling ?? DefaultPooling;
+        options ??= new EmbeddingOptions();
+        return EncodeBatches(documents, chosen, options with { Normalize = Normalizes(chosen, options) }, progress, cancellation);
+    }
+
+    /// <summary>Whether a call with this pooling and these options scales its vectors to length 1.</summary>
+    public bool Normalizes(Pooling pooling, EmbeddingOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        return options.Normalize ?? (pooling != Pooling.Tokens && _folder.Normalize == true);
     }
 
     /// <summary>Frees the model.</summary>
@@ -114,7 +131,7 @@ public sealed class DocumentEncoder : IDisposable
             if (pooling == Pooling.Mean)
                 tokens = tokens.To(DType.Float32).Mean([0]);
             float[] values = TextInputs.ToFloats(tokens);
-            if (options.Normalize)
+            if (options.Normalize == true)
                 Normalize(values, HiddenSize);
             vectors.Add(values);
             offset += input.Length;

@@ -23,7 +23,7 @@ public sealed record SentenceTransformersFolder(Pooling? Pooling, bool? Normaliz
     /// </exception>
     public static SentenceTransformersFolder Read(string folder)
     {
-        ArgumentException.ThrowIfNullOrEmpty(folder);
+        folder = Checkpoint.FolderOf(folder);
         string modules = Path.Combine(folder, "modules.json"), pooling = Path.Combine(folder, PoolingFolder, "config.json");
         bool? normalize = null;
         if (File.Exists(modules))

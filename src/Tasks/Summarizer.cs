@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Threading.Channels;
+using LongformerInterop.Checkpoints;
 using LongformerInterop.Models;
 using LongformerInterop.Tasks.Generation;
 using LongformerInterop.Tokenizers;
@@ -48,7 +49,7 @@ public sealed class Summarizer : IDisposable
         LedForConditionalGeneration model = LedForConditionalGeneration.Load(folder, options);
         return Guard.DisposeOnError(model, m =>
         {
-            GenerationOptions defaults = GenerationOptions.FromCheckpoint(folder);
+            GenerationOptions defaults = GenerationOptions.FromCheckpoint(Checkpoint.FolderOf(folder));
             // HF's 20 tokens are no summary; this is the one default that is not HF's.
             if (defaults.MaxTokens is null && defaults.MaxLength is null)
                 defaults = defaults with { MaxTokens = Math.Min(DefaultMaxTokens, m.Configuration.MaxDecoderPositionEmbeddings) };

@@ -1,3 +1,4 @@
+using LongformerInterop.Checkpoints;
 using LongformerInterop.Models;
 using LongformerInterop.Tokenizers;
 using LongformerInterop.Torch;
@@ -33,7 +34,7 @@ internal sealed partial class TextInputs
 
     internal TextInputs(string folder, int maxTokens, int vocabSize)
     {
-        Tokenizer = Tokenizer.Load(folder);
+        Tokenizer = Tokenizer.Load(Checkpoint.FolderOf(folder));
         MaxTokens = maxTokens;
         VocabSize = vocabSize;
         // What makes a text empty: the tokens that only frame one. <mask> is something to work on.

@@ -96,7 +96,9 @@ public static class LongformerOps
         bandedOp = Of("banded_attention"), bandedBackwardOp = Of("banded_attention_backward"), bandedProbabilitiesOp = Of("banded_attention_probabilities"),
         globalOp = Of("global_attention"), globalProbabilitiesOp = Of("global_attention_probabilities"),
         foldedOp = Of("folded_global_attention"), linearPackOp = Of("linear_pack"), linearOp = Of("linear"), linearOutOp = Of("linear", "out"),
-        addLayerNormOp = Of("add_layer_norm"), multiplyAddOp = Of("_multiply_add_peak"), toHandleOp = Of("_to_handle"), fromHandleOp = Of("_from_handle");
+        addLayerNormOp = Of("add_layer_norm"), addLayerNormOutOp = Of("add_layer_norm", "out"),
+        decodeOp = Of("decode_attention"), multiplyAddOp = Of("_multiply_add_peak"),
+        toHandleOp = Of("_to_handle"), fromHandleOp = Of("_from_handle");
 
     /// <summary>Windowed, dilated and global attention in one. Global queries come out as local ones, to be overwritten with the result
     /// of <see cref="GlobalAttention"/>. Differentiable in query, key and value.</summary>
@@ -165,14 +167,16 @@ public static class LongformerOps
             options.Scale, options.Dropout, options.Seed);
     }
 
-    /// <summary>A weight [out, in] arranged for <see cref="Linear"/>, to be made once per weight.</summary>
+    /// <summary>A weight [out, in] arranged for <see cref="Linear"/>, to be made once per weight. Empty where nothing is to be gained: in
+    /// Float64, on other devices than the CPU, and in a build without oneDNN.</summary>
     public static Tensor LinearPack(Tensor weight) => linearPackOp.Call(weight);
 
     /// <summary>activation(input x weight^T + bias) + residual in one pass: [..., in] -> [..., out].</summary>
     /// <param name="input">[..., in].</param>
     /// <param name="weight">[out, in].</param>
     /// <param name="bias">[out], or null.</param>
-    /// <param name="packed">What <see cref="LinearPack"/> made of the weight, or null.</param>
+    /// <param name="packed">What <see cref="LinearPack"/> made of the weight, or null. Where it is given and not empty, and no gradient is
+    /// recorded, only shape and dtype of the weight matter: any tensor of that shape will do.</param>
     /// <param name="activation">The function after the product.</param>
     /// <param name="residual">[..., out], or null.</param>
     public static Tensor Linear(Tensor input, Tensor weight, Tensor? bias = null, Tensor? packed = null, Activation activation = Activation.None,
@@ -194,6 +198,28 @@ public static class LongformerOps
     /// <param name="epsilon">Added to the variance.</param>
     public static Tensor AddLayerNorm(Tensor input, Tensor? residual, Tensor weight, Tensor bias, double epsilon) =>
         addLayerNormOp.Call(input, residual, weight, bias, epsilon);
+
+    /// <summary><see cref="AddLayerNorm"/> into a tensor that exists, shaped as the input; it may be the input or the residual. Gives that tensor.</summary>
+    public static Tensor AddLayerNormInto(Tensor output, Tensor input, Tensor? residual, Tensor weight, Tensor bias, double epsilon)
+    {
+        addLayerNormOutOp.Run(input, residual, weight, bias, epsilon, output);
+        return output;
+    }
+
+    /// <summary>
+    /// One step of token-by-token decoding: queries of several documents, those of one document one behind the other, each over the keys
+    /// and values of its document, which are read once for all of them. Differentiable.
+    /// </summary>
+    /// <param name="query">[R, H, D].</param>
+    /// <param name="keys">For each document [L, H, D].</param>
+    /// <param name="values">As the keys.</param>
+    /// <param name="rows">For each document how many of the queries are its own.</param>
+    /// <param name="masks">Empty, or for each document UInt8 or Bool [L] or [rows, L], nonzero: the key is visible; no elements: all are. A
+    /// query that may see nothing gives the mean of all values.</param>
+    /// <param name="scale">Multiplies the scores; null for 1 / sqrt(D).</param>
+    /// <returns>[R, H, D].</returns>
+    public static Tensor DecodeAttention(Tensor query, Tensor[] keys, Tensor[] values, long[] rows, Tensor[] masks, double? scale = null) =>
+        decodeOp.Call(query, keys, values, rows, masks, scale);
 
     /// <summary>The probabilities of <see cref="BandedAttention"/>, for looking at them; memory grows with T * K. Never dropped out, not
     /// differentiable. Dropout, seed and implementation of the options do not matter.</summary>

@@ -60,6 +60,20 @@ public class ConvertTests
     }
 
     [Test]
+    public void A_disk_that_takes_no_more_leaves_the_old_checkpoint_whole()
+    {
+        Longformer.Succeeds("convert", TinyCheckpoints.Base, "--to", "safetensors", "--output", At("out"));
+        Dictionary<string, byte[]> old = Directory.EnumerateFiles(At("out")).ToDictionary(f => f, File.ReadAllBytes);
+        Longformer.Result result = Longformer.RunLimited(64, "convert", TinyCheckpoints.Base, "--to", "longformer", "--positions", "9000", "--output", At("out"), "--overwrite");
+        Assert.That(result.Status, Is.EqualTo(1), result.Error);
+        Assert.That(result.Error, Does.Contain("model.safetensors: cannot be written"));
+        Assert.That(Directory.EnumerateFileSystemEntries(_root), Is.EqualTo(new[] { At("out") }));
+        Assert.That(Directory.EnumerateFiles(At("out")), Is.EquivalentTo(old.Keys));
+        foreach ((string file, byte[] content) in old)
+            Assert.That(File.ReadAllBytes(file), Is.EqualTo(content), file);
+    }
+
+    [Test]
     public void Pooling_and_normalization_of_a_sentence_transformers_folder_are_the_defaults()
     {
         Longformer.Succeeds("convert", TinyCheckpoints.Base, "--to", "safetensors", "--output", At("sentence"));

@@ -22,9 +22,23 @@ internal static class Longformer
 
     internal static Result Run(params string[] arguments) => RunWith(null, arguments);
 
-    internal static Result RunWith(byte[]? input, params string[] arguments)
+    /// <summary>
+    /// Runs it where no file may grow beyond a size: writing fails as on a full disk, without the rights that a small disk needs.
+    /// </summary>
+    internal static Result RunLimited(int kibibytes, params string[] arguments)
     {
-        ProcessStartInfo start = new("dotnet")
+        // The signal of the limit would end the program; the runtime's double mapping of code would count as a large file.
+        ProcessStartInfo start = Start("bash", "-c", "trap '' XFSZ; ulimit -f \"$1\"; shift; exec dotnet \"$@\"", "bash",
+            kibibytes.ToString(System.Globalization.CultureInfo.InvariantCulture));
+        start.Environment["DOTNET_EnableWriteXorExecute"] = "0";
+        return Run(start, null, arguments);
+    }
+
+    internal static Result RunWith(byte[]? input, params string[] arguments) => Run(Start("dotnet"), input, arguments);
+
+    private static ProcessStartInfo Start(string program, params string[] arguments)
+    {
+        ProcessStartInfo start = new(program)
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
@@ -33,6 +47,13 @@ internal static class Longformer
             StandardErrorEncoding = Encoding.UTF8,
             WorkingDirectory = AppContext.BaseDirectory,
         };
+        foreach (string argument in arguments)
+            start.ArgumentList.Add(argument);
+        return start;
+    }
+
+    private static Result Run(ProcessStartInfo start, byte[]? input, string[] arguments)
+    {
         start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "longformer.dll"));
         foreach (string argument in arguments)
             start.ArgumentList.Add(argument);

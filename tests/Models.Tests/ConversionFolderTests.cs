@@ -84,6 +84,16 @@ public class ConversionFolderTests
     }
 
     [Test]
+    public void A_pooler_that_the_class_does_not_have_stays_behind([Values("bert", "roberta")] string family)
+    {
+        ConversionSources.Write(_folder["in"], family, "ForMaskedLM");
+        ConversionResult result = CheckpointConverter.Convert(_folder["in"], _folder["out"], new ConversionOptions { To = ConversionTarget.Safetensors });
+        using Checkpoint made = Checkpoint.Open(_folder["out"]), before = Checkpoint.Open(_folder["in"]);
+        Assert.That(before.Names.Except(made.Names), Is.EquivalentTo(new[] { $"{family}.pooler.dense.weight", $"{family}.pooler.dense.bias" }));
+        Assert.That(result.Notes, Has.One.Contains("has no pooler"));
+    }
+
+    [Test]
     public void Weights_are_split_above_a_size_and_their_metadata_kept()
     {
         using (Checkpoint tensors = Checkpoint.Open(_folder["in"]))

@@ -11,6 +11,8 @@ public class MemoryAndThreadTests
         using var inputScope = new TensorScope();
         LongformerInputs inputs = TinyModels.Pad([TinyModels.Document(20, 1), TinyModels.Document(33, 2)], [[1, .. new byte[19]], new byte[33]])
             with { OutputHiddenStates = everything, OutputAttentions = everything };
+        using (new TensorScope())
+            model.Forward(inputs);  // packs the weights
         long before = TorchRuntime.LiveTensorCount;
         using (new TensorScope())
         {

@@ -172,6 +172,7 @@ LF_API lf_status lf_text_free(char* text);
  *   "dtype"      "float32", "bfloat16", "float16", "float64"; default: as stored. Weights that keep it are used where
  *                they lie in the mapped file
  *   "attention"  "fused" (default), "chunks", "loop": which implementation of the window attention
+ *   "pack_weights" "true" (default), "false": lay the weights of products out anew for the CPU at first use, in this process's memory
  *   "trainable"  "false" (default), "true": for lf_model_gradients
  * LF_INVALID_ARGUMENT for another name, LF_INVALID_INPUT for another value; both list what there is. */
 LF_API lf_status lf_load_options_create(lf_load_options** options);
@@ -194,7 +195,7 @@ LF_API lf_status lf_options_set_tensor(lf_options* options, const char* name, co
 LF_API lf_status lf_options_free(lf_options* options);
 
 /* Callbacks of a call, NULL for none (the default). One that returns nonzero stops the call, which returns LF_CANCELLED.
- * cancel: asked before each batch, each window of a long document and each generated token.
+ * cancel: asked at the start, before each batch (of documents, or windows of a long one) and after each generated token.
  * progress: after each batch (for generation each token): inputs done and in all, tokens that went through so far.
  * on_text: generation of one document: the next piece of text, as soon as it is settled; the pieces together are the
  *   result. Never cuts a character.
@@ -303,7 +304,8 @@ LF_API lf_status lf_model_generate(const lf_model* model, const char* const* nam
 
 /* Documents to vectors. embeddings: float32 [count, C]; with pooling "tokens" [N, C], all documents' tokens one behind the other.
  * offsets (may be NULL): int64 [count + 1], document i has the tokens offsets[i]..offsets[i + 1].
- * Options: the tasks'; "pooling" text: "mean" (default), "cls", "tokens"; "normalize" int: scale vectors to length 1. */
+ * Options: the tasks'; "pooling" text: "mean", "cls", "tokens"; "normalize" int: scale vectors to length 1. Defaults: what the folder says
+ * where sentence-transformers wrote it, else "mean" and 0. */
 LF_API lf_status lf_document_encoder_load(const char* folder, const lf_load_options* options, lf_document_encoder** encoder);
 LF_API lf_status lf_document_encoder_encode(const lf_document_encoder* encoder, const char* const* documents, const size_t* lengths,
                                             size_t count, const lf_options* options, lf_tensor** embeddings, lf_tensor** offsets);
@@ -442,7 +444,7 @@ LF_API lf_status lf_global_attention(const lf_tensor* query, const lf_tensor* ke
 
 /* Converts a checkpoint folder or file into a new folder. report (may be NULL): items with label "source", "note" or "file", and text.
  * Options: "to" text: "longformer" (default), "led", "safetensors"; "positions" int; "window" ints (one, or one per layer);
- * "base_positions" int; "overwrite" int. What they mean: docs/checkpoints.md. */
+ * "base_positions" int; "overwrite" int; "configuration_file" text (another than config.json beside the weights). What they mean: docs/checkpoints.md. */
 LF_API lf_status lf_convert(const char* source, const char* output, const lf_options* options, lf_answer** report);
 
 /* declarations end */

@@ -46,7 +46,7 @@ static inline int finish(void) {
 
 /* dir/file in one of a few static buffers. */
 static inline const char* path(const char* dir, const char* file) {
-  static char buffers[8][1024];
+  static char buffers[8][2300];
   static int next = 0;
   char* buffer = buffers[next = (next + 1) % 8];
   snprintf(buffer, sizeof buffers[0], "%s/%s", dir, file);

@@ -96,7 +96,7 @@ static void safetensors(const char* folder) {
   int64_t shape = 2, more = 1;
   const char *names[2] = {"b", "a"}, *name = NULL, *file = path(folder, "written.safetensors");
   lf_tensor* tensors[2] = {NULL, NULL};
-  lf_tensor* read = NULL;
+  lf_tensor *read = NULL, *none = NULL;
   lf_tensors* opened = NULL;
   const void* data = NULL;
   size_t count = 0;
@@ -108,13 +108,16 @@ static void safetensors(const char* folder) {
   CHECK(count == 2);
   OK(lf_tensors_get(opened, "b", &read));
   OK(lf_tensors_name(opened, 0, &name));
-  REFUSED(LF_NOT_FOUND, "no tensor \"c\"", lf_tensors_get(opened, "c", &tensors[1]));
+  REFUSED(LF_NOT_FOUND, "no tensor \"c\"", lf_tensors_get(opened, "c", &none));
   REFUSED(LF_INVALID_ARGUMENT, "expected 0..1, given 2", lf_tensors_name(opened, 2, &name));
   OK(lf_tensors_free(opened));
   OK(lf_tensor_data(read, &data)); /* outlives the file */
   CHECK(((const float*)data)[0] == 1.5f && ((const float*)data)[1] == -2);
+  names[1] = "b";
+  REFUSED(LF_INVALID_INPUT, "given twice", lf_tensors_write(file, names, (const lf_tensor* const*)tensors, 2));
   OK(lf_tensor_free(read));
   OK(lf_tensor_free(tensors[0]));
+  OK(lf_tensor_free(tensors[1]));
 }
 
 /* Every output against the definition: one softmax over the window and the global keys, in double. */

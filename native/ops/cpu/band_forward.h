@@ -151,9 +151,10 @@ void forward_block(const BandForwardProblem& p, const BandUnit& u, int64_t index
 
     int64_t position = b.key_begin;
     const Rows out = {p.out, p.heads * p.dim, p.dim};
-    const Rows* const queries[] = {&out, &p.q};
+    const Rows* const queries[] = {&p.q, &out};
+    const int query_sets = p.stream_out ? 1 : 2;
     for (Tile<S> t; next_tile<V>(p, b, cache, position, t);) {
-      look_ahead(ahead, p, u, b, index == u.first_block, position, empty, 16, queries, 2);
+      look_ahead(ahead, p, u, b, index == u.first_block, position, empty, 16, queries, query_sets);
       for (int i = 0; i < t.parts; ++i) {
         const Part& part = t.part[i];
         const int at = part.vector_begin * V::lanes;
@@ -204,7 +205,10 @@ void forward_block(const BandForwardProblem& p, const BandUnit& u, int64_t index
       std::memset(out, 0, size_t(p.dim * element_size(p.element)));
       log_sum = -__builtin_inff();
     } else {
-      write_row<V>(out, m.rows + i * ld, p.element, p.dim, S(1) / m.total[i]);
+      if (p.stream_out)
+        stream_row<V>(reinterpret_cast<S*>(out), m.rows + i * ld, p.dim, S(1) / m.total[i]);
+      else
+        write_row<V>(out, m.rows + i * ld, p.element, p.dim, S(1) / m.total[i]);
       constexpr double ln2 = 0.69314718055994530942;
       if constexpr (sizeof(S) == 4) {
         log_sum = m.maximum[i] * S(ln2) + __builtin_logf(m.total[i]);
@@ -221,6 +225,7 @@ void forward_unit(const BandForwardProblem& p, const BandUnit& u, void* scratch)
   TileCache<V> cache(p, u, memory.tiles);
   Ahead ahead;
   for (int64_t i = 0; i < u.blocks; ++i) forward_block<V>(p, u, u.first_block + i, cache, ahead, memory);
+  if (p.stream_out) V::stream_end();
 }
 
 }  // namespace

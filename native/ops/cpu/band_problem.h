@@ -50,6 +50,9 @@ struct BandProblem {
 struct BandForwardProblem : BandProblem {
   void* out = nullptr;  // [N, H, D] contiguous
   void* lse = nullptr;  // [N, H] contiguous, float or double
+  // The output is of the compute type, its rows are whole cache lines, and it is larger than the caches: it
+  // is written around them.
+  bool stream_out = false;
 };
 
 struct BandBackwardProblem : BandProblem {

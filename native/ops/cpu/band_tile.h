@@ -78,6 +78,13 @@ inline void write_row(void* row, const typename V::S* from, Element element, ptr
   std::memcpy(static_cast<char*>(row) + i * size, tail, size_t((dim - i) * size));
 }
 
+// A row of whole, aligned vectors of the compute type, around the caches.
+template <class V>
+inline void stream_row(typename V::S* row, const typename V::S* from, ptrdiff_t dim, typename V::S factor) {
+  const typename V::T f = V::set1(factor);
+  for (ptrdiff_t i = 0; i < dim; i += V::lanes) V::stream(row + i, V::mul(f, V::load(from + i)));
+}
+
 // The tokens that a block or a tile consists of: first, first + step, ..., or a list.
 struct Tokens {
   int64_t first = 0, step = 0;

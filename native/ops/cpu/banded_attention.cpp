@@ -12,19 +12,30 @@ using namespace cpu;
 
 namespace {
 
-constexpr int64_t kUnitBlocks = 16;  // long enough that a unit's keys are read from the second-level cache
+// Query blocks of a unit. The keys of a window are read once more for every unit, so many is better, as long
+// as there are units enough for all threads.
+constexpr int64_t kMostBlocks = 32, kFewestBlocks = 8, kUnitsPerThread = 4;
 
+// Outputs from this size on are not in a cache anyway when they are next read.
+constexpr int64_t kStreamedBytes = int64_t(4) << 20;
+constexpr int64_t kCacheLine = 64;
+
+// All heads of some tokens before the next tokens: the rows of neighboring heads lie behind each other, so
+// that what the processor fetches along with one head's row is what the next head needs.
 std::vector<BandUnit> forward_units(const BandProblem& p, int64_t sequences) {
+  const int64_t all_blocks = p.offsets[sequences] / kBlock * p.heads;
+  const int64_t most =
+      std::clamp(all_blocks / (kUnitsPerThread * at::get_num_threads()), kFewestBlocks, kMostBlocks);
   std::vector<BandUnit> units;
   for (int64_t s = 0; s < sequences; ++s) {
     const int64_t length = p.offsets[s + 1] - p.offsets[s];
-    for (int64_t h = 0; h < p.heads; ++h) {
-      const int64_t d = p.dilation[h];
-      for (int64_t r = 0; r < std::min(d, length); ++r) {
-        const int64_t in_class = (length - r + d - 1) / d, blocks = (in_class + kBlock - 1) / kBlock;
-        for (int64_t b = 0; b < blocks; b += kUnitBlocks) {
-          units.push_back(
-              {s, h, r, d, in_class, b, std::min(kUnitBlocks, blocks - b), 0, 0, nullptr, nullptr});
+    for (int64_t b = 0; b * kBlock < length; b += most) {
+      for (int64_t h = 0; h < p.heads; ++h) {
+        const int64_t d = p.dilation[h];
+        for (int64_t r = 0; r < std::min(d, length); ++r) {
+          const int64_t in_class = (length - r + d - 1) / d, blocks = (in_class + kBlock - 1) / kBlock;
+          if (b >= blocks) break;  // later classes are no longer
+          units.push_back({s, h, r, d, in_class, b, std::min(most, blocks - b), 0, 0, nullptr, nullptr});
         }
       }
     }
@@ -44,6 +55,10 @@ BandedForward banded_attention_fused_cpu(const BandedAttention& a) {
   p.out = out.data_ptr();
   p.lse = lse.data_ptr();
   const int type = compute_index(p.element);
+  const int64_t row_bytes = p.dim * static_cast<int64_t>(out.element_size());
+  p.stream_out = out.element_size() == static_cast<size_t>(compute_size(p.element)) &&
+                 row_bytes % kCacheLine == 0 && reinterpret_cast<uintptr_t>(p.out) % kCacheLine == 0 &&
+                 static_cast<int64_t>(out.nbytes()) >= kStreamedBytes;
   const auto kernel = band_kernels(active_isa())->forward[type];
   const size_t bytes = forward_scratch(p) * compute_size(p.element);
   const std::vector<BandUnit> units = forward_units(p, static_cast<int64_t>(a.offsets.size()) - 1);

@@ -18,23 +18,27 @@ using OptionalTensor = c10::optional<at::Tensor>;
 
 constexpr int64_t kRowsAtOnce = 32;
 
-at::Tensor add_layer_norm(const at::Tensor& input, const OptionalTensor& residual, const at::Tensor& weight,
-                          const at::Tensor& bias, double eps) {
+// Weights of another dtype than the input, residuals that broadcast: ATen.
+bool by_kernel(const at::Tensor& input, const OptionalTensor& residual, const at::Tensor& weight,
+               const at::Tensor& bias) {
   const bool two = residual.has_value() && residual->defined();
   const auto type = input.scalar_type();
   const bool known = type == at::kFloat || type == at::kDouble || type == at::kBFloat16 || type == at::kHalf;
-  // Weights of another dtype than the input, residuals that broadcast: ATen.
-  if (!known || weight.scalar_type() != type || bias.scalar_type() != type ||
-      (two && (residual->scalar_type() != type || residual->sizes() != input.sizes())))
-    return add_layer_norm_by_aten(input, residual, weight, bias, eps);
+  return known && weight.scalar_type() == type && bias.scalar_type() == type &&
+         (!two || (residual->scalar_type() == type && residual->sizes() == input.sizes()));
+}
+
+// out: contiguous, like the input. Each row is read whole before it is written, so that out may be the input
+// or the residual.
+void norm_into(const at::Tensor& input, const OptionalTensor& residual, const at::Tensor& weight,
+               const at::Tensor& bias, double eps, const at::Tensor& out) {
   TORCH_CHECK_VALUE(weight.dim() == 1 && bias.dim() == 1 && input.dim() >= 1 &&
                         weight.size(0) == input.size(-1) && bias.size(0) == input.size(-1),
                     "longformer::add_layer_norm: weight and bias must be [",
                     input.dim() >= 1 ? input.size(-1) : 0, "] for input ", input.sizes(), ", got ",
                     weight.sizes(), " and ", bias.sizes());
-  const at::Tensor out =
-      at::empty(input.sizes(), input.options().memory_format(at::MemoryFormat::Contiguous));
-  if (out.numel() == 0) return out;
+  if (out.numel() == 0) return;
+  const bool two = residual.has_value() && residual->defined();
   NormProblem p;
   p.element = element_of(input);
   p.columns = input.size(-1);
@@ -54,13 +58,37 @@ at::Tensor add_layer_norm(const at::Tensor& input, const OptionalTensor& residua
   for_each_unit((rows + kRowsAtOnce - 1) / kRowsAtOnce, [&](int64_t i) {
     kernel(p, i * kRowsAtOnce, std::min(rows, (i + 1) * kRowsAtOnce), thread_scratch(bytes));
   });
+}
+
+at::Tensor add_layer_norm(const at::Tensor& input, const OptionalTensor& residual, const at::Tensor& weight,
+                          const at::Tensor& bias, double eps) {
+  if (!by_kernel(input, residual, weight, bias))
+    return add_layer_norm_by_aten(input, residual, weight, bias, eps);
+  at::Tensor out = at::empty(input.sizes(), input.options().memory_format(at::MemoryFormat::Contiguous));
+  norm_into(input, residual, weight, bias, eps, out);
   return out;
+}
+
+at::Tensor& add_layer_norm_out(const at::Tensor& input, const OptionalTensor& residual,
+                               const at::Tensor& weight, const at::Tensor& bias, double eps,
+                               at::Tensor& out) {
+  const bool direct = by_kernel(input, residual, weight, bias) && out.sizes() == input.sizes() &&
+                      out.scalar_type() == input.scalar_type() && out.is_contiguous();
+  if (direct) {
+    norm_into(input, residual, weight, bias, eps, out);
+    return out;
+  }
+  const at::Tensor result = add_layer_norm(input, residual, weight, bias, eps);
+  TORCH_CHECK_VALUE(out.sizes() == result.sizes(), "longformer::add_layer_norm: out must be ", result.sizes(),
+                    ", got ", out.sizes());
+  return out.copy_(result);
 }
 
 }  // namespace
 
 TORCH_LIBRARY_IMPL(longformer, CPU, m) {
   m.impl("add_layer_norm", TORCH_FN(add_layer_norm));
+  m.impl("add_layer_norm.out", TORCH_FN(add_layer_norm_out));
 }
 
 }  // namespace longformer

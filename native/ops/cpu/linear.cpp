@@ -1,13 +1,15 @@
-// longformer::linear_pack and linear on a CPU: oneDNN in float32, and in bfloat16 where the processor has
-// instructions for it. Where it has none, oneDNN's own bfloat16 is about four times slower than float32 (25
-// against 110 GFLOP/s on one core of a Cascade Lake), so bfloat16 and float16 are computed in float32: their
-// packed weight is a float32 copy. Without oneDNN, and in float64, ATen. Gradients are not for here:
+// longformer::linear_pack and linear on a CPU. A few rows are multiplied with the weight where it lies
+// (few_rows_linear.h) unless it is given packed; else oneDNN in float32, and in bfloat16 where the processor
+// has instructions for it. Where it has none, oneDNN's own bfloat16 is about four times slower than float32
+// (25 against 110 GFLOP/s on one core of a Cascade Lake), so bfloat16 and float16 are computed in float32:
+// their packed weight is a float32 copy. Without oneDNN, and in float64, ATen. Gradients are not for here:
 // ../linear.cpp takes over where one is recorded.
 #include <ATen/MemoryOverlap.h>
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
 #include "../operators.h"
+#include "few_rows_linear.h"
 #include "onednn_linear.h"
 
 namespace longformer {
@@ -15,11 +17,17 @@ namespace {
 
 using OptionalTensor = c10::optional<at::Tensor>;
 
-#if defined(LONGFORMER_HAS_ONEDNN)
-
 bool given(const OptionalTensor& t) {
   return t.has_value() && t->defined();
 }
+bool is_packed(const OptionalTensor& packed) {
+  return given(packed) && packed->numel() > 0;
+}
+bool by_few_rows(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& packed) {
+  return !is_packed(packed) && cpu::has_few_rows(input, weight);
+}
+
+#if defined(LONGFORMER_HAS_ONEDNN)
 
 bool by_onednn(const at::Tensor& t) {
   return t.scalar_type() == at::kFloat || t.scalar_type() == at::kBFloat16 || t.scalar_type() == at::kHalf;
@@ -31,6 +39,14 @@ at::ScalarType product_scalar(at::ScalarType type) {
 cpu::ProductType product_type(at::ScalarType type) {
   return product_scalar(type) == at::kBFloat16 ? cpu::ProductType::bfloat16 : cpu::ProductType::float32;
 }
+
+#else
+
+bool by_onednn(const at::Tensor&) {
+  return false;
+}
+
+#endif
 
 cpu::Activation activation_of(c10::string_view name) {
   if (name == "none") return cpu::Activation::none;
@@ -60,33 +76,21 @@ std::vector<int64_t> output_shape(const at::Tensor& input, const at::Tensor& wei
   return shape;
 }
 
-void multiply_into(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias,
-                   const OptionalTensor& packed, c10::string_view activation, const OptionalTensor& residual,
-                   const at::Tensor& out) {
+#if defined(LONGFORMER_HAS_ONEDNN)
+void multiply_by_onednn(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias,
+                        const OptionalTensor& packed, cpu::Activation activation,
+                        const OptionalTensor& residual, const at::Tensor& out) {
   cpu::Product p;
   p.inputs = weight.size(1);
   p.outputs = weight.size(0);
   p.type = product_type(input.scalar_type());
-  p.activation = activation_of(activation);
-  check_same_type("weight", weight, input);
-  if (given(bias)) {
-    check_same_type("bias", *bias, input);
-    TORCH_CHECK_VALUE(bias->dim() == 1 && bias->size(0) == p.outputs, "longformer::linear: bias must be [",
-                      p.outputs, "], got ", bias->sizes());
-  }
-  if (given(residual)) {
-    check_same_type("residual", *residual, input);
-    TORCH_CHECK_VALUE(residual->sizes() == out.sizes(), "longformer::linear: residual must be ", out.sizes(),
-                      ", got ", residual->sizes());
-  }
-  if (out.numel() == 0) return;
-
+  p.activation = activation;
   const at::ScalarType type = product_scalar(input.scalar_type());
   const auto ready = [type](const at::Tensor& t) { return t.to(type).contiguous(); };
   const at::Tensor x = ready(input), b = given(bias) ? ready(*bias) : at::Tensor(),
                    r = given(residual) ? ready(*residual) : at::Tensor();
   at::Tensor w;
-  p.packed = given(packed) && packed->numel() > 0;
+  p.packed = is_packed(packed);
   if (p.packed) {
     w = *packed;
     const int64_t bytes = static_cast<int64_t>(cpu::packed_bytes(p.inputs, p.outputs, p.type));
@@ -107,7 +111,37 @@ void multiply_into(const at::Tensor& input, const at::Tensor& weight, const Opti
   cpu::multiply(p);
   if (!direct) out.copy_(y);
 }
+#endif
 
+void multiply_into(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias,
+                   const OptionalTensor& packed, c10::string_view activation, const OptionalTensor& residual,
+                   const at::Tensor& out) {
+  const cpu::Activation function = activation_of(activation);
+  check_same_type("weight", weight, input);
+  if (given(bias)) {
+    check_same_type("bias", *bias, input);
+    TORCH_CHECK_VALUE(bias->dim() == 1 && bias->size(0) == weight.size(0),
+                      "longformer::linear: bias must be [", weight.size(0), "], got ", bias->sizes());
+  }
+  if (given(residual)) {
+    check_same_type("residual", *residual, input);
+    TORCH_CHECK_VALUE(residual->sizes() == out.sizes(), "longformer::linear: residual must be ", out.sizes(),
+                      ", got ", residual->sizes());
+  }
+  if (out.numel() == 0) return;
+
+#if defined(LONGFORMER_HAS_ONEDNN)
+  if (!by_few_rows(input, weight, packed))
+    return multiply_by_onednn(input, weight, bias, packed, function, residual, out);
+#endif
+  const at::Tensor y =
+      out.is_contiguous() ? out : at::empty(out.sizes(), out.options(), at::MemoryFormat::Contiguous);
+  cpu::few_rows_linear(input, weight, given(bias) ? *bias : at::Tensor(), function,
+                       given(residual) ? residual->contiguous() : at::Tensor(), y);
+  if (!out.is_same(y)) out.copy_(y);
+}
+
+#if defined(LONGFORMER_HAS_ONEDNN)
 at::Tensor linear_pack(const at::Tensor& weight) {
   TORCH_CHECK_VALUE(weight.dim() == 2, "longformer::linear_pack: weight must be [outputs, inputs], got ",
                     weight.sizes());
@@ -120,9 +154,19 @@ at::Tensor linear_pack(const at::Tensor& weight) {
   return packed;
 }
 
+#else
+at::Tensor linear_pack(const at::Tensor& weight) {
+  return at::empty({0}, weight.options());
+}
+#endif
+
+bool by_aten(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& packed) {
+  return weight.numel() == 0 || !(by_onednn(input) || by_few_rows(input, weight, packed));
+}
+
 at::Tensor linear(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias,
                   const OptionalTensor& packed, c10::string_view activation, const OptionalTensor& residual) {
-  if (!by_onednn(input) || weight.numel() == 0)
+  if (by_aten(input, weight, packed))
     return linear_by_aten(input, weight, bias, packed, activation, residual);
   const at::Tensor out =
       at::empty(output_shape(input, weight), input.options().memory_format(at::MemoryFormat::Contiguous));
@@ -133,7 +177,7 @@ at::Tensor linear(const at::Tensor& input, const at::Tensor& weight, const Optio
 at::Tensor& linear_out(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias,
                        const OptionalTensor& packed, c10::string_view activation,
                        const OptionalTensor& residual, at::Tensor& out) {
-  if (!by_onednn(input) || weight.numel() == 0) {
+  if (by_aten(input, weight, packed)) {
     const at::Tensor result = linear_by_aten(input, weight, bias, packed, activation, residual);
     TORCH_CHECK_VALUE(out.sizes() == result.sizes(), "longformer::linear: out must be ", result.sizes(),
                       ", got ", out.sizes());
@@ -147,28 +191,6 @@ at::Tensor& linear_out(const at::Tensor& input, const at::Tensor& weight, const 
   multiply_into(input, weight, bias, packed, activation, residual, out);
   return out;
 }
-
-#else  // no oneDNN
-
-at::Tensor linear_pack(const at::Tensor& weight) {
-  return at::empty({0}, weight.options());
-}
-
-at::Tensor& linear_out(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias,
-                       const OptionalTensor& packed, c10::string_view activation,
-                       const OptionalTensor& residual, at::Tensor& out) {
-  const at::Tensor result = linear_by_aten(input, weight, bias, packed, activation, residual);
-  TORCH_CHECK_VALUE(out.sizes() == result.sizes(), "longformer::linear: out must be ", result.sizes(),
-                    ", got ", out.sizes());
-  return out.copy_(result);
-}
-
-at::Tensor linear(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias,
-                  const OptionalTensor& packed, c10::string_view activation, const OptionalTensor& residual) {
-  return linear_by_aten(input, weight, bias, packed, activation, residual);
-}
-
-#endif
 
 }  // namespace
 

@@ -13,6 +13,8 @@ struct FloatAvx2 {
   static constexpr int block_rows(int vectors) { return vectors == 1 ? 8 : 6; }
   static T load(const S* p) { return _mm256_loadu_ps(p); }
   static void store(S* p, T x) { _mm256_storeu_ps(p, x); }
+  static void stream(S* p, T x) { _mm256_stream_ps(p, x); }
+  static void stream_end() { _mm_sfence(); }
   static T set1(S x) { return _mm256_set1_ps(x); }
   static T zero() { return _mm256_setzero_ps(); }
   static T add(T a, T b) { return _mm256_add_ps(a, b); }
@@ -72,6 +74,8 @@ struct DoubleAvx2 {
   static constexpr int block_rows(int vectors) { return vectors == 1 ? 8 : 6; }
   static T load(const S* p) { return _mm256_loadu_pd(p); }
   static void store(S* p, T x) { _mm256_storeu_pd(p, x); }
+  static void stream(S* p, T x) { _mm256_stream_pd(p, x); }
+  static void stream_end() { _mm_sfence(); }
   static T set1(S x) { return _mm256_set1_pd(x); }
   static T zero() { return _mm256_setzero_pd(); }
   static T add(T a, T b) { return _mm256_add_pd(a, b); }

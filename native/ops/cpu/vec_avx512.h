@@ -31,6 +31,8 @@ struct FloatAvx512 {
   static constexpr int block_rows(int vectors) { return avx512_block_rows(vectors); }
   static T load(const S* p) { return _mm512_loadu_ps(p); }
   static void store(S* p, T x) { _mm512_storeu_ps(p, x); }
+  static void stream(S* p, T x) { _mm512_stream_ps(p, x); }
+  static void stream_end() { _mm_sfence(); }
   static T set1(S x) { return _mm512_set1_ps(x); }
   static T zero() { return _mm512_setzero_ps(); }
   static T add(T a, T b) { return _mm512_add_ps(a, b); }
@@ -81,6 +83,8 @@ struct DoubleAvx512 {
   static constexpr int block_rows(int vectors) { return avx512_block_rows(vectors); }
   static T load(const S* p) { return _mm512_loadu_pd(p); }
   static void store(S* p, T x) { _mm512_storeu_pd(p, x); }
+  static void stream(S* p, T x) { _mm512_stream_pd(p, x); }
+  static void stream_end() { _mm_sfence(); }
   static T set1(S x) { return _mm512_set1_pd(x); }
   static T zero() { return _mm512_setzero_pd(); }
   static T add(T a, T b) { return _mm512_add_pd(a, b); }

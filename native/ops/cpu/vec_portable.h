@@ -1,7 +1,8 @@
 // Vectors of four floats and two doubles in the compiler's own vector types: any architecture.
 //
 // A vector type offers: S scalar, T vector, lanes; the register blocking (max_vectors vectors times
-// block_rows rows of accumulators); load/store, set1, arithmetic, round and scale (p * 2^whole, zero where x
+// block_rows rows of accumulators); load/store, stream (to an aligned address, around the caches, complete after
+// stream_end), set1, arithmetic, round and scale (p * 2^whole, zero where x
 // < -126 or -1022) for exp2_of, range (lanes first..last, the rest filled), interleave for transposing, sum
 // of lanes, bfloat16 and float16.
 #pragma once
@@ -74,6 +75,8 @@ struct FloatPortable {
     return x;
   }
   static void store(S* p, T x) { std::memcpy(p, &x, sizeof x); }
+  static void stream(S* p, T x) { store(p, x); }
+  static void stream_end() {}
   static T set1(S x) { return T{x, x, x, x}; }
   static T zero() { return T{}; }
   static T add(T a, T b) { return a + b; }
@@ -121,6 +124,8 @@ struct DoublePortable {
     return x;
   }
   static void store(S* p, T x) { std::memcpy(p, &x, sizeof x); }
+  static void stream(S* p, T x) { store(p, x); }
+  static void stream_end() {}
   static T set1(S x) { return T{x, x}; }
   static T zero() { return T{}; }
   static T add(T a, T b) { return a + b; }

@@ -103,6 +103,7 @@ internal static unsafe class ModelExports
             Positions = reader.Int("positions"),
             Window = reader.Ints("window"),
             BasePositions = reader.Int("base_positions"),
+            ConfigurationFile = reader.Text("configuration_file"),
             Overwrite = reader.Flag("overwrite") ?? false,
         };
         reader.Finish("lf_convert");

@@ -21,8 +21,8 @@ internal static unsafe class TaskExports
             *offsets = 0;
         using Lease<DocumentEncoder> used = Handles.Use<DocumentEncoder>(encoder, "encoder");
         using TaskCall call = new(options);
-        Pooling pooling = call.Reader.Choice("pooling", Pooling.Mean, ("mean", Pooling.Mean), ("cls", Pooling.Cls), ("tokens", Pooling.Tokens));
-        EmbeddingOptions how = call.Apply(new EmbeddingOptions { Normalize = call.Reader.Flag("normalize") ?? false });
+        Pooling pooling = call.Reader.Choice("pooling", used.Value.DefaultPooling, ("mean", Pooling.Mean), ("cls", Pooling.Cls), ("tokens", Pooling.Tokens));
+        EmbeddingOptions how = call.Apply(new EmbeddingOptions { Normalize = call.Reader.Flag("normalize") });
         CallWatch watch = call.Start("lf_document_encoder_encode");
         string[] texts = Native.Documents(documents, lengths, count, "documents");
 

@@ -168,7 +168,6 @@ internal static unsafe class TensorExports
 
     private static Lease<TensorHandle> Use(nint tensor) => Handles.Use<TensorHandle>(tensor, "tensor");
 
-    // Without a closure: these calls are the frequent ones.
     private static int Read<T>(nint tensor, T* output, string argument, Func<TensorHandle, T> read) where T : unmanaged => Failure.Run(() =>
     {
         Native.NotNull(output, argument);

@@ -7,26 +7,46 @@ namespace LongformerInterop.Cli.Checkpoints;
 internal static class TensorCheck
 {
     /// <summary>Adds the counts to the report, and a problem for every tensor with NaN or infinite values.</summary>
-    internal static void Run(string folder, CheckpointReport report, CancellationToken cancellation)
+    internal static void Run(string path, CheckpointReport report, CancellationToken cancellation)
     {
-        using Checkpoint checkpoint = Checkpoint.Open(folder);
+        try
+        {
+            using Checkpoint checkpoint = Checkpoint.Open(path);
+            Read(checkpoint, report, cancellation);
+        }
+        catch (CheckpointException e)
+        {
+            report.Add(e);
+        }
+    }
+
+    private static void Read(Checkpoint checkpoint, CheckpointReport report, CancellationToken cancellation)
+    {
         long parameters = 0, bytes = 0;
+        List<TensorEntry> counted = [];
         SortedDictionary<string, int> types = new(StringComparer.Ordinal);
         foreach (string name in checkpoint.Names)
         {
             cancellation.ThrowIfCancellationRequested();
             TensorEntry entry = checkpoint.Entry(name);
-            parameters += entry.ElementCount;
-            bytes += entry.ByteCount;
+            // A torch file stores tied tensors once.
+            if (!counted.Any(entry.SharesBytesWith))
+            {
+                parameters += entry.ElementCount;
+                bytes += entry.ByteCount;
+                counted.Add(entry);
+            }
             types[entry.Type.Name()] = types.GetValueOrDefault(entry.Type.Name()) + 1;
             if (NotFinite(checkpoint, name) is { } problem)
                 report.Problems.Add($"{name}: {problem} ({entry.File})");
         }
-        report.Facts.Add(("files", checkpoint.Files.Select(f => Path.GetFileName(f)!).ToList()));
-        report.Facts.Add(("tensors", (long)checkpoint.Names.Count));
-        report.Facts.Add(("parameters", parameters));
-        report.Facts.Add(("bytes", bytes));
-        report.Facts.Add(("dtypes", types.Select(t => $"{t.Key} ({t.Value})").ToList()));
+        report.Set("files", checkpoint.Files.Select(f => Path.GetFileName(f)!).ToList());
+        report.Set("tensors", (long)checkpoint.Names.Count);
+        // A model that loads has counted its own, without buffers and duplicates.
+        if (!report.Has("parameters"))
+            report.Set("parameters", parameters);
+        report.Set("bytes", bytes);
+        report.Set("dtypes", types.Select(t => $"{t.Key} ({t.Value})").ToList());
     }
 
     private static string? NotFinite(Checkpoint checkpoint, string name)

@@ -10,7 +10,7 @@ internal static class ConvertVerb
 {
     internal static Command Create()
     {
-        Command command = new("convert", "RoBERTa and BERT to Longformer, BART to LED, a long model to a longer one, allenai's names and torch's files to Hugging Face's.");
+        Command command = new("convert", "RoBERTa and BERT to Longformer, BART and mBART to LED, a long model to a longer one, allenai's names and torch's files to Hugging Face's.");
         Argument<string> source = new("checkpoint") { Description = "Checkpoint folder, or its file with the weights (safetensors, .bin, .pt, .ckpt)", HelpName = "FOLDER" };
         Option<string> to = new("--to") { Description = "longformer, led, or safetensors (the same model in another format)", HelpName = "KIND", Required = true };
         to.OnlyFrom("longformer", "led", "safetensors");

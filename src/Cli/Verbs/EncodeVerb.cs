@@ -34,39 +34,37 @@ internal static class EncodeVerb
         command.SetAction(parsed => Program.Run(cancellation =>
         {
             string folder = model.Folder(parsed);
-            SentenceTransformersFolder defaults = SentenceTransformersFolder.Read(folder);
-            Pooling chosen = parsed.GetValue(pooling) switch
-            {
-                "cls" => Pooling.Cls,
-                "tokens" => Pooling.Tokens,
-                "mean" => Pooling.Mean,
-                _ => defaults.Pooling ?? Pooling.Mean,
-            };
             EmbeddingOptions options = new()
             {
-                // The folder speaks of the vector of a text, not of its tokens.
-                Normalize = parsed.GetValue(normalize) ?? (parsed.GetResult(normalize) is not null || (chosen != Pooling.Tokens && defaults.Normalize == true)),
+                Normalize = parsed.GetValue(normalize) ?? (parsed.GetResult(normalize) is not null ? true : null),
                 Truncate = text.Truncate(parsed),
                 Global = text.Global(parsed),
             };
+            Pooling? chosen = parsed.GetValue(pooling) switch { "cls" => Pooling.Cls, "tokens" => Pooling.Tokens, "mean" => Pooling.Mean, _ => null };
             return Encode(new Request(folder, chosen, parsed.GetValue(output), model.Json(parsed)), options, model, text, parsed, cancellation);
         }));
         return command;
     }
 
-    private sealed record Request(string Folder, Pooling Pooling, string? Output, bool Json);
+    /// <param name="Given">The pooling of the command line; null: the checkpoint's.</param>
+    private sealed record Request(string Folder, Pooling? Given, string? Output, bool Json)
+    {
+        internal Pooling Pooling { get; init; }
+    }
 
     private static int Encode(Request request, EmbeddingOptions options, ModelOptions model, TextOptions text, ParseResult parsed,
         CancellationToken cancellation)
     {
         EmbeddingFormat? format = request.Output is null ? null : EmbeddingOutput.FormatOf(request.Output);
         List<Document> documents = text.Read(parsed);
-        if (format == EmbeddingFormat.Npy && request.Pooling == Pooling.Tokens && documents.Count > 1)
+        if (format == EmbeddingFormat.Npy && request.Given == Pooling.Tokens && documents.Count > 1)
             throw new UsageException(".npy holds one matrix: with --pooling tokens give one document, or write .safetensors or .jsonl");
 
         long loadStarted = Stopwatch.GetTimestamp();
         using DocumentEncoder encoder = DocumentEncoder.Load(request.Folder, model.Load(parsed));
         double loadSeconds = Stopwatch.GetElapsedTime(loadStarted).TotalSeconds;
+        request = request with { Pooling = request.Given ?? encoder.DefaultPooling };
+        options = options with { Normalize = encoder.Normalizes(request.Pooling, options) };
 
         using EmbeddingOutput? file = format is null
             ? null
@@ -116,7 +114,7 @@ internal static class EncodeVerb
             {
                 json.WriteString("checkpoint", request.Folder);
                 json.WriteString("pooling", request.Pooling.ToString().ToLowerInvariant());
-                json.WriteBoolean("normalized", options.Normalize);
+                json.WriteBoolean("normalized", options.Normalize == true);
                 json.WriteNumber("hidden_size", hidden);
                 json.WriteStartArray("documents");
                 foreach (DocumentEmbedding embedding in embeddings)

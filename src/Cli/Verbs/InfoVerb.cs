@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
-using LongformerInterop.Checkpoints;
 using LongformerInterop.Cli.Checkpoints;
 using LongformerInterop.Cli.Output;
 using LongformerInterop.Torch;
@@ -13,8 +12,8 @@ internal static class InfoVerb
 {
     internal static Command Create()
     {
-        Command command = new("info", "Architecture, sizes, windows and tasks of a checkpoint; checks every tensor.");
-        Argument<string> folder = new("checkpoint") { Description = "Checkpoint folder", HelpName = "FOLDER" };
+        Command command = new("info", "Architecture, sizes, windows and tasks of any checkpoint, and whose names it has; checks every tensor.");
+        Argument<string> folder = new("checkpoint") { Description = "Checkpoint folder, or its file with the weights", HelpName = "FOLDER" };
         Option<bool> json = new("--json") { Description = "Print machine-readable results" };
         command.Add(folder);
         command.Add(json);
@@ -24,20 +23,11 @@ internal static class InfoVerb
 
     private static int Run(string folder, bool asJson, CancellationToken cancellation)
     {
-        if (!Directory.Exists(folder))
-            throw new IOException($"{folder}: no such folder");
+        if (!Directory.Exists(folder) && !File.Exists(folder))
+            throw new IOException($"{folder}: no such file or folder");
         CheckpointReport report = new();
-        LongformerInfo.Describe(folder, report);
-        try
-        {
-            TensorCheck.Run(folder, report, cancellation);
-        }
-        catch (CheckpointException e)
-        {
-            if (!report.Problems.Contains(Failure.OneLine(e.Message)))
-                report.Problems.Add(Failure.OneLine(e.Message));
-        }
-        report.Facts.Add(("libtorch", TorchRuntime.Version));
+        CheckpointDescription.Describe(folder, report, cancellation);
+        report.Set("libtorch", TorchRuntime.Version);
         if (asJson)
             JsonOutput.Print(writer => Write(writer, folder, report));
         else
@@ -65,7 +55,7 @@ internal static class InfoVerb
         long number => number.ToString("N0", CultureInfo.InvariantCulture),
         List<long> numbers when numbers.Distinct().Count() == 1 => string.Create(CultureInfo.InvariantCulture, $"{numbers[0]} ({numbers.Count} layers)"),
         List<long> numbers => string.Join(", ", numbers),
-        List<string> texts => string.Join(", ", texts),
+        List<string> texts => string.Join(texts.Any(t => t.Contains(", ", StringComparison.Ordinal)) ? "; " : ", ", texts.Select(Failure.OneLine)),
         _ => Convert.ToString(value, CultureInfo.InvariantCulture)!,
     };
 

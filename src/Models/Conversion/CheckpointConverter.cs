@@ -28,13 +28,7 @@ public static class CheckpointConverter
         options ??= new ConversionOptions();
         Check(options);
         using SourceCheckpoint checkpoint = SourceCheckpoint.Open(source, options.ConfigurationFile);
-        ConversionPlan plan = options.To switch
-        {
-            ConversionTarget.Longformer => LongformerConversion.Plan(checkpoint, options),
-            ConversionTarget.Led => LedConversion.Plan(checkpoint, options),
-            ConversionTarget.Safetensors => SafetensorsConversion.Plan(checkpoint),
-            _ => throw new ArgumentOutOfRangeException(nameof(options), options.To, "options.To: not a target"),
-        };
+        ConversionPlan plan = Plan(checkpoint, options);
         using OutputFolder folder = new(output, options.Overwrite, checkpoint.Folder);
         if (plan.Configuration is not null)
             folder.Write("config.json", plan.Configuration.ToJson());
@@ -47,6 +41,28 @@ public static class CheckpointConverter
         folder.Commit();
         return new ConversionResult(output, checkpoint.Map.Findings, plan.Architecture, plan.Positions, folder.Files, plan.Notes);
     }
+
+    /// <summary>What <see cref="Convert"/> would make, planned and checked to the last tensor, with nothing written.</summary>
+    /// <param name="source">A checkpoint folder, or its file with the weights.</param>
+    /// <param name="options">What to make.</param>
+    /// <exception cref="CheckpointException">The source cannot be read or cannot become what is asked for.</exception>
+    public static ConversionResult Preview(string source, ConversionOptions? options = null)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(source);
+        options ??= new ConversionOptions();
+        Check(options);
+        using SourceCheckpoint checkpoint = SourceCheckpoint.Open(source, options.ConfigurationFile);
+        ConversionPlan plan = Plan(checkpoint, options);
+        return new ConversionResult("", checkpoint.Map.Findings, plan.Architecture, plan.Positions, [], plan.Notes);
+    }
+
+    private static ConversionPlan Plan(SourceCheckpoint source, ConversionOptions options) => options.To switch
+    {
+        ConversionTarget.Longformer => LongformerConversion.Plan(source, options),
+        ConversionTarget.Led => LedConversion.Plan(source, options),
+        ConversionTarget.Safetensors => SafetensorsConversion.Plan(source),
+        _ => throw new ArgumentOutOfRangeException(nameof(options), options.To, "options.To: not a target"),
+    };
 
     private static void Check(ConversionOptions options)
     {

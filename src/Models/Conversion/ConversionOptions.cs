@@ -8,7 +8,7 @@ public enum ConversionTarget
     /// <summary>A Longformer under Hugging Face's names, from RoBERTa, BERT or a Longformer.</summary>
     Longformer,
 
-    /// <summary>An LED under Hugging Face's names, from BART or an LED.</summary>
+    /// <summary>An LED under Hugging Face's names, from BART, mBART or an LED.</summary>
     Led,
 
     /// <summary>The same model in Hugging Face's safetensors format.</summary>

@@ -5,7 +5,7 @@ using LongformerInterop.Torch;
 namespace LongformerInterop.Models.Conversion;
 
 /// <summary>
-/// BART or an LED as an LED under Hugging Face's names: the encoder's positions copied over and over, its self-attention's projections
+/// BART, mBART or an LED as an LED under Hugging Face's names: the encoder's positions copied over and over, its self-attention's projections
 /// taken for local and global attention, the decoder as it is. Source: allenai/longformer,
 /// scripts/convert_bart_to_longformerencoderdecoder.py (create_long_model); Longformer, section 7.
 /// </summary>
@@ -41,13 +41,8 @@ internal static class LedConversion
 
     internal static ConversionPlan Plan(SourceCheckpoint source, ConversionOptions options)
     {
-        if (source.Family == CheckpointFamily.MBart)
-        {
-            throw new CheckpointException($"{source.Path}: an mBART, whose LayerNorms stand before its layers: no LED has them there "
-                + "(neither Hugging Face's nor allenai's published ones), so that it cannot become one");
-        }
-        if (source.Family is not (CheckpointFamily.Bart or CheckpointFamily.Led))
-            throw new CheckpointException($"{source.Path}: an LED can be made of BART or an LED; {source.Map.Findings[0]}");
+        if (source.Family is not (CheckpointFamily.Bart or CheckpointFamily.MBart or CheckpointFamily.Led))
+            throw new CheckpointException($"{source.Path}: an LED can be made of BART, mBART or an LED; {source.Map.Findings[0]}");
         ConfigurationObject c = source.RequireConfiguration().Copy();
         List<string> notes = [];
         string architecture = Architecture(source, c);
@@ -55,7 +50,7 @@ internal static class LedConversion
         (List<RowRange> encoder, List<RowRange> decoder) = PositionRows(source, options, c);
         (int positions, int outputs) = ((int)encoder.Sum(r => r.Count), (int)decoder.Sum(r => r.Count));
         ConfigurationObject generation = MoveGeneration(source, c);
-        Configure(source, options, c, architecture, positions, outputs);
+        bool variant = Configure(source, options, c, architecture, positions, outputs);
 
         LedConfiguration configuration = LedConfiguration.Parse(c.ToJson(), "the new configuration");
         int largest = configuration.AttentionWindow.Max();
@@ -66,6 +61,11 @@ internal static class LedConversion
         OfferBody(source, menu, prefix, encoder, decoder);
         OfferHead(source, menu, prefix, configuration);
         List<TensorSource> tensors = menu.Choose(LedParameters.Of(configuration, architecture), architecture);
+        if (variant)
+        {
+            notes.Add("made of mBART, with LayerNorm before the layers or scaled word vectors: Hugging Face's LED knows neither, and computes something else "
+                + "with such a checkpoint; this library reads it");
+        }
         notes.AddRange(menu.DescribeUnused(configuration.TieWordEmbeddings ? Ties(source) : []));
         CompanionFiles files = new(source.Folder) { MaxLength = positions, TokenizerClass = "LEDTokenizer", Generation = generation };
         return new ConversionPlan(c, tensors, architecture, positions, files, notes);
@@ -84,7 +84,7 @@ internal static class LedConversion
 
     private static void RefuseVariants(ConfigurationObject c)
     {
-        foreach (string name in (string[])["scale_embedding", "normalize_before", "add_final_layer_norm", "static_position_embeddings", "autoregressive"])
+        foreach (string name in (string[])["static_position_embeddings", "autoregressive"])
         {
             if (c.Flag(name))
                 throw c.Refuse($"{name} is true, which no LED has");
@@ -97,7 +97,7 @@ internal static class LedConversion
 
     private static (List<RowRange> Encoder, List<RowRange> Decoder) PositionRows(SourceCheckpoint source, ConversionOptions options, ConfigurationObject c)
     {
-        int offset = source.Family == CheckpointFamily.Bart ? BartOffset : 0;
+        int offset = source.Family == CheckpointFamily.Led ? 0 : BartOffset;
         TensorEntry encoder = source.BodyEntry(EncoderPositions), decoder = source.BodyEntry(DecoderPositions);
         (long rows, long outputs) = (Rows(encoder), Rows(decoder));
         if (offset > 0 && c.Integer("max_position_embeddings") is { } said && rows != said + offset)
@@ -109,8 +109,15 @@ internal static class LedConversion
 
     private static long Rows(TensorEntry table) => table.Shape.Length == 2 ? table.Shape[0] : 0;
 
-    private static void Configure(SourceCheckpoint source, ConversionOptions options, ConfigurationObject c, string architecture, int positions, int outputs)
+    /// <summary>Rewrites the configuration; whether the result is of a kind that Hugging Face's LED does not know.</summary>
+    private static bool Configure(SourceCheckpoint source, ConversionOptions options, ConfigurationObject c, string architecture, int positions, int outputs)
     {
+        // In Hugging Face's mBART the first two go without saying; older files, and allenai's, say them.
+        bool mbart = source.Family == CheckpointFamily.MBart;
+        (string Name, bool Value)[] variants =
+        [
+            ("normalize_before", c.Flag("normalize_before", mbart)), ("add_final_layer_norm", c.Flag("add_final_layer_norm", mbart)), ("scale_embedding", c.Flag("scale_embedding")),
+        ];
         bool oneSided = c.Text("model_type") != "led";
         IReadOnlyList<int> windows = options.Window
             ?? (source.Family == CheckpointFamily.Led ? c.Integers("attention_window")?.Select(w => oneSided ? 2 * w : w).ToArray() : null) ?? [DefaultWindow];
@@ -119,6 +126,11 @@ internal static class LedConversion
             c.Rename("classif_dropout", "classifier_dropout");
         c.Remove("classif_dropout");
         c.Remove(Foreign);
+        foreach ((string name, bool value) in variants)
+        {
+            if (value)
+                c.Set(name, value);
+        }
         c.Set("model_type", "led");
         c.Set("architectures", [architecture]);
         c.Set("is_encoder_decoder", true);
@@ -137,6 +149,7 @@ internal static class LedConversion
         }
         int layers = c.Integer("encoder_layers")!.Value;
         c.Set("attention_window", windows.Count == 1 ? Enumerable.Repeat(windows[0], layers) : windows);
+        return variants.Any(v => v.Value);
     }
 
     private static int LayerCount(SourceCheckpoint source, string side) => source.Body.Keys.Select(n => n.Split('.'))
@@ -158,7 +171,7 @@ internal static class LedConversion
         if (c.Flag("force_bos_token_to_be_generated"))
             generation.Default("forced_bos_token_id", c.Integer("bos_token_id") ?? 0);
         // What Hugging Face's BART does unless its configuration says otherwise, and its LED does not.
-        if (source.Family == CheckpointFamily.Bart)
+        if (source.Family != CheckpointFamily.Led)
             generation.Default("forced_eos_token_id", c.Integer("eos_token_id") ?? 2);
         generation.Remove("_from_model_config");
         return generation;

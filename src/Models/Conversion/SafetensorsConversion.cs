@@ -8,6 +8,8 @@ namespace LongformerInterop.Models.Conversion;
 /// </summary>
 internal static class SafetensorsConversion
 {
+    private static readonly string[] PoolerFree = ["ForMaskedLM", "ForQuestionAnswering", "ForTokenClassification"];
+
     internal static ConversionPlan Plan(SourceCheckpoint source)
     {
         if (source.Configuration is null)
@@ -30,9 +32,18 @@ internal static class SafetensorsConversion
             notes.Add($"left out, since they are tied: {string.Join(", ", duplicates.Order(StringComparer.Ordinal))}");
         if (configuration is not null && source.Map.Dropped.Count > 0)
             notes.Add($"left out, since the model computes them itself: {string.Join(", ", source.Map.Dropped.Select(d => d.Source))}");
-        return new ConversionPlan(configuration, [.. tensors.Names.Where(n => !duplicates.Contains(n)).Select(n => TensorSource.From(n, tensors, n))],
+        string[] idle = [.. configuration is null ? [] : tensors.Names.Where(n => n.Contains("pooler.dense.", StringComparison.Ordinal) && HasNoPooler(source.Family, configuration.Architecture()))];
+        if (idle.Length > 0)
+            notes.Add($"left out, since {configuration!.Architecture()} has no pooler: {string.Join(", ", idle.Order(StringComparer.Ordinal))}");
+        return new ConversionPlan(configuration, [.. tensors.Names.Where(n => !duplicates.Contains(n) && !idle.Contains(n)).Select(n => TensorSource.From(n, tensors, n))],
             configuration?.Architecture(), null, new CompanionFiles(source.Folder), notes);
     }
+
+    // Published files carry the pooler of pretraining into every class; transformers calls it unexpected where the class has none.
+    private static bool HasNoPooler(CheckpointFamily family, string? architecture) => architecture is not null
+        && family is CheckpointFamily.Longformer or CheckpointFamily.Roberta or CheckpointFamily.Bert
+        && (PoolerFree.Any(head => architecture.EndsWith(head, StringComparison.Ordinal))
+            || (family != CheckpointFamily.Bert && architecture.EndsWith("ForSequenceClassification", StringComparison.Ordinal)));
 
     /// <summary>
     /// The names that a tied model saves once. A tensor that the file stores apart, with other values, is a tensor of its own and stays.

@@ -15,6 +15,9 @@ internal sealed class Dropout(long? seed, double hidden, double attention)
     private static readonly Operator And = Operator.Find("aten::bitwise_and", "Scalar");
     private static readonly Operator ShiftRight = Operator.Find("aten::__rshift__", "Scalar");
 
+    /// <summary>Whether this is a training pass with dropout.</summary>
+    public bool IsOn => seed is not null;
+
     /// <summary>Probability of dropping an attention probability in this pass; 0 in evaluation.</summary>
     public double AttentionProbability => seed is null ? 0 : attention;
 

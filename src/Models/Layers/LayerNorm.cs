@@ -19,9 +19,16 @@ public sealed class LayerNorm
     /// <summary>Takes <c>weight</c> and <c>bias</c> below a path of a checkpoint.</summary>
     internal static LayerNorm Load(ParameterLoader at, long size, double eps) => new(at.Get("weight", size), at.Get("bias", size), eps);
 
+    /// <summary>Whether it would be recorded for a gradient of the parameters, where gradients are recorded at all.</summary>
+    internal bool IsTrained => _weight.RequiresGrad || _bias.RequiresGrad;
+
     /// <summary>The normalized input, [N, C].</summary>
     public Tensor Forward(Tensor input) => LongformerOps.AddLayerNorm(input, null, _weight, _bias, _eps);
 
     /// <summary>The normalized sum of a sublayer's output and what went into it, both [N, C].</summary>
     public Tensor Forward(Tensor input, Tensor residual) => LongformerOps.AddLayerNorm(input, residual, _weight, _bias, _eps);
+
+    /// <summary>The same written to <paramref name="output"/> [N, C], which may be either of the two and is returned; not where a gradient is recorded.</summary>
+    public Tensor ForwardInto(Tensor output, Tensor input, Tensor? residual) =>
+        LongformerOps.AddLayerNormInto(output, input, residual, _weight, _bias, _eps);
 }

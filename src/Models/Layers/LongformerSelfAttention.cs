@@ -9,7 +9,7 @@ namespace LongformerInterop.Models.Layers;
 /// </summary>
 public sealed class LongformerSelfAttention
 {
-    private readonly Linear _query, _key, _value;
+    private readonly JoinedLinear _projections;
     private readonly Linear? _queryGlobal, _keyGlobal, _valueGlobal;
     private readonly LongformerConfiguration _configuration;
     private readonly AttentionImplementation _implementation;
@@ -20,9 +20,8 @@ public sealed class LongformerSelfAttention
     internal LongformerSelfAttention(ParameterLoader at, LongformerConfiguration configuration, int layer, AttentionImplementation implementation)
     {
         long hidden = configuration.HiddenSize;
-        _query = Linear.Load(at / "query", hidden, hidden);
-        _key = Linear.Load(at / "key", hidden, hidden);
-        _value = Linear.Load(at / "value", hidden, hidden);
+        _projections = new JoinedLinear(
+            at, Linear.Load(at / "query", hidden, hidden), Linear.Load(at / "key", hidden, hidden), Linear.Load(at / "value", hidden, hidden));
         if (configuration.AttentionMode != AttentionMode.FullAttention)
         {
             _queryGlobal = Linear.Load(at / "query_global", hidden, hidden);
@@ -41,9 +40,8 @@ public sealed class LongformerSelfAttention
     {
         using var scope = new TensorScope();
         (long tokens, long heads, long size) = (batch.TokenCount, _configuration.NumAttentionHeads, _configuration.HeadSize);
-        Tensor query = _query.Forward(hidden).View(tokens, heads, size);
-        Tensor key = _key.Forward(hidden).View(tokens, heads, size);
-        Tensor value = _value.Forward(hidden).View(tokens, heads, size);
+        Tensor[] projected = Array.ConvertAll(_projections.Forward(hidden), t => t.View(tokens, heads, size));
+        (Tensor query, Tensor key, Tensor value) = (projected[0], projected[1], projected[2]);
         Tensor context = _configuration.AttentionMode switch
         {
             AttentionMode.FullAttention => DenseAttention.Full(query, key, value, batch, dropout, _layer),
@@ -53,7 +51,10 @@ public sealed class LongformerSelfAttention
         context = context.Reshape(tokens, heads * size);
         if (batch.Globals is null || _configuration.AttentionMode == AttentionMode.FullAttention)
             return scope.Keep(context);
-        return scope.Keep(context.IndexCopy(0, batch.Globals.Rows, Global(hidden, batch, batch.Globals, dropout, trace)));
+        Tensor rows = Global(hidden, batch, batch.Globals, dropout, trace);
+        // A gradient needs the context as it was; else a few rows are no reason to copy all.
+        return scope.Keep(context.RequiresGrad
+            ? context.IndexCopy(0, batch.Globals.Rows, rows) : context.IndexCopyInPlace(0, batch.Globals.Rows, rows));
     }
 
     /// <summary>The rows of all tokens, [N, H, D]; those of global tokens are overwritten afterwards.</summary>
@@ -102,14 +103,14 @@ public sealed class LongformerSelfAttentionModule : IDisposable
 {
     private readonly LongformerConfiguration _configuration;
     private readonly LongformerSelfAttention _layer;
-    private readonly IReadOnlyList<NamedParameter> _parameters;
+    private readonly IDisposable[] _owned;
     private readonly LoadOptions _options;
 
-    private LongformerSelfAttentionModule(LongformerConfiguration configuration, LongformerSelfAttention layer, IReadOnlyList<NamedParameter> parameters, LoadOptions options)
+    private LongformerSelfAttentionModule(LongformerConfiguration configuration, LongformerSelfAttention layer, ParameterLoader loader, LoadOptions options)
     {
         _configuration = configuration;
         _layer = layer;
-        _parameters = parameters;
+        _owned = [.. loader.Loaded.Select(p => p.Tensor), .. loader.Owned];
         _options = options;
     }
 
@@ -124,7 +125,7 @@ public sealed class LongformerSelfAttentionModule : IDisposable
         var loader = new ParameterLoader(weights, options, options.DType ?? DType.Float32);
         var layer = new LongformerSelfAttention(loader, configuration, 0, options.Attention);
         weights.Finish();
-        return new LongformerSelfAttentionModule(configuration, layer, loader.Loaded, options);
+        return new LongformerSelfAttentionModule(configuration, layer, loader, options);
     }
 
     /// <summary>Context [B, T, C] of hidden states [B, T, C].</summary>
@@ -145,8 +146,8 @@ public sealed class LongformerSelfAttentionModule : IDisposable
     /// <summary>Frees the weights.</summary>
     public void Dispose()
     {
-        foreach (NamedParameter parameter in _parameters)
-            parameter.Tensor.Dispose();
+        foreach (IDisposable owned in _owned)
+            owned.Dispose();
     }
 
     /// <summary>allenai's -10000, 0, +10000 as 0, 1, 2.</summary>

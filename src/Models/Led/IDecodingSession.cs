@@ -10,7 +10,7 @@ public interface IDecodingSession : IDisposable
     int Documents { get; }
 
     /// <summary>Begins every document with one row.</summary>
-    /// <param name="prompts">[documents][P] decoder tokens, the start token included; all of the same length.</param>
+    /// <param name="prompts">[documents][P] decoder tokens, the start token included; their lengths may differ.</param>
     /// <returns>[documents * V] raw logits behind the last prompt token. The caller may change them; valid until the next call.</returns>
     Span<float> Start(IReadOnlyList<int[]> prompts);
 

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models.Led;
@@ -10,52 +11,58 @@ namespace LongformerInterop.Models.Led;
 /// changes lists of integers. A step multiplies the queries of all rows of a document with all its slots at once and hides from each row
 /// what is not its past. Rows that nobody continues leave nothing to compute.
 /// </para>
+/// <para>
+/// A step costs what it reads: every weight of the decoder, and the documents' keys and values, once for all rows.
+/// </para>
 /// </summary>
 internal sealed class LedCachedSession : IDecodingSession
 {
     private readonly LedDecoder _decoder;
     private readonly LedOutputHead _head;
     private readonly LedEncodedDocuments _documents;
-    private readonly LayerCache[] _layers;
-    private readonly Tensor?[] _hidden;
+    private readonly LedDecoderCache[] _layers;
+    private readonly Tensor[] _visible;
+    private readonly Tensor _nothing;
     private readonly int _maxLength, _rowsPerDocument, _vocabulary;
-    private readonly int[] _used;
-    private int _capacity;
+    private readonly int[] _used, _capacity;
     private List<Row> _rows = [];
-    private float[] _logits = [];
+    private Tensor? _logits;
 
     public LedCachedSession(LedDecoder decoder, LedOutputHead head, LedEncodedDocuments documents, LedConfiguration configuration, int maxLength, int rowsPerDocument)
     {
         (_decoder, _head, _documents) = (decoder, head, documents);
         (_maxLength, _rowsPerDocument, _vocabulary) = (maxLength, rowsPerDocument, configuration.VocabSize);
-        _used = new int[documents.Count];
+        (_used, _capacity) = (new int[documents.Count], new int[documents.Count]);
         using IDisposable mode = TorchRuntime.InferenceMode();
-        _hidden = new Tensor?[documents.Count];
-        for (int d = 0; d < _hidden.Length; d++) _hidden[d] = documents.HiddenOf(d)?.View(1, 1, -1).Keep();
-        _layers = [.. decoder.Layers.Select(layer => new LayerCache(layer, documents))];
+        using var scope = new TensorScope();
+        _nothing = Tensor.Empty([0], DType.UInt8, documents.States.Device).Keep();
+        _visible = [.. Enumerable.Range(0, documents.Count).Select(d => documents.VisibleOf(d)?.Keep() ?? _nothing)];
+        _layers = [.. decoder.Layers.Select(layer => new LedDecoderCache(layer, documents))];
     }
 
     public int Documents => _documents.Count;
 
     public Span<float> Start(IReadOnlyList<int[]> prompts)
     {
-        int length = prompts[0].Length;
-        Allocate(length);
+        using IDisposable mode = TorchRuntime.InferenceMode();
+        using var scope = new TensorScope();
         Array.Clear(_used);
         // A prompt is a chain of rows, of which only the last goes on.
         var fed = new List<Row>();
+        var ends = new long[prompts.Count];
         for (int document = 0; document < prompts.Count; document++)
         {
-            if (prompts[document].Length != length)
-                throw new InputException($"prompts: expected all of the same length, {length}, given {prompts[document].Length} for document {document}");
-            int[] past = [];
-            for (int i = 0; i < length; i++) fed.Add(new Row(document, prompts[document][i], past = [.. past, i]));
+            int[] prompt = prompts[document], past = [];
+            if (prompt.Length < 1 || prompt.Length > _maxLength)
+                throw new InputException($"prompts[{document}]: expected 1 to {_maxLength} tokens, given {prompt.Length}");
+            _capacity[document] = prompt.Length + ((_maxLength - prompt.Length) * _rowsPerDocument);
+            for (int i = 0; i < prompt.Length; i++) fed.Add(new Row(document, prompt[i], past = [.. past, i]));
+            ends[document] = fed.Count - 1;
         }
-        using IDisposable mode = TorchRuntime.InferenceMode();
-        using var scope = new TensorScope();
-        Tensor last = Run(fed).View(prompts.Count, length, -1).Select(1, length - 1);
-        _rows = [.. fed.Where((_, i) => i % length == length - 1)];
-        return Logits(last);
+        foreach (LedDecoderCache layer in _layers) layer.Allocate(_capacity, _documents.States);
+        Tensor states = Run(fed);
+        _rows = [.. ends.Select(end => fed[(int)end])];
+        return Logits(states.Size(0) == ends.Length ? states : states.IndexSelect(0, Tensor.From<long>(ends, ends.Length).To(states.Device)));
     }
 
     public Span<float> Step(scoped ReadOnlySpan<int> tokens, scoped ReadOnlySpan<int> parents)
@@ -68,7 +75,7 @@ internal sealed class LedCachedSession : IDecodingSession
             if (fed.Count > 0 && fed[^1].Document > parent.Document)
                 throw new InputException("parents: expected rows that ascend by document");
             slot = fed.Count > 0 && fed[^1].Document == parent.Document ? slot + 1 : _used[parent.Document];
-            if (slot >= _capacity)
+            if (slot >= _capacity[parent.Document])
                 throw new InputException($"the session is full: expected at most {_maxLength} tokens in {_rowsPerDocument} rows per document");
             fed.Add(new Row(parent.Document, tokens[i], [.. parent.Slots, slot]));
         }
@@ -81,170 +88,77 @@ internal sealed class LedCachedSession : IDecodingSession
 
     public void Dispose()
     {
-        foreach (LayerCache layer in _layers) layer.Dispose();
-        foreach (Tensor? hidden in _hidden) hidden?.Dispose();
+        foreach (LedDecoderCache layer in _layers) layer.Dispose();
+        foreach (Tensor visible in _visible) visible.Dispose();
+        _nothing.Dispose();
+        _logits?.Dispose();
     }
 
     /// <summary>A fed token: its document, and the slots of all tokens up to it.</summary>
     private sealed record Row(int Document, int Token, int[] Slots);
-
-    /// <summary>The rows of one document in a step: where they begin, how many, and what is hidden from them.</summary>
-    private sealed record Group(int Document, int First, int Count, Tensor? Mask);
-
-    private void Allocate(int promptLength)
-    {
-        _capacity = promptLength + (Math.Max(_maxLength - promptLength, 0) * _rowsPerDocument);
-        using IDisposable mode = TorchRuntime.InferenceMode();
-        foreach (LayerCache layer in _layers) layer.Allocate(_capacity, _documents.Count, _documents.States);
-    }
 
     /// <summary>Feeds tokens; [R, C] the decoder's last hidden states.</summary>
     private Tensor Run(List<Row> fed)
     {
         using var scope = new TensorScope();
         Device device = _documents.States.Device;
-        List<Group> groups = GroupByDocument(fed, _documents.States.DType, device);
+        LedStep step = Group(fed, device);
         long[] ids = [.. fed.Select(r => (long)r.Token)], places = [.. fed.Select(r => r.Slots.Length - 1L)];
-        Tensor words = Functional.Embedding(Tensor.From<long>(ids, ids.Length).To(device), _decoder.Words);
+        Tensor words = LedEncoder.Scale(Functional.Embedding(Tensor.From<long>(ids, ids.Length).To(device), _decoder.Words), _decoder.WordScale);
         Tensor positions = Functional.Embedding(Tensor.From<long>(places, places.Length).To(device), _decoder.Positions);
         Tensor hidden = _decoder.EmbeddingNorm.Forward(words, positions);
-        foreach (LayerCache layer in _layers)
+        foreach (LedDecoderCache layer in _layers)
         {
-            Tensor next = layer.Forward(hidden, groups, _used, _hidden);
+            Tensor next = layer.Forward(hidden, step);
             hidden.Dispose();
             hidden = next;
         }
-        foreach (Group group in groups) _used[group.Document] += group.Count;
-        return scope.Keep(hidden);
+        for (int i = 0; i < step.Documents.Length; i++) _used[step.Documents[i]] += (int)step.Rows[i];
+        return scope.Keep(_decoder.LastNorm is null ? hidden : _decoder.LastNorm.Forward(hidden));
     }
 
-    private List<Group> GroupByDocument(List<Row> fed, DType dtype, Device device)
+    /// <summary>The rows of each document, and what is hidden from them.</summary>
+    private LedStep Group(List<Row> fed, Device device)
     {
-        var groups = new List<Group>();
-        for (int first = 0; first < fed.Count;)
+        var documents = new List<int>();
+        var rows = new List<long>();
+        var masks = new List<Tensor>();
+        for (int first = 0, count; first < fed.Count; first += count)
         {
-            int document = fed[first].Document, count = 1;
+            int document = fed[first].Document;
+            count = 1;
             while (first + count < fed.Count && fed[first + count].Document == document) count++;
+            documents.Add(document);
+            rows.Add(count);
             int slots = _used[document] + count;
             // Where every row's past is all there is, nothing needs hiding.
             bool all = fed.GetRange(first, count).TrueForAll(r => r.Slots.Length == slots);
-            Tensor? mask = null;
-            if (!all)
+            if (all)
             {
-                var values = new float[count * slots];
-                Array.Fill(values, float.NegativeInfinity);
-                for (int i = 0; i < count; i++)
-                {
-                    foreach (int slot in fed[first + i].Slots) values[(i * slots) + slot] = 0;
-                }
-                mask = Tensor.From<float>(values, 1, count, slots).To(device).To(dtype);
+                masks.Add(_nothing);
+                continue;
             }
-            groups.Add(new Group(document, first, count, mask));
-            first += count;
+            var visible = new byte[count * slots];
+            for (int i = 0; i < count; i++)
+            {
+                foreach (int slot in fed[first + i].Slots) visible[(i * slots) + slot] = 1;
+            }
+            masks.Add(Tensor.From<byte>(visible, count, slots).To(device));
         }
-        return groups;
+        return new LedStep([.. documents], [.. rows], [.. documents.Select(d => _used[d])], [.. masks], [.. documents.Select(d => _visible[d])]);
     }
 
     private Span<float> Logits(Tensor states)
     {
-        Tensor logits = _head.Forward(states).To(DType.Float32).To(Device.Cpu).Contiguous();
-        int count = (int)logits.ElementCount;
-        if (_logits.Length < count) _logits = new float[Math.Max(count, _rowsPerDocument * _vocabulary)];
-        logits.AsSpan<float>().CopyTo(_logits);
-        return _logits.AsSpan(0, count);
-    }
-
-    /// <summary>One decoder layer with what it remembers.</summary>
-    private sealed class LayerCache : IDisposable
-    {
-        private readonly LedDecoderLayer _layer;
-        private readonly Tensor[] _crossKeys, _crossValues;
-        private Tensor[] _keys = [], _values = [];
-
-        public LayerCache(LedDecoderLayer layer, LedEncodedDocuments documents)
+        if (_logits is null || _logits.Size(0) < states.Size(0))
         {
-            _layer = layer;
-            _crossKeys = new Tensor[documents.Count];
-            _crossValues = new Tensor[documents.Count];
-            for (int d = 0; d < documents.Count; d++)
-            {
-                using var scope = new TensorScope();
-                Tensor states = documents.StatesOf(d);
-                _crossKeys[d] = ByHead(layer.Cross.Key.Forward(states)).Contiguous().Keep();       // [H, T, D]
-                _crossValues[d] = ByHead(layer.Cross.Value.Forward(states)).Contiguous().Keep();   // [H, T, D]
-            }
+            _logits?.Dispose();
+            _logits = Tensor.Empty([Math.Max(states.Size(0), _rowsPerDocument), _vocabulary], DType.Float32).Keep();
         }
-
-        /// <summary>Room for the slots of every document. Memory that is never written is never taken from the system.</summary>
-        public void Allocate(int capacity, int documents, Tensor like)
-        {
-            DisposeSlots();
-            long[] shape = [_layer.Self.Heads, capacity, _layer.Self.Size];
-            _keys = [.. Enumerable.Range(0, documents).Select(_ => Tensor.Empty(shape, like.DType, like.Device).Keep())];
-            _values = [.. Enumerable.Range(0, documents).Select(_ => Tensor.Empty(shape, like.DType, like.Device).Keep())];
-        }
-
-        /// <summary>[R, C] of [R, C].</summary>
-        public Tensor Forward(Tensor hidden, List<Group> groups, int[] used, Tensor?[] hiddenTokens)
-        {
-            using var scope = new TensorScope();
-            Tensor attended = _layer.SelfNorm.Forward(_layer.Self.Output.Forward(AttendSelf(hidden, groups, used)), hidden);
-            Tensor informed = _layer.CrossNorm.Forward(_layer.Cross.Output.Forward(AttendDocuments(attended, groups, hiddenTokens)), attended);
-            Tensor inner = _layer.Inner.Forward(informed, _layer.Activation);
-            return scope.Keep(_layer.OutputNorm.Forward(_layer.Output.Forward(inner), informed));
-        }
-
-        public void Dispose()
-        {
-            DisposeSlots();
-            foreach (Tensor tensor in _crossKeys.Concat(_crossValues)) tensor.Dispose();
-        }
-
-        private void DisposeSlots()
-        {
-            foreach (Tensor tensor in _keys.Concat(_values)) tensor.Dispose();
-        }
-
-        private Tensor AttendSelf(Tensor hidden, List<Group> groups, int[] used)
-        {
-            using var scope = new TensorScope();
-            LedAttention self = _layer.Self;
-            Tensor query = self.Query.Forward(hidden).MulInPlace(self.Scale), key = self.Key.Forward(hidden), value = self.Value.Forward(hidden);
-            var contexts = new Tensor[groups.Count];
-            for (int g = 0; g < contexts.Length; g++)
-            {
-                Group group = groups[g];
-                Tensor Rows(Tensor t) => ByHead(t.Narrow(0, group.First, group.Count));              // [H, R, D]
-                (Tensor keys, Tensor values) = (_keys[group.Document], _values[group.Document]);
-                int slots = used[group.Document];
-                keys.Narrow(1, slots, group.Count).CopyInPlace(Rows(key));
-                values.Narrow(1, slots, group.Count).CopyInPlace(Rows(value));
-                Tensor scores = Rows(query).MatMul(keys.Narrow(1, 0, slots + group.Count).Transpose(1, 2));
-                if (group.Mask is not null) scores.AddInPlace(group.Mask);
-                contexts[g] = Merge(scores.Softmax(-1).MatMul(values.Narrow(1, 0, slots + group.Count)));
-            }
-            return scope.Keep(contexts.Length == 1 ? contexts[0] : Tensor.Cat(contexts, 0));
-        }
-
-        private Tensor AttendDocuments(Tensor hidden, List<Group> groups, Tensor?[] hiddenTokens)
-        {
-            using var scope = new TensorScope();
-            Tensor query = _layer.Cross.Query.Forward(hidden).MulInPlace(_layer.Cross.Scale);
-            var contexts = new Tensor[groups.Count];
-            for (int g = 0; g < contexts.Length; g++)
-            {
-                Group group = groups[g];
-                Tensor scores = ByHead(query.Narrow(0, group.First, group.Count)).MatMul(_crossKeys[group.Document].Transpose(1, 2));
-                if (hiddenTokens[group.Document] is { } mask) scores.MaskedFillInPlace(mask, _layer.Cross.Lowest);
-                contexts[g] = Merge(scores.Softmax(-1).MatMul(_crossValues[group.Document]));
-            }
-            return scope.Keep(contexts.Length == 1 ? contexts[0] : Tensor.Cat(contexts, 0));
-        }
-
-        /// <summary>[R, C] to [H, R, D].</summary>
-        private Tensor ByHead(Tensor rows) => rows.View(-1, _layer.Self.Heads, _layer.Self.Size).Transpose(0, 1);
-
-        /// <summary>[H, R, D] to [R, C].</summary>
-        private static Tensor Merge(Tensor context) => context.Transpose(0, 1).Reshape(context.Size(1), -1);
+        Tensor rows = _logits.Narrow(0, 0, states.Size(0));
+        if (states.Device == Device.Cpu && states.DType == DType.Float32) _head.ForwardInto(rows, states);
+        else rows.CopyInPlace(_head.Forward(states));
+        ReadOnlySpan<float> values = rows.AsSpan<float>();
+        return MemoryMarshal.CreateSpan(ref MemoryMarshal.GetReference(values), values.Length);
     }
 }

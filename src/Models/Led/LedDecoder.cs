@@ -51,6 +51,8 @@ internal sealed class LedDecoder
         EmbeddingNorm = LayerNorm.Load(at / "layernorm_embedding", c.DModel, LedEncoder.LayerNormEps);
         Layers = [.. Enumerable.Range(0, c.DecoderLayers).Select(i => new LedDecoderLayer(at / "layers" / $"{i}", c, i))];
         PaddingId = c.PadTokenId;
+        LastNorm = c.AddFinalLayerNorm ? LayerNorm.Load(at / "layer_norm", c.DModel, LedEncoder.LayerNormEps) : null;
+        WordScale = c.WordScale;
     }
 
     /// <summary>[V, C].</summary>
@@ -63,13 +65,20 @@ internal sealed class LedDecoder
 
     public IReadOnlyList<LedDecoderLayer> Layers { get; }
 
+    /// <summary>Behind the last layer, where the layers have theirs in front.</summary>
+    public LayerNorm? LastNorm { get; }
+
+    /// <summary>What word vectors are multiplied with: 1, or the square root of C.</summary>
+    public double WordScale { get; }
+
     public int PaddingId { get; }
 
     /// <summary>Runs all layers; <paramref name="words"/> [B * S, C] are the word vectors, where the caller looked them up already.</summary>
     public LedDecoderOutputs Forward(LedDecoderBatch batch, LedDropout dropout, bool keepHiddenStates, bool keepAttentions, Tensor? words = null)
     {
         using var scope = new TensorScope();
-        words ??= batch.InputsEmbeds ?? Functional.Embedding(batch.InputIds!, Words, PaddingId);
+        words = words is null && batch.InputsEmbeds is { } given ? given
+            : LedEncoder.Scale(words ?? Functional.Embedding(batch.InputIds!, Words, PaddingId), WordScale);
         long size = Words.Size(1);
         Tensor positions = Positions.Narrow(0, 0, batch.Length);
         Tensor embedded = (words.View(batch.Rows, batch.Length, size) + positions).View(batch.Rows * batch.Length, size);
@@ -84,6 +93,11 @@ internal sealed class LedDecoder
             hidden = layer.Forward(hidden, batch, mask, dropout, self, cross);
             states?.Add(hidden);
         }
+        if (LastNorm is not null)
+        {
+            hidden = LastNorm.Forward(hidden);
+            if (states is not null) states[^1] = hidden;
+        }
         foreach (Tensor kept in (IEnumerable<Tensor>)[hidden, .. states ?? [], .. self ?? [], .. cross ?? []]) scope.Keep(kept);
         return new LedDecoderOutputs(hidden, states, self, cross);
     }
@@ -97,7 +111,7 @@ internal sealed class LedDecoder
     }
 }
 
-/// <summary>Self-attention, cross-attention, feed-forward; each with its residual and LayerNorm behind it.</summary>
+/// <summary>Self-attention, cross-attention, feed-forward; each with its residual and LayerNorm.</summary>
 internal sealed class LedDecoderLayer
 {
     private readonly int _layer;
@@ -105,29 +119,29 @@ internal sealed class LedDecoderLayer
     public LedDecoderLayer(ParameterLoader at, LedConfiguration c, int layer)
     {
         Self = new LedAttention(at / "self_attn", c);
-        SelfNorm = LayerNorm.Load(at / "self_attn_layer_norm", c.DModel, LedEncoder.LayerNormEps);
+        SelfNorm = SublayerNorm.Load(at / "self_attn_layer_norm", c);
         Cross = new LedAttention(at / "encoder_attn", c);
-        CrossNorm = LayerNorm.Load(at / "encoder_attn_layer_norm", c.DModel, LedEncoder.LayerNormEps);
+        CrossNorm = SublayerNorm.Load(at / "encoder_attn_layer_norm", c);
         Inner = Linear.Load(at / "fc1", c.DecoderFfnDim, c.DModel);
         Output = Linear.Load(at / "fc2", c.DModel, c.DecoderFfnDim);
-        OutputNorm = LayerNorm.Load(at / "final_layer_norm", c.DModel, LedEncoder.LayerNormEps);
+        OutputNorm = SublayerNorm.Load(at / "final_layer_norm", c);
         Activation = c.ActivationFunction;
         _layer = layer;
     }
 
     public LedAttention Self { get; }
 
-    public LayerNorm SelfNorm { get; }
+    public SublayerNorm SelfNorm { get; }
 
     public LedAttention Cross { get; }
 
-    public LayerNorm CrossNorm { get; }
+    public SublayerNorm CrossNorm { get; }
 
     public Linear Inner { get; }
 
     public Linear Output { get; }
 
-    public LayerNorm OutputNorm { get; }
+    public SublayerNorm OutputNorm { get; }
 
     public HiddenActivation Activation { get; }
 
@@ -138,10 +152,10 @@ internal sealed class LedDecoderLayer
         int place = dropout.Decoder(_layer + 1);
         Tensor Drop(Tensor t, int number) => dropout.Hidden.Hidden(t, place, number);
 
-        hidden = SelfNorm.Forward(Drop(AttendSelf(hidden, batch, mask, dropout, self), 0), hidden);
-        hidden = CrossNorm.Forward(Drop(AttendDocument(hidden, batch, dropout, cross), 1), hidden);
-        Tensor inner = dropout.Activation.Hidden(Inner.Forward(hidden, Activation), place, 2);
-        return scope.Keep(OutputNorm.Forward(Drop(Output.Forward(inner), 3), hidden));
+        hidden = SelfNorm.Leave(Drop(AttendSelf(SelfNorm.Enter(hidden), batch, mask, dropout, self), 0), hidden);
+        hidden = CrossNorm.Leave(Drop(AttendDocument(CrossNorm.Enter(hidden), batch, dropout, cross), 1), hidden);
+        Tensor inner = dropout.Activation.Hidden(Inner.Forward(OutputNorm.Enter(hidden), Activation), place, 2);
+        return scope.Keep(OutputNorm.Leave(Drop(Output.Forward(inner), 3), hidden));
     }
 
     private Tensor AttendSelf(Tensor hidden, LedDecoderBatch batch, Tensor mask, LedDropout dropout, List<Tensor>? trace)

@@ -19,16 +19,13 @@ public sealed class LedEncodedDocuments : IDisposable
     /// <summary>Number of documents.</summary>
     public int Count => Offsets.Count - 1;
 
-    /// <summary>[T, C] states of one document, in the caller's scope.</summary>
-    internal Tensor StatesOf(int document) => States.Narrow(0, Offsets[document], Offsets[document + 1] - Offsets[document]);
-
-    /// <summary>bool [T], true where a token of one document is hidden; null: none is.</summary>
-    internal Tensor? HiddenOf(int document)
+    /// <summary>uint8 [T], nonzero where a token of one document may be seen; null: all may.</summary>
+    internal Tensor? VisibleOf(int document)
     {
         if (Visible is null) return null;
         using var scope = new TensorScope();
-        Tensor hidden = Visible.Narrow(0, Offsets[document], Offsets[document + 1] - Offsets[document]).Eq(0);
-        return hidden.Any().Item<bool>() ? scope.Keep(hidden) : null;
+        Tensor visible = Visible.Narrow(0, Offsets[document], Offsets[document + 1] - Offsets[document]);
+        return visible.Eq(0).Any().Item<bool>() ? scope.Keep(visible) : null;
     }
 
     /// <summary>Frees the states.</summary>

@@ -8,7 +8,7 @@ internal sealed record LedEncoderOutputs(Tensor LastHiddenState, IReadOnlyList<T
 
 /// <summary>
 /// BART's encoder with the attention of the Longformer (Beltagy et al., section 7): windows, global tokens, and positions for 16,384 tokens.
-/// LayerNorm stands behind each sublayer; its eps is 1e-5 in every LED.
+/// LayerNorm stands behind each sublayer, or before it in an LED made of mBART; its eps is 1e-5 in every LED.
 /// </summary>
 internal sealed class LedEncoder
 {
@@ -16,6 +16,8 @@ internal sealed class LedEncoder
 
     private readonly Tensor _positions;
     private readonly LayerNorm _embeddingNorm;
+    private readonly LayerNorm? _lastNorm;
+    private readonly double _wordScale;
     private readonly LedEncoderLayer[] _layers;
     private readonly int _padding;
 
@@ -25,6 +27,8 @@ internal sealed class LedEncoder
         Words = words;
         _positions = (at / "embed_positions").Get("weight", c.MaxEncoderPositionEmbeddings, c.DModel);
         _embeddingNorm = LayerNorm.Load(at / "layernorm_embedding", c.DModel, LayerNormEps);
+        _lastNorm = c.AddFinalLayerNorm ? LayerNorm.Load(at / "layer_norm", c.DModel, LayerNormEps) : null;
+        _wordScale = c.WordScale;
         _padding = c.PadTokenId;
         LongformerConfiguration attention = c.Encoder;
         _layers = [.. Enumerable.Range(0, c.EncoderLayers).Select(i => new LedEncoderLayer(at / "layers" / $"{i}", c, attention, i, loader.Options.Attention))];
@@ -52,6 +56,11 @@ internal sealed class LedEncoder
             hidden = next;
             states?.Add(hidden);
         }
+        if (_lastNorm is not null)
+        {
+            hidden = _lastNorm.Forward(hidden);
+            if (states is not null) states[^1] = hidden;
+        }
         foreach (Tensor state in states ?? [hidden]) scope.Keep(state);
         return new LedEncoderOutputs(hidden, states, trace);
     }
@@ -59,30 +68,48 @@ internal sealed class LedEncoder
     private Tensor Embed(SequenceBatch batch, Tensor? words, LedDropout dropout)
     {
         using var scope = new TensorScope();
-        words ??= batch.InputsEmbeds ?? Functional.Embedding(batch.InputIds!, Words, _padding);
-        Tensor embedded = _embeddingNorm.Forward(words + Functional.Embedding(batch.PositionIds, _positions));
+        Tensor? given = words is null ? batch.InputsEmbeds : null;
+        if (!dropout.Hidden.IsOn && !IsRecorded(words ?? given))
+        {
+            return scope.Keep(TokenBlocks.Compute(batch.TokenCount, Words.Size(1), Words.DType, Words.Device, (output, from, count) =>
+                _embeddingNorm.ForwardInto(
+                    output,
+                    given?.Narrow(0, from, count)
+                        ?? Scale(words?.Narrow(0, from, count) ?? Functional.Embedding(batch.InputIds!.Narrow(0, from, count), Words, _padding), _wordScale),
+                    Functional.Embedding(batch.PositionIds.Narrow(0, from, count), _positions))));
+        }
+        Tensor vectors = given ?? Scale(words ?? Functional.Embedding(batch.InputIds!, Words, _padding), _wordScale);
+        Tensor embedded = _embeddingNorm.Forward(vectors + Functional.Embedding(batch.PositionIds, _positions));
         return scope.Keep(dropout.Hidden.Hidden(embedded, dropout.Encoder(0), 0));
     }
+
+    /// <summary>Word vectors that were looked up, times mBART's factor; vectors that a caller brings are taken as they are.</summary>
+    public static Tensor Scale(Tensor words, double scale) => scale == 1 ? words : words * scale;
+
+    private bool IsRecorded(Tensor? embeds) => TorchRuntime.IsGradEnabled
+        && (embeds?.RequiresGrad == true || Words.RequiresGrad || _positions.RequiresGrad || _embeddingNorm.IsTrained);
 }
 
-/// <summary>Attention, then feed-forward; each with its residual and LayerNorm behind it.</summary>
+/// <summary>Attention, then feed-forward; each with its residual and LayerNorm.</summary>
 internal sealed class LedEncoderLayer
 {
     private readonly LongformerSelfAttention _attention;
-    private readonly Linear _attentionOutput, _inner, _output;
-    private readonly LayerNorm _attentionNorm, _outputNorm;
-    private readonly HiddenActivation _activation;
+    private readonly EncoderTail? _tail;
+    private readonly NormFirst? _normFirst;
     private readonly int _layer;
 
     public LedEncoderLayer(ParameterLoader at, LedConfiguration c, LongformerConfiguration attention, int layer, AttentionImplementation implementation)
     {
         _attention = new LongformerSelfAttention(at / "self_attn" / "longformer_self_attn", attention, layer, implementation);
-        _attentionOutput = Linear.Load(at / "self_attn" / "output", c.DModel, c.DModel);
-        _attentionNorm = LayerNorm.Load(at / "self_attn_layer_norm", c.DModel, LedEncoder.LayerNormEps);
-        _inner = Linear.Load(at / "fc1", c.EncoderFfnDim, c.DModel);
-        _output = Linear.Load(at / "fc2", c.DModel, c.EncoderFfnDim);
-        _outputNorm = LayerNorm.Load(at / "final_layer_norm", c.DModel, LedEncoder.LayerNormEps);
-        _activation = c.ActivationFunction;
+        var attentionOutput = Linear.Load(at / "self_attn" / "output", c.DModel, c.DModel);
+        var attentionNorm = LayerNorm.Load(at / "self_attn_layer_norm", c.DModel, LedEncoder.LayerNormEps);
+        var inner = Linear.Load(at / "fc1", c.EncoderFfnDim, c.DModel);
+        var output = Linear.Load(at / "fc2", c.DModel, c.EncoderFfnDim);
+        var outputNorm = LayerNorm.Load(at / "final_layer_norm", c.DModel, LedEncoder.LayerNormEps);
+        if (c.NormalizeBefore)
+            _normFirst = new NormFirst(attentionNorm, attentionOutput, outputNorm, inner, output, c.ActivationFunction);
+        else
+            _tail = new EncoderTail(attentionOutput, attentionNorm, inner, output, outputNorm, c.ActivationFunction);
         _layer = layer;
     }
 
@@ -91,18 +118,23 @@ internal sealed class LedEncoderLayer
     {
         using var scope = new TensorScope();
         int place = dropout.Encoder(_layer + 1);
-        Tensor attended = AddAttention(hidden, batch, dropout, trace);
-        Tensor inner = dropout.Activation.Hidden(_inner.Forward(attended, _activation), place, 3);
-        return scope.Keep(_outputNorm.Forward(dropout.Hidden.Hidden(_output.Forward(inner), place, 4), attended));
-    }
-
-    private Tensor AddAttention(Tensor hidden, SequenceBatch batch, LedDropout dropout, AttentionTrace? trace)
-    {
-        using var scope = new TensorScope();
+        if (_normFirst is { } layer)
+        {
+            Tensor gathered = _attention.Forward(layer.AttentionNorm.Forward(hidden), batch, dropout.Hidden, trace);
+            Tensor attended = dropout.Hidden.Hidden(layer.AttentionOutput.Forward(gathered), place, 2) + hidden;
+            Tensor inner = dropout.Activation.Hidden(layer.Inner.Forward(layer.OutputNorm.Forward(attended), layer.Activation), place, 3);
+            return scope.Keep(dropout.Hidden.Hidden(layer.Output.Forward(inner), place, 4) + attended);
+        }
         Tensor context = _attention.Forward(hidden, batch, dropout.Hidden, trace);
-        return scope.Keep(_attentionNorm.Forward(dropout.Hidden.Hidden(_attentionOutput.Forward(context), dropout.Encoder(_layer + 1), 2), hidden));
+        TailDropout? drop = dropout.Hidden.IsOn
+            ? new TailDropout(t => dropout.Hidden.Hidden(t, place, 2), t => dropout.Activation.Hidden(t, place, 3), t => dropout.Hidden.Hidden(t, place, 4))
+            : null;
+        return scope.Keep(_tail!.Forward(context, hidden, drop));
     }
 }
+
+/// <summary>A layer whose LayerNorms stand in front of its sublayers, as in mBART: what <see cref="EncoderTail"/> is to the others.</summary>
+internal sealed record NormFirst(LayerNorm AttentionNorm, Linear AttentionOutput, LayerNorm OutputNorm, Linear Inner, Linear Output, HiddenActivation Activation);
 
 /// <summary>
 /// The dropouts of one pass: of sublayer outputs, of attention probabilities in the decoder, and behind the activation. Layers of the

@@ -46,8 +46,7 @@ internal sealed class LedLoader
         options ??= new LoadOptions();
         LedConfiguration configuration = LedConfiguration.Load(folder);
         using Checkpoint files = Checkpoint.Open(folder);
-        NameMap map = NameMap.Recognize(files, File.ReadAllText(Path.Combine(folder, "config.json")));
-        using Checkpoint checkpoint = files.Rename(map);
+        using Checkpoint checkpoint = files.Rename(NameMap.RecognizeIn(files));
         if (head.Length > 0 && !checkpoint.Names.Any(n => n.StartsWith(head, StringComparison.Ordinal)))
         {
             throw new CheckpointException($"{checkpoint.Path} does not hold the head of {architecture}: no tensor {head}*"
@@ -85,7 +84,8 @@ internal sealed class LedLoader
 
     private static string GuessArchitecture(string folder)
     {
-        using Checkpoint checkpoint = Checkpoint.Open(folder);
+        using Checkpoint files = Checkpoint.Open(folder);
+        using Checkpoint checkpoint = files.Rename(NameMap.RecognizeIn(files));
         return checkpoint.Contains("qa_outputs.weight") ? "LEDForQuestionAnswering"
             : checkpoint.Contains("classification_head.dense.weight") ? "LEDForSequenceClassification"
             : checkpoint.Contains("final_logits_bias") || checkpoint.Contains("lm_head.weight") ? "LEDForConditionalGeneration"

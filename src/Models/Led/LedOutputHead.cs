@@ -22,6 +22,13 @@ internal sealed class LedOutputHead
     public Tensor Forward(Tensor hidden)
     {
         using var scope = new TensorScope();
-        return scope.Keep(Functional.Linear(hidden, _weight, _bias?.View(_weight.Size(0))));
+        return scope.Keep(LongformerOps.Linear(hidden, _weight, _bias?.View(_weight.Size(0))));
+    }
+
+    /// <summary>The same written to <paramref name="output"/> [M, V]; nothing is recorded.</summary>
+    public void ForwardInto(Tensor output, Tensor hidden)
+    {
+        using var scope = new TensorScope();
+        LongformerOps.LinearInto(output, hidden, _weight, _bias?.View(_weight.Size(0)));
     }
 }

@@ -1,4 +1,5 @@
 using LongformerInterop.Checkpoints;
+using LongformerInterop.Models.Layers;
 using LongformerInterop.Models.Led;
 using LongformerInterop.Torch;
 
@@ -39,6 +40,7 @@ public abstract class LedPretrained<TOutputs> : PretrainedModel
         var dropout = new LedDropout(inputs.DropoutSeed, Configuration);
         if (sources is not null && batch.InputIds is not null) sources.Encoder = scope.Keep(WordEmbeddings(batch.InputIds));
         LedEncoderOutputs encoder = Body.Encoder.Forward(batch, dropout, inputs.OutputHiddenStates, inputs.OutputAttentions, sources?.Encoder);
+        using AttentionTrace? trace = encoder.Trace;
         LedDecoderBatch decoderBatch = LedInputReader.ReadDecoder(inputs, Configuration, batch, encoder.LastHiddenState, LabelsAreTokens);
         if (sources is not null && decoderBatch.InputIds is not null) sources.Decoder = scope.Keep(WordEmbeddings(decoderBatch.InputIds));
         LedDecoderOutputs decoder = Body.Decoder.Forward(decoderBatch, dropout, inputs.OutputHiddenStates, inputs.OutputAttentions, sources?.Decoder);
@@ -47,14 +49,20 @@ public abstract class LedPretrained<TOutputs> : PretrainedModel
         TOutputs outputs = Compute(inputs, decoder.LastHiddenState, decoderBatch, batch.Unflatten(encoder.LastHiddenState), dropout) with
         {
             EncoderHiddenStates = encoder.HiddenStates?.Select(batch.Unflatten).ToArray(),
-            EncoderAttentions = encoder.Trace?.Local,
-            EncoderGlobalAttentions = encoder.Trace?.Global,
+            EncoderAttentions = trace?.Local,
+            EncoderGlobalAttentions = trace?.Global,
             DecoderHiddenStates = decoder.HiddenStates?.Select(Decoded).ToArray(),
-            DecoderAttentions = decoder.SelfAttentions,
-            CrossAttentions = decoder.CrossAttentions,
+            DecoderAttentions = InScope(decoder.SelfAttentions),
+            CrossAttentions = InScope(decoder.CrossAttentions),
         };
         foreach (Tensor tensor in outputs.ToDictionary().Values) scope.Keep(tensor);
         return outputs;
+
+        // The layers kept their probabilities out of every scope, past their own ends.
+        static Tensor[]? InScope(IReadOnlyList<Tensor>? kept) => kept?.Select(tensor =>
+        {
+            using (tensor) return tensor.Alias();
+        }).ToArray();
     }
 
     /// <inheritdoc/>
@@ -100,13 +108,7 @@ public abstract class LedPretrained<TOutputs> : PretrainedModel
     }
 
     /// <inheritdoc/>
-    public sealed override void Save(string folder)
-    {
-        ArgumentException.ThrowIfNullOrEmpty(folder);
-        Directory.CreateDirectory(folder);
-        SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), NamedParameters.Select(p => TensorSource.From(p.Name, p.Tensor)));
-        File.WriteAllText(Path.Combine(folder, "config.json"), (Configuration with { Architectures = [Architecture] }).ToJson());
-    }
+    public sealed override void Save(string folder) => WriteFolder(folder, (Configuration with { Architectures = [Architecture] }).ToJson());
 
     /// <summary>B, by which flat gradients of word vectors get the caller's layout; packed documents stay [1, N, C].</summary>
     private static long SequenceCount(LedInputs inputs, long tokens, string name) =>

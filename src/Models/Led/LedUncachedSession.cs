@@ -38,8 +38,10 @@ internal sealed class LedUncachedSession(LedDecoder decoder, LedOutputHead head,
     {
         using IDisposable mode = TorchRuntime.InferenceMode();
         using var scope = new TensorScope();
-        (long rows, long length) = (_rows.Count, _rows[0].Ids.Length);
-        long[] ids = [.. _rows.SelectMany(r => r.Ids).Select(id => (long)id)];
+        (long rows, int length) = (_rows.Count, _rows.Max(r => r.Ids.Length));
+        // Shorter rows are filled up behind their end, where no token of theirs looks.
+        long[] ids = [.. _rows.SelectMany(r => r.Ids.Concat(Enumerable.Repeat(decoder.PaddingId, length - r.Ids.Length))).Select(id => (long)id)];
+        long[] ends = [.. _rows.Select((r, i) => ((long)i * length) + r.Ids.Length - 1)];
         LedDecoderOutputs outputs = decoder.Forward(
             new LedDecoderBatch
             {
@@ -52,7 +54,7 @@ internal sealed class LedUncachedSession(LedDecoder decoder, LedOutputHead head,
                 Documents = [.. _rows.Select(r => r.Document)],
             },
             new LedDropout(null, configuration), keepHiddenStates: false, keepAttentions: false);
-        Tensor last = outputs.LastHiddenState.View(rows, length, -1).Select(1, length - 1);
+        Tensor last = outputs.LastHiddenState.IndexSelect(0, Tensor.From<long>(ends, rows).To(documents.States.Device));
         return head.Forward(last).To(DType.Float32).ToArray<float>();
     }
 }

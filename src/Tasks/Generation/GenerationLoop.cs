@@ -22,7 +22,7 @@ internal sealed class GenerationLoop
 
     /// <summary>Generates for every document of a session.</summary>
     /// <param name="session">The encoded documents.</param>
-    /// <param name="plans">For each document its plan; they differ in the prompts only, which are of one length.</param>
+    /// <param name="plans">For each document its plan; they differ in the prompts only, and what depends on their lengths.</param>
     /// <param name="onToken">Told each settled token.</param>
     /// <param name="progress">Told after each step.</param>
     /// <param name="cancel">Checked before each step.</param>
@@ -41,8 +41,8 @@ internal sealed class GenerationLoop
         return _session.Start([.. _plans.Select(p => p.Prompt)]);
     }
 
-    private void Report(int length, int open) =>
-        _progress?.Report(new GenerationProgress(length - _plan.Prompt.Length, _plan.MaxLength - _plan.Prompt.Length, open));
+    private void Report(int step, int open) =>
+        _progress?.Report(new GenerationProgress(step, _plans.Max(p => p.MaxLength - p.Prompt.Length), open));
 
     // ---- beam search -------------------------------------------------------------------------------------------------------------
 
@@ -50,12 +50,12 @@ internal sealed class GenerationLoop
     {
         int width = _plan.VocabularySize;
         BeamSearch[] searches = [.. _plans.Select(p => new BeamSearch(p))];
-        int[] streamed = [.. searches.Select(_ => _plan.Prompt.Length)];
+        int[] streamed = [.. _plans.Select(p => p.Prompt.Length)];
         // The rows of the session belong to the open documents in order; after the start each has one row, then one per beam.
         int[] open = [.. Enumerable.Range(0, searches.Length)];
         int rowsEach = 1;
         Span<float> logits = Start();
-        for (int length = _plan.Prompt.Length + 1; ; length++)
+        for (int step = 1; ; step++)
         {
             var tokens = new List<int>();
             var parents = new List<int>();
@@ -73,22 +73,22 @@ internal sealed class GenerationLoop
                     parents.Add(i * rowsEach + (rowsEach == 1 ? 0 : beam.Parent));
                 }
             }
-            Report(length, still.Count);
+            Report(step, still.Count);
             if (still.Count == 0) break;
             (open, rowsEach) = ([.. still], _plan.Beams);
             _cancel.ThrowIfCancellationRequested();
             logits = _session.Step([.. tokens], [.. parents]);
         }
-        return [.. searches.Select(s => s.Results(_plan.NBest).Select(Sequence).ToArray())];
+        return [.. searches.Zip(_plans, (search, plan) => search.Results(plan.NBest).Select(h => Sequence(h, plan)).ToArray())];
     }
 
-    private GeneratedSequence Sequence(BeamSearch.Hypothesis h) => new()
+    private static GeneratedSequence Sequence(BeamSearch.Hypothesis h, GenerationPlan plan) => new()
     {
         Ids = h.Ids,
-        PromptLength = _plan.Prompt.Length,
+        PromptLength = plan.Prompt.Length,
         Score = h.Score,
         TokenScores = h.TokenScores,
-        Ended = _plan.Ends(h.Ids[^1]) && h.Ids.Length > _plan.Prompt.Length,
+        Ended = plan.Ends(h.Ids[^1]) && h.Ids.Length > plan.Prompt.Length,
     };
 
     /// <summary>A token of a beam search is settled once every hypothesis that may still be the result has it.</summary>
@@ -108,11 +108,12 @@ internal sealed class GenerationLoop
     // ---- greedy search and sampling ----------------------------------------------------------------------------------------------
 
     /// <summary>One sequence that grows by the best token, or a drawn one.</summary>
-    private sealed class Row(int document, int sample, int[] prompt)
+    private sealed class Row(int document, int sample, GenerationPlan plan)
     {
         public int Document => document;
         public int Sample => sample;
-        public List<int> Ids { get; } = [.. prompt];
+        public GenerationPlan Plan => plan;
+        public List<int> Ids { get; } = [.. plan.Prompt];
         public List<float> Scores { get; } = [];
         public List<float[]> Logits { get; } = [];
         public bool Finished { get; set; }
@@ -122,14 +123,14 @@ internal sealed class GenerationLoop
     {
         int width = _plan.VocabularySize, samples = _plan.NBest;
         var rows = new Row[_session.Documents * samples];
-        for (int i = 0; i < rows.Length; i++) rows[i] = new Row(i / samples, i % samples, _plans[i / samples].Prompt);
+        for (int i = 0; i < rows.Length; i++) rows[i] = new Row(i / samples, i % samples, _plans[i / samples]);
 
         Row[] active = rows;
         // The session's row behind each active row: at the start that is the document's.
         int[] sources = [.. rows.Select(r => r.Document)];
         float[] scratch = samples > 1 ? new float[width] : [];
         Span<float> logits = Start();
-        while (true)
+        for (int step = 1; ; step++)
         {
             for (int i = 0; i < active.Length; i++)
             {
@@ -143,7 +144,7 @@ internal sealed class GenerationLoop
                 Append(active[i], scores);
             }
             int open = active.Where(r => !r.Finished).Select(r => r.Document).Distinct().Count();
-            Report(active[0].Ids.Count, open);
+            Report(step, open);
             if (open == 0) break;
             int[] kept = [.. Enumerable.Range(0, active.Length).Where(i => _plan.KeepLogits || !active[i].Finished)];
             int[] parents = [.. kept.Select(i => sources[i])];
@@ -157,20 +158,20 @@ internal sealed class GenerationLoop
 
     private void Append(Row row, Span<float> scores)
     {
-        if (_plan.KeepLogits) row.Logits.Add(scores.ToArray());
+        if (row.Plan.KeepLogits) row.Logits.Add(scores.ToArray());
         if (row.Finished)
         {
             // Only with KeepLogits: HF feeds padding to rows that have ended.
-            row.Ids.Add(_plan.PaddingToken);
+            row.Ids.Add(row.Plan.PaddingToken);
             return;
         }
         ReadOnlySpan<int> ids = CollectionsMarshal.AsSpan(row.Ids);
-        foreach (LogitsProcessor processor in _plan.Processors) processor.Apply(ids, scores);
+        foreach (LogitsProcessor processor in row.Plan.Processors) processor.Apply(ids, scores);
         double normaliser = RowMath.LogSumExp(scores);
-        int token = _plan.Sample ? Draw(scores, normaliser, row) : Math.Max(RowMath.Best(scores).Index, 0);
+        int token = row.Plan.Sample ? Draw(scores, normaliser, row) : Math.Max(RowMath.Best(scores).Index, 0);
         row.Scores.Add((float)(scores[token] - normaliser));
         row.Ids.Add(token);
-        row.Finished = _plan.Ends(token) || row.Ids.Count >= _plan.MaxLength;
+        row.Finished = row.Plan.Ends(token) || row.Ids.Count >= row.Plan.MaxLength;
         _onToken?.Invoke(new GeneratedToken(row.Document, row.Sample, row.Ids.Count - 1, token));
     }
 
@@ -189,18 +190,18 @@ internal sealed class GenerationLoop
         return last;
     }
 
-    private GeneratedSequence Sequence(Row row)
+    private static GeneratedSequence Sequence(Row row)
     {
-        int length = _plan.Prompt.Length + row.Scores.Count;
+        int length = row.Plan.Prompt.Length + row.Scores.Count;
         int[] ids = [.. row.Ids.Take(length)];
         return new GeneratedSequence
         {
             Ids = ids,
-            PromptLength = _plan.Prompt.Length,
-            Score = row.Scores.Sum() / (float)Math.Pow(row.Scores.Count, _plan.LengthPenalty),
+            PromptLength = row.Plan.Prompt.Length,
+            Score = row.Scores.Sum() / (float)Math.Pow(row.Scores.Count, row.Plan.LengthPenalty),
             TokenScores = row.Scores,
-            Ended = _plan.Ends(ids[^1]),
-            Logits = _plan.KeepLogits ? row.Logits : null,
+            Ended = row.Plan.Ends(ids[^1]),
+            Logits = row.Plan.KeepLogits ? row.Logits : null,
         };
     }
 }

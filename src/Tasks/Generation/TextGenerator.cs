@@ -14,7 +14,10 @@ public sealed record GenerationDocument(IReadOnlyList<int> Ids)
     /// <summary>For each token whether it may be seen. Null: all. Hidden tokens at the end are cut off, since they change nothing.</summary>
     public IReadOnlyList<bool>? Visible { get; init; }
 
-    /// <summary>The document's own decoder prompt, in place of <see cref="GenerationOptions.DecoderPrompt"/>.</summary>
+    /// <summary>
+    /// The document's own decoder prompt, in place of <see cref="GenerationOptions.DecoderPrompt"/>. Prompts of a batch may differ in
+    /// length; nothing is padded.
+    /// </summary>
     public IReadOnlyList<int>? DecoderPrompt { get; init; }
 }
 
@@ -55,17 +58,11 @@ public sealed class TextGenerator(LedForConditionalGeneration model, GenerationO
         if (documents.Count == 0) return [];
         GenerationOptions merged = (options ?? new GenerationOptions()).Over(_defaults);
         GenerationPlan[] plans = [.. documents.Select(d => GenerationPlan.Create(d.DecoderPrompt is null ? merged : merged with { DecoderPrompt = d.DecoderPrompt }, Vocabulary))];
-        GenerationPlan plan = plans[0];
-        for (int i = 1; i < plans.Length; i++)
-        {
-            if (plans[i].Prompt.Length != plan.Prompt.Length)
-                throw new InputException($"documents[{i}]: expected a decoder prompt of {plan.Prompt.Length} tokens as for documents[0], given {plans[i].Prompt.Length}");
-        }
         using var scope = new TensorScope();
         cancellation.ThrowIfCancellationRequested();
         using LedEncodedDocuments encoded = model.Encode(Pack(documents));
         // The last token is never fed.
-        using IDecodingSession session = model.StartDecoding(encoded, plan.MaxLength - 1, Math.Max(plan.Beams, plan.NBest), useCache);
+        using IDecodingSession session = model.StartDecoding(encoded, plans.Max(p => p.MaxLength) - 1, Math.Max(plans[0].Beams, plans[0].NBest), useCache);
         return GenerationLoop.Run(session, plans, onToken, progress, cancellation);
     }
 

@@ -1,0 +1,155 @@
+// longformer::decode_attention on a CPU. The keys of a document are cut into chunks of one size, whatever the
+// number of threads, so that results do not depend on it; what the chunks give is put together at the end.
+#include "../decode_attention.h"
+
+#include <ATen/ops/empty.h>
+#include <torch/library.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "decode_problem.h"
+#include "driver.h"
+
+namespace longformer {
+
+using namespace cpu;
+
+namespace {
+
+constexpr int64_t kChunkKeys = 256;
+
+struct Unit {
+  size_t document;
+  int64_t chunk;
+  int64_t part;  // where its results begin, in elements of the compute type
+};
+
+int64_t part_elements(const DecodeProblem& p) {
+  return 2 * p.columns + p.rows * p.heads * p.padded_dim;
+}
+
+template <typename S>
+DecodePart part_at(const DecodeProblem& p, S* results) {
+  return {results, results + p.columns, results + 2 * p.columns};
+}
+
+// [rows][heads][padded_dim] of contiguous [rows][heads][dim].
+template <typename S>
+void scale_queries(const DecodeProblem& p, const S* query, double factor, S* to) {
+  for (int64_t i = 0; i < p.rows * p.heads; ++i) {
+    for (int64_t d = 0; d < p.dim; ++d) to[i * p.padded_dim + d] = query[i * p.dim + d] * S(factor);
+    for (int64_t d = p.dim; d < p.padded_dim; ++d) to[i * p.padded_dim + d] = 0;
+  }
+}
+
+// The chunks' contexts at one scale, summed and normalised, into contiguous [rows][heads][dim].
+template <typename S>
+void merge(const DecodeProblem& p, const S* results, int64_t parts, S* out) {
+  const int64_t step = part_elements(p);
+  for (int64_t r = 0; r < p.rows; ++r) {
+    for (int64_t h = 0; h < p.heads; ++h) {
+      const int64_t column = h * p.rows + r, row = r * p.heads + h;
+      S largest = results[column], total = 0;
+      for (int64_t i = 1; i < parts; ++i) largest = std::max(largest, results[i * step + column]);
+      S* to = out + row * p.dim;
+      std::fill(to, to + p.dim, S(0));
+      for (int64_t i = 0; i < parts; ++i) {
+        const S* part = results + i * step;
+        const S factor = std::exp2(part[column] - largest);
+        const S* context = part + 2 * p.columns + row * p.padded_dim;
+        total += factor * part[p.columns + column];
+        for (int64_t d = 0; d < p.dim; ++d) to[d] += factor * context[d];
+      }
+      for (int64_t d = 0; d < p.dim; ++d) to[d] /= total;
+    }
+  }
+}
+
+template <typename S>
+void attend(const DecodeAttention& a, const at::Tensor& query, const at::Tensor& out) {
+  std::vector<DecodeProblem> problems(a.documents.size());
+  std::vector<at::Tensor> kept;
+  std::vector<Unit> units;
+  std::vector<int64_t> first_part(a.documents.size());
+  const double factor = a.scale * 1.4426950408889634;
+  int64_t elements = 0, query_elements = 0;
+  for (size_t i = 0; i < problems.size(); ++i) {
+    const DecodeDocument& d = a.documents[i];
+    DecodeProblem& p = problems[i];
+    p.rows = d.rows;
+    if (p.rows == 0) continue;
+    const auto last_contiguous = [](const at::Tensor& t) {
+      return t.stride(2) == 1 || t.size(2) == 1 ? t : t.contiguous();
+    };
+    kept.push_back(last_contiguous(d.key));
+    kept.push_back(last_contiguous(d.value));
+    p.key = rows_of(kept[kept.size() - 2]);
+    p.value = rows_of(kept[kept.size() - 1]);
+    p.element = element_of(d.key);
+    p.keys = d.key.size(0);
+    p.heads = d.key.size(1);
+    p.dim = d.key.size(2);
+    p.padded_dim = (p.dim + 15) / 16 * 16;
+    p.columns = (p.rows * p.heads + 15) / 16 * 16;
+    if (d.mask.defined()) {
+      kept.push_back(d.mask.contiguous());
+      p.mask = static_cast<const uint8_t*>(kept.back().data_ptr());
+      p.mask_stride = kept.back().size(0) == 1 ? 0 : p.keys;
+    }
+    first_part[i] = elements;
+    for (int64_t chunk = 0; chunk * kChunkKeys < p.keys; ++chunk, elements += part_elements(p))
+      units.push_back({i, chunk, elements});
+    query_elements += p.rows * p.heads * p.padded_dim;
+  }
+  if (units.empty()) return;
+  const at::Tensor memory = at::empty({elements + query_elements + 16}, out.options());
+  S* const results = static_cast<S*>(memory.data_ptr());
+  S* queries = results + elements;
+  const S* const given = static_cast<const S*>(query.data_ptr());
+  size_t scratch = 0;
+  for (size_t i = 0; i < problems.size(); ++i) {
+    DecodeProblem& p = problems[i];
+    if (p.rows == 0) continue;
+    p.query = queries;
+    scale_queries(p, given + a.documents[i].first * p.heads * p.dim, factor, queries);
+    queries += p.rows * p.heads * p.padded_dim;
+    scratch = std::max(scratch, decode_scratch(p));
+  }
+  const auto kernel = decode_kernels(active_isa())->attend[sizeof(S) == 8 ? 1 : 0];
+  for_each_unit(static_cast<int64_t>(units.size()), [&](int64_t i) {
+    const Unit& u = units[static_cast<size_t>(i)];
+    const DecodeProblem& p = problems[u.document];
+    kernel(p, u.chunk * kChunkKeys, std::min(p.keys, (u.chunk + 1) * kChunkKeys),
+           part_at(p, results + u.part), thread_scratch(scratch * sizeof(S)));
+  });
+  for (size_t i = 0; i < problems.size(); ++i) {
+    const DecodeProblem& p = problems[i];
+    if (p.rows == 0) continue;
+    merge(p, results + first_part[i], (p.keys + kChunkKeys - 1) / kChunkKeys,
+          static_cast<S*>(out.data_ptr()) + a.documents[i].first * p.heads * p.dim);
+  }
+}
+
+at::Tensor decode_attention(const at::Tensor& query, at::TensorList key, at::TensorList value,
+                            at::IntArrayRef rows, at::TensorList mask, c10::optional<double> scale) {
+  const DecodeAttention a = check_decode_attention(query, key, value, rows, mask, scale);
+  const auto type = query.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const at::Tensor q = query.to(type).contiguous();
+  const at::Tensor out = at::empty(query.sizes(), q.options());
+  if (out.numel() == 0) return out.to(query.scalar_type());
+  if (type == at::kDouble)
+    attend<double>(a, q, out);
+  else
+    attend<float>(a, q, out);
+  return out.to(query.scalar_type());
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(longformer, CPU, m) {
+  m.impl("decode_attention", TORCH_FN(decode_attention));
+}
+
+}  // namespace longformer

@@ -1,0 +1,25 @@
+// Token-by-token decoding for avx2; see few_rows.h and decode_attention.h.
+#include "decode_problem.h"
+
+#if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
+
+#include "vec_avx2.h"
+
+#include "decode_attention.h"
+#include "few_rows.h"
+
+namespace longformer::cpu {
+const DecodeKernels* decode_kernels_avx2() {
+  static constexpr DecodeKernels kernels = {few_rows<FloatAvx2>,
+                                            {attend_chunk<FloatAvx2>, attend_chunk<DoubleAvx2>}};
+  return &kernels;
+}
+}  // namespace longformer::cpu
+
+#else  // another architecture, or a compiler without it
+namespace longformer::cpu {
+const DecodeKernels* decode_kernels_avx2() {
+  return nullptr;
+}
+}  // namespace longformer::cpu
+#endif

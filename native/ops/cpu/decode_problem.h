@@ -1,0 +1,77 @@
+// What the drivers (few_rows.cpp, decode_attention.cpp, which know ATen) hand to the kernels of
+// token-by-token decoding (few_rows.h, decode_attention.h, compiled once for every instruction set). A
+// decoding step has so few rows that it costs what its weights, keys and values cost to read: everything is
+// read once, in the order in which it lies in memory, from where it lies.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "band_problem.h"
+#include "onednn_linear.h"
+
+namespace longformer::cpu {
+
+// Above this many rows a packed weight and a real matrix product win.
+constexpr int64_t kFewRows = 16;
+
+// activation(input . weight^T + bias) + residual.
+struct FewRowsProblem {
+  Element element = Element::float32;  // of everything but the input
+  int64_t rows = 0, inputs = 0, outputs = 0;
+  const void* input = nullptr;   // float [rows][padded_inputs], zeros behind the inputs
+  int64_t padded_inputs = 0;     // inputs rounded up to 16
+  const void* weight = nullptr;  // [outputs][weight_stride], the last dimension contiguous
+  int64_t weight_stride = 0;
+  const void* bias = nullptr;  // [outputs] or null
+  Activation activation = Activation::none;
+  const void* residual = nullptr;  // [rows][outputs] or null; may be the output
+  void* output = nullptr;          // [rows][outputs]
+};
+
+// Some rows (beams) of one document against its keys and values.
+struct DecodeProblem {
+  Element element = Element::float32;  // of keys and values
+  Rows key, value;                     // [L, H, D]
+  int64_t keys = 0, heads = 0, dim = 0;
+  int64_t padded_dim = 0;  // dim rounded up to 16
+  int64_t rows = 0;
+  const void* query = nullptr;    // [rows][heads][padded_dim] in the compute type, scaled by scale * log2(e)
+  const uint8_t* mask = nullptr;  // nonzero: visible; null: all are
+  int64_t mask_stride = 0;        // from row to row; 0: the same for all
+  int64_t columns = 0;            // rows * heads rounded up to 16: a column is head * rows + row
+};
+
+// What a chunk of keys gives: for each column the largest score and the sum of 2^(score - largest), and
+// for each row and head the weighted sum of the values, all in the compute type.
+struct DecodePart {
+  void *largest = nullptr, *sum = nullptr;  // [columns]
+  void* context = nullptr;                  // [rows][heads][padded_dim]
+};
+
+constexpr int64_t kDecodeTokens = 16;  // keys between two looks at the softmax
+
+// Scratch of one thread, in elements of the compute type.
+static inline size_t few_rows_scratch(const FewRowsProblem& p) {
+  return size_t(16 * 16 * p.rows + 64);
+}
+static inline size_t decode_scratch(const DecodeProblem& p) {
+  return size_t(16 * p.columns + (kDecodeTokens + 1) * p.columns + kDecodeTokens * p.padded_dim + 64);
+}
+
+struct DecodeKernels {
+  void (*few_rows)(const FewRowsProblem&, int64_t first, int64_t last, void* scratch);
+  // [0] float, [1] double.
+  void (*attend[2])(const DecodeProblem&, int64_t first, int64_t last, const DecodePart&, void* scratch);
+};
+
+const DecodeKernels* decode_kernels_portable();
+const DecodeKernels* decode_kernels_avx2();
+const DecodeKernels* decode_kernels_avx512();
+
+static inline const DecodeKernels* decode_kernels(Isa isa) {
+  return isa == Isa::avx512 ? decode_kernels_avx512()
+         : isa == Isa::avx2 ? decode_kernels_avx2()
+                            : decode_kernels_portable();
+}
+
+}  // namespace longformer::cpu

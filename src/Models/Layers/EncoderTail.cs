@@ -1,0 +1,79 @@
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.Models.Layers;
+
+/// <summary>
+/// What follows the attention in a layer of either encoder: the output projection, then two feed-forward products, each of both added
+/// to its input and normalized. Rows do not depend on each other, so that in evaluation a block of them goes through all of it
+/// before the next: the intermediate states, four times as wide as the others, exist for one block only and stay in the cache.
+/// </summary>
+internal sealed class EncoderTail
+{
+    private readonly Linear _attentionOutput, _inner, _output;
+    private readonly LayerNorm _attentionNorm, _outputNorm;
+    private readonly HiddenActivation _activation;
+
+    public EncoderTail(Linear attentionOutput, LayerNorm attentionNorm, Linear inner, Linear output, LayerNorm outputNorm, HiddenActivation activation)
+    {
+        _attentionOutput = attentionOutput;
+        _attentionNorm = attentionNorm;
+        _inner = inner;
+        _output = output;
+        _outputNorm = outputNorm;
+        _activation = activation;
+    }
+
+    /// <summary>The layer's output [N, C].</summary>
+    /// <param name="context">[N, C] what the attention gathered.</param>
+    /// <param name="hidden">[N, C] the layer's input.</param>
+    /// <param name="dropout">The dropouts of a training pass; null in evaluation.</param>
+    public Tensor Forward(Tensor context, Tensor hidden, TailDropout? dropout)
+    {
+        using var scope = new TensorScope();
+        if (dropout is not null || IsRecorded(context, hidden))
+        {
+            Tensor projected = _attentionOutput.Forward(context);
+            Tensor attended = _attentionNorm.Forward(dropout is null ? projected : dropout.Attended(projected), hidden);
+            Tensor inner = _inner.Forward(attended, _activation);
+            Tensor added = _output.Forward(dropout is null ? inner : dropout.Inner(inner));
+            return scope.Keep(_outputNorm.Forward(dropout is null ? added : dropout.Output(added), attended));
+        }
+        return scope.Keep(TokenBlocks.Compute(hidden.Size(0), hidden.Size(1), hidden.DType, hidden.Device, (output, from, count) =>
+        {
+            Tensor attended = _attentionOutput.Forward(context.Narrow(0, from, count));
+            _attentionNorm.ForwardInto(attended, attended, hidden.Narrow(0, from, count));
+            _output.ForwardInto(output, _inner.Forward(attended, _activation));
+            _outputNorm.ForwardInto(output, output, attended);
+        }));
+    }
+
+    private bool IsRecorded(Tensor context, Tensor hidden) =>
+        TorchRuntime.IsGradEnabled && (context.RequiresGrad || hidden.RequiresGrad || _attentionOutput.IsTrained || _attentionNorm.IsTrained
+            || _inner.IsTrained || _output.IsTrained || _outputNorm.IsTrained);
+}
+
+/// <summary>The dropouts of one layer behind its attention, each a function of the states it drops from.</summary>
+internal sealed record TailDropout(Func<Tensor, Tensor> Attended, Func<Tensor, Tensor> Inner, Func<Tensor, Tensor> Output);
+
+/// <summary>Computes per-token results block by block of tokens, so that what lies in between exists for one block only.</summary>
+internal static class TokenBlocks
+{
+    // Enough rows for the matrix products to run at full speed, few enough that their intermediate states fit the third-level cache.
+    private const long Tokens = 512;
+
+    /// <summary>[count, width], made by <paramref name="block"/>(output, from, count), which writes the rows of some tokens. Nothing is recorded.</summary>
+    public static Tensor Compute(long count, long width, DType dtype, Device device, Action<Tensor, long, long> block)
+    {
+        using var scope = new TensorScope();
+        Tensor output = Tensor.Empty([count, width], dtype, device);
+        // Blocks of nearly one size: none is so small that it wastes the units.
+        long blocks = (count + Tokens - 1) / Tokens;
+        for (long i = 0; i < blocks; i++)
+        {
+            using var inner = new TensorScope();
+            (long from, long to) = (count * i / blocks, count * (i + 1) / blocks);
+            block(output.Narrow(0, from, to - from), from, to - from);
+        }
+        return scope.Keep(output);
+    }
+}

@@ -1,0 +1,42 @@
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.Models.Layers;
+
+/// <summary>
+/// Several products of one input, such as query, key and value, as one: the input is read once, and one large product keeps the
+/// units busier than three small ones. The parameters stay those of the parts. Where weights are not packed or a gradient is
+/// recorded, the parts compute one by one.
+/// </summary>
+internal sealed class JoinedLinear
+{
+    private readonly Linear[] _parts;
+    private readonly long[] _outputs;
+    private readonly PackedWeight? _packed;
+
+    /// <summary>Joins products that were loaded from the same checkpoint and take inputs of the same width.</summary>
+    public JoinedLinear(ParameterLoader at, params Linear[] parts)
+    {
+        _parts = parts;
+        _outputs = [.. parts.Select(p => p.Bias.Size(0))];
+        _packed = at.Pack(parts);
+    }
+
+    /// <summary>
+    /// For every part its [N, out] of the input [N, in]. Joined ones are views of one tensor, with its width for the distance of two
+    /// rows: use them where strides are respected.
+    /// </summary>
+    public Tensor[] Forward(Tensor input)
+    {
+        if (IsRecorded(input) || _packed?.Get() is not { } form)
+            return Array.ConvertAll(_parts, part => part.Forward(input));
+        using var scope = new TensorScope();
+        Tensor all = LongformerOps.Linear(input, form.Shape, form.Bias, form.Packed);
+        var views = new Tensor[_parts.Length];
+        long from = 0;
+        for (int i = 0; i < views.Length; from += _outputs[i++])
+            views[i] = scope.Keep(all.Narrow(1, from, _outputs[i]));
+        return views;
+    }
+
+    private bool IsRecorded(Tensor input) => TorchRuntime.IsGradEnabled && (input.RequiresGrad || _parts.Any(p => p.IsTrained));
+}

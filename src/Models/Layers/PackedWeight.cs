@@ -1,0 +1,57 @@
+using LongformerInterop.Checkpoints;
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.Models.Layers;
+
+/// <summary>
+/// The weights of one or several products of the same input, behind one another in the layout of the matrix product. Made when first
+/// asked for, by whichever thread comes first, and kept until the model goes. What of the plain weights lies in a mapped file then
+/// leaves this process's memory: nothing but saving reads it again.
+/// </summary>
+internal sealed class PackedWeight(params Linear[] parts) : IDisposable
+{
+    private readonly Lock _lock = new();
+    private volatile Form? _form;
+
+    /// <summary>What to multiply with; null where packing gains nothing (a build without oneDNN) and the parts are to be used.</summary>
+    public Form? Get()
+    {
+        Form form = _form ?? Make();
+        return form.Packed.ElementCount > 0 ? form : null;
+    }
+
+    /// <summary>Frees the packed form; the plain weights are not its own.</summary>
+    public void Dispose()
+    {
+        if (_form is not { } form)
+            return;
+        form.Packed.Dispose();
+        form.Shape.Dispose();
+        form.Bias.Dispose();
+    }
+
+    private Form Make()
+    {
+        lock (_lock)
+        {
+            if (_form is not null)
+                return _form;
+            using var scope = new TensorScope();
+            Tensor weight = parts.Length == 1 ? parts[0].Weight : Tensor.Cat([.. parts.Select(p => p.Weight)], 0);
+            Tensor bias = parts.Length == 1 ? parts[0].Bias : Tensor.Cat([.. parts.Select(p => p.Bias)], 0);
+            Tensor packed = LongformerOps.LinearPack(weight.Detach());
+            // With the packed weight at hand the plain one is asked for its shape only: one number stands for all of them.
+            Tensor shape = Tensor.Zeros([1, 1], weight.DType).Expand(weight.Size(0), weight.Size(1));
+            if (packed.ElementCount > 0)
+                foreach (Linear part in parts)
+                    MappedMemory.Leave(part.Weight);
+            return _form = new Form(shape.Keep(), bias.Detach().Keep(), packed.Keep());
+        }
+    }
+
+    /// <summary>What <see cref="LongformerOps.Linear"/> takes.</summary>
+    /// <param name="Shape">[out, in], in place of the plain weight.</param>
+    /// <param name="Bias">[out].</param>
+    /// <param name="Packed">The weights.</param>
+    public sealed record Form(Tensor Shape, Tensor Bias, Tensor Packed);
+}

@@ -1,0 +1,48 @@
+using LongformerInterop.Models.Layers;
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.Models.Led;
+
+/// <summary>
+/// Products of a decoding step. Its few rows cost what the weights cost to read, which a packed copy would not make less: the weights
+/// are used where they lie in the file, once per step for all rows.
+/// </summary>
+internal static class DecodeProduct
+{
+    // Behind so many rows the arithmetic of a product counts, and a packed weight pays.
+    private const int PlainRows = 32;
+
+    /// <summary>[R, out] of [R, in].</summary>
+    public static Tensor Forward(Linear linear, Tensor input) =>
+        IsPlain(input) ? LongformerOps.Linear(input, linear.Weight, linear.Bias) : linear.Forward(input);
+
+    /// <summary>The activation of the product, [R, out].</summary>
+    public static Tensor Forward(Linear linear, Tensor input, HiddenActivation activation)
+    {
+        Activation? fused = activation switch
+        {
+            HiddenActivation.Gelu => Activation.Gelu,
+            HiddenActivation.GeluTanh => Activation.GeluTanh,
+            HiddenActivation.Relu => Activation.Relu,
+            HiddenActivation.Tanh => Activation.Tanh,
+            _ => null,
+        };
+        return fused is { } function && IsPlain(input)
+            ? LongformerOps.Linear(input, linear.Weight, linear.Bias, activation: function)
+            : linear.Forward(input, activation);
+    }
+
+    /// <summary>The product written to <paramref name="output"/> [R, out], which is returned.</summary>
+    public static Tensor Into(Tensor output, Linear linear, Tensor input) =>
+        IsPlain(input) ? LongformerOps.LinearInto(output, input, linear.Weight, linear.Bias) : linear.ForwardInto(output, input);
+
+    /// <summary>The product of many rows, once: the packed weight goes again.</summary>
+    public static Tensor Once(Linear linear, Tensor input)
+    {
+        if (IsPlain(input)) return Forward(linear, input);
+        using var scope = new TensorScope();
+        return scope.Keep(LongformerOps.Linear(input, linear.Weight, linear.Bias, LongformerOps.LinearPack(linear.Weight)));
+    }
+
+    private static bool IsPlain(Tensor input) => input.Size(0) <= PlainRows;
+}

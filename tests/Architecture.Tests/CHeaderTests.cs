@@ -1,0 +1,64 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
+
+namespace LongformerInterop.Architecture.Tests;
+
+/// <summary>The C header and the C# code behind it say the same.</summary>
+[TestFixture]
+public partial class CHeaderTests
+{
+    private static readonly string Root = FindRoot();
+    private static readonly string Header = File.ReadAllText(Path.Combine(Root, "bindings", "c", "include", "longformer.h"));
+
+    private static readonly string Code = string.Join('\n',
+        Directory.EnumerateFiles(Path.Combine(Root, "src", "CApi"), "*.cs", SearchOption.AllDirectories).Select(File.ReadAllText));
+
+    [Test]
+    public void Every_declared_function_is_exported_and_every_exported_one_declared()
+    {
+        string[] declared = [.. Declaration().Matches(Header).Select(m => m.Groups[1].Value)];
+        string[] exported = [.. EntryPoint().Matches(Code).Select(m => m.Groups[1].Value)];
+        Assert.That(declared, Is.Not.Empty);
+        Assert.That(exported, Is.EquivalentTo(declared));
+    }
+
+    [Test]
+    public void Every_status_has_the_same_number_on_both_sides()
+    {
+        string[] inHeader = [.. HeaderStatus().Matches(Header).Select(m => $"{m.Groups[1].Value.Replace("_", "", StringComparison.Ordinal).ToUpperInvariant()}={m.Groups[2].Value}")];
+        string body = Code[Code.IndexOf("enum Status", StringComparison.Ordinal)..];
+        body = body[..body.IndexOf('}', StringComparison.Ordinal)];
+        string[] inCode = [.. CodeStatus().Matches(body).Select(m => $"{m.Groups[1].Value.ToUpperInvariant()}={m.Groups[2].Value}")];
+        Assert.That(inCode, Has.Length.EqualTo(12));
+        Assert.That(inHeader, Is.EquivalentTo(inCode));
+    }
+
+    [Test]
+    public void The_interface_version_is_the_same_on_both_sides()
+    {
+        int header = int.Parse(Regex.Match(Header, @"#define LF_ABI_VERSION (\d+)").Groups[1].Value, CultureInfo.InvariantCulture);
+        int code = int.Parse(Regex.Match(Code, @"const int AbiVersion = (\d+);").Groups[1].Value, CultureInfo.InvariantCulture);
+        Assert.That(code, Is.EqualTo(header));
+    }
+
+    [GeneratedRegex(@"^LF_API [^(]*?\b(lf_\w+)\(", RegexOptions.Multiline)]
+    private static partial Regex Declaration();
+
+    [GeneratedRegex("EntryPoint = \"(lf_\\w+)\"")]
+    private static partial Regex EntryPoint();
+
+    // The values of lf_status stand at the beginning of a line, one each.
+    [GeneratedRegex(@"^  LF_([A-Z_]+) = (\d+),? *(?:/\*.*)?$", RegexOptions.Multiline)]
+    private static partial Regex HeaderStatus();
+
+    [GeneratedRegex(@"(\w+) = (\d+),")]
+    private static partial Regex CodeStatus();
+
+    private static string FindRoot()
+    {
+        for (DirectoryInfo? d = new(AppContext.BaseDirectory); d is not null; d = d.Parent)
+            if (File.Exists(Path.Combine(d.FullName, "LongformerInterop.sln")))
+                return d.FullName;
+        throw new InvalidOperationException($"no LongformerInterop.sln above {AppContext.BaseDirectory}");
+    }
+}

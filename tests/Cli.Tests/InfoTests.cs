@@ -1,0 +1,118 @@
+using System.Text.Json;
+using LongformerInterop.Checkpoints;
+using LongformerInterop.Models;
+using LongformerInterop.Tests;
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.Cli.Tests;
+
+/// <summary><c>longformer info</c> on checkpoints of every origin.</summary>
+[TestFixture]
+[Parallelizable(ParallelScope.None)]
+public class InfoTests
+{
+    private string _root = "";
+
+    private static string Goldens => Path.Combine(TinyCheckpoints.Repository, "parity-tests", "goldens", "conversion");
+
+    [SetUp]
+    public void MakeFolder() => _root = Directory.CreateTempSubdirectory("longformer-info-").FullName;
+
+    [TearDown]
+    public void RemoveFolder() => Directory.Delete(_root, recursive: true);
+
+    [Test]
+    public void An_led_tells_both_sides_and_that_it_summarizes()
+    {
+        LedConfiguration tiny = new()
+        {
+            VocabSize = 1300, DModel = 16, EncoderLayers = 2, DecoderLayers = 1, EncoderAttentionHeads = 2, DecoderAttentionHeads = 2, EncoderFfnDim = 24,
+            DecoderFfnDim = 24, MaxEncoderPositionEmbeddings = 64, MaxDecoderPositionEmbeddings = 20, AttentionWindow = [8, 16],
+        };
+        RandomCheckpoint.Write(_root, tiny, seed: 1);
+        foreach (string file in new[] { "vocab.json", "merges.txt" })
+            File.Copy(Path.Combine(TinyCheckpoints.TokenizerFolder, file), Path.Combine(_root, file));
+        JsonElement json = Longformer.Succeeds("info", _root, "--json").Json;
+        Assert.That(json.GetProperty("architecture").GetString(), Is.EqualTo("LEDForConditionalGeneration"));
+        Assert.That(Texts(json, "names"), Has.Some.Contains("LED under HF's names"));
+        Assert.That(Texts(json, "tasks"), Is.EqualTo(new[] { "summarize" }));
+        Assert.That(json.GetProperty("windows").EnumerateArray().Select(w => w.GetInt32()), Is.EqualTo(new[] { 8, 16 }));
+        Assert.That((json.GetProperty("max_tokens").GetInt32(), json.GetProperty("max_output_tokens").GetInt32(), json.GetProperty("decoder_layers").GetInt32()),
+            Is.EqualTo((64, 20, 1)));
+        Assert.That(json.GetProperty("parameters").GetInt64(),
+            Is.EqualTo(LedParameters.Of(tiny, "LEDForConditionalGeneration").Sum(p => p.Shape.Aggregate(1L, (a, b) => a * b))));
+        Assert.That(json.GetProperty("tokenizer").GetString(), Does.Contain("1261"));
+    }
+
+    [Test]
+    public void Whose_names_a_checkpoint_has_is_told_and_it_serves_its_tasks()
+    {
+        Copy("bart_to_led/allenai.safetensors", "model.safetensors");
+        Copy("bart_to_led/allenai.config.json", "config.json");
+        JsonElement led = Longformer.Succeeds("info", _root, "--json").Json;
+        Assert.That(Texts(led, "names"), Has.Some.Contains("BART that it was converted from").And.Some.Contains("two unused rows"));
+        Assert.That(led.GetProperty("windows").EnumerateArray().Select(w => w.GetInt32()), Is.EqualTo(new[] { 16, 16 }));
+        Assert.That(Texts(led, "tasks"), Is.EqualTo(new[] { "summarize" }));
+        Assert.That(led.GetProperty("tokenizer").GetString(), Does.StartWith("missing"));
+
+        File.Delete(Path.Combine(_root, "model.safetensors"));
+        Copy("torch_checkpoint/pytorch_model_legacy.bin", "pytorch_model.bin");
+        Copy("roberta_to_longformer/config.json", "config.json");
+        JsonElement longformer = Longformer.Succeeds("info", _root, "--json").Json;
+        Assert.That(Texts(longformer, "names"), Has.Some.Contains("roberta that it was converted from").And.Some.Contains("position_ids"));
+        Assert.That(Texts(longformer, "files"), Is.EqualTo(new[] { "pytorch_model.bin" }));
+        Assert.That(Texts(longformer, "tasks"), Does.Contain("fill-mask"));
+        // The file alone, under any name.
+        File.Move(Path.Combine(_root, "pytorch_model.bin"), Path.Combine(_root, "longformer.pt"));
+        Assert.That(Longformer.Succeeds("info", Path.Combine(_root, "longformer.pt")).Output, Does.Contain("fill-mask"));
+    }
+
+    [Test]
+    public void A_short_model_tells_what_it_can_become()
+    {
+        Copy("roberta_to_longformer/before.safetensors", "model.safetensors");
+        Copy("roberta_to_longformer/before.config.json", "config.json");
+        JsonElement roberta = Longformer.Succeeds("info", _root, "--json").Json;
+        Assert.That(roberta.GetProperty("becomes").GetString(), Does.Contain("LongformerForMaskedLM, 4,096 tokens").And.Contain("--to longformer"));
+        Assert.That(Texts(roberta, "tasks"), Is.Empty);
+        Copy("bart_to_led/before.safetensors", "model.safetensors");
+        Copy("bart_to_led/before.config.json", "config.json");
+        Assert.That(Longformer.Succeeds("info", _root, "--json").Json.GetProperty("becomes").GetString(), Does.Contain("LEDForConditionalGeneration, 768 tokens"));
+    }
+
+    [Test]
+    public void Everything_that_is_wrong_stands_in_one_list()
+    {
+        using TensorScope scope = new();
+        SafetensorsWriter.Write(Path.Combine(_root, "model.safetensors"), new Dictionary<string, Tensor>
+        {
+            ["model.roberta.embeddings.word_embeddings.weight"] = Tensor.From<float>([1, float.NaN, 2, 3], 2, 2), ["model.roberta.stray"] = Tensor.Ones([1]),
+        });
+        string[] without = Problems();
+        Assert.That(without, Has.Some.Contains("no config.json").And.Some.Contains("NaN"));
+        File.WriteAllText(Path.Combine(_root, "config.json"), (TinyCheckpoints.Configuration(Tokenizers.Tokenizer.Load(TinyCheckpoints.TokenizerFolder)) with
+        {
+            Architectures = ["LongformerModel"],
+        }).ToJson());
+        File.WriteAllText(Path.Combine(_root, "modules.json"), "{}");
+        string[] with = Problems();
+        Assert.That(with, Has.Some.Contains("NaN").And.Some.Contains("modules.json").And.Some.Contains("stray: unexpected").And.Some.Contains("missing"));
+        Assert.That(with.Length, Is.GreaterThan(20));
+        File.WriteAllText(Path.Combine(_root, "config.json"), "{");
+        Assert.That(Problems(), Has.Some.Contains("config.json is not valid JSON").And.Some.Contains("NaN"));
+        File.Delete(Path.Combine(_root, "model.safetensors"));
+        Assert.That(Problems(), Has.Some.Contains("no weights").And.Some.Contains("config.json"));
+    }
+
+    private string[] Problems()
+    {
+        Longformer.Result result = Longformer.Run("info", _root, "--json");
+        Assert.That(result.Status, Is.EqualTo(1), result.Output);
+        Assert.That(result.Error.Split('\n'), Has.Length.EqualTo(2), result.Error);
+        return [.. Texts(result.Json, "problems")];
+    }
+
+    private static IEnumerable<string> Texts(JsonElement json, string name) => json.GetProperty(name).EnumerateArray().Select(t => t.GetString()!);
+
+    private void Copy(string golden, string name) => File.Copy(Path.Combine(Goldens, golden), Path.Combine(_root, name), overwrite: true);
+}

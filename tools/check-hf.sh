@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Whether Hugging Face's transformers loads what this project converts and saves, with no missing and no unexpected key.
+# Needs root, and a root folder with python3, torch and transformers. Not part of the tests: such a folder takes 3 GB.
+#   tools/check-hf.sh DIR     DIR: the root folder
+set -euo pipefail
+dir=$(realpath "${1:?usage: tools/check-hf.sh DIR (a root folder with python3 and transformers)}")
+root=$(realpath "$(dirname "$0")/..")
+[ "$(id -u)" = 0 ] || { echo "check-hf: chroot needs root; run it with sudo" >&2; exit 1; }
+inside=/root/longformer-check-hf
+work=$dir$inside
+in_root() { chroot "$dir" env HOME=/root LC_ALL=C.UTF-8 OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 "$@"; }
+longformer() { "${LONGFORMER:-$root/longformer}" "$@" > /dev/null; }
+
+rm -rf "${work:?}"
+mkdir -p "$work/from" "$work/to"
+cp "$root/tools/check_hf.py" "$work/"
+in_root python3 $inside/check_hf.py make $inside/from
+
+for source in "$work"/from/*; do
+  name=$(basename "$source")
+  case $name in
+    Roberta*|Bert*) longformer convert "$source" --to longformer --positions 128 --window 16 --output "$work/to/$name-to-longformer" ;;
+    MBart*) ;;  # made with LayerNorm before the layers, which Hugging Face's LED does not have: docs/checkpoints.md
+    Bart*) longformer convert "$source" --to led --window 16 --output "$work/to/$name-to-led" ;;
+    LED*) longformer convert "$source" --to led --positions 256 --output "$work/to/$name-longer" ;;
+    Longformer*) longformer convert "$source" --to longformer --positions 32768 --output "$work/to/$name-longer" ;;
+  esac
+  case $name in
+    *.bin) longformer convert "$source" --to safetensors --output "$work/to/$name-to-safetensors" ;;
+  esac
+done
+
+# What allenai's own code leaves, from the goldens.
+goldens=$root/parity-tests/goldens/conversion
+mkdir "$work/led" "$work/roberta"
+cp "$goldens/bart_to_led/allenai.safetensors" "$work/led/model.safetensors"
+cp "$goldens/bart_to_led/allenai.config.json" "$work/led/config.json"
+longformer convert "$work/led" --to led --output "$work/to/allenai-LED"
+cp "$goldens/torch_checkpoint/pytorch_model_legacy.bin" "$work/roberta/pytorch_model.bin"
+cp "$goldens/roberta_to_longformer/config.json" "$work/roberta/config.json"
+longformer convert "$work/roberta" --to safetensors --output "$work/to/allenai-Longformer.bin"
+
+# What PretrainedModel.Save writes.
+tests=$root/build/dotnet/bin/LongformerInterop.Models.Tests/release/LongformerInterop.Models.Tests.dll
+if [ -f "$tests" ]; then
+  LONGFORMER_SAVED=$work/saved dotnet test "$tests" --filter "FullyQualifiedName~SaveTests.Every" > "$work/saved.log" || { cat "$work/saved.log"; exit 1; }
+  for saved in "$work"/saved/*; do mv "$saved" "$work/to/saved-$(basename "$saved")"; done
+else
+  echo "check-hf: tests/Models.Tests is not built, what Save writes is left out"
+fi
+
+in_root python3 $inside/check_hf.py load $inside/to
+rm -rf "${work:?}"
