@@ -22,9 +22,10 @@ if [ ${#need[@]} -gt 0 ]; then
 fi
 inside=/root/longformer-python
 mkdir -p "$dir$inside"
+# Times are kept, so that only what changed is compiled again.
 for folder in native bindings/python; do
   rm -rf "${dir:?}$inside/${folder##*/}"
-  cp -r "$root/$folder" "$dir$inside/${folder##*/}"
+  cp -rp "$root/$folder" "$dir$inside/${folder##*/}"
 done
 in_root cmake -S $inside/native -B $inside/build -G Ninja -Dartifacts=$inside/artifacts -DLONGFORMER_BUILD_TESTS=OFF
 in_root ninja -C $inside/build liblongformer_ops.so

@@ -1,6 +1,7 @@
 """Starting .NET inside Python, once, with everything of this project in it."""
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from pathlib import Path
@@ -53,6 +54,8 @@ def _start() -> Net:
         try:
             runtime = clr_loader.get_coreclr(runtime_config=Path(__file__).with_name("runtimeconfig.json"))
             pythonnet.load(runtime)
+            # Its full shutdown at exit takes seconds and gains nothing: the process ends anyway.
+            atexit.unregister(pythonnet.unload)
         except Exception as e:
             raise LongformerError(f".NET 10 could not be started: {type(e).__name__}: {e}. Is the .NET runtime installed, or DOTNET_ROOT set?") from e
     elif running.kind != "CoreCLR":
