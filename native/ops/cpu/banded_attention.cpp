@@ -56,7 +56,7 @@ BandedForward banded_attention_fused_cpu(const BandedAttention& a) {
   p.lse = lse.data_ptr();
   const int type = compute_index(p.element);
   const int64_t row_bytes = p.dim * static_cast<int64_t>(out.element_size());
-  p.stream_out = out.element_size() == static_cast<size_t>(compute_size(p.element)) &&
+  p.stream_out = static_cast<int64_t>(out.element_size()) == static_cast<int64_t>(compute_size(p.element)) &&
                  row_bytes % kCacheLine == 0 && reinterpret_cast<uintptr_t>(p.out) % kCacheLine == 0 &&
                  static_cast<int64_t>(out.nbytes()) >= kStreamedBytes;
   const auto kernel = band_kernels(active_isa())->forward[type];
