@@ -12,7 +12,7 @@ export LIBTORCH
 export DOTNET_CLI_TELEMETRY_OPTOUT := 1
 export DOTNET_NOLOGO := 1
 
-.PHONY: build setup native managed capi install wheel demo test parity check-torch2 check-accelerate format clean help
+.PHONY: build setup native managed capi install wheel demo test parity check-torch2 check-accelerate check-hf format clean help
 
 build: native managed capi longformer .venv/ready ## build everything
 
@@ -65,6 +65,9 @@ parity: build ## the goldens of the reference through ./longformer parity
 
 check-torch2: ## build and test native/ against PyTorch 2.x in a Debian sid root folder: make check-torch2 SID=<dir>
 	@tools/check-torch2.sh "$(SID)"
+
+check-hf: ## load what convert and Save write in HF's transformers: make check-hf SID=<root folder>
+	@tools/check-hf.sh "$(SID)"
 
 check-accelerate: ## test longformer_interop.torch against HF in a Debian sid root folder: make check-accelerate SID=<dir>
 	@tools/check-accelerate.sh "$(SID)"
