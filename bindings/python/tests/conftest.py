@@ -4,6 +4,7 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 GOLDENS = ROOT / "parity-tests" / "goldens"
 sys.path.insert(0, str(ROOT / "bindings" / "python"))
+
+# A shell that starts a job in the background lets it ignore SIGINT, and Python then has no handler for it: the tests bring their own.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 #: name -> arguments of `longformer random`.
 CHECKPOINTS = {
