@@ -22,7 +22,7 @@ internal sealed class ParameterLoader
     // Below this a product is no work worth packing for: the heads of classifiers.
     private const long FewestOutputs = 16;
 
-    private static readonly Operator SetSource = Operator.Find("aten::set_", "source_Tensor");
+    private static readonly Operator SetData = Operator.Find("aten::set_data");
 
     private readonly List<NamedParameter> _loaded;
     private readonly List<IDisposable> _owned;
@@ -95,7 +95,7 @@ internal sealed class ParameterLoader
             foreach (Linear part in parts)
             {
                 long rows = of(part).Size(0);
-                SetSource.Run(of(part), all.Narrow(0, from, rows));
+                SetData.Run(of(part), all.Narrow(0, from, rows));
                 from += rows;
             }
             Own(all);
