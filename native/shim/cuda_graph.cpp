@@ -5,7 +5,7 @@
 
 #if LONGFORMER_CUDA_GRAPHS
 #include <ATen/cuda/CUDAGraph.h>
-#include <c10/cuda/CUDAGuard.h>
+#include <c10/core/DeviceGuard.h>
 #include <c10/cuda/CUDAStream.h>
 
 #include <map>
@@ -18,12 +18,16 @@ namespace {
 struct Graph {
   c10::DeviceIndex device;
   std::unique_ptr<at::cuda::CUDAGraph> graph;
-  std::unique_ptr<c10::cuda::CUDAStreamGuard> elsewhere;  // the caller's stream, while it is away from it
+  std::unique_ptr<c10::cuda::CUDAStream> callers;  // the caller's stream, while the thread is away from it
   explicit Graph(c10::DeviceIndex d) : device(d), graph(std::make_unique<at::cuda::CUDAGraph>()) {}
 };
 
 Graph& checked(lf_shim_graph graph) {
   return *reinterpret_cast<Graph*>(required(graph, "graph"));
+}
+
+c10::Device cuda(c10::DeviceIndex index) {
+  return {c10::DeviceType::CUDA, index};
 }
 
 // The default stream cannot be recorded. One other for each device, so that cuBLAS takes one workspace more
@@ -56,7 +60,7 @@ lf_shim_status lf_shim_graph_create(int32_t device_index, lf_shim_graph* graph) 
     required(graph, "graph");
     const c10::Device device =
         checked_device(static_cast<int64_t>(c10::DeviceType::CUDA), device_index < 0 ? 0 : device_index);
-    const c10::cuda::CUDAGuard guard(device.index());
+    const c10::DeviceGuard guard(device);
     *graph = reinterpret_cast<lf_shim_graph>(new Graph(device.index()));
   });
 }
@@ -64,18 +68,21 @@ lf_shim_status lf_shim_graph_create(int32_t device_index, lf_shim_graph* graph) 
 lf_shim_status lf_shim_graph_enter(lf_shim_graph graph) {
   return guarded([&] {
     Graph& g = checked(graph);
-    if (g.elsewhere) throw Error(LF_SHIM_ARGUMENT, "the thread is on the recording stream already");
-    c10::cuda::getCurrentCUDAStream(g.device).synchronize();
-    g.elsewhere = std::make_unique<c10::cuda::CUDAStreamGuard>(recording_stream(g.device));
+    if (g.callers) throw Error(LF_SHIM_ARGUMENT, "the thread is on the recording stream already");
+    const c10::cuda::CUDAStream callers = c10::cuda::getCurrentCUDAStream(g.device);
+    callers.synchronize();
+    g.callers = std::make_unique<c10::cuda::CUDAStream>(callers);
+    c10::cuda::setCurrentCUDAStream(recording_stream(g.device));
   });
 }
 
 lf_shim_status lf_shim_graph_leave(lf_shim_graph graph) {
   return guarded([&] {
     Graph& g = checked(graph);
-    if (!g.elsewhere) throw Error(LF_SHIM_ARGUMENT, "the thread is not on the recording stream");
+    if (!g.callers) throw Error(LF_SHIM_ARGUMENT, "the thread is not on the recording stream");
     // Back whatever the recording stream has to say.
-    const std::unique_ptr<c10::cuda::CUDAStreamGuard> back = std::move(g.elsewhere);
+    c10::cuda::setCurrentCUDAStream(*g.callers);
+    g.callers.reset();
     recording_stream(g.device).synchronize();
   });
 }
@@ -83,20 +90,25 @@ lf_shim_status lf_shim_graph_leave(lf_shim_graph graph) {
 lf_shim_status lf_shim_graph_begin(lf_shim_graph graph) {
   return guarded([&] {
     Graph& g = checked(graph);
-    if (!g.elsewhere) throw Error(LF_SHIM_ARGUMENT, "a graph is recorded between enter and leave");
+    if (!g.callers) throw Error(LF_SHIM_ARGUMENT, "a graph is recorded between enter and leave");
+    const c10::DeviceGuard guard(cuda(g.device));
     // Other threads may use the device meanwhile.
     g.graph->capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
   });
 }
 
 lf_shim_status lf_shim_graph_end(lf_shim_graph graph) {
-  return guarded([&] { checked(graph).graph->capture_end(); });
+  return guarded([&] {
+    Graph& g = checked(graph);
+    const c10::DeviceGuard guard(cuda(g.device));
+    g.graph->capture_end();
+  });
 }
 
 lf_shim_status lf_shim_graph_replay(lf_shim_graph graph) {
   return guarded([&] {
     Graph& g = checked(graph);
-    const c10::cuda::CUDAGuard guard(g.device);
+    const c10::DeviceGuard guard(cuda(g.device));
     g.graph->replay();
   });
 }

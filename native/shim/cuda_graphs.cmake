@@ -22,6 +22,8 @@ if(torch_cuda_library AND c10_cuda_library)
         COMPILE_DEFINITIONS LONGFORMER_CUDA_GRAPHS=1
         INCLUDE_DIRECTORIES ${cuda_includes})
       target_link_libraries(longformer_shim PRIVATE ${torch_cuda_library} ${c10_cuda_library})
+      # Should another version's headers call CUDA's runtime after all, it is there at run time: libtorch_cuda needs it.
+      target_link_options(longformer_shim PRIVATE -Wl,--warn-unresolved-symbols)
     else()
       string(REGEX MATCH "error: [^\n]*" cuda_graphs_error "${cuda_graphs_log}")
       message(STATUS "CUDA graphs: none, since cuda_graph.cpp does not compile here (${cuda_graphs_error})")
