@@ -74,7 +74,7 @@ public sealed class DeviceTests
     {
         using var scope = new TensorScope();
         using IDisposable mode = TorchRuntime.NoGrad();
-        string folder = Directory.GetDirectories(Path.GetDirectoryName(Golden.Open("self_attention", "any").Folder)!).Order().First();
+        string folder = Golden.Open("self_attention", "all_global_chunks").Folder;
         using var layer = LongformerSelfAttentionModule.Load(folder, new LoadOptions { Device = Device.Meta });
         long width = LongformerConfiguration.Load(folder).HiddenSize;
         Tensor context = layer.Forward(Tensor.Empty([2, 40, width], DType.Float32, Device.Meta));
