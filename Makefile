@@ -12,7 +12,7 @@ export LIBTORCH
 export DOTNET_CLI_TELEMETRY_OPTOUT := 1
 export DOTNET_NOLOGO := 1
 
-.PHONY: build setup native managed capi install wheel demo test parity check-torch2 check-accelerate check-hf format clean help
+.PHONY: build setup native managed capi install wheel demo test parity gpu-kit check-torch2 check-accelerate check-hf format clean help
 
 build: native managed capi longformer .venv/ready ## build everything
 
@@ -62,6 +62,9 @@ test: build ## every test; the last line is "N passed, N failed"
 
 parity: build ## the goldens of the reference through ./longformer parity
 	./longformer parity --attention all parity-tests/goldens
+
+gpu-kit: setup ## what benchmarks/gpu.sh needs on a machine with a GPU and without .NET, in build/gpu-kit
+	@tools/gpu-kit.sh
 
 check-torch2: ## build and test native/ against PyTorch 2.x in a Debian sid root folder: make check-torch2 SID=<dir>
 	@tools/check-torch2.sh "$(SID)"

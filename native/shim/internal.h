@@ -32,6 +32,8 @@ lf_shim_status guarded(Body&& body) noexcept {
     return LF_SHIM_OK;
   } catch (const Error& e) {
     return fail(e.status, e.what());
+  } catch (const c10::OutOfMemoryError& e) {
+    return fail(LF_SHIM_DEVICE_MEMORY, e.what_without_backtrace());
   } catch (const c10::Error& e) {
     return fail(LF_SHIM_TORCH_ERROR, e.what_without_backtrace());
   } catch (const std::bad_alloc&) {
@@ -70,6 +72,12 @@ c10::ScalarType checked_dtype(int64_t dtype);
 const char* built_version();
 const char* loaded_version();
 void check_version();
+
+// The last part of a path; the path without links, empty where there is no such file; and the path of a
+// library in this process that has the file name asked for, empty if there is none.
+std::string file_name(const std::string& path);
+std::string real_path(const std::string& path);
+std::string loaded_path(const std::string& name);
 
 void set_up_memory();
 void load_cuda_libraries();

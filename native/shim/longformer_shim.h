@@ -50,7 +50,8 @@ typedef enum lf_shim_status {
   LF_SHIM_DEVICE = 3,       /* the named device does not exist here */
   LF_SHIM_NOT_FOUND = 4,    /* no such operator, overload or file */
   LF_SHIM_VERSION = 5,      /* the libtorch loaded is not the one that this library was built against */
-  LF_SHIM_OUT_OF_MEMORY = 6 /* the machine, not the device, ran out of memory */
+  LF_SHIM_OUT_OF_MEMORY = 6, /* the machine, not the device, ran out of memory */
+  LF_SHIM_DEVICE_MEMORY = 7  /* the device's allocator found too little memory: its message */
 } lf_shim_status;
 
 /* A tensor: the address of libtorch's own c10::TensorImpl, holding one reference. The same number is what
@@ -208,6 +209,44 @@ LF_SHIM_API lf_shim_status lf_shim_get_threads(int32_t* threads);
 
 /* How many devices of a c10::DeviceType there are: 1 for the CPU, 0 where this libtorch lacks that kind. */
 LF_SHIM_API lf_shim_status lf_shim_device_count(int32_t device_type, int32_t* count);
+
+/* Bytes of a device's memory that no process has taken, and all of them; 0 and 0 where nobody says. */
+LF_SHIM_API lf_shim_status lf_shim_device_memory(int32_t device_type, int32_t device_index, int64_t* free,
+                                                 int64_t* total);
+
+/* Waits until a device has done everything that any thread asked of it. Nothing to do on the CPU. */
+LF_SHIM_API lf_shim_status lf_shim_device_synchronize(int32_t device_type, int32_t device_index);
+
+/* Whether CUDA may round the factors of float32 matrix products to TF32 (10 bits of fraction), for the whole
+ * process. Off at the start. */
+LF_SHIM_API lf_shim_status lf_shim_set_tf32(int32_t allowed);
+LF_SHIM_API lf_shim_status lf_shim_get_tf32(int32_t* allowed);
+
+/* CUDA graphs: the kernels that one piece of work launches, recorded once and launched together ever after.
+ * *reason is null where this build can record them, else the reason why not, a static string. */
+LF_SHIM_API lf_shim_status lf_shim_graph_support(const char** reason);
+
+typedef struct lf_shim_graph_opaque* lf_shim_graph;
+
+/* A graph to be recorded on a CUDA device; freed by lf_shim_graph_free. */
+LF_SHIM_API lf_shim_status lf_shim_graph_create(int32_t device_index, lf_shim_graph* graph);
+
+/* Moves the calling thread to the stream on which graphs are recorded, and back. Both wait for the stream that
+ * is left. The work to be recorded is to run between them once before, so that what is done only the first
+ * time (compiling kernels, taking workspaces) is not part of the graph. One thread at a time. */
+LF_SHIM_API lf_shim_status lf_shim_graph_enter(lf_shim_graph graph);
+LF_SHIM_API lf_shim_status lf_shim_graph_leave(lf_shim_graph graph);
+
+/* Between enter and leave: from begin to end the calling thread's kernels are recorded and not run. Tensors
+ * that they read or write must live as long as the graph. end fails, and the graph is useless, where something
+ * in between cannot be recorded, such as waiting for the device. */
+LF_SHIM_API lf_shim_status lf_shim_graph_begin(lf_shim_graph graph);
+LF_SHIM_API lf_shim_status lf_shim_graph_end(lf_shim_graph graph);
+
+/* Launches the recorded kernels on the calling thread's stream, with the values that their tensors hold then. */
+LF_SHIM_API lf_shim_status lf_shim_graph_replay(lf_shim_graph graph);
+
+LF_SHIM_API lf_shim_status lf_shim_graph_free(lf_shim_graph graph);
 
 #ifdef __cplusplus
 }

@@ -4,14 +4,12 @@
 #include <ATen/Version.h>
 #include <c10/core/GradMode.h>
 #include <c10/core/InferenceMode.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
 #include <c10/util/Logging.h>
 #include <dlfcn.h>
 #include <link.h>
 #include <torch/csrc/api/include/torch/version.h>
 
 #include <atomic>
-#include <climits>
 #include <cstdlib>
 #include <functional>
 #include <memory>
@@ -29,29 +27,6 @@ thread_local const char* last_fixed = nullptr;
 // "1.13.0" -> "1.13"
 std::string major_minor(const std::string& version) {
   return version.substr(0, version.find('.', version.find('.') + 1));
-}
-
-std::string file_name(const std::string& path) {
-  return path.substr(path.rfind('/') + 1);
-}
-
-std::string real_path(const std::string& path) {
-  std::unique_ptr<char, void (*)(void*)> real(realpath(path.c_str(), nullptr), std::free);
-  return real ? real.get() : "";
-}
-
-// The path of a library in this process that has the file name asked for; empty if there is none.
-std::string loaded_path(const std::string& name) {
-  std::pair<const std::string&, std::string> search(name, "");
-  dl_iterate_phdr(
-      [](dl_phdr_info* info, size_t, void* data) {
-        auto& found = *static_cast<std::pair<const std::string&, std::string>*>(data);
-        if (!info->dlpi_name || file_name(info->dlpi_name) != found.first) return 0;
-        found.second = info->dlpi_name;
-        return 1;
-      },
-      &search);
-  return search.second;
 }
 
 // The wanted thread count, and what the calling thread was last told.
@@ -77,6 +52,29 @@ struct ModeGuardOf : ModeGuard {
 };
 
 }  // namespace
+
+std::string file_name(const std::string& path) {
+  return path.substr(path.rfind('/') + 1);
+}
+
+std::string real_path(const std::string& path) {
+  std::unique_ptr<char, void (*)(void*)> real(realpath(path.c_str(), nullptr), std::free);
+  return real ? real.get() : "";
+}
+
+// The path of a library in this process that has the file name asked for; empty if there is none.
+std::string loaded_path(const std::string& name) {
+  std::pair<const std::string&, std::string> search(name, "");
+  dl_iterate_phdr(
+      [](dl_phdr_info* info, size_t, void* data) {
+        auto& found = *static_cast<std::pair<const std::string&, std::string>*>(data);
+        if (!info->dlpi_name || file_name(info->dlpi_name) != found.first) return 0;
+        found.second = info->dlpi_name;
+        return 1;
+      },
+      &search);
+  return search.second;
+}
 
 lf_shim_status fail(lf_shim_status status, const char* message) noexcept {
   try {
@@ -112,15 +110,6 @@ void check_version() {
                     " is loaded: build the native libraries again with LIBTORCH naming that libtorch");
 }
 
-// A CUDA libtorch registers its devices and kernels from libraries that nothing here is linked to.
-void load_cuda_libraries() {
-  const std::string cpu = loaded_path("libtorch_cpu.so");
-  const size_t slash = cpu.rfind('/');
-  if (slash == std::string::npos) return;
-  const std::string cuda = cpu.substr(0, slash + 1) + "libtorch_cuda.so";
-  if (!real_path(cuda).empty()) dlopen(cuda.c_str(), RTLD_NOW | RTLD_GLOBAL);
-}
-
 // libtorch 1.13 walks and names the C++ stack for every exception, 10 ms each (seconds for the first), and
 // nothing here shows it. Who debugs libtorch itself sets TORCH_SHOW_CPP_STACKTRACES, as with Python's torch,
 // and keeps it.
@@ -141,34 +130,6 @@ void apply_thread_count() {
   if (wanted == applied_threads || wanted == 0) return;
   at::set_num_threads(wanted);
   applied_threads = wanted;
-}
-
-int device_count(int64_t type) {
-  if (type == 0) return 1;
-  if (type < 0 || type >= static_cast<int64_t>(c10::COMPILE_TIME_MAX_DEVICE_TYPES)) return 0;
-  const auto kind = static_cast<c10::DeviceType>(type);
-  if (kind == c10::DeviceType::Meta) return 1;
-  return c10::impl::hasDeviceGuardImpl(kind) ? c10::impl::VirtualGuardImpl(kind).deviceCount() : 0;
-}
-
-c10::Device checked_device(int64_t type, int64_t index) {
-  if (type < 0 || type >= static_cast<int64_t>(c10::COMPILE_TIME_MAX_DEVICE_TYPES))
-    throw Error(LF_SHIM_ARGUMENT, "no device type has the number " + std::to_string(type));
-  const auto kind = static_cast<c10::DeviceType>(type);
-  const std::string name = c10::DeviceTypeName(kind, /*lower_case=*/true);
-  const int count = device_count(type);
-  if (count == 0)
-    throw Error(LF_SHIM_DEVICE,
-                "device \"" + name + "\" is not available: libtorch " + loaded_version() +
-                    (c10::impl::hasDeviceGuardImpl(kind) ? " finds no such device on this machine"
-                                                         : " as loaded here was built without " + name));
-  if (index >= count && kind != c10::DeviceType::CPU && kind != c10::DeviceType::Meta)
-    throw Error(LF_SHIM_DEVICE, "device \"" + name + ":" + std::to_string(index) +
-                                    "\" is not available: this machine has " + std::to_string(count) +
-                                    " of them, numbered from 0");
-  if (index < -1 || index > SCHAR_MAX)
-    throw Error(LF_SHIM_ARGUMENT, "a device index lies in -1..127, given " + std::to_string(index));
-  return c10::Device(kind, static_cast<c10::DeviceIndex>(index));
 }
 
 c10::ScalarType checked_dtype(int64_t dtype) {
@@ -280,8 +241,4 @@ lf_shim_status lf_shim_get_threads(int32_t* threads) {
     apply_thread_count();
     *required(threads, "threads") = at::get_num_threads();
   });
-}
-
-lf_shim_status lf_shim_device_count(int32_t device_type, int32_t* count) {
-  return guarded([&] { *required(count, "count") = device_count(device_type); });
 }

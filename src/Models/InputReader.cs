@@ -63,20 +63,24 @@ internal sealed class InputReader
         globals = reader.ReadGlobals(globals, visible, ids, rule);
         long tokens = reader._offsets[^1];
         int sequences = reader._offsets.Length - 1;
-        return new SequenceBatch
+        var host = new HostBuffer();
+        var layout = new BatchLayout
         {
+            Host = host,
             Offsets = reader._offsets,
             TokenShape = inputs.SequenceOffsets is not null ? [tokens] : [sequences, reader._inputShape[^1]],
             SequenceShape = choices ? reader.ChoiceShape(sequences) : [sequences],
-            InputIds = ids is null ? null : Tensor.From<long>(ids, tokens).To(device),
-            InputsEmbeds = (inputs.WordVectors ?? inputs.InputsEmbeds)?.To(device).To(dtype).Reshape(tokens, configuration.HiddenSize),
-            PositionIds = Tensor.From<long>(reader.ReadPositions(ids), tokens).To(device),
-            TokenTypeIds = inputs.TokenTypeIds is null
-                ? Tensor.Zeros([tokens], DType.Int64, device)
-                : Tensor.From<long>(reader.ReadTypes(inputs.TokenTypeIds), tokens).To(device),
-            Visible = visible is null ? null : Tensor.From<byte>(Array.ConvertAll(visible, v => v ? (byte)1 : (byte)0), tokens).To(device),
-            Globals = globals is null ? null : GlobalTokens.Create(reader._offsets, globals, device),
+            Ids = ids is null ? null : host.Add(ids),
+            Positions = host.Add(reader.ReadPositions(ids)),
+            Types = inputs.TokenTypeIds is null ? null : host.Add(reader.ReadTypes(inputs.TokenTypeIds)),
+            FirstRows = host.Add(reader._offsets.AsSpan(..^1)),
+            Visible = visible is null ? null : host.Add(Array.ConvertAll(visible, v => v ? (byte)1 : (byte)0)),
+            HidesTokens = visible is null ? null
+                : [.. Enumerable.Range(0, sequences).Select(s => visible.AsSpan((int)reader._offsets[s]..(int)reader._offsets[s + 1]).Contains(false))],
+            Globals = globals is null ? null : GlobalLayout.Create(reader._offsets, globals, host),
         };
+        Tensor? embeds = (inputs.WordVectors ?? inputs.InputsEmbeds)?.To(device).To(dtype).Reshape(tokens, configuration.HiddenSize);
+        return SequenceBatch.Create(layout, host.Upload(device), embeds);
     }
 
     private long[]? ReadIds()

@@ -11,6 +11,9 @@ namespace LongformerInterop.Models;
 /// </summary>
 public sealed class LedForConditionalGeneration : LedPretrained<LedLogitsOutputs>
 {
+    // Steps in which other documents have rows, or other numbers of them: as documents end, few.
+    private const int RecordedSteps = 4;
+
     private readonly LedOutputHead _output;
 
     private LedForConditionalGeneration(LedLoader loader, LedBody body, LedOutputHead output)
@@ -38,7 +41,7 @@ public sealed class LedForConditionalGeneration : LedPretrained<LedLogitsOutputs
         using var scope = new TensorScope();
         SequenceBatch batch = LedInputReader.ReadDocuments(inputs, Configuration, Device, DType);
         LedEncoderOutputs encoder = Body.Encoder.Forward(batch, new LedDropout(null, Configuration), false, false);
-        return new LedEncodedDocuments(encoder.LastHiddenState.Keep(), batch.Visible?.Keep(), batch.Offsets);
+        return new LedEncodedDocuments(encoder.LastHiddenState.Keep(), batch.Visible?.Keep(), batch.Layout.HidesTokens, batch.Offsets);
     }
 
     /// <summary>Begins token-by-token decoding of encoded documents.</summary>
@@ -55,7 +58,7 @@ public sealed class LedForConditionalGeneration : LedPretrained<LedLogitsOutputs
         if (maxLength > Configuration.MaxDecoderPositionEmbeddings)
             throw new InputException($"maxLength: expected at most the {Configuration.MaxDecoderPositionEmbeddings} positions of the decoder, given {maxLength}");
         return useCache
-            ? new LedCachedSession(Body.Decoder, _output, documents, Configuration, maxLength, rowsPerDocument)
+            ? new LedCachedSession(Body.Decoder, _output, documents, Configuration, maxLength, rowsPerDocument, Options.CreateGraphCache(RecordedSteps))
             : new LedUncachedSession(Body.Decoder, _output, documents, Configuration);
     }
 
@@ -110,7 +113,7 @@ public sealed class LedForQuestionAnswering : LedPretrained<LedSpanOutputs>
         if (positions.ElementCount != rows || positions.DType is not (DType.Int64 or DType.Int32))
             throw new InputException($"{name}: expected int64 positions [{rows}], given {positions.DType} {InputReader.Show(positions.Shape)}");
         long[] values = Array.ConvertAll(HostValues.ToInt64(positions), p => Math.Clamp(p, 0, length));
-        return scope.Keep(Functional.CrossEntropy(logits, Tensor.From<long>(values, rows).To(logits.Device), ignoreIndex: length));
+        return scope.Keep(Functional.CrossEntropy(logits, HostBuffer.Upload(values, logits.Device), ignoreIndex: length));
     }
 }
 
@@ -142,7 +145,7 @@ public sealed class LedForSequenceClassification : LedPretrained<LedLogitsOutput
 
     private protected override LedLogitsOutputs Compute(LedInputs inputs, Tensor hidden, LedDecoderBatch batch, Tensor encoderStates, LedDropout dropout)
     {
-        Tensor ends = Tensor.From<long>(LastEnds(inputs, batch), batch.Rows).To(hidden.Device);
+        Tensor ends = HostBuffer.Upload(LastEnds(inputs, batch), hidden.Device);
         Tensor pooled = dropout.Classifier.Hidden(hidden.IndexSelect(0, ends), dropout.Head, 0);
         Tensor logits = _output.Forward(dropout.Classifier.Hidden(_dense.Forward(pooled, HiddenActivation.Tanh), dropout.Head, 1));
         LongformerConfiguration labels = Configuration.Encoder with { ProblemType = Configuration.ProblemType, Id2Label = Configuration.Id2Label };

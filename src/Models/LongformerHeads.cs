@@ -40,7 +40,7 @@ public sealed class LongformerForMaskedLM : LongformerPretrained<LogitsOutputs>
         if (inputs.LogitRows is not null && inputs.Labels is not null)
             throw new InputException("LogitRows: expected no labels beside it, given both: a loss needs the logits of every token");
         if (inputs.LogitRows is not null)
-            hidden = hidden.IndexSelect(0, inputs.LogitRows.To(hidden.Device));
+            hidden = hidden.IndexSelect(0, HostBuffer.Upload(HostValues.ToInt64(inputs.LogitRows), hidden.Device));
         // The exact GELU, whatever hidden_act says.
         Tensor logits = _decoder.Forward(_norm.Forward(_dense.Forward(hidden, HiddenActivation.Gelu)));
         Tensor? loss = inputs.Labels is null ? null : Losses.Classes(logits, inputs.Labels, batch.TokenShape, Configuration.VocabSize);

@@ -51,8 +51,7 @@ internal sealed class LongformerLoader
         where T : PretrainedModel
     {
         options ??= new LoadOptions();
-        if (options.DType is DType dtype and not (DType.Float32 or DType.BFloat16 or DType.Float16 or DType.Float64))
-            throw new InputException($"DType: expected Float32, BFloat16, Float16 or Float64, given {dtype}");
+        options.Prepare();
         LongformerConfiguration configuration = LongformerConfiguration.Load(folder);
         using Checkpoint files = Checkpoint.Open(folder);
         using Checkpoint checkpoint = files.Rename(NameMap.RecognizeIn(files));
@@ -64,10 +63,12 @@ internal sealed class LongformerLoader
             loader._weights.Finish(loader.Ignored(architecture));
             return model;
         }
-        catch
+        catch (Exception e)
         {
             foreach (NamedParameter parameter in loader.Root.Loaded)
                 parameter.Tensor.Dispose();
+            if (e is DeviceException { IsOutOfMemory: true } full)
+                throw loader.Root.TooLarge(checkpoint, full);
             throw;
         }
     }

@@ -89,7 +89,7 @@ internal sealed class LongformerEmbeddings
     public Tensor Forward(SequenceBatch batch, Dropout dropout)
     {
         using var scope = new TensorScope();
-        if (!dropout.IsOn && !IsRecorded(batch.InputsEmbeds))
+        if (!dropout.IsOn && _words.Device == Device.Cpu && !IsRecorded(batch.InputsEmbeds))
         {
             return scope.Keep(TokenBlocks.Compute(batch.TokenCount, _words.Size(1), _words.DType, _words.Device, (output, from, count) =>
             {

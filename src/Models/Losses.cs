@@ -23,7 +23,7 @@ internal static class Losses
         foreach (long value in values)
             if (value != Ignored && (ulong)value >= (ulong)classes)
                 throw new InputException($"labels: expected class ids 0..{classes - 1}, or {Ignored} to ignore, given {value}");
-        Tensor targets = Tensor.From<long>(values, values.Length).To(logits.Device);
+        Tensor targets = HostBuffer.Upload(values, logits.Device);
         return scope.Keep(Functional.CrossEntropy(logits, targets, ignoreIndex: Ignored));
     }
 

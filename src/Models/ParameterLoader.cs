@@ -1,3 +1,4 @@
+using System.Globalization;
 using LongformerInterop.Checkpoints;
 using LongformerInterop.Models.Layers;
 using LongformerInterop.Torch;
@@ -20,6 +21,8 @@ internal sealed class ParameterLoader
     private readonly LoadOptions _options;
     // Below this a product is no work worth packing for: the heads of classifiers.
     private const long FewestOutputs = 16;
+
+    private static readonly Operator SetData = Operator.Find("aten::set_data");
 
     private readonly List<NamedParameter> _loaded;
     private readonly List<IDisposable> _owned;
@@ -76,6 +79,31 @@ internal sealed class ParameterLoader
         return packed;
     }
 
+    /// <summary>
+    /// The weights and biases of products of one input, behind one another, so that a device computes them as one; null on the CPU, which has
+    /// <see cref="Pack"/> for it, and for training. The parts become views of the joined ones: nothing is held twice.
+    /// </summary>
+    public (Tensor Weight, Tensor Bias)? Join(params Linear[] parts)
+    {
+        if (_options.Device == Device.Cpu || _options.Trainable)
+            return null;
+        Tensor Joined(Func<Linear, Tensor> of)
+        {
+            using var scope = new TensorScope();
+            Tensor all = Tensor.Cat([.. parts.Select(of)], 0);
+            long from = 0;
+            foreach (Linear part in parts)
+            {
+                long rows = of(part).Size(0);
+                SetData.Run(of(part), all.Narrow(0, from, rows));
+                from += rows;
+            }
+            Own(all);
+            return all.Keep();
+        }
+        return (Joined(p => p.Weight), Joined(p => p.Bias));
+    }
+
     /// <summary>The parameter, which now belongs to the model: no scope disposes it.</summary>
     public Tensor Get(string name, params ReadOnlySpan<long> shape)
     {
@@ -83,7 +111,7 @@ internal sealed class ParameterLoader
         using (var scope = new TensorScope())
         {
             Tensor stored = _weights.Get(name, shape);
-            parameter = stored.To(_options.Device).To(DType);
+            parameter = _options.Device == Device.Cpu ? stored.To(DType) : Upload(stored);
             // The optimizer writes into a trained parameter: never into the mapped file.
             if (_options.Trainable && stored.DType == DType && stored.Device == _options.Device)
                 parameter = stored.Clone();
@@ -93,5 +121,26 @@ internal sealed class ParameterLoader
             parameter.RequiresGrad = true;
         _loaded.Add(new NamedParameter(_name + name, parameter));
         return parameter;
+    }
+
+    /// <summary>What a load says that found the device full.</summary>
+    public DeviceException TooLarge(Checkpoint checkpoint, DeviceException full)
+    {
+        long bytes = checkpoint.Names.Sum(name => checkpoint.Entry(name).ElementCount) * DType.ElementSize();
+        return new DeviceException(string.Create(CultureInfo.InvariantCulture,
+            $"{checkpoint.Path}: its weights take {bytes / 1048576.0:N0} MiB in {DType.ToString().ToLowerInvariant()} on {_options.Device}: {full.Message}"), full)
+        { IsOutOfMemory = true };
+    }
+
+    /// <summary>
+    /// A tensor of the mapped file on the device, converted there. Nobody waits for the copy, and the pages that it read leave this
+    /// process's memory, so that neither side ever holds more than the model and one tensor.
+    /// </summary>
+    private Tensor Upload(Tensor stored)
+    {
+        using var scope = new TensorScope();
+        Tensor parameter = stored.ToAsync(_options.Device).To(DType);
+        MappedMemory.Leave(stored);
+        return scope.Keep(parameter);
     }
 }

@@ -10,7 +10,7 @@ namespace LongformerInterop.Models;
 /// </summary>
 public abstract class PretrainedModel : IDisposable
 {
-    private readonly IDisposable[] _owned;
+    private readonly List<IDisposable> _owned;
 
     private protected PretrainedModel(string architecture, LoadOptions options, ParameterLoader loader)
     {
@@ -20,6 +20,9 @@ public abstract class PretrainedModel : IDisposable
         _owned = [.. loader.Owned];
         DType = loader.DType;
     }
+
+    /// <summary>Something that goes when the model does.</summary>
+    private protected void Own(IDisposable part) => _owned.Add(part);
 
     /// <summary>The class name of Hugging Face, for example <c>LongformerForQuestionAnswering</c>.</summary>
     public string Architecture { get; }

@@ -18,6 +18,12 @@ internal sealed class SequenceBatch
     /// <summary>For multiple choice: [B, choices].</summary>
     public required long[] SequenceShape { get; init; }
 
+    /// <summary>Where ids, positions, masks and indices lie in <see cref="Buffer"/>.</summary>
+    public required BatchLayout Layout { get; init; }
+
+    /// <summary>Everything that the host made for this pass, on the device; the tensors below are views of it.</summary>
+    public required Tensor Buffer { get; init; }
+
     /// <summary>int64 [N], or null with <see cref="InputsEmbeds"/>.</summary>
     public Tensor? InputIds { get; init; }
 
@@ -30,11 +36,41 @@ internal sealed class SequenceBatch
     /// <summary>int64 [N].</summary>
     public required Tensor TokenTypeIds { get; init; }
 
+    /// <summary>int64 [S]: the rows in N of the sequences' first tokens.</summary>
+    public required Tensor FirstRows { get; init; }
+
     /// <summary>uint8 [N], nonzero where a token may be seen; null: all.</summary>
     public Tensor? Visible { get; init; }
 
     /// <summary>The tokens with global attention; null: none.</summary>
     public GlobalTokens? Globals { get; init; }
+
+    /// <summary>A batch of values that lie on the device.</summary>
+    /// <param name="layout">What lies where.</param>
+    /// <param name="buffer">The uploaded <see cref="BatchLayout.Host"/>, or another tensor of its layout.</param>
+    /// <param name="embeds">[N, C] in place of ids.</param>
+    public static SequenceBatch Create(BatchLayout layout, Tensor buffer, Tensor? embeds)
+    {
+        long tokens = layout.Offsets[^1];
+        return new SequenceBatch
+        {
+            Layout = layout,
+            Buffer = buffer,
+            Offsets = layout.Offsets,
+            TokenShape = layout.TokenShape,
+            SequenceShape = layout.SequenceShape,
+            InputIds = layout.Ids?.In(buffer, tokens),
+            InputsEmbeds = embeds,
+            PositionIds = layout.Positions.In(buffer, tokens),
+            TokenTypeIds = layout.Types?.In(buffer, tokens) ?? Tensor.Zeros([tokens], DType.Int64, buffer.Device),
+            FirstRows = layout.FirstRows.In(buffer, layout.Offsets.Length - 1),
+            Visible = layout.Visible?.In(buffer, tokens),
+            Globals = layout.Globals is null ? null : GlobalTokens.Create(layout.Globals, buffer),
+        };
+    }
+
+    /// <summary>The same batch with the values of another buffer of its layout.</summary>
+    public SequenceBatch With(Tensor buffer) => Create(Layout, buffer, InputsEmbeds);
 
     public int SequenceCount => Offsets.Length - 1;
 
@@ -47,7 +83,40 @@ internal sealed class SequenceBatch
         IsPacked ? tokens : tokens.View([.. TokenShape, .. tokens.Shape[1..]]);
 
     /// <summary>The rows [S, C] of the first tokens in [N, C].</summary>
-    public Tensor FirstTokens(Tensor hidden) => hidden.IndexSelect(0, Tensor.From<long>(Offsets.AsSpan(..^1), SequenceCount).To(hidden.Device));
+    public Tensor FirstTokens(Tensor hidden) => hidden.IndexSelect(0, FirstRows);
+}
+
+/// <summary>What the host read of a batch: shapes, and the values for the device with their places.</summary>
+internal sealed class BatchLayout
+{
+    /// <summary>The values.</summary>
+    public required HostBuffer Host { get; init; }
+
+    /// <summary>S + 1 offsets into the N tokens.</summary>
+    public required long[] Offsets { get; init; }
+
+    /// <summary>[B, T], or [N] when packed.</summary>
+    public required long[] TokenShape { get; init; }
+
+    /// <summary>For multiple choice: [B, choices].</summary>
+    public required long[] SequenceShape { get; init; }
+
+    public BufferPart? Ids { get; init; }
+
+    public required BufferPart Positions { get; init; }
+
+    /// <summary>Null: all 0.</summary>
+    public BufferPart? Types { get; init; }
+
+    public required BufferPart FirstRows { get; init; }
+
+    /// <summary>Null: all visible.</summary>
+    public BufferPart? Visible { get; init; }
+
+    /// <summary>For each sequence whether it hides a token; null: none does.</summary>
+    public bool[]? HidesTokens { get; init; }
+
+    public GlobalLayout? Globals { get; init; }
 }
 
 /// <summary>
@@ -70,7 +139,22 @@ internal sealed class GlobalTokens
     /// <summary>G.</summary>
     public required int PerSequence { get; init; }
 
-    public static GlobalTokens? Create(long[] offsets, ReadOnlySpan<bool> isGlobal, Device device)
+    /// <summary>The tokens of a batch in its buffer on the device.</summary>
+    public static GlobalTokens Create(GlobalLayout layout, Tensor buffer) => new()
+    {
+        Index = layout.Index.In(buffer, layout.Index.Count / layout.PerSequence, layout.PerSequence),
+        SlotRows = layout.SlotRows.In(buffer, layout.SlotRows.Count),
+        Rows = layout.Rows.In(buffer, layout.Rows.Count),
+        FilledSlots = layout.FilledSlots?.In(buffer, layout.FilledSlots.Value.Count),
+        PerSequence = layout.PerSequence,
+    };
+}
+
+/// <summary>Where the indices of <see cref="GlobalTokens"/> lie.</summary>
+internal sealed record GlobalLayout(BufferPart Index, BufferPart SlotRows, BufferPart Rows, BufferPart? FilledSlots, int PerSequence)
+{
+    /// <summary>Finds the global tokens of every sequence; null where there are none.</summary>
+    public static GlobalLayout? Create(long[] offsets, ReadOnlySpan<bool> isGlobal, HostBuffer host)
     {
         int sequences = offsets.Length - 1;
         var counts = new int[sequences];
@@ -98,13 +182,7 @@ internal sealed class GlobalTokens
                 filled.Add(slot++);
             }
         }
-        return new GlobalTokens
-        {
-            Index = Tensor.From<long>(index, sequences, perSequence).To(device),
-            SlotRows = Tensor.From<long>(slotRows, slotRows.Length).To(device),
-            Rows = Tensor.From<long>(rows.ToArray(), rows.Count).To(device),
-            FilledSlots = filled.Count == index.Length ? null : Tensor.From<long>(filled.ToArray(), filled.Count).To(device),
-            PerSequence = perSequence,
-        };
+        return new GlobalLayout(host.Add(index), host.Add(slotRows), host.Add(rows.ToArray()),
+            filled.Count == index.Length ? null : host.Add(filled.ToArray()), perSequence);
     }
 }

@@ -122,21 +122,33 @@ public sealed class DocumentEncoder : IDisposable
         using IDisposable inference = TorchRuntime.InferenceMode();
         using TensorScope scope = new();
         Tensor hidden = _model.Forward(TextInputs.Pack(batch)).LastHiddenState;
+        // Pooled where the model is, so that the host waits once, for all vectors together.
+        float[] values = TextInputs.ToFloats(Pool(hidden, batch, pooling));
         List<float[]> vectors = [];
-        long offset = 0;
+        int from = 0;
         foreach (TextInput input in batch)
         {
-            using TensorScope inner = new();
-            Tensor tokens = pooling == Pooling.Cls ? hidden.Narrow(0, offset, 1) : hidden.Narrow(0, offset, input.Length);
-            if (pooling == Pooling.Mean)
-                tokens = tokens.To(DType.Float32).Mean([0]);
-            float[] values = TextInputs.ToFloats(tokens);
+            int count = HiddenSize * (pooling == Pooling.Tokens ? input.Length : 1);
+            float[] vector = values[from..(from + count)];
             if (options.Normalize == true)
-                Normalize(values, HiddenSize);
-            vectors.Add(values);
-            offset += input.Length;
+                Normalize(vector, HiddenSize);
+            vectors.Add(vector);
+            from += count;
         }
         return vectors;
+    }
+
+    /// <summary>[documents, C], or all tokens [N, C].</summary>
+    private static Tensor Pool(Tensor hidden, List<TextInput> batch, Pooling pooling)
+    {
+        if (pooling == Pooling.Tokens)
+            return hidden;
+        var pooled = new Tensor[batch.Count];
+        long offset = 0;
+        for (int i = 0; i < pooled.Length; offset += batch[i++].Length)
+            pooled[i] = pooling == Pooling.Cls
+                ? hidden.Narrow(0, offset, 1) : hidden.Narrow(0, offset, batch[i].Length).To(DType.Float32).Mean([0], keep: true);
+        return pooled.Length == 1 ? pooled[0] : Tensor.Cat(pooled, 0);
     }
 
     /// <summary>Scales every row of <paramref name="width"/> values to length 1.</summary>

@@ -26,9 +26,15 @@ public sealed class TorchException : LongformerException
     public TorchException(string message, Exception innerException) : base(message, innerException) { }
 }
 
-/// <summary>A device was asked for that this machine or this libtorch does not have.</summary>
+/// <summary>
+/// A device was asked for that this machine or this libtorch does not have, or for more memory than it has free, or for a dtype that it
+/// does not compute in.
+/// </summary>
 public sealed class DeviceException : LongformerException
 {
+    /// <summary>Whether the device had too little memory: a smaller batch may go where this one did not.</summary>
+    public bool IsOutOfMemory { get; init; }
+
     /// <summary>Creates the exception without a message.</summary>
     public DeviceException() { }
 

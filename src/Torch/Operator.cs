@@ -178,6 +178,7 @@ public sealed unsafe class Operator
             OperatorProfile? profile = OperatorProfile.Current;
             long start = profile is null ? 0 : Stopwatch.GetTimestamp();
             status = NativeMethods.Call(op, values, arguments.Length, results, capacity, &count);
+            profile?.Wait();
             profile?.Add(Name, arguments.Length > 1 ? arguments[1].Source as Tensor : null, Stopwatch.GetTimestamp() - start);
         }
         // The native side borrowed the tensors; a finalizer must not have released them meanwhile.

@@ -10,8 +10,8 @@ namespace LongformerInterop.Torch;
 public sealed record OperatorCost(string Operator, IReadOnlyList<long>? Weight, int Calls, TimeSpan Time);
 
 /// <summary>
-/// Times every operator that the present thread calls from C#, until it is disposed. Meant for the CPU, where a call returns when the
-/// work is done. One at a time per thread; while one runs, calls cost about a microsecond more.
+/// Times every operator that the present thread calls from C#, until it is disposed. On the CPU a call returns when the work
+/// is done; for another device, name it. One at a time per thread; while one runs, calls cost about a microsecond more.
 /// </summary>
 /// <example><code>
 /// using OperatorProfile profile = OperatorProfile.Start();
@@ -25,9 +25,9 @@ public sealed class OperatorProfile : IDisposable
 
     private readonly Dictionary<(string Name, long Rows, long Columns), (int Calls, long Ticks)> costs = [];
 
-    private OperatorProfile()
-    {
-    }
+    private readonly Device? device;
+
+    private OperatorProfile(Device? device) => this.device = device;
 
     /// <summary>The profile of this thread, if one runs.</summary>
     internal static OperatorProfile? Current => current;
@@ -41,16 +41,22 @@ public sealed class OperatorProfile : IDisposable
 
     /// <summary>Begins to time the operators that this thread calls.</summary>
     /// <exception cref="InvalidOperationException">A profile runs on this thread already.</exception>
-    public static OperatorProfile Start()
+    /// <param name="device">Waits for this device after every call, so that the time of its work counts and not that of asking for it.</param>
+    public static OperatorProfile Start(Device? device = null)
     {
         if (current is not null) throw new InvalidOperationException("a profile runs on this thread already");
-        return current = new OperatorProfile();
+        return current = new OperatorProfile(device);
     }
 
     /// <summary>Ends the timing; <see cref="Costs"/> stays.</summary>
     public void Dispose()
     {
         if (current == this) current = null;
+    }
+
+    internal void Wait()
+    {
+        if (device is { } waited) TorchRuntime.Synchronize(waited);
     }
 
     internal void Add(string name, Tensor? second, long ticks)

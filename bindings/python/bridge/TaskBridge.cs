@@ -18,12 +18,14 @@ public sealed record TextSpan(string Label, string Text, int Start, int End, flo
 public static class TaskBridge
 {
     /// <summary>Load options by name.</summary>
-    public static LoadOptions Options(string device, string? dtype, string attention, bool trainable) => new()
+    public static LoadOptions Options(string device, string? dtype, string attention, bool trainable, bool cudaGraphs, string? tf32) => new()
     {
         Device = Device.Parse(device),
         DType = dtype is null ? null : TensorBridge.ParseDType(dtype),
         Attention = Enum.Parse<AttentionImplementation>(attention, ignoreCase: true),
         Trainable = trainable,
+        CudaGraphs = cudaGraphs,
+        TF32 = tf32 is null ? null : bool.Parse(tf32),
     };
 
     /// <summary>One tensor [N, C], or with pooling "tokens" N tensors [T, C]; the receiver disposes them.</summary>

@@ -11,6 +11,7 @@ internal sealed class BenchReport(bool json)
     private const double Mebibyte = 1048576.0;
 
     private readonly List<(EncodeResult Result, MachineSpeed Machine)> _encoded = [];
+    private readonly List<KernelResult> _kernels = [];
     private readonly List<(GenerateResult Result, MachineSpeed Machine)> _generated = [];
 
     /// <summary>Tells the machine's own speed.</summary>
@@ -45,6 +46,17 @@ internal sealed class BenchReport(bool json)
         Console.WriteLine(Text($"{c.Tokens,8} {c.Batch,5} {c.NewTokens,5} {c.Beams,5} {Name(c.DType),-8} {c.Threads,7} {r.Best,9:F3} {r.Encode,9:F3} {r.Steps * 1e3,9:F2} {r.ReadRate,10:F1} {r.ReadRate / machine.Copy,8:P1} {r.PeakBytes / Mebibyte,9:F0}"));
     }
 
+    /// <summary>Adds a result.</summary>
+    public void Add(KernelResult r)
+    {
+        _kernels.Add(r);
+        if (json) return;
+        KernelCase c = r.Case;
+        if (_kernels.Count == 1)
+            Console.WriteLine("  tokens batch window dtype    forward ms  TFLOP/s  backward ms  TFLOP/s   (window attention alone)");
+        Console.WriteLine(Text($"{c.Tokens,8} {c.Batch,5} {c.Window,6} {Name(c.DType),-8} {r.Forward * 1e3,10:F3} {r.ForwardRate * 1e-12,8:F2} {r.Backward * 1e3,12:F3} {r.BackwardRate * 1e-12,8:F2}"));
+    }
+
     /// <summary>Prints the JSON, where that was asked for.</summary>
     public void Finish(string? checkpoint)
     {
@@ -59,6 +71,8 @@ internal sealed class BenchReport(bool json)
                 Object(writer, () => Write(writer, result, machine));
             foreach ((GenerateResult result, MachineSpeed machine) in _generated)
                 Object(writer, () => Write(writer, result, machine));
+            foreach (KernelResult result in _kernels)
+                Object(writer, () => Write(writer, result));
             writer.WriteEndArray();
         });
     }
@@ -67,7 +81,10 @@ internal sealed class BenchReport(bool json)
     {
         EncodeCase c = r.Case;
         writer.WriteString("work", "encode");
-        Common(writer, c.Tokens, c.Batch, c.DType, c.Threads, r.Load, r.Runs, r.PeakBytes);
+        Common(writer, c.Tokens, c.Batch, c.DType, c.Threads, r.Load, r.Runs, r.PeakBytes, r.DeviceBytes);
+        writer.WriteNumber("graphs_recorded", r.Graphs.Recorded);
+        writer.WriteNumber("graphs_replayed", r.Graphs.Replayed);
+        if (r.Graphs.Failure is { } failure) writer.WriteString("graphs_failure", failure);
         writer.WriteNumber("window", r.Window);
         writer.WriteFinite("first_seconds", r.First);
         writer.WriteFinite("tokens_per_second", r.TokensPerSecond);
@@ -96,7 +113,7 @@ internal sealed class BenchReport(bool json)
     {
         GenerateCase c = r.Case;
         writer.WriteString("work", "generate");
-        Common(writer, c.Tokens, c.Batch, c.DType, c.Threads, r.Load, r.Runs, r.PeakBytes);
+        Common(writer, c.Tokens, c.Batch, c.DType, c.Threads, r.Load, r.Runs, r.PeakBytes, r.DeviceBytes);
         writer.WriteNumber("new_tokens", c.NewTokens);
         writer.WriteNumber("beams", c.Beams);
         writer.WriteFinite("encode_seconds", r.Encode);
@@ -106,7 +123,21 @@ internal sealed class BenchReport(bool json)
         Write(writer, machine);
     }
 
-    private static void Common(Utf8JsonWriter writer, int tokens, int batch, DType dtype, int threads, double load, IReadOnlyList<double> runs, long peak)
+    private static void Write(Utf8JsonWriter writer, KernelResult r)
+    {
+        KernelCase c = r.Case;
+        writer.WriteString("work", "window attention");
+        writer.WriteNumber("tokens", c.Tokens);
+        writer.WriteNumber("batch", c.Batch);
+        writer.WriteNumber("window", c.Window);
+        writer.WriteString("dtype", Name(c.DType));
+        writer.WriteFinite("forward_seconds", r.Forward);
+        writer.WriteFinite("backward_seconds", r.Backward);
+        writer.WriteFinite("forward_flop_per_second", r.ForwardRate);
+        writer.WriteFinite("backward_flop_per_second", r.BackwardRate);
+    }
+
+    private static void Common(Utf8JsonWriter writer, int tokens, int batch, DType dtype, int threads, double load, IReadOnlyList<double> runs, long peak, long device)
     {
         writer.WriteNumber("tokens", tokens);
         writer.WriteNumber("batch", batch);
@@ -119,6 +150,7 @@ internal sealed class BenchReport(bool json)
         foreach (double run in runs) writer.WriteFiniteValue(run);
         writer.WriteEndArray();
         writer.WriteNumber("peak_bytes", peak);
+        if (device > 0) writer.WriteNumber("device_bytes", device);
     }
 
     private static void Write(Utf8JsonWriter writer, MachineSpeed machine)

@@ -17,7 +17,9 @@ internal sealed record GenerateCase(int Tokens, int Batch, int? Window, DType DT
 /// <param name="Runs">Seconds of every run.</param>
 /// <param name="StepBytes">What one decode step must read: the decoder's weights, the output table, the cross-attention's keys and values of every document.</param>
 /// <param name="PeakBytes">Peak resident memory.</param>
-internal sealed record GenerateResult(GenerateCase Case, double Load, double Encode, double Steps, IReadOnlyList<double> Runs, long StepBytes, long PeakBytes)
+/// <param name="DeviceBytes">Memory of a GPU that this process took for the case; 0 on the CPU.</param>
+internal sealed record GenerateResult(GenerateCase Case, double Load, double Encode, double Steps, IReadOnlyList<double> Runs, long StepBytes, long PeakBytes,
+    long DeviceBytes)
 {
     public double Best => Runs.Min();
 
@@ -33,6 +35,7 @@ internal static class GenerateBenchmark
     {
         TorchRuntime.ThreadCount = c.Threads;
         ResidentMemory.ResetPeak();
+        long free = TorchRuntime.DeviceMemory(options.Device).Free;
         long start = Stopwatch.GetTimestamp();
         using LedForConditionalGeneration model = LedForConditionalGeneration.Load(folder, options with { DType = c.DType });
         double load = Stopwatch.GetElapsedTime(start).TotalSeconds;
@@ -53,7 +56,8 @@ internal static class GenerateBenchmark
             double[] steps = [.. clock.Steps.Zip(clock.Steps.Skip(1), (a, b) => b - a).Order()];
             step = steps.Length == 0 ? 0 : steps[steps.Length / 2];
         }
-        return new GenerateResult(c, load, encode, step, seconds, StepBytes(model, c), ProcessMemory.PeakBytes());
+        return new GenerateResult(c, load, encode, step, seconds, StepBytes(model, c), ProcessMemory.PeakBytes(),
+            free - TorchRuntime.DeviceMemory(options.Device).Free);
     }
 
     private static GenerationDocument[] Documents(LedConfiguration configuration, GenerateCase c)

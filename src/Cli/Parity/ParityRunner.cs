@@ -1,4 +1,5 @@
 using LongformerInterop.Cli.Parity.Groups;
+using LongformerInterop.Models;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Cli.Parity;
@@ -64,19 +65,19 @@ internal static class ParityRunner
         return implementations.SelectMany(implementation =>
         {
             string label = named ? $"{parityCase.Id}[{implementation.ToString().ToLowerInvariant()}]" : parityCase.Id;
-            return RunOnce(group, parityCase, implementation, settings.Device, label);
+            return RunOnce(group, parityCase, new ParityCall(
+                new LoadOptions { Device = settings.Device, DType = settings.DType, Attention = implementation }, settings.Repeat), label);
         });
     }
 
-    private static IReadOnlyList<ParityRow> RunOnce(ParityGroup group, ParityCase parityCase, AttentionImplementation implementation,
-        Device device, string label)
+    private static IReadOnlyList<ParityRow> RunOnce(ParityGroup group, ParityCase parityCase, ParityCall call, string label)
     {
         using TensorScope scope = new();
         ParityReport? report = null;
         try
         {
             report = new ParityReport(parityCase, label, group.ExpectedFile is { } file ? parityCase.Tensors(file) : []);
-            group.Run(parityCase, implementation, device, report);
+            group.Run(parityCase, call, report);
             return report.Finish();
         }
         catch (Exception e)

@@ -34,6 +34,9 @@ internal static class BenchVerb
         Option<int?> generate = new("--generate") { Description = "An LED generates exactly N tokens", HelpName = "N" };
         Option<int[]> beams = Numbers("--beams", "Beams of the generation (default 4)");
         Option<string> device = new("--device") { Description = "cpu, cuda or cuda:N", HelpName = "DEVICE", DefaultValueFactory = _ => "cpu" };
+        Option<bool> kernel = new("--kernel") { Description = "The window attention alone, forward and backward, 12 heads of 64" };
+        Option<bool> tf32 = new("--tf32") { Description = "Let a GPU round float32 products to TF32" };
+        Option<bool> noGraphs = new("--no-cuda-graphs") { Description = "Launch every kernel by itself" };
         Option<string> attention = new("--attention") { Description = "fused, chunks or loop", HelpName = "NAME", DefaultValueFactory = _ => "fused" };
         Option<bool> json = new("--json") { Description = "Print machine-readable results" };
         attention.OnlyFrom(ModelOptions.Implementations);
@@ -47,7 +50,7 @@ internal static class BenchVerb
         runs.AtLeastOne();
         generate.AtLeastOne();
         command.Add(folder);
-        foreach (Option option in new Option[] { tokens, batch, window, dtype, threads, layers, runs, generate, beams, device, attention, json })
+        foreach (Option option in new Option[] { tokens, batch, window, dtype, threads, layers, runs, generate, beams, kernel, device, attention, tf32, noGraphs, json })
             command.Add(option);
         command.SetAction(parsed => Program.Run(cancellation => Run(new Request(
             parsed.GetValue(folder),
@@ -60,18 +63,28 @@ internal static class BenchVerb
             parsed.GetValue(runs),
             parsed.GetValue(generate),
             Or(parsed.GetValue(beams), 4),
-            new LoadOptions { Device = Device.Parse(parsed.GetValue(device)!), Attention = ModelOptions.Implementation(parsed.GetValue(attention)!) }),
+            parsed.GetValue(kernel),
+            new LoadOptions
+            {
+                Device = Device.Parse(parsed.GetValue(device)!),
+                Attention = ModelOptions.Implementation(parsed.GetValue(attention)!),
+                TF32 = parsed.GetValue(tf32),
+                CudaGraphs = !parsed.GetValue(noGraphs),
+            }),
             new BenchReport(parsed.GetValue(json)), cancellation)));
         return command;
     }
 
     private sealed record Request(string? Folder, int[] Tokens, int[] Batch, int?[] Windows, DType[] DTypes, int[] Threads, int? Layers, int Runs,
-        int? Generate, int[] Beams, LoadOptions Load);
+        int? Generate, int[] Beams, bool Kernel, LoadOptions Load);
 
     private static int Run(Request request, BenchReport report, CancellationToken cancellation)
     {
         if (request.Windows.FirstOrDefault(w => w is < 2 || w % 2 != 0) is { } odd)
             throw new UsageException($"--window counts both sides: expected even numbers from 2, given {odd}");
+        TorchRuntime.RequireDevice(request.Load.Device);
+        if (request.Load.TF32 is { } allowed) TorchRuntime.AllowTF32 = allowed;
+        if (request.Kernel) return Kernels(request, report, cancellation);
         using BenchFolder folder = new(request.Folder, request.Generate is not null, request.Layers, request.Tokens.Max());
         if (folder.IsLed && request.Generate is null)
             throw new UsageException($"{request.Folder}: an LED is measured with --generate N");
@@ -89,6 +102,22 @@ internal static class BenchVerb
                             Measure(request, folder.WithWindow(window), new EncodeCase(tokens, batch, window, dtype, threads), report, machine, cancellation);
             }
         report.Finish(request.Folder);
+        return 0;
+    }
+
+    private static int Kernels(Request request, BenchReport report, CancellationToken cancellation)
+    {
+        const int heads = 12, headSize = 64, window = 512;
+        foreach (DType dtype in request.DTypes)
+            foreach (int? given in request.Windows)
+                foreach (int batch in request.Batch)
+                    foreach (int tokens in request.Tokens)
+                    {
+                        cancellation.ThrowIfCancellationRequested();
+                        report.Add(KernelBenchmark.Run(new KernelCase(tokens, batch, heads, headSize, given ?? window, dtype), request.Load.Device,
+                            request.Load.Attention, request.Runs));
+                    }
+        report.Finish(null);
         return 0;
     }
 

@@ -9,7 +9,7 @@ namespace LongformerInterop.Cli.Verbs;
 internal sealed class ModelOptions
 {
     internal static readonly string[] Implementations = ["fused", "chunks", "loop"];
-    private static readonly string[] DTypes = ["float32", "bfloat16", "float16"];
+    internal static readonly string[] DTypes = ["float32", "bfloat16", "float16"];
 
     private readonly Argument<string> _folder = new("checkpoint")
     {
@@ -33,6 +33,8 @@ internal sealed class ModelOptions
         DefaultValueFactory = _ => "fused",
     };
 
+    private readonly Option<bool> _tf32 = new("--tf32") { Description = "Let a GPU round float32 products to TF32" };
+    private readonly Option<bool> _noGraphs = new("--no-cuda-graphs") { Description = "Launch every kernel by itself" };
     private readonly Option<int?> _threads = new("--threads") { Description = "Threads of the CPU operators", HelpName = "N" };
     private readonly Option<bool> _json = new("--json") { Description = "Print machine-readable results" };
 
@@ -45,6 +47,8 @@ internal sealed class ModelOptions
         command.Add(_device);
         command.Add(_dtype);
         command.Add(_attention);
+        command.Add(_tf32);
+        command.Add(_noGraphs);
         command.Add(_threads);
         command.Add(_json);
     }
@@ -61,16 +65,21 @@ internal sealed class ModelOptions
         return new LoadOptions
         {
             Device = Device.Parse(parsed.GetValue(_device)!),
-            DType = parsed.GetValue(_dtype) switch
-            {
-                "float32" => DType.Float32,
-                "bfloat16" => DType.BFloat16,
-                "float16" => DType.Float16,
-                _ => null,
-            },
+            DType = DTypeOf(parsed.GetValue(_dtype)),
             Attention = Implementation(parsed.GetValue(_attention)!),
+            TF32 = parsed.GetValue(_tf32),
+            CudaGraphs = !parsed.GetValue(_noGraphs),
         };
     }
+
+    /// <summary>One of <see cref="DTypes"/>; null for null.</summary>
+    internal static DType? DTypeOf(string? name) => name switch
+    {
+        "float32" => DType.Float32,
+        "bfloat16" => DType.BFloat16,
+        "float16" => DType.Float16,
+        _ => null,
+    };
 
     internal static AttentionImplementation Implementation(string name) => name switch
     {

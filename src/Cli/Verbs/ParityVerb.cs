@@ -12,7 +12,7 @@ internal static class ParityVerb
     internal static Command Create()
     {
         Command command = new("parity", "Runs every case folder (a folder with case.json) below the given ones and compares with its expected tensors.");
-        Argument<string[]> folders = new("folders") { Description = "Folders with cases", HelpName = "FOLDER", Arity = ArgumentArity.OneOrMore };
+        Argument<string[]> folders = new("folders") { Description = "Folders with cases", HelpName = "FOLDER", Arity = ArgumentArity.ZeroOrMore };
         Option<string> attention = new("--attention")
         {
             Description = "Implementation of the attention: fused, chunks, loop or all",
@@ -21,12 +21,24 @@ internal static class ParityVerb
         };
         attention.OnlyFrom([.. ModelOptions.Implementations, "all"]);
         Option<string> device = new("--device") { Description = "cpu, cuda or cuda:N", HelpName = "DEVICE", DefaultValueFactory = _ => "cpu" };
+        Option<string?> dtype = new("--dtype") { Description = "Dtype of the models: float32, bfloat16 or float16 (default: as stored)", HelpName = "DTYPE" };
+        Option<int> repeat = TaskVerb.Count("--repeat", "Passes of a model before it is compared: the third uses what the second recorded (default 1)", 1);
+        Option<bool> operators = new("--operators") { Description = "Compare the operators on the device with the CPU's reference too, on random inputs" };
         Option<int?> threads = new("--threads") { Description = "Threads of the CPU operators", HelpName = "N" };
         Option<bool> json = new("--json") { Description = "Print machine-readable results" };
         threads.AtLeastOne();
+        dtype.OnlyFrom(ModelOptions.DTypes);
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(folders) is null or [] && !result.GetValue(operators))
+                result.AddError("expected a folder with cases, or --operators");
+        });
         command.Add(folders);
         command.Add(attention);
         command.Add(device);
+        command.Add(dtype);
+        command.Add(repeat);
+        command.Add(operators);
         command.Add(threads);
         command.Add(json);
         command.SetAction(parsed => Program.Run(cancellation =>
@@ -38,20 +50,22 @@ internal static class ParityVerb
                 chosen == "all"
                     ? [AttentionImplementation.Fused, AttentionImplementation.Chunks, AttentionImplementation.Loop]
                     : [ModelOptions.Implementation(chosen)],
-                Device.Parse(parsed.GetValue(device)!));
-            return Run(parsed.GetRequiredValue(folders), settings, parsed.GetValue(json), cancellation);
+                Device.Parse(parsed.GetValue(device)!), ModelOptions.DTypeOf(parsed.GetValue(dtype)), parsed.GetValue(repeat));
+            TorchRuntime.RequireDevice(settings.Device);
+            return Run(parsed.GetValue(folders) ?? [], parsed.GetValue(operators), settings, parsed.GetValue(json), cancellation);
         }));
         return command;
     }
 
-    private static int Run(string[] folders, ParitySettings settings, bool asJson, CancellationToken cancellation)
+    private static int Run(string[] folders, bool operators, ParitySettings settings, bool asJson, CancellationToken cancellation)
     {
         List<string> cases = [.. folders.SelectMany(ParityRunner.FindCases).Distinct()];
         List<ParityRow> rows = [];
-        foreach (string folder in cases)
+        IEnumerable<IEnumerable<ParityRow>> groups = cases.Select(folder => ParityRunner.Run(folder, settings));
+        foreach (IEnumerable<ParityRow> group in operators ? groups.Prepend(OperatorCheck.Run(settings)) : groups)
         {
             cancellation.ThrowIfCancellationRequested();
-            foreach (ParityRow row in ParityRunner.Run(folder, settings))
+            foreach (ParityRow row in group)
             {
                 rows.Add(row);
                 if (!asJson)

@@ -5,7 +5,8 @@ namespace LongformerInterop.Models.Layers;
 /// <summary>
 /// What follows the attention in a layer of either encoder: the output projection, then two feed-forward products, each of both added
 /// to its input and normalized. Rows do not depend on each other, so that in evaluation a block of them goes through all of it
-/// before the next: the intermediate states, four times as wide as the others, exist for one block only and stay in the cache.
+/// before the next: the intermediate states, four times as wide as the others, exist for one block only and stay in the cache. A GPU
+/// has no such cache and is busy with many rows only: there all go at once.
 /// </summary>
 internal sealed class EncoderTail
 {
@@ -30,7 +31,7 @@ internal sealed class EncoderTail
     public Tensor Forward(Tensor context, Tensor hidden, TailDropout? dropout)
     {
         using var scope = new TensorScope();
-        if (dropout is not null || IsRecorded(context, hidden))
+        if (dropout is not null || hidden.Device != Device.Cpu || IsRecorded(context, hidden))
         {
             Tensor projected = _attentionOutput.Forward(context);
             Tensor attended = _attentionNorm.Forward(dropout is null ? projected : dropout.Attended(projected), hidden);

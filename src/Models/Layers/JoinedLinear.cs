@@ -4,14 +4,15 @@ namespace LongformerInterop.Models.Layers;
 
 /// <summary>
 /// Several products of one input, such as query, key and value, as one: the input is read once, and one large product keeps the
-/// units busier than three small ones. The parameters stay those of the parts. Where weights are not packed or a gradient is
-/// recorded, the parts compute one by one.
+/// units busier than three small ones. The parameters stay those of the parts. Where weights are neither packed nor joined, or a gradient
+/// is recorded, the parts compute one by one.
 /// </summary>
 internal sealed class JoinedLinear
 {
     private readonly Linear[] _parts;
     private readonly long[] _outputs;
     private readonly PackedWeight? _packed;
+    private readonly (Tensor Weight, Tensor Bias)? _joined;
 
     /// <summary>Joins products that were loaded from the same checkpoint and take inputs of the same width.</summary>
     public JoinedLinear(ParameterLoader at, params Linear[] parts)
@@ -19,6 +20,7 @@ internal sealed class JoinedLinear
         _parts = parts;
         _outputs = [.. parts.Select(p => p.Bias.Size(0))];
         _packed = at.Pack(parts);
+        _joined = at.Join(parts);
     }
 
     /// <summary>
@@ -27,10 +29,13 @@ internal sealed class JoinedLinear
     /// </summary>
     public Tensor[] Forward(Tensor input)
     {
-        if (IsRecorded(input) || _packed?.Get() is not { } form)
+        PackedWeight.Form? form = IsRecorded(input) ? null : _packed?.Get();
+        if (form is null && (_joined is null || IsRecorded(input)))
             return Array.ConvertAll(_parts, part => part.Forward(input));
         using var scope = new TensorScope();
-        Tensor all = LongformerOps.Linear(input, form.Shape, form.Bias, form.Packed);
+        Tensor all = form is null
+            ? LongformerOps.Linear(input, _joined!.Value.Weight, _joined.Value.Bias)
+            : LongformerOps.Linear(input, form.Shape, form.Bias, form.Packed);
         var views = new Tensor[_parts.Length];
         long from = 0;
         for (int i = 0; i < views.Length; from += _outputs[i++])

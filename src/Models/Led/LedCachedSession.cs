@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using LongformerInterop.Models.Graphs;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models.Led;
@@ -14,6 +15,11 @@ namespace LongformerInterop.Models.Led;
 /// <para>
 /// A step costs what it reads: every weight of the decoder, and the documents' keys and values, once for all rows.
 /// </para>
+/// <para>
+/// On a GPU a step copies to the device once (tokens, positions, masks), without waiting, and waits once, for the logits. Where steps can be
+/// recorded (<see cref="LoadOptions.CudaGraphs"/>), they look at all slots and hide those that are not there yet, so that one record
+/// serves every step with the same rows.
+/// </para>
 /// </summary>
 internal sealed class LedCachedSession : IDecodingSession
 {
@@ -25,12 +31,14 @@ internal sealed class LedCachedSession : IDecodingSession
     private readonly Tensor _nothing;
     private readonly int _maxLength, _rowsPerDocument, _vocabulary;
     private readonly int[] _used, _capacity;
-    private List<Row> _rows = [];
+    private readonly GraphCache? _graphs;
+    private List<LedRow> _rows = [];
     private Tensor? _logits;
 
-    public LedCachedSession(LedDecoder decoder, LedOutputHead head, LedEncodedDocuments documents, LedConfiguration configuration, int maxLength, int rowsPerDocument)
+    public LedCachedSession(LedDecoder decoder, LedOutputHead head, LedEncodedDocuments documents, LedConfiguration configuration, int maxLength, int rowsPerDocument,
+        GraphCache? graphs = null)
     {
-        (_decoder, _head, _documents) = (decoder, head, documents);
+        (_decoder, _head, _documents, _graphs) = (decoder, head, documents, graphs);
         (_maxLength, _rowsPerDocument, _vocabulary) = (maxLength, rowsPerDocument, configuration.VocabSize);
         (_used, _capacity) = (new int[documents.Count], new int[documents.Count]);
         using IDisposable mode = TorchRuntime.InferenceMode();
@@ -48,7 +56,7 @@ internal sealed class LedCachedSession : IDecodingSession
         using var scope = new TensorScope();
         Array.Clear(_used);
         // A prompt is a chain of rows, of which only the last goes on.
-        var fed = new List<Row>();
+        var fed = new List<LedRow>();
         var ends = new long[prompts.Count];
         for (int document = 0; document < prompts.Count; document++)
         {
@@ -56,56 +64,59 @@ internal sealed class LedCachedSession : IDecodingSession
             if (prompt.Length < 1 || prompt.Length > _maxLength)
                 throw new InputException($"prompts[{document}]: expected 1 to {_maxLength} tokens, given {prompt.Length}");
             _capacity[document] = prompt.Length + ((_maxLength - prompt.Length) * _rowsPerDocument);
-            for (int i = 0; i < prompt.Length; i++) fed.Add(new Row(document, prompt[i], past = [.. past, i]));
+            for (int i = 0; i < prompt.Length; i++) fed.Add(new LedRow(document, prompt[i], past = [.. past, i]));
             ends[document] = fed.Count - 1;
         }
-        foreach (LedDecoderCache layer in _layers) layer.Allocate(_capacity, _documents.States);
-        Tensor states = Run(fed);
+        _graphs?.Clear();
+        foreach (LedDecoderCache layer in _layers) layer.Allocate(_capacity, _documents.States, cleared: _graphs is not null);
+        LedStepLayout layout = LedStepLayout.Create(fed, _used, null);
+        Tensor states = States(layout, layout.Host.Upload(_documents.States.Device));
+        Fed(layout);
         _rows = [.. ends.Select(end => fed[(int)end])];
-        return Logits(states.Size(0) == ends.Length ? states : states.IndexSelect(0, Tensor.From<long>(ends, ends.Length).To(states.Device)));
+        return Logits(states.Size(0) == ends.Length ? states : states.IndexSelect(0, HostBuffer.Upload(ends, states.Device)));
     }
 
     public Span<float> Step(scoped ReadOnlySpan<int> tokens, scoped ReadOnlySpan<int> parents)
     {
-        var fed = new List<Row>(tokens.Length);
+        var fed = new List<LedRow>(tokens.Length);
         int slot = 0;
         for (int i = 0; i < tokens.Length; i++)
         {
-            Row parent = _rows[parents[i]];
+            LedRow parent = _rows[parents[i]];
             if (fed.Count > 0 && fed[^1].Document > parent.Document)
                 throw new InputException("parents: expected rows that ascend by document");
             slot = fed.Count > 0 && fed[^1].Document == parent.Document ? slot + 1 : _used[parent.Document];
             if (slot >= _capacity[parent.Document])
                 throw new InputException($"the session is full: expected at most {_maxLength} tokens in {_rowsPerDocument} rows per document");
-            fed.Add(new Row(parent.Document, tokens[i], [.. parent.Slots, slot]));
+            fed.Add(new LedRow(parent.Document, tokens[i], [.. parent.Slots, slot]));
         }
         using IDisposable mode = TorchRuntime.InferenceMode();
         using var scope = new TensorScope();
-        Tensor states = Run(fed);
+        LedStepLayout layout = LedStepLayout.Create(fed, _used, _graphs is null ? null : _capacity);
+        Tensor input = layout.Host.Upload(_documents.States.Device);
+        Fed(layout);
         _rows = fed;
-        return Logits(states);
+        return _graphs is null ? Logits(States(layout, input))
+            : ToHost(_graphs.Run(new GraphKey([.. layout.Documents, .. layout.Rows], layout.Host.Parts), input,
+                buffer => _head.Forward(States(layout, buffer)).To(DType.Float32)));
     }
 
     public void Dispose()
     {
+        _graphs?.Dispose();
         foreach (LedDecoderCache layer in _layers) layer.Dispose();
         foreach (Tensor visible in _visible) visible.Dispose();
         _nothing.Dispose();
         _logits?.Dispose();
     }
 
-    /// <summary>A fed token: its document, and the slots of all tokens up to it.</summary>
-    private sealed record Row(int Document, int Token, int[] Slots);
-
-    /// <summary>Feeds tokens; [R, C] the decoder's last hidden states.</summary>
-    private Tensor Run(List<Row> fed)
+    /// <summary>The decoder's last hidden states [R, C] of a step whose values lie in a buffer.</summary>
+    private Tensor States(LedStepLayout layout, Tensor buffer)
     {
         using var scope = new TensorScope();
-        Device device = _documents.States.Device;
-        LedStep step = Group(fed, device);
-        long[] ids = [.. fed.Select(r => (long)r.Token)], places = [.. fed.Select(r => r.Slots.Length - 1L)];
-        Tensor words = LedEncoder.Scale(Functional.Embedding(Tensor.From<long>(ids, ids.Length).To(device), _decoder.Words), _decoder.WordScale);
-        Tensor positions = Functional.Embedding(Tensor.From<long>(places, places.Length).To(device), _decoder.Positions);
+        LedStep step = layout.Step(buffer, _visible, _nothing);
+        Tensor words = LedEncoder.Scale(Functional.Embedding(layout.Ids.In(buffer, layout.Count), _decoder.Words), _decoder.WordScale);
+        Tensor positions = Functional.Embedding(layout.Places.In(buffer, layout.Count), _decoder.Positions);
         Tensor hidden = _decoder.EmbeddingNorm.Forward(words, positions);
         foreach (LedDecoderCache layer in _layers)
         {
@@ -113,51 +124,43 @@ internal sealed class LedCachedSession : IDecodingSession
             hidden.Dispose();
             hidden = next;
         }
-        for (int i = 0; i < step.Documents.Length; i++) _used[step.Documents[i]] += (int)step.Rows[i];
         return scope.Keep(_decoder.LastNorm is null ? hidden : _decoder.LastNorm.Forward(hidden));
     }
 
-    /// <summary>The rows of each document, and what is hidden from them.</summary>
-    private LedStep Group(List<Row> fed, Device device)
+    /// <summary>The slots of these rows are taken.</summary>
+    private void Fed(LedStepLayout layout)
     {
-        var documents = new List<int>();
-        var rows = new List<long>();
-        var masks = new List<Tensor>();
-        for (int first = 0, count; first < fed.Count; first += count)
-        {
-            int document = fed[first].Document;
-            count = 1;
-            while (first + count < fed.Count && fed[first + count].Document == document) count++;
-            documents.Add(document);
-            rows.Add(count);
-            int slots = _used[document] + count;
-            // Where every row's past is all there is, nothing needs hiding.
-            bool all = fed.GetRange(first, count).TrueForAll(r => r.Slots.Length == slots);
-            if (all)
-            {
-                masks.Add(_nothing);
-                continue;
-            }
-            var visible = new byte[count * slots];
-            for (int i = 0; i < count; i++)
-            {
-                foreach (int slot in fed[first + i].Slots) visible[(i * slots) + slot] = 1;
-            }
-            masks.Add(Tensor.From<byte>(visible, count, slots).To(device));
-        }
-        return new LedStep([.. documents], [.. rows], [.. documents.Select(d => _used[d])], [.. masks], [.. documents.Select(d => _visible[d])]);
+        for (int i = 0; i < layout.Documents.Length; i++) _used[layout.Documents[i]] += (int)layout.Rows[i];
     }
 
     private Span<float> Logits(Tensor states)
     {
-        if (_logits is null || _logits.Size(0) < states.Size(0))
+        if (states.Device != Device.Cpu || states.DType != DType.Float32) return ToHost(_head.Forward(states));
+        Tensor rows = HostRows(states.Size(0));
+        _head.ForwardInto(rows, states);
+        return Values(rows);
+    }
+
+    /// <summary>Logits [R, V] on the host. Here, and nowhere else in a step, the host waits for the device.</summary>
+    private Span<float> ToHost(Tensor logits)
+    {
+        Tensor rows = HostRows(logits.Size(0));
+        rows.CopyInPlace(logits);
+        return Values(rows);
+    }
+
+    private Tensor HostRows(long count)
+    {
+        if (_logits is null || _logits.Size(0) < count)
         {
             _logits?.Dispose();
-            _logits = Tensor.Empty([Math.Max(states.Size(0), _rowsPerDocument), _vocabulary], DType.Float32).Keep();
+            _logits = Tensor.EmptyHost([Math.Max(count, _rowsPerDocument), _vocabulary], DType.Float32, _documents.States.Device).Keep();
         }
-        Tensor rows = _logits.Narrow(0, 0, states.Size(0));
-        if (states.Device == Device.Cpu && states.DType == DType.Float32) _head.ForwardInto(rows, states);
-        else rows.CopyInPlace(_head.Forward(states));
+        return _logits.Narrow(0, 0, count);
+    }
+
+    private static Span<float> Values(Tensor rows)
+    {
         ReadOnlySpan<float> values = rows.AsSpan<float>();
         return MemoryMarshal.CreateSpan(ref MemoryMarshal.GetReference(values), values.Length);
     }

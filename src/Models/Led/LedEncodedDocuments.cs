@@ -5,7 +5,14 @@ namespace LongformerInterop.Models.Led;
 /// <summary>Documents that went through the encoder, to be decoded any number of times. Immutable; the holder disposes it.</summary>
 public sealed class LedEncodedDocuments : IDisposable
 {
-    internal LedEncodedDocuments(Tensor states, Tensor? visible, long[] offsets) => (States, Visible, Offsets) = (states, visible, offsets);
+    private readonly bool[]? _hidesTokens;
+
+    /// <param name="states">[N, C].</param>
+    /// <param name="visible">uint8 [N], or null.</param>
+    /// <param name="hidesTokens">For each document whether it hides a token; null: none does.</param>
+    /// <param name="offsets">Documents + 1 offsets into N.</param>
+    internal LedEncodedDocuments(Tensor states, Tensor? visible, bool[]? hidesTokens, long[] offsets) =>
+        (States, Visible, _hidesTokens, Offsets) = (states, visible, hidesTokens, offsets);
 
     /// <summary>[N, C] last hidden states of all documents, one behind the other.</summary>
     public Tensor States { get; }
@@ -20,13 +27,8 @@ public sealed class LedEncodedDocuments : IDisposable
     public int Count => Offsets.Count - 1;
 
     /// <summary>uint8 [T], nonzero where a token of one document may be seen; null: all may.</summary>
-    internal Tensor? VisibleOf(int document)
-    {
-        if (Visible is null) return null;
-        using var scope = new TensorScope();
-        Tensor visible = Visible.Narrow(0, Offsets[document], Offsets[document + 1] - Offsets[document]);
-        return visible.Eq(0).Any().Item<bool>() ? scope.Keep(visible) : null;
-    }
+    internal Tensor? VisibleOf(int document) => Visible is null || _hidesTokens?[document] == false
+        ? null : Visible.Narrow(0, Offsets[document], Offsets[document + 1] - Offsets[document]);
 
     /// <summary>Frees the states.</summary>
     public void Dispose()

@@ -69,7 +69,7 @@ internal sealed class LedEncoder
     {
         using var scope = new TensorScope();
         Tensor? given = words is null ? batch.InputsEmbeds : null;
-        if (!dropout.Hidden.IsOn && !IsRecorded(words ?? given))
+        if (!dropout.Hidden.IsOn && Words.Device == Device.Cpu && !IsRecorded(words ?? given))
         {
             return scope.Keep(TokenBlocks.Compute(batch.TokenCount, Words.Size(1), Words.DType, Words.Device, (output, from, count) =>
                 _embeddingNorm.ForwardInto(

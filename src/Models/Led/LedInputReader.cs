@@ -67,7 +67,7 @@ internal static class LedInputReader
             long[] values;
             (values, length) = inputs.DecoderInputIds is { } tokens ? Ids(tokens, rows, "decoder_input_ids", configuration, false)
                 : Shifted(inputs, rows, configuration, labelsAreTokens);
-            ids = Tensor.From<long>(values, values.Length).To(device);
+            ids = HostBuffer.Upload(values, device);
         }
         if (length < 1 || length > configuration.MaxDecoderPositionEmbeddings)
         {
@@ -131,7 +131,9 @@ internal static class LedInputReader
         int wrong = Array.FindIndex(values, v => v is not (0 or 1));
         if (wrong >= 0)
             throw new InputException(FormattableString.Invariant($"decoder_attention_mask[{wrong / length}, {wrong % length}]: expected 0 or 1, given {values[wrong]}"));
-        return Tensor.From<byte>(Array.ConvertAll(values, v => v == 0 ? (byte)1 : (byte)0), rows, 1, 1, length).To(device).To(DType.Bool);
+        var host = new HostBuffer();
+        BufferPart part = host.Add(Array.ConvertAll(values, v => v == 0 ? (byte)1 : (byte)0));
+        return part.In(host.Upload(device), rows, 1, 1, length).To(DType.Bool);
     }
 
     private static IEnumerable<(long From, long To)> Ranges(Tensor main, IReadOnlyList<long>? offsets)

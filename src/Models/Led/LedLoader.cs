@@ -44,6 +44,7 @@ internal sealed class LedLoader
     public static T Load<T>(string folder, LoadOptions? options, string architecture, string head, Func<LedLoader, T> create)
     {
         options ??= new LoadOptions();
+        options.Prepare();
         LedConfiguration configuration = LedConfiguration.Load(folder);
         using Checkpoint files = Checkpoint.Open(folder);
         using Checkpoint checkpoint = files.Rename(NameMap.RecognizeIn(files));
@@ -59,9 +60,10 @@ internal sealed class LedLoader
             loader._weights.Finish([.. Ignored(architecture)]);
             return model;
         }
-        catch
+        catch (Exception e)
         {
             foreach (NamedParameter parameter in loader.Root.Loaded) parameter.Tensor.Dispose();
+            if (e is DeviceException { IsOutOfMemory: true } full) throw loader.Root.TooLarge(checkpoint, full);
             throw;
         }
     }

@@ -47,14 +47,14 @@ internal sealed class LedUncachedSession(LedDecoder decoder, LedOutputHead head,
             {
                 Rows = rows,
                 Length = length,
-                InputIds = Tensor.From<long>(ids, rows * length).To(documents.States.Device),
+                InputIds = HostBuffer.Upload(ids, documents.States.Device),
                 EncoderStates = documents.States,
                 Offsets = [.. documents.Offsets],
                 Visible = documents.Visible,
                 Documents = [.. _rows.Select(r => r.Document)],
             },
             new LedDropout(null, configuration), keepHiddenStates: false, keepAttentions: false);
-        Tensor last = outputs.LastHiddenState.IndexSelect(0, Tensor.From<long>(ends, rows).To(documents.States.Device));
+        Tensor last = outputs.LastHiddenState.IndexSelect(0, HostBuffer.Upload(ends, documents.States.Device));
         return head.Forward(last).To(DType.Float32).ToArray<float>();
     }
 }

@@ -114,8 +114,9 @@ public sealed class QuestionAnswerer : IDisposable
         using (TensorScope scope = new())
         {
             SpanOutputs outputs = _model.Forward(TextInputs.Pack(batch));
-            start = TextInputs.ToFloats(outputs.StartLogits);
-            end = TextInputs.ToFloats(outputs.EndLogits);
+            // One copy from the device for both.
+            float[] both = TextInputs.ToFloats(Tensor.Stack([outputs.StartLogits, outputs.EndLogits]));
+            (start, end) = (both[..(both.Length / 2)], both[(both.Length / 2)..]);
         }
         int offset = 0;
         foreach (TextInput window in batch)

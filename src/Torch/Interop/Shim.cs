@@ -6,7 +6,7 @@ namespace LongformerInterop.Torch.Interop;
 /// <summary>The shim library as a whole: found and checked once, statuses turned into exceptions.</summary>
 internal static unsafe class Shim
 {
-    private const int Ok = 0, Argument = 2, DeviceMissing = 3;
+    private const int Ok = 0, Argument = 2, DeviceMissing = 3, DeviceMemory = 7;
 
     private static readonly Lock Gate = new();
     private static volatile bool ready;
@@ -59,7 +59,8 @@ internal static unsafe class Shim
         {
             Argument => new InputException(message),
             DeviceMissing => new DeviceException(message),
-            _ => new TorchException(message),
+            DeviceMemory => new DeviceException(DeviceMessages.TooLittleMemory(message)) { IsOutOfMemory = true },
+            _ => DeviceMessages.NotSupported(message) is { } text ? new DeviceException(text) : new TorchException(message),
         };
     }
 

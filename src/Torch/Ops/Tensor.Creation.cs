@@ -21,6 +21,19 @@ public sealed unsafe partial class Tensor
         fixed (long* s = shape) return emptyOp.Call(Argument.Ints(s, shape.Length), dtype, Argument.None, device);
     }
 
+    /// <summary>
+    /// A tensor on the CPU whose elements are not set, for values that go to a device or come from it: a GPU reads and writes this memory
+    /// by itself, which is pinned (taken from a cache that knows when a copy is done). For other devices it is ordinary memory.
+    /// </summary>
+    /// <param name="shape">The sizes.</param>
+    /// <param name="dtype">The type of the elements.</param>
+    /// <param name="partner">The device on the other side.</param>
+    public static Tensor EmptyHost(ReadOnlySpan<long> shape, DType dtype, Device partner)
+    {
+        if (partner.Type != DeviceType.Cuda) return Empty(shape, dtype);
+        fixed (long* s = shape) return emptyOp.Call(Argument.Ints(s, shape.Length), dtype, Argument.None, Device.Cpu, true);
+    }
+
     /// <summary>Zeros.</summary>
     public static Tensor Zeros(ReadOnlySpan<long> shape, DType dtype = DType.Float32, Device? device = null)
     {

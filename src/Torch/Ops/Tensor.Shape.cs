@@ -146,4 +146,11 @@ public sealed unsafe partial class Tensor
     /// <summary>Converted to a dtype on a device; the same memory if nothing changes.</summary>
     /// <exception cref="DeviceException">There is no such device.</exception>
     public Tensor To(Device device, DType dtype) => toLayoutOp.Call(this, dtype, Argument.None, device);
+
+    /// <summary>
+    /// Copied to a device without waiting for the copy: what is done with the result there comes after it. From memory of
+    /// <see cref="EmptyHost"/> the device copies by itself; from any other the values are read before the call returns.
+    /// </summary>
+    /// <exception cref="DeviceException">There is no such device.</exception>
+    public Tensor ToAsync(Device device) => toLayoutOp.Call(this, Argument.None, Argument.None, device, Argument.None, true);
 }

@@ -295,8 +295,9 @@ def _load(function: str, folder: str, options: LoadOptions) -> int:
     lib = library()
     chosen = handle(lib.lf_load_options_create)
     try:
-        trainable = "true" if options.trainable else None
-        for name, value in (("device", options.device), ("dtype", options.dtype), ("attention", options.attention), ("trainable", trainable)):
+        flags = {"trainable": options.trainable or None, "cuda_graphs": options.cuda_graphs, "tf32": options.tf32}
+        switches = [(name, None if flag is None else "true" if flag else "false") for name, flag in flags.items()]
+        for name, value in (("device", options.device), ("dtype", options.dtype), ("attention", options.attention), *switches):
             if value is not None:
                 lib.lf_load_options_set(chosen, name.encode(), utf8(value, name))
         return handle(getattr(lib, function), utf8(folder, "folder"), chosen)

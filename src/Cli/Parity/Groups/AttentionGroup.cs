@@ -28,13 +28,13 @@ internal sealed class AttentionGroup : ParityGroup
 
     internal override bool DependsOnImplementation(ParityCase parityCase) => KindOf(parityCase) == Kind.Dense;
 
-    internal override void Run(ParityCase parityCase, AttentionImplementation implementation, Device device, ParityReport report)
+    internal override void Run(ParityCase parityCase, ParityCall call, ParityReport report)
     {
-        Dictionary<string, Tensor> inputs = parityCase.Inputs();
+        Dictionary<string, Tensor> inputs = parityCase.Inputs().ToDictionary(i => i.Key, i => KindOf(parityCase) == Kind.Dense ? i.Value : i.Value.To(call.Device));
         switch (KindOf(parityCase))
         {
             case Kind.Dense:
-                RunDense(parityCase, inputs, implementation, device, report);
+                RunDense(parityCase, inputs, call, report);
                 break;
             case Kind.SlidingChunks:
                 RunSlidingChunks(inputs, parityCase.Integer("window_one_side"), report);
@@ -73,19 +73,18 @@ internal sealed class AttentionGroup : ParityGroup
             : Kind.Unknown;
     }
 
-    private static void RunDense(ParityCase parityCase, Dictionary<string, Tensor> inputs, AttentionImplementation implementation,
-        Device device, ParityReport report)
+    private static void RunDense(ParityCase parityCase, Dictionary<string, Tensor> inputs, ParityCall call, ParityReport report)
     {
         using IDisposable inference = TorchRuntime.NoGrad();
-        DenseAttention attention = new(parityCase, inputs["mask"], implementation, device);
+        DenseAttention attention = new(parityCase, inputs["mask"], call.Attention, call.Device);
         (Tensor q, Tensor k, Tensor v) = (Input("q"), Input("k"), Input("v"));
         (Tensor globalQ, Tensor globalK, Tensor globalV) = (Global("q_global", q), Global("k_global", k), Global("v_global", v));
         report.Compare("out", attention.Run(q, k, v, globalQ, globalK, globalV));
         if (report.Expects("probs"))
             report.Compare("probs", attention.Probabilities(q, k, globalQ, globalK));
 
-        Tensor Input(string name) => inputs[name].To(device);
-        Tensor Global(string name, Tensor shared) => inputs.TryGetValue(name, out Tensor? own) ? own.To(device) : shared;
+        Tensor Input(string name) => inputs[name].To(call.Device);
+        Tensor Global(string name, Tensor shared) => inputs.TryGetValue(name, out Tensor? own) ? own.To(call.Device) : shared;
     }
 
     private static void RunSlidingChunks(Dictionary<string, Tensor> inputs, int window, ParityReport report)

@@ -16,17 +16,17 @@ internal sealed class ConversionGroup : ParityGroup
 
     internal override bool DependsOnImplementation(ParityCase parityCase) => IsConversion(parityCase);
 
-    internal override void Run(ParityCase parityCase, AttentionImplementation implementation, Device device, ParityReport report)
+    internal override void Run(ParityCase parityCase, ParityCall call, ParityReport report)
     {
         if (IsConversion(parityCase))
-            RunConversion(parityCase, implementation, device, report);
+            RunConversion(parityCase, call, report);
         else
             ReadFiles(parityCase, report);
     }
 
     private static bool IsConversion(ParityCase parityCase) => File.Exists(parityCase.PathOf("before.safetensors"));
 
-    private static void RunConversion(ParityCase parityCase, AttentionImplementation implementation, Device device, ParityReport report)
+    private static void RunConversion(ParityCase parityCase, ParityCall call, ParityReport report)
     {
         using IDisposable inference = TorchRuntime.InferenceMode();
         DirectoryInfo folder = Directory.CreateTempSubdirectory("longformer-conversion-");
@@ -56,7 +56,7 @@ internal sealed class ConversionGroup : ParityGroup
                     new ConversionOptions { To = options.To, ConfigurationFile = parityCase.PathOf(configuration) });
                 Compare(parityCase, report, "model.safetensors", renamed, weights);
             }
-            using PretrainedModel model = PretrainedModel.Load(output, new LoadOptions { Device = device, Attention = implementation });
+            using PretrainedModel model = PretrainedModel.Load(output, call.Load);
             report.Compare(model.Run(parityCase.Inputs(), report.ExpectsAny("hidden_states."), report.ExpectsAny("attentions.")));
         }
         finally

@@ -11,42 +11,41 @@ internal sealed class GradientsGroup : ParityGroup
 {
     internal override string Name => "gradients";
 
-    internal override void Run(ParityCase parityCase, AttentionImplementation implementation, Device device, ParityReport report)
+    internal override void Run(ParityCase parityCase, ParityCall call, ParityReport report)
     {
         if (IsAttention(parityCase))
-            RunAttention(parityCase, implementation, device, report);
+            RunAttention(parityCase, call, report);
         else
-            RunModel(parityCase, implementation, device, report);
+            RunModel(parityCase, call, report);
     }
 
     private static bool IsAttention(ParityCase parityCase) => parityCase.Has("left") && parityCase.Has("right");
 
-    private static void RunAttention(ParityCase parityCase, AttentionImplementation implementation, Device device, ParityReport report)
+    private static void RunAttention(ParityCase parityCase, ParityCall call, ParityReport report)
     {
         Dictionary<string, Tensor> inputs = parityCase.Inputs();
         // Copies: a leaf that requires a gradient must not be the mapped file.
         Dictionary<string, Tensor> leaves = inputs.Where(i => i.Key is not ("mask" or "grad_out"))
-            .ToDictionary(i => i.Key, i => i.Value.To(device).Clone().WithGrad());
-        DenseAttention attention = new(parityCase, inputs["mask"], implementation, device);
+            .ToDictionary(i => i.Key, i => i.Value.To(call.Device).Clone().WithGrad());
+        DenseAttention attention = new(parityCase, inputs["mask"], call.Attention, call.Device);
         Tensor output = attention.Run(leaves["q"], leaves["k"], leaves["v"],
             leaves.GetValueOrDefault("q_global", leaves["q"]), leaves.GetValueOrDefault("k_global", leaves["k"]),
             leaves.GetValueOrDefault("v_global", leaves["v"]));
         report.Compare("out", output);
         string[] names = [.. leaves.Keys];
-        Tensor?[] gradients = output.Gradients([.. names.Select(n => leaves[n])], inputs["grad_out"].To(device), allowUnused: true);
+        Tensor?[] gradients = output.Gradients([.. names.Select(n => leaves[n])], inputs["grad_out"].To(call.Device), allowUnused: true);
         for (int i = 0; i < names.Length; i++)
-            report.Compare($"grad_{names[i]}", gradients[i] ?? Tensor.Zeros(leaves[names[i]].Shape, DType.Float32, device));
+            report.Compare($"grad_{names[i]}", gradients[i] ?? Tensor.Zeros(leaves[names[i]].Shape, DType.Float32, call.Device));
     }
 
-    private static void RunModel(ParityCase parityCase, AttentionImplementation implementation, Device device, ParityReport report)
+    private static void RunModel(ParityCase parityCase, ParityCall call, ParityReport report)
     {
-        using PretrainedModel model = PretrainedModel.Load(parityCase.Folder,
-            new LoadOptions { Device = device, Attention = implementation, Trainable = true });
+        using PretrainedModel model = PretrainedModel.Load(parityCase.Folder, call.Load with { Trainable = true });
         Dictionary<string, Tensor> results = new(model.LossAndGradients(parityCase.Inputs()));
         // A parameter that the loss does not depend on has no gradient here and zeros in the reference.
         foreach (NamedParameter parameter in model.NamedParameters)
             if (report.Expects($"grad.{parameter.Name}"))
-                results.TryAdd($"grad.{parameter.Name}", Tensor.Zeros(parameter.Tensor.Shape, DType.Float32, device));
+                results.TryAdd($"grad.{parameter.Name}", Tensor.Zeros(parameter.Tensor.Shape, DType.Float32, call.Device));
         report.Compare(results.Where(r => report.Expects(r.Key)));
     }
 }

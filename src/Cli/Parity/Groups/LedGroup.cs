@@ -13,17 +13,16 @@ internal sealed class LedGroup : ParityGroup
 {
     internal override string Name => "led";
 
-    internal override void Run(ParityCase parityCase, AttentionImplementation implementation, Device device, ParityReport report)
+    internal override void Run(ParityCase parityCase, ParityCall call, ParityReport report)
     {
         using IDisposable inference = TorchRuntime.InferenceMode();
-        LoadOptions options = new() { Device = device, Attention = implementation };
         if (parityCase.Description.TryGetProperty("generation", out JsonElement generation))
         {
-            using LedForConditionalGeneration generator = LedForConditionalGeneration.Load(parityCase.Folder, options);
+            using LedForConditionalGeneration generator = LedForConditionalGeneration.Load(parityCase.Folder, call.Load);
             Generate(generator, parityCase, generation, report);
             return;
         }
-        using PretrainedModel model = PretrainedModel.Load(parityCase.Folder, options);
+        using PretrainedModel model = PretrainedModel.Load(parityCase.Folder, call.Load);
         report.Compare(model.Run(parityCase.Inputs(), report.ExpectsAny("encoder_hidden_states.") || report.ExpectsAny("decoder_hidden_states."),
             report.ExpectsAny("encoder_attentions.") || report.ExpectsAny("decoder_attentions.") || report.ExpectsAny("cross_attentions.")));
     }

@@ -8,11 +8,17 @@ internal sealed class ModelsGroup : ParityGroup
 {
     internal override string Name => "models";
 
-    internal override void Run(ParityCase parityCase, AttentionImplementation implementation, Device device, ParityReport report)
+    internal override void Run(ParityCase parityCase, ParityCall call, ParityReport report)
     {
         using IDisposable inference = TorchRuntime.InferenceMode();
-        using PretrainedModel model = PretrainedModel.Load(parityCase.Folder, new LoadOptions { Device = device, Attention = implementation });
-        report.Compare(model.Run(parityCase.Inputs(), report.ExpectsAny("hidden_states."),
-            report.ExpectsAny("attentions.") || report.ExpectsAny("global_attentions.")));
+        using PretrainedModel model = PretrainedModel.Load(parityCase.Folder, call.Load);
+        IReadOnlyDictionary<string, Tensor> Run() => model.Run(parityCase.Inputs(), report.ExpectsAny("hidden_states."),
+            report.ExpectsAny("attentions.") || report.ExpectsAny("global_attentions."));
+        for (int i = 1; i < call.Repeat; i++)
+        {
+            using TensorScope earlier = new();
+            Run();
+        }
+        report.Compare(Run());
     }
 }

@@ -9,12 +9,11 @@ internal sealed class SelfAttentionGroup : ParityGroup
 {
     internal override string Name => "self_attention";
 
-    internal override void Run(ParityCase parityCase, AttentionImplementation implementation, Device device, ParityReport report)
+    internal override void Run(ParityCase parityCase, ParityCall call, ParityReport report)
     {
         using IDisposable inference = TorchRuntime.InferenceMode();
         Dictionary<string, Tensor> inputs = parityCase.Inputs();
-        using LongformerSelfAttentionModule layer = LongformerSelfAttentionModule.Load(
-            parityCase.Folder, new LoadOptions { Device = device, Attention = implementation });
-        report.Compare("out", layer.Forward(inputs["hidden_states"].To(device), inputs.GetValueOrDefault("attention_mask")));
+        using LongformerSelfAttentionModule layer = LongformerSelfAttentionModule.Load(parityCase.Folder, call.Load);
+        report.Compare("out", layer.Forward(inputs["hidden_states"].To(call.Device), inputs.GetValueOrDefault("attention_mask")));
     }
 }

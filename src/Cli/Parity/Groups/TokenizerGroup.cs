@@ -32,7 +32,7 @@ internal sealed class TokenizerGroup : ParityGroup
 
     internal override bool DependsOnImplementation(ParityCase parityCase) => false;
 
-    internal override void Run(ParityCase parityCase, AttentionImplementation implementation, Device device, ParityReport report)
+    internal override void Run(ParityCase parityCase, ParityCall call, ParityReport report)
     {
         Tokenizer tokenizer = Tokenizer.Load(parityCase.Folder);
         foreach (string path in Directory.EnumerateFiles(parityCase.Folder, "*.jsonl").Order(StringComparer.Ordinal))
