@@ -76,6 +76,7 @@ internal sealed class InputReader
                 : Tensor.From<long>(reader.ReadTypes(inputs.TokenTypeIds), tokens).To(device),
             Visible = visible is null ? null : Tensor.From<byte>(Array.ConvertAll(visible, v => v ? (byte)1 : (byte)0), tokens).To(device),
             Globals = globals is null ? null : GlobalTokens.Create(reader._offsets, globals, device),
+            BeforeLayer = inputs.BeforeLayer,
         };
     }
 

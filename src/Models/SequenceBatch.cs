@@ -36,6 +36,9 @@ internal sealed class SequenceBatch
     /// <summary>The tokens with global attention; null: none.</summary>
     public GlobalTokens? Globals { get; init; }
 
+    /// <summary>What the caller wants called before every layer; null: nothing.</summary>
+    public Action? BeforeLayer { get; init; }
+
     public int SequenceCount => Offsets.Length - 1;
 
     public long TokenCount => Offsets[^1];
