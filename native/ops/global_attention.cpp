@@ -8,6 +8,7 @@
 #include <ATen/ops/linear.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/zeros.h>
+#include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/library.h>
 
 #include <algorithm>
@@ -17,6 +18,12 @@
 
 namespace longformer {
 namespace {
+
+// Inside torch.autocast ATen's products would round to 16 bits what is computed in float32 here, and the lowest float32 is
+// none of theirs.
+struct NoAutocast {
+  c10::impl::ExcludeDispatchKeyGuard guard{c10::autocast_dispatch_keyset};
+};
 
 // Sequences of one length that lie behind each other are computed together.
 struct Run {
@@ -140,6 +147,7 @@ at::Tensor global_attention(const at::Tensor& query, const at::Tensor& key, cons
                             const at::Tensor& global_index, const c10::optional<at::Tensor>& mask,
                             at::OptionalIntArrayRef sequence_offsets, c10::optional<double> scale,
                             double dropout, int64_t seed) {
+  const NoAutocast own_precision;
   return attend_projected(check_global_attention("global_attention", query, key, value, global_index,
                                                  {mask, sequence_offsets, scale, dropout, seed}));
 }
@@ -161,6 +169,7 @@ at::Tensor folded_global_attention(const at::Tensor& query, const at::Tensor& hi
                                    const at::Tensor& global_index, const c10::optional<at::Tensor>& mask,
                                    at::OptionalIntArrayRef sequence_offsets, c10::optional<double> scale,
                                    double dropout, int64_t seed) {
+  const NoAutocast own_precision;
   GlobalAttention a = check_folded_global_attention("folded_global_attention", query, hidden, key_weight,
                                                     key_bias, value_weight, value_bias, global_index,
                                                     {mask, sequence_offsets, scale, dropout, seed});
@@ -216,6 +225,7 @@ at::Tensor global_attention_probabilities(const at::Tensor& query, const at::Ten
                                           const c10::optional<at::Tensor>& mask,
                                           at::OptionalIntArrayRef sequence_offsets,
                                           c10::optional<double> scale) {
+  const NoAutocast own_precision;
   const GlobalAttention a =
       check_global_attention("global_attention_probabilities", query, key, key, global_index,
                              {mask, sequence_offsets, scale, /*dropout=*/0.0, /*seed=*/0});

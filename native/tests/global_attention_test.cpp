@@ -1,5 +1,6 @@
 // global_attention and its folded form against a dense evaluation, forward and gradient.
 #include <ATen/TensorOperators.h>
+#include <ATen/autocast_mode.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/linear.h>
@@ -8,6 +9,7 @@
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/autograd.h>
+#include <torch/version.h>
 
 #include "support.h"
 
@@ -197,6 +199,42 @@ TEST(GlobalAttention, is_precise_in_16_bits) {
                                                      p.value_weight, p.value_bias, p.index, p.options());
       // Nothing but the result is rounded.
       ASSERT_TRUE(as_good_as(out, expected, expected, type));
+    }
+}
+
+void set_autocast(bool enabled) {
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
+  at::autocast::set_autocast_enabled(at::kCPU, enabled);
+#else
+  at::autocast::set_cpu_enabled(enabled);
+#endif
+}
+
+TEST(GlobalAttention, keeps_its_precision_inside_autocast) {
+  for (at::ScalarType type : {at::kFloat, at::kBFloat16})
+    for (uint64_t seed = 450; seed < 480; ++seed) {
+      SCOPED_TRACE(seed);
+      GlobalProblem p = random_global_problem(seed, type, 4);
+      p.mask = at::full(p.token_shape(), true, at::kBool);
+      p.mask.select(0, 0).fill_(false);
+      const at::Tensor k = p.projected(p.hidden, p.key_weight, p.key_bias).to(type);
+      const auto all = [&] {
+        const at::Tensor query = p.query.detach().requires_grad_();
+        const at::Tensor out = folded_global_attention(query, p.hidden, p.key_weight, p.key_bias, p.value_weight,
+                                                       p.value_bias, p.index, p.options());
+        return std::vector<at::Tensor>{out, global_attention(query, k, k, p.index, p.options()),
+                                       global_probabilities(query, k, p.index, p.options()),
+                                       torch::autograd::grad({out}, {query}, {p.grad_out})[0]};
+      };
+      const std::vector<at::Tensor> expected = all();
+      set_autocast(true);
+      const std::vector<at::Tensor> given = all();
+      set_autocast(false);
+      for (size_t i = 0; i < given.size(); ++i) {
+        ASSERT_EQ(given[i].scalar_type(), expected[i].scalar_type()) << i;
+        // The backward of the products runs where autocast is on, and rounds.
+        ASSERT_LE(max_difference(given[i], expected[i]), i == 3 ? 0.1 : 0.0) << i;
+      }
     }
 }
 

@@ -70,6 +70,9 @@ internal sealed unsafe class OptionReader(CallSettings? settings)
     /// <summary>Whether the function works long enough to be watched.</summary>
     public bool TakesWatch { get; set; }
 
+    /// <summary>Whether the function can be stopped, though there are no steps to tell of.</summary>
+    public bool TakesCancel { get; set; }
+
     public int? Int(string name) => Long(name) switch
     {
         null => null,
@@ -157,8 +160,10 @@ internal sealed unsafe class OptionReader(CallSettings? settings)
             throw CallException.Argument($"options: {function} takes no on_text callback");
         if (settings.OnToken is not null && !TakesTokens)
             throw CallException.Argument($"options: {function} takes no on_token callback");
-        if ((settings.Cancel is not null || settings.Progress is not null) && !TakesWatch)
-            throw CallException.Argument($"options: {function} takes no cancel and no progress callback");
+        if (settings.Cancel is not null && !TakesWatch && !TakesCancel)
+            throw CallException.Argument($"options: {function} takes no cancel callback");
+        if (settings.Progress is not null && !TakesWatch)
+            throw CallException.Argument($"options: {function} takes no progress callback");
     }
 
     private static int[] ToInts(long[] values, string name) => Array.ConvertAll(values, v =>

@@ -8,8 +8,12 @@ namespace LongformerInterop.CApi;
 /// <summary>The callbacks of one running call: progress, cancelling, streams, and the way of its messages to lf_set_log.</summary>
 internal sealed unsafe class CallWatch : ILogger, IProgress<TaskProgress>, IProgress<SummaryProgress>, IProgress<GenerationProgress>, IDisposable
 {
+    // A callback may have to wait for its turn (Python's for the interpreter), and a small model has many layers in a second.
+    private const long MillisecondsBetweenLayers = 20;
+
     private readonly CallSettings? _settings;
     private readonly CancellationTokenSource _source = new();
+    private long _asked;
 
     public CallWatch(CallSettings? settings)
     {
@@ -21,6 +25,14 @@ internal sealed unsafe class CallWatch : ILogger, IProgress<TaskProgress>, IProg
 
     /// <summary>Total of <see cref="GenerationProgress"/>, which knows only what is open.</summary>
     public int Documents { get; init; }
+
+    /// <summary>What is done before every layer of a model: the cancel callback is asked, now and then. Null where there is none.</summary>
+    public Action? BeforeLayer => _settings is null || _settings.Cancel is null ? null : () =>
+    {
+        if (Environment.TickCount64 - _asked >= MillisecondsBetweenLayers)
+            Poll();
+        Token.ThrowIfCancellationRequested();
+    };
 
     public bool WantsText => _settings is not null && _settings.OnText is not null;
 
@@ -50,6 +62,9 @@ internal sealed unsafe class CallWatch : ILogger, IProgress<TaskProgress>, IProg
             _source.Cancel();
     }
 
+    /// <summary>A task's options with this watch in them.</summary>
+    public T In<T>(T options) where T : TaskOptions => options with { Logger = this, BeforeLayer = BeforeLayer };
+
     /// <summary>A callback of the last step may have asked to stop, too.</summary>
     public void Finish() => Token.ThrowIfCancellationRequested();
 
@@ -76,6 +91,7 @@ internal sealed unsafe class CallWatch : ILogger, IProgress<TaskProgress>, IProg
 
     private void Poll()
     {
+        _asked = Environment.TickCount64;
         if (_settings is not null && _settings.Cancel is not null && _settings.Cancel(_settings.CancelContext) != 0)
             _source.Cancel();
     }

@@ -4,20 +4,29 @@ using LongformerInterop.Tasks.Generation;
 
 namespace LongformerInterop.CApi;
 
-/// <summary>lf_mask_filler: the task, with the memory of its mask's text.</summary>
-internal sealed unsafe class MaskFillerHandle(MaskFiller filler) : IDisposable
+/// <summary>A task together with the memory of its texts that are handed out.</summary>
+internal sealed unsafe class TaskHandle<T>(T task) : IDisposable where T : class, IDisposable
 {
     private readonly Borrowed _borrowed = new();
 
-    public MaskFiller Filler => filler;
+    public T Task => task;
 
-    public byte* MaskText => _borrowed.Text(0, 0, () => filler.MaskText, out _);
+    /// <summary>A text of the task, which is the same at every call.</summary>
+    public byte* Text(TaskText kind, int item, string text) => _borrowed.Text((int)kind, item, () => text, out _);
 
     public void Dispose()
     {
-        filler.Dispose();
+        task.Dispose();
         _borrowed.Dispose();
     }
+}
+
+/// <summary>What a <see cref="TaskHandle{T}"/> hands out.</summary>
+internal enum TaskText
+{
+    Label,
+    ProblemType,
+    Mask,
 }
 
 /// <summary>lf_model: any model class; of an LED also what generates.</summary>

@@ -80,7 +80,7 @@ internal sealed class InputReader
             Globals = globals is null ? null : GlobalLayout.Create(reader._offsets, globals, host),
         };
         Tensor? embeds = (inputs.WordVectors ?? inputs.InputsEmbeds)?.To(device).To(dtype).Reshape(tokens, configuration.HiddenSize);
-        return SequenceBatch.Create(layout, host.Upload(device), embeds);
+        return SequenceBatch.Create(layout, host.Upload(device), embeds, inputs.BeforeLayer);
     }
 
     private long[]? ReadIds()

@@ -54,6 +54,12 @@ public sealed record LedInputs
     /// <summary>Training: the seed of every dropout of this pass, which is a pure function of it. Null: evaluation, no dropout.</summary>
     public long? DropoutSeed { get; init; }
 
+    /// <summary>
+    /// Called on the calling thread before every layer of encoder and decoder; what it throws ends the pass, and everything that the pass made is freed. The place to look
+    /// at a <see cref="CancellationToken"/>.
+    /// </summary>
+    public Action? BeforeLayer { get; init; }
+
     /// <summary>Builds inputs from tensors under HF's argument names, as <c>inputs.safetensors</c> of a parity case holds them.</summary>
     /// <exception cref="InputException">A name is none of the arguments.</exception>
     public static LedInputs FromNames(IEnumerable<KeyValuePair<string, Tensor>> tensors)

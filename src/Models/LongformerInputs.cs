@@ -76,6 +76,12 @@ public sealed record LongformerInputs
     /// </summary>
     public long? DropoutSeed { get; init; }
 
+    /// <summary>
+    /// Called on the calling thread before every layer; what it throws ends the pass, and everything that the pass made is freed. The place to look
+    /// at a <see cref="CancellationToken"/>.
+    /// </summary>
+    public Action? BeforeLayer { get; init; }
+
     /// <summary>The word embeddings [N, C] of <see cref="InputIds"/> where they are at hand already: a place to take gradients at.</summary>
     internal Tensor? WordVectors { get; init; }
 

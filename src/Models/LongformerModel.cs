@@ -53,6 +53,7 @@ internal sealed class LongformerBody
         Tensor hidden = Embeddings.Forward(batch, dropout);
         foreach (LongformerLayer layer in _layers)
         {
+            batch.BeforeLayer?.Invoke();
             states?.Add(hidden);
             Tensor next = layer.Forward(hidden, batch, dropout, trace);
             if (states is null)

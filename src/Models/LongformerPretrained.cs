@@ -65,8 +65,13 @@ public abstract class LongformerPretrained<TOutputs> : PretrainedModel
 
     /// <inheritdoc/>
     public sealed override IReadOnlyDictionary<string, Tensor> Run(
-        IReadOnlyDictionary<string, Tensor> inputs, bool outputHiddenStates = false, bool outputAttentions = false) =>
-        Forward(LongformerInputs.FromNames(inputs) with { OutputHiddenStates = outputHiddenStates, OutputAttentions = outputAttentions }).ToDictionary();
+        IReadOnlyDictionary<string, Tensor> inputs, bool outputHiddenStates = false, bool outputAttentions = false, Action? beforeLayer = null) =>
+        Forward(LongformerInputs.FromNames(inputs) with
+        {
+            OutputHiddenStates = outputHiddenStates,
+            OutputAttentions = outputAttentions,
+            BeforeLayer = beforeLayer,
+        }).ToDictionary();
 
     /// <inheritdoc/>
     public sealed override IReadOnlyDictionary<string, Tensor> LossAndGradients(IReadOnlyDictionary<string, Tensor> inputs)

@@ -68,9 +68,13 @@ public abstract class PretrainedModel : IDisposable
     /// Runs the model on tensors under Hugging Face's argument names and returns its outputs under Hugging Face's output names
     /// (<c>last_hidden_state</c>, <c>logits</c>, <c>hidden_states.0</c>...). The outputs join the caller's scope.
     /// </summary>
+    /// <param name="inputs">The arguments.</param>
+    /// <param name="outputHiddenStates">Whether to return the hidden states before the first layer and after every layer.</param>
+    /// <param name="outputAttentions">Whether to return the attention probabilities.</param>
+    /// <param name="beforeLayer">Called before every layer, see <see cref="LongformerInputs.BeforeLayer"/>.</param>
     /// <exception cref="InputException">An argument is unknown or its shape or values are wrong.</exception>
     public abstract IReadOnlyDictionary<string, Tensor> Run(
-        IReadOnlyDictionary<string, Tensor> inputs, bool outputHiddenStates = false, bool outputAttentions = false);
+        IReadOnlyDictionary<string, Tensor> inputs, bool outputHiddenStates = false, bool outputAttentions = false, Action? beforeLayer = null);
 
     /// <summary>
     /// The loss and its gradients: <c>loss</c>, <c>grad.NAME</c> for every parameter that the loss depends on, and with ids <c>grad_input_embeds</c>, the

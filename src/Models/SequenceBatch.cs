@@ -45,11 +45,15 @@ internal sealed class SequenceBatch
     /// <summary>The tokens with global attention; null: none.</summary>
     public GlobalTokens? Globals { get; init; }
 
+    /// <summary>What the caller wants called before every layer; null: nothing.</summary>
+    public Action? BeforeLayer { get; init; }
+
     /// <summary>A batch of values that lie on the device.</summary>
     /// <param name="layout">What lies where.</param>
     /// <param name="buffer">The uploaded <see cref="BatchLayout.Host"/>, or another tensor of its layout.</param>
     /// <param name="embeds">[N, C] in place of ids.</param>
-    public static SequenceBatch Create(BatchLayout layout, Tensor buffer, Tensor? embeds)
+    /// <param name="beforeLayer">What the caller wants called before every layer.</param>
+    public static SequenceBatch Create(BatchLayout layout, Tensor buffer, Tensor? embeds, Action? beforeLayer = null)
     {
         long tokens = layout.Offsets[^1];
         return new SequenceBatch
@@ -66,10 +70,11 @@ internal sealed class SequenceBatch
             FirstRows = layout.FirstRows.In(buffer, layout.Offsets.Length - 1),
             Visible = layout.Visible?.In(buffer, tokens),
             Globals = layout.Globals is null ? null : GlobalTokens.Create(layout.Globals, buffer),
+            BeforeLayer = beforeLayer,
         };
     }
 
-    /// <summary>The same batch with the values of another buffer of its layout.</summary>
+    /// <summary>The same batch with the values of another buffer of its layout. Nothing is called before its layers: it is to be recorded.</summary>
     public SequenceBatch With(Tensor buffer) => Create(Layout, buffer, InputsEmbeds);
 
     public int SequenceCount => Offsets.Length - 1;

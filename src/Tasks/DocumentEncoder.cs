@@ -50,8 +50,9 @@ public sealed class DocumentEncoder : IDisposable
     public static DocumentEncoder Load(string folder, LoadOptions? options = null)
     {
         SentenceTransformersFolder defaults = SentenceTransformersFolder.Read(folder);
+        Task<Tokenizer> tokenizer = TextInputs.StartTokenizer(folder);
         LongformerModel model = LongformerModel.Load(folder, options);
-        return Guard.DisposeOnError(model, m => new DocumentEncoder(m, new TextInputs(folder, m.Configuration), defaults));
+        return Guard.DisposeOnError(model, m => new DocumentEncoder(m, new TextInputs(tokenizer, m.Configuration), defaults));
     }
 
     /// <summary>Encodes documents of any number and unequal lengths; the vectors come in the order of the documents.</summary>
@@ -59,7 +60,7 @@ public sealed class DocumentEncoder : IDisposable
     /// <param name="pooling">One vector per document, or (<see cref="Pooling.Tokens"/>) T x C values per document; null: <see cref="DefaultPooling"/>.</param>
     /// <param name="options">Normalization, truncation, global tokens, batch size.</param>
     /// <param name="progress">Told after every batch.</param>
-    /// <param name="cancellation">Stops between batches.</param>
+    /// <param name="cancellation">Stops between two layers of the model.</param>
     /// <exception cref="InputException">A document is empty or longer than <see cref="MaxTokens"/>; the message names it.</exception>
     public float[][] Encode(IReadOnlyList<string> documents, Pooling? pooling = null, EmbeddingOptions? options = null,
         IProgress<TaskProgress>? progress = null, CancellationToken cancellation = default) =>
@@ -98,7 +99,7 @@ public sealed class DocumentEncoder : IDisposable
         foreach (List<TextInput> batch in TextInputs.Batches(Inputs(documents, pooling, options), options))
         {
             cancellation.ThrowIfCancellationRequested();
-            List<float[]> vectors = Run(batch, pooling, options);
+            List<float[]> vectors = Run(batch, pooling, options, cancellation);
             for (int i = 0; i < batch.Count; i++)
                 yield return new DocumentEmbedding(done + i, batch[i].Length, vectors[i]);
             done += batch.Count;
@@ -117,11 +118,11 @@ public sealed class DocumentEncoder : IDisposable
         }
     }
 
-    private List<float[]> Run(List<TextInput> batch, Pooling pooling, EmbeddingOptions options)
+    private List<float[]> Run(List<TextInput> batch, Pooling pooling, EmbeddingOptions options, CancellationToken cancellation)
     {
         using IDisposable inference = TorchRuntime.InferenceMode();
         using TensorScope scope = new();
-        Tensor hidden = _model.Forward(TextInputs.Pack(batch)).LastHiddenState;
+        Tensor hidden = _model.Forward(TextInputs.Pack(batch, options, cancellation)).LastHiddenState;
         // Pooled where the model is, so that the host waits once, for all vectors together.
         float[] values = TextInputs.ToFloats(Pool(hidden, batch, pooling));
         List<float[]> vectors = [];

@@ -37,6 +37,9 @@ public sealed class MaskFiller : IDisposable
     /// <summary>The checkpoint's tokenizer.</summary>
     public Tokenizer Tokenizer => _inputs.Tokenizer;
 
+    /// <summary>The longest text in tokens, special tokens included.</summary>
+    public int MaxTokens => _inputs.MaxTokens;
+
     /// <summary>How the mask is written in a text, such as <c>&lt;mask&gt;</c>.</summary>
     public string MaskText => Tokenizer.IdToToken(_mask)!;
 
@@ -45,15 +48,16 @@ public sealed class MaskFiller : IDisposable
     /// <exception cref="TokenizerException">The tokenizer's files are missing or malformed.</exception>
     public static MaskFiller Load(string folder, LoadOptions? options = null)
     {
+        Task<Tokenizer> tokenizer = TextInputs.StartTokenizer(folder);
         LongformerForMaskedLM model = LongformerForMaskedLM.Load(folder, options);
-        return Guard.DisposeOnError(model, m => new MaskFiller(m, new TextInputs(folder, m.Configuration), folder));
+        return Guard.DisposeOnError(model, m => new MaskFiller(m, new TextInputs(tokenizer, m.Configuration), folder));
     }
 
     /// <summary>The masks of one text, in its order.</summary>
     /// <param name="text">The text, with at least one mask.</param>
     /// <param name="top">How many candidates for each.</param>
     /// <param name="options">Truncation and global tokens.</param>
-    /// <param name="cancellation">Checked before the model runs.</param>
+    /// <param name="cancellation">Stops between two layers of the model.</param>
     /// <exception cref="InputException">The text is empty, too long or holds no mask.</exception>
     public IReadOnlyList<FilledMask> Fill(string text, int top = 5, TaskOptions? options = null, CancellationToken cancellation = default)
     {
@@ -72,7 +76,7 @@ public sealed class MaskFiller : IDisposable
         using (TensorScope scope = new())
         {
             // The scores of the masks only: those of every token of a long document would take gigabytes.
-            LongformerInputs packed = TextInputs.Pack([input]) with { LogitRows = Tensor.From<long>(positions, positions.Length) };
+            LongformerInputs packed = TextInputs.Pack([input], options, cancellation) with { LogitRows = Tensor.From<long>(positions, positions.Length) };
             logits = TextInputs.ToFloats(_model.Forward(packed).Logits);
         }
         int vocabulary = logits.Length / positions.Length;

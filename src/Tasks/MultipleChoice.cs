@@ -25,13 +25,17 @@ public sealed class MultipleChoice : IDisposable
     /// <summary>The checkpoint's tokenizer.</summary>
     public Tokenizer Tokenizer => _inputs.Tokenizer;
 
+    /// <summary>The longest input in tokens: special tokens, document, question and a choice.</summary>
+    public int MaxTokens => _inputs.MaxTokens;
+
     /// <summary>Loads a checkpoint folder with a multiple choice head.</summary>
     /// <exception cref="LongformerException">The folder is no Longformer checkpoint, or lacks the head.</exception>
     /// <exception cref="TokenizerException">The tokenizer's files are missing or malformed.</exception>
     public static MultipleChoice Load(string folder, LoadOptions? options = null)
     {
+        Task<Tokenizer> tokenizer = TextInputs.StartTokenizer(folder);
         LongformerForMultipleChoice model = LongformerForMultipleChoice.Load(folder, options);
-        return Guard.DisposeOnError(model, m => new MultipleChoice(m, new TextInputs(folder, m.Configuration)));
+        return Guard.DisposeOnError(model, m => new MultipleChoice(m, new TextInputs(tokenizer, m.Configuration)));
     }
 
     /// <summary>All choices, best first.</summary>
@@ -39,7 +43,7 @@ public sealed class MultipleChoice : IDisposable
     /// <param name="choices">At least two.</param>
     /// <param name="question">Put in front of every choice, or null.</param>
     /// <param name="options">Truncation (of the document, never of a choice) and global tokens.</param>
-    /// <param name="cancellation">Checked before the model runs.</param>
+    /// <param name="cancellation">Stops between two layers of the model.</param>
     /// <exception cref="InputException">A text is empty or too long, or there are fewer than two choices.</exception>
     public IReadOnlyList<ChoiceScore> Choose(string document, IReadOnlyList<string> choices, string? question = null,
         TaskOptions? options = null, CancellationToken cancellation = default)
@@ -67,7 +71,7 @@ public sealed class MultipleChoice : IDisposable
         float[] logits;
         using (IDisposable inference = TorchRuntime.InferenceMode())
         using (TensorScope scope = new())
-            logits = TextInputs.ToFloats(_model.Forward(TextInputs.Pack(inputs) with { Choices = choices.Count }).Logits);
+            logits = TextInputs.ToFloats(_model.Forward(TextInputs.Pack(inputs, options, cancellation) with { Choices = choices.Count }).Logits);
         float[] scores = Scores.Softmax(logits);
         return [.. scores.Select((score, i) => new ChoiceScore(i, choices[i], score, logits[i])).OrderByDescending(c => c.Score)];
     }

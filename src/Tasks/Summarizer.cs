@@ -46,6 +46,7 @@ public sealed class Summarizer : IDisposable
     /// <exception cref="TokenizerException">The tokenizer's files are missing or malformed.</exception>
     public static Summarizer Load(string folder, LoadOptions? options = null)
     {
+        Task<Tokenizer> tokenizer = TextInputs.StartTokenizer(folder);
         LedForConditionalGeneration model = LedForConditionalGeneration.Load(folder, options);
         return Guard.DisposeOnError(model, m =>
         {
@@ -54,7 +55,7 @@ public sealed class Summarizer : IDisposable
             if (defaults.MaxTokens is null && defaults.MaxLength is null)
                 defaults = defaults with { MaxTokens = Math.Min(DefaultMaxTokens, m.Configuration.MaxDecoderPositionEmbeddings) };
             return new Summarizer(m, new TextGenerator(m, defaults),
-                new TextInputs(folder, m.Configuration.MaxEncoderPositionEmbeddings, m.Configuration.VocabSize));
+                new TextInputs(tokenizer, m.Configuration.MaxEncoderPositionEmbeddings, m.Configuration.VocabSize));
         });
     }
 
@@ -63,14 +64,15 @@ public sealed class Summarizer : IDisposable
     /// <param name="generation">How to generate (at most 256 tokens where neither this nor the checkpoint says).</param>
     /// <param name="options">Truncation and global tokens.</param>
     /// <param name="onText">Told the text piece by piece, as soon as each is settled; the pieces together are the result.</param>
-    /// <param name="cancellation">Stops between two tokens.</param>
+    /// <param name="cancellation">Stops between two layers of the encoder, or two tokens.</param>
     /// <exception cref="InputException">The document is empty or too long, or the options are impossible.</exception>
     public string Summarize(string document, GenerationOptions? generation = null, TaskOptions? options = null,
         Action<string>? onText = null, CancellationToken cancellation = default)
     {
-        TextInput input = Encode([document], 0, options ?? new TaskOptions());
+        options ??= new TaskOptions();
+        TextInput input = Encode([document], 0, options);
         var text = new TextStream(Tokenizer, onText);
-        GeneratedSequence best = Generate([input], generation, token =>
+        GeneratedSequence best = Generate([input], generation, options, token =>
         {
             if (token.Sequence == 0) text.Add(token.Id);
         }, null, cancellation)[0][0];
@@ -85,7 +87,7 @@ public sealed class Summarizer : IDisposable
     /// <param name="options">Truncation, global tokens, batch size.</param>
     /// <param name="progress">Told after every token.</param>
     /// <param name="onToken">Told each token as soon as it is settled, with the number of its document among <paramref name="documents"/>.</param>
-    /// <param name="cancellation">Stops between two tokens.</param>
+    /// <param name="cancellation">Stops between two layers of the encoder, or two tokens.</param>
     /// <returns>For each document its results as soon as its batch is done: of a beam search best first.</returns>
     /// <exception cref="InputException">A document is empty or too long (the message names it), or the options are impossible.</exception>
     public IEnumerable<IReadOnlyList<Summary>> Summarize(IReadOnlyList<string> documents, GenerationOptions? generation = null,
@@ -148,7 +150,7 @@ public sealed class Summarizer : IDisposable
         foreach (List<TextInput> batch in TextInputs.Batches(inputs, options))
         {
             int before = done;
-            IReadOnlyList<IReadOnlyList<GeneratedSequence>> results = Generate(batch, generation,
+            IReadOnlyList<IReadOnlyList<GeneratedSequence>> results = Generate(batch, generation, options,
                 onToken is null ? null : token => onToken(token with { Document = before + token.Document }),
                 progress is null ? null : new StepProgress(p => progress.Report(
                     new SummaryProgress(before + batch.Count - p.OpenDocuments, inputs.Length, p.Step, p.MaxSteps))), cancellation);
@@ -158,10 +160,10 @@ public sealed class Summarizer : IDisposable
         }
     }
 
-    private IReadOnlyList<IReadOnlyList<GeneratedSequence>> Generate(IReadOnlyList<TextInput> inputs, GenerationOptions? generation,
+    private IReadOnlyList<IReadOnlyList<GeneratedSequence>> Generate(IReadOnlyList<TextInput> inputs, GenerationOptions? generation, TaskOptions options,
         Action<GeneratedToken>? onToken, IProgress<GenerationProgress>? progress, CancellationToken cancellation) =>
         _generator.Generate([.. inputs.Select(i => new GenerationDocument(i.Encoding.Ids.ToArray()) { GlobalPositions = i.Globals })],
-            generation, onToken, progress, cancellation);
+            generation, onToken, progress, options.BeforeLayer, cancellation);
 
     private string Decode(GeneratedSequence sequence) => Tokenizer.Decode([.. sequence.Ids], skipSpecialTokens: true);
 

@@ -23,6 +23,9 @@ public sealed class TextClassifier : IDisposable
     /// <summary>The checkpoint's tokenizer.</summary>
     public Tokenizer Tokenizer => _inputs.Tokenizer;
 
+    /// <summary>The longest document in tokens, special tokens included.</summary>
+    public int MaxTokens => _inputs.MaxTokens;
+
     /// <summary>Label names in the order of their ids.</summary>
     public IReadOnlyList<string> Labels => _model.Configuration.Id2Label;
 
@@ -38,8 +41,9 @@ public sealed class TextClassifier : IDisposable
     /// <exception cref="TokenizerException">The tokenizer's files are missing or malformed.</exception>
     public static TextClassifier Load(string folder, LoadOptions? options = null)
     {
+        Task<Tokenizer> tokenizer = TextInputs.StartTokenizer(folder);
         LongformerForSequenceClassification model = LongformerForSequenceClassification.Load(folder, options);
-        return Guard.DisposeOnError(model, m => new TextClassifier(m, new TextInputs(folder, m.Configuration)));
+        return Guard.DisposeOnError(model, m => new TextClassifier(m, new TextInputs(tokenizer, m.Configuration)));
     }
 
     /// <summary>All labels of one document, best first (regression: in the checkpoint's order).</summary>
@@ -51,7 +55,7 @@ public sealed class TextClassifier : IDisposable
     /// <param name="documents">The documents.</param>
     /// <param name="options">Truncation, global tokens, batch size.</param>
     /// <param name="progress">Told after every batch.</param>
-    /// <param name="cancellation">Stops between batches.</param>
+    /// <param name="cancellation">Stops between two layers of the model.</param>
     /// <exception cref="InputException">A document is empty or too long; the message names it.</exception>
     public IReadOnlyList<IReadOnlyList<LabelScore>> Classify(IReadOnlyList<string> documents, TaskOptions? options = null,
         IProgress<TaskProgress>? progress = null, CancellationToken cancellation = default)
@@ -69,7 +73,7 @@ public sealed class TextClassifier : IDisposable
         foreach (List<TextInput> batch in TextInputs.Batches(inputs, options))
         {
             cancellation.ThrowIfCancellationRequested();
-            float[] logits = Run(batch);
+            float[] logits = Run(batch, options, cancellation);
             int labels = logits.Length / batch.Count;
             for (int i = 0; i < batch.Count; i++)
                 results.Add(Score(logits.AsSpan(i * labels, labels), ProblemType, _model.Configuration.Id2Label));
@@ -96,10 +100,10 @@ public sealed class TextClassifier : IDisposable
         return problemType == "regression" ? result : [.. result.OrderByDescending(l => l.Score)];
     }
 
-    private float[] Run(List<TextInput> batch)
+    private float[] Run(List<TextInput> batch, TaskOptions options, CancellationToken cancellation)
     {
         using IDisposable inference = TorchRuntime.InferenceMode();
         using TensorScope scope = new();
-        return TextInputs.ToFloats(_model.Forward(TextInputs.Pack(batch)).Logits);
+        return TextInputs.ToFloats(_model.Forward(TextInputs.Pack(batch, options, cancellation)).Logits);
     }
 }

@@ -27,14 +27,14 @@ internal sealed partial class TextInputs
 {
     private readonly int[] _special;
 
-    internal TextInputs(string folder, LongformerConfiguration configuration)
-        : this(folder, configuration.MaxTokens, configuration.VocabSize)
+    internal TextInputs(Task<Tokenizer> tokenizer, LongformerConfiguration configuration)
+        : this(tokenizer, configuration.MaxTokens, configuration.VocabSize)
     {
     }
 
-    internal TextInputs(string folder, int maxTokens, int vocabSize)
+    internal TextInputs(Task<Tokenizer> tokenizer, int maxTokens, int vocabSize)
     {
-        Tokenizer = Tokenizer.Load(Checkpoint.FolderOf(folder));
+        Tokenizer = tokenizer.GetAwaiter().GetResult();
         MaxTokens = maxTokens;
         VocabSize = vocabSize;
         // What makes a text empty: the tokens that only frame one. <mask> is something to work on.
@@ -43,6 +43,9 @@ internal sealed partial class TextInputs
     }
 
     internal Tokenizer Tokenizer { get; }
+
+    /// <summary>Loads a folder's tokenizer on a thread of the pool, while the caller loads libtorch and the model: each takes a good part of a second's start.</summary>
+    internal static Task<Tokenizer> StartTokenizer(string folder) => Task.Run(() => Tokenizer.Load(Checkpoint.FolderOf(folder)));
 
     /// <summary>How many tokens the checkpoint has positions for.</summary>
     internal int MaxTokens { get; }
@@ -89,8 +92,8 @@ internal sealed partial class TextInputs
         throw new InputException(any ? $"{name}: the text consists of special tokens only" : $"{name}: the text is empty");
     }
 
-    /// <summary>Packs inputs behind one another, without padding. The tensors join the current scope.</summary>
-    internal static LongformerInputs Pack(IReadOnlyList<TextInput> inputs)
+    /// <summary>Packs inputs behind one another, without padding. The tensors join the current scope; the pass over them stops where the call does.</summary>
+    internal static LongformerInputs Pack(IReadOnlyList<TextInput> inputs, TaskOptions options, CancellationToken cancellation)
     {
         List<int[]> ids = [];
         List<byte[]> globals = [];
@@ -99,7 +102,7 @@ internal sealed partial class TextInputs
             ids.Add(input.Encoding.Ids.ToArray());
             globals.Add(input.GlobalMask());
         }
-        return LongformerInputs.Pack(ids, globals);
+        return LongformerInputs.Pack(ids, globals) with { BeforeLayer = options.BeforeLayerOr(cancellation) };
     }
 
     /// <summary>

@@ -99,6 +99,16 @@ public class DocumentEncoderTests
     }
 
     [Test]
+    public void A_run_stops_between_two_layers_of_one_batch()
+    {
+        using CancellationTokenSource source = new();
+        int layers = 0;
+        EmbeddingOptions options = new() { BeforeLayer = () => { if (++layers == 2) source.Cancel(); } };
+        Assert.That(() => _encoder.Encode([Documents[0]], options: options, cancellation: source.Token), Throws.InstanceOf<OperationCanceledException>());
+        Assert.That(layers, Is.EqualTo(2));
+    }
+
+    [Test]
     public void A_cancelled_run_stops()
     {
         using CancellationTokenSource source = new();

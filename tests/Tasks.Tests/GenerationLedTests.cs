@@ -136,6 +136,20 @@ public sealed class GenerationLedTests
     }
 
     [Test]
+    public void Cancellation_reaches_into_the_encoder()
+    {
+        (LedForConditionalGeneration model, GenerationDocument[] documents, _) = Open("generate_beam4");
+        using (model)
+        using (var source = new CancellationTokenSource())
+        {
+            int layers = 0;
+            Assert.That(() => new TextGenerator(model).Generate(documents, new GenerationOptions { MaxTokens = 4 },
+                beforeLayer: () => { if (++layers == 2) source.Cancel(); }, cancellation: source.Token), Throws.InstanceOf<OperationCanceledException>());
+            Assert.That(layers, Is.EqualTo(2));
+        }
+    }
+
+    [Test]
     public void Cancellation_frees_everything()
     {
         (LedForConditionalGeneration model, GenerationDocument[] documents, _) = Open("generate_greedy");

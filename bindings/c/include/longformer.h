@@ -197,7 +197,8 @@ LF_API lf_status lf_options_set_tensor(lf_options* options, const char* name, co
 LF_API lf_status lf_options_free(lf_options* options);
 
 /* Callbacks of a call, NULL for none (the default). One that returns nonzero stops the call, which returns LF_CANCELLED.
- * cancel: asked at the start, before each batch (of documents, or windows of a long one) and after each generated token.
+ * cancel: asked at the start, before each batch (of documents, or windows of a long one), between the layers of the model (not more often than
+ *   every 20 milliseconds: a long document stops within a layer's time) and after each generated token.
  * progress: after each batch (for generation each token): inputs done and in all, tokens that went through so far.
  * on_text: generation of one document: the next piece of text, as soon as it is settled; the pieces together are the
  *   result. Never cuts a character.
@@ -279,7 +280,7 @@ LF_API lf_status lf_model_architecture(const lf_model* model, const char** name)
  * outputs: under Hugging Face's names: last_hidden_state, pooler_output, logits, start_logits, end_logits, loss,
  * encoder_last_hidden_state; with the options hidden_states.0..., attentions.0..., global_attentions.0..., and those of LED with
  * their prefixes encoder_, decoder_, cross_. Hidden states are [B, T, C] with no padding beyond the caller's own.
- * Options: "hidden_states" int, "attentions" int (costs far more than the model itself), default 0.
+ * Options: "hidden_states" int, "attentions" int (costs far more than the model itself), default 0; and the callback cancel.
  * LF_INVALID_INPUT for an unknown name, a wrong shape, dtype or value. */
 LF_API lf_status lf_model_run(const lf_model* model, const char* const* names, const lf_tensor* const* tensors, size_t count,
                               const lf_options* options, lf_tensors** outputs);
@@ -304,6 +305,9 @@ LF_API lf_status lf_model_generate(const lf_model* model, const char* const* nam
 
 /* ---- Tasks -------------------------------------------------------------------------------------------------------- */
 
+/* Of each task: _max_tokens, the longest input in tokens, special tokens included (a longer one is refused, cut or read in windows: see the
+ * options); _tokenizer, a handle of its own for the task's tokenizer. */
+
 /* Documents to vectors. embeddings: float32 [count, C]; with pooling "tokens" [N, C], all documents' tokens one behind the other.
  * offsets (may be NULL): int64 [count + 1], document i has the tokens offsets[i]..offsets[i + 1].
  * Options: the tasks'; "pooling" text: "mean", "cls", "tokens"; "normalize" int: scale vectors to length 1. Defaults: what the folder says
@@ -322,19 +326,32 @@ LF_API lf_status lf_document_encoder_free(lf_document_encoder* encoder);
 LF_API lf_status lf_question_answerer_load(const char* folder, const lf_load_options* options, lf_question_answerer** answerer);
 LF_API lf_status lf_question_answerer_answer(const lf_question_answerer* answerer, const char* question, size_t question_length,
                                              const char* document, size_t document_length, const lf_options* options, lf_answer** answer);
+LF_API lf_status lf_question_answerer_max_tokens(const lf_question_answerer* answerer, int32_t* tokens);
+LF_API lf_status lf_question_answerer_tokenizer(const lf_question_answerer* answerer, lf_tokenizer** tokenizer);
 LF_API lf_status lf_question_answerer_free(lf_question_answerer* answerer);
 
-/* Classes of documents. Items: label, score, logit, group (the document); for each document all labels, best first. */
+/* Classes of documents. Items: label, score, logit, group (the document); for each document all labels, best first (regression: in order).
+ * label: the name of class 0..count-1; past the end LF_INVALID_ARGUMENT. problem_type: "single_label_classification" (score: softmax),
+ * "multi_label_classification" (sigmoid) or "regression" (the value itself). */
 LF_API lf_status lf_text_classifier_load(const char* folder, const lf_load_options* options, lf_text_classifier** classifier);
 LF_API lf_status lf_text_classifier_classify(const lf_text_classifier* classifier, const char* const* documents, const size_t* lengths,
                                              size_t count, const lf_options* options, lf_answer** answer);
+LF_API lf_status lf_text_classifier_max_tokens(const lf_text_classifier* classifier, int32_t* tokens);
+LF_API lf_status lf_text_classifier_tokenizer(const lf_text_classifier* classifier, lf_tokenizer** tokenizer);
+LF_API lf_status lf_text_classifier_label_count(const lf_text_classifier* classifier, size_t* count);
+LF_API lf_status lf_text_classifier_label(const lf_text_classifier* classifier, size_t index, const char** label);
+LF_API lf_status lf_text_classifier_problem_type(const lf_text_classifier* classifier, const char** type);
 LF_API lf_status lf_text_classifier_free(lf_text_classifier* classifier);
 
-/* Labeled stretches of a text. Items: label, text, range, score; in the order of the text.
+/* Labeled stretches of a text. Items: label, text, range, score; in the order of the text. label: the name of class 0..count-1.
  * Options: the tasks'; "aggregation" text: "simple" (default), "none", "first", "average", "max". */
 LF_API lf_status lf_token_classifier_load(const char* folder, const lf_load_options* options, lf_token_classifier** classifier);
 LF_API lf_status lf_token_classifier_tag(const lf_token_classifier* classifier, const char* text, size_t length,
                                          const lf_options* options, lf_answer** answer);
+LF_API lf_status lf_token_classifier_max_tokens(const lf_token_classifier* classifier, int32_t* tokens);
+LF_API lf_status lf_token_classifier_tokenizer(const lf_token_classifier* classifier, lf_tokenizer** tokenizer);
+LF_API lf_status lf_token_classifier_label_count(const lf_token_classifier* classifier, size_t* count);
+LF_API lf_status lf_token_classifier_label(const lf_token_classifier* classifier, size_t index, const char** label);
 LF_API lf_status lf_token_classifier_free(lf_token_classifier* classifier);
 
 /* The best of at least two choices. question may be NULL. Items: text, id (which choice), score, logit; best first. */
@@ -342,6 +359,8 @@ LF_API lf_status lf_multiple_choice_load(const char* folder, const lf_load_optio
 LF_API lf_status lf_multiple_choice_choose(const lf_multiple_choice* model, const char* document, size_t document_length,
                                            const char* question, size_t question_length, const char* const* choices,
                                            const size_t* choice_lengths, size_t choice_count, const lf_options* options, lf_answer** answer);
+LF_API lf_status lf_multiple_choice_max_tokens(const lf_multiple_choice* model, int32_t* tokens);
+LF_API lf_status lf_multiple_choice_tokenizer(const lf_multiple_choice* model, lf_tokenizer** tokenizer);
 LF_API lf_status lf_multiple_choice_free(lf_multiple_choice* model);
 
 /* Fills the masks of a text. Items: text and id of a candidate token, score, group (which mask), range (of the mask); for each
@@ -349,6 +368,8 @@ LF_API lf_status lf_multiple_choice_free(lf_multiple_choice* model);
 LF_API lf_status lf_mask_filler_load(const char* folder, const lf_load_options* options, lf_mask_filler** filler);
 LF_API lf_status lf_mask_filler_fill(const lf_mask_filler* filler, const char* text, size_t length, const lf_options* options, lf_answer** answer);
 LF_API lf_status lf_mask_filler_mask_text(const lf_mask_filler* filler, const char** text);
+LF_API lf_status lf_mask_filler_max_tokens(const lf_mask_filler* filler, int32_t* tokens);
+LF_API lf_status lf_mask_filler_tokenizer(const lf_mask_filler* filler, lf_tokenizer** tokenizer);
 LF_API lf_status lf_mask_filler_free(lf_mask_filler* filler);
 
 /* Summaries by an LED. Items: text, tokens, token scores, score, group (the document); for each document best first.
@@ -363,6 +384,7 @@ LF_API lf_status lf_summarizer_load(const char* folder, const lf_load_options* o
 LF_API lf_status lf_summarizer_summarize(const lf_summarizer* summarizer, const char* const* documents, const size_t* lengths,
                                          size_t count, const lf_options* options, lf_answer** answer);
 LF_API lf_status lf_summarizer_max_tokens(const lf_summarizer* summarizer, int32_t* tokens);
+LF_API lf_status lf_summarizer_tokenizer(const lf_summarizer* summarizer, lf_tokenizer** tokenizer);
 LF_API lf_status lf_summarizer_free(lf_summarizer* summarizer);
 
 /* What a task answered: items 0..count-1. Which properties an item has is said at the task; another: LF_NOT_FOUND. An index
@@ -389,7 +411,8 @@ LF_API lf_status lf_tokenizer_load(const char* folder, lf_tokenizer** tokenizer)
 LF_API lf_status lf_tokenizer_free(lf_tokenizer* tokenizer);
 
 /* Text, or a pair (pair not NULL), to tokens. The batch writes count handles, all or none, and works on all cores; pairs may be NULL.
- * Options: "add_special_tokens" int, default 1; "max_length" int; "stride" int; "truncation" text: "longest_first" (default),
+ * Options: "add_special_tokens" int, default 1; "max_length" int; "stride" int; "overflow" text: "complete" (default: the parts cover the text),
+ * "up_to_limit" (as Hugging Face's tokenizers since 0.23, which reads each text only as far as max_length needs); "truncation" text: "longest_first" (default),
  * "only_first", "only_second", "do_not_truncate"; "truncation_side" text: "right" (default), "left"; "padding" text: "none" (default),
  * "longest", "max_length"; "padding_side" text; "pad_to_multiple_of" int; "add_prefix_space" int; "split_special_tokens" int. */
 LF_API lf_status lf_tokenizer_encode(const lf_tokenizer* tokenizer, const char* text, size_t length, const char* pair, size_t pair_length,

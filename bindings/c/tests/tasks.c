@@ -310,6 +310,88 @@ static void conversion(const char* work) {
   OK(lf_model_free(model));
 }
 
+static int32_t at_the_second_time(void* context) { return ++*(int*)context >= 2; }
+
+/* One pass of a model stops between two of its layers: there is no batch and no token in between where it could be asked. */
+static void stopping(void) {
+  const int64_t shape[2] = {64, 512};
+  const char* name = "input_ids";
+  int64_t* ids = (int64_t*)malloc((size_t)(shape[0] * shape[1]) * sizeof *ids);
+  lf_model* model = NULL;
+  lf_options* options = NULL;
+  lf_tensor* input = NULL;
+  lf_tensors* outputs = NULL;
+  int64_t i;
+  int asked = 0, told = 0;
+  for (i = 0; i < shape[0] * shape[1]; i++) ids[i] = 5 + i % 1000;
+  OK(lf_model_load(path(models, "encoder"), NULL, &model));
+  OK(lf_tensor_from_memory(ids, LF_INT64, shape, NULL, 2, NULL, NULL, NULL, &input));
+  OK(lf_options_create(&options));
+  OK(lf_options_set_cancel(options, at_the_second_time, &asked));
+  REFUSED(LF_CANCELLED, "asked to stop", lf_model_run(model, &name, (const lf_tensor* const*)&input, 1, options, &outputs));
+  CHECK(asked == 2 && outputs == NULL);
+  OK(lf_options_set_progress(options, count_calls, &told));
+  REFUSED(LF_INVALID_ARGUMENT, "takes no progress", lf_model_run(model, &name, (const lf_tensor* const*)&input, 1, options, &outputs));
+  OK(lf_options_free(options));
+  OK(lf_tensor_free(input));
+  OK(lf_model_free(model));
+  free(ids);
+}
+
+/* What tasks say about themselves, and their tokenizers, which live on their own. */
+#define TOKENS_AND_TOKENIZER(kind, handle)                           \
+  do {                                                               \
+    lf_tokenizer* tokenizer_ = NULL;                                 \
+    int32_t tokens_ = 0, size_ = 0;                                  \
+    OK(lf_##kind##_max_tokens(handle, &tokens_));                    \
+    CHECK(tokens_ == 512 || tokens_ == 1024);                        \
+    OK(lf_##kind##_tokenizer(handle, &tokenizer_));                  \
+    OK(lf_##kind##_free(handle));                                    \
+    OK(lf_tokenizer_vocabulary_size(tokenizer_, &size_));            \
+    CHECK(size_ > 50000);                                            \
+    OK(lf_tokenizer_free(tokenizer_));                               \
+  } while (0)
+
+static void properties(void) {
+  static const char* const classes[] = {"a", "b", "c"};
+  static const char* const tags[] = {"O", "B-PER", "I-PER"};
+  lf_question_answerer* answerer = NULL;
+  lf_text_classifier* classifier = NULL;
+  lf_token_classifier* tagger = NULL;
+  lf_multiple_choice* chooser = NULL;
+  lf_mask_filler* filler = NULL;
+  lf_summarizer* summarizer = NULL;
+  const char *label = NULL, *type = NULL;
+  size_t count = 0, i;
+  OK(lf_question_answerer_load(path(models, "question_answering"), NULL, &answerer));
+  TOKENS_AND_TOKENIZER(question_answerer, answerer);
+  OK(lf_text_classifier_load(path(models, "sequence_classification"), NULL, &classifier));
+  OK(lf_text_classifier_label_count(classifier, &count));
+  CHECK(count == 3);
+  for (i = 0; i < 3; i++) {
+    OK(lf_text_classifier_label(classifier, i, &label));
+    CHECK(strcmp(label, classes[i]) == 0);
+  }
+  REFUSED(LF_INVALID_ARGUMENT, "index", lf_text_classifier_label(classifier, 3, &label));
+  OK(lf_text_classifier_problem_type(classifier, &type));
+  CHECK(strcmp(type, "single_label_classification") == 0);
+  TOKENS_AND_TOKENIZER(text_classifier, classifier);
+  OK(lf_token_classifier_load(path(models, "token_classification"), NULL, &tagger));
+  OK(lf_token_classifier_label_count(tagger, &count));
+  CHECK(count == 3);
+  for (i = 0; i < 3; i++) {
+    OK(lf_token_classifier_label(tagger, i, &label));
+    CHECK(strcmp(label, tags[i]) == 0);
+  }
+  TOKENS_AND_TOKENIZER(token_classifier, tagger);
+  OK(lf_multiple_choice_load(path(models, "multiple_choice"), NULL, &chooser));
+  TOKENS_AND_TOKENIZER(multiple_choice, chooser);
+  OK(lf_mask_filler_load(path(models, "masked_lm"), NULL, &filler));
+  TOKENS_AND_TOKENIZER(mask_filler, filler);
+  OK(lf_summarizer_load(path(models, "led"), NULL, &summarizer));
+  TOKENS_AND_TOKENIZER(summarizer, summarizer);
+}
+
 int main(int argc, char** argv) {
   int64_t handles = -1, tensors = -1;
   if (argc != 3) return 2;
@@ -321,6 +403,8 @@ int main(int argc, char** argv) {
   masks();
   summaries();
   conversion(argv[2]);
+  stopping();
+  properties();
   OK(lf_live(&handles, &tensors));
   CHECK(handles == 0 && tensors == 0);
   return finish();

@@ -56,7 +56,7 @@ public static class ModelBridge
                 throw new InputException("input_ids: expected the tokens of the documents, given none");
             using IDisposable inference = TorchRuntime.InferenceMode();
             GenerationOptions options = GenerationOptions.Parse(generation) with { Seed = seed };
-            return [.. new TextGenerator(led, GenerationOptions.FromCheckpoint(folder)).Generate(Documents(inputs), options, null, null, watch.Token)
+            return [.. new TextGenerator(led, GenerationOptions.FromCheckpoint(folder)).Generate(Documents(inputs), options, cancellation: watch.Token)
                 .Select(row => row.ToArray())];
         }
         finally

@@ -36,7 +36,7 @@ public static class TaskBridge
         ArgumentNullException.ThrowIfNull(documents);
         ArgumentNullException.ThrowIfNull(watch);
         Pooling chosen = Enum.Parse<Pooling>(pooling, ignoreCase: true);
-        EmbeddingOptions options = new() { Normalize = normalize, Truncate = truncate, Global = Globals(globals), TokensPerBatch = tokensPerBatch };
+        EmbeddingOptions options = new() { Normalize = normalize, Truncate = truncate, Global = Globals(globals), Logger = LogBridge.Logger, TokensPerBatch = tokensPerBatch };
         int width = encoder.HiddenSize;
         bool perToken = chosen == Pooling.Tokens;
         List<Tensor> results = perToken ? [] : [Tensor.Empty([documents.Length, width], DType.Float32)];
@@ -69,7 +69,7 @@ public static class TaskBridge
         ArgumentNullException.ThrowIfNull(watch);
         AnswerOptions options = new()
         {
-            MaxAnswerTokens = maxAnswerTokens, Overlap = overlap, Truncate = truncate, Global = Globals(globals), TokensPerBatch = tokensPerBatch,
+            MaxAnswerTokens = maxAnswerTokens, Overlap = overlap, Truncate = truncate, Global = Globals(globals), Logger = LogBridge.Logger, TokensPerBatch = tokensPerBatch,
         };
         IReadOnlyList<Answer> answers = answerer.Answer(question, document, top, options, watch.Token);
         return [.. answers.Select(a => new TextSpan("", a.Text, CodePoints.Before(document, a.Start), CodePoints.Before(document, a.End), a.Score, a.Logit))];
@@ -80,7 +80,7 @@ public static class TaskBridge
     {
         ArgumentNullException.ThrowIfNull(tagger);
         ArgumentNullException.ThrowIfNull(watch);
-        TagOptions options = new() { Aggregation = Enum.Parse<TagAggregation>(aggregation, ignoreCase: true), Truncate = truncate, Global = Globals(globals) };
+        TagOptions options = new() { Aggregation = Enum.Parse<TagAggregation>(aggregation, ignoreCase: true), Truncate = truncate, Global = Globals(globals), Logger = LogBridge.Logger };
         CodePoints points = new(text);
         return [.. tagger.Tag(text, options, watch.Token).Select(e => new TextSpan(e.Label, e.Text, points.At(e.Start), points.At(e.End), e.Score, 0))];
     }
@@ -91,7 +91,7 @@ public static class TaskBridge
         ArgumentNullException.ThrowIfNull(filler);
         ArgumentNullException.ThrowIfNull(watch);
         CodePoints points = new(text);
-        return [.. filler.Fill(text, top, new TaskOptions { Truncate = truncate, Global = Globals(globals) }, watch.Token)
+        return [.. filler.Fill(text, top, new TaskOptions { Truncate = truncate, Global = Globals(globals), Logger = LogBridge.Logger }, watch.Token)
             .Select(m => m with { Start = points.At(m.Start), End = points.At(m.End) })];
     }
 
@@ -100,7 +100,7 @@ public static class TaskBridge
     {
         ArgumentNullException.ThrowIfNull(classifier);
         ArgumentNullException.ThrowIfNull(watch);
-        TaskOptions options = new() { Truncate = truncate, Global = Globals(globals), TokensPerBatch = tokensPerBatch };
+        TaskOptions options = new() { Truncate = truncate, Global = Globals(globals), Logger = LogBridge.Logger, TokensPerBatch = tokensPerBatch };
         return [.. classifier.Classify(documents, options, watch, watch.Token).Select(labels => labels.ToArray())];
     }
 
@@ -110,7 +110,7 @@ public static class TaskBridge
     {
         ArgumentNullException.ThrowIfNull(chooser);
         ArgumentNullException.ThrowIfNull(watch);
-        return [.. chooser.Choose(document, choices, question, new TaskOptions { Truncate = truncate, Global = Globals(globals) }, watch.Token)];
+        return [.. chooser.Choose(document, choices, question, new TaskOptions { Truncate = truncate, Global = Globals(globals), Logger = LogBridge.Logger }, watch.Token)];
     }
 
     /// <summary>For each document its results; one document's text is told to the watch as it comes.</summary>
@@ -130,7 +130,7 @@ public static class TaskBridge
         ArgumentNullException.ThrowIfNull(documents);
         ArgumentNullException.ThrowIfNull(watch);
         GenerationOptions how = GenerationOptions.Parse(generation) with { Seed = seed, DecoderPrompt = prompt };
-        TaskOptions options = new() { Truncate = truncate, Global = Globals(globals), TokensPerBatch = tokensPerBatch };
+        TaskOptions options = new() { Truncate = truncate, Global = Globals(globals), Logger = LogBridge.Logger, TokensPerBatch = tokensPerBatch };
         if (watch.OnText is { } told && documents.Length == 1)
         {
             string text = summarizer.Summarize(documents[0], how, options, told, watch.Token);

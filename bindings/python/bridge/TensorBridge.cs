@@ -55,11 +55,13 @@ public static class TensorBridge
     }
 
     /// <summary>Runs a model on named tensors, which are disposed. Nothing is recorded for differentiation.</summary>
-    public static NamedTensors Run(PretrainedModel model, string[] names, Tensor[] tensors, bool hiddenStates, bool attentions)
+    public static NamedTensors Run(PretrainedModel model, string[] names, Tensor[] tensors, bool hiddenStates, bool attentions,
+        CallWatch watch)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(names);
         ArgumentNullException.ThrowIfNull(tensors);
+        ArgumentNullException.ThrowIfNull(watch);
         try
         {
             using IDisposable inference = TorchRuntime.InferenceMode();
@@ -67,7 +69,7 @@ public static class TensorBridge
             Dictionary<string, Tensor> inputs = [];
             for (int i = 0; i < names.Length; i++)
                 inputs[names[i]] = tensors[i];
-            IReadOnlyDictionary<string, Tensor> outputs = model.Run(inputs, hiddenStates, attentions);
+            IReadOnlyDictionary<string, Tensor> outputs = model.Run(inputs, hiddenStates, attentions, watch.Token.ThrowIfCancellationRequested);
             foreach (Tensor output in outputs.Values)
                 output.Keep();
             return new NamedTensors([.. outputs.Keys], [.. outputs.Values]);
@@ -88,22 +90,64 @@ public static class TensorBridge
         {
             using IDisposable inference = TorchRuntime.InferenceMode();
             using TensorScope scope = new();
-            (Tensor output, Tensor logSumExp) = LongformerOps.BandedAttention(query, key, value, new BandedAttentionOptions
+            (Tensor output, Tensor logSumExp) = LongformerOps.BandedAttention(query, key, value, Options(left, right, dilation, globalIndex, mask, scale) with
             {
-                WindowLeft = left,
-                WindowRight = right,
-                Dilation = dilation,
-                GlobalIndex = globalIndex?.To(DType.Int64),
-                Mask = mask is null || mask.DType is DType.Bool or DType.UInt8 or DType.Int64 ? mask : mask.To(DType.Int64),
-                Scale = scale,
                 Implementation = Enum.Parse<AttentionImplementation>(implementation, ignoreCase: true),
             });
             return [output.Keep(), logSumExp.Keep()];
         }
         finally
         {
-            foreach (Tensor? tensor in inputs)
-                tensor?.Dispose();
+            Dispose(inputs);
         }
+    }
+
+    /// <summary>The probabilities of banded attention over tensors, which are disposed.</summary>
+    public static Tensor BandedAttentionProbabilities(Tensor query, Tensor key, long left, long right, long[]? dilation, Tensor? globalIndex, Tensor? mask,
+        double? scale)
+    {
+        Tensor?[] inputs = [query, key, globalIndex, mask];
+        try
+        {
+            using IDisposable inference = TorchRuntime.InferenceMode();
+            using TensorScope scope = new();
+            return LongformerOps.BandedAttentionProbabilities(query, key, Options(left, right, dilation, globalIndex, mask, scale)).Keep();
+        }
+        finally
+        {
+            Dispose(inputs);
+        }
+    }
+
+    /// <summary>The attention of the global tokens over tensors, which are disposed.</summary>
+    public static Tensor GlobalAttention(Tensor query, Tensor key, Tensor value, Tensor globalIndex, Tensor? mask, double? scale)
+    {
+        Tensor?[] inputs = [query, key, value, globalIndex, mask];
+        try
+        {
+            using IDisposable inference = TorchRuntime.InferenceMode();
+            using TensorScope scope = new();
+            return LongformerOps.GlobalAttention(query, key, value, globalIndex, new GlobalAttentionOptions { Mask = mask, Scale = scale }).Keep();
+        }
+        finally
+        {
+            Dispose(inputs);
+        }
+    }
+
+    private static BandedAttentionOptions Options(long left, long right, long[]? dilation, Tensor? globalIndex, Tensor? mask, double? scale) => new()
+    {
+        WindowLeft = left,
+        WindowRight = right,
+        Dilation = dilation,
+        GlobalIndex = globalIndex?.To(DType.Int64),
+        Mask = mask is null || mask.DType is DType.Bool or DType.UInt8 or DType.Int64 ? mask : mask.To(DType.Int64),
+        Scale = scale,
+    };
+
+    private static void Dispose(Tensor?[] tensors)
+    {
+        foreach (Tensor? tensor in tensors)
+            tensor?.Dispose();
     }
 }

@@ -55,14 +55,33 @@ public static class TextBridge
     {
         ArgumentNullException.ThrowIfNull(tokenizer);
         ArgumentNullException.ThrowIfNull(truncation);
-        return Pack(tokenizer.Encode(text, pair, new EncodeOptions
+        return Pack(tokenizer.Encode(text, pair, Options(special, maxLength, stride, truncation, prefixSpace)));
+    }
+
+    /// <summary>Encodes many texts.</summary>
+    /// <param name="tokenizer">The tokenizer.</param>
+    /// <param name="texts">The texts.</param>
+    /// <param name="pairs">As many second texts, or null.</param>
+    /// <param name="special">Whether special tokens are put around.</param>
+    /// <param name="maxLength">Limit, or null.</param>
+    /// <param name="truncation">HF's name of the strategy.</param>
+    /// <param name="prefixSpace">Null: as the files say.</param>
+    /// <param name="padding">none, longest or max_length.</param>
+    /// <param name="paddingSide">right or left.</param>
+    /// <param name="multipleOf">Lengths are rounded up to a multiple of it; null: they are not.</param>
+    public static EncodedText[] EncodeBatch(Tokenizer tokenizer, string[] texts, string[]? pairs, bool special, int? maxLength, string truncation,
+        bool? prefixSpace, string padding, string paddingSide, int? multipleOf)
+    {
+        ArgumentNullException.ThrowIfNull(tokenizer);
+        ArgumentNullException.ThrowIfNull(truncation);
+        PaddingOptions filled = new()
         {
-            AddSpecialTokens = special,
-            MaxLength = maxLength,
-            Stride = stride,
-            Truncation = Enum.Parse<TruncationStrategy>(truncation.Replace("_", "", StringComparison.Ordinal), ignoreCase: true),
-            AddPrefixSpace = prefixSpace,
-        }));
+            Length = padding == "max_length" ? maxLength : null,
+            Side = paddingSide == "left" ? Side.Left : Side.Right,
+            MultipleOf = multipleOf,
+        };
+        EncodeOptions options = Options(special, maxLength, 0, truncation, prefixSpace) with { Padding = padding == "none" ? null : filled };
+        return [.. tokenizer.EncodeBatch(texts, pairs, options).Select(Pack)];
     }
 
     /// <summary>Tokens as text.</summary>
@@ -71,6 +90,15 @@ public static class TextBridge
         ArgumentNullException.ThrowIfNull(tokenizer);
         return tokenizer.Decode(ids, skipSpecialTokens);
     }
+
+    private static EncodeOptions Options(bool special, int? maxLength, int stride, string truncation, bool? prefixSpace) => new()
+    {
+        AddSpecialTokens = special,
+        MaxLength = maxLength,
+        Stride = stride,
+        Truncation = Enum.Parse<TruncationStrategy>(truncation.Replace("_", "", StringComparison.Ordinal), ignoreCase: true),
+        AddPrefixSpace = prefixSpace,
+    };
 
     private static EncodedText Pack(Encoding encoding)
     {

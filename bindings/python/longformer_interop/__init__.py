@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._arrays import Tensor
+    from ._attention import banded_attention, banded_attention_probabilities, global_attention
     from ._errors import CheckpointError, DeviceError, InputError, LongformerError
     from ._files import convert, load_safetensors, save_safetensors
-    from ._model import Model, banded_attention, load_model
+    from ._model import Model, load_model
     from ._options import GenerationOptions, LoadOptions
     from ._results import Answer, ChoiceScore, Encoding, Entity, FilledMask, Generated, LabelScore, MaskCandidate, Progress, Summary
-    from ._runtime import cuda_available, get_threads, library_version, set_threads, torch_version
+    from ._runtime import cuda_available, get_threads, library_version, log_to, set_threads, torch_version
     from ._summarizer import Summarizer
     from ._tasks import DocumentEncoder, MaskFiller, MultipleChoice, QuestionAnswerer, TextClassifier, TokenClassifier
     from ._tokenizer import Tokenizer
@@ -28,12 +29,13 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "_arrays": ("Tensor",),
+    "_attention": ("banded_attention", "banded_attention_probabilities", "global_attention"),
     "_errors": ("CheckpointError", "DeviceError", "InputError", "LongformerError"),
     "_files": ("convert", "load_safetensors", "save_safetensors"),
-    "_model": ("Model", "banded_attention", "load_model"),
+    "_model": ("Model", "load_model"),
     "_options": ("GenerationOptions", "LoadOptions"),
     "_results": ("Answer", "ChoiceScore", "Encoding", "Entity", "FilledMask", "Generated", "LabelScore", "MaskCandidate", "Progress", "Summary"),
-    "_runtime": ("cuda_available", "get_threads", "library_version", "set_threads", "torch_version"),
+    "_runtime": ("cuda_available", "get_threads", "library_version", "log_to", "set_threads", "torch_version"),
     "_summarizer": ("Summarizer",),
     "_tasks": ("DocumentEncoder", "MaskFiller", "MultipleChoice", "QuestionAnswerer", "TextClassifier", "TokenClassifier"),
     "_tokenizer": ("Tokenizer",),
@@ -44,8 +46,8 @@ __all__ = [
     "Answer", "CheckpointError", "ChoiceScore", "DeviceError", "DocumentEncoder", "Encoding", "Entity", "FilledMask", "Generated", "GenerationOptions",
     "InputError", "LabelScore", "LoadOptions", "LongformerError", "MaskCandidate", "MaskFiller", "Model", "MultipleChoice", "Progress",
     "QuestionAnswerer", "Summarizer", "Summary", "Tensor", "TextClassifier", "TokenClassifier", "Tokenizer", "banded_attention",
-    "convert", "cuda_available", "get_threads", "library_version", "load_model", "load_safetensors", "save_safetensors", "set_threads",
-    "torch_version",
+    "banded_attention_probabilities", "convert", "cuda_available", "get_threads", "global_attention", "library_version", "load_model",
+    "load_safetensors", "log_to", "save_safetensors", "set_threads", "torch_version",
 ]  # fmt: skip
 
 

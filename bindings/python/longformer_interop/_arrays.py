@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ._dlpack import DTYPES as DLPACK_DTYPES
-from ._dlpack import export, read
+from ._dlpack import export, read, row_major
 from ._errors import InputError, LongformerError
 
 __all__ = ["Borrowed", "NativeTensor", "Tensor", "borrow", "to_numpy"]
@@ -18,6 +18,9 @@ SIZES = {
     "bool": 1, "uint8": 1, "int8": 1, "int16": 2, "int32": 4, "int64": 8,
     "float16": 2, "bfloat16": 2, "float32": 4, "float64": 8,
 }  # fmt: skip
+
+#: dtype name -> what numpy's array interface calls it; bfloat16 has no name there.
+_TYPES = {name: np.dtype(name).str for name in SIZES if name != "bfloat16"}
 
 
 class Borrowed:
@@ -48,9 +51,10 @@ class NativeTensor(Protocol):
 
 def _interface(t: NativeTensor | Borrowed) -> dict[str, Any]:
     """What numpy asks for to view memory."""
-    kind = np.dtype(t.dtype)
-    strides = tuple(s * kind.itemsize for s in t.strides)
-    return {"version": 3, "data": (t.address, False), "shape": t.shape, "strides": strides, "typestr": kind.str}
+    size = SIZES[t.dtype]
+    # None says row-major, and numpy then computes nothing.
+    strides = None if t.strides == row_major(t.shape) else tuple([s * size for s in t.strides])
+    return {"version": 3, "data": (t.address, False), "shape": t.shape, "strides": strides, "typestr": _TYPES[t.dtype]}
 
 
 class _Owner:

@@ -3,11 +3,12 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from ._errors import InputError
 
-__all__ = ["DTYPES", "export", "read"]
+__all__ = ["DTYPES", "export", "read", "row_major"]
 
 #: (type code, bits) -> name.
 DTYPES = {
@@ -63,7 +64,7 @@ def read(capsule: Any) -> tuple[int, Sequence[int], Sequence[int], str, str]:
     if t.device_type not in (1, 2):
         raise InputError(f"expected memory of the CPU or of CUDA, given DLPack's device type {t.device_type}")
     shape = t.shape[: t.ndim]
-    strides = t.strides[: t.ndim] if t.strides else row_major(shape)
+    strides = t.strides[: t.ndim] if t.strides else row_major(tuple(shape))
     device = "cpu" if t.device_type == 1 else f"cuda:{t.device_id}"
     return (t.data or 0) + t.byte_offset, shape, strides, dtype, device
 
@@ -85,7 +86,8 @@ def export(owner: object, address: int, shape: Sequence[int], strides: Sequence[
     return _new_capsule(place, _NAME, _drop)
 
 
-def row_major(shape: Sequence[int]) -> tuple[int, ...]:
+@lru_cache(maxsize=256)
+def row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
     strides, step = [], 1
     for size in reversed(shape):
         strides.append(step)

@@ -1,15 +1,14 @@
-"""The bare models and the operator under them."""
+"""The bare models."""
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from ._arrays import Tensor, as_dtype, borrow, to_numpy
-from ._errors import InputError, LongformerError
-from ._loaded import Loaded, default_door
-from ._options import ATTENTIONS, GenerationOptions, LoadOptions, _one_of
+from ._arrays import Tensor, borrow, to_numpy
+from ._loaded import Loaded
+from ._options import GenerationOptions, LoadOptions
 from ._watch import Watch
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from ._door import Door, NativeModel
     from ._results import Generated
 
-__all__ = ["Model", "banded_attention", "load_model"]
+__all__ = ["Model", "load_model"]
 
 #: What lists under these names become.
 _KINDS = {
@@ -76,10 +75,12 @@ class Model(Loaded["NativeModel"]):
 
         Raises:
             InputError: An argument is unknown, or its shape, dtype or values are wrong.
+            KeyboardInterrupt: Ctrl-C stops the pass in front of its next layer.
         """
         given = _borrow_all(inputs)
+        watch = Watch()
         with self._use() as native:
-            outputs = native.run(given, output_hidden_states, output_attentions)
+            outputs = watch.run(lambda: native.run(given, output_hidden_states, output_attentions, watch), native.asks)
         return {name: Tensor(output) if as_tensors else to_numpy(output) for name, output in outputs.items()}
 
     def generate(self, options: GenerationOptions | None = None, *, input_ids: Any, **inputs: Any) -> list[list[Generated]]:
@@ -167,94 +168,3 @@ def load_model(
     ((1, 5, 64), ['last_hidden_state', 'pooler_output'])
     """
     return Model.load(folder, options=options if options is not None else LoadOptions(device, dtype, attention, trainable))
-
-
-def banded_attention(
-    query: Any,
-    key: Any,
-    value: Any,
-    window: int | tuple[int, int],
-    *,
-    dilation: int | Sequence[int] | None = None,
-    global_index: Any = None,
-    mask: Any = None,
-    scale: float | None = None,
-    implementation: str = "fused",
-    return_logsumexp: bool = False,
-) -> Any:
-    """Windowed, dilated and global attention in one operator, as the paper draws it (window (2, 2), one global token):
-
-    .. code-block:: text
-
-        query 0   G G G G G G G G     <- with its own projections in the models
-        query 1   G x x x . . . .
-        query 2   G x x x x . . .     A query sees the keys of its window
-        query 3   G x x x x x . .     and every global key, each once.
-        query 4   G . x x x x x .
-        query 5   G . . x x x x x
-
-    Args:
-        query: [B, T, H, D], float32, float64, bfloat16 or float16: numpy, nested lists, or anything with ``__dlpack__``. Every query, a
-            global one too, is computed like a local one.
-        key: As the query.
-        value: As the query.
-        window: Keys to the left and to the right, in steps of the dilation; one number for both; right 0 is causal.
-        dilation: One step for all heads, or H of them; None: 1.
-        global_index: int64 [B, G]: global positions, ascending, padded at the end with -1.
-        mask: [B, T], bool or integer: nonzero is visible. Hidden queries give zeros.
-        scale: Multiplies the scores; None: 1 / sqrt(D).
-        implementation: ``"fused"``, ``"chunks"`` or ``"loop"``; all give the same.
-        return_logsumexp: Also give log(sum(exp(scores))) [B, T, H].
-
-    Returns:
-        [B, T, H, D] as numpy (bfloat16 as float32); a query that sees nothing gives zeros.
-
-    Raises:
-        InputError: A shape, dtype or value does not fit; the message names the argument.
-
-    >>> import numpy as np
-    >>> q, k, v = np.random.default_rng(0).standard_normal((3, 1, 8, 2, 4), dtype=np.float32)
-    >>> lf.banded_attention(q, k, v, window=(2, 2), global_index=[[0]]).shape
-    (1, 8, 2, 4)
-    >>> np.allclose(lf.banded_attention(q, k, v, window=(0, 0)), v)   # every query sees itself only
-    True
-    """
-    return attend(default_door(), query, key, value, window, dilation, global_index, mask, scale, implementation, return_logsumexp)
-
-
-def attend(
-    door: Door,
-    query: Any,
-    key: Any,
-    value: Any,
-    window: int | tuple[int, int],
-    dilation: int | Sequence[int] | None,
-    global_index: Any,
-    mask: Any,
-    scale: float | None,
-    implementation: str,
-    return_logsumexp: bool,
-) -> Any:
-    _one_of("implementation", implementation, ATTENTIONS)
-    try:
-        left, right = (window, window) if isinstance(window, int) else map(int, window)
-    except (TypeError, ValueError):
-        raise InputError(f"window: expected a number or a pair of numbers, given {window!r}") from None
-    steps = None if dilation is None else [dilation] if isinstance(dilation, int) else [int(d) for d in dilation]
-    q, k, v = borrow(query, "query"), borrow(key, "key"), borrow(value, "value")
-    if len(q.shape) != 4:
-        raise InputError(f"query: expected [B, T, H, D], given {q!r}")
-    index = None if global_index is None else as_dtype(borrow(global_index, "global_index", "int64"), "global_index", ("int64",))
-    visible = None if mask is None else as_dtype(borrow(mask, "mask", "int64"), "mask", ("bool", "uint8", "int64"))
-    try:
-        output, logsumexp = door.banded_attention(q, k, v, (left, right), steps, index, visible, scale, implementation)
-    except LongformerError as e:
-        # What the operator itself refuses comes from libtorch, behind everything that it was given.
-        given, _, reason = str(e).rpartition("longformer::banded_attention: ")
-        if given:
-            raise InputError(reason) from None
-        raise
-    if return_logsumexp:
-        return to_numpy(output), to_numpy(logsumexp)
-    logsumexp.release()
-    return to_numpy(output)

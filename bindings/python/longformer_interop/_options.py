@@ -79,6 +79,16 @@ class TaskOptions:
         return ",".join(map(str, chosen)) or "none"
 
 
+DEFAULT_TASK = TaskOptions()
+
+
+def task_options(truncate: bool, global_tokens: GlobalTokens, tokens_per_batch: int = DEFAULT_TASK.tokens_per_batch) -> TaskOptions:
+    """The options of a call; one object for all that choose nothing."""
+    if not truncate and global_tokens is None and tokens_per_batch == DEFAULT_TASK.tokens_per_batch:
+        return DEFAULT_TASK
+    return TaskOptions(truncate, global_tokens, tokens_per_batch)
+
+
 @dataclass(frozen=True)
 class GenerationOptions:
     """How to generate. What is None comes from the checkpoint, else HF's default (for ``max_tokens`` 256).

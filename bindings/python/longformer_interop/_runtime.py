@@ -1,10 +1,17 @@
 """The library as a whole."""
 from __future__ import annotations
 
+import logging
+
+from ._door import Door
 from ._errors import InputError
 from ._loaded import default_door
 
-__all__ = ["cuda_available", "get_threads", "library_version", "set_threads", "torch_version"]
+__all__ = ["cuda_available", "get_threads", "library_version", "log_to", "set_threads", "torch_version"]
+
+#: Python's levels by those of the library.
+_LEVELS = {1: logging.DEBUG, 2: logging.INFO, 3: logging.WARNING, 4: logging.ERROR}
+_NONE = 6
 
 
 def library_version() -> str:
@@ -36,3 +43,27 @@ def set_threads(threads: int) -> None:
 def cuda_available() -> bool:
     """Whether this libtorch serves CUDA and the machine has such a device."""
     return default_door().cuda_available()
+
+
+def log_to(logger: logging.Logger | str | None = "longformer_interop", level: int = logging.WARNING) -> None:
+    """Sends what the library has to say to Python's ``logging``, for the whole process; at first it goes nowhere.
+
+    Args:
+        logger: A logger or its name; None: nowhere.
+        level: The lowest level that is worth a call: ``logging.WARNING`` (a document was truncated), ``logging.DEBUG`` (also a line for each
+            batch). The logger's own level and handlers decide what is shown.
+
+    >>> import logging
+    >>> lf.log_to("my.application", logging.DEBUG)
+    >>> lf.log_to(None)
+    """
+    log_by(default_door(), logger, level)
+
+
+def log_by(door: Door, logger: logging.Logger | str | None, level: int) -> None:
+    if logger is None:
+        door.set_log(None, _NONE)
+        return
+    target = logging.getLogger(logger) if isinstance(logger, str) else logger
+    least = min((ours for ours, python in _LEVELS.items() if python >= level), default=_NONE)
+    door.set_log(lambda at, message: target.log(_LEVELS.get(at, logging.CRITICAL), "%s", message), least)

@@ -10,9 +10,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ._errors import InputError
-from ._options import GenerationOptions, GlobalTokens, TaskOptions
+from ._options import GenerationOptions, GlobalTokens, TaskOptions, task_options
 from ._results import Summary
-from ._tasks import Task, texts
+from ._tasks import Task
+from ._texts import texts
 from ._watch import ProgressArgument, Watch, watched
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Summarizer(Task["NativeSummarizer"]):
             InputError: A document is empty or too long, or the options are impossible.
         """
         watch, after = watched(progress, "document", on_token)
-        call = self._summarizing(document, options, generation, TaskOptions(truncate, global_tokens, tokens_per_batch), watch)
+        call = self._summarizing(document, options, generation, task_options(truncate, global_tokens, tokens_per_batch), watch)
         best = [results[0].text for results in self._run(watch, after, call)]
         return best[0] if isinstance(document, str) else best
 
@@ -91,7 +92,7 @@ class Summarizer(Task["NativeSummarizer"]):
         """
         watch, after = watched(progress, "document")
         given = texts(documents, "documents")
-        call = self._summarizing(given, options, generation, TaskOptions(truncate, global_tokens, tokens_per_batch), watch)
+        call = self._summarizing(given, options, generation, task_options(truncate, global_tokens, tokens_per_batch), watch)
         return self._run(watch, after, call)
 
     async def asummarize(
@@ -108,7 +109,7 @@ class Summarizer(Task["NativeSummarizer"]):
     ) -> Any:
         """``summarize`` without blocking the event loop; cancelling the task stops the work. ``on_token`` runs on the working thread."""
         watch, after = watched(progress, "document", on_token)
-        call = self._summarizing(document, options, generation, TaskOptions(truncate, global_tokens, tokens_per_batch), watch)
+        call = self._summarizing(document, options, generation, task_options(truncate, global_tokens, tokens_per_batch), watch)
         best = [results[0].text for results in await self._arun(watch, after, call)]
         return best[0] if isinstance(document, str) else best
 

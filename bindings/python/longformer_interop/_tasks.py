@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 
 from ._errors import InputError
 from ._loaded import Loaded
-from ._options import GlobalTokens, TaskOptions, _one_of
+from ._options import GlobalTokens, TaskOptions, _one_of, task_options
 from ._results import Answer, ChoiceScore, Entity, FilledMask, LabelScore
+from ._texts import one_text, texts
 from ._tokenizer import Tokenizer
-from ._watch import ProgressArgument, Watch, watched
+from ._watch import ProgressArgument, Watch, nothing, watched
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,23 +23,6 @@ __all__ = ["DocumentEncoder", "MaskFiller", "MultipleChoice", "QuestionAnswerer"
 
 N = TypeVar("N")
 T = TypeVar("T")
-
-
-def texts(value: str | Sequence[str], name: str) -> list[str]:
-    """A list of texts; one text makes a list of one."""
-    if isinstance(value, str):
-        return [value]
-    result = list(value)
-    for i, text in enumerate(result):
-        if not isinstance(text, str):
-            raise InputError(f"{name}[{i}]: expected a str, given {type(text).__name__}")
-    return result
-
-
-def one_text(value: str, name: str) -> str:
-    if not isinstance(value, str):
-        raise InputError(f"{name}: expected a str, given {type(value).__name__}")
-    return value
 
 
 class Task(Loaded[N], Generic[N]):
@@ -138,7 +122,7 @@ class DocumentEncoder(Task["NativeEncoder"]):
             InputError: A document is empty or too long; the message names it.
         """
         watch, after = watched(progress, "document")
-        return self._run(watch, after, self._encoding(documents, pooling, normalize, TaskOptions(truncate, global_tokens, tokens_per_batch), watch))
+        return self._run(watch, after, self._encoding(documents, pooling, normalize, task_options(truncate, global_tokens, tokens_per_batch), watch))
 
     async def aencode(
         self,
@@ -153,7 +137,7 @@ class DocumentEncoder(Task["NativeEncoder"]):
     ) -> Any:
         """``encode`` without blocking the event loop; cancelling the task stops the work."""
         watch, after = watched(progress, "document")
-        call = self._encoding(documents, pooling, normalize, TaskOptions(truncate, global_tokens, tokens_per_batch), watch)
+        call = self._encoding(documents, pooling, normalize, task_options(truncate, global_tokens, tokens_per_batch), watch)
         return await self._arun(watch, after, call)
 
     @staticmethod
@@ -208,8 +192,8 @@ class QuestionAnswerer(Task["NativeAnswerer"]):
             InputError: A text is empty, or the question leaves no room for the document.
         """
         watch = Watch()
-        task = TaskOptions(truncate, global_tokens, tokens_per_batch)
-        return self._run(watch, _nothing, self._answering(question, document, top, max_answer_tokens, overlap, task, watch))
+        task = task_options(truncate, global_tokens, tokens_per_batch)
+        return self._run(watch, nothing, self._answering(question, document, top, max_answer_tokens, overlap, task, watch))
 
     async def aanswer(
         self,
@@ -225,8 +209,8 @@ class QuestionAnswerer(Task["NativeAnswerer"]):
     ) -> list[Answer]:
         """``answer`` without blocking the event loop."""
         watch = Watch()
-        task = TaskOptions(truncate, global_tokens, tokens_per_batch)
-        return await self._arun(watch, _nothing, self._answering(question, document, top, max_answer_tokens, overlap, task, watch))
+        task = task_options(truncate, global_tokens, tokens_per_batch)
+        return await self._arun(watch, nothing, self._answering(question, document, top, max_answer_tokens, overlap, task, watch))
 
     @staticmethod
     def _answering(
@@ -277,7 +261,7 @@ class TextClassifier(Task["NativeClassifier"]):
             InputError: A document is empty or too long; the message names it.
         """
         watch, after = watched(progress, "document")
-        return self._run(watch, after, self._classifying(documents, TaskOptions(truncate, global_tokens, tokens_per_batch), watch))
+        return self._run(watch, after, self._classifying(documents, task_options(truncate, global_tokens, tokens_per_batch), watch))
 
     async def aclassify(
         self,
@@ -290,7 +274,7 @@ class TextClassifier(Task["NativeClassifier"]):
     ) -> Any:
         """``classify`` without blocking the event loop."""
         watch, after = watched(progress, "document")
-        return await self._arun(watch, after, self._classifying(documents, TaskOptions(truncate, global_tokens, tokens_per_batch), watch))
+        return await self._arun(watch, after, self._classifying(documents, task_options(truncate, global_tokens, tokens_per_batch), watch))
 
     @staticmethod
     def _classifying(documents: str | Sequence[str], task: TaskOptions, watch: Watch) -> Callable[[NativeClassifier], list[Any]]:
@@ -336,12 +320,12 @@ class TokenClassifier(Task["NativeTagger"]):
             InputError: The text is empty or too long.
         """
         watch = Watch()
-        return self._run(watch, _nothing, self._tagging(text, aggregation, TaskOptions(truncate, global_tokens), watch))
+        return self._run(watch, nothing, self._tagging(text, aggregation, task_options(truncate, global_tokens), watch))
 
     async def atag(self, text: str, *, aggregation: str = "simple", truncate: bool = False, global_tokens: GlobalTokens = None) -> list[Entity]:
         """``tag`` without blocking the event loop."""
         watch = Watch()
-        return await self._arun(watch, _nothing, self._tagging(text, aggregation, TaskOptions(truncate, global_tokens), watch))
+        return await self._arun(watch, nothing, self._tagging(text, aggregation, task_options(truncate, global_tokens), watch))
 
     @staticmethod
     def _tagging(text: str, aggregation: str, task: TaskOptions, watch: Watch) -> Callable[[NativeTagger], list[Entity]]:
@@ -370,14 +354,14 @@ class MultipleChoice(Task["NativeChooser"]):
             InputError: A text is empty or too long, or there are fewer than two choices.
         """
         watch = Watch()
-        return self._run(watch, _nothing, self._choosing(document, choices, question, TaskOptions(truncate, global_tokens), watch))
+        return self._run(watch, nothing, self._choosing(document, choices, question, task_options(truncate, global_tokens), watch))
 
     async def achoose(
         self, document: str, choices: Sequence[str], question: str | None = None, *, truncate: bool = False, global_tokens: GlobalTokens = None
     ) -> list[ChoiceScore]:
         """``choose`` without blocking the event loop."""
         watch = Watch()
-        return await self._arun(watch, _nothing, self._choosing(document, choices, question, TaskOptions(truncate, global_tokens), watch))
+        return await self._arun(watch, nothing, self._choosing(document, choices, question, task_options(truncate, global_tokens), watch))
 
     @staticmethod
     def _choosing(
@@ -413,18 +397,14 @@ class MaskFiller(Task["NativeFiller"]):
             InputError: The text is empty, too long or holds no mask.
         """
         watch = Watch()
-        return self._run(watch, _nothing, self._filling(text, top, TaskOptions(truncate, global_tokens), watch))
+        return self._run(watch, nothing, self._filling(text, top, task_options(truncate, global_tokens), watch))
 
     async def afill(self, text: str, top: int = 5, *, truncate: bool = False, global_tokens: GlobalTokens = None) -> list[FilledMask]:
         """``fill`` without blocking the event loop."""
         watch = Watch()
-        return await self._arun(watch, _nothing, self._filling(text, top, TaskOptions(truncate, global_tokens), watch))
+        return await self._arun(watch, nothing, self._filling(text, top, task_options(truncate, global_tokens), watch))
 
     @staticmethod
     def _filling(text: str, top: int, task: TaskOptions, watch: Watch) -> Callable[[NativeFiller], list[FilledMask]]:
         given = one_text(text, "text")
         return lambda native: native.fill(given, top, task, watch)
-
-
-def _nothing() -> None:
-    pass

@@ -9,11 +9,14 @@ from ._errors import InputError
 from ._loaded import Loaded
 from ._options import LoadOptions, _one_of
 from ._results import Encoding
+from ._texts import texts as texts_of
 
 if TYPE_CHECKING:
     from ._door import Door, NativeTokenizer
 
 __all__ = ["Tokenizer"]
+
+TRUNCATIONS = ("longest_first", "only_first", "only_second", "do_not_truncate")
 
 
 class Tokenizer(Loaded["NativeTokenizer"]):
@@ -104,6 +107,53 @@ class Tokenizer(Loaded["NativeTokenizer"]):
         first, rest = self._encode(text, pair, add_special_tokens, max_length, stride, truncation, add_prefix_space)
         return [first, *rest]
 
+    def encode_batch(
+        self,
+        texts: Sequence[str],
+        pairs: Sequence[str] | None = None,
+        *,
+        add_special_tokens: bool = True,
+        max_length: int | None = None,
+        truncation: str = "longest_first",
+        padding: str = "none",
+        padding_side: str = "right",
+        pad_to_multiple_of: int | None = None,
+        add_prefix_space: bool | None = None,
+    ) -> list[Encoding]:
+        """Many texts, or pairs of texts, at once, on all cores.
+
+        Args:
+            texts: The texts.
+            pairs: As many second texts.
+            add_special_tokens: As for ``encode``.
+            max_length: As for ``encode``.
+            truncation: As for ``encode``.
+            padding: ``"none"``, ``"longest"`` (all as long as the longest) or ``"max_length"``. The models need none.
+            padding_side: ``"right"`` or ``"left"``.
+            pad_to_multiple_of: Lengths are rounded up to a multiple of this.
+            add_prefix_space: As for ``encode``.
+
+        >>> tokenizer = lf.Tokenizer.load(models / "encoder")
+        >>> short, long = tokenizer.encode_batch(["One.", "One, two and three."], padding="longest")
+        >>> len(short) == len(long), sum(short.attention_mask) < len(short)
+        (True, True)
+        """
+        given = texts_of(texts, "texts")
+        second = None if pairs is None else texts_of(pairs, "pairs")
+        if second is not None and len(second) != len(given):
+            raise InputError(f"pairs: expected {len(given)} texts, as many as texts, given {len(second)}")
+        _one_of("truncation", truncation, TRUNCATIONS)
+        _one_of("padding", padding, ("none", "longest", "max_length"))
+        _one_of("padding_side", padding_side, ("right", "left"))
+        if padding == "max_length" and max_length is None:
+            raise InputError("padding: max_length needs the argument max_length")
+        options = {
+            "add_special_tokens": add_special_tokens, "max_length": max_length, "truncation": truncation, "padding": padding,
+            "padding_side": padding_side, "pad_to_multiple_of": pad_to_multiple_of, "add_prefix_space": add_prefix_space,
+        }  # fmt: skip
+        with self._use() as native:
+            return native.encode_batch(given, second, options)
+
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = False) -> str:
         """Tokens as text; bytes that make no character become U+FFFD."""
         with self._use() as native:
@@ -125,7 +175,7 @@ class Tokenizer(Loaded["NativeTokenizer"]):
         for name, value in (("text", text), ("pair", pair)):
             if not isinstance(value, str) and not (value is None and name == "pair"):
                 raise InputError(f"{name}: expected a str, given {type(value).__name__}")
-        _one_of("truncation", truncation, ("longest_first", "only_first", "only_second", "do_not_truncate"))
+        _one_of("truncation", truncation, TRUNCATIONS)
         options = {
             "add_special_tokens": special, "max_length": longest, "stride": stride, "truncation": truncation, "add_prefix_space": space,
         }  # fmt: skip

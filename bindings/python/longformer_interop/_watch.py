@@ -1,6 +1,6 @@
 """One running call: how it is stopped, and whom it tells how far it is.
 
-Python delivers Ctrl-C to the main thread, between two bytecodes. A native call that asks ``asker`` now and then gives it the occasion. Where
+Python delivers Ctrl-C to the main thread, between two bytecodes. A native call that asks an ``Asker`` now and then gives it the occasion. Where
 it does not ask, or tells callbacks of the user (in whose first instruction Ctrl-C would be lost), the call runs on a helper thread
 while the main thread waits. Calls from other threads run where they are: they get no signals."""
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, TypeVar, Union
 
 from ._results import Progress
 
-__all__ = ["ProgressArgument", "Watch", "watched"]
+__all__ = ["Asker", "ProgressArgument", "Watch", "nothing", "watched"]
 
 T = TypeVar("T")
 ProgressArgument = Union[bool, Callable[[Progress], None], None]
@@ -59,29 +59,11 @@ class Watch:
             self.error = e
             self.stop()
 
-    def asker(self) -> Callable[[Any], int]:
-        """A callable of one argument that gives 1 when the call is to stop.
-
-        It is the ``send`` of a generator, since that resumes inside its ``try``: an exception of a signal handler, which Python raises at the first
-        instruction of whatever it runs, is caught there. At the first instruction of a function nothing could catch it.
-        """
-        asked = self._asked()
-        next(asked)
-        return asked.send
-
-    def _asked(self) -> Generator[int, Any, None]:
-        while True:
-            try:
-                yield int(self.stopped)
-            except GeneratorExit:
-                raise
-            except BaseException as e:  # noqa: BLE001 - raised again by finish
-                self.error, self.stopped = e, True
 
     def run(self, call: Callable[[], T], asks: bool) -> T:
         """The call's result; its own error, or that of a callback, or KeyboardInterrupt.
 
-        ``asks``: the native side asks ``asker`` by itself.
+        ``asks``: the native side asks an ``Asker`` by itself.
         """
         here = asks and self.progress is None and self.on_token is None
         if here or threading.current_thread() is not threading.main_thread():
@@ -111,6 +93,30 @@ class Watch:
             if not future.cancelled():
                 future.exception()  # seen, so that the loop does not complain
             raise
+
+
+class Asker:
+    """What native code asks in the middle of a call whether to stop: ``send``, of one argument, gives 1 when ``watch`` is to end.
+
+    It is the ``send`` of a generator, since that resumes inside its ``try``: an exception of a signal handler, which Python raises at the first
+    instruction of whatever it runs, is caught there. At the first instruction of a function nothing could catch it.
+    """
+
+    def __init__(self, watch: Watch | None = None) -> None:
+        self.watch = watch
+        asked = self._asked()
+        next(asked)
+        self.send: Callable[[Any], int] = asked.send
+
+    def _asked(self) -> Generator[int, Any, None]:
+        while True:
+            try:
+                yield int(self.watch is not None and self.watch.stopped)
+            except GeneratorExit:
+                raise
+            except BaseException as e:  # noqa: BLE001 - raised again by finish
+                if self.watch is not None:
+                    self.watch.error, self.watch.stopped = e, True
 
 
 class _Helper:
@@ -197,11 +203,11 @@ def watched(progress: ProgressArgument, unit: str, on_token: Callable[[str], Any
         try:
             import tqdm.auto  # noqa: F401
         except ImportError:
-            return Watch(None, on_token), _nothing
+            return Watch(None, on_token), nothing
         bar = _Bar(unit)
         return Watch(bar, on_token), bar.close
-    return Watch(progress or None, on_token), _nothing
+    return Watch(progress or None, on_token), nothing
 
 
-def _nothing() -> None:
-    pass
+def nothing() -> None:
+    """What there is to do after most calls."""

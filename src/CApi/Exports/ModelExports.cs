@@ -29,13 +29,15 @@ internal static unsafe class ModelExports
         Native.Out(outputs, "outputs");
         using Lease<ModelHandle> used = Use(model);
         using Lease<CallSettings> settings = Handles.UseOptional<CallSettings>(options, "options");
-        OptionReader reader = new(settings.OrNull);
+        OptionReader reader = new(settings.OrNull) { TakesCancel = true };
         bool states = reader.Flag("hidden_states") ?? false, attentions = reader.Flag("attentions") ?? false;
         reader.Finish("lf_model_run");
         using NamedTensors inputs = new(names, tensors, count);
+        using CallWatch watch = new(settings.OrNull);
+        watch.Finish();
         using TensorScope scope = new();
         using IDisposable inference = TorchRuntime.InferenceMode();
-        *outputs = Handles.Add(TensorMap.Results(used.Value.Model.Run(inputs.Tensors, states, attentions)));
+        *outputs = Handles.Add(TensorMap.Results(used.Value.Model.Run(inputs.Tensors, states, attentions, watch.BeforeLayer)));
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lf_model_gradients", CallConvs = [typeof(CallConvCdecl)])]
@@ -84,7 +86,7 @@ internal static unsafe class ModelExports
         using TensorScope scope = new();
         using IDisposable inference = TorchRuntime.InferenceMode();
         IReadOnlyList<IReadOnlyList<GeneratedSequence>> results = generator.Generate(documents, generation,
-            watch.WantsTokens ? watch.Generated : null, watch, watch.Token);
+            watch.WantsTokens ? watch.Generated : null, watch, watch.BeforeLayer, watch.Token);
         watch.Finish();
         *answer = Handles.Add(new AnswerHandle([.. results.SelectMany((sequences, row) => sequences.Select(s => AnswerItem.From(s, row)))]));
     });

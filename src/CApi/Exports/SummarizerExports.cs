@@ -14,10 +14,6 @@ internal static unsafe class SummarizerExports
     [UnmanagedCallersOnly(EntryPoint = "lf_summarizer_free", CallConvs = [typeof(CallConvCdecl)])]
     public static int Free(nint summarizer) => Failure.Run(() => Handles.Free<Summarizer>(summarizer, "summarizer"));
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_summarizer_max_tokens", CallConvs = [typeof(CallConvCdecl)])]
-    public static int MaxTokens(nint summarizer, int* tokens) =>
-        TaskExports.Read<Summarizer, int>(summarizer, "summarizer", tokens, "tokens", s => s.MaxTokens);
-
     [UnmanagedCallersOnly(EntryPoint = "lf_summarizer_summarize", CallConvs = [typeof(CallConvCdecl)])]
     public static int Summarize(nint summarizer, byte** documents, nuint* lengths, nuint count, nint options, nint* answer) => Failure.Run(() =>
     {
@@ -42,7 +38,7 @@ internal static unsafe class SummarizerExports
         List<AnswerItem> items = [];
         int document = 0;
         foreach (IReadOnlyList<Summary> summaries in
-            used.Value.Summarize(texts, generation, how with { Logger = watch }, watch, onToken, watch.Token))
+            used.Value.Summarize(texts, generation, watch.In(how), watch, onToken, watch.Token))
         {
             items.AddRange(summaries.Select(s => AnswerItem.From(s.Sequence, document, s.Text)));
             document++;

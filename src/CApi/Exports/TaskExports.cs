@@ -29,7 +29,7 @@ internal static unsafe class TaskExports
         int width = used.Value.HiddenSize;
         List<float[]> vectors = [];
         long[] ends = new long[texts.Length + 1];
-        foreach (DocumentEmbedding e in used.Value.EncodeEach(texts, pooling, how with { Logger = watch }, watch, watch.Token))
+        foreach (DocumentEmbedding e in used.Value.EncodeEach(texts, pooling, watch.In(how), watch, watch.Token))
         {
             vectors.Add(e.Values);
             ends[e.Index + 1] = ends[e.Index] + (pooling == Pooling.Tokens ? e.Values.Length / width : e.Tokens);
@@ -51,13 +51,6 @@ internal static unsafe class TaskExports
 
     [UnmanagedCallersOnly(EntryPoint = "lf_document_encoder_hidden_size", CallConvs = [typeof(CallConvCdecl)])]
     public static int EncoderHiddenSize(nint encoder, int* size) => Read<DocumentEncoder, int>(encoder, "encoder", size, "size", e => e.HiddenSize);
-
-    [UnmanagedCallersOnly(EntryPoint = "lf_document_encoder_max_tokens", CallConvs = [typeof(CallConvCdecl)])]
-    public static int EncoderMaxTokens(nint encoder, int* tokens) => Read<DocumentEncoder, int>(encoder, "encoder", tokens, "tokens", e => e.MaxTokens);
-
-    [UnmanagedCallersOnly(EntryPoint = "lf_document_encoder_tokenizer", CallConvs = [typeof(CallConvCdecl)])]
-    public static int EncoderTokenizer(nint encoder, nint* tokenizer) =>
-        Read<DocumentEncoder, nint>(encoder, "encoder", tokenizer, "tokenizer", e => Handles.Add(e.Tokenizer));
 
     [UnmanagedCallersOnly(EntryPoint = "lf_question_answerer_load", CallConvs = [typeof(CallConvCdecl)])]
     public static int AnswererLoad(byte* folder, nint options, nint* answerer) => Loading.Run(folder, options, answerer, "answerer", QuestionAnswerer.Load);
@@ -81,44 +74,46 @@ internal static unsafe class TaskExports
         int top = call.Reader.Int("top") ?? 1;
         CallWatch watch = call.Start("lf_question_answerer_answer");
         string text = Native.Text(document, documentLength, "document");
-        IReadOnlyList<Answer> answers = used.Value.Answer(Native.Text(question, questionLength, "question"), text, top, how with { Logger = watch }, watch.Token);
+        IReadOnlyList<Answer> answers = used.Value.Answer(Native.Text(question, questionLength, "question"), text, top, watch.In(how), watch.Token);
         watch.Finish();
         *answer = Handles.Add(new AnswerHandle(
             [.. answers.Select(a => new AnswerItem { Text = a.Text, Range = (a.Start, a.End), Score = a.Score, Logit = a.Logit })], text));
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lf_text_classifier_load", CallConvs = [typeof(CallConvCdecl)])]
-    public static int ClassifierLoad(byte* folder, nint options, nint* classifier) => Loading.Run(folder, options, classifier, "classifier", TextClassifier.Load);
+    public static int ClassifierLoad(byte* folder, nint options, nint* classifier) => Loading.Run(folder, options, classifier, "classifier",
+        static (path, how) => new TaskHandle<TextClassifier>(TextClassifier.Load(path, how)));
 
     [UnmanagedCallersOnly(EntryPoint = "lf_text_classifier_free", CallConvs = [typeof(CallConvCdecl)])]
-    public static int ClassifierFree(nint classifier) => Failure.Run(() => Handles.Free<TextClassifier>(classifier, "classifier"));
+    public static int ClassifierFree(nint classifier) => Failure.Run(() => Handles.Free<TaskHandle<TextClassifier>>(classifier, "classifier"));
 
     [UnmanagedCallersOnly(EntryPoint = "lf_text_classifier_classify", CallConvs = [typeof(CallConvCdecl)])]
     public static int Classify(nint classifier, byte** documents, nuint* lengths, nuint count, nint options, nint* answer) => Failure.Run(() =>
     {
         Native.Out(answer, "answer");
-        using Lease<TextClassifier> used = Handles.Use<TextClassifier>(classifier, "classifier");
+        using Lease<TaskHandle<TextClassifier>> used = Handles.Use<TaskHandle<TextClassifier>>(classifier, "classifier");
         using TaskCall call = new(options);
         TaskOptions how = call.Apply(new TaskOptions());
         CallWatch watch = call.Start("lf_text_classifier_classify");
         string[] texts = Native.Documents(documents, lengths, count, "documents");
-        IReadOnlyList<IReadOnlyList<LabelScore>> results = used.Value.Classify(texts, how with { Logger = watch }, watch, watch.Token);
+        IReadOnlyList<IReadOnlyList<LabelScore>> results = used.Value.Task.Classify(texts, watch.In(how), watch, watch.Token);
         watch.Finish();
         *answer = Handles.Add(new AnswerHandle([.. results.SelectMany((scores, document) =>
             scores.Select(s => new AnswerItem { Label = s.Label, Score = s.Score, Logit = s.Logit, Group = document }))]));
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lf_token_classifier_load", CallConvs = [typeof(CallConvCdecl)])]
-    public static int TaggerLoad(byte* folder, nint options, nint* classifier) => Loading.Run(folder, options, classifier, "classifier", TokenClassifier.Load);
+    public static int TaggerLoad(byte* folder, nint options, nint* classifier) => Loading.Run(folder, options, classifier, "classifier",
+        static (path, how) => new TaskHandle<TokenClassifier>(TokenClassifier.Load(path, how)));
 
     [UnmanagedCallersOnly(EntryPoint = "lf_token_classifier_free", CallConvs = [typeof(CallConvCdecl)])]
-    public static int TaggerFree(nint classifier) => Failure.Run(() => Handles.Free<TokenClassifier>(classifier, "classifier"));
+    public static int TaggerFree(nint classifier) => Failure.Run(() => Handles.Free<TaskHandle<TokenClassifier>>(classifier, "classifier"));
 
     [UnmanagedCallersOnly(EntryPoint = "lf_token_classifier_tag", CallConvs = [typeof(CallConvCdecl)])]
     public static int Tag(nint classifier, byte* text, nuint length, nint options, nint* answer) => Failure.Run(() =>
     {
         Native.Out(answer, "answer");
-        using Lease<TokenClassifier> used = Handles.Use<TokenClassifier>(classifier, "classifier");
+        using Lease<TaskHandle<TokenClassifier>> used = Handles.Use<TaskHandle<TokenClassifier>>(classifier, "classifier");
         using TaskCall call = new(options);
         TagOptions how = call.Apply(new TagOptions
         {
@@ -127,7 +122,7 @@ internal static unsafe class TaskExports
         });
         CallWatch watch = call.Start("lf_token_classifier_tag");
         string source = Native.Text(text, length, "text");
-        IReadOnlyList<Entity> entities = used.Value.Tag(source, how with { Logger = watch }, watch.Token);
+        IReadOnlyList<Entity> entities = used.Value.Task.Tag(source, watch.In(how), watch.Token);
         *answer = Handles.Add(new AnswerHandle(
             [.. entities.Select(e => new AnswerItem { Label = e.Label, Text = e.Text, Range = (e.Start, e.End), Score = e.Score })], source));
     });
@@ -149,31 +144,28 @@ internal static unsafe class TaskExports
         CallWatch watch = call.Start("lf_multiple_choice_choose");
         IReadOnlyList<ChoiceScore> scores = used.Value.Choose(Native.Text(document, documentLength, "document"),
             Native.Documents(choices, choiceLengths, choiceCount, "choices"), question is null ? null : Native.Text(question, questionLength, "question"),
-            how with { Logger = watch }, watch.Token);
+            watch.In(how), watch.Token);
         *answer = Handles.Add(new AnswerHandle([.. scores.Select(c => new AnswerItem { Text = c.Choice, Id = c.Index, Score = c.Score, Logit = c.Logit })]));
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lf_mask_filler_load", CallConvs = [typeof(CallConvCdecl)])]
     public static int FillerLoad(byte* folder, nint options, nint* filler) =>
-        Loading.Run(folder, options, filler, "filler", static (path, how) => new MaskFillerHandle(MaskFiller.Load(path, how)));
+        Loading.Run(folder, options, filler, "filler", static (path, how) => new TaskHandle<MaskFiller>(MaskFiller.Load(path, how)));
 
     [UnmanagedCallersOnly(EntryPoint = "lf_mask_filler_free", CallConvs = [typeof(CallConvCdecl)])]
-    public static int FillerFree(nint filler) => Failure.Run(() => Handles.Free<MaskFillerHandle>(filler, "filler"));
-
-    [UnmanagedCallersOnly(EntryPoint = "lf_mask_filler_mask_text", CallConvs = [typeof(CallConvCdecl)])]
-    public static int MaskText(nint filler, nint* text) => Read<MaskFillerHandle, nint>(filler, "filler", text, "text", f => (nint)f.MaskText);
+    public static int FillerFree(nint filler) => Failure.Run(() => Handles.Free<TaskHandle<MaskFiller>>(filler, "filler"));
 
     [UnmanagedCallersOnly(EntryPoint = "lf_mask_filler_fill", CallConvs = [typeof(CallConvCdecl)])]
     public static int Fill(nint filler, byte* text, nuint length, nint options, nint* answer) => Failure.Run(() =>
     {
         Native.Out(answer, "answer");
-        using Lease<MaskFillerHandle> used = Handles.Use<MaskFillerHandle>(filler, "filler");
+        using Lease<TaskHandle<MaskFiller>> used = Handles.Use<TaskHandle<MaskFiller>>(filler, "filler");
         using TaskCall call = new(options);
         TaskOptions how = call.Apply(new TaskOptions());
         int top = call.Reader.Int("top") ?? 5;
         CallWatch watch = call.Start("lf_mask_filler_fill");
         string source = Native.Text(text, length, "text");
-        IReadOnlyList<FilledMask> masks = used.Value.Filler.Fill(source, top, how with { Logger = watch }, watch.Token);
+        IReadOnlyList<FilledMask> masks = used.Value.Task.Fill(source, top, watch.In(how), watch.Token);
         *answer = Handles.Add(new AnswerHandle([.. masks.SelectMany((mask, m) => mask.Candidates.Select(c =>
             new AnswerItem { Text = c.Text, Id = c.Id, Score = c.Score, Group = m, Range = (mask.Start, mask.End) }))], source));
     });

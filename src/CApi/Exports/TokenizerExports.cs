@@ -148,6 +148,7 @@ internal static unsafe class TokenizerExports
             AddSpecialTokens = reader.Flag("add_special_tokens") ?? true,
             MaxLength = maxLength,
             Stride = reader.Int("stride") ?? 0,
+            Overflow = reader.Choice("overflow", OverflowExtent.Complete, ("complete", OverflowExtent.Complete), ("up_to_limit", OverflowExtent.UpToLimit)),
             Truncation = reader.Choice("truncation", TruncationStrategy.LongestFirst, ("longest_first", TruncationStrategy.LongestFirst),
                 ("only_first", TruncationStrategy.OnlyFirst), ("only_second", TruncationStrategy.OnlySecond),
                 ("do_not_truncate", TruncationStrategy.DoNotTruncate)),

@@ -33,6 +33,9 @@ internal sealed record LedDecoderBatch
     /// <summary>For each row the document that it reads; null: row b reads document b.</summary>
     public int[]? Documents { get; init; }
 
+    /// <summary>What the caller wants called before every layer; null: nothing.</summary>
+    public Action? BeforeLayer { get; init; }
+
     public int Document(int row) => Documents is null ? row : Documents[row];
 }
 
@@ -90,6 +93,7 @@ internal sealed class LedDecoder
         List<Tensor>? self = keepAttentions ? [] : null, cross = keepAttentions ? [] : null;
         foreach (LedDecoderLayer layer in Layers)
         {
+            batch.BeforeLayer?.Invoke();
             hidden = layer.Forward(hidden, batch, mask, dropout, self, cross);
             states?.Add(hidden);
         }

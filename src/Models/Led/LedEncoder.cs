@@ -51,6 +51,7 @@ internal sealed class LedEncoder
         AttentionTrace? trace = keepAttentions ? new AttentionTrace() : null;
         foreach (LedEncoderLayer layer in _layers)
         {
+            batch.BeforeLayer?.Invoke();
             Tensor next = layer.Forward(hidden, batch, dropout, trace);
             if (states is null) hidden.Dispose();
             hidden = next;

@@ -41,6 +41,7 @@ internal static class LedInputReader
                 GlobalAttentionMask = inputs.GlobalAttentionMask,
                 PositionIds = positions,
                 SequenceOffsets = inputs.SequenceOffsets,
+                BeforeLayer = inputs.BeforeLayer,
             },
             configuration.Encoder, GlobalRule.None, device, dtype);
     }
@@ -84,6 +85,7 @@ internal static class LedInputReader
             EncoderStates = states,
             Offsets = documents.Offsets,
             Visible = documents.Visible,
+            BeforeLayer = inputs.BeforeLayer,
         };
     }
 

@@ -67,8 +67,13 @@ public abstract class LedPretrained<TOutputs> : PretrainedModel
 
     /// <inheritdoc/>
     public sealed override IReadOnlyDictionary<string, Tensor> Run(
-        IReadOnlyDictionary<string, Tensor> inputs, bool outputHiddenStates = false, bool outputAttentions = false) =>
-        Forward(LedInputs.FromNames(inputs) with { OutputHiddenStates = outputHiddenStates, OutputAttentions = outputAttentions }).ToDictionary();
+        IReadOnlyDictionary<string, Tensor> inputs, bool outputHiddenStates = false, bool outputAttentions = false, Action? beforeLayer = null) =>
+        Forward(LedInputs.FromNames(inputs) with
+        {
+            OutputHiddenStates = outputHiddenStates,
+            OutputAttentions = outputAttentions,
+            BeforeLayer = beforeLayer,
+        }).ToDictionary();
 
     /// <inheritdoc/>
     /// <remarks>Besides, <c>grad_decoder_input_embeds</c>: the same for the tokens of the decoder.</remarks>

@@ -27,8 +27,9 @@ public sealed class QuestionAnswerer : IDisposable
     /// <exception cref="TokenizerException">The tokenizer's files are missing or malformed.</exception>
     public static QuestionAnswerer Load(string folder, LoadOptions? options = null)
     {
+        Task<Tokenizer> tokenizer = TextInputs.StartTokenizer(folder);
         LongformerForQuestionAnswering model = LongformerForQuestionAnswering.Load(folder, options);
-        return Guard.DisposeOnError(model, m => new QuestionAnswerer(m, new TextInputs(folder, m.Configuration)));
+        return Guard.DisposeOnError(model, m => new QuestionAnswerer(m, new TextInputs(tokenizer, m.Configuration)));
     }
 
     /// <summary>The spans of the document that answer the question best, best first.</summary>
@@ -36,7 +37,7 @@ public sealed class QuestionAnswerer : IDisposable
     /// <param name="document">The document, of any length (with <see cref="TaskOptions.Truncate"/> only its first window is read).</param>
     /// <param name="top">How many answers at most.</param>
     /// <param name="options">Options.</param>
-    /// <param name="cancellation">Stops between batches of windows.</param>
+    /// <param name="cancellation">Stops between two layers of the model.</param>
     /// <exception cref="InputException">Question or document is empty, or the question leaves no room for the document.</exception>
     public IReadOnlyList<Answer> Answer(string question, string document, int top = 1, AnswerOptions? options = null,
         CancellationToken cancellation = default)
@@ -50,7 +51,7 @@ public sealed class QuestionAnswerer : IDisposable
         foreach (List<TextInput> batch in TextInputs.Batches(Windows(question, document, options), options))
         {
             cancellation.ThrowIfCancellationRequested();
-            Run(batch, merger, top, options);
+            Run(batch, merger, top, options, cancellation);
         }
         return merger.Finish(document, top);
     }
@@ -107,13 +108,13 @@ public sealed class QuestionAnswerer : IDisposable
         return new TextInput(encoding, options.Global.Resolve(encoding.Count, [.. Enumerable.Range(0, end)], name));
     }
 
-    private void Run(List<TextInput> batch, AnswerMerger merger, int top, AnswerOptions options)
+    private void Run(List<TextInput> batch, AnswerMerger merger, int top, AnswerOptions options, CancellationToken cancellation)
     {
         float[] start, end;
         using (IDisposable inference = TorchRuntime.InferenceMode())
         using (TensorScope scope = new())
         {
-            SpanOutputs outputs = _model.Forward(TextInputs.Pack(batch));
+            SpanOutputs outputs = _model.Forward(TextInputs.Pack(batch, options, cancellation));
             // One copy from the device for both.
             float[] both = TextInputs.ToFloats(Tensor.Stack([outputs.StartLogits, outputs.EndLogits]));
             (start, end) = (both[..(both.Length / 2)], both[(both.Length / 2)..]);

@@ -44,15 +44,18 @@ public sealed class TextGenerator(LedForConditionalGeneration model, GenerationO
     /// <param name="options">How; what is null comes from the checkpoint, else from HF's defaults.</param>
     /// <param name="onToken">Told each token as soon as it is settled.</param>
     /// <param name="progress">Told after each step.</param>
-    /// <param name="cancellation">Checked before each step.</param>
+    /// <param name="beforeLayer">Called before each layer of the encoder; what it throws ends the call.</param>
+    /// <param name="cancellation">Checked before each layer of the encoder and each step.</param>
     /// <returns>[documents][n-best]: of a beam search best first, samples in the order of their numbers.</returns>
     /// <exception cref="InputException">Options are impossible, or a document is wrong or beyond the encoder's positions.</exception>
     public IReadOnlyList<IReadOnlyList<GeneratedSequence>> Generate(IReadOnlyList<GenerationDocument> documents, GenerationOptions? options = null,
-        Action<GeneratedToken>? onToken = null, IProgress<GenerationProgress>? progress = null, CancellationToken cancellation = default) =>
-        Generate(documents, options, useCache: true, onToken, progress, cancellation);
+        Action<GeneratedToken>? onToken = null, IProgress<GenerationProgress>? progress = null, Action? beforeLayer = null,
+        CancellationToken cancellation = default) =>
+        Generate(documents, options, useCache: true, onToken, progress, beforeLayer, cancellation);
 
     internal GeneratedSequence[][] Generate(IReadOnlyList<GenerationDocument> documents, GenerationOptions? options, bool useCache,
-        Action<GeneratedToken>? onToken = null, IProgress<GenerationProgress>? progress = null, CancellationToken cancellation = default)
+        Action<GeneratedToken>? onToken = null, IProgress<GenerationProgress>? progress = null, Action? beforeLayer = null,
+        CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(documents);
         if (documents.Count == 0) return [];
@@ -60,7 +63,7 @@ public sealed class TextGenerator(LedForConditionalGeneration model, GenerationO
         GenerationPlan[] plans = [.. documents.Select(d => GenerationPlan.Create(d.DecoderPrompt is null ? merged : merged with { DecoderPrompt = d.DecoderPrompt }, Vocabulary))];
         using var scope = new TensorScope();
         cancellation.ThrowIfCancellationRequested();
-        using LedEncodedDocuments encoded = model.Encode(Pack(documents));
+        using LedEncodedDocuments encoded = model.Encode(Pack(documents) with { BeforeLayer = new TaskOptions { BeforeLayer = beforeLayer }.BeforeLayerOr(cancellation) });
         // The last token is never fed.
         using IDecodingSession session = model.StartDecoding(encoded, plans.Max(p => p.MaxLength) - 1, Math.Max(plans[0].Beams, plans[0].NBest), useCache);
         return GenerationLoop.Run(session, plans, onToken, progress, cancellation);

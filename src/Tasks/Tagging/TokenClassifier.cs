@@ -19,6 +19,9 @@ public sealed class TokenClassifier : IDisposable
     /// <summary>The checkpoint's tokenizer.</summary>
     public Tokenizer Tokenizer => _inputs.Tokenizer;
 
+    /// <summary>The longest text in tokens, special tokens included.</summary>
+    public int MaxTokens => _inputs.MaxTokens;
+
     /// <summary>Label names in the order of their ids.</summary>
     public IReadOnlyList<string> Labels => _model.Configuration.Id2Label;
 
@@ -27,14 +30,15 @@ public sealed class TokenClassifier : IDisposable
     /// <exception cref="TokenizerException">The tokenizer's files are missing or malformed.</exception>
     public static TokenClassifier Load(string folder, LoadOptions? options = null)
     {
+        Task<Tokenizer> tokenizer = TextInputs.StartTokenizer(folder);
         LongformerForTokenClassification model = LongformerForTokenClassification.Load(folder, options);
-        return Guard.DisposeOnError(model, m => new TokenClassifier(m, new TextInputs(folder, m.Configuration)));
+        return Guard.DisposeOnError(model, m => new TokenClassifier(m, new TextInputs(tokenizer, m.Configuration)));
     }
 
     /// <summary>The entities of one text, in its order.</summary>
     /// <param name="text">The text.</param>
     /// <param name="options">How tokens become entities; truncation; global tokens.</param>
-    /// <param name="cancellation">Checked before the model runs.</param>
+    /// <param name="cancellation">Stops between two layers of the model.</param>
     /// <exception cref="InputException">The text is empty or too long.</exception>
     public IReadOnlyList<Entity> Tag(string text, TagOptions? options = null, CancellationToken cancellation = default)
     {
@@ -45,7 +49,7 @@ public sealed class TokenClassifier : IDisposable
         float[] logits;
         using (IDisposable inference = TorchRuntime.InferenceMode())
         using (TensorScope scope = new())
-            logits = TextInputs.ToFloats(_model.Forward(TextInputs.Pack([input])).Logits);
+            logits = TextInputs.ToFloats(_model.Forward(TextInputs.Pack([input], options, cancellation)).Logits);
 
         int labels = Labels.Count;
         List<TextRange> offsets = [];

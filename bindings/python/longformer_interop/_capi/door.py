@@ -2,11 +2,9 @@
 from __future__ import annotations
 
 import ctypes
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +13,7 @@ from .._arrays import Borrowed, NativeTensor, to_numpy
 from .._options import GenerationOptions, LoadOptions, TaskOptions
 from .._results import Answer, ChoiceScore, Encoding, Entity, FilledMask, Generated, LabelScore, MaskCandidate, Summary
 from .._watch import Watch
-from .library import CODE_POINTS, NotFound, Texts, library, utf8
+from .library import CODE_POINTS, LOG, NotFound, Texts, library, utf8
 from .objects import Answers, CTensor, Options, borrowed_tensor, handle, int32s, named_tensors, number, pointers, static_text, text_of
 
 __all__ = ["DOOR"]
@@ -31,9 +29,10 @@ _ROLES = {
 
 
 class _CTokenizer:
-    def __init__(self, folder: str) -> None:
+    def __init__(self, given: int) -> None:
+        """Takes the handle over."""
         self._lib = library()
-        self._handle = handle(self._lib.lf_tokenizer_load, utf8(folder, "folder"))
+        self._handle = given
         self.vocabulary_size: int = number(self._lib.lf_tokenizer_vocabulary_size, self._handle)
         special = {}
         for name, role in _ROLES.items():
@@ -45,11 +44,8 @@ class _CTokenizer:
 
     def encode(self, text: str, pair: str | None, options: Mapping[str, Any]) -> tuple[Encoding, tuple[Encoding, ...]]:
         data, second = utf8(text), None if pair is None else utf8(pair, "pair")
-        chosen = Options()
-        for name, value in options.items():
-            chosen.put(name, value)
         lib = self._lib
-        with chosen as opened:
+        with _options(options) as opened:
             given = handle(lib.lf_tokenizer_encode, self._handle, data, len(data), second, len(second or b""), opened)
         try:
             count = number(lib.lf_encoding_overflow_count, given, kind=ctypes.c_size_t)
@@ -60,6 +56,20 @@ class _CTokenizer:
         finally:
             lib.lf_encoding_free(given)
         return encodings[0], tuple(encodings[1:])
+
+    def encode_batch(self, given: Sequence[str], pairs: Sequence[str] | None, options: Mapping[str, Any]) -> list[Encoding]:
+        first, second = Texts(given, "texts"), None if pairs is None else Texts(pairs, "pairs")
+        encodings = (ctypes.c_void_p * max(first.count, 1))()
+        with _options(options) as opened:
+            self._lib.lf_tokenizer_encode_batch(
+                self._handle, first.pointers, first.lengths, second and second.pointers, second and second.lengths, first.count, opened, encodings
+            )
+        handles = [h or 0 for h in encodings[: first.count]]
+        try:
+            return [self._read(h) for h in handles]
+        finally:
+            for h in handles:
+                self._lib.lf_encoding_free(h)
 
     def _read(self, given: int) -> Encoding:
         lib = self._lib
@@ -109,29 +119,25 @@ class _CTask:
     asks = True
 
     def __init__(self, task: str, folder: str, options: LoadOptions) -> None:
-        self._lib, self._prefix, self._folder = library(), _PREFIXES[task], folder
+        self._lib, self._prefix = library(), _PREFIXES[task]
+        self._calls: dict[str, Any] = {}
         self._handle = _load(f"{self._prefix}_load", folder, options)
 
     def _call(self, verb: str) -> Any:
-        return getattr(self._lib, f"{self._prefix}_{verb}")
+        call = self._calls.get(verb)
+        if call is None:
+            call = self._calls[verb] = getattr(self._lib, f"{self._prefix}_{verb}")
+        return call
 
     def tokenizer(self) -> _CTokenizer:
-        return _CTokenizer(self._folder)
+        return _CTokenizer(handle(self._call("tokenizer"), self._handle))
 
     def close(self) -> None:
         self._call("free")(self._handle)
 
-    def _configuration(self) -> dict[str, Any]:
-        configuration: dict[str, Any] = json.loads((Path(self._folder) / "config.json").read_text("utf-8"))
-        return configuration
-
-    @property
+    @cached_property
     def max_tokens(self) -> int:
-        if self._prefix in ("lf_document_encoder", "lf_summarizer"):
-            return int(number(self._call("max_tokens"), self._handle))
-        # As the library counts: positions begin behind the padding's.
-        c = self._configuration()
-        return int(c.get("max_position_embeddings", 4098)) - int(c.get("pad_token_id", 1)) - 1
+        return int(number(self._call("max_tokens"), self._handle))
 
     @cached_property
     def hidden_size(self) -> int:
@@ -139,15 +145,12 @@ class _CTask:
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
-        c = self._configuration()
-        named = c.get("id2label")
-        if named:
-            return tuple(str(named[i]) for i in sorted(named, key=int))
-        return tuple(f"LABEL_{i}" for i in range(int(c.get("num_labels", 2))))
+        count = number(self._call("label_count"), self._handle, kind=ctypes.c_size_t)
+        return tuple(static_text(self._call("label"), self._handle, i) for i in range(count))
 
-    @property
+    @cached_property
     def problem_type(self) -> str:
-        return str(self._configuration().get("problem_type") or ("regression" if len(self.labels) == 1 else "single_label_classification"))
+        return static_text(self._call("problem_type"), self._handle)
 
     @property
     def mask_text(self) -> str:
@@ -253,8 +256,8 @@ class _CModel:
             tensor.release()
         return next(iter(parameters.values())).dtype
 
-    def run(self, inputs: Mapping[str, Borrowed], hidden_states: bool, attentions: bool) -> dict[str, NativeTensor]:
-        options = Options()
+    def run(self, inputs: Mapping[str, Borrowed], hidden_states: bool, attentions: bool, watch: Watch) -> dict[str, NativeTensor]:
+        options = Options(None, watch)
         if hidden_states:
             options.put("hidden_states", True)
         if attentions:
@@ -305,10 +308,34 @@ def _load(function: str, folder: str, options: LoadOptions) -> int:
         lib.lf_load_options_free(chosen)
 
 
+def _options(given: Mapping[str, Any]) -> Options:
+    chosen = Options()
+    for name, value in given.items():
+        chosen.put(name, value)
+    return chosen
+
+
+@contextmanager
+def _attending(
+    inputs: Sequence[Borrowed], dilation: Sequence[int] | None, global_index: Borrowed | None, mask: Borrowed | None, scale: float | None
+) -> Iterator[tuple[list[int | None], Options]]:
+    """Handles of the operators' inputs, and the options that they share."""
+    options = Options()
+    with ExitStack() as stack:
+        tensors = [stack.enter_context(borrowed_tensor(b)) for b in inputs]
+        options.put("dilation", dilation)
+        options.put_tensor("global_index", stack.enter_context(borrowed_tensor(global_index)))
+        options.put_tensor("mask", stack.enter_context(borrowed_tensor(mask)))
+        options.put("scale", None if scale is None else float(scale))
+        yield tensors, options
+
+
 class CDoor:
     """The door itself; the library is loaded by its first use."""
 
     name = "c"
+    # What the library calls; it must live as long as that.
+    _log: Any = None
 
     def load(self, task: str, folder: str, options: LoadOptions) -> Any:
         return _CTask(task, folder, options)
@@ -317,24 +344,32 @@ class CDoor:
         return _CModel(folder, options)
 
     def load_tokenizer(self, folder: str) -> _CTokenizer:
-        return _CTokenizer(folder)
+        return _CTokenizer(handle(library().lf_tokenizer_load, utf8(folder, "folder")))
 
     def banded_attention(
         self, query: Borrowed, key: Borrowed, value: Borrowed, window: tuple[int, int], dilation: Sequence[int] | None,
         global_index: Borrowed | None, mask: Borrowed | None, scale: float | None, implementation: str,
     ) -> tuple[NativeTensor, NativeTensor]:  # fmt: skip
-        options = Options()
         output, logsumexp = ctypes.c_void_p(), ctypes.c_void_p()
-        with ExitStack() as stack:
-            opened = stack.enter_context(options)
-            q, k, v, index, visible = (stack.enter_context(borrowed_tensor(b)) for b in (query, key, value, global_index, mask))
-            options.put("dilation", dilation)
-            options.put_tensor("global_index", index)
-            options.put_tensor("mask", visible)
-            options.put("scale", None if scale is None else float(scale))
-            options.put("implementation", implementation)
-            library().lf_banded_attention(q, k, v, *window, opened, ctypes.byref(output), ctypes.byref(logsumexp))
+        with _attending((query, key, value), dilation, global_index, mask, scale) as (tensors, options):
+            if implementation != "fused":
+                options.put("implementation", implementation)
+            with options as opened:
+                library().lf_banded_attention(*tensors, *window, opened, ctypes.byref(output), ctypes.byref(logsumexp))
         return CTensor(output.value or 0), CTensor(logsumexp.value or 0)
+
+    def banded_attention_probabilities(
+        self, query: Borrowed, key: Borrowed, window: tuple[int, int], dilation: Sequence[int] | None, global_index: Borrowed | None,
+        mask: Borrowed | None, scale: float | None,
+    ) -> NativeTensor:  # fmt: skip
+        with _attending((query, key), dilation, global_index, mask, scale) as (tensors, options), options as opened:
+            return CTensor(handle(library().lf_banded_attention_probabilities, *tensors, *window, opened))
+
+    def global_attention(
+        self, query: Borrowed, key: Borrowed, value: Borrowed, global_index: Borrowed, mask: Borrowed | None, scale: float | None
+    ) -> NativeTensor:
+        with _attending((query, key, value, global_index), None, None, mask, scale) as (tensors, options), options as opened:
+            return CTensor(handle(library().lf_global_attention, *tensors, opened))
 
     def convert(
         self, source: str, output: str, to: str, positions: int | None, window: Sequence[int] | None, base_positions: int | None, overwrite: bool
@@ -360,6 +395,15 @@ class CDoor:
 
     def torch_version(self) -> str:
         return static_text(library().lf_torch_version)
+
+    def set_log(self, told: Callable[[int, str], None] | None, level: int) -> None:
+        def tell(_: Any, at: int, message: int | None, length: int) -> None:
+            if told is not None:
+                told(at, text_of(message, length))
+
+        callback = None if told is None else LOG(tell)
+        library().lf_set_log(callback, None, level)
+        self._log = callback
 
     def get_threads(self) -> int:
         return int(number(library().lf_get_threads))

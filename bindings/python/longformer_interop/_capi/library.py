@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from .._errors import CheckpointError, DeviceError, InputError, LongformerError
@@ -37,21 +38,30 @@ SIGNATURES = {
     "lf_model_load": "spp", "lf_model_free": "p", "lf_model_architecture": "pp", "lf_model_run": "pppzpp", "lf_model_gradients": "pppzp",
     "lf_model_parameters": "pp", "lf_model_save": "ps", "lf_model_generate": "pppzpp",
     "lf_document_encoder_load": "spp", "lf_document_encoder_encode": "pppzppp", "lf_document_encoder_hidden_size": "pp",
-    "lf_document_encoder_max_tokens": "pp", "lf_document_encoder_free": "p",
-    "lf_question_answerer_load": "spp", "lf_question_answerer_answer": "pszszpp", "lf_question_answerer_free": "p",
-    "lf_text_classifier_load": "spp", "lf_text_classifier_classify": "pppzpp", "lf_text_classifier_free": "p",
-    "lf_token_classifier_load": "spp", "lf_token_classifier_tag": "pszpp", "lf_token_classifier_free": "p",
-    "lf_multiple_choice_load": "spp", "lf_multiple_choice_choose": "pszszppzpp", "lf_multiple_choice_free": "p",
-    "lf_mask_filler_load": "spp", "lf_mask_filler_fill": "pszpp", "lf_mask_filler_mask_text": "pp", "lf_mask_filler_free": "p",
-    "lf_summarizer_load": "spp", "lf_summarizer_summarize": "pppzpp", "lf_summarizer_max_tokens": "pp", "lf_summarizer_free": "p",
+    "lf_document_encoder_max_tokens": "pp", "lf_document_encoder_tokenizer": "pp", "lf_document_encoder_free": "p",
+    "lf_question_answerer_load": "spp", "lf_question_answerer_answer": "pszszpp", "lf_question_answerer_max_tokens": "pp",
+    "lf_question_answerer_tokenizer": "pp", "lf_question_answerer_free": "p",
+    "lf_text_classifier_load": "spp", "lf_text_classifier_classify": "pppzpp", "lf_text_classifier_max_tokens": "pp",
+    "lf_text_classifier_tokenizer": "pp", "lf_text_classifier_label_count": "pp", "lf_text_classifier_label": "pzp",
+    "lf_text_classifier_problem_type": "pp", "lf_text_classifier_free": "p",
+    "lf_token_classifier_load": "spp", "lf_token_classifier_tag": "pszpp", "lf_token_classifier_max_tokens": "pp",
+    "lf_token_classifier_tokenizer": "pp", "lf_token_classifier_label_count": "pp", "lf_token_classifier_label": "pzp",
+    "lf_token_classifier_free": "p",
+    "lf_multiple_choice_load": "spp", "lf_multiple_choice_choose": "pszszppzpp", "lf_multiple_choice_max_tokens": "pp",
+    "lf_multiple_choice_tokenizer": "pp", "lf_multiple_choice_free": "p",
+    "lf_mask_filler_load": "spp", "lf_mask_filler_fill": "pszpp", "lf_mask_filler_mask_text": "pp", "lf_mask_filler_max_tokens": "pp",
+    "lf_mask_filler_tokenizer": "pp", "lf_mask_filler_free": "p",
+    "lf_summarizer_load": "spp", "lf_summarizer_summarize": "pppzpp", "lf_summarizer_max_tokens": "pp", "lf_summarizer_tokenizer": "pp",
+    "lf_summarizer_free": "p",
     "lf_answer_count": "pp", "lf_answer_text": "pzpp", "lf_answer_label": "pzpp", "lf_answer_range": "pzipp", "lf_answer_score": "pzp",
     "lf_answer_logit": "pzp", "lf_answer_group": "pzp", "lf_answer_id": "pzp", "lf_answer_tokens": "pzpp", "lf_answer_token_scores": "pzpp", "lf_answer_ended": "pzp",
     "lf_answer_free": "p",
-    "lf_tokenizer_load": "sp", "lf_tokenizer_free": "p", "lf_tokenizer_encode": "pszszpp", "lf_tokenizer_decode": "ppzipp",
+    "lf_tokenizer_load": "sp", "lf_tokenizer_free": "p", "lf_tokenizer_encode": "pszszpp", "lf_tokenizer_encode_batch": "pppppzpp",
+    "lf_tokenizer_decode": "ppzipp",
     "lf_tokenizer_token_to_id": "pszp", "lf_tokenizer_id_to_token": "pipp", "lf_tokenizer_vocabulary_size": "pp",
     "lf_tokenizer_special_token": "psp", "lf_encoding_count": "pp", "lf_encoding_values": "psp", "lf_encoding_ranges": "pip",
     "lf_encoding_overflow_count": "pp", "lf_encoding_overflow": "pzp", "lf_encoding_free": "p",
-    "lf_banded_attention": "pppllppp",
+    "lf_banded_attention": "pppllppp", "lf_banded_attention_probabilities": "ppllpp", "lf_global_attention": "pppppp",
     "lf_convert": "sspp",
 }  # fmt: skip
 
@@ -100,7 +110,7 @@ def _load() -> Any:
     lib.lf_last_error.restype = lib.lf_version.restype = ctypes.c_char_p
     last_error: Callable[[], bytes] = lib.lf_last_error
 
-    def check(status: int, function: Any, arguments: Any) -> int:
+    def check(status: int) -> int:
         if status:
             raise _ERRORS.get(status, LongformerError)(last_error().decode("utf-8", "replace"))
         return status
@@ -111,8 +121,8 @@ def _load() -> Any:
         except AttributeError:
             raise LongformerError(f"{path} has no function {name}: it is of another version than this package") from None
         function.argtypes = [_TYPES[a] for a in arguments]
-        function.restype = ctypes.c_int32
-        function.errcheck = check
+        # A function as the result's type is called with the int that came back: cheaper than errcheck.
+        function.restype = check
     lib.lf_require_abi(ABI_VERSION)
     return lib
 
@@ -125,11 +135,20 @@ def utf8(text: str, name: str = "text") -> bytes:
         raise InputError(f"{name}: not a text that UTF-8 can hold: {e.reason} at character {e.start}") from None
 
 
+@lru_cache(maxsize=64)
+def _arrays(count: int) -> tuple[Any, Any]:
+    """The types of arrays of texts and of their lengths."""
+    return ctypes.c_char_p * count, ctypes.c_size_t * count
+
+
 class Texts:
     """An array of texts with their lengths, as the functions take them."""
 
     def __init__(self, texts: Sequence[str], name: str) -> None:
-        data = [utf8(t, f"{name}[{i}]") for i, t in enumerate(texts)]
+        try:
+            data = [t.encode("utf-8") for t in texts]
+        except UnicodeEncodeError:
+            data = [utf8(t, f"{name}[{i}]") for i, t in enumerate(texts)]
         self.count = len(data)
-        self.pointers = (ctypes.c_char_p * max(self.count, 1))(*data)
-        self.lengths = (ctypes.c_size_t * max(self.count, 1))(*map(len, data))
+        pointers, lengths = _arrays(max(self.count, 1))
+        self.pointers, self.lengths = pointers(*data), lengths(*map(len, data))

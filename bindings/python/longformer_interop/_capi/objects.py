@@ -2,14 +2,16 @@
 from __future__ import annotations
 
 import ctypes
+import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from .._arrays import Borrowed, NativeTensor
 from .._dlpack import row_major
-from .._options import TaskOptions
-from .._watch import Watch
+from .._options import DEFAULT_TASK, TaskOptions
+from .._watch import Asker, Watch
 from .library import CANCEL, CODE_POINTS, DTYPES, PROGRESS, TEXT, library, utf8
 
 __all__ = ["Answers", "CTensor", "Options", "borrowed_tensor", "handle", "named_tensors", "number", "static_text"]
@@ -100,43 +102,79 @@ def named_tensors(given: int) -> dict[str, NativeTensor]:
         lib.lf_tensors_free(given)
 
 
+class _Standing(threading.local):
+    """Options of a thread that hold nothing but the cancel callback: most calls need no more, and making a callback takes its time."""
+
+    def __init__(self) -> None:
+        self._lib = library()
+        self.asker = Asker()
+        self._callback = CANCEL(self.asker.send)
+        self.handle = handle(self._lib.lf_options_create)
+        self._lib.lf_options_set_cancel(self.handle, self._callback, None)
+
+    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not ending():
+            self._lib.lf_options_free(self.handle)
+
+
+_standing: _Standing | None = None
+
+
+def _standing_options() -> _Standing:
+    global _standing
+    if _standing is None:
+        _standing = _Standing()
+    return _standing
+
+
 class Options:
-    """lf_options for one call, with its callbacks; a context manager that gives the handle."""
+    """lf_options for one call, with its callbacks; a context manager that gives the handle, None where nothing was chosen."""
+
+    __slots__ = ("_borrowed", "_callbacks", "_handle", "_lib", "_watch")
 
     def __init__(self, task: TaskOptions | None = None, watch: Watch | None = None) -> None:
         self._lib = library()
-        self._handle = handle(self._lib.lf_options_create)
+        self._handle = 0
+        self._watch = watch
+        self._borrowed: Asker | None = None
         self._callbacks: list[Any] = []
-        if task is not None:
+        if task is not None and task is not DEFAULT_TASK:
             if task.truncate:
                 self.put("truncate", True)
             self.put("global", task.global_text)
-            if task.tokens_per_batch != 8192:
+            if task.tokens_per_batch != DEFAULT_TASK.tokens_per_batch:
                 self.put("tokens_per_batch", task.tokens_per_batch)
-        if watch is not None:
-            self._watch(watch)
 
     def put(self, name: str, value: Any) -> None:
         """Sets an option by the kind of its value; None leaves it as it is."""
-        lib, key = self._lib, name.encode()
         if value is None:
             return
+        lib, key, own = self._lib, name.encode(), self._own()
         if isinstance(value, (bool, int)):
-            lib.lf_options_set_int(self._handle, key, int(value))
+            lib.lf_options_set_int(own, key, int(value))
         elif isinstance(value, float):
-            lib.lf_options_set_float(self._handle, key, value)
+            lib.lf_options_set_float(own, key, value)
         elif isinstance(value, str):
             data = utf8(value, name)
-            lib.lf_options_set_text(self._handle, key, data, len(data))
+            lib.lf_options_set_text(own, key, data, len(data))
         else:
             values = [int(v) for v in value]
-            lib.lf_options_set_ints(self._handle, key, (ctypes.c_int64 * max(len(values), 1))(*values), len(values))
+            lib.lf_options_set_ints(own, key, (ctypes.c_int64 * max(len(values), 1))(*values), len(values))
 
     def put_tensor(self, name: str, given: int | None) -> None:
         if given is not None:
-            self._lib.lf_options_set_tensor(self._handle, name.encode(), given)
+            self._lib.lf_options_set_tensor(self._own(), name.encode(), given)
 
-    def _watch(self, watch: Watch) -> None:
+    def _own(self) -> int:
+        """The handle of this call alone, with all its callbacks."""
+        if self._handle:
+            return self._handle
+        self._handle = handle(self._lib.lf_options_create)
+        if self._watch is not None:
+            self._tell(self._watch)
+        return self._handle
+
+    def _tell(self, watch: Watch) -> None:
         def progress(_: Any, done: int, total: int, tokens: int) -> int:
             watch.report(done, total, tokens)
             return int(watch.stopped)
@@ -145,7 +183,7 @@ class Options:
             watch.token(text_of(text, length))
             return int(watch.stopped)
 
-        self._set(self._lib.lf_options_set_cancel, CANCEL(watch.asker()))
+        self._set(self._lib.lf_options_set_cancel, CANCEL(Asker(watch).send))
         if watch.progress is not None:
             self._set(self._lib.lf_options_set_progress, PROGRESS(progress))
         if watch.on_token is not None:
@@ -155,10 +193,24 @@ class Options:
         self._callbacks.append(callback)
         call(self._handle, callback, None)
 
-    def __enter__(self) -> int:
-        return self._handle
+    def __enter__(self) -> int | None:
+        watch = self._watch
+        if self._handle or watch is None:
+            return self._handle or None
+        if watch.progress is not None or watch.on_token is not None:
+            return self._own()
+        standing = _standing_options()
+        if standing.asker.watch is not None:
+            # A call inside a call: a signal handler's, say.
+            return self._own()
+        self._borrowed = standing.asker
+        self._borrowed.watch = watch
+        return standing.handle
 
     def __exit__(self, *_: object) -> None:
+        if self._borrowed is not None:
+            self._borrowed.watch = None
+            self._borrowed = None
         self.__del__()
 
     def __del__(self) -> None:

@@ -15,11 +15,12 @@ Needs pythonnet (``pip install longformer-interop[clr]``) and .NET 10. Both star
 """
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .. import _files, _model, _summarizer, _tasks, _tokenizer
+from .. import _attention, _files, _model, _runtime, _summarizer, _tasks, _tokenizer
 from .._arrays import Tensor, borrow
 from .._arrays import to_numpy as _to_numpy
 from .._door import Door
@@ -39,8 +40,8 @@ __all__ = [
     "Answer", "CheckpointError", "ChoiceScore", "DeviceError", "DocumentEncoder", "Encoding", "Entity", "FilledMask", "Generated", "GenerationOptions",
     "InputError", "LabelScore", "LoadOptions", "LongformerError", "MaskCandidate", "MaskFiller", "Model", "MultipleChoice", "Progress",
     "QuestionAnswerer", "Summarizer", "Summary", "Tensor", "TextClassifier", "TokenClassifier", "Tokenizer", "banded_attention",
-    "convert", "cuda_available", "from_net", "get_threads", "library_version", "load_model", "load_safetensors", "net", "save_safetensors",
-    "set_threads", "to_net", "torch_version",
+    "banded_attention_probabilities", "convert", "cuda_available", "from_net", "get_threads", "global_attention", "library_version", "load_model",
+    "load_safetensors", "log_to", "net", "save_safetensors", "set_threads", "to_net", "torch_version",
 ]  # fmt: skip
 
 
@@ -109,7 +110,20 @@ def banded_attention(
     mask: Any = None, scale: float | None = None, implementation: str = "fused", return_logsumexp: bool = False,
 ) -> Any:  # fmt: skip
     """As ``longformer_interop.banded_attention``."""
-    return _model.attend(DOOR, query, key, value, window, dilation, global_index, mask, scale, implementation, return_logsumexp)
+    return _attention.banded_by(DOOR, query, key, value, window, dilation, global_index, mask, scale, implementation, return_logsumexp)
+
+
+def banded_attention_probabilities(
+    query: Any, key: Any, window: int | tuple[int, int], *, dilation: int | Sequence[int] | None = None, global_index: Any = None, mask: Any = None,
+    scale: float | None = None,
+) -> np.ndarray:  # fmt: skip
+    """As ``longformer_interop.banded_attention_probabilities``."""
+    return _attention.probabilities_by(DOOR, query, key, window, dilation, global_index, mask, scale)
+
+
+def global_attention(query: Any, key: Any, value: Any, global_index: Any, *, mask: Any = None, scale: float | None = None) -> np.ndarray:
+    """As ``longformer_interop.global_attention``."""
+    return _attention.global_by(DOOR, query, key, value, global_index, mask, scale)
 
 
 def convert(
@@ -174,6 +188,11 @@ def set_threads(threads: int) -> None:
     if threads < 1:
         raise InputError(f"threads: expected at least 1, given {threads}")
     DOOR.set_threads(threads)
+
+
+def log_to(logger: logging.Logger | str | None = "longformer_interop", level: int = logging.WARNING) -> None:
+    """As ``longformer_interop.log_to``."""
+    _runtime.log_by(DOOR, logger, level)
 
 
 def cuda_available() -> bool:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -83,6 +83,14 @@ class _NetTokenizer:
     def _unpack(self, packed: Any) -> Encoding:
         ids, starts, ends, sequences, types, special, attended = to_numpy(NetTensor(self._net, packed.Matrix)).tolist()
         return Encoding(tuple(ids), tuple(zip(starts, ends)), tuple(sequences), tuple(types), tuple(special), tuple(attended))
+
+    def encode_batch(self, given: Sequence[str], pairs: Sequence[str] | None, options: Mapping[str, Any]) -> list[Encoding]:
+        with translated(self._net):
+            packed = self._net.bridge.TextBridge.EncodeBatch(
+                self._tokenizer, list(given), None if pairs is None else list(pairs), options["add_special_tokens"], options["max_length"],
+                options["truncation"], options["add_prefix_space"], options["padding"], options["padding_side"], options["pad_to_multiple_of"],
+            )  # fmt: skip
+        return [self._unpack(p) for p in packed]
 
     def decode(self, ids: Sequence[int], skip_special_tokens: bool) -> str:
         with translated(self._net):
@@ -186,11 +194,11 @@ class _NetModel:
         self.dtype = str(model.DType).lower()
         self.device = str(model.Device.ToString())
 
-    def run(self, inputs: Mapping[str, Borrowed], hidden_states: bool, attentions: bool) -> dict[str, NativeTensor]:
+    def run(self, inputs: Mapping[str, Borrowed], hidden_states: bool, attentions: bool, watch: Watch) -> dict[str, NativeTensor]:
         net = self._net
-        with translated(net):
+        with _watching(net, watch) as told:
             tensors = [borrow_into(net, b) for b in inputs.values()]
-            return _named(net, net.bridge.TensorBridge.Run(self.model, list(inputs), tensors, hidden_states, attentions))
+            return _named(net, net.bridge.TensorBridge.Run(self.model, list(inputs), tensors, hidden_states, attentions, told))
 
     def gradients(self, inputs: Mapping[str, Borrowed]) -> dict[str, NativeTensor]:
         net = self._net
@@ -263,6 +271,24 @@ class NetDoor:
             )
             return NetTensor(net, output), NetTensor(net, logsumexp)
 
+    def banded_attention_probabilities(
+        self, query: Borrowed, key: Borrowed, window: tuple[int, int], dilation: Sequence[int] | None, global_index: Borrowed | None,
+        mask: Borrowed | None, scale: float | None,
+    ) -> NativeTensor:  # fmt: skip
+        net = start()
+        with translated(net):
+            tensors = [borrow_into(net, b) for b in (query, key, global_index, mask)]
+            steps = None if dilation is None else list(dilation)
+            return NetTensor(net, net.bridge.TensorBridge.BandedAttentionProbabilities(*tensors[:2], *window, steps, *tensors[2:], scale))
+
+    def global_attention(
+        self, query: Borrowed, key: Borrowed, value: Borrowed, global_index: Borrowed, mask: Borrowed | None, scale: float | None
+    ) -> NativeTensor:
+        net = start()
+        with translated(net):
+            tensors = [borrow_into(net, b) for b in (query, key, value, global_index, mask)]
+            return NetTensor(net, net.bridge.TensorBridge.GlobalAttention(*tensors, scale))
+
     def convert(
         self, source: str, output: str, to: str, positions: int | None, window: Sequence[int] | None, base_positions: int | None, overwrite: bool
     ) -> list[tuple[str, str]]:
@@ -291,6 +317,10 @@ class NetDoor:
         net = start()
         with translated(net):
             return str(net.namespace.Torch.TorchRuntime.Version)
+
+    def set_log(self, told: Callable[[int, str], None] | None, level: int) -> None:
+        net = start()
+        net.bridge.LogBridge.Set(None if told is None else net.system.Action[net.system.Int32, net.system.String](told), level)
 
     def get_threads(self) -> int:
         return int(start().namespace.Torch.TorchRuntime.ThreadCount)

@@ -143,9 +143,8 @@ def _add_global(
         t.to(query.dtype)
         for t in (hidden, self.key_global.weight, self.key_global.bias, self.value_global.weight, self.value_global.bias)
     )
-    with torch.autocast(hidden.device.type, enabled=False):
-        attended = ops.folded_global_attention(
-            query, states, key_weight, key_bias, value_weight, value_bias, index, visible, None, None, dropout, seed
-        )
+    attended = ops.folded_global_attention(
+        query, states, key_weight, key_bias, value_weight, value_bias, index, visible, None, None, dropout, seed
+    )
     which, slot = torch.nonzero(index >= 0, as_tuple=True)
     return output.index_put((which, index[which, slot]), attended[which, slot].to(output.dtype)), query
