@@ -32,7 +32,7 @@ internal static class GenerateBenchmark
     public static GenerateResult Run(string folder, LoadOptions options, GenerateCase c, int runs, CancellationToken cancellation)
     {
         TorchRuntime.ThreadCount = c.Threads;
-        ResidentMemory.ResetPeak();
+        ProcessMemory.ResetPeak();
         long start = Stopwatch.GetTimestamp();
         using LedForConditionalGeneration model = LedForConditionalGeneration.Load(folder, options with { DType = c.DType });
         double load = Stopwatch.GetElapsedTime(start).TotalSeconds;
