@@ -127,6 +127,29 @@ inline void drop_tile(const BandProblem& p, const ForwardScratch<typename V::S>&
   }
 }
 
+// sums = sums * rescale + V^T P, the vectors of an edge tile each over the keys that it sees something of.
+template <class V>
+inline void add_values(const BandProblem& p, const ForwardScratch<typename V::S>& m, const Block& b,
+                       const Tile<typename V::S>& t, bool first, Ahead& ahead) {
+  using S = typename V::S;
+  const int64_t ld = p.padded_dim;
+  for (int v = 0; v < b.vectors;) {
+    Strip strip = strip_of(t, v);
+    const int begin = v++ * V::lanes;
+    while (v < b.vectors && strip_of(t, v) == strip) ++v;
+    const int vectors = v - begin / V::lanes;
+    if (strip.row_begin == strip.row_end) {  // no key of this tile: the maximum stays as well
+      for (int64_t d = 0; first && d < p.dim; ++d)
+        std::memset(m.sums + d * kBlock + begin, 0, size_t(vectors * V::lanes) * sizeof(S));
+      continue;
+    }
+    gemm<V, true>(m.sums + begin, kBlock, t.values + strip.row_begin * ld, ld,
+                  m.scores + strip.row_begin * kBlock + begin, kBlock, p.dim, vectors,
+                  strip.row_end - strip.row_begin, first ? Start::zero : Start::rescale, ahead,
+                  m.rescale + begin);
+  }
+}
+
 template <class V>
 void forward_block(const BandForwardProblem& p, const BandUnit& u, int64_t index, TileCache<V>& cache,
                    Ahead& ahead, const ForwardScratch<typename V::S>& m) {
@@ -154,7 +177,7 @@ void forward_block(const BandForwardProblem& p, const BandUnit& u, int64_t index
     const Rows* const queries[] = {&p.q, &out};
     const int query_sets = p.stream_out ? 1 : 2;
     for (Tile<S> t; next_tile<V>(p, b, cache, position, t);) {
-      look_ahead(ahead, p, u, b, index == u.first_block, position, empty, 16, queries, query_sets);
+      look_ahead(ahead, p, u, b, index == u.first_block, position, empty, queries, query_sets);
       for (int i = 0; i < t.parts; ++i) {
         const Part& part = t.part[i];
         const int at = part.vector_begin * V::lanes;
@@ -165,28 +188,7 @@ void forward_block(const BandForwardProblem& p, const BandUnit& u, int64_t index
       mask_scores<V>(b, t, m.scores);
       softmax_tile<V>(m, b, t, c);
       if (p.dropout) drop_tile<V>(p, m, u.head, b, t);
-      const bool whole = !t.edge;
-      if (!whole) {  // the parts do not cover every lane: rescale apart
-        if (empty) {
-          std::memset(m.sums, 0, size_t(p.dim * kBlock) * sizeof(S));
-        } else {
-          for (int64_t d = 0; d < p.dim; ++d) {
-            for (int v = 0; v < b.vectors; ++v) {
-              S* o = m.sums + d * kBlock + v * V::lanes;
-              V::store(o, V::mul(V::load(o), V::load(m.rescale + v * V::lanes)));
-            }
-          }
-        }
-      }
-      const Start start = !whole ? Start::keep : empty ? Start::zero : Start::rescale;
-      for (int i = 0; i < t.parts; ++i) {
-        const Part& part = t.part[i];
-        const int at = part.vector_begin * V::lanes;
-        gemm<V, true>(m.sums + at, kBlock, t.values + part.row_begin * ld, ld,
-                      m.scores + part.row_begin * kBlock + at, kBlock, p.dim,
-                      part.vector_end - part.vector_begin, part.row_end - part.row_begin, start, ahead,
-                      m.rescale + at);
-      }
+      add_values<V>(p, m, b, t, empty, ahead);
       empty = false;
     }
   }
@@ -197,25 +199,26 @@ void forward_block(const BandForwardProblem& p, const BandUnit& u, int64_t index
     }
     return;
   }
+  // What every query's row is divided by, and the log-sum-exp: 0 and -inf for a query without keys.
+  for (int i = 0; i < b.vectors * V::lanes; ++i) {
+    const bool none = i >= b.queries || (hidden >> i & 1u) || m.total[i] == 0;
+    m.factors[i] = none ? S(0) : S(1) / m.total[i];
+    constexpr S ln2 = S(0.69314718055994530942);
+    if constexpr (sizeof(S) == 4)
+      m.high[i] = none ? -__builtin_inff() : m.maximum[i] * ln2 + __builtin_logf(m.total[i]);
+    else
+      m.high[i] = none ? -__builtin_inf() : m.maximum[i] * ln2 + __builtin_log(m.total[i]);
+  }
   transpose<V>(m.rows, ld, m.sums, kBlock, p.dim, b.queries, S(1));
   for (int64_t i = 0; i < b.queries; ++i) {
     char* out = output_row(p.out, p, b.tokens[i], u.head);
-    S& log_sum = lse[b.tokens[i] * p.heads + u.head];
-    if ((hidden >> i & 1u) || m.total[i] == 0) {
+    lse[b.tokens[i] * p.heads + u.head] = m.high[i];
+    if (m.factors[i] == 0)
       std::memset(out, 0, size_t(p.dim * element_size(p.element)));
-      log_sum = -__builtin_inff();
-    } else {
-      if (p.stream_out)
-        stream_row<V>(reinterpret_cast<S*>(out), m.rows + i * ld, p.dim, S(1) / m.total[i]);
-      else
-        write_row<V>(out, m.rows + i * ld, p.element, p.dim, S(1) / m.total[i]);
-      constexpr double ln2 = 0.69314718055994530942;
-      if constexpr (sizeof(S) == 4) {
-        log_sum = m.maximum[i] * S(ln2) + __builtin_logf(m.total[i]);
-      } else {
-        log_sum = m.maximum[i] * S(ln2) + __builtin_log(m.total[i]);
-      }
-    }
+    else if (p.stream_out)
+      stream_row<V>(reinterpret_cast<S*>(out), m.rows + i * ld, p.dim, m.factors[i]);
+    else
+      write_row<V>(out, m.rows + i * ld, p.element, p.dim, m.factors[i]);
   }
 }
 

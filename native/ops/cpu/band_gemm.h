@@ -4,62 +4,93 @@
 // blocking, so that results do not depend on how a product is cut into rows and lanes.
 #pragma once
 #include <cstddef>
+#include <cstdint>
 
 namespace {
 
 enum class Start { zero, keep, rescale };
 
-// Rows of memory that will be read soon, asked for a few at a time between the register blocks of the
-// products: they lie far apart, so that the processor does not foresee them, and asking for all at once would
-// fill its queue of misses.
+// Rows of memory that will be read soon, asked for a cache line at a time in the loops of the products: they
+// lie far apart, so that the processor does not foresee them, and a core has only ten or twelve misses under
+// way, so that asking for many at once makes it wait.
 class Ahead {
  public:
-  void add(const char* first, ptrdiff_t stride, ptrdiff_t bytes, int rows) {
-    if (sets_ < 8 && rows > 0) set_[sets_++] = {first, stride, bytes, rows};
-    total_ += rows;
-  }
-  // Distributes what has been added over so many calls of step().
-  void spread(int calls) { per_step_ = total_ / (calls > 0 ? calls : 1) + 1; }
-  void clear() { *this = Ahead(); }
-  inline void step() {
-    if (sets_ == 0) return;
-    for (int i = 0; i < per_step_ && sets_ > 0; ++i) {
-      Set& s = set_[sets_ - 1];
-      for (ptrdiff_t byte = 0; byte < s.bytes; byte += 64) __builtin_prefetch(s.next + byte, 0, 2);
-      s.next += s.stride;
-      if (--s.rows == 0) --sets_;
+  // Where a product goes on asking. Past the end of a set it asks for the rows behind it, which does no harm.
+  struct Lines {
+    const char* at = nullptr;
+    ptrdiff_t step = 0;  // 0: nothing is asked for, or the same line again and again
+    const char* row_end = nullptr;
+    ptrdiff_t jump = 0, stride = 0;  // from one row's end to the next row, from row to row
+    inline void ask() {
+      __builtin_prefetch(at, 0, 2);
+      at += step;
+      if (at == row_end) {
+        at += jump;
+        row_end += stride;
+      }
     }
+  };
+
+  void add(const char* first, ptrdiff_t stride, ptrdiff_t bytes, int rows) {
+    if (sets_ < 8 && rows > 0) set_[sets_++] = {first, stride, (bytes + kLine - 1) / kLine * kLine, rows};
   }
+  void clear() { sets_ = 0; }
+  // What the product may work with, and how many lines it has asked for.
+  Lines& lines() {
+    if (left_ <= 0) next_set();
+    return lines_;
+  }
+  void asked(ptrdiff_t count) { left_ -= count; }
+  // Begins with what has been added.
+  void start() { left_ = 0; }
 
  private:
+  static constexpr ptrdiff_t kLine = 64;
   struct Set {
-    const char* next;
+    const char* first;
     ptrdiff_t stride, bytes;
     int rows;
   };
+  void next_set() {
+    if (sets_ == 0) {
+      lines_.step = 0;
+      lines_.row_end = nullptr;
+      left_ = PTRDIFF_MAX;
+      return;
+    }
+    const Set& s = set_[--sets_];
+    lines_ = {s.first, kLine, s.first + s.bytes, s.stride - s.bytes, s.stride};
+    left_ = s.bytes / kLine * s.rows;
+  }
   Set set_[8];
-  int sets_ = 0, total_ = 0, per_step_ = 1;
+  int sets_ = 0;
+  ptrdiff_t left_ = 0;
+  Lines lines_;
 };
 
 // The distance of rows that nearly every B and C has: that of a block of 64 lanes. Known to the compiler, all
 // addresses of a register block are constants beside one pointer; computing them took a tenth of its time.
 constexpr ptrdiff_t kUsualStride = 64;
 
-// STRIDE: of B and C, 0 where it is not known.
-template <class V, int ROWS, int VECTORS, bool TRANSPOSED, ptrdiff_t STRIDE>
+// One line is asked for in so many rows of B: about every 25 cycles.
+constexpr ptrdiff_t kRowsPerLine = 2;
+
+// Row distances: STRIDE of B and C, STRIDE_A of A; 0 where it is not known.
+template <class V, int ROWS, int VECTORS, bool TRANSPOSED, ptrdiff_t STRIDE, ptrdiff_t STRIDE_A>
 __attribute__((noinline)) void gemm_block(typename V::S* c, ptrdiff_t ldc, const typename V::S* a,
                                           ptrdiff_t lda, const typename V::S* b, ptrdiff_t ldb, ptrdiff_t n,
-                                          Start start, const typename V::S* alpha) {
+                                          Start start, const typename V::S* alpha, Ahead::Lines& lines) {
   using T = typename V::T;
   if constexpr (STRIDE > 0) ldb = ldc = STRIDE;
+  if constexpr (STRIDE_A > 0) lda = STRIDE_A;
   T sum[ROWS][VECTORS];
   if (start == Start::zero) {
-#pragma GCC unroll 12
+#pragma GCC unroll 16
     for (int i = 0; i < ROWS; ++i)
 #pragma GCC unroll 4
       for (int v = 0; v < VECTORS; ++v) sum[i][v] = V::zero();
   } else {
-#pragma GCC unroll 12
+#pragma GCC unroll 16
     for (int i = 0; i < ROWS; ++i)
 #pragma GCC unroll 4
       for (int v = 0; v < VECTORS; ++v) sum[i][v] = V::load(c + i * ldc + v * V::lanes);
@@ -67,53 +98,64 @@ __attribute__((noinline)) void gemm_block(typename V::S* c, ptrdiff_t ldc, const
 #pragma GCC unroll 4
       for (int v = 0; v < VECTORS; ++v) {
         const T factor = V::load(alpha + v * V::lanes);
-#pragma GCC unroll 12
+#pragma GCC unroll 16
         for (int i = 0; i < ROWS; ++i) sum[i][v] = V::mul(sum[i][v], factor);
       }
     }
   }
-#pragma GCC unroll 2
-  for (ptrdiff_t r = 0; r < n; ++r) {
+  const auto add_row = [&]() __attribute__((always_inline)) {
     T row[VECTORS];
 #pragma GCC unroll 4
     for (int v = 0; v < VECTORS; ++v) row[v] = V::load(b + v * V::lanes);
     b += ldb;
-#pragma GCC unroll 12
+#pragma GCC unroll 16
     for (int i = 0; i < ROWS; ++i) {
       const T scalar = V::set1(TRANSPOSED ? a[i] : a[i * lda]);
 #pragma GCC unroll 4
       for (int v = 0; v < VECTORS; ++v) sum[i][v] = V::fma(scalar, row[v], sum[i][v]);
     }
     a += TRANSPOSED ? lda : 1;
+  };
+  Ahead::Lines ahead = lines;
+  ptrdiff_t r = 0;
+  for (; r + kRowsPerLine <= n; r += kRowsPerLine) {
+    ahead.ask();
+#pragma GCC unroll 4
+    for (ptrdiff_t i = 0; i < kRowsPerLine; ++i) add_row();
   }
-#pragma GCC unroll 12
+  for (; r < n; ++r) add_row();
+  lines = ahead;
+#pragma GCC unroll 16
   for (int i = 0; i < ROWS; ++i)
 #pragma GCC unroll 4
     for (int v = 0; v < VECTORS; ++v) V::store(c + i * ldc + v * V::lanes, sum[i][v]);
 }
 
-template <class V, int VECTORS, bool TRANSPOSED, ptrdiff_t STRIDE>
+template <int N>
+struct Count {
+  static constexpr int value = N;
+};
+
+template <class V, int VECTORS, bool TRANSPOSED, ptrdiff_t STRIDE, ptrdiff_t STRIDE_A>
 inline void gemm_columns(typename V::S* c, ptrdiff_t ldc, const typename V::S* a, ptrdiff_t lda,
                          const typename V::S* b, ptrdiff_t ldb, ptrdiff_t rows, ptrdiff_t n, Start start,
                          const typename V::S* alpha, Ahead& ahead) {
   constexpr int R = V::block_rows(VECTORS);
   const ptrdiff_t step = TRANSPOSED ? 1 : lda;  // of A, from one row of C to the next
+  const auto block = [&](auto count, ptrdiff_t i) {
+    gemm_block<V, decltype(count)::value, VECTORS, TRANSPOSED, STRIDE, STRIDE_A>(c + i * ldc, ldc, a + i * step, lda, b,
+                                                                       ldb, n, start, alpha, ahead.lines());
+    ahead.asked(n / kRowsPerLine);
+    return i + decltype(count)::value;
+  };
   ptrdiff_t i = 0;
-  for (; i + R <= rows; i += R, ahead.step())
-    gemm_block<V, R, VECTORS, TRANSPOSED, STRIDE>(c + i * ldc, ldc, a + i * step, lda, b, ldb, n, start,
-                                                  alpha);
-  for (; i + 4 <= rows; i += 4, ahead.step())
-    gemm_block<V, 4, VECTORS, TRANSPOSED, STRIDE>(c + i * ldc, ldc, a + i * step, lda, b, ldb, n, start,
-                                                  alpha);
-  for (; i + 2 <= rows; i += 2, ahead.step())
-    gemm_block<V, 2, VECTORS, TRANSPOSED, STRIDE>(c + i * ldc, ldc, a + i * step, lda, b, ldb, n, start,
-                                                  alpha);
-  for (; i < rows; ++i, ahead.step())
-    gemm_block<V, 1, VECTORS, TRANSPOSED, STRIDE>(c + i * ldc, ldc, a + i * step, lda, b, ldb, n, start,
-                                                  alpha);
+  while (i + R <= rows) i = block(Count<R>(), i);
+  while (i + 4 <= rows) i = block(Count<4>(), i);
+  while (i + 2 <= rows) i = block(Count<2>(), i);
+  while (i < rows) i = block(Count<1>(), i);
 }
 
-template <class V, bool TRANSPOSED, ptrdiff_t STRIDE>
+template <class V, bool TRANSPOSED, ptrdiff_t STRIDE, ptrdiff_t STRIDE_A>
 inline void gemm_of_stride(typename V::S* c, ptrdiff_t ldc, const typename V::S* a, ptrdiff_t lda,
                            const typename V::S* b, ptrdiff_t ldb, ptrdiff_t rows, ptrdiff_t vectors,
                            ptrdiff_t n, Start start, Ahead& ahead, const typename V::S* alpha) {
@@ -121,18 +163,18 @@ inline void gemm_of_stride(typename V::S* c, ptrdiff_t ldc, const typename V::S*
     const ptrdiff_t left = vectors - v, at = v * V::lanes;
     const typename V::S* factor = alpha == nullptr ? nullptr : alpha + at;
     if (V::max_vectors >= 4 && left >= 4) {
-      gemm_columns<V, V::max_vectors, TRANSPOSED, STRIDE>(c + at, ldc, a, lda, b + at, ldb, rows, n, start,
+      gemm_columns<V, V::max_vectors, TRANSPOSED, STRIDE, STRIDE_A>(c + at, ldc, a, lda, b + at, ldb, rows, n, start,
                                                           factor, ahead);
       v += 4;
     } else if (V::max_vectors >= 3 && left == 3) {
-      gemm_columns<V, V::max_vectors >= 3 ? 3 : 1, TRANSPOSED, STRIDE>(c + at, ldc, a, lda, b + at, ldb, rows,
+      gemm_columns<V, V::max_vectors >= 3 ? 3 : 1, TRANSPOSED, STRIDE, STRIDE_A>(c + at, ldc, a, lda, b + at, ldb, rows,
                                                                        n, start, factor, ahead);
       v += 3;
     } else if (left >= 2) {
-      gemm_columns<V, 2, TRANSPOSED, STRIDE>(c + at, ldc, a, lda, b + at, ldb, rows, n, start, factor, ahead);
+      gemm_columns<V, 2, TRANSPOSED, STRIDE, STRIDE_A>(c + at, ldc, a, lda, b + at, ldb, rows, n, start, factor, ahead);
       v += 2;
     } else {
-      gemm_columns<V, 1, TRANSPOSED, STRIDE>(c + at, ldc, a, lda, b + at, ldb, rows, n, start, factor, ahead);
+      gemm_columns<V, 1, TRANSPOSED, STRIDE, STRIDE_A>(c + at, ldc, a, lda, b + at, ldb, rows, n, start, factor, ahead);
       v += 1;
     }
   }
@@ -143,11 +185,13 @@ template <class V, bool TRANSPOSED>
 inline void gemm(typename V::S* c, ptrdiff_t ldc, const typename V::S* a, ptrdiff_t lda,
                  const typename V::S* b, ptrdiff_t ldb, ptrdiff_t rows, ptrdiff_t vectors, ptrdiff_t n,
                  Start start, Ahead& ahead, const typename V::S* alpha = nullptr) {
-  if (ldc == kUsualStride && ldb == kUsualStride)
-    gemm_of_stride<V, TRANSPOSED, kUsualStride>(c, ldc, a, lda, b, ldb, rows, vectors, n, start, ahead,
-                                                alpha);
+  constexpr ptrdiff_t U = kUsualStride;
+  if (ldc != U || ldb != U)
+    gemm_of_stride<V, TRANSPOSED, 0, 0>(c, ldc, a, lda, b, ldb, rows, vectors, n, start, ahead, alpha);
+  else if (lda != U)
+    gemm_of_stride<V, TRANSPOSED, U, 0>(c, ldc, a, lda, b, ldb, rows, vectors, n, start, ahead, alpha);
   else
-    gemm_of_stride<V, TRANSPOSED, 0>(c, ldc, a, lda, b, ldb, rows, vectors, n, start, ahead, alpha);
+    gemm_of_stride<V, TRANSPOSED, U, U>(c, ldc, a, lda, b, ldb, rows, vectors, n, start, ahead, alpha);
 }
 
 }  // namespace

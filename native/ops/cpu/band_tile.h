@@ -286,6 +286,25 @@ inline void cut(const Block& b, Tile<typename V::S>& t) {
   }
 }
 
+// The keys of a tile that one vector of queries has something to do with: none, where its parts leave it out.
+struct Strip {
+  int row_begin, row_end;
+  bool operator==(const Strip& other) const {
+    return row_begin == other.row_begin && row_end == other.row_end;
+  }
+};
+template <class S>
+inline Strip strip_of(const Tile<S>& t, int vector) {
+  Strip strip = {0, 0};
+  for (int i = 0; i < t.parts; ++i) {
+    const Part& part = t.part[i];
+    if (vector < part.vector_begin || vector >= part.vector_end) continue;
+    if (strip.row_begin == strip.row_end) strip.row_begin = part.row_begin;
+    strip.row_end = part.row_end;
+  }
+  return strip;
+}
+
 // Fills `t` with the next tile that holds a usable key; false at the end. Start with position =
 // block.key_begin.
 template <class V>
@@ -329,27 +348,24 @@ inline void add_rows(Ahead& ahead, const BandProblem& p, const Rows& rows, const
 }
 
 // What to ask for while a tile is multiplied. In a unit's first block every tile is new: the next one.
-// Afterwards only the next block's queries and last tile are; they are asked for in the course of the block.
-// `calls`: how often Ahead::step comes in a tile.
+// Afterwards only the next block's queries and last tile are.
 inline void look_ahead(Ahead& ahead, const BandProblem& p, const BandUnit& u, const Block& b,
-                       bool first_block, int64_t position, bool first_tile, int calls,
-                       const Rows* const* queries, int query_sets) {
-  if (first_block && position < b.key_end) {
-    ahead.clear();
+                       bool first_block, int64_t position, bool first_tile, const Rows* const* queries,
+                       int query_sets) {
+  const bool next_tile = first_block && position < b.key_end;
+  if (!next_tile && !first_tile && !(first_block && position == b.key_end)) return;
+  ahead.clear();
+  ahead.start();
+  if (next_tile) {
     add_rows(ahead, p, p.v, u, b, position, kBlock);
     add_rows(ahead, p, p.k, u, b, position, kBlock);
-    ahead.spread(calls);
-  } else if (first_tile || first_block) {
-    if (!first_tile && position != b.key_end) return;
-    ahead.clear();
-    const int64_t next = b.first_query + kBlock;
-    if (next >= (u.first_block + u.blocks) * kBlock) return;
-    add_rows(ahead, p, p.v, u, b, b.key_end, kBlock);
-    add_rows(ahead, p, p.k, u, b, b.key_end, kBlock);
-    for (int i = 0; i < query_sets; ++i) add_rows(ahead, p, *queries[i], u, b, next, kBlock);
-    const int64_t tiles = first_block ? 1 : (b.key_end - b.key_begin) / kBlock;
-    ahead.spread(int(larger(1, tiles - 1)) * calls);
+    return;
   }
+  const int64_t next = b.first_query + kBlock;
+  if (next >= (u.first_block + u.blocks) * kBlock) return;
+  add_rows(ahead, p, p.v, u, b, b.key_end, kBlock);
+  add_rows(ahead, p, p.k, u, b, b.key_end, kBlock);
+  for (int i = 0; i < query_sets; ++i) add_rows(ahead, p, *queries[i], u, b, next, kBlock);
 }
 
 // Scores that do not count become -inf: keys outside the window of a query, and unusable keys.
@@ -366,11 +382,14 @@ inline void mask_scores(const Block& b, const Tile<typename V::S>& t, typename V
           V::store(s + v * V::lanes, V::set1(nothing));
       } else if (t.edge) {
         const Range lanes = lanes_of(b, t, row);
-        for (int v = part.vector_begin; v < part.vector_end; ++v) {
+        const auto mask = [&](int v) {
           const int at = v * V::lanes;
-          if (lanes.first <= at && lanes.last >= at + V::lanes - 1) continue;
           V::store(s + at, V::range(V::load(s + at), lanes.first - at, lanes.last - at, nothing));
-        }
+        };
+        // Vectors at both ends: those between lie inside the window.
+        int begin = part.vector_begin, end = part.vector_end;
+        while (begin < end && begin * V::lanes < lanes.first) mask(begin++);
+        while (begin < end && (end - 1) * V::lanes + V::lanes - 1 > lanes.last) mask(--end);
       }
     }
   }

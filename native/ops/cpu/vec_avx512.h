@@ -15,7 +15,7 @@ namespace {
 
 // 32 registers: 24 accumulators, the vectors of a row and a broadcast scalar.
 constexpr int avx512_block_rows(int vectors) {
-  return vectors == 4 ? 6 : vectors == 3 ? 8 : 12;
+  return vectors == 4 ? 6 : vectors == 3 ? 8 : vectors == 2 ? 12 : 16;
 }
 
 inline __mmask16 lanes_between(int first, int last) {  // of at most 16; empty where last < first

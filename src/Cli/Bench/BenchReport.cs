@@ -30,7 +30,9 @@ internal sealed class BenchReport(bool json)
         EncodeCase c = r.Case;
         if (_encoded.Count == 1)
             Console.WriteLine("  tokens batch window dtype    threads    best s  median s  tokens/s  GFLOP/s  of peak  peak MiB  beyond weights MiB");
-        Console.WriteLine(Text($"{c.Tokens,8} {c.Batch,5} {r.Window,6} {Name(c.DType),-8} {c.Threads,7} {r.Best,9:F4} {r.Median,9:F4} {r.TokensPerSecond,9:F0} {r.GigaflopsPerSecond,8:F1} {r.GigaflopsPerSecond / machine.Peak,8:P1} {r.PeakBytes / Mebibyte,9:F0} {r.BeyondBytes / Mebibyte,9:F0}"));
+        Console.WriteLine(Text($"{Lengths(c),8} {c.Lengths.Count,5} {r.Window,6} {Name(c.DType),-8} {c.Threads,7} {r.Best,9:F4} {r.Median,9:F4} {r.TokensPerSecond,9:F0} {r.GigaflopsPerSecond,8:F1} {r.GigaflopsPerSecond / machine.Peak,8:P1} {r.PeakBytes / Mebibyte,9:F0} {r.BeyondBytes / Mebibyte,9:F0}"));
+        if (r.Apart is { } apart)
+            Console.WriteLine(Text($"         {c.Tokens} tokens together; one document after the other {apart:F4} s, {r.Best / apart:P1} of it"));
         double whole = r.Stages.Sum(s => s.Seconds);
         Console.WriteLine("         " + string.Join(", ", r.Stages.Where(s => s.Seconds / whole >= 0.005).Select(s => Text($"{s.Name} {s.Seconds / whole:P1}"))));
     }
@@ -81,7 +83,14 @@ internal sealed class BenchReport(bool json)
     {
         EncodeCase c = r.Case;
         writer.WriteString("work", "encode");
-        Common(writer, c.Tokens, c.Batch, c.DType, c.Threads, r.Load, r.Runs, r.PeakBytes, r.DeviceBytes);
+        Common(writer, c.Lengths.Max(), c.Lengths.Count, c.DType, c.Threads, r.Load, r.Runs, r.PeakBytes, r.DeviceBytes);
+        if (r.Apart is { } apart)
+        {
+            writer.WriteStartArray("lengths");
+            foreach (int length in c.Lengths) writer.WriteNumberValue(length);
+            writer.WriteEndArray();
+            writer.WriteFinite("seconds_apart", apart);
+        }
         writer.WriteNumber("graphs_recorded", r.Graphs.Recorded);
         writer.WriteNumber("graphs_replayed", r.Graphs.Replayed);
         if (r.Graphs.Failure is { } failure) writer.WriteString("graphs_failure", failure);
@@ -170,6 +179,8 @@ internal sealed class BenchReport(bool json)
         properties();
         writer.WriteEndObject();
     }
+
+    private static string Lengths(EncodeCase c) => c.IsMixed ? Text($"{c.Lengths.Min()}-{c.Lengths.Max()}") : Text($"{c.Lengths[0]}");
 
     private static string Name(DType dtype) => dtype.ToString().ToLowerInvariant();
 

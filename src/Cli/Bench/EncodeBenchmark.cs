@@ -6,8 +6,15 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Cli.Bench;
 
-/// <summary>What is measured in one go.</summary>
-internal sealed record EncodeCase(int Tokens, int Batch, int? Window, DType DType, int Threads);
+/// <summary>What is measured in one go: documents of these lengths, packed behind one another without padding.</summary>
+internal sealed record EncodeCase(IReadOnlyList<int> Lengths, int? Window, DType DType, int Threads)
+{
+    /// <summary>Of all documents together.</summary>
+    public int Tokens => Lengths.Sum();
+
+    /// <summary>Whether not all documents are of one length.</summary>
+    public bool IsMixed => Lengths.Distinct().Skip(1).Any();
+}
 
 /// <summary>The share of one part of the forward pass.</summary>
 internal sealed record Stage(string Name, double Seconds, int Calls);
@@ -21,19 +28,19 @@ internal sealed record Stage(string Name, double Seconds, int Calls);
 /// <param name="Flops">Useful arithmetic of a pass: the products of the layers and, in the attention, the pairs inside the window.</param>
 /// <param name="Stages">The parts of one further, profiled pass, the largest first.</param>
 /// <param name="PeakBytes">Peak resident memory of the measured passes.</param>
-/// <param name="BeyondBytes">That above what was resident once the model had run on 64 tokens: beyond the weights.</param>
+/// <param name="BeyondBytes">That above what was resident once the model had run on 64 tokens and its whole embedding tables were read: beyond the weights.</param>
 /// <param name="WeightBytes">The weights as stored.</param>
+/// <param name="Apart">Where the documents are of unequal lengths: the sum of their best times when each is alone.</param>
 /// <param name="DeviceBytes">Memory of a GPU that this process took for the case; 0 on the CPU.</param>
 /// <param name="Graphs">What recorded passes did.</param>
 internal sealed record EncodeResult(EncodeCase Case, int Window, double Load, double First, IReadOnlyList<double> Runs, double Flops,
-    IReadOnlyList<Stage> Stages, long PeakBytes, long BeyondBytes, long WeightBytes,
-    long DeviceBytes, GraphStatistics Graphs)
+    IReadOnlyList<Stage> Stages, long PeakBytes, long BeyondBytes, long WeightBytes, double? Apart, long DeviceBytes, GraphStatistics Graphs)
 {
     public double Best => Runs.Min();
 
     public double Median => Runs.Order().ElementAt(Runs.Count / 2);
 
-    public double TokensPerSecond => (double)Case.Tokens * Case.Batch / Best;
+    public double TokensPerSecond => Case.Tokens / Best;
 
     public double GigaflopsPerSecond => Flops / Best * 1e-9;
 }
@@ -52,30 +59,51 @@ internal static class EncodeBenchmark
         using LongformerModel model = LongformerModel.Load(folder, options with { DType = c.DType });
         double load = Stopwatch.GetElapsedTime(start).TotalSeconds;
         start = Stopwatch.GetTimestamp();
-        Pass(model, Math.Min(ShortTokens, c.Tokens), 1);
+        Pass(model, [Math.Min(ShortTokens, c.Lengths.Max())]);
         double first = Stopwatch.GetElapsedTime(start).TotalSeconds;
+        ReadEmbeddings(model);
         GC.Collect();
-        long resident = ResidentMemory.Now();
-        ResidentMemory.ResetPeak();
-        Pass(model, c.Tokens, c.Batch);
+        long resident = ProcessMemory.ResidentBytes();
+        ProcessMemory.ResetPeak();
+        Pass(model, c.Lengths);
+        List<double> seconds = Passes(model, c.Lengths, runs, cancellation);
+        long peak = ProcessMemory.PeakBytes();
+        double? apart = c.IsMixed ? c.Lengths.Sum(length => Passes(model, [length], runs, cancellation).Min()) : null;
+        long left = TorchRuntime.DeviceMemory(options.Device).Free;
+        LongformerConfiguration configuration = model.Configuration;
+        List<Stage> stages = StagesOf(folder, options with { DType = c.DType }, model, c);
+        return new EncodeResult(c, configuration.LargestWindow, load, first, seconds, UsefulFlops(configuration, c), stages, peak, Math.Max(0, peak - resident),
+            model.NamedParameters.Sum(p => p.Tensor.ElementCount * p.Tensor.DType.ElementSize()), apart, free - left, model.Graphs);
+    }
+
+    private static List<double> Passes(LongformerModel model, IReadOnlyList<int> lengths, int runs, CancellationToken cancellation)
+    {
         List<double> seconds = [];
         for (int i = 0; i < runs; i++)
         {
             cancellation.ThrowIfCancellationRequested();
-            seconds.Add(Pass(model, c.Tokens, c.Batch));
+            seconds.Add(Pass(model, lengths));
         }
-        long peak = ProcessMemory.PeakBytes();
-        long left = TorchRuntime.DeviceMemory(options.Device).Free;
-        LongformerConfiguration configuration = model.Configuration;
-        List<Stage> stages = StagesOf(folder, options with { DType = c.DType }, model, c);
-        return new EncodeResult(c, configuration.LargestWindow, load, first, seconds, UsefulFlops(configuration, c), stages, peak,
-            Math.Max(0, peak - resident), model.NamedParameters.Sum(p => p.Tensor.ElementCount * p.Tensor.DType.ElementSize()), free - left, model.Graphs);
+        return seconds;
     }
 
-    private static double Pass(LongformerModel model, int tokens, int batch)
+    /// <summary>
+    /// Brings the whole tables into memory. They lie in the mapped file, and the system maps what surrounds a row that is read along with it:
+    /// pages of the weights, which a measured pass would count as its own.
+    /// </summary>
+    private static void ReadEmbeddings(LongformerModel model)
     {
         using TensorScope scope = new();
-        LongformerInputs inputs = Inputs(model.Configuration, tokens, batch);
+        using IDisposable inference = TorchRuntime.InferenceMode();
+        foreach (NamedParameter parameter in model.NamedParameters)
+            if (parameter.Name.Contains("_embeddings.", StringComparison.Ordinal))
+                MachineSpeed.Finish(parameter.Tensor.Sum());
+    }
+
+    private static double Pass(LongformerModel model, IReadOnlyList<int> lengths)
+    {
+        using TensorScope scope = new();
+        LongformerInputs inputs = Inputs(model.Configuration, lengths);
         using IDisposable inference = TorchRuntime.InferenceMode();
         long start = Stopwatch.GetTimestamp();
         model.Forward(inputs);
@@ -84,27 +112,26 @@ internal static class EncodeBenchmark
     }
 
     /// <summary>Random ids, the first token of every document global, the documents behind one another.</summary>
-    private static LongformerInputs Inputs(LongformerConfiguration configuration, int tokens, int batch)
+    private static LongformerInputs Inputs(LongformerConfiguration configuration, IReadOnlyList<int> lengths)
     {
         Random random = new(0);
-        long[] ids = new long[tokens * batch];
+        long[] offsets = new long[lengths.Count + 1];
+        for (int i = 0; i < lengths.Count; i++) offsets[i + 1] = offsets[i] + lengths[i];
+        long[] ids = new long[offsets[^1]];
+        for (int i = 0; i < ids.Length; i++) ids[i] = random.Next(Math.Min(5, configuration.VocabSize - 1), configuration.VocabSize);
         byte[] globals = new byte[ids.Length];
-        for (int i = 0; i < ids.Length; i++)
-        {
-            ids[i] = random.Next(Math.Min(5, configuration.VocabSize - 1), configuration.VocabSize);
-            globals[i] = (byte)(i % tokens == 0 ? 1 : 0);
-        }
+        foreach (long first in offsets.AsSpan(..^1)) globals[first] = 1;
         return new LongformerInputs
         {
             InputIds = Tensor.From<long>(ids, ids.Length),
             GlobalAttentionMask = Tensor.From<byte>(globals, ids.Length),
-            SequenceOffsets = [.. Enumerable.Range(0, batch + 1).Select(i => (long)i * tokens)],
+            SequenceOffsets = offsets,
         };
     }
 
     private static double UsefulFlops(LongformerConfiguration c, EncodeCase measured)
     {
-        double flops = 0, n = (double)measured.Tokens * measured.Batch;
+        double flops = 0, n = measured.Tokens;
         for (int layer = 0; layer < c.NumHiddenLayers; layer++)
         {
             flops += 2 * n * c.HiddenSize * (4.0 * c.HiddenSize + 2.0 * c.IntermediateSize);
@@ -112,7 +139,7 @@ internal static class EncodeBenchmark
             for (int head = 0; head < c.NumAttentionHeads; head++)
             {
                 int dilation = window.Dilation is null ? 1 : window.Dilation[window.Dilation.Count == 1 ? 0 : head];
-                flops += 4.0 * c.HeadSize * measured.Batch * Pairs(measured.Tokens, window, dilation);
+                flops += 4.0 * c.HeadSize * measured.Lengths.Sum(length => Pairs(length, window, dilation));
             }
         }
         return flops;
@@ -131,14 +158,14 @@ internal static class EncodeBenchmark
     {
         if (options.Device == Device.Cpu) return Stages(model, c);
         using LongformerModel plain = LongformerModel.Load(folder, options with { CudaGraphs = false });
-        Pass(plain, c.Tokens, c.Batch);
+        Pass(plain, c.Lengths);
         return Stages(plain, c);
     }
 
     private static List<Stage> Stages(LongformerModel model, EncodeCase c)
     {
         using TensorScope scope = new();
-        LongformerInputs inputs = Inputs(model.Configuration, c.Tokens, c.Batch);
+        LongformerInputs inputs = Inputs(model.Configuration, c.Lengths);
         using IDisposable inference = TorchRuntime.InferenceMode();
         using OperatorProfile profile = OperatorProfile.Start(model.Device);
         long start = Stopwatch.GetTimestamp();

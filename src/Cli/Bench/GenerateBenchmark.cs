@@ -34,7 +34,7 @@ internal static class GenerateBenchmark
     public static GenerateResult Run(string folder, LoadOptions options, GenerateCase c, int runs, CancellationToken cancellation)
     {
         TorchRuntime.ThreadCount = c.Threads;
-        ResidentMemory.ResetPeak();
+        ProcessMemory.ResetPeak();
         long free = TorchRuntime.DeviceMemory(options.Device).Free;
         long start = Stopwatch.GetTimestamp();
         using LedForConditionalGeneration model = LedForConditionalGeneration.Load(folder, options with { DType = c.DType });

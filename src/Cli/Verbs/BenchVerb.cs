@@ -26,6 +26,7 @@ internal static class BenchVerb
         };
         Option<int[]> tokens = Numbers("--tokens", "Lengths of a document; positions past the checkpoint's are tiled (default 4096)");
         Option<int[]> batch = Numbers("--batch", "Documents in one pass (default 1)");
+        Option<int[]> packed = Numbers("--packed", "Lengths of documents that go through in one pass, without padding, and one by one; in place of --tokens");
         Option<int[]> window = Numbers("--window", "Attention windows, both sides together (default: the checkpoint's)");
         Option<int[]> threads = Numbers("--threads", "Threads of the CPU operators (default: all cores)");
         Option<string[]> dtype = List<string>("--dtype", "float32, bfloat16 or float16 (default float32)", "DTYPE,...", text => text);
@@ -50,12 +51,13 @@ internal static class BenchVerb
         runs.AtLeastOne();
         generate.AtLeastOne();
         command.Add(folder);
-        foreach (Option option in new Option[] { tokens, batch, window, dtype, threads, layers, runs, generate, beams, kernel, device, attention, tf32, noGraphs, json })
+        foreach (Option option in new Option[] { tokens, batch, packed, window, dtype, threads, layers, runs, generate, beams, kernel, device, attention, tf32, noGraphs, json })
             command.Add(option);
         command.SetAction(parsed => Program.Run(cancellation => Run(new Request(
             parsed.GetValue(folder),
             Or(parsed.GetValue(tokens), DefaultTokens),
             Or(parsed.GetValue(batch), 1),
+            parsed.GetValue(packed) ?? [],
             parsed.GetValue(window) is { Length: > 0 } windows ? [.. windows.Select(w => (int?)w)] : [null],
             [.. (parsed.GetValue(dtype) is { Length: > 0 } names ? names : ["float32"]).Select(DTypeOf)],
             Or(parsed.GetValue(threads), TorchRuntime.ThreadCount),
@@ -75,17 +77,19 @@ internal static class BenchVerb
         return command;
     }
 
-    private sealed record Request(string? Folder, int[] Tokens, int[] Batch, int?[] Windows, DType[] DTypes, int[] Threads, int? Layers, int Runs,
+    private sealed record Request(string? Folder, int[] Tokens, int[] Batch, int[] Packed, int?[] Windows, DType[] DTypes, int[] Threads, int? Layers, int Runs,
         int? Generate, int[] Beams, bool Kernel, LoadOptions Load);
 
     private static int Run(Request request, BenchReport report, CancellationToken cancellation)
     {
         if (request.Windows.FirstOrDefault(w => w is < 2 || w % 2 != 0) is { } odd)
             throw new UsageException($"--window counts both sides: expected even numbers from 2, given {odd}");
+        if (request.Packed.Length > 0 && request.Generate is not null)
+            throw new UsageException("--packed measures encoding: not with --generate");
         TorchRuntime.RequireDevice(request.Load.Device);
         if (request.Load.TF32 is { } allowed) TorchRuntime.AllowTF32 = allowed;
         if (request.Kernel) return Kernels(request, report, cancellation);
-        using BenchFolder folder = new(request.Folder, request.Generate is not null, request.Layers, request.Tokens.Max());
+        using BenchFolder folder = new(request.Folder, request.Generate is not null, request.Layers, (request.Packed.Length > 0 ? request.Packed : request.Tokens).Max());
         if (folder.IsLed && request.Generate is null)
             throw new UsageException($"{request.Folder}: an LED is measured with --generate N");
         if (!folder.IsLed && request.Generate is not null)
@@ -97,9 +101,15 @@ internal static class BenchVerb
                 MachineSpeed machine = MachineSpeed.Measure(dtype, request.Load.Device);
                 report.Machine(dtype, threads, machine);
                 foreach (int? window in request.Windows)
-                    foreach (int batch in request.Batch)
-                        foreach (int tokens in request.Tokens)
-                            Measure(request, folder.WithWindow(window), new EncodeCase(tokens, batch, window, dtype, threads), report, machine, cancellation);
+                {
+                    string of = folder.WithWindow(window);
+                    if (request.Generate is { } newTokens)
+                        foreach ((int batch, int tokens, int beams) in Combinations(request))
+                            report.Add(GenerateBenchmark.Run(of, request.Load, new(tokens, batch, window, dtype, threads, newTokens, beams), request.Runs, cancellation), machine);
+                    else
+                        foreach (int[] lengths in Documents(request))
+                            report.Add(EncodeBenchmark.Run(of, request.Load, new(lengths, window, dtype, threads), request.Runs, cancellation), machine);
+                }
             }
         report.Finish(request.Folder);
         return 0;
@@ -121,20 +131,13 @@ internal static class BenchVerb
         return 0;
     }
 
-    private static void Measure(Request request, string folder, EncodeCase c, BenchReport report, MachineSpeed machine, CancellationToken cancellation)
-    {
-        cancellation.ThrowIfCancellationRequested();
-        if (request.Generate is not { } newTokens)
-        {
-            report.Add(EncodeBenchmark.Run(folder, request.Load, c, request.Runs, cancellation), machine);
-            return;
-        }
-        foreach (int beams in request.Beams)
-        {
-            GenerateCase work = new(c.Tokens, c.Batch, c.Window, c.DType, c.Threads, newTokens, beams);
-            report.Add(GenerateBenchmark.Run(folder, request.Load, work, request.Runs, cancellation), machine);
-        }
-    }
+    /// <summary>The lengths of the documents of every pass to measure.</summary>
+    private static IEnumerable<int[]> Documents(Request request) => request.Packed.Length > 0
+        ? [request.Packed]
+        : request.Batch.SelectMany(batch => request.Tokens.Select(tokens => Enumerable.Repeat(tokens, batch).ToArray()));
+
+    private static IEnumerable<(int Batch, int Tokens, int Beams)> Combinations(Request request) =>
+        from batch in request.Batch from tokens in request.Tokens from beams in request.Beams select (batch, tokens, beams);
 
     private static int[] Or(int[]? given, int otherwise) => given is { Length: > 0 } ? given : [otherwise];
 

@@ -24,8 +24,8 @@ internal sealed class EncoderTail
         _activation = activation;
     }
 
-    /// <summary>The layer's output [N, C].</summary>
-    /// <param name="context">[N, C] what the attention gathered.</param>
+    /// <summary>The layer's output [N, C]; where no gradient is recorded and nothing is dropped, it takes the place of the context and is the same tensor.</summary>
+    /// <param name="context">[N, C] what the attention gathered; nothing else may need it afterwards.</param>
     /// <param name="hidden">[N, C] the layer's input.</param>
     /// <param name="dropout">The dropouts of a training pass; null in evaluation.</param>
     public Tensor Forward(Tensor context, Tensor hidden, TailDropout? dropout)
@@ -39,13 +39,14 @@ internal sealed class EncoderTail
             Tensor added = _output.Forward(dropout is null ? inner : dropout.Inner(inner));
             return scope.Keep(_outputNorm.Forward(dropout is null ? added : dropout.Output(added), attended));
         }
-        return scope.Keep(TokenBlocks.Compute(hidden.Size(0), hidden.Size(1), hidden.DType, hidden.Device, (output, from, count) =>
+        TokenBlocks.Fill(context, (block, from, count) =>
         {
-            Tensor attended = _attentionOutput.Forward(context.Narrow(0, from, count));
+            Tensor attended = _attentionOutput.Forward(block);
             _attentionNorm.ForwardInto(attended, attended, hidden.Narrow(0, from, count));
-            _output.ForwardInto(output, _inner.Forward(attended, _activation));
-            _outputNorm.ForwardInto(output, output, attended);
-        }));
+            _output.ForwardInto(block, _inner.Forward(attended, _activation));
+            _outputNorm.ForwardInto(block, block, attended);
+        });
+        return context;
     }
 
     private bool IsRecorded(Tensor context, Tensor hidden) =>
@@ -67,6 +68,14 @@ internal static class TokenBlocks
     {
         using var scope = new TensorScope();
         Tensor output = Tensor.Empty([count, width], dtype, device);
+        Fill(output, block);
+        return scope.Keep(output);
+    }
+
+    /// <summary>Has <paramref name="block"/>(output, from, count) write all rows of <paramref name="output"/> [N, ...], some tokens at a time, each once.</summary>
+    public static void Fill(Tensor output, Action<Tensor, long, long> block)
+    {
+        long count = output.Size(0);
         // Blocks of nearly one size: none is so small that it wastes the units.
         long blocks = (count + Tokens - 1) / Tokens;
         for (long i = 0; i < blocks; i++)
@@ -75,6 +84,5 @@ internal static class TokenBlocks
             (long from, long to) = (count * i / blocks, count * (i + 1) / blocks);
             block(output.Narrow(0, from, to - from), from, to - from);
         }
-        return scope.Keep(output);
     }
 }
