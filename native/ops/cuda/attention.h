@@ -1,0 +1,16 @@
+// banded_attention by the CUDA kernels: what is launched for a problem. The launcher decides what runs it.
+#pragma once
+#include "../banded_attention.h"
+#include "launcher.h"
+
+namespace longformer::cuda {
+
+// Whether the kernels serve a problem: float32, bfloat16 or float16, heads of at most 128 dimensions, and fewer than
+// 2^30 tokens. Everything else goes to chunks.
+bool serves(const BandedAttention& a);
+
+BandedForward banded_forward(const BandedAttention& a, Launcher& launcher);
+BandedBackward banded_backward(const BandedAttention& a, const at::Tensor& grad_out, const at::Tensor& out,
+                               const at::Tensor& lse, Launcher& launcher);
+
+}  // namespace longformer::cuda

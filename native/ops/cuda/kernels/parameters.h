@@ -1,0 +1,90 @@
+// What the host hands to the kernels, by value. Read by the C++ compiler and by NVRTC, which has no standard
+// headers: plain types only, pointers to device memory, strides in elements.
+//
+// Tokens of all sequences lie behind each other, N in all. Within a (sequence, head), the tokens of one residue
+// class modulo the dilation form an undilated problem; class coordinate a stands for token begin + residue +
+// a * dilation.
+#pragma once
+
+namespace longformer::cuda {
+
+struct Rows {  // a [N, H, D] tensor whose last dimension is contiguous
+  const void* data;
+  int token_stride, head_stride;
+};
+
+struct BandedParameters {
+  Rows q, k, v;
+  int sequences, heads, dim;
+  int length;              // of every sequence where offsets is null
+  const int* offsets;      // [S+1] or null
+  int tiles;               // blocks of a (sequence, head) in the grid, enough for its longest
+  const int* dilations;    // [H] or null: `dilation` for all
+  int dilation;
+  int window_left, window_right;
+  // 0: not visible, 1: visible, 3: visible and global. Null: all 1 (a kernel compiled without flags).
+  const unsigned char* flags;  // [N]
+  int globals;                 // G, 0: none
+  const int* global_token;     // [S, G] visible global tokens in N, the first global_count[s] of each
+  const int* global_count;     // [S]
+  float scale_log2;            // scale * log2(e); its magnitude in the forward pass, see `flip`
+  unsigned flip;               // the sign bits of a register of queries where the scale is negative
+  float scale;
+  unsigned long long seed, drop_below;  // dropout: kept where the mixer's upper 53 bits reach drop_below
+  float keep_scale;                     // 1 / (1 - p)
+  void* out;                            // forward: [N, H, D] contiguous
+  float* lse;                           // [N, H]: written forward, read backward
+  // Backward only. delta [N, H] is written by the query kernel, which runs first, and read by the key kernels.
+  Rows grad_out, saved_out;
+  float* delta;
+  void *grad_q, *grad_k, *grad_v;  // [N, H, D] contiguous
+  // Gradients of global keys: every block sums the queries of one chunk of the sequence into
+  // partial[chunk][2][S, G, H, padded dim]; then the chunks are summed.
+  int chunks, chunk_length;
+  float* partial;
+};
+
+struct IntegerParameters {  // a kernel's own parameters are the way from the host that needs no waiting
+  static constexpr int most = 960;
+  int* to;
+  int count;
+  int values[most];
+};
+
+struct GlobalsParameters {
+  const long long* index;  // [S, G], -1: none
+  int sequences, globals, length;
+  const int* offsets;    // [S+1] or null
+  unsigned char* flags;  // [N], 0 or 1 before
+  int *token, *count;    // [S, G], [S]
+};
+
+struct NormParameters {
+  const void *input, *residual, *weight, *bias;  // residual may be null
+  void* output;
+  int rows, columns;
+  float eps;
+};
+
+struct DecodeDocumentParameters {
+  const void *key, *value;
+  long long key_token, key_head, value_token, value_head;  // strides
+  const unsigned char* mask;  // [1 or rows, keys] or null
+  int keys, rows, first;      // queries first .. first + rows
+  int mask_stride;
+  int first_chunk;            // its chunks of keys are numbered behind those of the documents before
+};
+
+struct DecodeParameters {
+  static constexpr int most = 36;
+  DecodeDocumentParameters documents[most];
+  int count;
+  const void* query;  // [R, H, D] contiguous
+  void* out;
+  int heads, dim, chunks;
+  float scale_log2, lowest;  // lowest: what a hidden score counts as
+  float* partial;            // [chunks of keys * most rows of a document][H][dim + 2]
+  int rows;                  // the most rows of a document
+};
+
+}  // namespace longformer::cuda
