@@ -53,9 +53,13 @@ fi
 in_root python3 $inside/check_hf.py load $inside/to
 
 cp "$root"/parity-tests/generators/*.py "$work/"
-for generator in models led_generate; do
-  in_root python3 $inside/$generator.py $inside/$generator --cases "${CASES:-100}" --seed "${SEED:-1}" 2> "$work/log" || { cat "$work/log"; exit 1; }
-  "${LONGFORMER:-$root/longformer}" parity --attention all "$work/$generator" > "$work/log" || { grep -v pass "$work/log"; exit 1; }
+cp -r "$root/parity-tests/goldens/tokenizer" "$work/"
+compare() { # generator, implementations of attention, its arguments
+  in_root python3 "$inside/$1.py" "$inside/$1" "${@:3}" --seed "${SEED:-1}" 2> "$work/log" || { cat "$work/log"; exit 1; }
+  "${LONGFORMER:-$root/longformer}" parity --attention "$2" "$work/$1" > "$work/log" || { grep -v pass "$work/log"; exit 1; }
   tail -1 "$work/log"
-done
+}
+compare models all --cases "${CASES:-100}"
+compare led_generate all --cases "${CASES:-100}"
+compare texts fused $inside/tokenizer --cases "${TEXTS:-3000}"
 rm -rf "${work:?}"
