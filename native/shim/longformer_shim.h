@@ -45,11 +45,11 @@ extern "C" {
 
 typedef enum lf_shim_status {
   LF_SHIM_OK = 0,
-  LF_SHIM_TORCH_ERROR = 1,  /* libtorch refused or failed: its message, after the operator's name */
-  LF_SHIM_ARGUMENT = 2,     /* wrong number, kind or value of an argument, found before libtorch was asked */
-  LF_SHIM_DEVICE = 3,       /* the named device does not exist here */
-  LF_SHIM_NOT_FOUND = 4,    /* no such operator, overload or file */
-  LF_SHIM_VERSION = 5,      /* the libtorch loaded is not the one that this library was built against */
+  LF_SHIM_TORCH_ERROR = 1,   /* libtorch refused or failed: its message, after the operator's name */
+  LF_SHIM_ARGUMENT = 2,      /* wrong number, kind or value of an argument, found before libtorch was asked */
+  LF_SHIM_DEVICE = 3,        /* the named device does not exist here */
+  LF_SHIM_NOT_FOUND = 4,     /* no such operator, overload or file */
+  LF_SHIM_VERSION = 5,       /* the libtorch loaded is not the one that this library was built against */
   LF_SHIM_OUT_OF_MEMORY = 6, /* the machine, not the device, ran out of memory */
   LF_SHIM_DEVICE_MEMORY = 7  /* the device's allocator found too little memory: its message */
 } lf_shim_status;
@@ -231,19 +231,19 @@ typedef struct lf_shim_graph_opaque* lf_shim_graph;
 /* A graph to be recorded on a CUDA device; freed by lf_shim_graph_free. */
 LF_SHIM_API lf_shim_status lf_shim_graph_create(int32_t device_index, lf_shim_graph* graph);
 
-/* Moves the calling thread to the stream on which graphs are recorded, and back. Both wait for the stream that
- * is left. The work to be recorded is to run between them once before, so that what is done only the first
- * time (compiling kernels, taking workspaces) is not part of the graph. One thread at a time. */
+/* Moves the calling thread to the stream on which graphs are recorded, and back. Both wait for the stream
+ * that is left. The work to be recorded is to run between them once before, so that what is done only the
+ * first time (compiling kernels, taking workspaces) is not part of the graph. One thread at a time. */
 LF_SHIM_API lf_shim_status lf_shim_graph_enter(lf_shim_graph graph);
 LF_SHIM_API lf_shim_status lf_shim_graph_leave(lf_shim_graph graph);
 
 /* Between enter and leave: from begin to end the calling thread's kernels are recorded and not run. Tensors
- * that they read or write must live as long as the graph. end fails, and the graph is useless, where something
- * in between cannot be recorded, such as waiting for the device. */
+ * that they read or write must live as long as the graph. end fails, and the graph is useless, where
+ * something in between cannot be recorded, such as waiting for the device. */
 LF_SHIM_API lf_shim_status lf_shim_graph_begin(lf_shim_graph graph);
 LF_SHIM_API lf_shim_status lf_shim_graph_end(lf_shim_graph graph);
 
-/* Launches the recorded kernels on the calling thread's stream, with the values that their tensors hold then. */
+/* Launches the recorded kernels on the calling thread's stream, with what their tensors hold by then. */
 LF_SHIM_API lf_shim_status lf_shim_graph_replay(lf_shim_graph graph);
 
 LF_SHIM_API lf_shim_status lf_shim_graph_free(lf_shim_graph graph);
