@@ -180,6 +180,7 @@ static void check_row(const char* name, const char* row) {
 
 static int run_file(const char* folder, const char* name) {
   char *text, *at, *end;
+  const int before = failures;
   int64_t handles = -1;
   file = path(folder, name);
   text = read_file(file, NULL);
@@ -194,7 +195,7 @@ static int run_file(const char* folder, const char* name) {
   free(text);
   OK(lf_live(&handles, NULL));
   CHECK(handles == 1); /* the tokenizer */
-  printf("%s: %d lines %s\n", file, line, failures == 0 ? "equal" : "FAIL");
+  printf("%s: %d lines %s\n", file, line, failures == before ? "equal" : "FAIL");
   return line;
 }
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ._calls import Plan, awaitable, blocking
 from ._errors import InputError
 from ._options import GenerationOptions, GlobalTokens, TaskOptions, task_options
 from ._results import Summary
@@ -37,8 +38,9 @@ class Summarizer(Task["NativeSummarizer"]):
 
     _kind = "Summarizer"
 
-    def summarize(
+    def _summarize(
         self,
+        /,
         document: str | Sequence[str],
         options: GenerationOptions | None = None,
         *,
@@ -48,14 +50,15 @@ class Summarizer(Task["NativeSummarizer"]):
         tokens_per_batch: int = 8192,
         progress: ProgressArgument = None,
         **generation: Any,
-    ) -> Any:
+    ) -> Plan[Any]:
         """The best text for a document, or for each of several.
 
         Args:
             document: One text or several.
             options: How to generate; the keywords of ``GenerationOptions`` (``beams=4, max_tokens=256, ...``) may be given here as well
                 and come before it.
-            on_token: Told the text piece by piece, as soon as each is settled; the pieces together are the result. One document only.
+            on_token: Told the text piece by piece, as soon as each is settled, on the thread that works; the pieces together are the result. One
+                document only.
             truncate: Cut a document at ``max_tokens``.
             global_tokens: None (the first token), ``"none"``, ``"first"`` or token positions.
             tokens_per_batch: How many tokens go through the encoder at once.
@@ -69,8 +72,14 @@ class Summarizer(Task["NativeSummarizer"]):
         """
         watch, after = watched(progress, "document", on_token)
         call = self._summarizing(document, options, generation, task_options(truncate, global_tokens, tokens_per_batch), watch)
-        best = [results[0].text for results in self._run(watch, after, call)]
-        return best[0] if isinstance(document, str) else best
+
+        def best(native: NativeSummarizer) -> Any:
+            found = [results[0].text for results in call(native)]
+            return found[0] if isinstance(document, str) else found
+
+        return Plan(watch, best, after)
+
+    summarize, asummarize = blocking(_summarize), awaitable(_summarize)
 
     def summarize_all(
         self,
@@ -93,25 +102,7 @@ class Summarizer(Task["NativeSummarizer"]):
         watch, after = watched(progress, "document")
         given = texts(documents, "documents")
         call = self._summarizing(given, options, generation, task_options(truncate, global_tokens, tokens_per_batch), watch)
-        return self._run(watch, after, call)
-
-    async def asummarize(
-        self,
-        document: str | Sequence[str],
-        options: GenerationOptions | None = None,
-        *,
-        on_token: Callable[[str], Any] | None = None,
-        truncate: bool = False,
-        global_tokens: GlobalTokens = None,
-        tokens_per_batch: int = 8192,
-        progress: ProgressArgument = None,
-        **generation: Any,
-    ) -> Any:
-        """``summarize`` without blocking the event loop; cancelling the task stops the work. ``on_token`` runs on the working thread."""
-        watch, after = watched(progress, "document", on_token)
-        call = self._summarizing(document, options, generation, task_options(truncate, global_tokens, tokens_per_batch), watch)
-        best = [results[0].text for results in await self._arun(watch, after, call)]
-        return best[0] if isinstance(document, str) else best
+        return self._run(Plan(watch, call, after))
 
     def stream(self, document: str, options: GenerationOptions | None = None, **keywords: Any) -> Iterator[str]:
         """The text for one document piece by piece; leaving the loop early stops the work. Keywords as ``summarize`` has them.

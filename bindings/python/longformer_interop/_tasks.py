@@ -3,16 +3,17 @@
 The examples run on checkpoints with seeded random weights (the tests make them), so what they find is arbitrary, yet always the same."""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 
+from ._calls import Plan, awaitable, blocking
 from ._errors import InputError
 from ._loaded import Loaded
-from ._options import GlobalTokens, TaskOptions, _one_of, task_options
+from ._options import GlobalTokens, _one_of, task_options
 from ._results import Answer, ChoiceScore, Entity, FilledMask, LabelScore
 from ._texts import one_text, texts
 from ._tokenizer import Tokenizer
-from ._watch import ProgressArgument, Watch, nothing, watched
+from ._watch import ProgressArgument, Watch, watched
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,19 +41,19 @@ class Task(Loaded[N], Generic[N]):
         with self._use() as native:
             return cast(int, native.max_tokens)  # type: ignore[attr-defined]
 
-    def _run(self, watch: Watch, after: Callable[[], None], call: Callable[[N], T]) -> T:
+    def _run(self, plan: Plan[T]) -> T:
         with self._use() as native:
             try:
-                return watch.run(lambda: call(native), native.asks)  # type: ignore[attr-defined]
+                return plan.watch.run(lambda: plan.call(native), native.asks)  # type: ignore[attr-defined]
             finally:
-                after()
+                plan.after()
 
-    async def _arun(self, watch: Watch, after: Callable[[], None], call: Callable[[N], T]) -> T:
+    async def _arun(self, plan: Plan[T]) -> T:
         with self._use() as native:
             try:
-                return await watch.run_async(lambda: call(native))
+                return await plan.watch.run_async(lambda: plan.call(native))
             finally:
-                after()
+                plan.after()
 
     def _describe(self) -> str:
         return f", {self.max_tokens} tokens" if self.max_tokens else ""
@@ -75,24 +76,7 @@ class DocumentEncoder(Task["NativeEncoder"]):
         with self._use() as native:
             return native.hidden_size
 
-    # fmt: off
-    @overload
-    def encode(  # type: ignore[misc]
-        self, documents: str, pooling: str = ..., *, normalize: bool = ..., truncate: bool = ..., global_tokens: GlobalTokens = ...,
-        tokens_per_batch: int = ..., progress: ProgressArgument = ...,
-    ) -> np.ndarray: ...
-    @overload
-    def encode(
-        self, documents: Sequence[str], pooling: Literal["mean", "cls"] = ..., *, normalize: bool = ..., truncate: bool = ..., global_tokens: GlobalTokens = ...,
-        tokens_per_batch: int = ..., progress: ProgressArgument = ...,
-    ) -> np.ndarray: ...
-    @overload
-    def encode(
-        self, documents: Sequence[str], pooling: Literal["tokens"], *, normalize: bool = ..., truncate: bool = ..., global_tokens: GlobalTokens = ...,
-        tokens_per_batch: int = ..., progress: ProgressArgument = ...,
-    ) -> list[np.ndarray]: ...
-    # fmt: on
-    def encode(
+    def _encode(
         self,
         documents: str | Sequence[str],
         pooling: str = "mean",
@@ -102,7 +86,7 @@ class DocumentEncoder(Task["NativeEncoder"]):
         global_tokens: GlobalTokens = None,
         tokens_per_batch: int = 8192,
         progress: ProgressArgument = None,
-    ) -> Any:
+    ) -> Plan[Any]:
         """Encodes N documents of any number and unequal lengths; nothing is padded.
 
         Args:
@@ -121,32 +105,38 @@ class DocumentEncoder(Task["NativeEncoder"]):
         Raises:
             InputError: A document is empty or too long; the message names it.
         """
-        watch, after = watched(progress, "document")
-        return self._run(watch, after, self._encoding(documents, pooling, normalize, task_options(truncate, global_tokens, tokens_per_batch), watch))
-
-    async def aencode(
-        self,
-        documents: str | Sequence[str],
-        pooling: str = "mean",
-        *,
-        normalize: bool = False,
-        truncate: bool = False,
-        global_tokens: GlobalTokens = None,
-        tokens_per_batch: int = 8192,
-        progress: ProgressArgument = None,
-    ) -> Any:
-        """``encode`` without blocking the event loop; cancelling the task stops the work."""
-        watch, after = watched(progress, "document")
-        call = self._encoding(documents, pooling, normalize, task_options(truncate, global_tokens, tokens_per_batch), watch)
-        return await self._arun(watch, after, call)
-
-    @staticmethod
-    def _encoding(documents: str | Sequence[str], pooling: str, normalize: bool, task: TaskOptions, watch: Watch) -> Callable[[NativeEncoder], Any]:
         _one_of("pooling", pooling, ("cls", "mean", "tokens"))
-        given = texts(documents, "documents")
-        if isinstance(documents, str):
-            return lambda native: native.encode(given, pooling, normalize, task, watch)[0]
-        return lambda native: native.encode(given, pooling, normalize, task, watch)
+        given, task = texts(documents, "documents"), task_options(truncate, global_tokens, tokens_per_batch)
+        watch, after = watched(progress, "document")
+
+        def call(native: NativeEncoder) -> Any:
+            vectors = native.encode(given, pooling, normalize, task, watch)
+            return vectors[0] if isinstance(documents, str) else vectors
+
+        return Plan(watch, call, after)
+
+    if TYPE_CHECKING:
+        # fmt: off
+        @overload
+        def encode(  # type: ignore[misc]
+            self, documents: str, pooling: str = ..., *, normalize: bool = ..., truncate: bool = ..., global_tokens: GlobalTokens = ...,
+            tokens_per_batch: int = ..., progress: ProgressArgument = ...,
+        ) -> np.ndarray: ...
+        @overload
+        def encode(
+            self, documents: Sequence[str], pooling: Literal["mean", "cls"] = ..., *, normalize: bool = ..., truncate: bool = ..., global_tokens: GlobalTokens = ...,
+            tokens_per_batch: int = ..., progress: ProgressArgument = ...,
+        ) -> np.ndarray: ...
+        @overload
+        def encode(
+            self, documents: Sequence[str], pooling: Literal["tokens"], *, normalize: bool = ..., truncate: bool = ..., global_tokens: GlobalTokens = ...,
+            tokens_per_batch: int = ..., progress: ProgressArgument = ...,
+        ) -> list[np.ndarray]: ...
+        def encode(self, documents: Any, pooling: Any = ..., **keywords: Any) -> Any: ...
+        # fmt: on
+    else:
+        encode = blocking(_encode)
+    aencode = awaitable(_encode)
 
     def _describe(self) -> str:
         return f", [{self.hidden_size}] from {self.max_tokens} tokens"
@@ -164,7 +154,7 @@ class QuestionAnswerer(Task["NativeAnswerer"]):
 
     _kind = "QuestionAnswerer"
 
-    def answer(
+    def _answer(
         self,
         question: str,
         document: str,
@@ -175,7 +165,7 @@ class QuestionAnswerer(Task["NativeAnswerer"]):
         truncate: bool = False,
         global_tokens: GlobalTokens = None,
         tokens_per_batch: int = 8192,
-    ) -> list[Answer]:
+    ) -> Plan[list[Answer]]:
         """The ``top`` spans of the document that answer the question best, best first.
 
         Args:
@@ -191,33 +181,15 @@ class QuestionAnswerer(Task["NativeAnswerer"]):
         Raises:
             InputError: A text is empty, or the question leaves no room for the document.
         """
+        q, d, task = one_text(question, "question"), one_text(document, "document"), task_options(truncate, global_tokens, tokens_per_batch)
         watch = Watch()
-        task = task_options(truncate, global_tokens, tokens_per_batch)
-        return self._run(watch, nothing, self._answering(question, document, top, max_answer_tokens, overlap, task, watch))
 
-    async def aanswer(
-        self,
-        question: str,
-        document: str,
-        top: int = 1,
-        *,
-        max_answer_tokens: int = 30,
-        overlap: int = 128,
-        truncate: bool = False,
-        global_tokens: GlobalTokens = None,
-        tokens_per_batch: int = 8192,
-    ) -> list[Answer]:
-        """``answer`` without blocking the event loop."""
-        watch = Watch()
-        task = task_options(truncate, global_tokens, tokens_per_batch)
-        return await self._arun(watch, nothing, self._answering(question, document, top, max_answer_tokens, overlap, task, watch))
+        def call(native: NativeAnswerer) -> list[Answer]:
+            return native.answer(q, d, top, max_answer_tokens, overlap, task, watch)
 
-    @staticmethod
-    def _answering(
-        question: str, document: str, top: int, longest: int, overlap: int, task: TaskOptions, watch: Watch
-    ) -> Callable[[NativeAnswerer], list[Answer]]:
-        q, d = one_text(question, "question"), one_text(document, "document")
-        return lambda native: native.answer(q, d, top, longest, overlap, task, watch)
+        return Plan(watch, call)
+
+    answer, aanswer = blocking(_answer), awaitable(_answer)
 
 
 class TextClassifier(Task["NativeClassifier"]):
@@ -243,7 +215,7 @@ class TextClassifier(Task["NativeClassifier"]):
         with self._use() as native:
             return native.problem_type
 
-    def classify(
+    def _classify(
         self,
         documents: str | Sequence[str],
         *,
@@ -251,7 +223,7 @@ class TextClassifier(Task["NativeClassifier"]):
         global_tokens: GlobalTokens = None,
         tokens_per_batch: int = 8192,
         progress: ProgressArgument = None,
-    ) -> Any:
+    ) -> Plan[Any]:
         """All labels of every document, best first (for regression in the checkpoint's order).
 
         Returns:
@@ -260,32 +232,16 @@ class TextClassifier(Task["NativeClassifier"]):
         Raises:
             InputError: A document is empty or too long; the message names it.
         """
+        given, task = texts(documents, "documents"), task_options(truncate, global_tokens, tokens_per_batch)
         watch, after = watched(progress, "document")
-        return self._run(watch, after, self._classifying(documents, task_options(truncate, global_tokens, tokens_per_batch), watch))
-
-    async def aclassify(
-        self,
-        documents: str | Sequence[str],
-        *,
-        truncate: bool = False,
-        global_tokens: GlobalTokens = None,
-        tokens_per_batch: int = 8192,
-        progress: ProgressArgument = None,
-    ) -> Any:
-        """``classify`` without blocking the event loop."""
-        watch, after = watched(progress, "document")
-        return await self._arun(watch, after, self._classifying(documents, task_options(truncate, global_tokens, tokens_per_batch), watch))
-
-    @staticmethod
-    def _classifying(documents: str | Sequence[str], task: TaskOptions, watch: Watch) -> Callable[[NativeClassifier], list[Any]]:
-        given = texts(documents, "documents")
-        one = isinstance(documents, str)
 
         def call(native: NativeClassifier) -> list[LabelScore] | list[list[LabelScore]]:
             scores = native.classify(given, task, watch)
-            return scores[0] if one else scores
+            return scores[0] if isinstance(documents, str) else scores
 
-        return call
+        return Plan(watch, call, after)
+
+    classify, aclassify = blocking(_classify), awaitable(_classify)
 
 
 class TokenClassifier(Task["NativeTagger"]):
@@ -306,7 +262,7 @@ class TokenClassifier(Task["NativeTagger"]):
         with self._use() as native:
             return tuple(native.labels)
 
-    def tag(self, text: str, *, aggregation: str = "simple", truncate: bool = False, global_tokens: GlobalTokens = None) -> list[Entity]:
+    def _tag(self, text: str, *, aggregation: str = "simple", truncate: bool = False, global_tokens: GlobalTokens = None) -> Plan[list[Entity]]:
         """The entities of one text, in its order.
 
         Args:
@@ -319,19 +275,15 @@ class TokenClassifier(Task["NativeTagger"]):
         Raises:
             InputError: The text is empty or too long.
         """
-        watch = Watch()
-        return self._run(watch, nothing, self._tagging(text, aggregation, task_options(truncate, global_tokens), watch))
-
-    async def atag(self, text: str, *, aggregation: str = "simple", truncate: bool = False, global_tokens: GlobalTokens = None) -> list[Entity]:
-        """``tag`` without blocking the event loop."""
-        watch = Watch()
-        return await self._arun(watch, nothing, self._tagging(text, aggregation, task_options(truncate, global_tokens), watch))
-
-    @staticmethod
-    def _tagging(text: str, aggregation: str, task: TaskOptions, watch: Watch) -> Callable[[NativeTagger], list[Entity]]:
         _one_of("aggregation", aggregation, ("none", "simple", "first", "average", "max"))
-        given = one_text(text, "text")
-        return lambda native: native.tag(given, aggregation, task, watch)
+        given, task, watch = one_text(text, "text"), task_options(truncate, global_tokens), Watch()
+
+        def call(native: NativeTagger) -> list[Entity]:
+            return native.tag(given, aggregation, task, watch)
+
+        return Plan(watch, call)
+
+    tag, atag = blocking(_tag), awaitable(_tag)
 
 
 class MultipleChoice(Task["NativeChooser"]):
@@ -345,32 +297,24 @@ class MultipleChoice(Task["NativeChooser"]):
 
     _kind = "MultipleChoice"
 
-    def choose(
+    def _choose(
         self, document: str, choices: Sequence[str], question: str | None = None, *, truncate: bool = False, global_tokens: GlobalTokens = None
-    ) -> list[ChoiceScore]:
+    ) -> Plan[list[ChoiceScore]]:
         """All choices, best first. ``question`` is put in front of every choice; ``truncate`` cuts the document, never a choice.
 
         Raises:
             InputError: A text is empty or too long, or there are fewer than two choices.
         """
-        watch = Watch()
-        return self._run(watch, nothing, self._choosing(document, choices, question, task_options(truncate, global_tokens), watch))
-
-    async def achoose(
-        self, document: str, choices: Sequence[str], question: str | None = None, *, truncate: bool = False, global_tokens: GlobalTokens = None
-    ) -> list[ChoiceScore]:
-        """``choose`` without blocking the event loop."""
-        watch = Watch()
-        return await self._arun(watch, nothing, self._choosing(document, choices, question, task_options(truncate, global_tokens), watch))
-
-    @staticmethod
-    def _choosing(
-        document: str, choices: Sequence[str], question: str | None, task: TaskOptions, watch: Watch
-    ) -> Callable[[NativeChooser], list[ChoiceScore]]:
         if isinstance(choices, str):
             raise InputError("choices: expected a sequence of at least 2 texts, given one str")
-        d, c = one_text(document, "document"), texts(choices, "choices")
-        return lambda native: native.choose(d, c, question, task, watch)
+        d, c, task, watch = one_text(document, "document"), texts(choices, "choices"), task_options(truncate, global_tokens), Watch()
+
+        def call(native: NativeChooser) -> list[ChoiceScore]:
+            return native.choose(d, c, question, task, watch)
+
+        return Plan(watch, call)
+
+    choose, achoose = blocking(_choose), awaitable(_choose)
 
 
 class MaskFiller(Task["NativeFiller"]):
@@ -390,21 +334,17 @@ class MaskFiller(Task["NativeFiller"]):
         with self._use() as native:
             return native.mask_text
 
-    def fill(self, text: str, top: int = 5, *, truncate: bool = False, global_tokens: GlobalTokens = None) -> list[FilledMask]:
+    def _fill(self, text: str, top: int = 5, *, truncate: bool = False, global_tokens: GlobalTokens = None) -> Plan[list[FilledMask]]:
         """The masks of one text, in its order, each with its ``top`` likeliest tokens.
 
         Raises:
             InputError: The text is empty, too long or holds no mask.
         """
-        watch = Watch()
-        return self._run(watch, nothing, self._filling(text, top, task_options(truncate, global_tokens), watch))
+        given, task, watch = one_text(text, "text"), task_options(truncate, global_tokens), Watch()
 
-    async def afill(self, text: str, top: int = 5, *, truncate: bool = False, global_tokens: GlobalTokens = None) -> list[FilledMask]:
-        """``fill`` without blocking the event loop."""
-        watch = Watch()
-        return await self._arun(watch, nothing, self._filling(text, top, task_options(truncate, global_tokens), watch))
+        def call(native: NativeFiller) -> list[FilledMask]:
+            return native.fill(given, top, task, watch)
 
-    @staticmethod
-    def _filling(text: str, top: int, task: TaskOptions, watch: Watch) -> Callable[[NativeFiller], list[FilledMask]]:
-        given = one_text(text, "text")
-        return lambda native: native.fill(given, top, task, watch)
+        return Plan(watch, call)
+
+    fill, afill = blocking(_fill), awaitable(_fill)

@@ -27,6 +27,8 @@ CHECKPOINTS = {
     "chooser": ["--head", "multiple-choice"],
     "filler": ["--head", "masked-lm"],
     "summarizer": ["--size", "led-tiny"],
+    # One pass of a long document takes a second or more, each layer a small part of it.
+    "deep": ["--layers", "64", "--tokens", "8192", "--window", "64"],
 }
 
 

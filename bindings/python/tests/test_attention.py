@@ -132,3 +132,40 @@ def test_what_does_not_fit_is_refused_by_name(lf):
         lf.banded_attention("text", x, x, 1)
     with pytest.raises(lf.InputError, match="complex"):
         lf.banded_attention(x.astype(np.complex64), x, x, 1)
+
+
+def test_probabilities_weigh_the_values(lf):
+    rng = np.random.default_rng(5)
+    b, t, h, d, left, right = 2, 30, 3, 8, 4, 3
+    q, k, v = rng.standard_normal((3, b, t, h, d)).astype(np.float32)
+    index, mask = np.array([[0, 20], [4, -1]]), rng.integers(0, 4, (b, t)) > 0
+    mask[0, [0, 20]] = mask[1, 4] = True
+    options = {"window": (left, right), "global_index": index, "mask": mask, "scale": 0.3, "dilation": 2}
+    p = lf.banded_attention_probabilities(q, k, **options)
+    assert p.shape == (b, t, h, 2 + left + 1 + right) and p.dtype == np.float32 and not p.flags.owndata
+    weighed = np.zeros_like(q)
+    for n in range(b):
+        for i in range(t):
+            places = [*index[n], *(i + 2 * s for s in range(-left, right + 1))]
+            for column, place in enumerate(places):
+                if 0 <= place < t:
+                    weighed[n, i] += p[n, i, :, column, None] * v[n, place]
+    np.testing.assert_allclose(np.where(mask[:, :, None, None], weighed, 0), lf.banded_attention(q, k, v, **options), atol=1e-5)
+
+
+def test_global_attention_is_a_softmax_over_all_keys(lf):
+    rng = np.random.default_rng(6)
+    k, v = rng.standard_normal((2, 2, 25, 2, 4)).astype(np.float32)
+    q, index = rng.standard_normal((2, 2, 2, 4)).astype(np.float32), np.array([[3, 7], [11, -1]])
+    mask = np.ones((2, 25), bool)
+    mask[1, 20:] = False
+    output = lf.global_attention(q, k, v, index, mask=mask)
+    wanted = dense(np.pad(q, ((0, 0), (0, 23), (0, 0), (0, 0))), k, v, 25, 25, mask=mask)[:, :2]
+    wanted[1, 1] = 0
+    np.testing.assert_allclose(output, wanted, atol=1e-5)
+    with pytest.raises(lf.InputError, match="global_index"):
+        lf.global_attention(q, k, v, None)
+    with pytest.raises(lf.InputError, match="global_index"):
+        lf.global_attention(q, k, v, [[1, 2, 3]])
+    with pytest.raises(lf.InputError, match="query"):
+        lf.global_attention(q[0], k, v, index)

@@ -35,6 +35,61 @@ def test_keyboard_interrupt_stops_a_long_call(lf, models):
         assert encoder.encode("still usable").shape == (64,)
 
 
+def test_keyboard_interrupt_stops_one_long_document_within_a_layer(lf, models):
+    document = "The old house stood on the hill. " * 800
+
+    with lf.DocumentEncoder.load(models / "deep") as encoder:
+        begin = time.perf_counter()
+        whole = encoder.encode(document, truncate=True)
+        took = time.perf_counter() - begin
+        timer = threading.Timer(took / 8, lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT))
+        timer.start()
+        begin = time.perf_counter()
+        with pytest.raises(KeyboardInterrupt):
+            encoder.encode(document, truncate=True)
+        assert time.perf_counter() - begin < 0.7 * took
+        timer.join()
+        np.testing.assert_array_equal(encoder.encode(document, truncate=True), whole)
+
+
+def test_keyboard_interrupt_stops_a_bare_model(lf, models):
+    ids = np.arange(8000).reshape(1, -1) % 1000 + 5
+
+    with lf.load_model(models / "deep") as model:
+        begin = time.perf_counter()
+        model(input_ids=ids)
+        took = time.perf_counter() - begin
+        timer = threading.Timer(took / 8, lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT))
+        timer.start()
+        begin = time.perf_counter()
+        with pytest.raises(KeyboardInterrupt):
+            model(input_ids=ids)
+        assert time.perf_counter() - begin < 0.7 * took
+        timer.join()
+        assert model(input_ids=[[5, 6]])["last_hidden_state"].shape == (1, 2, 64)
+
+
+def test_a_call_inside_a_signal_handler_is_a_call_of_its_own(lf, models):
+    """The handler runs in the middle of a call of the same thread, and calls the same object."""
+    inner = []
+    with lf.DocumentEncoder.load(models / "deep") as encoder:
+        wanted = encoder.encode("a text")
+
+        def handler(number, frame):
+            inner.append(encoder.encode("a text"))
+
+        before = signal.signal(signal.SIGUSR1, handler)
+        try:
+            timer = threading.Timer(0.05, lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1))
+            timer.start()
+            encoder.encode("The old house stood on the hill. " * 800, truncate=True)
+            timer.join()
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+    assert len(inner) == 1
+    np.testing.assert_array_equal(inner[0], wanted)
+
+
 def test_keyboard_interrupt_stops_generation(lf, models):
     with lf.Summarizer.load(models / "summarizer") as led:
         seen = []
@@ -130,6 +185,28 @@ def test_settings_of_the_library(lf):
     with pytest.raises(lf.InputError, match="threads"):
         lf.set_threads(0)
     assert lf.torch_version()[0].isdigit() and lf.library_version() == "0.1.0" and lf.cuda_available() in (True, False)
+
+
+def test_messages_go_to_logging(lf, models, caplog):
+    import logging
+
+    try:
+        lf.log_to("longformer_interop", logging.DEBUG)
+        with caplog.at_level(logging.DEBUG, "longformer_interop"), lf.DocumentEncoder.load(models / "encoder") as encoder:
+            encoder.encode(DOCUMENT * 20, truncate=True)
+            assert [(r.name, r.levelname) for r in caplog.records] == [("longformer_interop", "WARNING"), ("longformer_interop", "DEBUG")]
+            assert "cut from" in caplog.messages[0] and "512" in caplog.messages[0]
+            caplog.clear()
+            lf.log_to(logging.getLogger("longformer_interop"), logging.WARNING)
+            encoder.encode("A text.")
+            encoder.encode(DOCUMENT * 20, truncate=True)
+            assert [r.levelname for r in caplog.records] == ["WARNING"]
+            caplog.clear()
+            lf.log_to(None)
+            encoder.encode(DOCUMENT * 20, truncate=True)
+            assert not caplog.records
+    finally:
+        lf.log_to(None)
 
 
 def test_memory_does_not_grow_by_loading_and_closing(lf, models):

@@ -136,3 +136,66 @@ def test_results_outlive_the_model(lf, models):
         model(**inputs())
     np.testing.assert_array_equal(out, before)
     model.close()
+
+
+def led_inputs(length=30, rows=2):
+    rng = np.random.default_rng(length)
+    mask = np.ones((rows, length), np.int64)
+    mask[1, length - 5 :] = 0
+    return {"input_ids": rng.integers(5, 900, (rows, length)), "attention_mask": mask, "global_attention_mask": np.eye(rows, length, dtype=np.int64)}
+
+
+def test_generate_gives_rows_of_results_with_their_scores(lf, models):
+    options = lf.GenerationOptions(beams=3, n_best=2, max_tokens=7)
+    with lf.load_model(models / "summarizer") as model:
+        rows = model.generate(options, **led_inputs())
+        again = model.generate(beams=3, n_best=2, max_tokens=7, **led_inputs())
+        alone = model.generate(options, **{name: value[:1] for name, value in led_inputs().items()})
+        prompted = model.generate(max_tokens=3, decoder_input_ids=[[2, 0, 5]], **{n: v[:1] for n, v in led_inputs().items()})
+    assert [len(row) for row in rows] == [2, 2] and rows == again
+    for row in rows:
+        assert row[0].score >= row[1].score
+        for result in row:
+            # The start token is no generated one; HF's length penalty of 1 divides by the number of tokens.
+            assert len(result.token_scores) == len(result.ids) - 1 and isinstance(result.ended, bool)
+    assert [r.ids for r in alone[0]] == [r.ids for r in rows[0]]
+    assert prompted[0][0].ids[:3] == (2, 0, 5) and len(prompted[0][0].ids) <= 6
+
+
+def test_generate_refuses_what_does_not_fit(lf, models):
+    given = led_inputs()
+    with lf.load_model(models / "summarizer") as model:
+        with pytest.raises(lf.InputError, match="labels"):
+            model.generate(labels=[[1]], **given)
+        with pytest.raises(lf.InputError):
+            model.generate(beams=0, **given)
+        with pytest.raises(lf.InputError, match="attention_mask"):
+            model.generate(input_ids=given["input_ids"], attention_mask=np.ones((2, 3), np.int64))
+    with lf.load_model(models / "encoder") as model, pytest.raises(lf.InputError, match="LongformerModel"):
+        model.generate(**given)
+
+
+def test_convert_makes_a_checkpoint_that_loads(lf, models, tmp_path):
+    report = lf.convert(models / "encoder", tmp_path / "longer", positions=1024, window=[32, 64])
+    assert {kind for kind, _ in report} <= {"source", "note", "file"} and ("file", "config.json") in [(k, t.split("/")[-1].split(" ")[0]) for k, t in report]
+    with lf.load_model(tmp_path / "longer") as model, lf.load_model(models / "encoder") as before:
+        assert model(input_ids=np.ones((1, 1000), np.int64) * 7)["last_hidden_state"].shape == (1, 1000, 64)
+        # Positions are copied over and over: the first are as before.
+        np.testing.assert_array_equal(
+            model.parameters()["embeddings.position_embeddings.weight"][2:500], before.parameters()["embeddings.position_embeddings.weight"][2:500]
+        )
+    with pytest.raises(lf.CheckpointError, match="longer"):
+        lf.convert(models / "encoder", tmp_path / "longer")
+    lf.convert(models / "encoder", tmp_path / "longer", "safetensors", overwrite=True)
+    with pytest.raises(lf.InputError, match="to"):
+        lf.convert(models / "encoder", tmp_path / "other", "onnx")
+    with pytest.raises(lf.CheckpointError):
+        lf.convert(tmp_path / "nowhere", tmp_path / "other")
+
+
+def test_save_writes_what_loads_the_same(lf, models, tmp_path):
+    with lf.load_model(models / "encoder") as model:
+        model.save(tmp_path / "saved")
+        wanted = model(**inputs())["last_hidden_state"]
+    with lf.load_model(tmp_path / "saved") as model:
+        np.testing.assert_array_equal(model(**inputs())["last_hidden_state"], wanted)

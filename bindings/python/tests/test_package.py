@@ -55,7 +55,7 @@ def test_types_are_checked_by_mypy():
     assert (PACKAGE / "longformer_interop" / "py.typed").exists()
 
 
-MODULES = ["", "._errors", "._model", "._options", "._results", "._runtime", "._summarizer", "._tasks", "._tokenizer"]
+MODULES = ["", "._attention", "._errors", "._files", "._model", "._options", "._results", "._runtime", "._summarizer", "._tasks", "._tokenizer"]
 
 
 @pytest.mark.parametrize("module", MODULES)

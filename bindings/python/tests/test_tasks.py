@@ -116,6 +116,18 @@ def test_entities_are_spans_of_the_text(lf, models, aggregation):
             assert text[e.start : e.end] == e.text
 
 
+def test_every_task_knows_its_limit_and_its_tokenizer(lf, models):
+    for kind, name in (
+        (lf.DocumentEncoder, "encoder"), (lf.QuestionAnswerer, "answerer"), (lf.TextClassifier, "classifier"), (lf.TokenClassifier, "tagger"),
+        (lf.MultipleChoice, "chooser"), (lf.MaskFiller, "filler"), (lf.Summarizer, "summarizer"),
+    ):  # fmt: skip
+        with kind.load(models / name) as task:
+            assert task.max_tokens == (1024 if name == "summarizer" else 512)
+            tokenizer = task.tokenizer
+        with tokenizer:
+            assert tokenizer.decode(tokenizer.encode("One.").ids, skip_special_tokens=True) == "One."
+
+
 def test_choices_are_ranked(lf, models):
     with lf.MultipleChoice.load(models / "chooser") as chooser:
         scores = chooser.choose(LONG, ["On the hill.", "By the sea.", "Nowhere."], "Where did the house stand?")

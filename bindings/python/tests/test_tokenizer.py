@@ -44,6 +44,26 @@ def test_pairs_windows_and_special_tokens(lf, models):
         assert len(tokenizer) == tokenizer.vocabulary_size > 1000 and "tokens" in repr(tokenizer)
 
 
+def test_a_batch_gives_what_each_text_gives_alone(lf, models):
+    given = ["One.", "", "One two three four five.", "\N{GRINNING FACE} caf\u00e9"]
+    with lf.Tokenizer.load(models / "encoder") as tokenizer:
+        assert tokenizer.encode_batch(given) == [tokenizer.encode(t) for t in given]
+        assert tokenizer.encode_batch(given, given[::-1], max_length=12) == [tokenizer.encode(a, b, max_length=12) for a, b in zip(given, given[::-1])]
+        assert tokenizer.encode_batch([]) == []
+        padded = tokenizer.encode_batch(given, padding="longest", padding_side="left", pad_to_multiple_of=4)
+        assert len({len(e) for e in padded}) == 1 and len(padded[0]) % 4 == 0
+        for e, t in zip(padded, given):
+            own = tokenizer.encode(t)
+            assert e.ids[-len(own) :] == own.ids and sum(e.attention_mask) == len(own) and e.ids[0] in (tokenizer.special_tokens["pad"], own.ids[0])
+        assert {len(e) for e in tokenizer.encode_batch(given, max_length=6, padding="max_length")} == {6}
+        with pytest.raises(lf.InputError, match="pairs"):
+            tokenizer.encode_batch(given, ["one"])
+        with pytest.raises(lf.InputError, match="padding"):
+            tokenizer.encode_batch(given, padding="max_length")
+        with pytest.raises(lf.InputError, match=r"texts\[1\]"):
+            tokenizer.encode_batch(["a", 3])
+
+
 def test_wrong_arguments_are_refused(lf, models, tmp_path):
     with pytest.raises(lf.CheckpointError):
         lf.Tokenizer.load(tmp_path)

@@ -20,13 +20,14 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .. import _attention, _files, _model, _runtime, _summarizer, _tasks, _tokenizer
+from .. import _attention, _files, _model, _summarizer, _tasks, _tokenizer
 from .._arrays import Tensor, borrow
 from .._arrays import to_numpy as _to_numpy
 from .._door import Door
 from .._errors import CheckpointError, DeviceError, InputError, LongformerError
 from .._options import GenerationOptions, LoadOptions
 from .._results import Answer, ChoiceScore, Encoding, Entity, FilledMask, Generated, LabelScore, MaskCandidate, Progress, Summary
+from .._runtime import log_by
 from ._door import DOOR, NetTensor, borrow_into
 from ._runtime import start, translated
 
@@ -46,13 +47,17 @@ __all__ = [
 
 
 class _ThisDoor:
+    def __init_subclass__(cls) -> None:
+        # The documentation is that of the default door's class, the last base.
+        cls.__doc__ = cls.__doc__ or cls.__bases__[-1].__doc__
+
     @classmethod
     def _get_door(cls) -> Door:
         return DOOR
 
 
 class Tokenizer(_ThisDoor, _tokenizer.Tokenizer):
-    __doc__ = _tokenizer.Tokenizer.__doc__
+    pass
 
 
 class _ThisTask(_ThisDoor):
@@ -60,36 +65,34 @@ class _ThisTask(_ThisDoor):
 
 
 class DocumentEncoder(_ThisTask, _tasks.DocumentEncoder):
-    __doc__ = _tasks.DocumentEncoder.__doc__
+    pass
 
 
 class QuestionAnswerer(_ThisTask, _tasks.QuestionAnswerer):
-    __doc__ = _tasks.QuestionAnswerer.__doc__
+    pass
 
 
 class TextClassifier(_ThisTask, _tasks.TextClassifier):
-    __doc__ = _tasks.TextClassifier.__doc__
+    pass
 
 
 class TokenClassifier(_ThisTask, _tasks.TokenClassifier):
-    __doc__ = _tasks.TokenClassifier.__doc__
+    pass
 
 
 class MultipleChoice(_ThisTask, _tasks.MultipleChoice):
-    __doc__ = _tasks.MultipleChoice.__doc__
+    pass
 
 
 class MaskFiller(_ThisTask, _tasks.MaskFiller):
-    __doc__ = _tasks.MaskFiller.__doc__
+    pass
 
 
 class Summarizer(_ThisTask, _summarizer.Summarizer):
-    __doc__ = _summarizer.Summarizer.__doc__
+    pass
 
 
 class Model(_ThisDoor, _model.Model):
-    __doc__ = _model.Model.__doc__
-
     @property
     def net(self) -> Any:
         """The .NET object behind it, a ``LongformerInterop.Models.PretrainedModel``. Valid until the model is closed."""
@@ -192,7 +195,7 @@ def set_threads(threads: int) -> None:
 
 def log_to(logger: logging.Logger | str | None = "longformer_interop", level: int = logging.WARNING) -> None:
     """As ``longformer_interop.log_to``."""
-    _runtime.log_by(DOOR, logger, level)
+    log_by(DOOR, logger, level)
 
 
 def cuda_available() -> bool:

@@ -1,0 +1,56 @@
+"""One plan of a call and two methods that run it: one that blocks, and one for an event loop. Both take the plan's arguments."""
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
+
+from ._watch import Watch, nothing
+
+__all__ = ["Plan", "awaitable", "blocking"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Plan(Generic[T]):
+    """What a call does with the native object, what watches it, and what is done behind it."""
+
+    watch: Watch
+    call: Callable[[Any], T]
+    after: Callable[[], None] = nothing
+
+
+def blocking(plan: Callable[Concatenate[Any, P], Plan[T]]) -> Callable[Concatenate[Any, P], T]:
+    """The method ``answer`` of a plan ``_answer``."""
+
+    def run(self: Any, *arguments: P.args, **keywords: P.kwargs) -> T:
+        result: T = self._run(plan(self, *arguments, **keywords))
+        return result
+
+    return cast("Callable[Concatenate[Any, P], T]", _dressed(run, plan, "", plan.__doc__))
+
+
+def awaitable(plan: Callable[Concatenate[Any, P], Plan[T]]) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
+    """The method ``aanswer`` of a plan ``_answer``."""
+
+    async def run(self: Any, *arguments: P.args, **keywords: P.kwargs) -> T:
+        result: T = await self._arun(plan(self, *arguments, **keywords))
+        return result
+
+    name = plan.__name__.lstrip("_")
+    told = f"``{name}`` without blocking the event loop; cancelling the task stops the work."
+    return cast("Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]", _dressed(run, plan, "a", told))
+
+
+def _dressed(run: Any, plan: Callable[..., Any], prefix: str, documentation: str | None) -> Any:
+    """With the name, the signature and the documentation that a user sees."""
+    run.__name__ = prefix + plan.__name__.lstrip("_")
+    run.__qualname__ = plan.__qualname__.replace(plan.__name__, run.__name__)
+    run.__module__, run.__doc__ = plan.__module__, documentation
+    signature = inspect.signature(plan)
+    given = str(signature.return_annotation).removeprefix("Plan[").removesuffix("]")
+    run.__signature__ = signature.replace(return_annotation=given)
+    return run
