@@ -157,6 +157,15 @@ int main(int argc, char** argv) {
   linear("linear float32 4096 x 768 x 3072 unpacked", 4096, 768, 3072, at::kFloat, "none", false, false);
   linear("linear float32 4096 x 3072 x 768 residual", 4096, 3072, 768, at::kFloat, "none", true, true);
   linear("linear float32 4096 x 768 x 2304", 4096, 768, 2304, at::kFloat, "none", false, true);
+  // As the layers behind the attention do it: a block of tokens at a time.
+  linear("linear float32 512 x 768 x 3072 gelu", 512, 768, 3072, at::kFloat, "gelu", false, true);
+  linear("linear float32 512 x 768 x 3072", 512, 768, 3072, at::kFloat, "none", false, true);
+  linear("linear float32 512 x 3072 x 768", 512, 3072, 768, at::kFloat, "none", false, true);
+  linear("linear float32 512 x 768 x 768", 512, 768, 768, at::kFloat, "none", false, true);
+  linear("linear float32 1024 x 768 x 3072", 1024, 768, 3072, at::kFloat, "none", false, true);
+  linear("linear float32 1024 x 3072 x 768", 1024, 3072, 768, at::kFloat, "none", false, true);
+  linear("linear float32 256 x 768 x 3072", 256, 768, 3072, at::kFloat, "none", false, true);
+  linear("linear float32 256 x 3072 x 768", 256, 3072, 768, at::kFloat, "none", false, true);
   linear("linear float32 64 x 768 x 768", 64, 768, 768, at::kFloat, "none", false, true);
   linear("linear bfloat16 4096 x 768 x 3072 gelu", 4096, 768, 3072, at::kBFloat16, "gelu", false, true);
   layer_norm("add_layer_norm float32 4096 x 768", at::kFloat);

@@ -39,6 +39,18 @@ public class BenchTests
     }
 
     [Test]
+    public void Documents_of_unequal_lengths_go_through_together_and_one_by_one()
+    {
+        string folder = Random("tiny");
+        JsonElement result = Longformer.Succeeds("bench", folder, "--packed", "3,40,90", "--window", "2", "--layers", "1", "--threads", "1", "--runs", "1", "--json").Json.GetProperty("results")[0];
+        Assert.That(result.GetProperty("lengths").EnumerateArray().Select(l => l.GetInt32()), Is.EqualTo((int[])[3, 40, 90]));
+        Assert.That(result.GetProperty("seconds_apart").GetDouble(), Is.Positive);
+        // As by hand above: a document of n tokens has 3n - 2 pairs.
+        double expected = (2 * 133 * 64 * ((4 * 64) + (2 * 128))) + (4 * 64 * ((3 * 133) - (3 * 2)));
+        Assert.That(result.GetProperty("gflop").GetDouble() * 1e9, Is.EqualTo(expected).Within(1e-3));
+    }
+
+    [Test]
     public void An_led_is_measured_by_generating()
     {
         string folder = Random("led-tiny");
@@ -53,6 +65,7 @@ public class BenchTests
     [TestCase("--tokens", "12,x", "12,x")]
     [TestCase("--window", "3", "even numbers")]
     [TestCase("--dtype", "int8", "int8")]
+    [TestCase("--packed", "12,0", "whole numbers")]
     [TestCase("--layers", "9", "has 2 layers, given 9")]
     [TestCase("--generate", "5", "needs an LED")]
     public void Impossible_wishes_are_refused(string option, string value, string message)

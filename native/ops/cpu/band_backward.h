@@ -131,7 +131,7 @@ void backward_block(const BandBackwardProblem& p, const BandUnit& u, int64_t ind
   const Rows* const queries[] = {&p.q, &p.grad_out, &p.out};
   bool first_tile = true;
   for (Tile<S> t; next_tile<V>(p, b, cache, position, t); first_tile = false) {
-    look_ahead(ahead, p, u, b, index == u.first_block, position, first_tile, queries, 3);
+    look_ahead(ahead, p, u, b, index == u.first_block, position, first_tile, 5, queries, 3);
     for (int i = 0; i < t.parts; ++i) {
       const Part& part = t.part[i];
       const int at = part.vector_begin * V::lanes, vectors = part.vector_end - part.vector_begin;

@@ -177,7 +177,7 @@ void forward_block(const BandForwardProblem& p, const BandUnit& u, int64_t index
     const Rows* const queries[] = {&p.q, &out};
     const int query_sets = p.stream_out ? 1 : 2;
     for (Tile<S> t; next_tile<V>(p, b, cache, position, t);) {
-      look_ahead(ahead, p, u, b, index == u.first_block, position, empty, queries, query_sets);
+      look_ahead(ahead, p, u, b, index == u.first_block, position, empty, 2, queries, query_sets);
       for (int i = 0; i < t.parts; ++i) {
         const Part& part = t.part[i];
         const int at = part.vector_begin * V::lanes;

@@ -16,9 +16,11 @@ enum class Start { zero, keep, rescale };
 class Ahead {
  public:
   // Where a product goes on asking. Past the end of a set it asks for the rows behind it, which does no harm.
+  // With a step of less than a line it asks for each several times, which costs next to nothing: what counts
+  // is how many misses are under way, since the products' own share their queue.
   struct Lines {
     const char* at = nullptr;
-    ptrdiff_t step = 0;  // 0: nothing is asked for, or the same line again and again
+    ptrdiff_t step = 0;  // in bytes; 0: nothing to ask for
     const char* row_end = nullptr;
     ptrdiff_t jump = 0, stride = 0;  // from one row's end to the next row, from row to row
     inline void ask() {
@@ -41,8 +43,13 @@ class Ahead {
     return lines_;
   }
   void asked(ptrdiff_t count) { left_ -= count; }
-  // Begins with what has been added.
-  void start() { left_ = 0; }
+  // Begins with what has been added, spread over about so many askings.
+  void start(ptrdiff_t askings) {
+    ptrdiff_t lines = 0;
+    for (int i = 0; i < sets_; ++i) lines += set_[i].bytes / kLine * set_[i].rows;
+    for (step_ = kLine; step_ > 8 && lines * (kLine / step_) * 2 <= askings; step_ /= 2) {}
+    left_ = 0;
+  }
 
  private:
   static constexpr ptrdiff_t kLine = 64;
@@ -59,12 +66,12 @@ class Ahead {
       return;
     }
     const Set& s = set_[--sets_];
-    lines_ = {s.first, kLine, s.first + s.bytes, s.stride - s.bytes, s.stride};
-    left_ = s.bytes / kLine * s.rows;
+    lines_ = {s.first, step_, s.first + s.bytes, s.stride - s.bytes, s.stride};
+    left_ = s.bytes / step_ * s.rows;
   }
   Set set_[8];
   int sets_ = 0;
-  ptrdiff_t left_ = 0;
+  ptrdiff_t left_ = 0, step_ = kLine;
   Lines lines_;
 };
 
@@ -72,7 +79,7 @@ class Ahead {
 // addresses of a register block are constants beside one pointer; computing them took a tenth of its time.
 constexpr ptrdiff_t kUsualStride = 64;
 
-// One line is asked for in so many rows of B: about every 25 cycles.
+// Something is asked for once in so many rows of B: about every 25 cycles.
 constexpr ptrdiff_t kRowsPerLine = 2;
 
 // Row distances: STRIDE of B and C, STRIDE_A of A; 0 where it is not known.

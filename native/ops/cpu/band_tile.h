@@ -348,24 +348,29 @@ inline void add_rows(Ahead& ahead, const BandProblem& p, const Rows& rows, const
 }
 
 // What to ask for while a tile is multiplied. In a unit's first block every tile is new: the next one.
-// Afterwards only the next block's queries and last tile are.
+// Afterwards only the next block's queries and last tile are. `products`: of a tile.
 inline void look_ahead(Ahead& ahead, const BandProblem& p, const BandUnit& u, const Block& b,
-                       bool first_block, int64_t position, bool first_tile, const Rows* const* queries,
-                       int query_sets) {
+                       bool first_block, int64_t position, bool first_tile, int products,
+                       const Rows* const* queries, int query_sets) {
   const bool next_tile = first_block && position < b.key_end;
   if (!next_tile && !first_tile && !(first_block && position == b.key_end)) return;
+  // A product of a whole tile has about eleven register blocks.
+  const int64_t askings = products * 11 * p.dim / kRowsPerLine;
   ahead.clear();
-  ahead.start();
   if (next_tile) {
     add_rows(ahead, p, p.v, u, b, position, kBlock);
     add_rows(ahead, p, p.k, u, b, position, kBlock);
+    ahead.start(askings);
     return;
   }
   const int64_t next = b.first_query + kBlock;
-  if (next >= (u.first_block + u.blocks) * kBlock) return;
+  if (next >= (u.first_block + u.blocks) * kBlock) return ahead.start(0);
   add_rows(ahead, p, p.v, u, b, b.key_end, kBlock);
   add_rows(ahead, p, p.k, u, b, b.key_end, kBlock);
   for (int i = 0; i < query_sets; ++i) add_rows(ahead, p, *queries[i], u, b, next, kBlock);
+  // The two edges count little more than one tile; those of the first block are behind it.
+  const int64_t keys = first_block ? kBlock : larger(kBlock, b.key_end - b.key_begin - kBlock);
+  ahead.start(askings * keys / kBlock);
 }
 
 // Scores that do not count become -inf: keys outside the window of a query, and unusable keys.

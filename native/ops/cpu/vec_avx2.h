@@ -9,6 +9,7 @@ namespace {
 struct FloatAvx2 {
   using S = float;
   using T = __m256;
+  static constexpr bool splits_at_floor = false;
   static constexpr int lanes = 8, max_vectors = 2;
   static constexpr int block_rows(int vectors) { return vectors == 1 ? 8 : 6; }
   static T load(const S* p) { return _mm256_loadu_ps(p); }
@@ -70,6 +71,7 @@ struct FloatAvx2 {
 struct DoubleAvx2 {
   using S = double;
   using T = __m256d;
+  static constexpr bool splits_at_floor = false;
   static constexpr int lanes = 4, max_vectors = 2;
   static constexpr int block_rows(int vectors) { return vectors == 1 ? 8 : 6; }
   static T load(const S* p) { return _mm256_loadu_pd(p); }

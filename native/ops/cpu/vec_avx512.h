@@ -27,6 +27,8 @@ inline __mmask16 lanes_between(int first, int last) {  // of at most 16; empty w
 struct FloatAvx512 {
   using S = float;
   using T = __m512;
+  static constexpr bool splits_at_floor = true;
+  static T above_floor(T x) { return _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
   static constexpr int lanes = 16, max_vectors = 4;
   static constexpr int block_rows(int vectors) { return avx512_block_rows(vectors); }
   static T load(const S* p) { return _mm512_loadu_ps(p); }
@@ -79,6 +81,7 @@ struct FloatAvx512 {
 struct DoubleAvx512 {
   using S = double;
   using T = __m512d;
+  static constexpr bool splits_at_floor = false;
   static constexpr int lanes = 8, max_vectors = 4;
   static constexpr int block_rows(int vectors) { return avx512_block_rows(vectors); }
   static T load(const S* p) { return _mm512_loadu_pd(p); }

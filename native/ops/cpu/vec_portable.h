@@ -3,7 +3,8 @@
 // A vector type offers: S scalar, T vector, lanes; the register blocking (max_vectors vectors times
 // block_rows rows of accumulators); load/store, stream (to an aligned address, around the caches, complete after
 // stream_end), set1, arithmetic, round and scale (p * 2^whole, zero where x
-// < -126 or -1022) for exp2_of, range (lanes first..last, the rest filled), interleave for transposing, sum
+// < -126 or -1022) for exp2_of (or, with splits_at_floor, above_floor: x minus its floor, and a scale that takes the
+// floor of `whole`), range (lanes first..last, the rest filled), interleave for transposing, sum
 // of lanes, bfloat16 and float16.
 #pragma once
 #include <cstdint>
@@ -65,6 +66,7 @@ inline uint16_t float_to_bfloat16(float f) {
 
 struct FloatPortable {
   using S = float;
+  static constexpr bool splits_at_floor = false;
   typedef float T __attribute__((vector_size(16)));
   typedef int32_t I __attribute__((vector_size(16)));
   static constexpr int lanes = 4, max_vectors = 2;
@@ -114,6 +116,7 @@ struct FloatPortable {
 
 struct DoublePortable {
   using S = double;
+  static constexpr bool splits_at_floor = false;
   typedef double T __attribute__((vector_size(16)));
   typedef int64_t I __attribute__((vector_size(16)));
   static constexpr int lanes = 2, max_vectors = 2;
