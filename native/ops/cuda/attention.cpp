@@ -15,10 +15,6 @@ namespace {
 constexpr int64_t kMostTokens = int64_t{1} << 30;  // positions and sums of two are ints in the kernels
 constexpr int64_t kMostStride = int64_t{1} << 31;
 
-int type_of(const at::Tensor& t) {
-  return t.scalar_type() == at::kFloat ? 0 : t.scalar_type() == at::kBFloat16 ? 1 : 2;
-}
-
 bool small_strides(const at::Tensor& t) {
   return t.stride(0) < kMostStride && t.stride(1) < kMostStride && (t.stride(2) == 1 || t.size(2) == 1);
 }
@@ -180,6 +176,10 @@ at::Tensor empty_rows(const at::Tensor& like) {
 }
 
 }  // namespace
+
+int type_of(const at::Tensor& t) {
+  return t.scalar_type() == at::kFloat ? 0 : t.scalar_type() == at::kBFloat16 ? 1 : 2;
+}
 
 bool serves(const BandedAttention& a) {
   const auto type = a.q.scalar_type();

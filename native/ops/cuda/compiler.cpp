@@ -4,7 +4,9 @@
 
 #include <memory>
 
+#include "decode.h"
 #include "disk_cache.h"
+#include "layer_norm.h"
 #include "libraries.h"
 
 namespace longformer::cuda {
@@ -24,6 +26,16 @@ const char* text_of_file(const std::string& name) {
 }
 
 }  // namespace
+
+std::vector<KernelText> all_other_kernels() {
+  std::vector<KernelText> all = {{"store_integers.cu", {}}, {"list_globals.cu", {}}};
+  for (int type = 0; type < 3; ++type) {
+    for (const bool aligned : {true, false}) all.push_back(decode_text("decode_attend", type, aligned));
+    all.push_back(decode_text("decode_merge", type, true));
+    for (int64_t columns = 256; columns <= kMostNormColumns; columns += 256) all.push_back(norm_text(type, columns));
+  }
+  return all;
+}
 
 Compiled compile(const KernelText& kernel, int architecture) {
   const Nvrtc& nvrtc = Nvrtc::get();

@@ -7,6 +7,8 @@
 
 namespace longformer::cuda {
 
+constexpr int kOldestCapability = 80;  // 8.0: the first with cp.async and products of bfloat16
+
 class DriverLauncher : public Launcher {
  public:
   // Makes the device current as long as the launcher lives. Throws c10::Error where the driver is missing.
@@ -18,7 +20,7 @@ class DriverLauncher : public Launcher {
   using Launcher::launch;
   void launch(const KernelText& kernel, const Grid& grid, const void* parameters, size_t bytes) override;
   int multiprocessors() const override;
-  // 90: 9.0. The kernels need 80.
+  // 90: 9.0
   int capability() const;
 
  private:

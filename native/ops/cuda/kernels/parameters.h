@@ -66,25 +66,26 @@ struct NormParameters {
   float eps;
 };
 
-struct DecodeDocumentParameters {
-  const void *key, *value;
+struct DecodeEntry {  // up to kDecodeRows queries of a document, and what they look at
+  const void *key, *value;  // [keys, H, D]
   long long key_token, key_head, value_token, value_head;  // strides
-  const unsigned char* mask;  // [1 or rows, keys] or null
-  int keys, rows, first;      // queries first .. first + rows
-  int mask_stride;
-  int first_chunk;            // its chunks of keys are numbered behind those of the documents before
+  const unsigned char* mask;  // of the first query, or null
+  int mask_stride;            // to the next query's; 0: one for all
+  int keys, first, rows;      // queries first .. first + rows
+  int first_chunk;            // its chunks of kDecodeKeys keys are numbered behind those of the entries before
 };
+
+constexpr int kDecodeRows = 4, kDecodeKeys = 128;
 
 struct DecodeParameters {
   static constexpr int most = 36;
-  DecodeDocumentParameters documents[most];
+  DecodeEntry entries[most];
   int count;
   const void* query;  // [R, H, D] contiguous
-  void* out;
-  int heads, dim, chunks;
-  float scale_log2, lowest;  // lowest: what a hidden score counts as
-  float* partial;            // [chunks of keys * most rows of a document][H][dim + 2]
-  int rows;                  // the most rows of a document
+  void* out;          // likewise
+  int heads, dim;
+  float scale_log2;
+  float* partial;  // [chunks][kDecodeRows][H][2 + D]: maximum (of log2), sum, and the values' weighted sum
 };
 
 }  // namespace longformer::cuda
