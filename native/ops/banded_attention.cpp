@@ -15,8 +15,8 @@ void check_fused_device(const char* op, const at::Tensor& query) {
                               "; \"chunks\" runs on every device");
 }
 
-// The fused kernels of the device. CUDA's serve no float64 and no heads of more than 128 dimensions: those go through
-// chunks, as do GPUs before compute capability 8.0.
+// The fused kernels of the device. CUDA's serve no float64 and no heads of more than 128 dimensions: those go
+// through chunks, as do GPUs before compute capability 8.0.
 BandedForward fused(const char* op, const BandedAttention& a) {
   if (a.q.is_cpu()) return banded_attention_fused_cpu(a);
   check_fused_device(op, a.q);

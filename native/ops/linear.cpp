@@ -1,5 +1,5 @@
-// linear and add_layer_norm from ATen's operators: wherever a gradient is recorded, and for shapes without data. The
-// devices' own are in cpu/linear.cpp, cpu/layer_norm.cpp and cuda/linear.cpp.
+// linear and add_layer_norm from ATen's operators: wherever a gradient is recorded, and for shapes without
+// data. The devices' own are in cpu/linear.cpp, cpu/layer_norm.cpp and cuda/linear.cpp.
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty_like.h>

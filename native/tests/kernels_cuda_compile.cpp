@@ -1,5 +1,5 @@
-// The CUDA kernels without a GPU: compiled by NVRTC for the GPUs that they are meant for, with no register spilled; their
-// cache on disk; what is said where the driver is missing.
+// The CUDA kernels without a GPU: compiled by NVRTC for the GPUs that they are meant for, with no register
+// spilled; their cache on disk; what is said where the driver is missing.
 #include <c10/util/Exception.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
@@ -26,8 +26,8 @@ namespace fs = std::filesystem;
 class Folder {
  public:
   Folder() {
-    char name[] = "/tmp/longformer-cache-XXXXXX";
-    path = mkdtemp(name);
+    path = testing::TempDir() + "longformer-cache-XXXXXX";
+    mkdtemp(path.data());
   }
   ~Folder() { fs::remove_all(path); }
   std::string path;
@@ -43,8 +43,8 @@ bool nvrtc_is_here(std::string& why) {
   }
 }
 
-#define SKIP_WITHOUT_NVRTC()                                                                      \
-  std::string why;                                                                                \
+#define SKIP_WITHOUT_NVRTC() \
+  std::string why;           \
   if (!nvrtc_is_here(why)) GTEST_SKIP() << "no kernel was compiled, for want of NVRTC: " << why
 
 // The GPUs of data centres, and the newest that this NVRTC knows.
@@ -70,14 +70,16 @@ void expect_no_spills(const KernelText& kernel, int architecture) {
   const size_t used = log.find("Used ");
   ASSERT_NE(used, std::string::npos) << log;
   const int registers = std::atoi(log.c_str() + used + 5);
-  const bool clean = log.find(" 0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads") != std::string::npos;
+  const bool clean =
+      log.find(" 0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads") != std::string::npos;
   EXPECT_TRUE(clean && registers > 0 && registers <= 255)
       << kernel.describe() << " for sm_" << architecture << ": " << log;
-  std::printf("sm_%d %3d registers%s  %s\n", architecture, registers, clean ? "" : ", SPILLS", kernel.describe().c_str());
+  std::printf("sm_%d %3d registers%s  %s\n", architecture, registers, clean ? "" : ", SPILLS",
+              kernel.describe().c_str());
 }
 
-// Of every kernel and type the text that needs most registers of each head dimension that models have; all of them where
-// LONGFORMER_ALL_CUDA_KERNELS is set (some minutes).
+// Of every kernel and type the text that needs most registers of each head dimension that models have; all of
+// them where LONGFORMER_ALL_CUDA_KERNELS is set (some minutes).
 TEST(CudaCompile, kernels_spill_no_registers) {
   SKIP_WITHOUT_NVRTC();
   const bool all = std::getenv("LONGFORMER_ALL_CUDA_KERNELS") != nullptr;
@@ -87,7 +89,8 @@ TEST(CudaCompile, kernels_spill_no_registers) {
     kernels.clear();
     using K = AttentionKernel;
     for (K k : {K::forward, K::backward_query, K::backward_key})
-      for (const Shape& shape : {Shape{1, 64, true, false, true, false}, Shape{1, 64, true, true, true, false}})
+      for (const Shape& shape :
+           {Shape{1, 64, true, false, true, false}, Shape{1, 64, true, true, true, false}})
         kernels.push_back(text_of(k, choose(k, shape)));
     kernels.push_back(text_of(K::forward, choose(K::forward, {0, 64, true, false, true, false})));
     for (KernelText& text : all_other_kernels())
@@ -123,7 +126,8 @@ TEST(CudaCompile, the_newest_architecture_of_the_same_generation_is_taken) {
 
 TEST(CudaCompile, the_key_of_a_kernel_names_everything_that_it_depends_on) {
   SKIP_WITHOUT_NVRTC();
-  const KernelText a = text_of(AttentionKernel::forward, choose(AttentionKernel::forward, {1, 64, false, false, true, false}));
+  const KernelText a =
+      text_of(AttentionKernel::forward, choose(AttentionKernel::forward, {1, 64, false, false, true, false}));
   KernelText b = a;
   b.names.back().second = "0";
   EXPECT_EQ(cache_key(a, 90, 12040), cache_key(a, 90, 12040));
@@ -153,7 +157,8 @@ TEST(CudaCache, a_damaged_file_counts_as_missing_and_is_replaced) {
   cache.write("key", data);
   const std::string file = cache.file_of("key");
   const auto size = fs::file_size(file);
-  for (const auto place : {uintmax_t{0}, uintmax_t{9}, uintmax_t{20}, uintmax_t{30}, uintmax_t{33}, size / 2, size - 1}) {
+  for (const auto place :
+       {uintmax_t{0}, uintmax_t{9}, uintmax_t{20}, uintmax_t{30}, uintmax_t{33}, size / 2, size - 1}) {
     std::fstream f(file, std::ios::in | std::ios::out | std::ios::binary);
     f.seekp(static_cast<std::streamoff>(place));
     f.put('!');
@@ -195,7 +200,8 @@ TEST(CudaCache, processes_that_write_at_the_same_time_leave_whole_files) {
     EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
   }
   EXPECT_TRUE(cache.read("key").has_value());
-  EXPECT_EQ(std::distance(fs::directory_iterator(folder.path), fs::directory_iterator()), 1) << "temporary files are left";
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder.path), fs::directory_iterator()), 1)
+      << "temporary files are left";
 }
 
 TEST(CudaCache, a_folder_that_cannot_be_written_to_is_no_error) {
@@ -210,7 +216,8 @@ TEST(CudaCache, a_folder_that_cannot_be_written_to_is_no_error) {
 
 class Variable {  // of the environment, as long as it lives
  public:
-  Variable(const char* name, const char* value) : name_(name), had_(std::getenv(name) != nullptr), before_(had_ ? std::getenv(name) : "") {
+  Variable(const char* name, const char* value)
+      : name_(name), had_(std::getenv(name) != nullptr), before_(had_ ? std::getenv(name) : "") {
     value != nullptr ? setenv(name, value, 1) : unsetenv(name);
   }
   ~Variable() { had_ ? setenv(name_, before_.c_str(), 1) : unsetenv(name_); }
@@ -249,17 +256,20 @@ TEST(CudaLibraries, without_a_driver_the_error_says_so) {
 
 TEST(CudaLibraries, nvrtc_is_looked_for_beside_libtorch_and_its_python_packages) {
   const Folder folder;
-  for (const char* file : {"torch/lib/libnvrtc-0123abcd.so.12", "torch/lib/libnvrtc-builtins.so.12.4", "torch/lib/libc10.so",
-                           "nvidia/cuda_nvrtc/lib/libnvrtc.so.12", "nvidia/cu13/lib/libnvrtc.so.13",
-                           "nvidia/cu13/lib/libnvrtc-builtins.so.13.0"}) {
+  for (const char* file : {"torch/lib/libnvrtc-0123abcd.so.12", "torch/lib/libnvrtc-builtins.so.12.4",
+                           "torch/lib/libc10.so", "nvidia/cuda_nvrtc/lib/libnvrtc.so.12",
+                           "nvidia/cu13/lib/libnvrtc.so.13", "nvidia/cu13/lib/libnvrtc-builtins.so.13.0"}) {
     fs::create_directories(fs::path(folder.path + "/" + file).parent_path());
     std::ofstream(folder.path + "/" + file) << "";
   }
   const std::vector<std::string> found = nvrtc_candidates(folder.path + "/torch/lib");
   const std::vector<std::string> expected = {folder.path + "/torch/lib/libnvrtc-0123abcd.so.12",
                                              folder.path + "/nvidia/cuda_nvrtc/lib/libnvrtc.so.12",
-                                             folder.path + "/nvidia/cu13/lib/libnvrtc.so.13", "libnvrtc.so.13",
-                                             "libnvrtc.so.12", "libnvrtc.so.11.2", "libnvrtc.so"};
+                                             folder.path + "/nvidia/cu13/lib/libnvrtc.so.13",
+                                             "libnvrtc.so.13",
+                                             "libnvrtc.so.12",
+                                             "libnvrtc.so.11.2",
+                                             "libnvrtc.so"};
   EXPECT_EQ(found, expected);
 }
 

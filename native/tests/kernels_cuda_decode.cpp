@@ -22,7 +22,9 @@ at::Tensor exact(const at::Tensor& q, const Documents& d, double scale) {
   std::vector<at::Tensor> all;
   int64_t first = 0;
   for (size_t i = 0; i < d.rows.size(); ++i) {
-    at::Tensor s = at::einsum("rhd,lhd->hrl", {q.narrow(0, first, d.rows[i]).to(at::kDouble), d.key[i].to(at::kDouble)}) * scale;
+    at::Tensor s = at::einsum("rhd,lhd->hrl",
+                              {q.narrow(0, first, d.rows[i]).to(at::kDouble), d.key[i].to(at::kDouble)}) *
+                   scale;
     if (d.mask[i].numel() > 0) s = s.masked_fill(d.mask[i].eq(0), -1e300);
     all.push_back(at::einsum("hrl,lhd->rhd", {s.softmax(-1), d.value[i].to(at::kDouble)}));
     first += d.rows[i];
@@ -33,11 +35,13 @@ at::Tensor exact(const at::Tensor& q, const Documents& d, double scale) {
 TEST(CudaDecode, equals_float64_for_documents_of_any_length_and_mask) {
   at::manual_seed(3);
   for (at::ScalarType type : {at::kFloat, at::kBFloat16, at::kHalf})
-    for (const auto& [heads, dim] : std::vector<std::pair<int64_t, int64_t>>{{2, 64}, {1, 12}, {3, 7}, {1, 128}}) {
+    for (const auto& [heads, dim] :
+         std::vector<std::pair<int64_t, int64_t>>{{2, 64}, {1, 12}, {3, 7}, {1, 128}}) {
       SCOPED_TRACE(std::string(at::toString(type)) + " dim " + std::to_string(dim));
       const auto random = [&](at::IntArrayRef shape) { return at::randn(shape).to(type); };
       Documents d;
-      for (const auto& [keys, rows] : std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {300, 4}, {129, 6}, {40, 0}, {256, 2}}) {
+      for (const auto& [keys, rows] :
+           std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {300, 4}, {129, 6}, {40, 0}, {256, 2}}) {
         const at::Tensor both = random({keys, 2, heads, dim});
         d.key.push_back(both.select(1, 0));
         d.value.push_back(both.select(1, 1));
@@ -69,7 +73,8 @@ TEST(CudaDecode, more_documents_than_one_launch_takes) {
   }
   const at::Tensor query = at::randn({40, 1, 8});
   EmulatedLauncher launcher(1);
-  const at::Tensor out = cuda::decode_attention(check_decode_attention(query, d.key, d.value, d.rows, d.mask, 0.5), launcher);
+  const at::Tensor out =
+      cuda::decode_attention(check_decode_attention(query, d.key, d.value, d.rows, d.mask, 0.5), launcher);
   EXPECT_LE((out.to(at::kDouble) - exact(query, d, 0.5)).abs().max().item<double>(), 5e-6);
 }
 

@@ -21,10 +21,10 @@ std::string complaint(const std::function<void()>& kernel) {
   }
 }
 
-#define EXPECT_COMPLAINT(text, ...)                                             \
-  {                                                                             \
-    const std::string said = complaint(__VA_ARGS__);                            \
-    EXPECT_NE(said.find(text), std::string::npos) << "said: '" << said << "'";  \
+#define EXPECT_COMPLAINT(text, ...)                                            \
+  {                                                                            \
+    const std::string said = complaint(__VA_ARGS__);                           \
+    EXPECT_NE(said.find(text), std::string::npos) << "said: '" << said << "'"; \
   }
 
 TEST(CudaEmulation, accepts_what_is_right) {
@@ -43,14 +43,14 @@ TEST(CudaEmulation, accepts_what_is_right) {
 }
 
 TEST(CudaEmulation, finds_missing_barriers) {
-  EXPECT_COMPLAINT("no barrier between", [] {
-    shared_store(4 * thread_index(), 1);
-    shared_load(4 * (63 - thread_index()));
-  });
-  EXPECT_COMPLAINT("no barrier between", [] {
-    shared_store(4 * thread_index(), 1);
-    shared_load(4 * (thread_index() ^ 1));
-  });
+  // Of another warp, and of another lane. The first value is there; the second comes too soon.
+  for (const int other : {63, 1})
+    EXPECT_COMPLAINT("no barrier between", [=] {
+      shared_store(4 * thread_index(), 1);
+      block_barrier();
+      shared_store(4 * thread_index(), 2);
+      shared_load(4 * (thread_index() ^ other));
+    });
   EXPECT_COMPLAINT("another warp read", [] {
     if (thread_index() == 0) shared_store(0, 1);
     block_barrier();

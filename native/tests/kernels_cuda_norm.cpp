@@ -15,7 +15,8 @@ TEST(CudaLayerNorm, equals_float64_also_into_its_own_input) {
   for (at::ScalarType type : {at::kFloat, at::kBFloat16, at::kHalf})
     for (int64_t columns : {8, 256, 768})
       for (bool two : {false, true}) {
-        SCOPED_TRACE(std::string(at::toString(type)) + " columns " + std::to_string(columns) + (two ? " residual" : ""));
+        SCOPED_TRACE(std::string(at::toString(type)) + " columns " + std::to_string(columns) +
+                     (two ? " residual" : ""));
         const auto random = [&](at::IntArrayRef shape) { return (at::randn(shape) * 2 + 0.5).to(type); };
         const at::Tensor x = random({2, 5, columns}), r = two ? random({2, 5, columns}) : at::Tensor(),
                          w = random({columns}), b = random({columns}), out = at::empty_like(x);
@@ -35,7 +36,8 @@ TEST(CudaLayerNorm, rows_that_are_no_whole_chunks_are_left_to_libtorch) {
   const at::Tensor x = at::ones({3, 10}), w = at::ones({10});
   EXPECT_FALSE(cuda::norm_serves(x, {}, w, w));
   EXPECT_FALSE(cuda::norm_serves(at::ones({3, 16}), at::ones({16}), at::ones({16}), at::ones({16})));
-  EXPECT_FALSE(cuda::norm_serves(at::ones({3, 16}, at::kDouble), {}, at::ones({16}, at::kDouble), at::ones({16}, at::kDouble)));
+  EXPECT_FALSE(cuda::norm_serves(at::ones({3, 16}, at::kDouble), {}, at::ones({16}, at::kDouble),
+                                 at::ones({16}, at::kDouble)));
 }
 
 }  // namespace

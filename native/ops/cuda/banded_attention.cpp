@@ -11,7 +11,8 @@ using cuda::kOldestCapability;
 BandedForward banded_attention_fused_cuda(const BandedAttention& a) {
   if (!cuda::serves(a)) return banded_attention_chunks(a);
   cuda::DriverLauncher launcher(a.q.device());
-  return launcher.capability() < kOldestCapability ? banded_attention_chunks(a) : cuda::banded_forward(a, launcher);
+  return launcher.capability() < kOldestCapability ? banded_attention_chunks(a)
+                                                   : cuda::banded_forward(a, launcher);
 }
 
 BandedBackward banded_attention_fused_cuda_backward(const BandedAttention& a, const at::Tensor& grad_out,

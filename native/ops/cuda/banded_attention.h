@@ -1,5 +1,5 @@
-// fused on a CUDA device: the kernels of this folder (float32, bfloat16, float16; at most 128 dimensions; from compute
-// capability 8.0 on), else chunks.
+// fused on a CUDA device: the kernels of this folder (float32, bfloat16, float16; at most 128 dimensions;
+// from compute capability 8.0 on), else chunks.
 #pragma once
 #include "../banded_attention.h"
 

@@ -17,7 +17,8 @@ at::Tensor rows_in_one_piece(const at::Tensor& t) {
 
 bool rows_aligned(const at::Tensor& t) {
   const auto fits = [&](int64_t elements) { return elements * t.element_size() % 16 == 0; };
-  return reinterpret_cast<uintptr_t>(t.data_ptr()) % 16 == 0 && fits(t.stride(0)) && fits(t.stride(1)) && fits(t.size(2));
+  return reinterpret_cast<uintptr_t>(t.data_ptr()) % 16 == 0 && fits(t.stride(0)) && fits(t.stride(1)) &&
+         fits(t.size(2));
 }
 
 }  // namespace
@@ -26,12 +27,13 @@ bool serves(const DecodeAttention& a) {
   const auto type = a.query.scalar_type();
   bool few = true;
   for (const DecodeDocument& d : a.documents) few = few && d.key.size(0) < (int64_t{1} << 30);
-  return few && (type == at::kFloat || type == at::kBFloat16 || type == at::kHalf) && a.query.size(2) <= kLargestDim &&
-         a.query.size(1) < 65536;
+  return few && (type == at::kFloat || type == at::kBFloat16 || type == at::kHalf) &&
+         a.query.size(2) <= kLargestDim && a.query.size(1) < 65536;
 }
 
 KernelText decode_text(const char* kernel, int type, bool aligned) {
-  return {"decode.cu", {{"LF_TYPE", std::to_string(type)}, {"LF_ALIGNED", aligned ? "1" : "0"}, {"LF_KERNEL", kernel}}};
+  return {"decode.cu",
+          {{"LF_TYPE", std::to_string(type)}, {"LF_ALIGNED", aligned ? "1" : "0"}, {"LF_KERNEL", kernel}}};
 }
 
 at::Tensor decode_attention(const DecodeAttention& a, Launcher& launcher) {
@@ -49,11 +51,13 @@ at::Tensor decode_attention(const DecodeAttention& a, Launcher& launcher) {
   std::vector<at::Tensor> kept;  // until the launch
   const auto run = [&] {
     if (p.count == 0) return;
-    const at::Tensor partial = at::empty({chunks, kDecodeRows, p.heads, p.dim + 2}, query.options().dtype(at::kFloat));
+    const at::Tensor partial =
+        at::empty({chunks, kDecodeRows, p.heads, p.dim + 2}, query.options().dtype(at::kFloat));
     p.partial = launcher.writes<float>(partial, "partial");
     const unsigned heads = static_cast<unsigned>(p.heads);
     const size_t shared = 4 * kDecodeRows * (static_cast<size_t>(p.dim) * 5 + kDecodeKeys);
-    launcher.launch(decode_text("decode_attend", type_of(query), aligned), {static_cast<unsigned>(chunks), heads, 128, shared}, p);
+    launcher.launch(decode_text("decode_attend", type_of(query), aligned),
+                    {static_cast<unsigned>(chunks), heads, 128, shared}, p);
     launcher.launch(decode_text("decode_merge", type_of(query), true),
                     {static_cast<unsigned>(p.count * kDecodeRows), heads, 128, 0}, p);
     p.count = chunks = 0;

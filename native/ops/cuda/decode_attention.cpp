@@ -9,8 +9,8 @@
 namespace longformer {
 namespace {
 
-at::Tensor decode_attention(const at::Tensor& query, at::TensorList key, at::TensorList value, at::IntArrayRef rows,
-                            at::TensorList mask, c10::optional<double> scale) {
+at::Tensor decode_attention(const at::Tensor& query, at::TensorList key, at::TensorList value,
+                            at::IntArrayRef rows, at::TensorList mask, c10::optional<double> scale) {
   const DecodeAttention a = check_decode_attention(query, key, value, rows, mask, scale);
   if (!cuda::serves(a)) return decode_attention_by_aten(query, key, value, rows, mask, scale);
   cuda::DriverLauncher launcher(query.device());

@@ -1,5 +1,5 @@
-// Runs kernels on the device and the current stream of a CUDA tensor. A kernel is compiled when it is first launched on a
-// device, or taken from the disk's cache, and kept loaded. Nothing waits for the device.
+// Runs kernels on the device and the current stream of a CUDA tensor. A kernel is compiled when it is first
+// launched on a device, or taken from the disk's cache, and kept loaded. Nothing waits for the device.
 #pragma once
 #include <c10/core/DeviceGuard.h>
 

@@ -1,5 +1,6 @@
-// linear and add_layer_norm on a CUDA device, below autograd: products by libtorch (cuBLASLt, which adds the bias, and the
-// tanh GELU where libtorch offers it), activations and residuals in place, LayerNorm by a kernel of our own.
+// linear and add_layer_norm on a CUDA device, below autograd: products by libtorch (cuBLASLt, which adds the
+// bias, and the tanh GELU where libtorch offers it), activations and residuals in place, LayerNorm by a
+// kernel of our own.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/_addmm_activation.h>
 #include <ATen/ops/addmm.h>
@@ -50,15 +51,18 @@ at::Tensor linear(const at::Tensor& input, const at::Tensor& weight, const Optio
     x = at::linear(input, weight, bias);
   }
   // A residual of another shape or type has the last word on those of the result.
-  const bool in_place = !given(residual) || (residual->sizes() == x.sizes() && residual->scalar_type() == x.scalar_type());
+  const bool in_place =
+      !given(residual) || (residual->sizes() == x.sizes() && residual->scalar_type() == x.scalar_type());
   finish(x, activation, in_place ? residual : OptionalTensor());
   return in_place ? x : x + *residual;
 }
 
 at::Tensor& linear_out(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias,
-                       const OptionalTensor& packed, c10::string_view activation, const OptionalTensor& residual,
-                       at::Tensor& out) {
-  const auto apart = [&](const at::Tensor& t) { return t.storage().data_ptr().get() != out.storage().data_ptr().get(); };
+                       const OptionalTensor& packed, c10::string_view activation,
+                       const OptionalTensor& residual, at::Tensor& out) {
+  const auto apart = [&](const at::Tensor& t) {
+    return t.storage().data_ptr().get() != out.storage().data_ptr().get();
+  };
   const bool direct = input.dim() == 2 && weight.dim() == 2 && out.is_contiguous() && out.dim() == 2 &&
                       out.size(0) == input.size(0) && out.size(1) == weight.size(0) &&
                       out.scalar_type() == input.scalar_type() && apart(input) &&
@@ -73,7 +77,8 @@ at::Tensor& linear_out(const at::Tensor& input, const at::Tensor& weight, const 
     return out;
   }
   const at::Tensor result = linear(input, weight, bias, packed, activation, residual);
-  TORCH_CHECK_VALUE(out.sizes() == result.sizes(), "longformer::linear: out must be ", result.sizes(), ", got ", out.sizes());
+  TORCH_CHECK_VALUE(out.sizes() == result.sizes(), "longformer::linear: out must be ", result.sizes(),
+                    ", got ", out.sizes());
   return out.copy_(result);
 }
 
@@ -94,16 +99,19 @@ bool norm_by_kernel(const at::Tensor& input, const OptionalTensor& residual, con
 
 at::Tensor add_layer_norm(const at::Tensor& input, const OptionalTensor& residual, const at::Tensor& weight,
                           const at::Tensor& bias, double eps) {
-  const at::Tensor out = at::empty(input.sizes(), input.options().memory_format(at::MemoryFormat::Contiguous));
+  const at::Tensor out =
+      at::empty(input.sizes(), input.options().memory_format(at::MemoryFormat::Contiguous));
   return norm_by_kernel(input, residual, weight, bias, eps, out)
              ? out
              : add_layer_norm_by_aten(input, residual, weight, bias, eps);
 }
 
-at::Tensor& add_layer_norm_out(const at::Tensor& input, const OptionalTensor& residual, const at::Tensor& weight,
-                               const at::Tensor& bias, double eps, at::Tensor& out) {
+at::Tensor& add_layer_norm_out(const at::Tensor& input, const OptionalTensor& residual,
+                               const at::Tensor& weight, const at::Tensor& bias, double eps,
+                               at::Tensor& out) {
   if (out.sizes() == input.sizes() && out.scalar_type() == input.scalar_type() && out.is_contiguous() &&
-      reinterpret_cast<uintptr_t>(out.data_ptr()) % 16 == 0 && norm_by_kernel(input, residual, weight, bias, eps, out))
+      reinterpret_cast<uintptr_t>(out.data_ptr()) % 16 == 0 &&
+      norm_by_kernel(input, residual, weight, bias, eps, out))
     return out;
   const at::Tensor result = add_layer_norm_by_aten(input, residual, weight, bias, eps);
   TORCH_CHECK_VALUE(out.sizes() == result.sizes(), "longformer::add_layer_norm: out must be ", result.sizes(),

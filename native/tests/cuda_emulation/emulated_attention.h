@@ -25,7 +25,8 @@ void call_attention(const void* parameters) {
 template <cuda::AttentionKernel kernel, int type, int dim, bool flags, bool dropout, bool aligned, bool few>
 void add_attention_kernel() {
   constexpr cuda::Configuration c = cuda::choose(kernel, {type, dim, flags, dropout, aligned, few});
-  using C = cuda::Config<c.type, c.dim, c.warps, c.row_tiles, c.tile, c.global_tile, c.stages, c.flags, c.dropout, c.aligned, c.keep>;
+  using C = cuda::Config<c.type, c.dim, c.warps, c.row_tiles, c.tile, c.global_tile, c.stages, c.flags,
+                         c.dropout, c.aligned, c.keep>;
   emulated_kernels()[cuda::text_of(kernel, c).describe()] = &call_attention<kernel, C>;
 }
 

@@ -8,7 +8,8 @@ namespace {
 
 template <int type, bool aligned>
 void attend(const void* parameters) {
-  cuda::decode_attend<cuda::DecodeConfig<type, aligned>>(*static_cast<const cuda::DecodeParameters*>(parameters));
+  cuda::decode_attend<cuda::DecodeConfig<type, aligned>>(
+      *static_cast<const cuda::DecodeParameters*>(parameters));
 }
 template <int type>
 void merge(const void* parameters) {

@@ -1,6 +1,7 @@
-// One step of decoding: a few queries of each of several documents over all of its keys. A block takes one head and one
-// chunk of a document's keys for all of its queries, so that keys and values are read once; decode_merge puts the chunks
-// together in their order. A key is read by as many lanes as it has 16-byte chunks, rounded up to a power of two.
+// One step of decoding: a few queries of each of several documents over all of its keys. A block takes one
+// head and one chunk of a document's keys for all of its queries, so that keys and values are read once;
+// decode_merge puts the chunks together in their order. A key is read by as many lanes as it has 16-byte
+// chunks, rounded up to a power of two.
 #pragma once
 #include "tile.cuh"
 
@@ -14,7 +15,8 @@ struct DecodeConfig {
   static_assert(warps == kDecodeRows, "a warp for each query");
 };
 
-// What a hidden key's score counts as: below every other, and where all are hidden their values' mean comes out.
+// What a hidden key's score counts as: below every other, and where all are hidden their values' mean comes
+// out.
 constexpr float kHiddenScore = -1e30f;
 
 LONGFORMER_DEVICE float* decode_partial(const DecodeParameters& p, int chunk, int row, int head) {
@@ -23,14 +25,16 @@ LONGFORMER_DEVICE float* decode_partial(const DecodeParameters& p, int chunk, in
 
 template <class C>
 LONGFORMER_DEVICE void decode_attend(const DecodeParameters& p) {
-  // Shared memory, in floats: queries [rows][dim], probabilities [rows][keys], sums of the warps [warps][rows][dim].
+  // Shared memory, in floats: queries [rows][dim], probabilities [rows][keys], sums of the warps
+  // [warps][rows][dim].
   const u32 queries = shared_base(), probabilities = queries + 4 * kDecodeRows * p.dim,
             sums = probabilities + 4 * kDecodeRows * kDecodeKeys;
   const int thread = thread_index(), lane = lane_index(), head = block_y();
   int which = 0;
   while (which + 1 < p.count && block_x() >= p.entries[which + 1].first_chunk) ++which;
   const DecodeEntry& e = p.entries[which];
-  const int first = (block_x() - e.first_chunk) * kDecodeKeys, count = smaller_of(kDecodeKeys, e.keys - first);
+  const int first = (block_x() - e.first_chunk) * kDecodeKeys,
+            count = smaller_of(kDecodeKeys, e.keys - first);
   int lanes = 1;  // of a key
   while (lanes * C::per_chunk < p.dim) lanes *= 2;
   const int chunk = thread & (lanes - 1), group = thread / lanes, groups = C::threads / lanes;
@@ -39,7 +43,8 @@ LONGFORMER_DEVICE void decode_attend(const DecodeParameters& p) {
   };
 
   for (int i = thread; i < e.rows * p.dim; i += C::threads) {
-    const long long element = (static_cast<long long>(e.first + i / p.dim) * p.heads + head) * p.dim + i % p.dim;
+    const long long element =
+        (static_cast<long long>(e.first + i / p.dim) * p.heads + head) * p.dim + i % p.dim;
     float x;
     if (C::type == kFloat32)
       x = load(static_cast<const float*>(p.query) + element);
@@ -58,13 +63,16 @@ LONGFORMER_DEVICE void decode_attend(const DecodeParameters& p) {
 #pragma unroll
       for (int i = 0; i < C::per_chunk; ++i) {
         const int d = chunk * C::per_chunk + i;
-        if (d < p.dim) score = multiply_add(element_of<C::type>(k, i), shared_load(queries + 4 * (row * p.dim + d)), score);
+        if (d < p.dim)
+          score =
+              multiply_add(element_of<C::type>(k, i), shared_load(queries + 4 * (row * p.dim + d)), score);
       }
       for (int step = lanes / 2; step > 0; step /= 2) score += shuffle_xor(score, step);
       if (chunk != 0) continue;
       if (key >= count)
         score = -infinity();
-      else if (e.mask != nullptr && load(e.mask + static_cast<long long>(row) * e.mask_stride + first + key) == 0)
+      else if (e.mask != nullptr &&
+               load(e.mask + static_cast<long long>(row) * e.mask_stride + first + key) == 0)
         score = kHiddenScore;
       shared_store(probabilities + 4 * (row * kDecodeKeys + key), bits_of(score));
     }
@@ -109,7 +117,8 @@ LONGFORMER_DEVICE void decode_attend(const DecodeParameters& p) {
       if (row >= e.rows) continue;
       const float probability = shared_load(probabilities + 4 * (row * kDecodeKeys + key));
 #pragma unroll
-      for (int i = 0; i < C::per_chunk; ++i) sum[row][i] = multiply_add(probability, element_of<C::type>(v, i), sum[row][i]);
+      for (int i = 0; i < C::per_chunk; ++i)
+        sum[row][i] = multiply_add(probability, element_of<C::type>(v, i), sum[row][i]);
     }
   }
 #pragma unroll
@@ -119,7 +128,8 @@ LONGFORMER_DEVICE void decode_attend(const DecodeParameters& p) {
       float x = sum[row][i];
       for (int step = lanes; step < 32; step *= 2) x += shuffle_xor(x, step);
       const int d = chunk * C::per_chunk + i;
-      if (lane < lanes && d < p.dim) shared_store(sums + 4 * ((warp_index() * kDecodeRows + row) * p.dim + d), bits_of(x));
+      if (lane < lanes && d < p.dim)
+        shared_store(sums + 4 * ((warp_index() * kDecodeRows + row) * p.dim + d), bits_of(x));
     }
   block_barrier();
   for (int i = thread; i < e.rows * p.dim; i += C::threads) {
@@ -138,7 +148,8 @@ LONGFORMER_DEVICE void decode_merge(const DecodeParameters& p) {
   if (row >= e.rows) return;
   const int chunks = (e.keys + kDecodeKeys - 1) / kDecodeKeys;
   float high = -infinity(), total = 0.0f;
-  for (int chunk = 0; chunk < chunks; ++chunk) high = larger(high, load(decode_partial(p, e.first_chunk + chunk, row, head)));
+  for (int chunk = 0; chunk < chunks; ++chunk)
+    high = larger(high, load(decode_partial(p, e.first_chunk + chunk, row, head)));
   for (int chunk = 0; chunk < chunks; ++chunk) {
     const float* partial = decode_partial(p, e.first_chunk + chunk, row, head);
     total = multiply_add(exp2_of(load(partial) - high), load(partial + 1), total);

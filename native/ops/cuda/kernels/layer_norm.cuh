@@ -1,5 +1,6 @@
-// LayerNorm(input + residual): a warp for each row, which it keeps in registers between reading and writing, so that the
-// output may be the input or the residual. Sum and statistics in float32. Rows are whole chunks of 16 bytes.
+// LayerNorm(input + residual): a warp for each row, which it keeps in registers between reading and writing,
+// so that the output may be the input or the residual. Sum and statistics in float32. Rows are whole chunks
+// of 16 bytes.
 #pragma once
 #include "tile.cuh"
 
@@ -53,7 +54,8 @@ LONGFORMER_DEVICE void add_layer_norm(const NormParameters& p) {
     Vector out;
 #pragma unroll
     for (int word = 0; word < 4; ++word)
-      out.word[word] = type == kFloat32 ? bits_of(y[word]) : pack<type>(y[2 * word % per_chunk], y[(2 * word + 1) % per_chunk]);
+      out.word[word] = type == kFloat32 ? bits_of(y[word])
+                                        : pack<type>(y[2 * word % per_chunk], y[(2 * word + 1) % per_chunk]);
     store_vector(static_cast<char*>(p.output) + (first + chunk) * 16, out);
   }
 }
