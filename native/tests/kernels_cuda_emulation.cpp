@@ -43,9 +43,9 @@ TEST(CudaEmulation, accepts_what_is_right) {
 }
 
 TEST(CudaEmulation, finds_missing_barriers) {
-  // Of another warp, and of another lane. The first value is there; the second comes too soon.
+  // Of another warp, and of another lane; whoever comes second is told.
   for (const int other : {63, 1})
-    EXPECT_COMPLAINT("no barrier between", [=] {
+    EXPECT_COMPLAINT("barrier", [=] {
       shared_store(4 * thread_index(), 1);
       block_barrier();
       shared_store(4 * thread_index(), 2);

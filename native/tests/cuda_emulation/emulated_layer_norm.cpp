@@ -16,6 +16,7 @@ bool add() {
     return "layer_norm.cu LF_TYPE=" + std::to_string(type) + " LF_CHUNKS=" + std::to_string(chunks);
   };
   emulated_kernels()[name(1)] = &call<type, 1>;
+  emulated_kernels()[name(2)] = &call<type, 2>;
   emulated_kernels()[name(3)] = &call<type, 3>;
   emulated_kernels()[name(6)] = &call<type, 6>;
   return true;

@@ -18,7 +18,7 @@ LONGFORMER_DEVICE void add_layer_norm(const NormParameters& p) {
   const auto chunk_of = [&](const void* rows, long long chunk) {
     return load_vector(static_cast<const char*>(rows) + chunk * 16);
   };
-  float x[chunks][per_chunk], sum = 0.0f;
+  float x[chunks][per_chunk] = {}, sum = 0.0f;
 #pragma unroll
   for (int i = 0; i < chunks; ++i) {
     const int chunk = 32 * i + lane;
