@@ -52,7 +52,9 @@ constexpr Configuration choose(AttentionKernel kernel, const Shape& shape) {
       }
       break;
     case AttentionKernel::backward_query:
-      c.tile = float32 && wide ? 16 : float32 || wide ? 32 : 64;  // 16: the shared memory of the smaller GPUs
+      c.tile = float32 && wide                ? 16  // the shared memory of the smaller GPUs
+               : float32 || wide || c.dropout ? 32
+                                              : 64;
       c.keep = !wide;
       break;
     case AttentionKernel::global_key_sums:
