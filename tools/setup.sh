@@ -21,11 +21,48 @@ if ! command -v dotnet >/dev/null; then
   exit 1
 fi
 
+# NVRTC compiles the CUDA kernels in a test, without a GPU. Debian has it in its non-free section, which few machines list:
+# asked for at the archive of the machine's own sources, with lists apart from the machine's. Nothing fails without it; the
+# test then says that it was skipped. Tried once a day where it cannot be had.
+nvrtc_is_here() { /sbin/ldconfig -p | grep -q 'libnvrtc\.so\.1[1-9]'; }
+install_nvrtc() {
+  local folder codename tried="${XDG_CACHE_HOME:-$HOME/.cache}/longformer-interop/no-nvrtc"
+  [ -z "$(find "$tried" -mtime -1 2>/dev/null)" ] || return 0
+  codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+  folder=$(mktemp -d)
+  mkdir -p "$folder/parts" "$folder/lists/partial" "$folder/cache/archives/partial"
+  # The archive's paragraph (or line) of this release, for it and for trixie, whose version 12 needs no more than libc.
+  { cat /etc/apt/sources.list.d/*.sources 2>/dev/null || true; } | awk -v RS= -v ORS='\n\n' -v release="$codename" '
+    $0 ~ "(^|\n)Types:[^\n]*deb" && $0 ~ "(^|\n)Suites:([^\n]* )?" release "( |\n|$)" && /(^|\n)Components:[^\n]*main/ {
+      sub(/Suites:[^\n]*/, "Suites: " release (release == "trixie" ? "" : " trixie"))
+      sub(/Components:[^\n]*/, "Components: non-free")
+      print
+    }' >"$folder/parts/non-free.sources"
+  { cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null || true; } | awk -v release="$codename" '
+    /^deb / && $0 ~ " " release " .*main" {
+      sub(" " release " .*", " " release " non-free"); print
+      if (release != "trixie") { sub(" " release " ", " trixie "); print }
+    }' >"$folder/parts/non-free.list"
+  local apt=("${as_root[@]}" apt-get -qq -o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$folder/parts"
+    -o "Dir::State::lists=$folder/lists" -o "Dir::Cache=$folder/cache" -o APT::Sandbox::User=root)
+  if grep -q . "$folder"/parts/* && "${apt[@]}" update >/dev/null 2>&1 &&
+    { "${apt[@]}" install -y --no-install-recommends libnvrtc12 || "${apt[@]}" install -y --no-install-recommends libnvrtc11.2; } >/dev/null 2>&1; then
+    echo "setup: installed NVRTC for the test of the CUDA kernels" >&2
+  else
+    echo "setup: no NVRTC here (Debian: libnvrtc12 of the section non-free); the test that compiles the CUDA kernels is skipped" >&2
+    { mkdir -p "$(dirname "$tried")" && touch "$tried"; } 2>/dev/null || true
+  fi
+  "${as_root[@]}" rm -rf "$folder"
+}
+
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' || missing+=("$package")
 done
-[ ${#missing[@]} -eq 0 ] && exit 0
+nvrtc_is_here || want_nvrtc=yes
+if [ ${#missing[@]} -eq 0 ]; then
+  [ -n "${want_nvrtc:-}" ] && command -v apt-get >/dev/null && [ "$(id -u)" -eq 0 ] || exit 0
+fi
 
 if ! command -v apt-get >/dev/null; then
   echo "setup: missing ${missing[*]} and there is no apt-get here; install their equivalents by hand" >&2
@@ -43,8 +80,11 @@ else
   exit 1
 fi
 
-echo "setup: installing ${missing[*]}" >&2
 export DEBIAN_FRONTEND=noninteractive
-install() { "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null; }
-"${as_root[@]}" apt-get update -qq
-install || { "${as_root[@]}" apt-get update -qq; install; }
+if [ ${#missing[@]} -gt 0 ]; then
+  echo "setup: installing ${missing[*]}" >&2
+  install() { "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null; }
+  "${as_root[@]}" apt-get update -qq
+  install || { "${as_root[@]}" apt-get update -qq; install; }
+fi
+[ -z "${want_nvrtc:-}" ] || install_nvrtc

@@ -3,15 +3,29 @@
 #include <ATen/ops/reshape.h>
 #include <torch/library.h>
 
+#include "cuda/banded_attention.h"
 #include "operators.h"
 
 namespace longformer {
 namespace {
 
 void check_fused_device(const char* op, const at::Tensor& query) {
-  TORCH_CHECK_NOT_IMPLEMENTED(query.is_cpu(), "longformer::", op,
-                              ": implementation \"fused\" runs on the cpu, got ", query.device(),
+  TORCH_CHECK_NOT_IMPLEMENTED(query.is_cuda(), "longformer::", op,
+                              ": implementation \"fused\" runs on cpu and cuda, got ", query.device(),
                               "; \"chunks\" runs on every device");
+}
+
+// The fused kernels of the device. CUDA's serve no float64 and no heads of more than 128 dimensions: those go
+// through chunks, as do GPUs before compute capability 8.0.
+BandedForward fused(const char* op, const BandedAttention& a) {
+  if (a.q.is_cpu()) return banded_attention_fused_cpu(a);
+  check_fused_device(op, a.q);
+  return banded_attention_fused_cuda(a);
+}
+BandedBackward fused_backward(const char* op, const BandedAttention& a, const BandedGradients& g) {
+  if (a.q.is_cpu()) return banded_attention_fused_cpu_backward(a, g.grad_output, g.output, g.logsumexp);
+  check_fused_device(op, a.q);
+  return banded_attention_fused_cuda_backward(a, g.grad_output, g.output, g.logsumexp);
 }
 
 std::tuple<at::Tensor, at::Tensor> forward(const BandedOptions& options, const at::Tensor& query,
@@ -28,8 +42,7 @@ std::tuple<at::Tensor, at::Tensor> forward(const BandedOptions& options, const a
       result = banded_attention_chunks(a);
       break;
     case Implementation::fused:
-      check_fused_device(op, query);
-      result = banded_attention_fused_cpu(a);
+      result = fused(op, a);
       break;
   }
   return {at::reshape(result.out, query.sizes()),
@@ -54,8 +67,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> backward(const BandedOptions& opt
       result = banded_attention_chunks_backward(a, g.grad_output, g.output, g.logsumexp);
       break;
     case Implementation::fused:
-      check_fused_device(op, query);
-      result = banded_attention_fused_cpu_backward(a, g.grad_output, g.output, g.logsumexp);
+      result = fused_backward(op, a, g);
       break;
   }
   const auto shaped = [&](const at::Tensor& t) { return at::reshape(t, query.sizes()); };

@@ -127,9 +127,6 @@ at::Tensor decode_attention_meta(const at::Tensor& query, at::TensorList key, at
 TORCH_LIBRARY_IMPL(longformer, Meta, m) {
   m.impl("decode_attention", TORCH_FN(decode_attention_meta));
 }
-TORCH_LIBRARY_IMPL(longformer, CUDA, m) {
-  m.impl("decode_attention", TORCH_FN(decode_attention_by_aten));
-}
 TORCH_LIBRARY_IMPL(longformer, Autograd, m) {
   m.impl("decode_attention", TORCH_FN(decode_attention_autograd));
 }

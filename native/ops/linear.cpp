@@ -1,8 +1,7 @@
-// linear and add_layer_norm from ATen's operators: wherever a gradient is recorded, on other devices than the
-// CPU (whose kernels are cpu/linear.cpp), and for shapes without data.
+// linear and add_layer_norm from ATen's operators: wherever a gradient is recorded, and for shapes without
+// data. The devices' own are in cpu/linear.cpp, cpu/layer_norm.cpp and cuda/linear.cpp.
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/layer_norm.h>
@@ -132,11 +131,6 @@ at::Tensor& add_layer_norm_out_autograd(const at::Tensor& input, const OptionalT
   return op.call(input, residual, weight, bias, eps, out);
 }
 
-// Nothing to pack where ATen multiplies: an empty tensor, which linear does not look at.
-at::Tensor linear_pack(const at::Tensor& weight) {
-  return at::empty({0}, weight.options());
-}
-
 // ATen's layer_norm has no shapes without data in libtorch 1.13.
 at::Tensor add_layer_norm_meta(const at::Tensor& input, const OptionalTensor&, const at::Tensor&,
                                const at::Tensor&, double) {
@@ -150,13 +144,6 @@ TORCH_LIBRARY_IMPL(longformer, Meta, m) {
   m.impl("linear.out", TORCH_FN(linear_out));
   m.impl("add_layer_norm", TORCH_FN(add_layer_norm_meta));
   m.impl("add_layer_norm.out", TORCH_FN(add_layer_norm_out));
-}
-TORCH_LIBRARY_IMPL(longformer, CUDA, m) {
-  m.impl("linear", TORCH_FN(linear_by_aten));
-  m.impl("linear.out", TORCH_FN(linear_out));
-  m.impl("add_layer_norm", TORCH_FN(add_layer_norm_by_aten));
-  m.impl("add_layer_norm.out", TORCH_FN(add_layer_norm_out));
-  m.impl("linear_pack", TORCH_FN(linear_pack));
 }
 TORCH_LIBRARY_IMPL(longformer, Autograd, m) {
   m.impl("linear", TORCH_FN(linear_autograd));

@@ -61,7 +61,7 @@ struct Limits {
 
 // atol grows with the largest expected value: sums of products round relative to their terms.
 inline void expect_close(const at::Tensor& actual, const at::Tensor& expected, const Limits& limits,
-                  const std::string& what) {
+                         const std::string& what) {
   ASSERT_EQ(actual.sizes(), expected.sizes()) << what;
   const at::Tensor x = actual.to(at::kDouble), y = expected.to(at::kDouble);
   if (x.numel() == 0) return;

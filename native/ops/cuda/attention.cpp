@@ -15,10 +15,6 @@ namespace {
 constexpr int64_t kMostTokens = int64_t{1} << 30;  // positions and sums of two are ints in the kernels
 constexpr int64_t kMostStride = int64_t{1} << 31;
 
-int type_of(const at::Tensor& t) {
-  return t.scalar_type() == at::kFloat ? 0 : t.scalar_type() == at::kBFloat16 ? 1 : 2;
-}
-
 bool small_strides(const at::Tensor& t) {
   return t.stride(0) < kMostStride && t.stride(1) < kMostStride && (t.stride(2) == 1 || t.size(2) == 1);
 }
@@ -33,8 +29,10 @@ Rows rows_of(Launcher& launcher, const at::Tensor& t, const char* name) {
   return {launcher.reads(t, name), static_cast<int>(t.stride(0)), static_cast<int>(t.stride(1))};
 }
 
-// Integers from the host to the device in the parameters of a kernel: nothing waits, and a CUDA graph records it.
-at::Tensor upload(Launcher& launcher, const std::vector<int64_t>& values, const at::Tensor& like, const char* name) {
+// Integers from the host to the device in the parameters of a kernel: nothing waits, and a CUDA graph records
+// it.
+at::Tensor upload(Launcher& launcher, const std::vector<int64_t>& values, const at::Tensor& like,
+                  const char* name) {
   const at::Tensor to = at::empty({static_cast<int64_t>(values.size())}, like.options().dtype(at::kInt));
   int* const memory = launcher.writes<int>(to, name);
   for (size_t first = 0; first < values.size(); first += IntegerParameters::most) {
@@ -88,11 +86,12 @@ class Problem {
   // The kernel on a grid of `x` blocks for each head.
   void launch(AttentionKernel kernel, const Configuration& c, int64_t x) {
     if (x == 0) return;
-    TORCH_CHECK(x < kMostStride && p.heads < 65536, "longformer::banded_attention: the grid of ", name_of(kernel), " would be ",
-                x, " x ", p.heads, " blocks, more than CUDA's 2147483647 x 65535");
+    TORCH_CHECK(x < kMostStride && p.heads < 65536, "longformer::banded_attention: the grid of ",
+                name_of(kernel), " would be ", x, " x ", p.heads,
+                " blocks, more than CUDA's 2147483647 x 65535");
     launcher_.launch(text_of(kernel, c),
-                     {static_cast<unsigned>(x), static_cast<unsigned>(p.heads), static_cast<unsigned>(c.threads()),
-                      shared_bytes(kernel, c)},
+                     {static_cast<unsigned>(x), static_cast<unsigned>(p.heads),
+                      static_cast<unsigned>(c.threads()), shared_bytes(kernel, c)},
                      p);
   }
   // The same with a block for each tile of rows of each residue class.
@@ -181,6 +180,10 @@ at::Tensor empty_rows(const at::Tensor& like) {
 
 }  // namespace
 
+int type_of(const at::Tensor& t) {
+  return t.scalar_type() == at::kFloat ? 0 : t.scalar_type() == at::kBFloat16 ? 1 : 2;
+}
+
 bool serves(const BandedAttention& a) {
   const auto type = a.q.scalar_type();
   const int64_t step = *std::max_element(a.dilation.begin(), a.dilation.end());
@@ -193,8 +196,8 @@ BandedForward banded_forward(const BandedAttention& a, Launcher& launcher) {
   if (a.q.size(0) == 0) return result;
   Problem problem(a, launcher);
   BandedParameters& p = problem.p;
-  // The maximum of the scores is looked for before they are scaled, so the scale's sign goes to the queries. A scale of
-  // 0 becomes one that makes every score 0 all the same.
+  // The maximum of the scores is looked for before they are scaled, so the scale's sign goes to the queries.
+  // A scale of 0 becomes one that makes every score 0 all the same.
   const double magnitude = std::max(std::abs(a.scale), 1e-30);
   p.scale_log2 = static_cast<float>(magnitude * log2_e);
   if (a.scale < 0) p.flip = a.q.scalar_type() == at::kFloat ? 0x80000000u : 0x80008000u;

@@ -5,8 +5,11 @@
 
 namespace longformer::cuda {
 
-// Whether the kernels serve a problem: float32, bfloat16 or float16, heads of at most 128 dimensions, and fewer than
-// 2^30 tokens. Everything else goes to chunks.
+// kFloat32, kBFloat16 or kFloat16 of the kernels.
+int type_of(const at::Tensor& t);
+
+// Whether the kernels serve a problem: float32, bfloat16 or float16, heads of at most 128 dimensions, and
+// fewer than 2^30 tokens. Everything else goes to chunks.
 bool serves(const BandedAttention& a);
 
 BandedForward banded_forward(const BandedAttention& a, Launcher& launcher);

@@ -13,6 +13,9 @@ struct KernelFile {
 // The files of kernels/, put into the library by CMake.
 const std::vector<KernelFile>& kernel_files();
 
+// The kernels besides those of attention (configuration.h), for compiling them all.
+std::vector<KernelText> all_other_kernels();
+
 struct Compiled {
   std::string cubin, log;  // log: what the assembler says of registers and spills
 };

@@ -38,7 +38,8 @@ KernelText text_of(AttentionKernel kernel, const Configuration& c) {
 }
 
 size_t shared_bytes(AttentionKernel kernel, const Configuration& c) {
-  const size_t row = static_cast<size_t>(c.dim) * (c.type == 0 ? 4 : 2), rows = c.rows() * row, stage = 2 * c.tile * row;
+  const size_t row = static_cast<size_t>(c.dim) * (c.type == 0 ? 4 : 2), rows = c.rows() * row,
+               stage = 2 * c.tile * row;
   switch (kernel) {
     case AttentionKernel::forward:
       return rows + c.stages * stage;

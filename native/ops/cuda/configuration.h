@@ -1,6 +1,6 @@
-// Which configuration of the attention kernels runs for which problem: the one place where tiles are chosen. Registers
-// decide (255 for a thread, nothing may spill: cuda_kernels_test.cpp compiles them all); so does the size of the
-// problem, since few rows need small blocks to fill a GPU.
+// Which configuration of the attention kernels runs for which problem: the one place where tiles are chosen.
+// Registers decide (255 for a thread, nothing may spill: cuda_kernels_test.cpp compiles them all); so does
+// the size of the problem, since few rows need small blocks to fill a GPU.
 #pragma once
 #include <cstddef>
 #include <vector>
@@ -41,8 +41,8 @@ constexpr Configuration choose(AttentionKernel kernel, const Shape& shape) {
   const bool wide = c.dim > 64, float32 = c.type == 0;
   switch (kernel) {
     case AttentionKernel::forward:
-      // 32 rows a warp halve the reading of keys from shared memory, which otherwise limits the tensor cores; narrower
-      // tiles leave the registers for it, and a third stage makes up for their shorter time.
+      // 32 rows a warp halve the reading of keys from shared memory, which otherwise limits the tensor cores;
+      // narrower tiles leave the registers for it, and a third stage makes up for their shorter time.
       if (!float32 && !wide && !shape.few_rows) {
         c.row_tiles = 2;
         c.tile = 32;
@@ -52,7 +52,9 @@ constexpr Configuration choose(AttentionKernel kernel, const Shape& shape) {
       }
       break;
     case AttentionKernel::backward_query:
-      c.tile = float32 && wide ? 16 : float32 || wide ? 32 : 64;  // 16: the shared memory of the smaller GPUs
+      c.tile = float32 && wide                ? 16  // the shared memory of the smaller GPUs
+               : float32 || wide || c.dropout ? 32
+                                              : 64;
       c.keep = !wide;
       break;
     case AttentionKernel::global_key_sums:

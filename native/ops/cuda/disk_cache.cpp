@@ -74,8 +74,8 @@ void DiskCache::write(const std::string& key, const std::string& data) const {
   fs::create_directories(folder_, error);
   if (error) return;
   static std::atomic<unsigned> written{0};
-  const std::string target = file_of(key),
-                    temporary = target + "." + std::to_string(getpid()) + "." + std::to_string(written++) + ".tmp";
+  const std::string target = file_of(key), temporary = target + "." + std::to_string(getpid()) + "." +
+                                                       std::to_string(written++) + ".tmp";
   Header header{{}, key.size(), data.size(), hash_of(key + data)};
   std::memcpy(header.magic, kMagic, sizeof kMagic);
   bool complete;

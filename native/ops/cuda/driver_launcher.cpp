@@ -32,11 +32,13 @@ void* native_handle(const Stream& stream, long) {
   using Method = void* (*)(const void*);
   static const Method method = [] {
     void* const library = dlopen("libc10_cuda.so", RTLD_NOW | RTLD_NOLOAD);
-    return library == nullptr ? nullptr
-                              : reinterpret_cast<Method>(dlsym(library, "_ZNK3c104cuda10CUDAStream6streamEv"));
+    return library == nullptr
+               ? nullptr
+               : reinterpret_cast<Method>(dlsym(library, "_ZNK3c104cuda10CUDAStream6streamEv"));
   }();
-  TORCH_CHECK(method != nullptr, "longformer: this libtorch does not tell its CUDA stream (libc10_cuda.so has no "
-                                 "c10::cuda::CUDAStream::stream); the CUDA kernels cannot run in it");
+  TORCH_CHECK(method != nullptr,
+              "longformer: this libtorch does not tell its CUDA stream (libc10_cuda.so has no "
+              "c10::cuda::CUDAStream::stream); the CUDA kernels cannot run in it");
   return method(&stream);
 }
 
@@ -65,7 +67,8 @@ DriverLauncher::Device& DriverLauncher::device_of(int index) {
   auto fresh = std::make_unique<Device>();
   int handle = 0, major = 0, minor = 0;
   driver.check(driver.device_get(&handle, index), "asking for the CUDA device");
-  driver.check(driver.device_attribute(&fresh->multiprocessors, kMultiprocessors, handle), "asking the CUDA device");
+  driver.check(driver.device_attribute(&fresh->multiprocessors, kMultiprocessors, handle),
+               "asking the CUDA device");
   driver.check(driver.device_attribute(&major, kCapabilityMajor, handle), "asking the CUDA device");
   driver.check(driver.device_attribute(&minor, kCapabilityMinor, handle), "asking the CUDA device");
   driver.check(driver.driver_version(&fresh->driver_version), "asking the CUDA driver");
@@ -99,8 +102,8 @@ int DriverLauncher::capability() const {
   return device_.capability;
 }
 
-DriverLauncher::Function DriverLauncher::Device::load(const KernelText& kernel, const std::string& description,
-                                                      size_t shared) {
+DriverLauncher::Function DriverLauncher::Device::load(const KernelText& kernel,
+                                                      const std::string& description, size_t shared) {
   const Driver& driver = Driver::get();
   if (architecture == 0) architecture = architecture_for(capability, Nvrtc::get().known);
   const DiskCache cache(DiskCache::default_folder());
@@ -115,7 +118,8 @@ DriverLauncher::Function DriverLauncher::Device::load(const KernelText& kernel, 
   }
   void *module = nullptr, *function = nullptr;
   driver.check(driver.module_load(&module, cubin.data()), ("loading " + description).c_str());
-  driver.check(driver.module_function(&function, module, "longformer_kernel"), ("loading " + description).c_str());
+  driver.check(driver.module_function(&function, module, "longformer_kernel"),
+               ("loading " + description).c_str());
   if (shared > kSharedWithoutAsking)
     driver.check(driver.function_attribute(function, kMaxDynamicSharedBytes, static_cast<int>(shared)),
                  ("taking " + std::to_string(shared) + " bytes of shared memory for " + description).c_str());
@@ -130,12 +134,13 @@ void DriverLauncher::launch(const KernelText& kernel, const Grid& grid, const vo
     const auto found = device_.functions.find(description);
     function = found != device_.functions.end()
                    ? found->second
-                   : device_.functions.emplace(description, device_.load(kernel, description, grid.shared)).first->second;
+                   : device_.functions.emplace(description, device_.load(kernel, description, grid.shared))
+                         .first->second;
   }
   void* arguments[] = {const_cast<void*>(parameters)};
   const Driver& driver = Driver::get();
-  driver.check(driver.launch(function.handle, grid.x, grid.y, 1, grid.threads, 1, 1, static_cast<unsigned>(grid.shared),
-                             stream_, arguments, nullptr),
+  driver.check(driver.launch(function.handle, grid.x, grid.y, 1, grid.threads, 1, 1,
+                             static_cast<unsigned>(grid.shared), stream_, arguments, nullptr),
                ("launching " + description).c_str());
 }
 

@@ -1,11 +1,13 @@
-// Runs kernels on the device and the current stream of a CUDA tensor. A kernel is compiled when it is first launched on a
-// device, or taken from the disk's cache, and kept loaded. Nothing waits for the device.
+// Runs kernels on the device and the current stream of a CUDA tensor. A kernel is compiled when it is first
+// launched on a device, or taken from the disk's cache, and kept loaded. Nothing waits for the device.
 #pragma once
 #include <c10/core/DeviceGuard.h>
 
 #include "launcher.h"
 
 namespace longformer::cuda {
+
+constexpr int kOldestCapability = 80;  // 8.0: the first with cp.async and products of bfloat16
 
 class DriverLauncher : public Launcher {
  public:
@@ -18,7 +20,7 @@ class DriverLauncher : public Launcher {
   using Launcher::launch;
   void launch(const KernelText& kernel, const Grid& grid, const void* parameters, size_t bytes) override;
   int multiprocessors() const override;
-  // 90: 9.0. The kernels need 80.
+  // 90: 9.0
   int capability() const;
 
  private:

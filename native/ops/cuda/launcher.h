@@ -1,5 +1,5 @@
-// Between the host code that prepares a launch (banded_attention.cpp, layer_norm.cpp, decode_attention.cpp) and what
-// runs it: the CUDA driver (driver_launcher.cpp), or the emulation of the tests.
+// Between the host code that prepares a launch (banded_attention.cpp, layer_norm.cpp, decode_attention.cpp)
+// and what runs it: the CUDA driver (driver_launcher.cpp), or the emulation of the tests.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -9,7 +9,8 @@
 
 namespace longformer::cuda {
 
-// A kernel of one configuration: a file of kernels/ and the names that it leaves open. Its entry is `longformer_kernel`.
+// A kernel of one configuration: a file of kernels/ and the names that it leaves open. Its entry is
+// `longformer_kernel`.
 struct KernelText {
   const char* file;
   std::vector<std::pair<const char*, std::string>> names;

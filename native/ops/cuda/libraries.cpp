@@ -17,14 +17,15 @@ namespace fs = std::filesystem;
 template <class Function>
 void find(void* library, const char* library_name, const char* name, Function& function) {
   function = reinterpret_cast<Function>(dlsym(library, name));
-  TORCH_CHECK(function != nullptr, "longformer: ", library_name, " has no ", name, "; it is too old for the CUDA kernels");
+  TORCH_CHECK(function != nullptr, "longformer: ", library_name, " has no ", name,
+              "; it is too old for the CUDA kernels");
 }
 
 Driver load_driver() {
   void* const library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_GLOBAL);
   TORCH_CHECK(library != nullptr,
-              "longformer: the CUDA kernels need NVIDIA's driver, libcuda.so.1, which is not here (", dlerror(),
-              "); is there an NVIDIA GPU in this machine, or passed to this container?");
+              "longformer: the CUDA kernels need NVIDIA's driver, libcuda.so.1, which is not here (",
+              dlerror(), "); is there an NVIDIA GPU in this machine, or passed to this container?");
   Driver d;
   const auto get = [&](const char* name, auto& function) { find(library, "libcuda.so.1", name, function); };
   get("cuInit", d.init);
@@ -68,7 +69,8 @@ std::string torch_folder() {
   return fs::path(info.dli_fname).parent_path().string();
 }
 
-// NVRTC looks for its builtins by name; from a folder that the linker does not know they must be there before.
+// NVRTC looks for its builtins by name; from a folder that the linker does not know they must be there
+// before.
 void load_builtins(void* nvrtc_function) {
   Dl_info info{};
   if (dladdr(nvrtc_function, &info) == 0 || info.dli_fname == nullptr) return;
@@ -84,7 +86,8 @@ Nvrtc load_nvrtc() {
   std::vector<std::string> candidates;
   if (const char* given = std::getenv("LONGFORMER_NVRTC"); given != nullptr && *given != 0) {
     library = dlopen(given, RTLD_NOW);
-    TORCH_CHECK(library != nullptr, "longformer: LONGFORMER_NVRTC='", given, "' cannot be loaded: ", dlerror());
+    TORCH_CHECK(library != nullptr, "longformer: LONGFORMER_NVRTC='", given,
+                "' cannot be loaded: ", dlerror());
     n.path = given;
   }
   for (const char* name : nvrtc_names) {
@@ -101,8 +104,9 @@ Nvrtc load_nvrtc() {
   if (library == nullptr) {
     std::string tried;
     for (const std::string& candidate : candidates) tried += (tried.empty() ? "" : ", ") + candidate;
-    TORCH_CHECK(false, "longformer: the CUDA kernels are compiled by NVRTC, which was not found (tried ", tried,
-                "); install it (Debian: libnvrtc12; Python: nvidia-cuda-nvrtc) or name its file in LONGFORMER_NVRTC");
+    TORCH_CHECK(
+        false, "longformer: the CUDA kernels are compiled by NVRTC, which was not found (tried ", tried,
+        "); install it (Debian: libnvrtc12; Python: nvidia-cuda-nvrtc) or name its file in LONGFORMER_NVRTC");
   }
   const auto get = [&](const char* name, auto& function) { find(library, n.path.c_str(), name, function); };
   get("nvrtcVersion", n.version);
@@ -136,8 +140,8 @@ void Driver::check(int result, const char* what) const {
   const char *name = nullptr, *text = nullptr;
   error_name(result, &name);
   error_string(result, &text);
-  TORCH_CHECK(false, "longformer: ", what, " failed: ", name != nullptr ? name : "CUDA error", " (", result, "), ",
-              text != nullptr ? text : "no description");
+  TORCH_CHECK(false, "longformer: ", what, " failed: ", name != nullptr ? name : "CUDA error", " (", result,
+              "), ", text != nullptr ? text : "no description");
 }
 
 const Nvrtc& Nvrtc::get() {

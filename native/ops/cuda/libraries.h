@@ -1,5 +1,5 @@
-// The CUDA driver and NVRTC, loaded by name when first asked for: the library itself is linked with neither, and is
-// built without a CUDA header. Only what is used is declared, after the documentation of both.
+// The CUDA driver and NVRTC, loaded by name when first asked for: the library itself is linked with neither,
+// and is built without a CUDA header. Only what is used is declared, after the documentation of both.
 #pragma once
 #include <string>
 #include <vector>
@@ -18,8 +18,9 @@ struct Driver {  // libcuda.so.1; results are CUresult, 0: success
   int (*module_load)(void** module, const void* image);
   int (*module_function)(void** function, void* module, const char* name);
   int (*function_attribute)(void* function, int attribute, int value);
-  int (*launch)(void* function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y,
-                unsigned block_z, unsigned shared_bytes, void* stream, void** parameters, void** extra);
+  int (*launch)(void* function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
+                unsigned block_y, unsigned block_z, unsigned shared_bytes, void* stream, void** parameters,
+                void** extra);
   int (*error_name)(int error, const char** name);
   int (*error_string)(int error, const char** text);
 
@@ -31,8 +32,8 @@ struct Driver {  // libcuda.so.1; results are CUresult, 0: success
 
 struct Nvrtc {  // results are nvrtcResult, 0: success
   int (*version)(int* major, int* minor);
-  int (*create)(void** program, const char* source, const char* name, int headers, const char* const* header_sources,
-                const char* const* header_names);
+  int (*create)(void** program, const char* source, const char* name, int headers,
+                const char* const* header_sources, const char* const* header_names);
   int (*destroy)(void** program);
   int (*compile)(void* program, int options, const char* const* option);
   int (*log_size)(void* program, size_t* size);
@@ -50,8 +51,8 @@ struct Nvrtc {  // results are nvrtcResult, 0: success
   static const Nvrtc& get();
 };
 
-// Where NVRTC is looked for, in this order: a copy that is loaded already (PyTorch's), files beside libtorch and in the
-// nvidia/*/lib folders of its Python, names for the dynamic linker.
+// Where NVRTC is looked for, in this order: a copy that is loaded already (PyTorch's), files beside libtorch
+// and in the nvidia/*/lib folders of its Python, names for the dynamic linker.
 std::vector<std::string> nvrtc_candidates(const std::string& torch_folder);
 
 }  // namespace longformer::cuda

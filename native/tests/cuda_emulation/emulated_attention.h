@@ -25,13 +25,19 @@ void call_attention(const void* parameters) {
 template <cuda::AttentionKernel kernel, int type, int dim, bool flags, bool dropout, bool aligned, bool few>
 void add_attention_kernel() {
   constexpr cuda::Configuration c = cuda::choose(kernel, {type, dim, flags, dropout, aligned, few});
-  using C = cuda::Config<c.type, c.dim, c.warps, c.row_tiles, c.tile, c.global_tile, c.stages, c.flags, c.dropout, c.aligned, c.keep>;
+  using C = cuda::Config<c.type, c.dim, c.warps, c.row_tiles, c.tile, c.global_tile, c.stages, c.flags,
+                         c.dropout, c.aligned, c.keep>;
   emulated_kernels()[cuda::text_of(kernel, c).describe()] = &call_attention<kernel, C>;
 }
 
-template <int type, int dim, bool flags, bool dropout, bool aligned>
+// The four variants of configuration.h.
+enum class Variant { bare, flags, dropout, unaligned };
+
+template <int type, int dim, Variant variant>
 void add_attention_variant() {
   using cuda::AttentionKernel;
+  constexpr bool flags = variant != Variant::bare, aligned = variant != Variant::unaligned,
+                 dropout = variant == Variant::dropout || !aligned;
   add_attention_kernel<AttentionKernel::forward, type, dim, flags, dropout, aligned, false>();
   add_attention_kernel<AttentionKernel::forward, type, dim, flags, dropout, aligned, true>();
   add_attention_kernel<AttentionKernel::backward_query, type, dim, flags, dropout, aligned, false>();
@@ -40,13 +46,10 @@ void add_attention_variant() {
   add_attention_kernel<AttentionKernel::global_key_merge, type, dim, flags, dropout, aligned, false>();
 }
 
-// All kernels of a type and a padded dimension.
-template <int type, int dim>
+// The kernels of a type and a padded dimension.
+template <int type, int dim, Variant... variants>
 bool add_attention_kernels() {
-  add_attention_variant<type, dim, false, false, true>();
-  add_attention_variant<type, dim, true, false, true>();
-  add_attention_variant<type, dim, true, true, true>();
-  add_attention_variant<type, dim, true, true, false>();
+  (add_attention_variant<type, dim, variants>(), ...);
   return true;
 }
 

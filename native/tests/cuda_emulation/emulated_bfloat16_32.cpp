@@ -1,3 +1,5 @@
 #include "emulated_attention.h"
 
-static const bool added = longformer::test::add_attention_kernels<1, 32>();
+using longformer::test::Variant;
+static const bool added = longformer::test::add_attention_kernels<1, 32, Variant::bare, Variant::flags,
+                                                                  Variant::dropout, Variant::unaligned>();

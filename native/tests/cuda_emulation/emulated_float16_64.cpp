@@ -1,3 +1,4 @@
 #include "emulated_attention.h"
 
-static const bool added = longformer::test::add_attention_kernels<2, 64>();
+using longformer::test::Variant;
+static const bool added = longformer::test::add_attention_kernels<2, 64, Variant::bare, Variant::flags>();

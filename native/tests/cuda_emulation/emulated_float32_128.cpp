@@ -1,3 +1,4 @@
 #include "emulated_attention.h"
 
-static const bool added = longformer::test::add_attention_kernels<0, 128>();
+using longformer::test::Variant;
+static const bool added = longformer::test::add_attention_kernels<0, 128, Variant::bare, Variant::flags>();

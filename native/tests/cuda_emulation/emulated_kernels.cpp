@@ -12,7 +12,8 @@ std::map<std::string, EmulatedKernel>& emulated_kernels() {
   static std::map<std::string, EmulatedKernel> all = {
       {"store_integers.cu",
        [](const void* p) { cuda::store_integers(*static_cast<const cuda::IntegerParameters*>(p)); }},
-      {"list_globals.cu", [](const void* p) { cuda::list_globals(*static_cast<const cuda::GlobalsParameters*>(p)); }},
+      {"list_globals.cu",
+       [](const void* p) { cuda::list_globals(*static_cast<const cuda::GlobalsParameters*>(p)); }},
   };
   return all;
 }
@@ -21,7 +22,8 @@ EmulatedLauncher::~EmulatedLauncher() {
   emulation::allow_nothing();
 }
 
-void EmulatedLauncher::launch(const cuda::KernelText& kernel, const cuda::Grid& grid, const void* parameters, size_t) {
+void EmulatedLauncher::launch(const cuda::KernelText& kernel, const cuda::Grid& grid, const void* parameters,
+                              size_t) {
   const auto found = emulated_kernels().find(kernel.describe());
   if (found == emulated_kernels().end()) throw std::runtime_error("not emulated: " + kernel.describe());
   emulation::Launch launch;

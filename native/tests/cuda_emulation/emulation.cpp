@@ -48,8 +48,8 @@ struct Warp {
   uint32_t epoch = 1;
 };
 
-// Who touched a word of shared memory last, and when: epochs of the block count its barriers, those of a warp its
-// collective operations.
+// Who touched a word of shared memory last, and when: epochs of the block count its barriers, those of a warp
+// its collective operations.
 struct Word {
   uint32_t write_epoch = 0, write_warp_epoch = 0, read_epoch = 0, read_warp_epoch = 0;
   int16_t writer = -1, reader = -1;  // reader -2: several warps
@@ -109,9 +109,10 @@ int next_ready() {
   std::string where;
   for (size_t w = 0; w < b.warps.size(); ++w)
     if (b.warps[w].arrived > 0)
-      where += " warp " + std::to_string(w) + ": " + std::to_string(b.warps[w].arrived) + " lanes in " + b.warps[w].operation + ";";
-  fail("the threads wait for each other for ever: " + std::to_string(b.arrived) + " at the block's barrier, " +
-       std::to_string(b.done) + " ended;" + where);
+      where += " warp " + std::to_string(w) + ": " + std::to_string(b.warps[w].arrived) + " lanes in " +
+               b.warps[w].operation + ";";
+  fail("the threads wait for each other for ever: " + std::to_string(b.arrived) +
+       " at the block's barrier, " + std::to_string(b.done) + " ended;" + where);
 }
 
 void enter(int t) {
@@ -152,7 +153,8 @@ void check_writable(uint32_t address, size_t bytes) {
     if (w.pending) fail("writes " + range(address, bytes) + " that a copy is on its way to");
     if (w.read_epoch == b.epoch) {
       const bool same_warp = w.reader >= 0 && w.reader / 32 == b.running / 32;
-      if (!same_warp) fail("overwrites " + range(address, bytes) + " that another warp read since the last barrier");
+      if (!same_warp)
+        fail("overwrites " + range(address, bytes) + " that another warp read since the last barrier");
       if (w.reader != b.running && w.read_warp_epoch == warp_epoch)
         fail("overwrites " + range(address, bytes) + " that another lane read with no warp barrier between");
     }
@@ -228,11 +230,13 @@ void check_global(const void* address, size_t bytes, bool write) {
   char text[64];
   std::snprintf(text, sizeof text, "%zu bytes of global memory at %p", bytes, address);
   if (reinterpret_cast<uintptr_t>(at) % bytes != 0) fail(std::string("misaligned access to ") + text);
-  for (const Buffer& buffer : buffers)
-    if (at >= buffer.begin && at + bytes <= buffer.end) {
-      if (write && !buffer.writable) fail(std::string("writes ") + buffer.name);
-      return;
-    }
+  const char* read_only = nullptr;
+  for (const Buffer& buffer : buffers) {
+    if (at < buffer.begin || at + bytes > buffer.end) continue;
+    if (!write || buffer.writable) return;
+    read_only = buffer.name;
+  }
+  if (read_only != nullptr) fail(std::string("writes ") + read_only);
   std::string near;
   for (const Buffer& buffer : buffers)
     if (at + 4096 > buffer.begin && at < buffer.end + 4096)
@@ -247,8 +251,8 @@ char* shared_read(uint32_t address, size_t bytes, int lane) {
   const uint32_t warp_epoch = b.warps[me / 32].epoch;
   for (size_t i = address / 4; i < (address + bytes + 3) / 4; ++i) {
     Word& w = b.words[i];
-    if (!w.initialised) fail("reads " + range(address, bytes) + " that nobody wrote");
     if (w.pending) fail("reads " + range(address, bytes) + " that a copy is on its way to");
+    if (!w.initialised) fail("reads " + range(address, bytes) + " that nobody wrote");
     if (w.writer != me) {
       const bool same_warp = w.writer / 32 == me / 32;
       if (w.write_epoch == b.epoch && !(same_warp && w.write_warp_epoch < warp_epoch))
@@ -256,7 +260,8 @@ char* shared_read(uint32_t address, size_t bytes, int lane) {
     }
     if (w.read_epoch == b.epoch && w.reader != -1 && (w.reader == -2 || w.reader / 32 != me / 32)) {
       w.reader = -2;
-    } else if (w.read_epoch == b.epoch && w.read_warp_epoch == warp_epoch && w.reader != me && w.reader != -1) {
+    } else if (w.read_epoch == b.epoch && w.read_warp_epoch == warp_epoch && w.reader != me &&
+               w.reader != -1) {
       // Two lanes of one warp: a write of either needs a barrier, which the other one's number asks for.
     } else {
       w.reader = static_cast<int16_t>(me);

@@ -1,9 +1,10 @@
-// Runs kernel text on the CPU, a block at a time, and checks what a GPU would not say: accesses outside the given
-// buffers, misaligned vectors, shared memory read before it was written or without a barrier between (also behind
-// cp.async that was not waited for), threads that meet at different collective operations or not at all.
+// Runs kernel text on the CPU, a block at a time, and checks what a GPU would not say: accesses outside the
+// given buffers, misaligned vectors, shared memory read before it was written or without a barrier between
+// (also behind cp.async that was not waited for), threads that meet at different collective operations or not
+// at all.
 //
-// Every thread is a fiber with a stack of its own; it runs until it comes to a barrier or to an operation of its warp,
-// whose work the last lane to arrive does for all. Which warp goes first is drawn from the seed.
+// Every thread is a fiber with a stack of its own; it runs until it comes to a barrier or to an operation of
+// its warp, whose work the last lane to arrive does for all. Which warp goes first is drawn from the seed.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -33,7 +34,8 @@ void block_barrier();
 void together(const char* operation, void* arguments, void (*work)(void** arguments));
 
 void check_global(const void* address, size_t bytes, bool write);
-char* shared_read(uint32_t address, size_t bytes, int lane = -1);  // lane: of the running warp; -1: the running thread
+char* shared_read(uint32_t address, size_t bytes,
+                  int lane = -1);  // lane: of the running warp; -1: the running thread
 char* shared_write(uint32_t address, size_t bytes);
 void copy_later(uint32_t to, const void* from, size_t bytes, bool valid);
 void copy_commit();

@@ -3,8 +3,8 @@
 #include "banded_forward.cuh"
 
 namespace longformer::cuda {
-using Chosen = Config<LF_TYPE, LF_DIM, LF_WARPS, LF_ROW_TILES, LF_TILE, LF_GLOBAL_TILE, LF_STAGES, LF_FLAGS, LF_DROPOUT,
-                      LF_ALIGNED, LF_KEEP>;
+using Chosen = Config<LF_TYPE, LF_DIM, LF_WARPS, LF_ROW_TILES, LF_TILE, LF_GLOBAL_TILE, LF_STAGES, LF_FLAGS,
+                      LF_DROPOUT, LF_ALIGNED, LF_KEEP>;
 }
 
 extern "C" __global__ void __launch_bounds__(longformer::cuda::Chosen::threads)

@@ -45,8 +45,12 @@ struct Dropout {
     drop_below = p.drop_below;
     keep_scale = p.keep_scale;
   }
-  LONGFORMER_DEVICE static u64 of_query(int token) { return 0xBF58476D1CE4E5B9ull * (static_cast<u64>(token) + 1); }
-  LONGFORMER_DEVICE static u64 of_key(int token) { return 0x94D049BB133111EBull * (static_cast<u64>(token) + 1); }
+  LONGFORMER_DEVICE static u64 of_query(int token) {
+    return 0xBF58476D1CE4E5B9ull * (static_cast<u64>(token) + 1);
+  }
+  LONGFORMER_DEVICE static u64 of_key(int token) {
+    return 0x94D049BB133111EBull * (static_cast<u64>(token) + 1);
+  }
   // 0, or 1 / (1 - p)
   LONGFORMER_DEVICE float factor(u64 query, u64 key) const {
     u64 x = base + query + key;
@@ -64,7 +68,9 @@ struct Columns {
   u32 bits[2];
   LONGFORMER_DEVICE bool has(int column) const { return bits[column >> 5] >> (column & 31) & 1; }
   LONGFORMER_DEVICE bool all(int count) const {
-    return count == 64 ? (bits[0] & bits[1]) == 0xFFFFFFFFu : count == 32 ? bits[0] == 0xFFFFFFFFu : (bits[0] | 0xFFFF0000u) == 0xFFFFFFFFu;
+    return count == 64   ? (bits[0] & bits[1]) == 0xFFFFFFFFu
+           : count == 32 ? bits[0] == 0xFFFFFFFFu
+                         : (bits[0] | 0xFFFF0000u) == 0xFFFFFFFFu;
   }
 };
 
@@ -86,7 +92,8 @@ LONGFORMER_DEVICE bool is_visible(const BandedParameters& p, int token) {
   return !C::flags || (load(p.flags + token) & 1) != 0;
 }
 
-// The keys that the queries first .. end see: the sequence's global keys, then a range of the class, in tiles.
+// The keys that the queries first .. end see: the sequence's global keys, then a range of the class, in
+// tiles.
 template <class C>
 struct KeyTiles {
   int globals, global_tiles, low, high, tiles;
@@ -102,12 +109,14 @@ struct KeyTiles {
   LONGFORMER_DEVICE int first_local(int tile) const { return low + (tile - global_tiles) * C::tile; }
 
   // Keys and values of a tile into a stage.
-  LONGFORMER_DEVICE void copy(const BandedParameters& p, const Place& at, int tile, u32 keys, u32 values) const {
+  LONGFORMER_DEVICE void copy(const BandedParameters& p, const Place& at, int tile, u32 keys,
+                              u32 values) const {
     if (C::flags && tile < global_tiles) {
       const int* tokens = p.global_token + static_cast<long long>(at.sequence) * p.globals;
       const int first = tile * C::global_tile, end = globals;
-      copy_rows<C, C::global_tile>(keys, p.k, values, p.v, at.head, p.dim,
-                                   [=](int row) { return first + row < end ? load(tokens + first + row) : -1; });
+      copy_rows<C, C::global_tile>(keys, p.k, values, p.v, at.head, p.dim, [=](int row) {
+        return first + row < end ? load(tokens + first + row) : -1;
+      });
     } else {
       const int first = first_local(tile), end = high;
       copy_rows<C, C::tile>(keys, p.k, values, p.v, at.head, p.dim, [&](int row) {
@@ -124,7 +133,8 @@ struct KeyTiles {
   }
 };
 
-// Whether rows row .. row + rows of the class see anything of the keys first .. first + count, or all of every one.
+// Whether rows row .. row + rows of the class see anything of the keys first .. first + count, or all of
+// every one.
 LONGFORMER_DEVICE bool band_touches(const BandedParameters& p, int row, int rows, int first, int count) {
   return first <= row + rows - 1 + p.window_right && first + count - 1 >= row - p.window_left;
 }

@@ -1,16 +1,20 @@
-// banded_attention, backward, recomputed from the log-sum-exp, without atomic additions: the query kernel sums the
-// gradient of its queries over their keys, the key kernel those of its keys and values over the queries that see them.
-// With p the probability, f the dropout's factor and delta = grad_out . out of the query:
-//   ds = p (f grad_out . v - delta),  grad_q = scale sum ds k,  grad_k = scale sum ds q,  grad_v = sum f p grad_out
-// Global keys are seen by every query of their sequence: global_key_sums lets each block take a chunk of the queries,
-// global_key_merge adds the chunks up in order.
+// banded_attention, backward, recomputed from the log-sum-exp, without atomic additions: the query kernel
+// sums the gradient of its queries over their keys, the key kernel those of its keys and values over the
+// queries that see them. With p the probability, f the dropout's factor and delta = grad_out . out of the
+// query:
+//   ds = p (f grad_out . v - delta),  grad_q = scale sum ds k,  grad_k = scale sum ds q,  grad_v = sum f p
+//   grad_out
+// Global keys are seen by every query of their sequence: global_key_sums lets each block take a chunk of the
+// queries, global_key_merge adds the chunks up in order.
 #pragma once
 #include "band.cuh"
 
 namespace longformer::cuda {
 
 // lse in units of log2, +inf for a row without keys: its probabilities are 0.
-LONGFORMER_DEVICE float row_lse(float lse) { return lse == -infinity() ? infinity() : lse * 1.4426950408889634f; }
+LONGFORMER_DEVICE float row_lse(float lse) {
+  return lse == -infinity() ? infinity() : lse * 1.4426950408889634f;
+}
 
 template <class C>
 LONGFORMER_DEVICE void clear(float (&sums)[1][C::pieces][4]) {
@@ -33,8 +37,8 @@ struct QuerySums {
   }
   // The keys of a stage. seen(row, column): whether the row sees the key; asked only where `masked`.
   template <int count, class Seen, class FactorOf>
-  LONGFORMER_DEVICE void add(float scale_log2, const float (&lse)[2], const float (&delta)[2], u32 stage, bool masked,
-                             const Seen& seen, const FactorOf& factor_of) {
+  LONGFORMER_DEVICE void add(float scale_log2, const float (&lse)[2], const float (&delta)[2], u32 stage,
+                             bool masked, const Seen& seen, const FactorOf& factor_of) {
     const int lane = lane_index(), pair = 2 * (lane & 3);
     float scores[1][count / 8][4], weights[1][count / 8][4];
     multiply_rows<C, 1, count>(scores, query, stage);
@@ -88,9 +92,11 @@ LONGFORMER_DEVICE void banded_backward_query(const BandedParameters& p) {
   if (delta_token >= 0) {
     const char* out = row_address<C>(p.saved_out, delta_token, at.head);
     for (int chunk = lane & 1; chunk * C::per_chunk < p.dim; chunk += 2) {
-      const Vector x = load_chunk<C>(out, chunk, p.dim), g = shared_load_vector(gradients + place_of<C>(delta_row, chunk));
+      const Vector x = load_chunk<C>(out, chunk, p.dim),
+                   g = shared_load_vector(gradients + place_of<C>(delta_row, chunk));
 #pragma unroll
-      for (int i = 0; i < C::per_chunk; ++i) sum = multiply_add(element_of<C::type>(x, i), element_of<C::type>(g, i), sum);
+      for (int i = 0; i < C::per_chunk; ++i)
+        sum = multiply_add(element_of<C::type>(x, i), element_of<C::type>(g, i), sum);
     }
   }
   sum += shuffle_xor(sum, 1);
@@ -101,7 +107,8 @@ LONGFORMER_DEVICE void banded_backward_query(const BandedParameters& p) {
   for (int half = 0; half < 2; ++half) {
     const int row = (lane >> 2) + 8 * half, token = query_token(warp_row + row);
     delta[half] = shuffle(sum, 2 * row);
-    lse[half] = token < 0 ? infinity() : row_lse(load(p.lse + static_cast<long long>(token) * p.heads + at.head));
+    lse[half] =
+        token < 0 ? infinity() : row_lse(load(p.lse + static_cast<long long>(token) * p.heads + at.head));
   }
 
   QuerySums<C> sums;
@@ -120,8 +127,9 @@ LONGFORMER_DEVICE void banded_backward_query(const BandedParameters& p) {
     };
     if (C::flags && tile < keys.global_tiles) {
       const int left = keys.globals - tile * C::global_tile;
-      sums.template add<C::global_tile>(p.scale_log2, lse, delta, stage, left < C::global_tile,
-                                        [&](int, int column) { return column < left; }, factor_of);
+      sums.template add<C::global_tile>(
+          p.scale_log2, lse, delta, stage, left < C::global_tile,
+          [&](int, int column) { return column < left; }, factor_of);
       continue;
     }
     const int first = keys.first_local(tile), row0 = at.first + warp_row;
@@ -129,7 +137,8 @@ LONGFORMER_DEVICE void banded_backward_query(const BandedParameters& p) {
     const Columns columns = local_columns<C>(p, at, first, keys.high);
     sums.template add<C::tile>(
         p.scale_log2, lse, delta, stage, !(columns.all(C::tile) && band_covers(p, row0, 16, first, C::tile)),
-        [&](int row, int column) { return columns.has(column) && in_band(p, row0 + row, first + column); }, factor_of);
+        [&](int row, int column) { return columns.has(column) && in_band(p, row0 + row, first + column); },
+        factor_of);
   }
   warp_barrier();
   sums_to_tile<C>(sums.grad_q[0], p.scale, p.scale, queries, warp_row);
@@ -140,8 +149,8 @@ LONGFORMER_DEVICE void banded_backward_query(const BandedParameters& p) {
   });
 }
 
-// What the local and the global key kernel share: a block's keys and values lie in two tiles, the queries low .. high
-// of a class (with their gradients, lse and delta) pass by, and each warp sums for its 16 keys.
+// What the local and the global key kernel share: a block's keys and values lie in two tiles, the queries low
+// .. high of a class (with their gradients, lse and delta) pass by, and each warp sums for its 16 keys.
 template <class C, bool local>
 struct KeySums {
   static constexpr u32 tile_bytes = C::tile * C::row_bytes, stage_bytes = 2 * tile_bytes + 8 * C::tile;
@@ -149,8 +158,10 @@ struct KeySums {
 
   // key_token(row): the token of a key of the block or -1.
   template <class KeyToken>
-  LONGFORMER_DEVICE void run(const BandedParameters& p, const Place& at, int low, int high, const KeyToken& key_token) {
-    const u32 keys = shared_base(), values = keys + C::rows * C::row_bytes, stages = values + C::rows * C::row_bytes;
+  LONGFORMER_DEVICE void run(const BandedParameters& p, const Place& at, int low, int high,
+                             const KeyToken& key_token) {
+    const u32 keys = shared_base(), values = keys + C::rows * C::row_bytes,
+              stages = values + C::rows * C::row_bytes;
     const int lane = lane_index(), pair = 2 * (lane & 3), warp_row = warp_index() * 16;
     const int tiles = high <= low ? 0 : (high - low + C::tile - 1) / C::tile;
     const auto prefetch = [&](int tile) {
@@ -164,8 +175,8 @@ struct KeySums {
         for (int i = thread_index(); i < 2 * C::tile; i += C::threads) {
           const int row = i % C::tile, a = first + row;
           const float* from = i < C::tile ? p.lse : p.delta;
-          copy_word(stage + 2 * tile_bytes + 4 * i, from + static_cast<long long>(a < high ? at.token(a) : 0) * p.heads + at.head,
-                    a < high);
+          copy_word(stage + 2 * tile_bytes + 4 * i,
+                    from + static_cast<long long>(a < high ? at.token(a) : 0) * p.heads + at.head, a < high);
         }
       }
       copy_commit();
@@ -197,10 +208,12 @@ struct KeySums {
       const u32 stage = stages + static_cast<u32>(tile % C::stages) * stage_bytes;
       const int first = low + tile * C::tile, key_row = at.first + warp_row;
       // The band from the keys' side: left and right change places.
-      if (local && !(first <= key_row + 15 + p.window_left && first + C::tile - 1 >= key_row - p.window_right)) continue;
+      if (local &&
+          !(first <= key_row + 15 + p.window_left && first + C::tile - 1 >= key_row - p.window_right))
+        continue;
       const bool masked =
-          first + C::tile > high ||
-          (local && !(first >= key_row + 15 - p.window_right && first + C::tile - 1 <= key_row + p.window_left));
+          first + C::tile > high || (local && !(first >= key_row + 15 - p.window_right &&
+                                                first + C::tile - 1 <= key_row + p.window_left));
       float scores[1][C::tile / 8][4], weights[1][C::tile / 8][4];
       multiply_rows<C, 1, C::tile>(scores, key, stage);
       multiply_rows<C, 1, C::tile>(weights, value, stage + tile_bytes);
@@ -235,7 +248,8 @@ LONGFORMER_DEVICE void banded_backward_key(const BandedParameters& p) {
   if (!find_place<C::rows>(p, at)) return;
   const u32 keys = shared_base(), values = keys + C::rows * C::row_bytes;
   const int lane = lane_index(), warp_row = warp_index() * 16;
-  // The gradients of keys that are not visible, or global, are zero here: what is summed for them is not used.
+  // The gradients of keys that are not visible, or global, are zero here: what is summed for them is not
+  // used.
   const auto key_token = [&](int row) {
     const int a = at.first + row, token = at.token(a);
     return a < at.length && is_visible<C>(p, token) ? token : -1;
@@ -262,9 +276,13 @@ LONGFORMER_DEVICE void banded_backward_key(const BandedParameters& p) {
 
 // The place of a global key's sums in `partial`, [chunk][k or v][S, G, H, padded dim].
 template <class C>
-LONGFORMER_DEVICE float* partial_row(const BandedParameters& p, int chunk, int which, int sequence, int global, int head) {
+LONGFORMER_DEVICE float* partial_row(const BandedParameters& p, int chunk, int which, int sequence,
+                                     int global, int head) {
   return p.partial +
-         ((((static_cast<long long>(chunk) * 2 + which) * p.sequences + sequence) * p.globals + global) * p.heads + head) * C::dim;
+         ((((static_cast<long long>(chunk) * 2 + which) * p.sequences + sequence) * p.globals + global) *
+              p.heads +
+          head) *
+             C::dim;
 }
 
 // Grid: x = (sequence, group of C::rows global keys, chunk of queries), y = head.
@@ -313,7 +331,8 @@ LONGFORMER_DEVICE void global_key_merge(const BandedParameters& p) {
   for (int which = 0; which < 2; ++which)
     for (int d = thread_index(); d < p.dim; d += C::threads) {
       float sum = 0.0f;
-      for (int chunk = 0; chunk < chunks; ++chunk) sum += load(partial_row<C>(p, chunk, which, sequence, global, head) + d);
+      for (int chunk = 0; chunk < chunks; ++chunk)
+        sum += load(partial_row<C>(p, chunk, which, sequence, global, head) + d);
       const long long element = (static_cast<long long>(token) * p.heads + head) * p.dim + d;
       void* to = which == 0 ? p.grad_k : p.grad_v;
       if (C::type == kFloat32)

@@ -1,7 +1,8 @@
-// banded_attention, forward: a block takes C::rows queries of one head and goes through the keys that they see, tile by
-// tile, with the softmax kept up to date (its maximum and sum so far), so that no score leaves the registers. While a
-// tile is worked on, the next ones are on their way to shared memory. Tiles outside the band are never loaded, and a
-// warp leaves out those that only its neighbours see; only tiles on the band's edges are masked.
+// banded_attention, forward: a block takes C::rows queries of one head and goes through the keys that they
+// see, tile by tile, with the softmax kept up to date (its maximum and sum so far), so that no score leaves
+// the registers. While a tile is worked on, the next ones are on their way to shared memory. Tiles outside
+// the band are never loaded, and a warp leaves out those that only its neighbours see; only tiles on the
+// band's edges are masked.
 #pragma once
 #include "band.cuh"
 
@@ -22,11 +23,12 @@ struct Softmax {
       for (int half = 0; half < 2; ++half) {
         float high = highest[m][half];
 #pragma unroll
-        for (int n = 0; n < count / 8; ++n) high = larger(high, larger(scores[m][n][2 * half], scores[m][n][2 * half + 1]));
+        for (int n = 0; n < count / 8; ++n)
+          high = larger(high, larger(scores[m][n][2 * half], scores[m][n][2 * half + 1]));
         high = larger(high, shuffle_xor(high, 1));
         high = larger(high, shuffle_xor(high, 2));
-        // A maximum that rose by less than 2^8 is left where it was: the sums need no scaling then, and float32 has
-        // the room. Decided row by row, so that a row's result does not depend on its neighbours.
+        // A maximum that rose by less than 2^8 is left where it was: the sums need no scaling then, and
+        // float32 has the room. Decided row by row, so that a row's result does not depend on its neighbours.
         if ((high - highest[m][half]) * scale_log2 <= 8.0f) high = highest[m][half];
         const float safe = high == -infinity() ? 0.0f : high;
         const float shrink = exp2_of((highest[m][half] - safe) * scale_log2), shift = -safe * scale_log2;
@@ -138,7 +140,8 @@ LONGFORMER_DEVICE void banded_forward(const BandedParameters& p) {
 #pragma unroll
           for (int e = 0; e < 4; ++e) {
             const int column = 8 * n + pair + (e & 1);
-            if (!columns.has(column) || !in_band(p, row + 16 * m + (lane >> 2) + 8 * (e >> 1), first + column))
+            if (!columns.has(column) ||
+                !in_band(p, row + 16 * m + (lane >> 2) + 8 * (e >> 1), first + column))
               scores[m][n][e] = -infinity();
           }
     }
@@ -159,7 +162,8 @@ LONGFORMER_DEVICE void banded_forward(const BandedParameters& p) {
       factor[half] = seen ? 1.0f / total : 0.0f;
       if ((lane & 3) == 0 && a < at.length)
         store(p.lse + static_cast<long long>(token) * p.heads + at.head,
-              seen ? (softmax.highest[m][half] * p.scale_log2 + log2_of(total)) * 0.6931471805599453f : -infinity());
+              seen ? (softmax.highest[m][half] * p.scale_log2 + log2_of(total)) * 0.6931471805599453f
+                   : -infinity());
     }
     sums_to_tile<C>(softmax.sums[m], factor[0], factor[1], queries, warp_row + 16 * m);
   }

@@ -1,9 +1,9 @@
 // What the host hands to the kernels, by value. Read by the C++ compiler and by NVRTC, which has no standard
 // headers: plain types only, pointers to device memory, strides in elements.
 //
-// Tokens of all sequences lie behind each other, N in all. Within a (sequence, head), the tokens of one residue
-// class modulo the dilation form an undilated problem; class coordinate a stands for token begin + residue +
-// a * dilation.
+// Tokens of all sequences lie behind each other, N in all. Within a (sequence, head), the tokens of one
+// residue class modulo the dilation form an undilated problem; class coordinate a stands for token begin +
+// residue + a * dilation.
 #pragma once
 
 namespace longformer::cuda {
@@ -16,10 +16,10 @@ struct Rows {  // a [N, H, D] tensor whose last dimension is contiguous
 struct BandedParameters {
   Rows q, k, v;
   int sequences, heads, dim;
-  int length;              // of every sequence where offsets is null
-  const int* offsets;      // [S+1] or null
-  int tiles;               // blocks of a (sequence, head) in the grid, enough for its longest
-  const int* dilations;    // [H] or null: `dilation` for all
+  int length;            // of every sequence where offsets is null
+  const int* offsets;    // [S+1] or null
+  int tiles;             // blocks of a (sequence, head) in the grid, enough for its longest
+  const int* dilations;  // [H] or null: `dilation` for all
   int dilation;
   int window_left, window_right;
   // 0: not visible, 1: visible, 3: visible and global. Null: all 1 (a kernel compiled without flags).
@@ -34,7 +34,8 @@ struct BandedParameters {
   float keep_scale;                     // 1 / (1 - p)
   void* out;                            // forward: [N, H, D] contiguous
   float* lse;                           // [N, H]: written forward, read backward
-  // Backward only. delta [N, H] is written by the query kernel, which runs first, and read by the key kernels.
+  // Backward only. delta [N, H] is written by the query kernel, which runs first, and read by the key
+  // kernels.
   Rows grad_out, saved_out;
   float* delta;
   void *grad_q, *grad_k, *grad_v;  // [N, H, D] contiguous
@@ -66,25 +67,26 @@ struct NormParameters {
   float eps;
 };
 
-struct DecodeDocumentParameters {
-  const void *key, *value;
+struct DecodeEntry {        // up to kDecodeRows queries of a document, and what they look at
+  const void *key, *value;  // [keys, H, D]
   long long key_token, key_head, value_token, value_head;  // strides
-  const unsigned char* mask;  // [1 or rows, keys] or null
-  int keys, rows, first;      // queries first .. first + rows
-  int mask_stride;
-  int first_chunk;            // its chunks of keys are numbered behind those of the documents before
+  const unsigned char* mask;                               // of the first query, or null
+  int mask_stride;                                         // to the next query's; 0: one for all
+  int keys, first, rows;                                   // queries first .. first + rows
+  int first_chunk;  // its chunks of kDecodeKeys keys are numbered behind those of the entries before
 };
+
+constexpr int kDecodeRows = 4, kDecodeKeys = 128;
 
 struct DecodeParameters {
   static constexpr int most = 36;
-  DecodeDocumentParameters documents[most];
+  DecodeEntry entries[most];
   int count;
   const void* query;  // [R, H, D] contiguous
-  void* out;
-  int heads, dim, chunks;
-  float scale_log2, lowest;  // lowest: what a hidden score counts as
-  float* partial;            // [chunks of keys * most rows of a document][H][dim + 2]
-  int rows;                  // the most rows of a document
+  void* out;          // likewise
+  int heads, dim;
+  float scale_log2;
+  float* partial;  // [chunks][kDecodeRows][H][2 + D]: maximum (of log2), sum, and the values' weighted sum
 };
 
 }  // namespace longformer::cuda

@@ -15,12 +15,15 @@ LONGFORMER_DEVICE void list_globals(const GlobalsParameters& p) {
   find_sequence(sequence, p.offsets, p.length, begin, length);
   for (int first = 0; first < p.globals; first += 32) {
     const int g = first + lane;
-    const long long position = g < p.globals ? load(p.index + static_cast<long long>(sequence) * p.globals + g) : -1;
+    const long long position =
+        g < p.globals ? load(p.index + static_cast<long long>(sequence) * p.globals + g) : -1;
     const int token = begin + static_cast<int>(position);
     const bool listed = position >= 0 && position < length && load(p.flags + token) != 0;
     const u32 others = ballot(listed);
     if (listed) {
-      store(p.token + static_cast<long long>(sequence) * p.globals + found + count_bits(others & ((1u << lane) - 1u)), token);
+      store(p.token + static_cast<long long>(sequence) * p.globals + found +
+                count_bits(others & ((1u << lane) - 1u)),
+            token);
       store(p.flags + token, static_cast<u8>(3));
     }
     found += count_bits(others);

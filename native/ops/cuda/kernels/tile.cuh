@@ -1,10 +1,11 @@
-// What the attention kernels are made of: rows brought into shared memory, and the two matrix products of a tile.
+// What the attention kernels are made of: rows brought into shared memory, and the two matrix products of a
+// tile.
 //
-// A tile is [rows][padded dim] in shared memory. Its 16-byte chunks are permuted within each row (swizzled), so that
-// eight rows of one column lie in different banks. A product's result is held as the tensor cores leave it: a lane has
-// of each 16x8 piece c[0], c[1] in row lane / 4, columns 2 * (lane % 4) and the next, and c[2], c[3] eight rows below.
-// Float32 products are plain multiply-adds that leave their results in the same places, so that everything between the
-// products is written once.
+// A tile is [rows][padded dim] in shared memory. Its 16-byte chunks are permuted within each row (swizzled),
+// so that eight rows of one column lie in different banks. A product's result is held as the tensor cores
+// leave it: a lane has of each 16x8 piece c[0], c[1] in row lane / 4, columns 2 * (lane % 4) and the next,
+// and c[2], c[3] eight rows below. Float32 products are plain multiply-adds that leave their results in the
+// same places, so that everything between the products is written once.
 #pragma once
 #include "device.cuh"
 #include "parameters.h"
@@ -13,16 +14,17 @@ namespace longformer::cuda {
 
 constexpr int kFloat32 = 0, kBFloat16 = 1, kFloat16 = 2;
 
-// type: of the tensors. dim: padded to a multiple of 32. row_tiles: pieces of 16 rows that a warp owns. tile: rows of
-// the other side (keys forward) in a stage. global_tile: how many of those hold global keys at a time. flags: there is
-// a mask or a global token. aligned: rows are multiples of 16 bytes at such addresses. keep: the fragments of the own
-// rows stay in registers.
-template <int type_, int dim_, int warps_, int row_tiles_, int tile_, int global_tile_, int stages_, bool flags_,
-          bool dropout_, bool aligned_, bool keep_>
+// type: of the tensors. dim: padded to a multiple of 32. row_tiles: pieces of 16 rows that a warp owns. tile:
+// rows of the other side (keys forward) in a stage. global_tile: how many of those hold global keys at a
+// time. flags: there is a mask or a global token. aligned: rows are multiples of 16 bytes at such addresses.
+// keep: the fragments of the own rows stay in registers.
+template <int type_, int dim_, int warps_, int row_tiles_, int tile_, int global_tile_, int stages_,
+          bool flags_, bool dropout_, bool aligned_, bool keep_>
 struct Config {
   static constexpr int type = type_, dim = dim_, warps = warps_, row_tiles = row_tiles_, tile = tile_,
                        global_tile = global_tile_, stages = stages_;
-  static constexpr bool flags = flags_, dropout = dropout_, aligned = aligned_, keep = keep_ && type_ != kFloat32;
+  static constexpr bool flags = flags_, dropout = dropout_, aligned = aligned_,
+                        keep = keep_ && type_ != kFloat32;
   static constexpr int threads = 32 * warps, rows = 16 * warps * row_tiles;
   static constexpr int size = type == kFloat32 ? 4 : 2, per_chunk = 16 / size, chunks = dim / per_chunk;
   static constexpr int row_bytes = dim * size;
@@ -30,11 +32,21 @@ struct Config {
   static_assert(dim % 32 == 0 && tile % 16 == 0 && tile <= 64 && global_tile <= tile, "shapes of the tiles");
 };
 
-LONGFORMER_DEVICE int lane_index() { return thread_index() & 31; }
-LONGFORMER_DEVICE int warp_index() { return thread_index() >> 5; }
-LONGFORMER_DEVICE int smaller_of(int x, int y) { return x < y ? x : y; }
-LONGFORMER_DEVICE int larger_of(int x, int y) { return x > y ? x : y; }
-LONGFORMER_DEVICE float infinity() { return float_of(0x7F800000u); }
+LONGFORMER_DEVICE int lane_index() {
+  return thread_index() & 31;
+}
+LONGFORMER_DEVICE int warp_index() {
+  return thread_index() >> 5;
+}
+LONGFORMER_DEVICE int smaller_of(int x, int y) {
+  return x < y ? x : y;
+}
+LONGFORMER_DEVICE int larger_of(int x, int y) {
+  return x > y ? x : y;
+}
+LONGFORMER_DEVICE float infinity() {
+  return float_of(0x7F800000u);
+}
 
 template <class C>
 LONGFORMER_DEVICE u32 place_of(int row, int chunk) {
@@ -59,7 +71,8 @@ LONGFORMER_DEVICE float element_of(const Vector& x, int i) {
 
 template <class C>
 LONGFORMER_DEVICE const char* row_address(const Rows& rows, int token, int head) {
-  const long long element = static_cast<long long>(token) * rows.token_stride + static_cast<long long>(head) * rows.head_stride;
+  const long long element =
+      static_cast<long long>(token) * rows.token_stride + static_cast<long long>(head) * rows.head_stride;
   return static_cast<const char*>(rows.data) + element * C::size;
 }
 
@@ -91,10 +104,11 @@ LONGFORMER_DEVICE void copy_chunk(u32 to, const Rows& rows, int token, int head,
   }
 }
 
-// Rows of two tensors into two tiles. token_of(row): the token of a row of the tile, or -1 for a row of zeros.
+// Rows of two tensors into two tiles. token_of(row): the token of a row of the tile, or -1 for a row of
+// zeros.
 template <class C, int count, class TokenOf>
-LONGFORMER_DEVICE void copy_rows(u32 to_first, const Rows& first, u32 to_second, const Rows& second, int head, int dim,
-                                 const TokenOf& token_of) {
+LONGFORMER_DEVICE void copy_rows(u32 to_first, const Rows& first, u32 to_second, const Rows& second, int head,
+                                 int dim, const TokenOf& token_of) {
 #pragma unroll
   for (int i = 0; i < (count * C::chunks + C::threads - 1) / C::threads; ++i) {
     const int index = thread_index() + i * C::threads;
@@ -117,7 +131,8 @@ LONGFORMER_DEVICE void copy_rows(u32 to, const Rows& rows, int head, int dim, co
   }
 }
 
-// The left side of a product: 16 rows of a tile from `row` on. flip: XORed into what is read, to change signs.
+// The left side of a product: 16 rows of a tile from `row` on. flip: XORed into what is read, to change
+// signs.
 template <class C>
 struct Operand {
   u32 tile;
@@ -152,8 +167,8 @@ LONGFORMER_DEVICE void multiply(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1
 
 // scores [16 rows, count] = rows . tile^T for each of the row tiles.
 template <class C, int row_tiles, int count>
-LONGFORMER_DEVICE void multiply_rows(float (&scores)[row_tiles][count / 8][4], const Operand<C> (&rows)[row_tiles],
-                                     u32 tile) {
+LONGFORMER_DEVICE void multiply_rows(float (&scores)[row_tiles][count / 8][4],
+                                     const Operand<C> (&rows)[row_tiles], u32 tile) {
   const int lane = lane_index();
 #pragma unroll
   for (int m = 0; m < row_tiles; ++m)
@@ -174,15 +189,17 @@ LONGFORMER_DEVICE void multiply_rows(float (&scores)[row_tiles][count / 8][4], c
       for (int m = 0; m < row_tiles; ++m)
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
-          const Vector a = shared_load_vector(rows[m].tile + place_of<C>(rows[m].row + above + 8 * half, chunk));
+          const Vector a =
+              shared_load_vector(rows[m].tile + place_of<C>(rows[m].row + above + 8 * half, chunk));
 #pragma unroll
           for (int n = 0; n < count / 8; ++n)
 #pragma unroll
             for (int e = 0; e < 2; ++e)
 #pragma unroll
               for (int i = 0; i < 4; ++i)
-                scores[m][n][2 * half + e] = multiply_add(float_of(a.word[i] ^ rows[m].flip), float_of(b[n][e].word[i]),
-                                                          scores[m][n][2 * half + e]);
+                scores[m][n][2 * half + e] =
+                    multiply_add(float_of(a.word[i] ^ rows[m].flip), float_of(b[n][e].word[i]),
+                                 scores[m][n][2 * half + e]);
         }
     }
   } else {
@@ -213,8 +230,8 @@ LONGFORMER_DEVICE void multiply_rows(float (&scores)[row_tiles][count / 8][4], c
   }
 }
 
-// sums [16 rows, dim] += weights [16 rows, count] . tile for each of the row tiles. The weights go through the tensor
-// cores in the tensors' type.
+// sums [16 rows, dim] += weights [16 rows, count] . tile for each of the row tiles. The weights go through
+// the tensor cores in the tensors' type.
 template <class C, int row_tiles, int count>
 LONGFORMER_DEVICE void add_weighted(float (&sums)[row_tiles][C::pieces][4],
                                     const float (&weights)[row_tiles][count / 8][4], u32 tile) {
@@ -231,7 +248,8 @@ LONGFORMER_DEVICE void add_weighted(float (&sums)[row_tiles][C::pieces][4],
 #pragma unroll
           for (int m = 0; m < row_tiles; ++m)
 #pragma unroll
-            for (int half = 0; half < 2; ++half) w[m][half] = shuffle(weights[m][n][2 * half + e], quad + owner);
+            for (int half = 0; half < 2; ++half)
+              w[m][half] = shuffle(weights[m][n][2 * half + e], quad + owner);
           const int row = 8 * n + 2 * owner + e;
 #pragma unroll
           for (int piece = 0; piece < C::pieces; ++piece) {
@@ -272,17 +290,20 @@ LONGFORMER_DEVICE void add_weighted(float (&sums)[row_tiles][C::pieces][4],
   }
 }
 
-// 16 rows of sums, times factor[0] (rows above) and factor[1] (below), into the tile at `row`; then with
-// store_rows from there to a contiguous [N, H, D] tensor. Only the warp's own rows: other warps need not wait.
+// 16 rows of sums, times a factor for those above and one for those below (0: zeros, whatever was summed),
+// into the tile at `row`; store_rows brings them from there to a contiguous [N, H, D] tensor. Only the warp's
+// own rows: other warps need not wait.
 template <class C>
-LONGFORMER_DEVICE void sums_to_tile(const float (&sums)[C::pieces][4], float above, float below, u32 tile, int row) {
+LONGFORMER_DEVICE void sums_to_tile(const float (&sums)[C::pieces][4], float above, float below, u32 tile,
+                                    int row) {
   const int lane = lane_index(), pair = 2 * (lane & 3);
 #pragma unroll
   for (int piece = 0; piece < C::pieces; ++piece)
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const float factor = half ? below : above;
-      const float x = sums[piece][2 * half] * factor, y = sums[piece][2 * half + 1] * factor;
+      const float x = factor == 0.0f ? 0.0f : sums[piece][2 * half] * factor;
+      const float y = factor == 0.0f ? 0.0f : sums[piece][2 * half + 1] * factor;
       const int at = row + (lane >> 2) + 8 * half;
       if (C::type == kFloat32) {
         const u32 place = tile + place_of<C>(at, 2 * piece + (pair >> 2)) + 4 * (pair & 3);

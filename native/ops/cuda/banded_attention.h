@@ -1,0 +1,12 @@
+// fused on a CUDA device: the kernels of this folder (float32, bfloat16, float16; at most 128 dimensions;
+// from compute capability 8.0 on), else chunks.
+#pragma once
+#include "../banded_attention.h"
+
+namespace longformer {
+
+BandedForward banded_attention_fused_cuda(const BandedAttention& a);
+BandedBackward banded_attention_fused_cuda_backward(const BandedAttention& a, const at::Tensor& grad_out,
+                                                    const at::Tensor& out, const at::Tensor& lse);
+
+}  // namespace longformer

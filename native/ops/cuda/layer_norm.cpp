@@ -1,0 +1,64 @@
+#include "layer_norm.h"
+
+#include <algorithm>
+
+#include "attention.h"
+#include "kernels/parameters.h"
+
+namespace longformer::cuda {
+namespace {
+
+constexpr int kRowsOfBlock = 4;  // kNormRows of the kernel
+
+bool whole_chunks(const at::Tensor& t) {
+  return reinterpret_cast<uintptr_t>(t.data_ptr()) % 16 == 0;
+}
+
+}  // namespace
+
+bool norm_serves(const at::Tensor& input, const at::Tensor& residual, const at::Tensor& weight,
+                 const at::Tensor& bias) {
+  const auto type = input.scalar_type();
+  if (type != at::kFloat && type != at::kBFloat16 && type != at::kHalf) return false;
+  if (input.dim() < 1 || weight.dim() != 1 || bias.dim() != 1) return false;
+  const int64_t columns = input.size(-1);
+  const auto fits = [&](const at::Tensor& t) {
+    return t.scalar_type() == type && t.device() == input.device();
+  };
+  return fits(weight) && fits(bias) && weight.size(0) == columns && bias.size(0) == columns &&
+         columns * input.element_size() % 16 == 0 && columns <= kMostNormColumns &&
+         (!residual.defined() || (fits(residual) && residual.sizes() == input.sizes())) &&
+         input.numel() / std::max<int64_t>(columns, 1) < (int64_t{1} << 31);
+}
+
+KernelText norm_text(int type, int64_t columns) {
+  const int64_t of_a_warp = type == 0 ? 128 : 256;
+  return {"layer_norm.cu",
+          {{"LF_TYPE", std::to_string(type)},
+           {"LF_CHUNKS", std::to_string((columns + of_a_warp - 1) / of_a_warp)}}};
+}
+
+void norm_into(const at::Tensor& input, const at::Tensor& residual, const at::Tensor& weight,
+               const at::Tensor& bias, double eps, const at::Tensor& out, Launcher& launcher) {
+  if (out.numel() == 0) return;
+  const auto dense = [](const at::Tensor& t) {
+    const at::Tensor c = t.contiguous();
+    return whole_chunks(c) ? c : c.clone();
+  };
+  const at::Tensor x = dense(input), w = dense(weight), b = dense(bias),
+                   r = residual.defined() ? dense(residual) : at::Tensor();
+  NormParameters p = {};
+  p.input = launcher.reads(x, "input");
+  p.residual = r.defined() ? launcher.reads(r, "residual") : nullptr;
+  p.weight = launcher.reads(w, "weight");
+  p.bias = launcher.reads(b, "bias");
+  p.output = launcher.writes(out, "out");
+  p.columns = static_cast<int>(input.size(-1));
+  p.rows = static_cast<int>(out.numel() / p.columns);
+  p.eps = static_cast<float>(eps);
+  launcher.launch(
+      norm_text(type_of(input), p.columns),
+      {static_cast<unsigned>((p.rows + kRowsOfBlock - 1) / kRowsOfBlock), 1, 32 * kRowsOfBlock, 0}, p);
+}
+
+}  // namespace longformer::cuda
