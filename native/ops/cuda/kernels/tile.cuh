@@ -109,7 +109,7 @@ LONGFORMER_DEVICE void copy_chunk(u32 to, const Rows& rows, int token, int head,
 template <class C, int count, class TokenOf>
 LONGFORMER_DEVICE void copy_rows(u32 to_first, const Rows& first, u32 to_second, const Rows& second, int head,
                                  int dim, const TokenOf& token_of) {
-#pragma unroll
+#pragma unroll(C::aligned ? 16 : 1)
   for (int i = 0; i < (count * C::chunks + C::threads - 1) / C::threads; ++i) {
     const int index = thread_index() + i * C::threads;
     if (count * C::chunks % C::threads != 0 && index >= count * C::chunks) break;
@@ -122,7 +122,7 @@ LONGFORMER_DEVICE void copy_rows(u32 to_first, const Rows& first, u32 to_second,
 
 template <class C, int count, class TokenOf>
 LONGFORMER_DEVICE void copy_rows(u32 to, const Rows& rows, int head, int dim, const TokenOf& token_of) {
-#pragma unroll
+#pragma unroll(C::aligned ? 16 : 1)
   for (int i = 0; i < (count * C::chunks + C::threads - 1) / C::threads; ++i) {
     const int index = thread_index() + i * C::threads;
     if (count * C::chunks % C::threads != 0 && index >= count * C::chunks) break;
