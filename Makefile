@@ -66,7 +66,7 @@ parity: build ## the goldens of the reference through ./longformer parity
 check-torch2: ## build and test native/ against PyTorch 2.x in a Debian sid root folder: make check-torch2 SID=<dir>
 	@tools/check-torch2.sh "$(SID)"
 
-check-hf: ## load what convert and Save write in HF's transformers: make check-hf SID=<root folder>
+check-hf: ## load what convert and Save write in HF's transformers, and compare random models, generation, texts: make check-hf SID=<root folder>
 	@tools/check-hf.sh "$(SID)"
 
 check-accelerate: ## test longformer_interop.torch against HF in a Debian sid root folder: make check-accelerate SID=<dir>

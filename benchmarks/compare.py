@@ -8,97 +8,18 @@ import argparse
 import json
 import os
 import pathlib
-import platform
-import shutil
-import subprocess
-import sys
-import tempfile
 
 import plot
-
-HERE = pathlib.Path(__file__).resolve().parent
-LONGFORMER = HERE.parent / "longformer"
-
-# What makes a difference for HF on a CPU: which BLAS ATen's products go to, and whether its threads fight OpenMP's.
-HF_SETTINGS = {
-    "as installed": {},
-    "OpenBLAS with OpenMP": {"LD_PRELOAD": "openblas-openmp/libblas.so.3"},
-    "OpenBLAS with OpenMP, SkylakeX kernels": {"LD_PRELOAD": "openblas-openmp/libblas.so.3", "OPENBLAS_CORETYPE": "SKYLAKEX"},
-    "OpenBLAS threads, SkylakeX kernels": {"OPENBLAS_CORETYPE": "SKYLAKEX"},
-    "BLIS with OpenMP": {"LD_PRELOAD": "blis-openmp/libblas.so.3"},
-}
-
-
-def run(command, **options):
-    """Standard output of a command; its standard error is shown where it fails."""
-    done = subprocess.run(command, capture_output=True, text=True, **options)
-    if done.returncode:
-        sys.exit(f"compare: {' '.join(map(str, command))} failed with {done.returncode}:\n{done.stderr[-2000:]}")
-    return done.stdout
-
-
-class Peer:
-    """HF transformers inside a root folder."""
-
-    def __init__(self, root, threads):
-        self.root, self.threads = pathlib.Path(root).resolve(), threads
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="longformer-compare-", dir=self.root / "tmp"))
-        for script in (HERE / "peers").glob("*.py"):
-            shutil.copy(script, self.folder)
-
-    def inside(self, path):
-        return "/" + str(pathlib.Path(path).resolve().relative_to(self.root))
-
-    def environment(self, setting):
-        values = dict(HF_SETTINGS[setting], OMP_NUM_THREADS=str(self.threads))
-        if "LD_PRELOAD" in values:
-            found = sorted((self.root / "usr/lib").glob("*/" + values["LD_PRELOAD"]))
-            if not found:
-                return None  # this BLAS is not installed there
-            values["LD_PRELOAD"] = self.inside(found[0])
-        return values
-
-    def measure(self, script, setting, *arguments):
-        values = self.environment(setting)
-        if values is None:
-            return None
-        command = ["chroot", self.root, "env", "HOME=/root", *(f"{k}={v}" for k, v in values.items()),
-                   "python3", self.inside(self.folder / script), *map(str, arguments), "--threads", str(self.threads)]
-        lines = [json.loads(line) for line in run(command).splitlines() if line.startswith("{")]
-        for line in lines:
-            line["setting"] = setting
-        return lines
-
-    def best(self, script, *arguments, trial):
-        """The measurement under the setting that a short trial found to be the fastest, and what the trials gave."""
-        trials = {}
-        for setting in HF_SETTINGS:
-            lines = self.measure(script, setting, *trial)
-            if lines:
-                trials[setting] = min(lines[-1]["seconds"])
-                print(f"  HF, {setting}: {trials[setting]:.3f} s", flush=True)
-        return self.measure(script, min(trials, key=trials.get), *arguments), trials
-
-    def close(self):
-        shutil.rmtree(self.folder)
-
+from peer import HERE, LONGFORMER, Peer, cpu_name, run
 
 def ours(model, lengths, *options):
-    out = run([LONGFORMER, "bench", model, "--tokens", ",".join(map(str, lengths)), "--json", *map(str, options)])
+    out = run([LONGFORMER, "bench", model, "--tokens", ",".join(map(str, lengths)), "--json", *options])
     return json.loads(out)["results"]
 
 
 def openvino(script, dtype):
     out = run([script, {"float32": "f32", "bfloat16": "bf16"}[dtype]]).split()
     return {"tokens": 4096, "dtype": dtype, "seconds": float(out[0]), "peak_mb": float(out[3])}
-
-
-def cpu_name():
-    with open("/proc/cpuinfo", encoding="utf-8") as info:
-        fields = dict(line.split(":", 1) for line in info.read().split("\n\n")[0].splitlines() if ":" in line)
-    fields = {key.strip(): value.strip() for key, value in fields.items()}
-    flags = [f for f in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f in fields.get("flags", "").split()]
-    return f"{fields.get('model name', platform.processor())}, {os.cpu_count()} cores, {' '.join(flags)}"
 
 
 def best_of(*measurements):

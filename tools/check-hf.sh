@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Whether Hugging Face's transformers loads what this project converts and saves, with no missing and no unexpected key.
+# Whether Hugging Face's transformers loads what this project converts and saves, with no missing and no unexpected key, and whether random
+# models with random inputs and options compute here what they compute there (parity-tests/generators).
 # Needs root, and a root folder with python3, torch and transformers. Not part of the tests: such a folder takes 3 GB.
 #   tools/check-hf.sh DIR     DIR: the root folder
 set -euo pipefail
@@ -50,4 +51,15 @@ else
 fi
 
 in_root python3 $inside/check_hf.py load $inside/to
+
+cp "$root"/parity-tests/generators/*.py "$work/"
+cp -r "$root/parity-tests/goldens/tokenizer" "$work/"
+compare() { # generator, implementations of attention, its arguments
+  in_root python3 "$inside/$1.py" "$inside/$1" "${@:3}" --seed "${SEED:-1}" 2> "$work/log" || { cat "$work/log"; exit 1; }
+  "${LONGFORMER:-$root/longformer}" parity --attention "$2" "$work/$1" > "$work/log" || { grep -v pass "$work/log"; exit 1; }
+  tail -1 "$work/log"
+}
+compare models all --cases "${CASES:-100}"
+compare led_generate all --cases "${CASES:-100}"
+compare texts fused $inside/tokenizer --cases "${TEXTS:-3000}"
 rm -rf "${work:?}"

@@ -37,6 +37,8 @@ public sealed class GenerationOptionsTests
         (new() { ForcedLastTokens = [77] }, "ForcedLastTokens: token 77 is outside"),
         (new() { SuppressedTokens = [77] }, "SuppressedTokens: token 77"),
         (new() { BeginSuppressedTokens = [77] }, "BeginSuppressedTokens: token 77"),
+        (new() { ForcedFirstToken = 5, SuppressedTokens = [4, 5] }, "ForcedFirstToken is 5, which SuppressedTokens forbids"),
+        (new() { ForcedLastTokens = [5, 6], SuppressedTokens = [4, 5, 6] }, "ForcedLastTokens are 5, 6, all of which SuppressedTokens forbids"),
         (new() { KeepLogits = true, Beams = 2 }, "KeepLogits works without beams, but Beams is 2"),
     ];
 
@@ -77,7 +79,7 @@ public sealed class GenerationOptionsTests
     {
         var options = new GenerationOptions
         {
-            Sample = true, Temperature = 0.5, TopK = 3, TopP = 0.5, SuppressedTokens = [1], BeginSuppressedTokens = [1], ForcedFirstToken = 1,
+            Sample = true, Temperature = 0.5, TopK = 3, TopP = 0.5, SuppressedTokens = [3], BeginSuppressedTokens = [1], ForcedFirstToken = 1,
             ForcedLastTokens = [1], MinTokens = 2, BadWords = [[1]], NoRepeatNgram = 2, RepetitionPenalty = 2,
         };
         Assert.That(Plan(options).Processors.Select(p => p.GetType()), Is.EqualTo(new[]

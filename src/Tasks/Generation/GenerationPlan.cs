@@ -141,6 +141,10 @@ internal sealed record GenerationPlan
         if (options.SuppressedTokens is { Count: > 0 } never)
         {
             foreach (int id in never) Token(id, nameof(options.SuppressedTokens), model);
+            if (options.ForcedFirstToken is int forced && never.Contains(forced))
+                throw new InputException($"ForcedFirstToken is {forced}, which SuppressedTokens forbids: no sequence can begin.");
+            if (options.ForcedLastTokens is { Count: > 0 } ending && ending.All(never.Contains))
+                throw new InputException($"ForcedLastTokens are {string.Join(", ", ending)}, all of which SuppressedTokens forbids: no sequence can end at the maximum length.");
             list.Add(new Suppressed([.. never]));
         }
         if (options.BeginSuppressedTokens is { Count: > 0 } begin)

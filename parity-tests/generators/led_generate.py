@@ -1,0 +1,142 @@
+"""led_generate.py FOLDER [--cases N] [--seed N]: random cases of LED's generate, as HF's transformers answers them.
+
+Runs where transformers is (tools/check-hf.sh runs it and compares). Writes FOLDER/led/generate_random_K as parity cases: a tiny LED with
+wide random weights, a batch of documents, random options. Cases whose ids change in float64 are dropped: rounding decides them.
+"""
+import argparse
+import copy
+import json
+import random
+from pathlib import Path
+
+import torch
+import transformers
+from safetensors.torch import save_file
+from transformers import LEDConfig, LEDForConditionalGeneration
+
+transformers.logging.set_verbosity_error()
+VOCABULARY = 60
+
+
+def make_model(chance):
+    width, heads = chance.choice([(32, 4), (48, 2)])
+    config = LEDConfig(
+        vocab_size=VOCABULARY, d_model=width, encoder_layers=2, decoder_layers=chance.choice([1, 2, 3]), encoder_attention_heads=heads,
+        decoder_attention_heads=chance.choice([2, 4]), encoder_ffn_dim=40, decoder_ffn_dim=56, max_encoder_position_embeddings=96,
+        max_decoder_position_embeddings=40, attention_window=chance.choice([[4, 8], [16, 16], [8, 4]]), init_std=0.35,
+        activation_function=chance.choice(["gelu", "relu"]))
+    model = LEDForConditionalGeneration(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() == 1:
+                parameter.add_(torch.randn_like(parameter) * 0.1)
+        model.final_logits_bias.copy_(torch.randn_like(model.final_logits_bias) * 0.5)
+    return model
+
+
+def make_documents(chance):
+    rows, length = chance.choice([1, 2, 3]), chance.randint(3, 60)
+    ids = torch.randint(4, VOCABULARY, (rows, length))
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "global_attention_mask": torch.zeros_like(ids)}
+    for row in range(1, rows):
+        end = chance.randint(1, length)
+        ids[row, end:] = 1
+        inputs["attention_mask"][row, end:] = 0
+    inputs["global_attention_mask"][:, 0] = 1
+    if chance.random() < 0.3:
+        inputs["global_attention_mask"][:, chance.randrange(length)] = 1
+    if chance.random() < 0.25:
+        prompt = torch.randint(4, VOCABULARY, (rows, chance.randint(1, 3)))
+        inputs["decoder_input_ids"] = torch.cat([torch.full((rows, 1), 2), prompt], 1)
+    return inputs
+
+
+def make_options(chance, prompt):
+    options = {"do_sample": False, "num_beams": chance.choice([1, 1, 2, 3, 4, 5, 8])}
+    if chance.random() < 0.5:
+        options["max_length"] = prompt + chance.randint(2, 30)
+        if chance.random() < 0.5:
+            options["min_length"] = chance.randint(0, options["max_length"])
+    else:
+        options["max_new_tokens"] = chance.randint(1, 30)
+        if chance.random() < 0.5:
+            options["min_new_tokens"] = chance.randint(0, options["max_new_tokens"])
+    if options["num_beams"] > 1:
+        options["length_penalty"] = chance.choice([-1.0, 0.0, 0.5, 1.0, 2.0])
+        options["early_stopping"] = chance.choice([True, False, "never"])
+        options["num_return_sequences"] = chance.randint(1, options["num_beams"])
+    some = {
+        "no_repeat_ngram_size": lambda: chance.choice([1, 2, 3]),
+        "repetition_penalty": lambda: chance.choice([0.8, 1.2, 2.0]),
+        "forced_bos_token_id": lambda: chance.randrange(VOCABULARY),
+        "forced_eos_token_id": lambda: 2,
+        "bad_words_ids": lambda: [[chance.randrange(3, VOCABULARY) for _ in range(chance.choice([1, 1, 2, 3]))] for _ in range(6)],
+        "suppress_tokens": lambda: chance.sample(range(3, VOCABULARY), 8),
+        "begin_suppress_tokens": lambda: chance.sample(range(3, VOCABULARY), 20),
+        "eos_token_id": lambda: [2, *chance.sample(range(3, VOCABULARY), 8)],
+    }
+    for name, make in some.items():
+        if chance.random() < 0.3:
+            options[name] = make()
+    # Beams that all end at once leave places that nothing fills; which of those come back is chance in transformers.
+    if options.get("forced_bos_token_id") in options.get("eos_token_id", [2]):
+        del options["forced_bos_token_id"]
+    # This project refuses a first token that is both forced and suppressed; transformers returns the start token alone.
+    if options.get("forced_bos_token_id") in options.get("suppress_tokens", []):
+        options["suppress_tokens"].remove(options["forced_bos_token_id"])
+    return options
+
+
+def answer(model, inputs, options, kind=torch.float32):
+    with torch.inference_mode():
+        # generate changes what it is given.
+        out = model.generate(**{k: v.clone() for k, v in inputs.items()}, **copy.deepcopy(options), return_dict_in_generate=True, output_scores=True)
+    expected = {"sequences": out.sequences}
+    if options["num_beams"] > 1:
+        expected["sequences_scores"] = out.sequences_scores.to(kind)
+    return expected
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--cases", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=0)
+    a = parser.parse_args()
+    made = unstable = refused = 0
+    while made < a.cases:
+        seed = a.seed * 100_000 + made + unstable + refused
+        chance = random.Random(seed)
+        torch.manual_seed(seed)
+        model, inputs = make_model(chance), make_documents(chance)
+        options = make_options(chance, inputs["decoder_input_ids"].shape[1] if "decoder_input_ids" in inputs else 1)
+        try:
+            expected = answer(model, inputs, options)
+        except ValueError:
+            refused += 1
+            continue
+        exact = answer(copy.deepcopy(model).double(), inputs, options, kind=torch.float64)
+        if not torch.equal(expected["sequences"], exact["sequences"]):
+            unstable += 1
+            continue
+        folder = a.folder / "led" / f"generate_random_{made:03}"
+        model.save_pretrained(folder)
+        (folder / "generation_config.json").unlink(missing_ok=True)
+        save_file(inputs, folder / "inputs.safetensors")
+        save_file({k: v.contiguous() for k, v in expected.items()}, folder / "expected.safetensors")
+        scores = 0
+        if "sequences_scores" in exact:  # the goldens' rule: eight times float32's own error, at least 1e-5 of the largest
+            wide, narrow = exact["sequences_scores"], expected["sequences_scores"]
+            scores = max(8 * (wide - narrow).abs().max().item(), 1e-5 * max(1.0, wide.abs().max().item()))
+        (folder / "case.json").write_text(json.dumps({
+            "group": "led", "name": folder.name, "description": f"random options, seed {seed}",
+            "reference": f"transformers {transformers.__version__}: LEDForConditionalGeneration.generate",
+            "expected": {name: {"shape": list(value.shape), "dtype": str(value.dtype)[6:], "atol": 0 if name == "sequences" else scores}
+                         for name, value in expected.items()},
+            "generation": options, "tolerance": {"atol": scores, "rtol": 1e-5}}, indent=1))
+        made += 1
+    print(f"{made} cases; {unstable} dropped since rounding decides them, {refused} since transformers refuses them")
+
+
+if __name__ == "__main__":
+    main()
