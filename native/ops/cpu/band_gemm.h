@@ -47,7 +47,8 @@ class Ahead {
   void start(ptrdiff_t askings) {
     ptrdiff_t lines = 0;
     for (int i = 0; i < sets_; ++i) lines += set_[i].bytes / kLine * set_[i].rows;
-    for (step_ = kLine; step_ > 8 && lines * (kLine / step_) * 2 <= askings; step_ /= 2) {}
+    for (step_ = kLine; step_ > 8 && lines * (kLine / step_) * 2 <= askings; step_ /= 2) {
+    }
     left_ = 0;
   }
 
@@ -80,7 +81,7 @@ class Ahead {
 constexpr ptrdiff_t kUsualStride = 64;
 
 // Something is asked for once in so many rows of B: about every 25 cycles.
-constexpr ptrdiff_t kRowsPerLine = 2;
+constexpr ptrdiff_t kRowsPerAsking = 2;
 
 // Row distances: STRIDE of B and C, STRIDE_A of A; 0 where it is not known.
 template <class V, int ROWS, int VECTORS, bool TRANSPOSED, ptrdiff_t STRIDE, ptrdiff_t STRIDE_A>
@@ -125,10 +126,10 @@ __attribute__((noinline)) void gemm_block(typename V::S* c, ptrdiff_t ldc, const
   };
   Ahead::Lines ahead = lines;
   ptrdiff_t r = 0;
-  for (; r + kRowsPerLine <= n; r += kRowsPerLine) {
+  for (; r + kRowsPerAsking <= n; r += kRowsPerAsking) {
     ahead.ask();
 #pragma GCC unroll 4
-    for (ptrdiff_t i = 0; i < kRowsPerLine; ++i) add_row();
+    for (ptrdiff_t i = 0; i < kRowsPerAsking; ++i) add_row();
   }
   for (; r < n; ++r) add_row();
   lines = ahead;
@@ -150,9 +151,9 @@ inline void gemm_columns(typename V::S* c, ptrdiff_t ldc, const typename V::S* a
   constexpr int R = V::block_rows(VECTORS);
   const ptrdiff_t step = TRANSPOSED ? 1 : lda;  // of A, from one row of C to the next
   const auto block = [&](auto count, ptrdiff_t i) {
-    gemm_block<V, decltype(count)::value, VECTORS, TRANSPOSED, STRIDE, STRIDE_A>(c + i * ldc, ldc, a + i * step, lda, b,
-                                                                       ldb, n, start, alpha, ahead.lines());
-    ahead.asked(n / kRowsPerLine);
+    gemm_block<V, decltype(count)::value, VECTORS, TRANSPOSED, STRIDE, STRIDE_A>(
+        c + i * ldc, ldc, a + i * step, lda, b, ldb, n, start, alpha, ahead.lines());
+    ahead.asked(n / kRowsPerAsking);
     return i + decltype(count)::value;
   };
   ptrdiff_t i = 0;
@@ -170,18 +171,20 @@ inline void gemm_of_stride(typename V::S* c, ptrdiff_t ldc, const typename V::S*
     const ptrdiff_t left = vectors - v, at = v * V::lanes;
     const typename V::S* factor = alpha == nullptr ? nullptr : alpha + at;
     if (V::max_vectors >= 4 && left >= 4) {
-      gemm_columns<V, V::max_vectors, TRANSPOSED, STRIDE, STRIDE_A>(c + at, ldc, a, lda, b + at, ldb, rows, n, start,
-                                                          factor, ahead);
+      gemm_columns<V, V::max_vectors, TRANSPOSED, STRIDE, STRIDE_A>(c + at, ldc, a, lda, b + at, ldb, rows, n,
+                                                                    start, factor, ahead);
       v += 4;
     } else if (V::max_vectors >= 3 && left == 3) {
-      gemm_columns<V, V::max_vectors >= 3 ? 3 : 1, TRANSPOSED, STRIDE, STRIDE_A>(c + at, ldc, a, lda, b + at, ldb, rows,
-                                                                       n, start, factor, ahead);
+      gemm_columns<V, V::max_vectors >= 3 ? 3 : 1, TRANSPOSED, STRIDE, STRIDE_A>(
+          c + at, ldc, a, lda, b + at, ldb, rows, n, start, factor, ahead);
       v += 3;
     } else if (left >= 2) {
-      gemm_columns<V, 2, TRANSPOSED, STRIDE, STRIDE_A>(c + at, ldc, a, lda, b + at, ldb, rows, n, start, factor, ahead);
+      gemm_columns<V, 2, TRANSPOSED, STRIDE, STRIDE_A>(c + at, ldc, a, lda, b + at, ldb, rows, n, start,
+                                                       factor, ahead);
       v += 2;
     } else {
-      gemm_columns<V, 1, TRANSPOSED, STRIDE, STRIDE_A>(c + at, ldc, a, lda, b + at, ldb, rows, n, start, factor, ahead);
+      gemm_columns<V, 1, TRANSPOSED, STRIDE, STRIDE_A>(c + at, ldc, a, lda, b + at, ldb, rows, n, start,
+                                                       factor, ahead);
       v += 1;
     }
   }

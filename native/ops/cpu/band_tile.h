@@ -355,7 +355,7 @@ inline void look_ahead(Ahead& ahead, const BandProblem& p, const BandUnit& u, co
   const bool next_tile = first_block && position < b.key_end;
   if (!next_tile && !first_tile && !(first_block && position == b.key_end)) return;
   // A product of a whole tile has about eleven register blocks.
-  const int64_t askings = products * 11 * p.dim / kRowsPerLine;
+  const int64_t askings = products * 11 * p.dim / kRowsPerAsking;
   ahead.clear();
   if (next_tile) {
     add_rows(ahead, p, p.v, u, b, position, kBlock);

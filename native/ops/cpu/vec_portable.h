@@ -1,11 +1,11 @@
 // Vectors of four floats and two doubles in the compiler's own vector types: any architecture.
 //
 // A vector type offers: S scalar, T vector, lanes; the register blocking (max_vectors vectors times
-// block_rows rows of accumulators); load/store, stream (to an aligned address, around the caches, complete after
-// stream_end), set1, arithmetic, round and scale (p * 2^whole, zero where x
-// < -126 or -1022) for exp2_of (or, with splits_at_floor, above_floor: x minus its floor, and a scale that takes the
-// floor of `whole`), range (lanes first..last, the rest filled), interleave for transposing, sum
-// of lanes, bfloat16 and float16.
+// block_rows rows of accumulators); load/store, stream (to an aligned address, around the caches, complete
+// after stream_end), set1, arithmetic, round and scale (p * 2^whole, zero where x < -126 or -1022) for
+// exp2_of (or, with splits_at_floor, above_floor: x minus its floor, and a scale that takes the floor of
+// `whole`), range (lanes first..last, the rest filled), interleave for transposing, sum of lanes, bfloat16
+// and float16.
 #pragma once
 #include <cstdint>
 #include <cstring>
