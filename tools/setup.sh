@@ -5,10 +5,10 @@ set -euo pipefail
 
 # OpenBLAS: without it ATen's own matrix products (loop, chunks, gradients) fall to the reference BLAS, thirty times slower.
 # clang and pkg-config: the tests of the C library use it as its users do.
-packages=(g++ clang cmake ninja-build pkg-config libtorch-dev libopenblas0-openmp libdnnl-dev libgtest-dev)
+packages=(g++ clang libclang-rt-dev cmake ninja-build pkg-config libtorch-dev libopenblas0-openmp libdnnl-dev libgtest-dev)
 if [ -n "${LIBTORCH:-}" ]; then
   [ -f "$LIBTORCH/lib/libtorch_cpu.so" ] || { echo "setup: LIBTORCH='$LIBTORCH' has no lib/libtorch_cpu.so (expected the folder of a libtorch or of a Python torch package)" >&2; exit 1; }
-  packages=(g++ clang cmake ninja-build pkg-config libdnnl-dev libgtest-dev)
+  packages=(g++ clang libclang-rt-dev cmake ninja-build pkg-config libdnnl-dev libgtest-dev)
 fi
 # The Python module and its tests: Debian's own packages, since nothing is downloaded from elsewhere.
 packages+=(python3-venv python3-numpy python3-setuptools python3-wheel python3-pytest python3-hypothesis python3-tqdm mypy
