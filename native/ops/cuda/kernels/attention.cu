@@ -7,7 +7,7 @@ using Chosen = Config<LF_TYPE, LF_DIM, LF_WARPS, LF_ROW_TILES, LF_TILE, LF_GLOBA
                       LF_DROPOUT, LF_ALIGNED, LF_KEEP>;
 }
 
-extern "C" __global__ void __launch_bounds__(longformer::cuda::Chosen::threads)
+extern "C" __global__ void __launch_bounds__(longformer::cuda::Chosen::threads, 1)
     longformer_kernel(const longformer::cuda::BandedParameters p) {
   longformer::cuda::LF_KERNEL<longformer::cuda::Chosen>(p);
 }
