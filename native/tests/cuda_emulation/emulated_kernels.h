@@ -1,6 +1,7 @@
 // The kernel texts of ops/cuda/kernels, compiled by the C++ compiler against the emulation, by the names
 // under which the host launches them.
 #pragma once
+#include <cstdint>
 #include <map>
 #include <string>
 
