@@ -69,7 +69,7 @@ std::vector<KernelText> all_kernels() {
 int allowed_stack(const KernelText& kernel) {
   const std::string text = kernel.describe();
   return text.find("global_key_sums") != std::string::npos && text.find("LF_DIM=128") != std::string::npos
-             ? 64
+             ? 160
              : 0;
 }
 
