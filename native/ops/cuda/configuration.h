@@ -1,5 +1,5 @@
 // Which configuration of the attention kernels runs for which problem: the one place where tiles are chosen.
-// Registers decide (255 for a thread, nothing may spill: cuda_kernels_test.cpp compiles them all); so does
+// Registers decide (255 for a thread, kernels_cuda_compile.cpp counts what spills); so does
 // the size of the problem, since few rows need small blocks to fill a GPU.
 #pragma once
 #include <cstddef>

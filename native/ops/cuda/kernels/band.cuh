@@ -92,6 +92,13 @@ LONGFORMER_DEVICE bool is_visible(const BandedParameters& p, int token) {
   return !C::flags || (load(p.flags + token) & 1) != 0;
 }
 
+// The token of row a of the class, -1 behind `end` and where it is masked.
+template <class C>
+LONGFORMER_DEVICE int visible_token(const BandedParameters& p, const Place& at, int a, int end) {
+  const int token = at.token(a);
+  return a < end && is_visible<C>(p, token) ? token : -1;
+}
+
 // The keys that the queries first .. end see: the sequence's global keys, then a range of the class, in
 // tiles.
 template <class C>
@@ -119,11 +126,16 @@ struct KeyTiles {
       });
     } else {
       const int first = first_local(tile), end = high;
-      copy_rows<C, C::tile>(keys, p.k, values, p.v, at.head, p.dim, [&](int row) {
-        const int a = first + row, token = at.token(a);
-        return a < end && is_visible<C>(p, token) ? token : -1;
-      });
+      copy_rows<C, C::tile>(keys, p.k, values, p.v, at.head, p.dim,
+                            [&](int row) { return visible_token<C>(p, at, first + row, end); });
     }
+  }
+  // Begins to copy a tile, if there is one, into its stage of those at `stages`.
+  LONGFORMER_DEVICE void prefetch(const BandedParameters& p, const Place& at, int tile, u32 stages) const {
+    constexpr u32 tile_bytes = C::tile * C::row_bytes;
+    const u32 stage = stages + static_cast<u32>(tile % C::stages) * (2 * tile_bytes);
+    if (tile < tiles) copy(p, at, tile, stage, stage + tile_bytes);
+    copy_commit();
   }
   // The token of a key of a tile (for dropout).
   LONGFORMER_DEVICE int token(const BandedParameters& p, const Place& at, int tile, int column) const {

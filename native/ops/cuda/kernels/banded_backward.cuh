@@ -70,19 +70,11 @@ LONGFORMER_DEVICE void banded_backward_query(const BandedParameters& p) {
   KeyTiles<C> keys;
   keys.init(p, at);
 
-  const auto query_token = [&](int row) {
-    const int a = at.first + row, token = at.token(a);
-    return a < at.length && is_visible<C>(p, token) ? token : -1;
-  };
-  const auto prefetch = [&](int tile) {
-    const u32 stage = stages + static_cast<u32>(tile % C::stages) * (2 * tile_bytes);
-    if (tile < keys.tiles) keys.copy(p, at, tile, stage, stage + tile_bytes);
-    copy_commit();
-  };
+  const auto query_token = [&](int row) { return visible_token<C>(p, at, at.first + row, at.length); };
   copy_rows<C, C::rows>(queries, p.q, gradients, p.grad_out, at.head, p.dim, query_token);
   copy_commit();
 #pragma unroll
-  for (int tile = 0; tile < C::stages - 1; ++tile) prefetch(tile);
+  for (int tile = 0; tile < C::stages - 1; ++tile) keys.prefetch(p, at, tile, stages);
   copy_wait<C::stages - 1>();
   block_barrier();
 
@@ -119,7 +111,7 @@ LONGFORMER_DEVICE void banded_backward_query(const BandedParameters& p) {
   for (int tile = 0; tile < keys.tiles; ++tile) {
     copy_wait<C::stages - 2>();
     block_barrier();
-    prefetch(tile + C::stages - 1);
+    keys.prefetch(p, at, tile + C::stages - 1, stages);
     const u32 stage = stages + static_cast<u32>(tile % C::stages) * (2 * tile_bytes);
     const auto factor_of = [&](int row, int column) {
       return dropout.factor(Dropout::of_query(at.token(at.first + warp_row + row)),
@@ -168,10 +160,8 @@ struct KeySums {
       const u32 stage = stages + static_cast<u32>(tile % C::stages) * stage_bytes;
       if (tile < tiles) {
         const int first = low + tile * C::tile;
-        copy_rows<C, C::tile>(stage, p.q, stage + tile_bytes, p.grad_out, at.head, p.dim, [&](int row) {
-          const int a = first + row, token = at.token(a);
-          return a < high && is_visible<C>(p, token) ? token : -1;
-        });
+        copy_rows<C, C::tile>(stage, p.q, stage + tile_bytes, p.grad_out, at.head, p.dim,
+                              [&](int row) { return visible_token<C>(p, at, first + row, high); });
         for (int i = thread_index(); i < 2 * C::tile; i += C::threads) {
           const int row = i % C::tile, a = first + row;
           const float* from = i < C::tile ? p.lse : p.delta;

@@ -67,19 +67,11 @@ LONGFORMER_DEVICE void banded_forward(const BandedParameters& p) {
   KeyTiles<C> keys;
   keys.init(p, at);
 
-  const auto query_token = [&](int row) {
-    const int a = at.first + row, token = at.token(a);
-    return a < at.length && is_visible<C>(p, token) ? token : -1;
-  };
-  const auto prefetch = [&](int tile) {
-    const u32 stage = stages + static_cast<u32>(tile % C::stages) * (2 * tile_bytes);
-    if (tile < keys.tiles) keys.copy(p, at, tile, stage, stage + tile_bytes);
-    copy_commit();
-  };
+  const auto query_token = [&](int row) { return visible_token<C>(p, at, at.first + row, at.length); };
   copy_rows<C, C::rows>(queries, p.q, at.head, p.dim, query_token);
   copy_commit();
 #pragma unroll
-  for (int tile = 0; tile < C::stages - 1; ++tile) prefetch(tile);
+  for (int tile = 0; tile < C::stages - 1; ++tile) keys.prefetch(p, at, tile, stages);
 
   Softmax<C> softmax;
   Operand<C> query[C::row_tiles];
@@ -104,7 +96,7 @@ LONGFORMER_DEVICE void banded_forward(const BandedParameters& p) {
   for (int tile = 0; tile < keys.tiles; ++tile) {
     copy_wait<C::stages - 2>();
     block_barrier();
-    prefetch(tile + C::stages - 1);
+    keys.prefetch(p, at, tile + C::stages - 1, stages);
     const u32 stage = stages + static_cast<u32>(tile % C::stages) * (2 * tile_bytes);
     const auto factor_of = [&](int m, int n, int e) {
       const int row = at.first + warp_row + 16 * m + (lane >> 2) + 8 * (e >> 1);
