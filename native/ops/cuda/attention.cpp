@@ -8,6 +8,7 @@
 
 #include "configuration.h"
 #include "kernels/parameters.h"
+#include "upload.h"
 
 namespace longformer::cuda {
 namespace {
@@ -27,22 +28,6 @@ bool aligned(const at::Tensor& t) {
 
 Rows rows_of(Launcher& launcher, const at::Tensor& t, const char* name) {
   return {launcher.reads(t, name), static_cast<int>(t.stride(0)), static_cast<int>(t.stride(1))};
-}
-
-// Integers from the host to the device in the parameters of a kernel: nothing waits, and a CUDA graph records
-// it.
-at::Tensor upload(Launcher& launcher, const std::vector<int64_t>& values, const at::Tensor& like,
-                  const char* name) {
-  const at::Tensor to = at::empty({static_cast<int64_t>(values.size())}, like.options().dtype(at::kInt));
-  int* const memory = launcher.writes<int>(to, name);
-  for (size_t first = 0; first < values.size(); first += IntegerParameters::most) {
-    IntegerParameters p;
-    p.to = memory + first;
-    p.count = static_cast<int>(std::min<size_t>(values.size() - first, IntegerParameters::most));
-    for (int i = 0; i < p.count; ++i) p.values[i] = static_cast<int>(values[first + i]);
-    launcher.launch({"store_integers.cu", {}}, {1, 1, 256, 0}, p);
-  }
-  return to;
 }
 
 // A launch in the making: the parameters, and the tensors that they point to.

@@ -67,6 +67,20 @@ struct NormParameters {
   float eps;
 };
 
+struct TableRows {  // a row of a table for each token: row ids[n], without ids row n % rows
+  const void* table;
+  const long long* ids;  // [N] or null
+  int rows;
+};
+
+struct EmbedParameters {
+  TableRows words, positions, types;  // types.table may be null
+  const void *weight, *bias;
+  void* output;  // [N, C] contiguous
+  int tokens, columns;
+  float eps, word_scale;
+};
+
 struct DecodeEntry {        // up to kDecodeRows queries of a document, and what they look at
   const void *key, *value;  // [keys, H, D]
   long long key_token, key_head, value_token, value_head;  // strides
@@ -87,6 +101,26 @@ struct DecodeParameters {
   int heads, dim;
   float scale_log2;
   float* partial;  // [chunks][kDecodeRows][H][2 + D]: maximum (of log2), sum, and the values' weighted sum
+};
+
+// Pooling of every sequence's visible tokens for R queries: softmax(queries . hidden) . hidden. A block takes
+// kPoolRows queries and one chunk of a sequence's tokens; chunks are numbered through all sequences.
+constexpr int kPoolRows = 16, kPoolMostTokens = 8192;  // of a chunk
+
+struct PoolParameters {
+  const float* queries;       // [S, R, C] contiguous
+  Rows hidden;                // [N, C]: head_stride 0
+  const unsigned char* mask;  // [N] or null
+  int sequences, rows, columns;
+  int row_tiles;     // R / kPoolRows, rounded up
+  int chunk_length;  // a multiple of 32
+  int length, chunks;      // of every sequence where the two lists are null
+  const int* offsets;      // [S+1] or null
+  const int* first_chunk;  // [S+1] or null
+  int padded;              // C rounded up, as the kernel was compiled
+  float* sums;             // [chunks of all][R][padded]: weighted sums of tokens
+  float* states;           // [chunks of all][R][2]: largest score times log2(e), sum of the weights
+  float* out;              // [S, R, C] contiguous
 };
 
 }  // namespace longformer::cuda
