@@ -54,9 +54,23 @@ at::Tensor probabilities(const at::Tensor& query, const at::Tensor& key, int64_t
   return at::empty_symint(sizes, query.options().dtype(compute_type(query)));
 }
 
+at::Tensor embed(const at::Tensor& words, const c10::optional<at::Tensor>& word_ids,
+                 const at::Tensor& positions, const c10::optional<at::Tensor>& position_ids,
+                 const c10::optional<at::Tensor>& types, const c10::optional<at::Tensor>& type_ids,
+                 const at::Tensor& weight, const at::Tensor& bias, double eps, double word_scale, int64_t,
+                 int64_t) {
+  if (!symbolic(words))
+    check_embed(words, word_ids, positions, position_ids, types, type_ids, weight, bias, eps, word_scale);
+  c10::SymInt tokens = words.sym_size(0);
+  for (const c10::optional<at::Tensor>* ids : {&type_ids, &position_ids, &word_ids})
+    if (ids->has_value() && (*ids)->defined()) tokens = (*ids)->sym_size(0);
+  return at::empty_symint({tokens, words.sym_size(1)}, words.options());
+}
+
 }  // namespace
 
 TORCH_LIBRARY_IMPL(longformer, Meta, m) {
+  m.impl("embed", TORCH_FN(embed));
   m.impl("banded_attention", TORCH_FN(TakesOptions<forward>::call));
   m.impl("banded_attention_backward", TORCH_FN(TakesOptions<backward>::call));
   m.impl("banded_attention_probabilities", TORCH_FN(probabilities));

@@ -111,6 +111,35 @@ GlobalAttention check_folded_global_attention(const char* op, const at::Tensor& 
                                               const c10::optional<at::Tensor>& value_bias,
                                               const at::Tensor& global_index, const GlobalOptions& options);
 
+void check_pooled_tokens(const at::Tensor& queries, const at::Tensor& hidden,
+                         const c10::optional<at::Tensor>& mask, at::IntArrayRef sequence_offsets);
+
+// Rows of a table for N tokens: ids[n], or without ids n modulo the table's rows.
+struct TokenRows {
+  const char* name;
+  at::Tensor table, ids;  // [rows, C], int64 [N]; either may be undefined
+};
+// LayerNorm(word_scale * words + positions + types): [N, C].
+struct Embedding {
+  TokenRows words, positions, types;
+  at::Tensor weight, bias;
+  double eps, word_scale;
+  int64_t tokens;
+};
+Embedding check_embed(const at::Tensor& words, const c10::optional<at::Tensor>& word_ids,
+                      const at::Tensor& positions, const c10::optional<at::Tensor>& position_ids,
+                      const c10::optional<at::Tensor>& types, const c10::optional<at::Tensor>& type_ids,
+                      const at::Tensor& weight, const at::Tensor& bias, double eps, double word_scale);
+
+// --- global_attention.cpp: what the devices' kernels fall back to
+
+at::Tensor pooled_tokens_by_aten(const at::Tensor& queries, const at::Tensor& hidden,
+                                 const c10::optional<at::Tensor>& mask, at::IntArrayRef sequence_offsets);
+
+// --- embed.cpp: likewise, differentiable
+
+at::Tensor embed_by_aten(const Embedding& e, int64_t word_padding = -1, int64_t position_padding = -1);
+
 // --- dropout.cpp
 
 // dropout_keeps for whole tensors: int64 coordinates that broadcast against each other -> bool, on their

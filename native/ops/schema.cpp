@@ -105,6 +105,16 @@ TORCH_LIBRARY(longformer, m) {
       "add_layer_norm.out(Tensor input, Tensor? residual, Tensor weight, Tensor bias, float eps, *, "
       "Tensor(a!) out) -> Tensor(a!)");
 
+  // LayerNorm(word_scale * word + position + type) for N tokens -> [N, C]. Each of the three is a row of a
+  // table [rows, C]: row ids[n] with ids int64 [N], without ids row n modulo the table's rows (a table of N
+  // rows then holds the tokens' vectors themselves). types may be left out. The rows word_padding and
+  // position_padding get no gradient; -1: all do. An id that is no row is an error, on a CUDA device a row of
+  // NaN.
+  m.def(
+      "embed(Tensor words, Tensor? word_ids, Tensor positions, Tensor? position_ids, Tensor? types, "
+      "Tensor? type_ids, Tensor weight, Tensor bias, float eps, *, float word_scale=1.0, "
+      "int word_padding=-1, int position_padding=-1) -> Tensor");
+
   // One step of token-by-token decoding: R queries [R, H, D] of several documents, rows[d] of them in a row
   // looking at the keys and values [L, H, D] of document d, of which each is read once for all of these.
   //   mask   empty, or for each document uint8 or bool [L] or [rows[d], L], nonzero = visible, or nothing at

@@ -75,7 +75,7 @@ int allowed_stack(const KernelText& kernel) {
 
 // The assembler's report: registers used, and that nothing was spilled or put on a stack.
 void expect_no_spills(const KernelText& kernel, int architecture) {
-  const std::string log = compile(kernel, architecture).log;
+  const std::string log = compile(kernel, {architecture}).log;
   const size_t used = log.find("Used ");
   ASSERT_NE(used, std::string::npos) << log;
   const int registers = std::atoi(log.c_str() + used + 5);
@@ -117,7 +117,7 @@ TEST(CudaCompile, kernels_spill_no_registers) {
 TEST(CudaCompile, a_mistake_in_a_kernel_is_told_with_the_compilers_words) {
   SKIP_WITHOUT_NVRTC();
   try {
-    compile({"attention.cu", {{"LF_KERNEL", "no_such_kernel"}}}, 90);
+    compile({"attention.cu", {{"LF_KERNEL", "no_such_kernel"}}}, {90});
     ADD_FAILURE() << "no error";
   } catch (const c10::Error& e) {
     const std::string message = e.what_without_backtrace();
@@ -127,11 +127,38 @@ TEST(CudaCompile, a_mistake_in_a_kernel_is_told_with_the_compilers_words) {
 }
 
 TEST(CudaCompile, the_newest_architecture_of_the_same_generation_is_taken) {
-  EXPECT_EQ(architecture_for(90, {70, 75, 80, 86, 89, 90}), 90);
-  EXPECT_EQ(architecture_for(87, {70, 75, 80, 86, 89, 90}), 86);
-  EXPECT_EQ(architecture_for(121, {90, 100, 120}), 120);
+  EXPECT_EQ(target_for(90, {70, 75, 80, 86, 89, 90}).name(), "sm_90");
+  EXPECT_EQ(target_for(87, {70, 75, 80, 86, 89, 90}).name(), "sm_86");
+  EXPECT_EQ(target_for(121, {90, 100, 120}).name(), "sm_120");
+}
+
+TEST(CudaCompile, a_gpu_newer_than_nvrtc_gets_ptx_and_one_that_it_forgot_a_message) {
+  EXPECT_EQ(target_for(120, {70, 80, 86, 89, 90}).name(), "compute_90");
+  EXPECT_EQ(target_for(120, {90, 100, 103}).name(), "compute_103");
+  for (const std::vector<int>& known : {std::vector<int>{90, 100}, std::vector<int>{70, 75}, {}}) try {
+      target_for(86, known);
+      ADD_FAILURE() << "no error";
+    } catch (const c10::Error& e) {
+      const std::string message = e.what_without_backtrace();
+      EXPECT_NE(message.find("compute capability 8.6"), std::string::npos) << message;
+      EXPECT_NE(message.find("LONGFORMER_NVRTC"), std::string::npos) << message;
+    }
+}
+
+TEST(CudaCompile, ptx_for_a_gpu_of_tomorrow_names_the_newest_architecture) {
   SKIP_WITHOUT_NVRTC();
-  EXPECT_THROW(architecture_for(100, {80, 90}), c10::Error);
+  const std::vector<int>& known = Nvrtc::get().known;
+  const int newest = *std::max_element(known.begin(), known.end());
+  const Target target = target_for(990, known);
+  ASSERT_TRUE(target.ptx);
+  const KernelText kernel =
+      text_of(AttentionKernel::forward, choose(AttentionKernel::forward, {1, 64, false, false, true, false}));
+  const std::string code = compile(kernel, target).code;
+  EXPECT_NE(code.find(".target sm_" + std::to_string(newest)), std::string::npos) << code.substr(0, 300);
+  EXPECT_NE(code.find(".entry longformer_kernel"), std::string::npos);
+  EXPECT_NE(code.find("mma.sync.aligned.m16n8k16"), std::string::npos);
+  EXPECT_EQ(code.find('\0'), code.size() - 1) << "the driver looks for a zero at the end";
+  EXPECT_NE(cache_key(kernel, target, 12040), cache_key(kernel, {newest}, 12040));
 }
 
 TEST(CudaCompile, the_key_of_a_kernel_names_everything_that_it_depends_on) {
@@ -140,11 +167,11 @@ TEST(CudaCompile, the_key_of_a_kernel_names_everything_that_it_depends_on) {
       text_of(AttentionKernel::forward, choose(AttentionKernel::forward, {1, 64, false, false, true, false}));
   KernelText b = a;
   b.names.back().second = "0";
-  EXPECT_EQ(cache_key(a, 90, 12040), cache_key(a, 90, 12040));
-  EXPECT_NE(cache_key(a, 90, 12040), cache_key(b, 90, 12040));
-  EXPECT_NE(cache_key(a, 90, 12040), cache_key(a, 80, 12040));
-  EXPECT_NE(cache_key(a, 90, 12040), cache_key(a, 90, 12050));
-  EXPECT_NE(cache_key(a, 90, 12040).find("nvrtc " + std::to_string(Nvrtc::get().major)), std::string::npos);
+  EXPECT_EQ(cache_key(a, {90}, 12040), cache_key(a, {90}, 12040));
+  EXPECT_NE(cache_key(a, {90}, 12040), cache_key(b, {90}, 12040));
+  EXPECT_NE(cache_key(a, {90}, 12040), cache_key(a, {80}, 12040));
+  EXPECT_NE(cache_key(a, {90}, 12040), cache_key(a, {90}, 12050));
+  EXPECT_NE(cache_key(a, {90}, 12040).find("nvrtc " + std::to_string(Nvrtc::get().major)), std::string::npos);
 }
 
 TEST(CudaCache, gives_back_what_was_written_under_its_key_only) {

@@ -90,23 +90,10 @@ internal sealed class LongformerEmbeddings
     public Tensor Forward(SequenceBatch batch, Dropout dropout)
     {
         using var scope = new TensorScope();
-        if (!dropout.IsOn && _words.Device == Device.Cpu && !IsRecorded(batch.InputsEmbeds))
-        {
-            return scope.Keep(TokenBlocks.Compute(batch.TokenCount, _words.Size(1), _words.DType, _words.Device, (output, from, count) =>
-            {
-                Tensor sum = (batch.InputsEmbeds?.Narrow(0, from, count) ?? Words(batch.InputIds!.Narrow(0, from, count)))
-                    + Functional.Embedding(batch.PositionIds.Narrow(0, from, count), _positions, _padding);
-                _norm.ForwardInto(output, sum, Functional.Embedding(batch.TokenTypeIds.Narrow(0, from, count), _types));
-            }));
-        }
-        Tensor words = batch.InputsEmbeds ?? Words(batch.InputIds!);
-        Tensor positions = Functional.Embedding(batch.PositionIds, _positions, _padding);
-        Tensor types = Functional.Embedding(batch.TokenTypeIds, _types);
-        return scope.Keep(dropout.Hidden(_norm.Forward(words + positions + types), -1, 0));
+        EmbeddingRows words = batch.InputsEmbeds is { } given ? new(given) : new(_words, batch.InputIds, _padding);
+        Tensor embedded = _norm.Embed(words, new(_positions, batch.PositionIds, _padding), new(_types, batch.TokenTypeIds));
+        return scope.Keep(dropout.Hidden(embedded, -1, 0));
     }
-
-    private bool IsRecorded(Tensor? embeds) => TorchRuntime.IsGradEnabled
-        && (embeds?.RequiresGrad == true || _words.RequiresGrad || _positions.RequiresGrad || _types.RequiresGrad || _norm.IsTrained);
 }
 
 /// <summary>One encoder layer: attention, then two feed-forward products, each added to its input and normalized.</summary>

@@ -85,6 +85,12 @@ public sealed record GlobalAttentionOptions
     public long Seed { get; init; }
 }
 
+/// <summary>A row of a table for each of N tokens, for <see cref="LongformerOps.Embed"/>.</summary>
+/// <param name="Table">[rows, C].</param>
+/// <param name="Ids">Int64 [N], or null: token n takes row n modulo the table's rows, so that a table of N rows holds the tokens' vectors themselves.</param>
+/// <param name="PaddingIndex">A row that receives no gradient; null for none. Token types have none.</param>
+public sealed record EmbeddingRows(Tensor Table, Tensor? Ids = null, long? PaddingIndex = null);
+
 /// <summary>
 /// The project's own operators (<c>longformer::*</c>), with shapes in B sequences, T tokens, H heads, D head dimension, G global
 /// tokens; packed batches put S sequences of unequal length one after the other, N tokens in all. The library with them is
@@ -97,7 +103,7 @@ public static class LongformerOps
         globalOp = Of("global_attention"), globalProbabilitiesOp = Of("global_attention_probabilities"),
         foldedOp = Of("folded_global_attention"), linearPackOp = Of("linear_pack"), linearOp = Of("linear"), linearOutOp = Of("linear", "out"),
         addLayerNormOp = Of("add_layer_norm"), addLayerNormOutOp = Of("add_layer_norm", "out"),
-        decodeOp = Of("decode_attention"), multiplyAddOp = Of("_multiply_add_peak"),
+        embedOp = Of("embed"), decodeOp = Of("decode_attention"), multiplyAddOp = Of("_multiply_add_peak"),
         toHandleOp = Of("_to_handle"), fromHandleOp = Of("_from_handle");
 
     /// <summary>Windowed, dilated and global attention in one. Global queries come out as local ones, to be overwritten with the result
@@ -204,6 +210,27 @@ public static class LongformerOps
     {
         addLayerNormOutOp.Run(input, residual, weight, bias, epsilon, output);
         return output;
+    }
+
+    /// <summary>The embeddings of N tokens, normalized: LayerNorm(wordScale * word + position + type), in one pass where no gradient is
+    /// recorded. Differentiable in the tables, weight and bias.</summary>
+    /// <param name="words">The words' rows, or the tokens' own vectors.</param>
+    /// <param name="positions">The positions' rows.</param>
+    /// <param name="types">The token types' rows, or null.</param>
+    /// <param name="weight">[C].</param>
+    /// <param name="bias">[C].</param>
+    /// <param name="epsilon">Added to the variance.</param>
+    /// <param name="wordScale">What the words' rows are multiplied with.</param>
+    /// <returns>[N, C].</returns>
+    /// <exception cref="TorchException">An id lies outside its table, or shapes do not fit. On a CUDA device, where ids cannot be looked at without
+    /// waiting, a token with such an id gets a row of NaN.</exception>
+    public static Tensor Embed(EmbeddingRows words, EmbeddingRows positions, EmbeddingRows? types, Tensor weight, Tensor bias, double epsilon,
+        double wordScale = 1)
+    {
+        ArgumentNullException.ThrowIfNull(words);
+        ArgumentNullException.ThrowIfNull(positions);
+        return embedOp.Call(words.Table, words.Ids, positions.Table, positions.Ids, types?.Table, types?.Ids, weight, bias, epsilon, wordScale,
+            words.PaddingIndex ?? -1, positions.PaddingIndex ?? -1);
     }
 
     /// <summary>

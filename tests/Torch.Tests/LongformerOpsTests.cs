@@ -125,6 +125,32 @@ public class LongformerOpsTests : TensorTest
     }
 
     [Test]
+    public void The_fused_embedding_equals_its_parts([Values] bool typed, [Values] bool vectors)
+    {
+        Tensor words = Tensor.Randn([9, 8]), positions = Tensor.Randn([5, 8]), types = Tensor.Randn([2, 8]), weight = Tensor.Randn([8]), bias = Tensor.Randn([8]);
+        Tensor wordIds = Tensor.From<long>([8, 0, 3, 3, 1, 7], 6), positionIds = Tensor.From<long>([0, 1, 2, 3, 4, 0], 6), typeIds = Tensor.From<long>([0, 1, 1, 0, 0, 1], 6);
+        Tensor chosen = vectors ? Tensor.Randn([6, 8]) : Functional.Embedding(wordIds, words);
+        Tensor sum = (chosen * 1.5) + Functional.Embedding(positionIds, positions);
+        if (typed) sum += Functional.Embedding(typeIds, types);
+        Tensor embedded = LongformerOps.Embed(vectors ? new(chosen) : new(words, wordIds), new(positions, positionIds), typed ? new(types, typeIds) : null,
+            weight, bias, 1e-5, wordScale: 1.5);
+        Assert.That(embedded.AllClose(Functional.LayerNorm(sum, weight, bias), 1e-4, 1e-5));
+    }
+
+    [Test]
+    public void The_fused_embedding_records_no_gradient_of_padding_and_refuses_foreign_ids()
+    {
+        Tensor words = Tensor.Randn([9, 8]).WithGrad(), positions = Tensor.Randn([3, 8]), weight = Tensor.Randn([8]), bias = Tensor.Zeros([8]);
+        Tensor ids = Tensor.From<long>([8, 1, 3], 3);
+        LongformerOps.Embed(new(words, ids, PaddingIndex: 1), new(positions), null, weight, bias, 1e-5).Pow(2).Sum().Backward();
+        Assert.That(words.Grad!.Select(0, 1).Abs().Max().Item<float>(), Is.Zero);
+        Assert.That(words.Grad!.Select(0, 8).Abs().Max().Item<float>(), Is.GreaterThan(0));
+        using IDisposable mode = TorchRuntime.NoGrad();
+        Assert.That(() => LongformerOps.Embed(new(words, Tensor.From<long>([8, 9, 3], 3)), new(positions), null, weight, bias, 1e-5),
+            Throws.InstanceOf<TorchException>().With.Message.Contains("the ids of words must be rows of [9, C], given 9"));
+    }
+
+    [Test]
     public void A_tensor_goes_through_a_handle_with_its_recording()
     {
         Tensor x = Tensor.From(3.0).WithGrad();

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "../operators.h"
 #include "decode_problem.h"
 #include "driver.h"
 
@@ -102,11 +103,7 @@ void pool(PoolProblem p, const S* queries, int64_t sequence_rows, at::IntArrayRe
 
 at::Tensor pooled_tokens(const at::Tensor& queries, const at::Tensor& hidden, const c10::optional<at::Tensor>& mask,
                          at::IntArrayRef sequence_offsets) {
-  TORCH_CHECK_VALUE(queries.dim() == 3 && hidden.dim() == 2 && queries.size(2) == hidden.size(1) &&
-                        static_cast<int64_t>(sequence_offsets.size()) == queries.size(0) + 1 &&
-                        sequence_offsets.back() == hidden.size(0),
-                    "longformer::_pooled_tokens: expected queries [S, R, C], hidden [N, C] and S + 1 offsets up to N, given ",
-                    queries.sizes(), ", ", hidden.sizes(), " and ", sequence_offsets);
+  check_pooled_tokens(queries, hidden, mask, sequence_offsets);
   const at::Tensor q = queries.contiguous(), out = at::empty(queries.sizes(), q.options());
   const at::Tensor x = hidden.stride(1) == 1 || hidden.size(1) == 1 ? hidden : hidden.contiguous();
   const at::Tensor visible = mask.has_value() ? mask->to(at::kBool).contiguous() : at::Tensor();

@@ -2,20 +2,23 @@
 
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "decode.h"
 #include "disk_cache.h"
+#include "embed.h"
 #include "layer_norm.h"
 #include "libraries.h"
+#include "pool.h"
 
 namespace longformer::cuda {
 namespace {
 
-std::vector<std::string> options_of(const KernelText& kernel, int architecture) {
-  std::vector<std::string> options = {"--gpu-architecture=sm_" + std::to_string(architecture), "--std=c++17",
-                                      "--ptxas-options=-v",
+std::vector<std::string> options_of(const KernelText& kernel, const Target& target) {
+  std::vector<std::string> options = {"--gpu-architecture=" + target.name(), "--std=c++17",
                                       "-diag-suppress=128"};  // 128: loops of no iteration
+  if (!target.ptx) options.push_back("--ptxas-options=-v");
   for (const auto& [name, value] : kernel.names) options.push_back(std::string("-D") + name + "=" + value);
   return options;
 }
@@ -29,24 +32,30 @@ const char* text_of_file(const std::string& name) {
 }  // namespace
 
 std::vector<KernelText> all_other_kernels() {
-  std::vector<KernelText> all = {{"store_integers.cu", {}}, {"list_globals.cu", {}}};
+  std::vector<KernelText> all = {{"store_integers.cu", {}}, {"list_globals.cu", {}}, {"merge_pools.cu", {}}};
   for (int type = 0; type < 3; ++type) {
     for (const bool aligned : {true, false}) all.push_back(decode_text("decode_attend", type, aligned));
     all.push_back(decode_text("decode_merge", type, true));
     for (int64_t columns = 256; columns <= kMostNormColumns; columns += 256)
-      all.push_back(norm_text(type, columns));
+      for (const auto text_of : {norm_text, embed_text}) all.push_back(text_of(type, columns));
+    for (int64_t columns = 128; columns <= kMostPoolColumns; columns += type == 0 ? 256 : 128)
+      for (const bool aligned : {true, false}) all.push_back(pool_text(type, columns, aligned));
   }
   return all;
 }
 
-Compiled compile(const KernelText& kernel, int architecture) {
+std::string Target::name() const {
+  return (ptx ? "compute_" : "sm_") + std::to_string(architecture);
+}
+
+Compiled compile(const KernelText& kernel, const Target& target) {
   const Nvrtc& nvrtc = Nvrtc::get();
   std::vector<const char*> names, texts, options;
   for (const KernelFile& file : kernel_files()) {
     names.push_back(file.name);
     texts.push_back(file.text);
   }
-  const std::vector<std::string> option_texts = options_of(kernel, architecture);
+  const std::vector<std::string> option_texts = options_of(kernel, target);
   for (const std::string& option : option_texts) options.push_back(option.c_str());
 
   void* program = nullptr;
@@ -65,26 +74,36 @@ Compiled compile(const KernelText& kernel, int architecture) {
     compiled.log.resize(size - 1);  // its terminating zero
   }
   TORCH_CHECK(result == 0, "longformer: NVRTC ", nvrtc.major, ".", nvrtc.minor, " (", nvrtc.path,
-              ") cannot compile ", kernel.describe(), " for sm_", architecture, ":\n", compiled.log);
-  TORCH_CHECK(nvrtc.cubin_size(program, &size) == 0 && size > 0, "longformer: NVRTC gave no code for ",
+              ") cannot compile ", kernel.describe(), " for ", target.name(), ":\n", compiled.log);
+  const auto code_size = target.ptx ? nvrtc.ptx_size : nvrtc.cubin_size;
+  const auto code = target.ptx ? nvrtc.ptx : nvrtc.cubin;
+  TORCH_CHECK(code_size(program, &size) == 0 && size > 0, "longformer: NVRTC gave no code for ",
               kernel.describe());
-  compiled.cubin.resize(size);
-  nvrtc.cubin(program, compiled.cubin.data());
+  compiled.code.resize(size);  // of PTX with the zero at its end, which the driver looks for
+  TORCH_CHECK(code(program, compiled.code.data()) == 0, "longformer: NVRTC gave no code for ",
+              kernel.describe());
   return compiled;
 }
 
-int architecture_for(int capability, const std::vector<int>& known) {
-  int best = 0;
-  for (const int architecture : known)
-    if (architecture / 10 == capability / 10 && architecture <= capability && architecture > best)
-      best = architecture;
-  TORCH_CHECK(best > 0, "longformer: NVRTC ", Nvrtc::get().major, ".", Nvrtc::get().minor, " (",
-              Nvrtc::get().path, ") is too old for this GPU of compute capability ", capability / 10, ".",
-              capability % 10);
+Target target_for(int capability, const std::vector<int>& known) {
+  Target best;
+  int newest_before = 0;
+  for (const int architecture : known) {
+    if (architecture > capability) continue;
+    if (architecture / 10 == capability / 10) best.architecture = std::max(best.architecture, architecture);
+    newest_before = std::max(newest_before, architecture);
+  }
+  if (best.architecture == 0) best = {newest_before, true};
+  std::string all;
+  for (const int architecture : known) all += (all.empty() ? "" : ", ") + std::to_string(architecture);
+  TORCH_CHECK(best.architecture >= kOldestCapability, "longformer: the CUDA kernels cannot be compiled for this GPU of compute capability ",
+              capability / 10, ".", capability % 10, ": NVRTC knows the architectures ", all,
+              ", of which the GPU runs none from ", kOldestCapability,
+              " on; another NVRTC can be named in LONGFORMER_NVRTC");
   return best;
 }
 
-std::string cache_key(const KernelText& kernel, int architecture, int driver_version) {
+std::string cache_key(const KernelText& kernel, const Target& target, int driver_version) {
   static const std::string texts = [] {
     std::string all;
     for (const KernelFile& file : kernel_files()) all += std::string(file.name) + "\n" + file.text + "\n";
@@ -93,7 +112,7 @@ std::string cache_key(const KernelText& kernel, int architecture, int driver_ver
   const Nvrtc& nvrtc = Nvrtc::get();
   std::string key = kernel.file + (" " + texts) + " nvrtc " + std::to_string(nvrtc.major) + "." +
                     std::to_string(nvrtc.minor) + " driver " + std::to_string(driver_version);
-  for (const std::string& option : options_of(kernel, architecture)) key += " " + option;
+  for (const std::string& option : options_of(kernel, target)) key += " " + option;
   return key;
 }
 

@@ -16,17 +16,26 @@ const std::vector<KernelFile>& kernel_files();
 // The kernels besides those of attention (configuration.h), for compiling them all.
 std::vector<KernelText> all_other_kernels();
 
-struct Compiled {
-  std::string cubin, log;  // log: what the assembler says of registers and spills
+// What a device runs: machine code of its own generation, or PTX that its driver translates.
+struct Target {
+  int architecture = 0;  // 80, 90 ... as in sm_90
+  bool ptx = false;
+
+  std::string name() const;  // "sm_90", "compute_90"
 };
 
-// architecture: 80, 90 ... as in sm_90. Throws c10::Error with the compiler's messages.
-Compiled compile(const KernelText& kernel, int architecture);
+struct Compiled {
+  std::string code, log;  // log: what the assembler says of registers and spills, nothing of PTX
+};
 
-// The newest architecture that NVRTC has code for and a device of `capability` (90: 9.0) runs.
-int architecture_for(int capability, const std::vector<int>& known);
+// Throws c10::Error with the compiler's messages.
+Compiled compile(const KernelText& kernel, const Target& target);
+
+// The newest architecture that NVRTC has code for and a device of `capability` (90: 9.0) runs: of its own
+// generation, or else the newest of all before it as PTX. Throws c10::Error where there is neither.
+Target target_for(int capability, const std::vector<int>& known);
 
 // What a compiled kernel depends on, as the key of the disk's cache.
-std::string cache_key(const KernelText& kernel, int architecture, int driver_version);
+std::string cache_key(const KernelText& kernel, const Target& target, int driver_version);
 
 }  // namespace longformer::cuda

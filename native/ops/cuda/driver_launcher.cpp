@@ -50,7 +50,8 @@ struct DriverLauncher::Function {
 
 struct DriverLauncher::Device {
   void* context = nullptr;
-  int multiprocessors = 0, capability = 0, driver_version = 0, architecture = 0;
+  int multiprocessors = 0, capability = 0, driver_version = 0;
+  Target target;
   std::mutex mutex;
   std::unordered_map<std::string, Function> functions;
 
@@ -105,19 +106,19 @@ int DriverLauncher::capability() const {
 DriverLauncher::Function DriverLauncher::Device::load(const KernelText& kernel,
                                                       const std::string& description, size_t shared) {
   const Driver& driver = Driver::get();
-  if (architecture == 0) architecture = architecture_for(capability, Nvrtc::get().known);
+  if (target.architecture == 0) target = target_for(capability, Nvrtc::get().known);
   const DiskCache cache(DiskCache::default_folder());
-  const std::string key = cache_key(kernel, architecture, driver_version);
+  const std::string key = cache_key(kernel, target, driver_version);
   const c10::optional<std::string> kept = cache.read(key);
-  std::string cubin;
+  std::string code;
   if (kept.has_value()) {
-    cubin = *kept;
+    code = *kept;
   } else {
-    cubin = compile(kernel, architecture).cubin;
-    cache.write(key, cubin);
+    code = compile(kernel, target).code;
+    cache.write(key, code);
   }
   void *module = nullptr, *function = nullptr;
-  driver.check(driver.module_load(&module, cubin.data()), ("loading " + description).c_str());
+  driver.check(driver.module_load(&module, code.data()), ("loading " + description).c_str());
   driver.check(driver.module_function(&function, module, "longformer_kernel"),
                ("loading " + description).c_str());
   if (shared > kSharedWithoutAsking)

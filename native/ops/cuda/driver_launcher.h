@@ -7,8 +7,6 @@
 
 namespace longformer::cuda {
 
-constexpr int kOldestCapability = 80;  // 8.0: the first with cp.async and products of bfloat16
-
 class DriverLauncher : public Launcher {
  public:
   // Makes the device current as long as the launcher lives. Throws c10::Error where the driver is missing.

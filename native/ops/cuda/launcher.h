@@ -18,6 +18,8 @@ struct KernelText {
   std::string describe() const;  // "attention.cu LF_KERNEL=banded_forward LF_TYPE=1 ..."
 };
 
+constexpr int kOldestCapability = 80;  // 8.0: the first with cp.async and products of bfloat16
+
 struct Grid {
   unsigned x = 1, y = 1, threads = 32;
   size_t shared = 0;  // bytes

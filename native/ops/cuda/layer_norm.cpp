@@ -31,6 +31,10 @@ bool norm_serves(const at::Tensor& input, const at::Tensor& residual, const at::
          input.numel() / std::max<int64_t>(columns, 1) < (int64_t{1} << 31);
 }
 
+Grid norm_grid(int64_t rows) {
+  return {static_cast<unsigned>((rows + kRowsOfBlock - 1) / kRowsOfBlock), 1, 32 * kRowsOfBlock, 0};
+}
+
 KernelText norm_text(int type, int64_t columns) {
   const int64_t of_a_warp = type == 0 ? 128 : 256;
   return {"layer_norm.cu",
@@ -56,9 +60,7 @@ void norm_into(const at::Tensor& input, const at::Tensor& residual, const at::Te
   p.columns = static_cast<int>(input.size(-1));
   p.rows = static_cast<int>(out.numel() / p.columns);
   p.eps = static_cast<float>(eps);
-  launcher.launch(
-      norm_text(type_of(input), p.columns),
-      {static_cast<unsigned>((p.rows + kRowsOfBlock - 1) / kRowsOfBlock), 1, 32 * kRowsOfBlock, 0}, p);
+  launcher.launch(norm_text(type_of(input), p.columns), norm_grid(p.rows), p);
 }
 
 }  // namespace longformer::cuda

@@ -16,6 +16,9 @@ constexpr int64_t kMostNormColumns = 2048;
 void norm_into(const at::Tensor& input, const at::Tensor& residual, const at::Tensor& weight,
                const at::Tensor& bias, double eps, const at::Tensor& out, Launcher& launcher);
 
+// A warp for each row.
+Grid norm_grid(int64_t rows);
+
 KernelText norm_text(int type, int64_t columns);
 
 }  // namespace longformer::cuda

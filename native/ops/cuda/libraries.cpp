@@ -117,6 +117,8 @@ Nvrtc load_nvrtc() {
   get("nvrtcGetProgramLog", n.log);
   get("nvrtcGetCUBINSize", n.cubin_size);
   get("nvrtcGetCUBIN", n.cubin);
+  get("nvrtcGetPTXSize", n.ptx_size);
+  get("nvrtcGetPTX", n.ptx);
   get("nvrtcGetNumSupportedArchs", n.architecture_count);
   get("nvrtcGetSupportedArchs", n.architectures);
   load_builtins(reinterpret_cast<void*>(n.version));

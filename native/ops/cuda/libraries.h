@@ -40,6 +40,8 @@ struct Nvrtc {  // results are nvrtcResult, 0: success
   int (*log)(void* program, char* log);
   int (*cubin_size)(void* program, size_t* size);
   int (*cubin)(void* program, char* cubin);
+  int (*ptx_size)(void* program, size_t* size);
+  int (*ptx)(void* program, char* ptx);
   int (*architecture_count)(int* count);
   int (*architectures)(int* architectures);  // 80, 90, ...
 

@@ -10,6 +10,7 @@ namespace {
 
 at::Tensor pooled_tokens(const at::Tensor& queries, const at::Tensor& hidden,
                          const c10::optional<at::Tensor>& mask, at::IntArrayRef sequence_offsets) {
+  check_pooled_tokens(queries, hidden, mask, sequence_offsets);
   if (!cuda::pool_serves(queries, hidden))
     return pooled_tokens_by_aten(queries, hidden, mask, sequence_offsets);
   cuda::DriverLauncher launcher(queries.device());

@@ -1,24 +1,29 @@
 #define LONGFORMER_EMULATION
-#include "../../ops/cuda/kernels/layer_norm.cuh"
+#include "../../ops/cuda/embed.h"
+#include "../../ops/cuda/kernels/embed.cuh"
+#include "../../ops/cuda/layer_norm.h"
 #include "emulated_kernels.h"
 
 namespace longformer::test {
 namespace {
 
 template <int type, int chunks>
-void call(const void* parameters) {
-  cuda::add_layer_norm<type, chunks>(*static_cast<const cuda::NormParameters*>(parameters));
+void add_of_chunks() {
+  const int64_t columns = (type == 0 ? 128 : 256) * chunks;
+  emulated_kernels()[cuda::norm_text(type, columns).describe()] = [](const void* p) {
+    cuda::add_layer_norm<type, chunks>(*static_cast<const cuda::NormParameters*>(p));
+  };
+  emulated_kernels()[cuda::embed_text(type, columns).describe()] = [](const void* p) {
+    cuda::embed<type, chunks>(*static_cast<const cuda::EmbedParameters*>(p));
+  };
 }
 
 template <int type>
 bool add() {
-  const auto name = [](int chunks) {
-    return "layer_norm.cu LF_TYPE=" + std::to_string(type) + " LF_CHUNKS=" + std::to_string(chunks);
-  };
-  emulated_kernels()[name(1)] = &call<type, 1>;
-  emulated_kernels()[name(2)] = &call<type, 2>;
-  emulated_kernels()[name(3)] = &call<type, 3>;
-  emulated_kernels()[name(6)] = &call<type, 6>;
+  add_of_chunks<type, 1>();
+  add_of_chunks<type, 2>();
+  add_of_chunks<type, 3>();
+  add_of_chunks<type, 6>();
   return true;
 }
 const bool added = add<0>() && add<1>() && add<2>();

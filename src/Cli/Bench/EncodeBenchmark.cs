@@ -186,7 +186,7 @@ internal static class EncodeBenchmark
         "longformer::banded_attention" => "window attention",
         "longformer::global_attention" or "longformer::folded_global_attention" => "global attention",
         "longformer::add_layer_norm" or "longformer::add_layer_norm.out" or "aten::layer_norm" => "layer norm",
-        "aten::embedding" => "embeddings",
+        "longformer::embed" or "aten::embedding" => "embeddings",
         "longformer::linear_pack" => "packing weights",
         "longformer::linear" or "longformer::linear.out" => (cost.Weight?[0], cost.Weight?[1]) switch
         {

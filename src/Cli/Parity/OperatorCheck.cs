@@ -31,6 +31,9 @@ internal static class OperatorCheck
         new("head of 96", 1, 130, 2, 96, 20, 20),
     ];
 
+    // Of the hidden states that folded global attention pools: one that no kernel's width divides, and that of the base size.
+    private static readonly long[] HiddenSizes = [96, 768];
+
     /// <summary>A row for every operator, shape, dtype and implementation.</summary>
     internal static IEnumerable<ParityRow> Run(ParitySettings settings)
     {
@@ -44,8 +47,10 @@ internal static class OperatorCheck
         foreach ((DType type, double tolerance) in DTypes)
         {
             foreach (Shape shape in Shapes.Where(s => s.Globals > 0))
-                foreach (ParityRow row in Guarded($"operators/folded_global_attention[{Name(type)}, {shape.Name}]", label => Global(label, shape, type, tolerance, settings.Device, seed++)))
-                    yield return row;
+                foreach (long channels in HiddenSizes)
+                    foreach (ParityRow row in Guarded($"operators/folded_global_attention[{Name(type)}, {shape.Name}, {channels} channels]",
+                        label => Global(label, shape, channels, type, tolerance, settings.Device, seed++)))
+                        yield return row;
             foreach (ParityRow row in Guarded($"operators/dense[{Name(type)}]", label => Dense(label, type, tolerance, settings.Device, seed++)))
                 yield return row;
         }
@@ -93,14 +98,13 @@ internal static class OperatorCheck
         }
     }
 
-    private static List<ParityRow> Global(string label, Shape shape, DType type, double tolerance, Device device, long seed)
+    private static List<ParityRow> Global(string label, Shape shape, long channels, DType type, double tolerance, Device device, long seed)
     {
         TorchRuntime.ManualSeed(seed);
-        const long Channels = 96;
         long sequences = shape.Offsets is null ? shape.Batch : shape.Offsets.Length - 1, features = shape.Heads * shape.Size;
         Tensor query = Tensor.Randn([sequences, shape.Globals, shape.Heads, shape.Size]).To(type);
-        Tensor hidden = Tensor.Randn(shape.Offsets is null ? [shape.Batch, shape.Tokens, Channels] : [shape.Tokens, Channels]).To(type);
-        Tensor[] weights = [.. Enumerable.Range(0, 2).Select(_ => (Tensor.Randn([features, Channels]) * (1 / Math.Sqrt(Channels))).To(type))];
+        Tensor hidden = Tensor.Randn(shape.Offsets is null ? [shape.Batch, shape.Tokens, channels] : [shape.Tokens, channels]).To(type);
+        Tensor[] weights = [.. Enumerable.Range(0, 2).Select(_ => (Tensor.Randn([features, channels]) * (1 / Math.Sqrt(channels))).To(type))];
         Tensor[] biases = [.. Enumerable.Range(0, 2).Select(_ => Tensor.Randn([features]).To(type))];
         return [Compare(label, "output", Attend(device, type), Attend(Device.Cpu, DType.Float64), tolerance)];
 
@@ -119,9 +123,13 @@ internal static class OperatorCheck
         Tensor gain = Tensor.Randn([96]).To(type), shift = Tensor.Randn([96]).To(type);
         Tensor query = Tensor.Randn([5, 2, 64]).To(type), keys = Tensor.Randn([77, 2, 64]).To(type), values = Tensor.Randn([77, 2, 64]).To(type);
         Tensor mask = Tensor.Rand([4, 77]).Gt(0.3).To(DType.UInt8);
+        Tensor table = Tensor.Randn([50, 96]).To(type), types = Tensor.Randn([2, 96]).To(type);
+        Tensor wordIds = Ids(50), positionIds = Ids(130), typeIds = Ids(2);
         Tensor[] computed = Compute(device, type), expected = Compute(Device.Cpu, DType.Float64);
-        string[] names = ["linear", "linear_gelu", "add_layer_norm", "decode_attention"];
+        string[] names = ["linear", "linear_gelu", "add_layer_norm", "embed", "embed_scaled", "decode_attention"];
         return [.. names.Select((name, i) => Compare(label, name, computed[i], expected[i], tolerance))];
+
+        static Tensor Ids(long rows) => (Tensor.Rand([130]) * rows).To(DType.Int64);
 
         Tensor[] Compute(Device at, DType precision)
         {
@@ -133,6 +141,8 @@ internal static class OperatorCheck
                 LongformerOps.Linear(Placed(input), Placed(weight), Placed(bias)),
                 LongformerOps.Linear(Placed(input), Placed(weight), Placed(bias), activation: Activation.Gelu),
                 LongformerOps.AddLayerNorm(Placed(input), Placed(residual), Placed(gain), Placed(shift), 1e-5),
+                LongformerOps.Embed(new(Placed(table), wordIds.To(at)), new(Placed(residual), positionIds.To(at)), new(Placed(types), typeIds.To(at)), Placed(gain), Placed(shift), 1e-5),
+                LongformerOps.Embed(new(Placed(input)), new(Placed(residual).Narrow(0, 0, 65)), null, Placed(gain), Placed(shift), 1e-5, wordScale: 3.3),
                 LongformerOps.DecodeAttention(Placed(query), k, v, [4, 1], [mask.To(at), nothing]),
             ];
         }

@@ -28,7 +28,11 @@ public sealed class LayerNorm
     /// <summary>The normalized sum of a sublayer's output and what went into it, both [N, C].</summary>
     public Tensor Forward(Tensor input, Tensor residual) => LongformerOps.AddLayerNorm(input, residual, _weight, _bias, _eps);
 
-    /// <summary>The same written to <paramref name="output"/> [N, C], which may be either of the two and is returned; not where a gradient is recorded.</summary>
+    /// <summary>The normalized sum of rows of embedding tables, [N, C].</summary>
+    internal Tensor Embed(EmbeddingRows words, EmbeddingRows positions, EmbeddingRows? types = null, double wordScale = 1) =>
+        LongformerOps.Embed(words, positions, types, _weight, _bias, _eps, wordScale);
+
+    /// <summary>The same of an input and a residual, written to <paramref name="output"/> [N, C], which may be either of the two and is returned; not where a gradient is recorded.</summary>
     public Tensor ForwardInto(Tensor output, Tensor input, Tensor? residual) =>
         LongformerOps.AddLayerNormInto(output, input, residual, _weight, _bias, _eps);
 }

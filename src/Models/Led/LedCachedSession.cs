@@ -115,9 +115,8 @@ internal sealed class LedCachedSession : IDecodingSession
     {
         using var scope = new TensorScope();
         LedStep step = layout.Step(buffer, _visible, _nothing);
-        Tensor words = LedEncoder.Scale(Functional.Embedding(layout.Ids.In(buffer, layout.Count), _decoder.Words), _decoder.WordScale);
-        Tensor positions = Functional.Embedding(layout.Places.In(buffer, layout.Count), _decoder.Positions);
-        Tensor hidden = _decoder.EmbeddingNorm.Forward(words, positions);
+        Tensor hidden = _decoder.EmbeddingNorm.Embed(new(_decoder.Words, layout.Ids.In(buffer, layout.Count)),
+            new(_decoder.Positions, layout.Places.In(buffer, layout.Count)), wordScale: _decoder.WordScale);
         foreach (LedDecoderCache layer in _layers)
         {
             Tensor next = layer.Forward(hidden, step);

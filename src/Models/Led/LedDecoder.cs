@@ -80,13 +80,11 @@ internal sealed class LedDecoder
     public LedDecoderOutputs Forward(LedDecoderBatch batch, LedDropout dropout, bool keepHiddenStates, bool keepAttentions, Tensor? words = null)
     {
         using var scope = new TensorScope();
-        words = words is null && batch.InputsEmbeds is { } given ? given
-            : LedEncoder.Scale(words ?? Functional.Embedding(batch.InputIds!, Words, PaddingId), WordScale);
-        long size = Words.Size(1);
-        Tensor positions = Positions.Narrow(0, 0, batch.Length);
-        Tensor embedded = (words.View(batch.Rows, batch.Length, size) + positions).View(batch.Rows * batch.Length, size);
-        Tensor hidden = dropout.Hidden.Hidden(EmbeddingNorm.Forward(embedded), dropout.Decoder(0), 0);
-        Tensor mask = CausalMask(batch.Length, words.Device);
+        (EmbeddingRows rows, double scale) = LedEncoder.WordRows(Words, batch.InputIds, words, batch.InputsEmbeds, PaddingId, WordScale);
+        // Every row of the batch takes the same positions.
+        Tensor embedded = EmbeddingNorm.Embed(rows, new(Positions.Narrow(0, 0, batch.Length)), wordScale: scale);
+        Tensor hidden = dropout.Hidden.Hidden(embedded, dropout.Decoder(0), 0);
+        Tensor mask = CausalMask(batch.Length, hidden.Device);
         if (batch.Hidden is not null) mask = mask.Or(batch.Hidden);
 
         List<Tensor>? states = keepHiddenStates ? [hidden] : null;

@@ -69,26 +69,21 @@ internal sealed class LedEncoder
     private Tensor Embed(SequenceBatch batch, Tensor? words, LedDropout dropout)
     {
         using var scope = new TensorScope();
-        Tensor? given = words is null ? batch.InputsEmbeds : null;
-        if (!dropout.Hidden.IsOn && Words.Device == Device.Cpu && !IsRecorded(words ?? given))
-        {
-            return scope.Keep(TokenBlocks.Compute(batch.TokenCount, Words.Size(1), Words.DType, Words.Device, (output, from, count) =>
-                _embeddingNorm.ForwardInto(
-                    output,
-                    given?.Narrow(0, from, count)
-                        ?? Scale(words?.Narrow(0, from, count) ?? Functional.Embedding(batch.InputIds!.Narrow(0, from, count), Words, _padding), _wordScale),
-                    Functional.Embedding(batch.PositionIds.Narrow(0, from, count), _positions))));
-        }
-        Tensor vectors = given ?? Scale(words ?? Functional.Embedding(batch.InputIds!, Words, _padding), _wordScale);
-        Tensor embedded = _embeddingNorm.Forward(vectors + Functional.Embedding(batch.PositionIds, _positions));
+        (EmbeddingRows rows, double scale) = WordRows(Words, batch.InputIds, words, batch.InputsEmbeds, _padding, _wordScale);
+        Tensor embedded = _embeddingNorm.Embed(rows, new(_positions, batch.PositionIds), wordScale: scale);
         return scope.Keep(dropout.Hidden.Hidden(embedded, dropout.Encoder(0), 0));
     }
 
-    /// <summary>Word vectors that were looked up, times mBART's factor; vectors that a caller brings are taken as they are.</summary>
-    public static Tensor Scale(Tensor words, double scale) => scale == 1 ? words : words * scale;
-
-    private bool IsRecorded(Tensor? embeds) => TorchRuntime.IsGradEnabled
-        && (embeds?.RequiresGrad == true || Words.RequiresGrad || _positions.RequiresGrad || _embeddingNorm.IsTrained);
+    /// <summary>Where the words' vectors come from, and what they are multiplied with: mBART's factor, but for vectors that a caller brings in place of ids.</summary>
+    /// <param name="table">[V, C].</param>
+    /// <param name="ids">int64 [N], where there are no vectors.</param>
+    /// <param name="words">[N, C] rows of the table that were looked up already, or null.</param>
+    /// <param name="given">[N, C] a caller's own vectors, or null.</param>
+    /// <param name="padding">The table's row without a gradient.</param>
+    /// <param name="scale">mBART's factor.</param>
+    public static (EmbeddingRows Rows, double Scale) WordRows(Tensor table, Tensor? ids, Tensor? words, Tensor? given, int padding, double scale) =>
+        words is null && given is not null ? (new(given), 1)
+        : (words is not null ? new(words) : new(table, ids, padding), scale);
 }
 
 /// <summary>Attention, then feed-forward; each with its residual and LayerNorm.</summary>

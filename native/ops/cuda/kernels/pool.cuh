@@ -217,6 +217,17 @@ struct PoolSlice {
   }
 };
 
+// Sums over the lanes of as many numbers as there are lanes: lane i gets sum i, in x[0]. Each step adds the lanes
+// that differ in one bit, which go on with one half of the numbers each.
+template <int step>
+LONGFORMER_DEVICE void add_lanes(float (&x)[32]) {
+  const bool upper = (lane_index() & step) != 0;
+#pragma unroll
+  for (int i = 0; i < step; ++i)
+    x[i] = (upper ? x[i + step] : x[i]) + shuffle_xor(upper ? x[i] : x[i + step], step);
+  if constexpr (step > 1) add_lanes<step / 2>(x);
+}
+
 // The same in float32: a lane has every 32nd column of the slice, for all rows.
 template <class C>
 struct PoolSliceFloat32 {
@@ -247,10 +258,11 @@ struct PoolSliceFloat32 {
   LONGFORMER_DEVICE static float scale_of(int) { return 1.0f; }
 
   LONGFORMER_DEVICE void score(u32 stage) const {
+    static_assert(2 * C::rows == 32, "two tokens give a score for each lane");
     const int lane = lane_index();
 #pragma unroll 1
     for (int token = 0; token < C::tile; token += 2) {
-      float s[2 * C::rows];  // 16 rows of a token, then of the next: as many as lanes
+      float s[32];  // the rows of a token, then of the next
 #pragma unroll
       for (int n = 0; n < 2; ++n) {
         float x[columns];
@@ -263,15 +275,7 @@ struct PoolSliceFloat32 {
           s[n * C::rows + row] = sum;
         }
       }
-      // Each step adds the lanes that differ in one bit, which keep one half of the sums each: lane i ends
-      // with the whole of sum i.
-#pragma unroll
-      for (int step = 16; step > 0; step >>= 1)
-#pragma unroll
-        for (int i = 0; i < step; ++i) {
-          const bool upper = (lane & step) != 0;
-          s[i] = (upper ? s[i + step] : s[i]) + shuffle_xor(upper ? s[i] : s[i + step], step);
-        }
+      add_lanes<16>(s);
       shared_store(C::partial_place(warp_index(), lane % C::rows, token + lane / C::rows), bits_of(s[0]));
     }
   }

@@ -1,0 +1,145 @@
+// longformer::embed on a CPU: rows are gathered, added and normalized some at a time, while they are in the
+// cache. What is added before the normalization is rounded to the tables' type where ATen's operators, one
+// after the other, would round it.
+#include <ATen/ops/empty.h>
+#include <torch/library.h>
+
+#include <cstring>
+#include <type_traits>
+
+#include "../operators.h"
+#include "driver.h"
+#include "norm_problem.h"
+
+namespace longformer {
+
+using namespace cpu;
+
+namespace {
+
+using OptionalTensor = c10::optional<at::Tensor>;
+
+constexpr int64_t kRowsAtOnce = 32;
+
+bool by_kernel(const Embedding& e) {
+  const auto type = e.words.table.scalar_type();
+  const bool known = type == at::kFloat || type == at::kDouble || type == at::kBFloat16 || type == at::kHalf;
+  const auto fits = [&](const at::Tensor& t) { return !t.defined() || t.scalar_type() == type; };
+  return known && fits(e.positions.table) && fits(e.types.table) && fits(e.weight) && fits(e.bias);
+}
+
+// A table's rows by token, for the kernel.
+class RowReader {
+ public:
+  explicit RowReader(const TokenRows& rows, int64_t tokens) {
+    if (!rows.table.defined()) return;
+    table_ = rows.table.contiguous();
+    count_ = table_.size(0);
+    bytes_ = table_.size(1) * table_.element_size();
+    if (!rows.ids.defined()) return;
+    ids_ = rows.ids.contiguous();
+    const int64_t* id = ids_.data_ptr<int64_t>();
+    for (int64_t n = 0; n < tokens; ++n)
+      TORCH_CHECK_INDEX(id[n] >= 0 && id[n] < count_, "longformer::embed: the ids of ", rows.name,
+                        " must be rows of [", count_, ", C], given ", id[n], " for token ", n);
+  }
+  const void* row(int64_t token) const {
+    const int64_t row = ids_.defined() ? ids_.data_ptr<int64_t>()[token] : token % count_;
+    return static_cast<const char*>(table_.data_ptr()) + row * bytes_;
+  }
+  bool any() const { return table_.defined(); }
+  size_t bytes() const { return static_cast<size_t>(bytes_); }
+
+ private:
+  at::Tensor table_, ids_;
+  int64_t count_ = 0, bytes_ = 0;
+};
+
+template <class T>
+void scale_row(void* row, double scale, int64_t columns) {
+  using S = std::conditional_t<std::is_same<T, double>::value, double, float>;
+  T* x = static_cast<T*>(row);
+  for (int64_t i = 0; i < columns; ++i) x[i] = static_cast<T>(static_cast<S>(x[i]) * static_cast<S>(scale));
+}
+
+template <class T>
+void add_row(void* row, const void* other, int64_t columns) {
+  using S = std::conditional_t<std::is_same<T, double>::value, double, float>;
+  T* x = static_cast<T*>(row);
+  const T* y = static_cast<const T*>(other);
+  for (int64_t i = 0; i < columns; ++i) x[i] = static_cast<T>(static_cast<S>(x[i]) + static_cast<S>(y[i]));
+}
+
+struct RowFunctions {
+  void (*scale)(void*, double, int64_t);
+  void (*add)(void*, const void*, int64_t);
+};
+template <class T>
+constexpr RowFunctions functions_of() {
+  return {&scale_row<T>, &add_row<T>};
+}
+RowFunctions functions_of(Element element) {
+  switch (element) {
+    case Element::float64:
+      return functions_of<double>();
+    case Element::bfloat16:
+      return functions_of<c10::BFloat16>();
+    case Element::float16:
+      return functions_of<c10::Half>();
+    default:
+      return functions_of<float>();
+  }
+}
+
+at::Tensor embed(const at::Tensor& words, const OptionalTensor& word_ids, const at::Tensor& positions,
+                 const OptionalTensor& position_ids, const OptionalTensor& types,
+                 const OptionalTensor& type_ids, const at::Tensor& weight, const at::Tensor& bias, double eps,
+                 double word_scale, int64_t word_padding, int64_t position_padding) {
+  const Embedding e = check_embed(words, word_ids, positions, position_ids, types, type_ids, weight, bias, eps,
+                                  word_scale);
+  if (!by_kernel(e)) return embed_by_aten(e, word_padding, position_padding);
+  const int64_t columns = words.size(1);
+  const at::Tensor out = at::empty({e.tokens, columns}, words.options());
+  if (out.numel() == 0) return out;
+  const RowReader word(e.words, e.tokens), position(e.positions, e.tokens), type(e.types, e.tokens);
+  // Two of the three are added here, the last by LayerNorm's kernel.
+  const RowReader& last = type.any() ? type : position;
+  NormProblem p;
+  p.element = element_of(words);
+  p.columns = p.input_stride = p.residual_stride = columns;
+  p.padded_columns = (columns + 15) / 16 * 16;
+  p.eps = eps;
+  const at::Tensor w = weight.contiguous(), b = bias.contiguous();
+  p.weight = w.data_ptr();
+  p.bias = b.data_ptr();
+  const RowFunctions row_functions = functions_of(p.element);
+  const auto kernel = norm_kernels(active_isa())->rows[compute_index(p.element)];
+  const size_t row_bytes = word.bytes(), rows_bytes = (kRowsAtOnce * row_bytes + 63) / 64 * 64,
+               norm_bytes = 3 * static_cast<size_t>(p.padded_columns) * compute_size(p.element);
+  for_each_unit((e.tokens + kRowsAtOnce - 1) / kRowsAtOnce, [&](int64_t i) {
+    char* const sums = static_cast<char*>(thread_scratch(2 * rows_bytes + norm_bytes));
+    char* const others = sums + rows_bytes;
+    const int64_t first = i * kRowsAtOnce, count = std::min(kRowsAtOnce, e.tokens - first);
+    for (int64_t r = 0; r < count; ++r) {
+      char* const sum = sums + r * row_bytes;
+      std::memcpy(sum, word.row(first + r), row_bytes);
+      if (word_scale != 1.0) row_functions.scale(sum, word_scale, columns);
+      if (type.any()) row_functions.add(sum, position.row(first + r), columns);
+      std::memcpy(others + r * row_bytes, last.row(first + r), row_bytes);
+    }
+    NormProblem part = p;
+    part.input = sums;
+    part.residual = others;
+    part.output = static_cast<char*>(out.data_ptr()) + first * row_bytes;
+    kernel(part, 0, count, others + rows_bytes);
+  });
+  return out;
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(longformer, CPU, m) {
+  m.impl("embed", TORCH_FN(embed));
+}
+
+}  // namespace longformer
