@@ -163,6 +163,8 @@ at::Tensor global_attention(const at::Tensor& query, const at::Tensor& key, cons
                                                  {mask, sequence_offsets, scale, dropout, seed}));
 }
 
+}  // namespace
+
 at::Tensor pooled_tokens_by_aten(const at::Tensor& queries, const at::Tensor& hidden,
                                  const c10::optional<at::Tensor>& mask, at::IntArrayRef sequence_offsets) {
   const at::Tensor visible = mask.has_value() ? *mask : at::Tensor();
@@ -181,6 +183,8 @@ at::Tensor pooled_tokens_by_aten(const at::Tensor& queries, const at::Tensor& hi
   }
   return results.empty() ? at::zeros_like(queries) : at::cat(results);
 }
+
+namespace {
 
 at::Tensor pooled_tokens(const at::Tensor& queries, const at::Tensor& hidden, const at::Tensor& visible,
                          const std::vector<int64_t>& offsets) {
