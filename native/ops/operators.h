@@ -131,12 +131,7 @@ Embedding check_embed(const at::Tensor& words, const c10::optional<at::Tensor>& 
                       const c10::optional<at::Tensor>& types, const c10::optional<at::Tensor>& type_ids,
                       const at::Tensor& weight, const at::Tensor& bias, double eps, double word_scale);
 
-// --- global_attention.cpp: what the devices' kernels fall back to
-
-at::Tensor pooled_tokens_by_aten(const at::Tensor& queries, const at::Tensor& hidden,
-                                 const c10::optional<at::Tensor>& mask, at::IntArrayRef sequence_offsets);
-
-// --- embed.cpp: likewise, differentiable
+// --- embed.cpp: what the devices' kernels fall back to, differentiable
 
 at::Tensor embed_by_aten(const Embedding& e, int64_t word_padding = -1, int64_t position_padding = -1);
 
@@ -159,6 +154,11 @@ at::Tensor linear_by_aten(const at::Tensor& input, const at::Tensor& weight,
                           c10::string_view activation, const c10::optional<at::Tensor>& residual);
 at::Tensor add_layer_norm_by_aten(const at::Tensor& input, const c10::optional<at::Tensor>& residual,
                                   const at::Tensor& weight, const at::Tensor& bias, double eps);
+
+// --- global_attention.cpp: what _pooled_tokens falls back to where a device has no kernel for it
+
+at::Tensor pooled_tokens_by_aten(const at::Tensor& queries, const at::Tensor& hidden,
+                                 const c10::optional<at::Tensor>& mask, at::IntArrayRef sequence_offsets);
 
 // Scores and softmax run in float32, in float64 for float64 inputs.
 inline at::ScalarType compute_type(const at::Tensor& t) {

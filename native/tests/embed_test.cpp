@@ -87,7 +87,9 @@ TEST(Embed, equals_its_steps_bit_by_bit) {
       const at::Tensor out = c();
       ASSERT_EQ(out.sizes(), at::IntArrayRef({tokens, columns}));
       ASSERT_EQ(out.scalar_type(), type);
-      if (tokens > 0) ASSERT_EQ(max_difference(out, in_steps(c, tokens)), 0.0);
+      if (tokens > 0) {
+        ASSERT_EQ(max_difference(out, in_steps(c, tokens)), 0.0);
+      }
     }
 }
 
@@ -111,7 +113,7 @@ TEST(Embed, records_gradients_but_none_for_padding) {
   c.positions = random_tensor(rng, {9, 6}, at::kDouble);
   c.position_ids = at::randint(0, 9, {30}, at::kLong);
   c.types = random_tensor(rng, {1, 6}, at::kDouble);
-  c.type_ids = {};
+  c.type_ids = at::Tensor();
   c.word_scale = 2.5;
   c.word_padding = 3;
   c.position_padding = 1;
@@ -152,13 +154,13 @@ TEST(Embed, refuses_what_does_not_fit_and_says_what) {
       {[](Call& c) { c.types = at::zeros({2, 9}); }, {"types must be [rows, 8]", "[2, 9]"}},
       {[&](Call& c) { c.position_ids = longs(5); }, {"ids of positions", "int64 [6]", "[5]"}},
       {[](Call& c) { c.word_ids = at::zeros({6}, at::kInt); }, {"ids of words", "int64 [6]", "Int"}},
-      {[](Call& c) { c.position_ids = {}; }, {"without ids", "positions", "6 tokens", "[50, 8]"}},
+      {[](Call& c) { c.position_ids = at::Tensor(); }, {"without ids", "positions", "6 tokens", "[50, 8]"}},
       {[](Call& c) {
-         c.position_ids = {};
+         c.position_ids = at::Tensor();
          c.positions = at::zeros({0, 8});
        },
        {"without ids", "[0, 8]"}},
-      {[](Call& c) { c.types = {}; }, {"there are ids for types, but no table"}},
+      {[](Call& c) { c.types = at::Tensor(); }, {"there are ids for types, but no table"}},
       {[](Call& c) { c.weight = at::zeros({7}); }, {"weight and bias must be [8]", "[7]"}},
   };
   for (const Refusal& refusal : refusals) {

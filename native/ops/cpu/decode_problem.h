@@ -1,7 +1,7 @@
 // What the drivers (few_rows.cpp, decode_attention.cpp, which know ATen) hand to the kernels of
-// a few rows (few_rows.h, decode_attention.h, pooled_tokens.h, compiled once for every instruction set): a step of
-// token-by-token decoding, the global tokens. So few rows cost what their weights, keys and values cost to read:
-// everything is read once, in the order in which it lies in memory, from where it lies.
+// a few rows (few_rows.h, decode_attention.h, pooled_tokens.h, compiled once for every instruction set): a
+// step of token-by-token decoding, the global tokens. So few rows cost what their weights, keys and values
+// cost to read: everything is read once, in the order in which it lies in memory, from where it lies.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -52,7 +52,8 @@ void merge(const PoolProblem& p, const S* results, int64_t step, int64_t parts, 
 }
 
 template <typename S>
-void pool(PoolProblem p, const S* queries, int64_t sequence_rows, at::IntArrayRef offsets, const at::Tensor& out) {
+void pool(PoolProblem p, const S* queries, int64_t sequence_rows, at::IntArrayRef offsets,
+          const at::Tensor& out) {
   const auto problem_at = [p, sequence_rows](int64_t row) {
     PoolProblem part = p;
     part.rows = std::min(kPoolRows, sequence_rows - row);
@@ -95,14 +96,15 @@ void pool(PoolProblem p, const S* queries, int64_t sequence_rows, at::IntArrayRe
     size_t end = i + 1;
     while (end < units.size() && units[end].sequence == u.sequence && units[end].row == u.row) ++end;
     const PoolProblem part = problem_at(u.row);
-    merge(part, results + u.part, 2 * part.columns + part.rows * p.padded_channels, static_cast<int64_t>(end - i),
+    merge(part, results + u.part, 2 * part.columns + part.rows * p.padded_channels,
+          static_cast<int64_t>(end - i),
           static_cast<S*>(out.data_ptr()) + (u.sequence * sequence_rows + u.row) * p.channels);
     i = end;
   }
 }
 
-at::Tensor pooled_tokens(const at::Tensor& queries, const at::Tensor& hidden, const c10::optional<at::Tensor>& mask,
-                         at::IntArrayRef sequence_offsets) {
+at::Tensor pooled_tokens(const at::Tensor& queries, const at::Tensor& hidden,
+                         const c10::optional<at::Tensor>& mask, at::IntArrayRef sequence_offsets) {
   check_pooled_tokens(queries, hidden, mask, sequence_offsets);
   const at::Tensor q = queries.contiguous(), out = at::empty(queries.sizes(), q.options());
   const at::Tensor x = hidden.stride(1) == 1 || hidden.size(1) == 1 ? hidden : hidden.contiguous();

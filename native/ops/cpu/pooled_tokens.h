@@ -1,6 +1,6 @@
-// A few queries over many tokens that are keys and values at once; compiled once for every instruction set like
-// band_*.h. The tokens are taken 32 at a time: scored as they come from memory, then summed up by their weights
-// out of the cache, while the next ones are asked for.
+// A few queries over many tokens that are keys and values at once; compiled once for every instruction set
+// like band_*.h. The tokens are taken 32 at a time: scored as they come from memory, then summed up by their
+// weights out of the cache, while the next ones are asked for.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -18,8 +18,8 @@ using longformer::cpu::PoolProblem;
 
 // dots[(row * lanes + token) * lanes ..] = the lanes' sums of ROWS queries times TOKENS tokens.
 template <class V, int ROWS, int TOKENS>
-inline void score_tokens(const typename V::S* q, ptrdiff_t ldq, const typename V::S* const* token, ptrdiff_t n,
-                         typename V::S* dots) {
+inline void score_tokens(const typename V::S* q, ptrdiff_t ldq, const typename V::S* const* token,
+                         ptrdiff_t n, typename V::S* dots) {
   using T = typename V::T;
   T sum[ROWS][TOKENS];
 #pragma GCC unroll 8
@@ -105,8 +105,8 @@ struct PoolChunk {
     return found;
   }
 
-  // A few queries, which stay in the first cache, with all tokens. Where tokens end inside a vector the last is
-  // scored again.
+  // A few queries, which stay in the first cache, with all tokens. Where tokens end inside a vector the last
+  // is scored again.
   void score(int64_t count) {
     const auto rows = [&](auto n, int64_t r) {
       constexpr int kCount = decltype(n)::value;
@@ -128,8 +128,7 @@ struct PoolChunk {
   }
 
   void gather(int64_t count, const char* ahead) {
-    const ptrdiff_t size = element_size(p.element),
-                    ldv = count > 1 ? token[1] - token[0] : p.padded_channels;
+    const ptrdiff_t size = element_size(p.element), ldv = count > 1 ? token[1] - token[0] : p.padded_channels;
     for (int64_t d = 0; d < p.padded_channels;) {
       const auto columns = [&](auto vectors) {
         const auto rows = [&](auto n, int64_t r) {

@@ -1,5 +1,6 @@
-// What the kernels of a few queries over many tokens share: the softmax of a matrix of scores [token][column] as a
-// vertical operation, rescaled from one piece of the tokens to the next, and the weighted sums of the tokens' rows.
+// What the kernels of a few queries over many tokens share: the softmax of a matrix of scores [token][column]
+// as a vertical operation, rescaled from one piece of the tokens to the next, and the weighted sums of the
+// tokens' rows.
 #pragma once
 #include <cstddef>
 #include <cstdint>
