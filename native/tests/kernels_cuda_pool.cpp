@@ -138,6 +138,12 @@ TEST(CudaPool, queries_beyond_the_range_of_float16_keep_their_scores) {
   EXPECT_LE((run(t, kSmall).to(at::kDouble) - exact(t)).abs().max().item<double>(), 1e-5);
 }
 
+TEST(CudaPool, takes_more_sequences_than_a_launch_has_room_for_offsets) {
+  Problem c = {at::kFloat, {}, 1, 8};
+  for (int64_t s = 0; s < 1000; ++s) c.lengths.push_back(s % 3);
+  expect_exact(c, kSmall, 6);
+}
+
 TEST(CudaPool, the_order_of_warps_does_not_change_a_bit) {
   const Tensors t = make({at::kBFloat16, {150, 33}, 20, 128, 0.1}, 3);
   EXPECT_TRUE(at::equal(run(t, kLarge, 1), run(t, kLarge, 99)));

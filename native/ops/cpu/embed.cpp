@@ -1,6 +1,8 @@
 // longformer::embed on a CPU: rows are gathered, added and normalized some at a time, while they are in the
 // cache. What is added before the normalization is rounded to the tables' type where ATen's operators, one
 // after the other, would round it.
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
@@ -26,6 +28,14 @@ bool by_kernel(const Embedding& e) {
   const bool known = type == at::kFloat || type == at::kDouble || type == at::kBFloat16 || type == at::kHalf;
   const auto fits = [&](const at::Tensor& t) { return !t.defined() || t.scalar_type() == type; };
   return known && fits(e.positions.table) && fits(e.types.table) && fits(e.weight) && fits(e.bias);
+}
+
+// Whether a type holds the number as it is. Where not, libtorch's versions differ on when they round it, and
+// its own product is taken.
+bool is_exact(double number, at::ScalarType type) {
+  if (type == at::kBFloat16) return static_cast<float>(c10::BFloat16(static_cast<float>(number))) == number;
+  if (type == at::kHalf) return static_cast<float>(c10::Half(static_cast<float>(number))) == number;
+  return true;
 }
 
 // A table's rows by token, for the kernel.
@@ -95,9 +105,15 @@ at::Tensor embed(const at::Tensor& words, const OptionalTensor& word_ids, const 
                  const OptionalTensor& position_ids, const OptionalTensor& types,
                  const OptionalTensor& type_ids, const at::Tensor& weight, const at::Tensor& bias, double eps,
                  double word_scale, int64_t word_padding, int64_t position_padding) {
-  const Embedding e = check_embed(words, word_ids, positions, position_ids, types, type_ids, weight, bias, eps,
-                                  word_scale);
+  Embedding e = check_embed(words, word_ids, positions, position_ids, types, type_ids, weight, bias, eps,
+                            word_scale);
   if (!by_kernel(e)) return embed_by_aten(e, word_padding, position_padding);
+  if (!is_exact(word_scale, words.scalar_type())) {
+    const at::Tensor rows =
+        e.words.ids.defined() ? at::embedding(e.words.table, e.words.ids) : e.words.table;
+    e.words = {e.words.name, rows * word_scale, at::Tensor()};
+    e.word_scale = 1.0;
+  }
   const int64_t columns = words.size(1);
   const at::Tensor out = at::empty({e.tokens, columns}, words.options());
   if (out.numel() == 0) return out;
@@ -123,7 +139,7 @@ at::Tensor embed(const at::Tensor& words, const OptionalTensor& word_ids, const 
     for (int64_t r = 0; r < count; ++r) {
       char* const sum = sums + r * row_bytes;
       std::memcpy(sum, word.row(first + r), row_bytes);
-      if (word_scale != 1.0) row_functions.scale(sum, word_scale, columns);
+      if (e.word_scale != 1.0) row_functions.scale(sum, e.word_scale, columns);
       if (type.any()) row_functions.add(sum, position.row(first + r), columns);
       std::memcpy(others + r * row_bytes, last.row(first + r), row_bytes);
     }

@@ -20,7 +20,7 @@ int64_t padded_columns(int type, int64_t columns) {
   return (columns + step - 1) / step * step;
 }
 
-// As PoolConfig's, which only the kernels' compiler sees.
+// As PoolConfig's, which only the kernels' compiler sees; the emulation reports an access beyond it.
 size_t shared_bytes(int type, int64_t padded) {
   const size_t stages = padded <= 896 ? 3 : 2, stage = 32 * static_cast<size_t>(padded);
   const size_t tile = type == 0 ? 8 : 16, scores = 4 * kPoolRows * tile;
