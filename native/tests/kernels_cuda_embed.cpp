@@ -43,8 +43,6 @@ void expect_exact(const Embedding& e) {
   EXPECT_LE((out.to(at::kDouble) - exact(e)).abs().max().item<double>(), limit);
 }
 
-using OptionalTensor = c10::optional<at::Tensor>;
-
 TEST(CudaEmbed, equals_float64_with_ids_and_without) {
   at::manual_seed(1);
   for (at::ScalarType type : {at::kFloat, at::kBFloat16, at::kHalf})
@@ -95,6 +93,10 @@ TEST(CudaEmbed, what_the_kernel_does_not_serve_is_left_to_libtorch) {
   EXPECT_FALSE(cuda::serves(of(tables(at::kFloat, 10))));
   EXPECT_FALSE(cuda::serves(of(tables(at::kDouble, 8))));
   EXPECT_FALSE(cuda::serves(of(tables(at::kFloat, 2056))));
+  Tables empty = tables(at::kFloat, 8);  // ids would have no row to stand for
+  EXPECT_FALSE(cuda::serves(check_embed(empty.words, {}, empty.positions.narrow(0, 0, 25), {},
+                                        empty.types.narrow(0, 0, 0), at::zeros({50}, at::kLong), empty.weight,
+                                        empty.bias, 1e-5, 1.0)));
   Tables mixed = tables(at::kFloat, 8);
   mixed.weight = mixed.weight.to(at::kHalf);
   EXPECT_FALSE(cuda::serves(of(mixed)));
