@@ -66,27 +66,32 @@ class RowReader {
 };
 
 template <class T>
-void scale_row(void* row, double scale, int64_t columns) {
-  using S = std::conditional_t<std::is_same<T, double>::value, double, float>;
-  T* x = static_cast<T*>(row);
-  for (int64_t i = 0; i < columns; ++i) x[i] = static_cast<T>(static_cast<S>(x[i]) * static_cast<S>(scale));
+using ComputeType = std::conditional_t<std::is_same<T, double>::value, double, float>;
+
+template <class T>
+void scale_row(void* __restrict to, const void* __restrict row, double scale, int64_t columns) {
+  using S = ComputeType<T>;
+  const T* x = static_cast<const T*>(row);
+  for (int64_t i = 0; i < columns; ++i)
+    static_cast<T*>(to)[i] = static_cast<T>(static_cast<S>(x[i]) * static_cast<S>(scale));
 }
 
 template <class T>
-void add_row(void* row, const void* other, int64_t columns) {
-  using S = std::conditional_t<std::is_same<T, double>::value, double, float>;
-  T* x = static_cast<T*>(row);
-  const T* y = static_cast<const T*>(other);
-  for (int64_t i = 0; i < columns; ++i) x[i] = static_cast<T>(static_cast<S>(x[i]) + static_cast<S>(y[i]));
+void add_rows(void* __restrict to, const void* __restrict first, const void* __restrict second,
+              int64_t columns) {
+  using S = ComputeType<T>;
+  const T *x = static_cast<const T*>(first), *y = static_cast<const T*>(second);
+  for (int64_t i = 0; i < columns; ++i)
+    static_cast<T*>(to)[i] = static_cast<T>(static_cast<S>(x[i]) + static_cast<S>(y[i]));
 }
 
 struct RowFunctions {
-  void (*scale)(void*, double, int64_t);
-  void (*add)(void*, const void*, int64_t);
+  void (*scale)(void*, const void*, double, int64_t);
+  void (*add)(void*, const void*, const void*, int64_t);
 };
 template <class T>
 constexpr RowFunctions functions_of() {
-  return {&scale_row<T>, &add_row<T>};
+  return {&scale_row<T>, &add_rows<T>};
 }
 RowFunctions functions_of(Element element) {
   switch (element) {
@@ -137,11 +142,17 @@ at::Tensor embed(const at::Tensor& words, const OptionalTensor& word_ids, const 
     char* const others = sums + rows_bytes;
     const int64_t first = i * kRowsAtOnce, count = std::min(kRowsAtOnce, e.tokens - first);
     for (int64_t r = 0; r < count; ++r) {
-      char* const sum = sums + r * row_bytes;
-      std::memcpy(sum, word.row(first + r), row_bytes);
-      if (e.word_scale != 1.0) row_functions.scale(sum, e.word_scale, columns);
-      if (type.any()) row_functions.add(sum, position.row(first + r), columns);
-      std::memcpy(others + r * row_bytes, last.row(first + r), row_bytes);
+      char *const sum = sums + r * row_bytes, *const other = others + r * row_bytes;
+      const void* scaled_word = word.row(first + r);
+      if (e.word_scale != 1.0) {
+        row_functions.scale(other, scaled_word, e.word_scale, columns);
+        scaled_word = other;
+      }
+      if (type.any())
+        row_functions.add(sum, scaled_word, position.row(first + r), columns);
+      else
+        std::memcpy(sum, scaled_word, row_bytes);
+      std::memcpy(other, last.row(first + r), row_bytes);
     }
     NormProblem part = p;
     part.input = sums;
