@@ -3,10 +3,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
-from ._watch import Watch, nothing
+from ._watch import Watch
 
 __all__ = ["Plan", "awaitable", "blocking"]
 
@@ -14,13 +13,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Plan(Generic[T]):
-    """What a call does with the native object, what watches it, and what is done behind it."""
-
-    watch: Watch
-    call: Callable[[Any], T]
-    after: Callable[[], None] = nothing
+#: What watches a call, what it does with the native object, and what is done behind it. A tuple, since every call makes one.
+Plan = tuple[Watch, Callable[[Any], T], Callable[[], None]]
 
 
 def blocking(plan: Callable[Concatenate[Any, P], Plan[T]]) -> Callable[Concatenate[Any, P], T]:

@@ -34,12 +34,7 @@ class Use(Generic[N]):
         self._loaded = loaded
 
     def __enter__(self) -> N:
-        loaded = self._loaded
-        with loaded._lock:
-            if loaded._native is None or loaded._closing:
-                raise LongformerError(f"{type(loaded).__name__} of {loaded.folder}: it is closed")
-            loaded._users += 1
-            return loaded._native
+        return self._loaded._enter()
 
     def __exit__(self, *_: object) -> None:
         self._loaded._leave()
@@ -115,19 +110,30 @@ class Loaded(Generic[N]):
     def _use(self) -> Use[N]:
         return Use(self)
 
+    def _enter(self) -> N:
+        """The native object for one call, which ``_leave`` ends."""
+        with self._lock:
+            native = self._native
+            if native is None or self._closing:
+                raise self._refusal()
+            self._users += 1
+        return native
+
     def _leave(self) -> None:
         with self._lock:
             self._users -= 1
-            last = self._closing and self._users == 0
-            native = self._native if last else None
-            if last:
-                self._native = None
+            if not self._closing or self._users > 0:
+                return
+            native, self._native = self._native, None
         if native is not None:
             native.close()  # type: ignore[attr-defined]
 
+    def _refusal(self) -> LongformerError:
+        return LongformerError(f"{type(self).__name__} of {self.folder}: it is closed")
+
     def __enter__(self: S) -> S:
         if self.closed:
-            raise LongformerError(f"{type(self).__name__} of {self.folder}: it is closed")
+            raise self._refusal()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -135,7 +141,7 @@ class Loaded(Generic[N]):
 
     def __reduce__(self) -> Any:
         if self.closed:
-            raise LongformerError(f"{type(self).__name__} of {self.folder}: it is closed")
+            raise self._refusal()
         return _reload, (type(self), self.folder, self.options)
 
     def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import subprocess
 import sys
@@ -88,6 +89,59 @@ def test_a_call_inside_a_signal_handler_is_a_call_of_its_own(lf, models):
             signal.signal(signal.SIGUSR1, before)
     assert len(inner) == 1
     np.testing.assert_array_equal(inner[0], wanted)
+
+
+def test_keyboard_interrupt_among_short_calls_is_raised_once(lf, models):
+    """None of them asks by itself, since none takes long enough."""
+    with lf.DocumentEncoder.load(models / "encoder") as encoder:
+        wanted = encoder.encode("a text")
+        timer = threading.Timer(0.1, lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT))
+        begin = time.perf_counter()
+        with pytest.raises(KeyboardInterrupt):
+            timer.start()
+            while time.perf_counter() - begin < 20:
+                encoder.encode("a text")
+        timer.join()
+        assert time.perf_counter() - begin < 10
+        np.testing.assert_array_equal(encoder.encode("a text"), wanted)
+
+
+def test_calls_leave_no_handle_behind(models):
+    """Results, options and inputs lent for a call are given back, also where the call fails."""
+    import ctypes
+
+    import longformer_interop as lf
+    from longformer_interop._capi.library import library
+
+    def live():
+        handles = ctypes.c_int64()
+        library().lf_live(ctypes.byref(handles), None)
+        return handles.value
+
+    with lf.DocumentEncoder.load(models / "encoder") as encoder, lf.QuestionAnswerer.load(models / "answerer") as qa, \
+            lf.TextClassifier.load(models / "classifier") as classifier, lf.load_model(models / "encoder") as model:  # fmt: skip
+        tokenizer = encoder.tokenizer
+
+        def everything():
+            encoder.encode(["a", "b"], normalize=True)
+            encoder.encode(["a", "b"], "tokens")
+            qa.answer("Where?", DOCUMENT, top=3)
+            classifier.classify(["a", "b"], truncate=True)
+            tokenizer.encode_windows(DOCUMENT, max_length=20)
+            tokenizer.encode_batch(["a", "b"], padding="longest")
+            model(input_ids=[[0, 5, 2]], attention_mask=[[1, 1, 1]])
+            for wrong in (lambda: encoder.encode("", normalize=True), lambda: qa.answer("Where?", DOCUMENT, top=0), lambda: tokenizer.decode([-1]),
+                          lambda: encoder.encode("\udc00", truncate=True), lambda: model(input_ids=[[0, 5, 2]], nonsense=[[1]])):  # fmt: skip
+                with pytest.raises(lf.LongformerError):
+                    wrong()
+
+        everything()
+        gc.collect()  # what other tests left goes first
+        before = live()
+        for _ in range(3):
+            everything()
+        gc.collect()
+        assert live() == before
 
 
 def test_keyboard_interrupt_stops_generation(lf, models):
