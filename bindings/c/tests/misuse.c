@@ -247,7 +247,7 @@ static void caller_memory(void) {
   REFUSED(LF_INVALID_INPUT, "documents[1]: the text is empty", lf_document_encoder_encode_into(encoder, documents, NULL, 2, NULL, NULL, 0, offsets));
   REFUSED(LF_INVALID_ARGUMENT, "not UTF-8 at byte 3", lf_document_encoder_encode_into(encoder, &bad, NULL, 1, NULL, values, WIDTH, offsets));
   REFUSED(LF_CANCELLED, "asked to stop", lf_document_encoder_encode_into(encoder, documents, NULL, 1, stop, values, WIDTH, offsets));
-  CHECK(asked == 1);
+  CHECK(asked >= 1);
   for (i = 0; i <= 2 * WIDTH; i++) CHECK(values[i] == CANARY);
   for (i = 0; i < 3; i++) CHECK(offsets[i] == CANARY);
   OK(lf_options_free(tokens));

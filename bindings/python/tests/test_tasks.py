@@ -43,8 +43,8 @@ def test_a_folder_of_sentence_transformers_says_the_defaults_and_a_call_override
 
     folder = tmp_path / "sentences"
     shutil.copytree(models / "encoder", folder)
-    modules = ["Transformer", "Pooling", "Normalize"]
-    (folder / "modules.json").write_text(json.dumps([{"path": "", "type": f"sentence_transformers.models.{m}"} for m in modules]))
+    modules = {"Transformer": "", "Pooling": "1_Pooling", "Normalize": "2_Normalize"}
+    (folder / "modules.json").write_text(json.dumps([{"path": p, "type": f"sentence_transformers.models.{m}"} for m, p in modules.items()]))
     (folder / "1_Pooling").mkdir()
     (folder / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}))
     with lf.DocumentEncoder.load(models / "encoder") as plain, lf.DocumentEncoder.load(folder) as encoder:
