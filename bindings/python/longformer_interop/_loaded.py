@@ -55,7 +55,9 @@ class Loaded(Generic[N]):
         self.folder = folder
         self.options = options
         self._lock = threading.Lock()
-        self._users = 0
+        # One entry for each running call. A list, since appending and popping need no lock of ours, which a signal handler's call would
+        # wait for in vain where it comes between.
+        self._users: list[None] = []
         self._closing = False
 
     @classmethod
@@ -99,31 +101,31 @@ class Loaded(Generic[N]):
 
     def close(self) -> None:
         """Frees the native memory; calls that are running finish first. Closing again does nothing."""
-        with self._lock:
-            self._closing = True
-            native = self._native if self._users == 0 else None
-            if self._users == 0:
-                self._native = None
-        if native is not None:
-            native.close()  # type: ignore[attr-defined]
+        self._closing = True
+        if not self._users:
+            self._free()
 
     def _use(self) -> Use[N]:
         return Use(self)
 
     def _enter(self) -> N:
         """The native object for one call, which ``_leave`` ends."""
-        with self._lock:
-            native = self._native
-            if native is None or self._closing:
-                raise self._refusal()
-            self._users += 1
+        # Entered first, then looked: close does the opposite, so that one of the two sees the other.
+        self._users.append(None)
+        native = self._native
+        if self._closing or native is None:
+            self._leave()
+            raise self._refusal()
         return native
 
     def _leave(self) -> None:
+        self._users.pop()
+        if self._closing and not self._users:
+            self._free()
+
+    def _free(self) -> None:
+        # The last call and close may both come here.
         with self._lock:
-            self._users -= 1
-            if not self._closing or self._users > 0:
-                return
             native, self._native = self._native, None
         if native is not None:
             native.close()  # type: ignore[attr-defined]

@@ -80,8 +80,9 @@ class Summarizer(Task["NativeSummarizer"]):
 
     summarize, asummarize = blocking(_summarize), awaitable(_summarize)
 
-    def summarize_all(
+    def _summarize_all(
         self,
+        /,
         documents: Sequence[str],
         options: GenerationOptions | None = None,
         *,
@@ -90,7 +91,7 @@ class Summarizer(Task["NativeSummarizer"]):
         tokens_per_batch: int = 8192,
         progress: ProgressArgument = None,
         **generation: Any,
-    ) -> list[list[Summary]]:
+    ) -> Plan[list[list[Summary]]]:
         """All results (``n_best``) for every document, of a beam search best first, with their tokens and scores.
 
         >>> with lf.Summarizer.load(models / "summarizer") as led:
@@ -101,7 +102,9 @@ class Summarizer(Task["NativeSummarizer"]):
         watch, after = watched(progress, "document")
         given = texts(documents, "documents")
         call = self._summarizing(given, options, generation, task_options(truncate, global_tokens, tokens_per_batch), watch)
-        return self._run((watch, call, after))
+        return watch, call, after
+
+    summarize_all = blocking(_summarize_all)
 
     def stream(self, document: str, options: GenerationOptions | None = None, **keywords: Any) -> Iterator[str]:
         """The text for one document piece by piece; leaving the loop early stops the work. Keywords as ``summarize`` has them.
@@ -181,7 +184,7 @@ class _Stream(threading.Thread):
 
     def run(self) -> None:
         try:
-            self._watch.finish(self._call, self._native)
+            self._watch.run(self._call, self._native, True)
         except BaseException as e:  # noqa: BLE001 - raised by whoever reads the stream
             self._error = e
         finally:

@@ -13,7 +13,7 @@ from ._options import GlobalTokens, _one_of, task_options
 from ._results import Answer, ChoiceScore, Entity, FilledMask, LabelScore
 from ._texts import one_text, texts
 from ._tokenizer import Tokenizer
-from ._watch import ProgressArgument, Watch, nothing, watched
+from ._watch import ProgressArgument, Watch, watched
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["DocumentEncoder", "MaskFiller", "MultipleChoice", "QuestionAnswerer", "TextClassifier", "TokenClassifier"]
 
 N = TypeVar("N")
-T = TypeVar("T")
 
 
 class Task(Loaded[N], Generic[N]):
@@ -40,24 +39,6 @@ class Task(Loaded[N], Generic[N]):
         """The longest input in tokens, the special tokens included."""
         with self._use() as native:
             return cast(int, native.max_tokens)  # type: ignore[attr-defined]
-
-    def _run(self, plan: Plan[T]) -> T:
-        watch, call, after = plan
-        native = self._enter()
-        try:
-            return watch.run(call, native, native.asks)  # type: ignore[attr-defined]
-        finally:
-            self._leave()
-            after()
-
-    async def _arun(self, plan: Plan[T]) -> T:
-        watch, call, after = plan
-        native = self._enter()
-        try:
-            return await watch.run_async(call, native)
-        finally:
-            self._leave()
-            after()
 
     def _describe(self) -> str:
         return f", {self.max_tokens} tokens" if self.max_tokens else ""
@@ -192,7 +173,7 @@ class QuestionAnswerer(Task["NativeAnswerer"]):
         def call(native: NativeAnswerer) -> list[Answer]:
             return native.answer(q, d, top, max_answer_tokens, overlap, task, watch)
 
-        return watch, call, nothing
+        return watch, call, None
 
     answer, aanswer = blocking(_answer), awaitable(_answer)
 
@@ -286,7 +267,7 @@ class TokenClassifier(Task["NativeTagger"]):
         def call(native: NativeTagger) -> list[Entity]:
             return native.tag(given, aggregation, task, watch)
 
-        return watch, call, nothing
+        return watch, call, None
 
     tag, atag = blocking(_tag), awaitable(_tag)
 
@@ -317,7 +298,7 @@ class MultipleChoice(Task["NativeChooser"]):
         def call(native: NativeChooser) -> list[ChoiceScore]:
             return native.choose(d, c, question, task, watch)
 
-        return watch, call, nothing
+        return watch, call, None
 
     choose, achoose = blocking(_choose), awaitable(_choose)
 
@@ -350,6 +331,6 @@ class MaskFiller(Task["NativeFiller"]):
         def call(native: NativeFiller) -> list[FilledMask]:
             return native.fill(given, top, task, watch)
 
-        return watch, call, nothing
+        return watch, call, None
 
     fill, afill = blocking(_fill), awaitable(_fill)

@@ -15,7 +15,7 @@ from typing import Any, TypeVar, Union
 
 from ._results import Progress
 
-__all__ = ["Asker", "ProgressArgument", "Watch", "nothing", "watched"]
+__all__ = ["Asker", "ProgressArgument", "Watch", "watched"]
 
 N = TypeVar("N")
 T = TypeVar("T")
@@ -70,16 +70,12 @@ class Watch:
             self.stop()
 
     def run(self, call: Callable[[N], T], native: N, asks: bool) -> T:
-        """What the call makes of the native object; its own error, or that of a callback, or KeyboardInterrupt.
+        """What the call makes of the native object; its own error, or that of a callback, which comes first, or KeyboardInterrupt.
 
         ``asks``: the native side asks an ``Asker`` by itself.
         """
-        if asks and not self.tells or threading.current_thread() is not threading.main_thread():
-            return self.finish(call, native)
-        return _helper().run(self, lambda: self.finish(call, native))
-
-    def finish(self, call: Callable[[N], T], native: N) -> T:
-        """Runs the call on this thread; an error of a callback comes before its own."""
+        if (self.tells or not asks) and threading.current_thread() is threading.main_thread():
+            return _helper().run(self, lambda: self.run(call, native, asks))
         try:
             result = call(native)
         except Exception:
@@ -92,7 +88,7 @@ class Watch:
 
     async def run_async(self, call: Callable[[N], T], native: N) -> T:
         """As ``run`` on a thread of the event loop's pool; cancelling the task stops the call and waits for its end."""
-        future = asyncio.get_running_loop().run_in_executor(None, lambda: self.finish(call, native))
+        future = asyncio.get_running_loop().run_in_executor(None, lambda: self.run(call, native, True))
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
@@ -122,7 +118,7 @@ class Asker:
                 yield int(self.watch is not None and self.watch.stopped)
             except GeneratorExit:
                 raise
-            except BaseException as e:  # noqa: BLE001 - raised again by finish
+            except BaseException as e:  # noqa: BLE001 - raised again by run
                 if self.watch is not None:
                     self.watch.error, self.watch.stopped = e, True
 
@@ -205,19 +201,17 @@ class _Bar:
             self._bar.close()
 
 
-def watched(progress: ProgressArgument, unit: str, on_token: Callable[[str], Any] | None = None) -> tuple[Watch, Callable[[], None]]:
+def watched(
+    progress: ProgressArgument, unit: str, on_token: Callable[[str], Any] | None = None
+) -> tuple[Watch, Callable[[], None] | None]:
     """A watch for the argument ``progress`` of a call, and what is to be done after the call."""
     if progress is None and on_token is None:
-        return Watch(), nothing
+        return Watch(), None
     if progress is True:
         try:
             import tqdm.auto  # noqa: F401
         except ImportError:
-            return Watch.telling(None, on_token), nothing
+            return Watch.telling(None, on_token), None
         bar = _Bar(unit)
         return Watch.telling(bar, on_token), bar.close
-    return Watch.telling(progress or None, on_token), nothing
-
-
-def nothing() -> None:
-    """What there is to do after most calls."""
+    return Watch.telling(progress or None, on_token), None
