@@ -14,8 +14,8 @@ from .._arrays import Borrowed, NativeTensor, to_numpy
 from .._options import GenerationOptions, LoadOptions, TaskOptions
 from .._results import Answer, ChoiceScore, Encoding, Entity, FilledMask, Generated, LabelScore, MaskCandidate, Summary
 from .._watch import Watch
-from .library import LOG, NotFound, library, packed, utf8
-from .objects import Answers, CTensor, EncodingDescription, Lent, Options, handle, int32s, memory_of, named_tensors, number, static_text, text_of
+from .library import CODE_POINTS, LOG, NotFound, library, packed, utf8
+from .objects import ENCODING, Answers, CTensor, Lent, Options, handle, int32s, memory_of, named_tensors, number, static_text, text_of
 
 __all__ = ["DOOR"]
 
@@ -83,14 +83,9 @@ class _CTokenizer:
 
     def _read(self, given: int) -> tuple[Encoding, int]:
         """What is encoded, and how many parts were cut off it."""
-        d = EncodingDescription.of(given)
-        n = d.count
-        ranges = int32s(d.ranges, 2 * n)
-        encoding = Encoding(
-            int32s(d.ids, n), tuple(zip(ranges[::2], ranges[1::2])), int32s(d.sequence_ids, n), int32s(d.type_ids, n),
-            int32s(d.special_tokens_mask, n), int32s(d.attention_mask, n),
-        )  # fmt: skip
-        return encoding, d.overflow_count
+        n, ids, ranges, *others, cut = ENCODING.call(self._lib.lf_encoding_describe, given, CODE_POINTS)
+        offsets = int32s(ranges, 2 * n)
+        return Encoding(int32s(ids, n), tuple(zip(offsets[::2], offsets[1::2])), *[int32s(values, n) for values in others]), cut
 
     def decode(self, ids: Sequence[int], skip_special_tokens: bool) -> str:
         values = (ctypes.c_int32 * max(len(ids), 1))(*ids)

@@ -6,6 +6,8 @@ import struct
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from .._arrays import Borrowed, NativeTensor
@@ -13,7 +15,7 @@ from .._options import DEFAULT_TASK, TaskOptions
 from .._watch import Asker, Watch
 from .library import CANCEL, CODE_POINTS, DTYPES, PROGRESS, TEXT, library, utf8
 
-__all__ = ["Answers", "CTensor", "EncodingDescription", "Lent", "Options", "handle", "int32s", "memory_of", "named_tensors", "number", "static_text", "text_of"]
+__all__ = ["Answers", "CTensor", "ENCODING", "Lent", "Options", "Outputs", "handle", "int32s", "memory_of", "named_tensors", "number", "static_text", "text_of"]
 
 T = TypeVar("T")
 
@@ -50,21 +52,32 @@ def text_of(pointer: int | None, length: int) -> str:
     return ctypes.string_at(pointer, length).decode("utf-8") if pointer and length else ""
 
 
-def _places(outputs: type[ctypes.Structure]) -> dict[str, int]:
-    """Where each output of a function with many lies in the structure that holds them here."""
-    return {field[0]: getattr(outputs, field[0]).offset for field in outputs._fields_}
+class Outputs:
+    """Room for the outputs of functions that have many: eight bytes each, read all at once."""
+
+    def __init__(self, kinds: str) -> None:
+        """``kinds``: a letter of ``struct`` for each."""
+        self._room = ctypes.c_char * (8 * len(kinds))
+        self.read: Callable[[Any], tuple[Any, ...]] = struct.Struct("=" + "".join(f"{k}4x" if struct.calcsize(k) == 4 else k for k in kinds)).unpack
+
+    def room(self, asked: Sequence[bool]) -> tuple[Any, list[Any]]:
+        """Memory, and the arguments that point into it; None for what is not asked."""
+        memory = self._room()
+        return memory, [ctypes.byref(memory, 8 * i) if asked[i] else None for i in range(len(asked))]
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> tuple[Any, ...]:
+        """All outputs of a call."""
+        memory = self._room()
+        function(*arguments, *[ctypes.byref(memory, place) for place in range(0, len(memory), 8)])
+        return self.read(memory)
 
 
-class _Description(ctypes.Structure):
-    """The outputs of lf_tensor_describe."""
-
-    _fields_ = [
-        ("data", ctypes.c_void_p), ("dtype", ctypes.c_int32), ("rank", ctypes.c_int32), ("shape", ctypes.c_void_p),
-        ("strides", ctypes.c_void_p), ("device", ctypes.c_char_p),
-    ]  # fmt: skip
-
-
-_DESCRIPTION = tuple(_places(_Description).values())
+#: data, dtype, rank, shape, strides, device.
+_TENSOR = Outputs("QiiQQQ")
+#: count, ids, ranges, sequence_ids, type_ids, special_tokens_mask, attention_mask, overflow_count.
+ENCODING = Outputs("QQQQQQQQ")
+_ITEM = Outputs("QQQQqqddqq")
+_ITEM_FIELDS = ("text", "text_length", "label", "label_length", "start", "end", "score", "logit", "group", "id")
 
 
 class CTensor:
@@ -74,13 +87,12 @@ class CTensor:
 
     def __init__(self, handle_: int) -> None:
         self._handle = handle_
-        d = _Description()
-        library().lf_tensor_describe(handle_, *[ctypes.byref(d, place) for place in _DESCRIPTION])
-        self.address: int = d.data or 0
-        self.dtype = _NAMES[d.dtype]
-        self.device: str = d.device.decode()
-        self.shape: tuple[int, ...] = _values("q", d.shape, d.rank)
-        self.strides: tuple[int, ...] = _values("q", d.strides, d.rank)
+        address, dtype, rank, shape, strides, device = _TENSOR.call(library().lf_tensor_describe, handle_)
+        self.address: int = address
+        self.dtype = _NAMES[dtype]
+        self.device = ctypes.string_at(device).decode()
+        self.shape: tuple[int, ...] = _values("q", shape, rank)
+        self.strides: tuple[int, ...] = _values("q", strides, rank)
 
     def to_cpu(self, dtype: str) -> NativeTensor:
         return CTensor(handle(library().lf_tensor_convert, self._handle, DTYPES[dtype], b"cpu"))
@@ -98,25 +110,6 @@ def _values(kind: str, address: int | None, count: int) -> tuple[Any, ...]:
 
 def int32s(address: int | None, count: int) -> tuple[int, ...]:
     return _values("i", address, count)
-
-
-class EncodingDescription(ctypes.Structure):
-    """The outputs of lf_encoding_describe."""
-
-    _fields_ = [
-        ("count", ctypes.c_size_t), ("ids", ctypes.c_void_p), ("ranges", ctypes.c_void_p), ("sequence_ids", ctypes.c_void_p),
-        ("type_ids", ctypes.c_void_p), ("special_tokens_mask", ctypes.c_void_p), ("attention_mask", ctypes.c_void_p),
-        ("overflow_count", ctypes.c_size_t),
-    ]  # fmt: skip
-
-    @classmethod
-    def of(cls, given: int) -> EncodingDescription:
-        d = cls()
-        library().lf_encoding_describe(given, CODE_POINTS, *[ctypes.byref(d, place) for place in _ENCODING])
-        return d
-
-
-_ENCODING = tuple(_places(EncodingDescription).values())
 
 
 class Lent:
@@ -215,6 +208,8 @@ class _Kept(threading.local):
 
     def __init__(self) -> None:
         self.options: dict[tuple[Any, ...], _Owned] = {}
+        #: For functions that take no cancel callback.
+        self.unasked: dict[tuple[Any, ...], _Owned] = {}
 
 
 _kept = _Kept()
@@ -286,11 +281,15 @@ class Options:
 
     def __enter__(self) -> int | None:
         watch = self._watch
-        if watch is None:
-            return self._own() if self._chosen or self._tensors else None
-        if watch.tells:
+        if self._tensors or watch is not None and watch.tells:
             return self._own()
-        kept = _kept.options.get(self._chosen) or self._keep()
+        if watch is None:
+            if not self._chosen:
+                return None
+            # Nobody's callback is in these: calls inside one another may share them.
+            self._owned = _kept.unasked.get(self._chosen) or self._keep(_kept.unasked, None)
+            return self._owned.handle
+        kept = _kept.options.get(self._chosen) or self._keep(_kept.options, Asker())
         asker = kept.asker
         if asker is None or asker.watch is not None:
             # Taken already: this is a call inside a call, a signal handler's, say.
@@ -300,11 +299,10 @@ class Options:
         self._owned, self._borrowed = kept, asker
         return kept.handle
 
-    def _keep(self) -> _Owned:
-        options = _kept.options
+    def _keep(self, options: dict[tuple[Any, ...], _Owned], asker: Asker | None) -> _Owned:
         while len(options) >= _MOST_KEPT:
             options.pop(next(iter(options)), None)
-        made = options[self._chosen] = _Owned(self._pairs(), Asker())
+        made = options[self._chosen] = _Owned(self._pairs(), asker)
         return made
 
     def __exit__(self, *_: object) -> None:
@@ -313,17 +311,11 @@ class Options:
         self._owned = self._borrowed = None
 
 
-class _Item(ctypes.Structure):
-    """The outputs of lf_answer_item."""
-
-    _fields_ = [
-        ("text", ctypes.c_void_p), ("text_length", ctypes.c_size_t), ("label", ctypes.c_void_p), ("label_length", ctypes.c_size_t),
-        ("start", ctypes.c_int64), ("end", ctypes.c_int64), ("score", ctypes.c_double), ("logit", ctypes.c_double), ("group", ctypes.c_int64),
-        ("id", ctypes.c_int64),
-    ]  # fmt: skip
-
-
-_ITEM = _places(_Item)
+@lru_cache
+def _wanted(names: tuple[str, ...]) -> tuple[list[bool], Callable[[tuple[Any, ...]], tuple[Any, ...]]]:
+    """Which outputs of lf_answer_item are asked, and what picks them out of all."""
+    asked = [name.removesuffix("_length") in names for name in _ITEM_FIELDS]
+    return asked, itemgetter(*map(_ITEM_FIELDS.index, names))
 
 
 class Answers:
@@ -342,15 +334,14 @@ class Answers:
         return int(number(self._lib.lf_answer_count, self._handle, kind=ctypes.c_size_t))
 
     def items(self, *wanted: str) -> Iterator[tuple[Any, ...]]:
-        """Of each item what is wanted, in that order: text, label, start, end, score, logit, group, id."""
-        item = _Item()
-        asked = {*wanted, *[f"{name}_length" for name in wanted if name in ("text", "label")]}
-        outputs = [ctypes.byref(item, place) if name in asked else None for name, place in _ITEM.items()]
+        """Of each item what is wanted (two or more), in that order: text, label, start, end, score, logit, group, id."""
+        asked, pick = _wanted(wanted)
+        memory, outputs = _ITEM.room(asked)
+        get, read = self._lib.lf_answer_item, _ITEM.read
         for i in range(len(self)):
-            self._lib.lf_answer_item(self._handle, i, CODE_POINTS, *outputs)
-            yield tuple([
-                text_of(getattr(item, name), getattr(item, f"{name}_length")) if name in ("text", "label") else getattr(item, name) for name in wanted
-            ])  # fmt: skip
+            get(self._handle, i, CODE_POINTS, *outputs)
+            text, text_length, label, label_length, *rest = read(memory)
+            yield pick((text_of(text, text_length), 0, text_of(label, label_length), 0, *rest))
 
     def rows(self, groups: int, make: Callable[..., T], *wanted: str) -> list[list[T]]:
         """What ``make`` makes of each item, by its group, of which there are that many."""
