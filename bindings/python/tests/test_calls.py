@@ -250,6 +250,46 @@ def test_closing_while_a_call_runs_lets_it_finish(lf, models):
     encoder.close()
 
 
+def test_closing_among_many_short_calls_frees_once_and_never_under_a_call():
+    import longformer_interop as lf
+
+    class Native:
+        closed = 0
+
+        def close(self):
+            self.closed += 1
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(100):
+            native = Native()
+            encoder = lf.DocumentEncoder(native, "folder", lf.LoadOptions())
+            broken, started = [], threading.Barrier(5)
+
+            def work():
+                started.wait()
+                try:
+                    while True:
+                        with encoder._use() as used:
+                            if used.closed:
+                                broken.append(used)
+                except lf.LongformerError:
+                    pass
+
+            threads = [threading.Thread(target=work) for _ in range(4)]
+            for t in threads:
+                t.start()
+            started.wait()
+            encoder.close()
+            for t in threads:
+                t.join()
+            encoder.close()
+            assert native.closed == 1 and not broken
+    finally:
+        sys.setswitchinterval(before)
+
+
 def test_settings_of_the_library(lf):
     before = lf.get_threads()
     lf.set_threads(1)
