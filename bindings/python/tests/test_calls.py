@@ -159,6 +159,7 @@ def test_options_are_told_apart_by_value_and_kind_however_many_there_were(models
         for _ in range(2):  # what could not be set is not kept
             with pytest.raises(lf.InputError, match="tokens_per_batch"):
                 qa.answer("Where?", DOCUMENT, tokens_per_batch=2**40)
+        assert qa.answer("Where?", DOCUMENT, truncate=np.True_) == qa.answer("Where?", DOCUMENT, truncate=True)
         tokenizer = qa.tokenizer
         assert [len(tokenizer.encode(DOCUMENT, max_length=n)) for n in range(5, 40)] == list(range(5, 40))
 

@@ -172,7 +172,7 @@ class _CTask:
         if pooling is not None:
             options.put("pooling", pooling)
         if normalize is not None:
-            options.put("normalize", normalize)
+            options.put("normalize", bool(normalize))
         if pooling == "tokens":
             return self._encode_tokens(given, options)
         width = self.hidden_size

@@ -203,7 +203,7 @@ class _Owned:
 
 
 class _Kept(threading.local):
-    """The options of a thread's last calls, by what was chosen: most calls choose nothing, or the same as the one before, and making
+    """Options of a thread's calls, by what was chosen: most calls choose nothing, or the same as the one before, and making
     options with their callback takes longer than all else that Python does for a call."""
 
     def __init__(self) -> None:
@@ -228,7 +228,7 @@ class Options:
     def __init__(self, task: TaskOptions = DEFAULT_TASK, watch: Watch | None = None) -> None:
         self._watch = watch
         if task is not DEFAULT_TASK:
-            self.choose({"truncate": task.truncate, "global": task.global_text, "tokens_per_batch": task.tokens_per_batch}, _TASK)
+            self.choose({"truncate": bool(task.truncate), "global": task.global_text, "tokens_per_batch": task.tokens_per_batch}, _TASK)
 
     def put(self, name: str, value: Any) -> None:
         """Chooses an option; None leaves it as it is."""
