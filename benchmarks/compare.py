@@ -12,6 +12,7 @@ import pathlib
 import plot
 from peer import HERE, LONGFORMER, Peer, cpu_name, run
 
+
 def ours(model, lengths, *options):
     out = run([LONGFORMER, "bench", model, "--tokens", ",".join(map(str, lengths)), "--json", *options])
     return json.loads(out)["results"]
@@ -30,6 +31,24 @@ def best_of(*measurements):
         if key not in merged or result["seconds"] < merged[key]["seconds"]:
             merged[key] = result
     return list(merged.values())
+
+
+PACKED = [300, 512, 700, 1000, 1500, 2048, 3000, 4096]
+
+
+def stage(result, name):
+    return result["seconds"] * next(s["share"] for s in result["stages"] if s["name"] == name)
+
+
+def ratios(results):
+    """What the lengths do not show: narrow windows, documents of unequal lengths, the longest text."""
+    windows, packed = {r["window"]: r for r in results["windows"]}, results["packed"]
+    lines = [f"Window 128 against 512, the attention: {stage(windows[512], 'window attention') / stage(windows[128], 'window attention'):.2f} times faster. ",
+             f"{len(PACKED)} documents of {PACKED[0]} to {PACKED[-1]:,} tokens in one pass: {packed['seconds'] / packed['seconds_apart']:.1%} of one after the other. "]
+    by_length = {r["tokens"]: r["seconds"] / r["tokens"] for r in results["ours"]}
+    if 4096 in by_length and max(by_length) > 4096:
+        lines.append(f"A token of {max(by_length):,} costs {by_length[max(by_length)] / by_length[4096]:.2f} of one of 4,096. ")
+    return "".join(lines).strip() + "\n"
 
 
 def table(results):
@@ -70,18 +89,20 @@ def main():
         after = ours(model, a.lengths, *options)
         longer = ours(model, a.long, "--dtype", a.dtype, "--threads", a.threads, "--runs", 1) if a.long else []
         results = {"machine": cpu_name(), "threads": a.threads, "dtype": a.dtype, "hf_trials_2048": trials,
-                   "ours": best_of(before, after, longer), "hf": hf, "openvino": peers}
+                   "ours": best_of(before, after, longer), "hf": hf, "openvino": peers,
+                   "windows": ours(model, [4096], "--window", "128,512", *options),
+                   "packed": ours(model, [4096], "--packed", ",".join(map(str, PACKED)), *options)[0]}
     finally:
         peer.close()
 
     a.output.mkdir(parents=True, exist_ok=True)
     (a.output / f"{a.dtype}.json").write_text(json.dumps(results, indent=1) + "\n")
-    (a.output / f"{a.dtype}.md").write_text(f"{results['machine']}, {a.dtype}, {a.threads} threads, base size, window 512, batch 1\n\n" + table(results))
+    (a.output / f"{a.dtype}.md").write_text(f"{results['machine']}, {a.dtype}, {a.threads} threads, base size, window 512, batch 1\n\n" + table(results) + "\n" + ratios(results))
     curves = {"this project": [(r["tokens"], r["seconds"]) for r in results["ours"]],
               f"HF transformers ({hf[0]['setting']})": [(r["tokens"], min(r["seconds"])) for r in hf],
               "OpenVINO (one fixed length)": [(r["tokens"], r["seconds"]) for r in peers]}
     (a.output / f"{a.dtype}.svg").write_text(plot.time_by_length(curves, f"Longformer base, {a.dtype}, {a.threads} CPU cores"))
-    print(table(results))
+    print(table(results) + ratios(results))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@
 #include <ATen/ops/linear.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/library.h>
 
@@ -52,10 +53,10 @@ at::Tensor tokens_of(const at::Tensor& t, const Run& run) {
 
 // The same in the type that is computed with, zeros in the tokens that are not visible: whatever they hold
 // (padding may hold NaN), a probability of 0 times it must be 0.
-at::Tensor visible_tokens_of(const GlobalAttention& a, const at::Tensor& t, const Run& run) {
+at::Tensor visible_tokens_of(const at::Tensor& visible, const at::Tensor& t, const Run& run) {
   const at::Tensor tokens = tokens_of(t, run).to(compute_type(t));
-  if (!a.visible.defined()) return tokens;
-  at::Tensor hidden = tokens_of(a.visible, run).eq(0);
+  if (!visible.defined()) return tokens;
+  at::Tensor hidden = tokens_of(visible, run).eq(0);
   while (hidden.dim() < tokens.dim()) hidden = hidden.unsqueeze(-1);
   return tokens.masked_fill(hidden, 0.0);
 }
@@ -64,23 +65,33 @@ at::Tensor visible_tokens_of(const GlobalAttention& a, const at::Tensor& t, cons
 at::Tensor empty_rows(const GlobalAttention& a, const Run& run) {
   const at::Tensor index = a.global_index.narrow(0, run.first, run.count);
   at::Tensor empty = index.lt(0);
-  if (a.visible.defined()) empty = empty | tokens_of(a.visible, run).gather(1, index.clamp_min(0)).eq(0);
+  if (a.visible.defined() && run.length > 0)
+    empty = empty | tokens_of(a.visible, run).gather(1, index.clamp_min(0)).eq(0);
   return empty;
+}
+
+// [S, G] of all sequences.
+at::Tensor empty_rows(const GlobalAttention& a) {
+  if (!a.visible.defined()) return a.global_index.lt(0);
+  std::vector<at::Tensor> empty;
+  for (const Run& run : runs_of_equal_length(a.offsets)) empty.push_back(empty_rows(a, run));
+  return empty.size() == 1 ? empty[0] : at::cat(empty);
+}
+
+// softmax over the visible keys: scores [count, H, rows, length].
+at::Tensor visible_softmax(const at::Tensor& visible, const Run& run, const at::Tensor& scores) {
+  if (!visible.defined()) return scores.softmax(-1);
+  const at::Tensor hidden = tokens_of(visible, run).eq(0).unsqueeze(1).unsqueeze(1);
+  // The lowest number instead of -inf: a row without any visible key then has no NaN on its way to zeros.
+  const double lowest = scores.scalar_type() == at::kDouble ? std::numeric_limits<double>::lowest()
+                                                            : std::numeric_limits<float>::lowest();
+  return scores.masked_fill(hidden, lowest).softmax(-1).masked_fill(hidden, 0.0);
 }
 
 // softmax over the visible keys, then dropout. scores: [count, H, rows, length] of the global rows from `row`
 // on.
-at::Tensor probabilities(const GlobalAttention& a, const Run& run, at::Tensor scores, int64_t row) {
-  at::Tensor hidden;
-  if (a.visible.defined()) {
-    hidden = tokens_of(a.visible, run).eq(0).unsqueeze(1).unsqueeze(1);
-    // The lowest number instead of -inf: a row without any visible key then has no NaN on its way to zeros.
-    const double lowest = scores.scalar_type() == at::kDouble ? std::numeric_limits<double>::lowest()
-                                                              : std::numeric_limits<float>::lowest();
-    scores = scores.masked_fill(hidden, lowest);
-  }
-  at::Tensor p = scores.softmax(-1);
-  if (hidden.defined()) p = p.masked_fill(hidden, 0.0);
+at::Tensor probabilities(const GlobalAttention& a, const Run& run, const at::Tensor& scores, int64_t row) {
+  at::Tensor p = visible_softmax(a.visible, run, scores);
   if (a.dropout > 0.0) {
     const int64_t globals = a.global_index.size(1), rows = scores.size(2);
     const auto on_device = at::TensorOptions(at::kLong).device(scores.device());
@@ -96,7 +107,7 @@ at::Tensor probabilities(const GlobalAttention& a, const Run& run, at::Tensor sc
   return p;
 }
 
-// Rows of global queries at a time, so that no more than 2^24 probabilities of a run lie in memory at once.
+// Rows of queries at a time, so that no more than 2^24 probabilities of a run lie in memory at once.
 int64_t rows_at_once(const Run& run, int64_t heads) {
   return std::max<int64_t>((int64_t{1} << 24) / std::max<int64_t>(run.count * heads * run.length, 1), 1);
 }
@@ -137,7 +148,7 @@ at::Tensor attend_projected(const GlobalAttention& a) {
   const auto type = compute_type(a.query);
   const at::Tensor query = a.query.to(type);
   return for_each_run(a, [&](const Run& run, int64_t row, int64_t rows) {
-    const at::Tensor key = visible_tokens_of(a, a.key, run), value = visible_tokens_of(a, a.value, run);
+    const at::Tensor key = visible_tokens_of(a.visible, a.key, run), value = visible_tokens_of(a.visible, a.value, run);
     const at::Tensor p = probabilities(a, run, projected_scores(a, query, key, run, row, rows), row);
     return at::matmul(p, value.transpose(1, 2));
   });
@@ -150,6 +161,39 @@ at::Tensor global_attention(const at::Tensor& query, const at::Tensor& key, cons
   const NoAutocast own_precision;
   return attend_projected(check_global_attention("global_attention", query, key, value, global_index,
                                                  {mask, sequence_offsets, scale, dropout, seed}));
+}
+
+}  // namespace
+
+at::Tensor pooled_tokens_by_aten(const at::Tensor& queries, const at::Tensor& hidden,
+                                 const c10::optional<at::Tensor>& mask, at::IntArrayRef sequence_offsets) {
+  const at::Tensor visible = mask.has_value() ? *mask : at::Tensor();
+  const int64_t rows = queries.size(1);
+  std::vector<at::Tensor> results;
+  for (const Run& run : runs_of_equal_length(sequence_offsets.vec())) {
+    const at::Tensor tokens = visible_tokens_of(visible, hidden, run);  // [count, length, C]
+    std::vector<at::Tensor> parts;
+    for (int64_t row = 0, count; row < rows; row += count) {
+      count = std::min(rows_at_once(run, 1), rows - row);
+      const at::Tensor q = queries.narrow(0, run.first, run.count).narrow(1, row, count);
+      const at::Tensor scores = at::matmul(q, tokens.transpose(1, 2)).unsqueeze(1);
+      parts.push_back(at::matmul(visible_softmax(visible, run, scores).squeeze(1), tokens));
+    }
+    results.push_back(parts.size() == 1 ? parts[0] : at::cat(parts, 1));
+  }
+  return results.empty() ? at::zeros_like(queries) : at::cat(results);
+}
+
+namespace {
+
+at::Tensor pooled_tokens(const at::Tensor& queries, const at::Tensor& hidden, const at::Tensor& visible,
+                         const std::vector<int64_t>& offsets) {
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("longformer::_pooled_tokens", "")
+                             .typed<decltype(pooled_tokens_by_aten)>();
+  at::AutoDispatchBelowADInplaceOrView guard;
+  return op.call(queries, hidden, visible.defined() ? c10::optional<at::Tensor>(visible) : c10::nullopt,
+                 offsets);
 }
 
 // Products per token decide: folding costs G*H*C for each of keys and values, projecting H*D*C and G*H*D.
@@ -196,10 +240,25 @@ at::Tensor folded_global_attention(const at::Tensor& query, const at::Tensor& hi
   const at::Tensor wv = value_weight.to(type).view({heads, dim, channels});
   const at::Tensor q = query.to(type).permute({0, 2, 1, 3}) * a.scale;  // [S, H, G, D]
   const at::Tensor folded = at::matmul(q, wk);  // [S, H, G, C]: scores are folded . hidden
+  const bool recorded =
+      at::GradMode::is_enabled() &&
+      (query.requires_grad() || hidden.requires_grad() || key_weight.requires_grad() ||
+       value_weight.requires_grad() || (given(key_bias) && key_bias->requires_grad()) ||
+       (given(value_bias) && value_bias->requires_grad()));
+  if (!recorded && a.dropout == 0.0 && query.numel() > 0) {
+    // The key bias adds the same to all scores of a row: the softmax does not see it.
+    const at::Tensor pooled = pooled_tokens(folded.flatten(1, 2), a.key, a.visible, a.offsets);
+    at::Tensor out = at::matmul(pooled.view(folded.sizes()), wv.transpose(1, 2));  // [S, H, G, D]
+    if (given(value_bias)) out = out + value_bias->to(type).view({heads, 1, dim});
+    return out.transpose(1, 2)
+        .masked_fill(empty_rows(a).unsqueeze(-1).unsqueeze(-1), 0.0)
+        .to(query.scalar_type())
+        .contiguous();
+  }
   at::Tensor key_shift;                         // [S, H, G, 1]
   if (given(key_bias)) key_shift = at::matmul(q, key_bias->to(type).view({heads, dim, 1}));
   return for_each_run(a, [&](const Run& run, int64_t row, int64_t rows) {
-    const at::Tensor tokens = visible_tokens_of(a, a.key, run);  // [count, length, C]
+    const at::Tensor tokens = visible_tokens_of(a.visible, a.key, run);  // [count, length, C]
     const auto part = [&](const at::Tensor& t) {
       return t.narrow(0, run.first, run.count).narrow(2, row, rows);
     };
@@ -239,7 +298,7 @@ at::Tensor global_attention_probabilities(const at::Tensor& query, const at::Ten
         at::zeros({run.count, query.size(1), query.size(2), run.length}, query.options().dtype(type));
     if (run.length > 0) {
       const at::Tensor scores =
-          projected_scores(a, a.query.to(type), visible_tokens_of(a, a.key, run), run, 0, query.size(1));
+          projected_scores(a, a.query.to(type), visible_tokens_of(a.visible, a.key, run), run, 0, query.size(1));
       p = probabilities(a, run, scores, 0).transpose(1, 2);
       p = p.masked_fill(empty_rows(a, run).unsqueeze(-1).unsqueeze(-1), 0.0);
     }
@@ -250,6 +309,10 @@ at::Tensor global_attention_probabilities(const at::Tensor& query, const at::Ten
 }
 
 }  // namespace
+
+TORCH_LIBRARY_IMPL(longformer, CompositeExplicitAutograd, m) {
+  m.impl("_pooled_tokens", TORCH_FN(pooled_tokens_by_aten));
+}
 
 TORCH_LIBRARY_IMPL(longformer, CompositeImplicitAutograd, m) {
   m.impl("global_attention", TORCH_FN(global_attention));

@@ -131,6 +131,11 @@ at::Tensor linear_by_aten(const at::Tensor& input, const at::Tensor& weight,
 at::Tensor add_layer_norm_by_aten(const at::Tensor& input, const c10::optional<at::Tensor>& residual,
                                   const at::Tensor& weight, const at::Tensor& bias, double eps);
 
+// --- global_attention.cpp: what _pooled_tokens falls back to where a device has no kernel for it
+
+at::Tensor pooled_tokens_by_aten(const at::Tensor& queries, const at::Tensor& hidden,
+                                 const c10::optional<at::Tensor>& mask, at::IntArrayRef sequence_offsets);
+
 // Scores and softmax run in float32, in float64 for float64 inputs.
 inline at::ScalarType compute_type(const at::Tensor& t) {
   return t.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;

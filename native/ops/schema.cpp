@@ -75,6 +75,10 @@ TORCH_LIBRARY(longformer, m) {
       "Tensor? value_bias, Tensor global_index, Tensor? mask=None, int[]? sequence_offsets=None, float? "
       "scale=None, "
       "float dropout=0.0, int seed=0) -> Tensor");
+  // For each sequence softmax(queries . hidden) . hidden over its visible tokens: queries [S, R, C] in float32
+  // (float64 for float64), hidden [N, C] of any floating dtype, mask bool [N] -> like the queries; zeros where
+  // no token is visible. What folded_global_attention pools with when no gradient is recorded.
+  m.def("_pooled_tokens(Tensor queries, Tensor hidden, Tensor? mask, int[] sequence_offsets) -> Tensor");
   // The probabilities of global_attention: [S, G, H, L] with L the longest sequence, zeros behind the end of
   // a shorter one.
   m.def(

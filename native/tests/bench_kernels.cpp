@@ -123,6 +123,21 @@ void linear(const char* name, int64_t rows, int64_t inputs, int64_t outputs, at:
           [&] { op.call(x, w, b, p, activation, r, out); });
 }
 
+// What the global tokens of a layer cost besides their query's projection.
+void global_attention(const char* name, int64_t globals, at::ScalarType dtype) {
+  const at::Tensor q = at::randn({1, globals, 12, 64}).to(dtype), x = at::randn({4096, 768}).to(dtype),
+                   w = at::randn({768, 768}).to(dtype), b = at::randn({768}).to(dtype);
+  const at::Tensor index = at::arange(globals).view({1, globals});
+  const std::vector<int64_t> offsets = {0, 4096};
+  const auto op =
+      find<at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&, const Optional&,
+                      const at::Tensor&, const Optional&, const at::Tensor&, const Optional&,
+                      at::OptionalIntArrayRef, c10::optional<double>, double, int64_t)>(
+          "longformer::folded_global_attention");
+  measure(name, 4.0 * double(globals) * 12 * 768 * 4096,
+          [&] { op.call(q, x, w, b, w, b, index, {}, offsets, {}, 0.0, 0); });
+}
+
 void layer_norm(const char* name, at::ScalarType dtype) {
   const at::Tensor x = at::randn({4096, 768}).to(dtype), r = at::randn({4096, 768}).to(dtype),
                    w = at::randn({768}).to(dtype), b = at::randn({768}).to(dtype);
@@ -168,6 +183,12 @@ int main(int argc, char** argv) {
   linear("linear float32 256 x 3072 x 768", 256, 3072, 768, at::kFloat, "none", false, true);
   linear("linear float32 64 x 768 x 768", 64, 768, 768, at::kFloat, "none", false, true);
   linear("linear bfloat16 4096 x 768 x 3072 gelu", 4096, 768, 3072, at::kBFloat16, "gelu", false, true);
+  for (at::ScalarType dtype : {at::kFloat, at::kBFloat16})
+    for (int64_t globals : {1, 4, 32})
+      global_attention(("global attention " + std::string(c10::toString(dtype)) + " 4096 x 768, " +
+                        std::to_string(globals) + " global")
+                           .c_str(),
+                       globals, dtype);
   layer_norm("add_layer_norm float32 4096 x 768", at::kFloat);
   layer_norm("add_layer_norm bfloat16 4096 x 768", at::kBFloat16);
   return 0;

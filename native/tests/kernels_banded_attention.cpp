@@ -8,8 +8,8 @@
 #include <stdexcept>
 #include <string>
 
-#include "../ops/cpu/isa.h"
 #include "kernels_cases.h"
+#include "kernels_isa.h"
 
 #include <ATen/Parallel.h>
 
@@ -18,11 +18,7 @@ using namespace longformer::test;
 
 namespace {
 
-class Kernels : public testing::TestWithParam<std::string> {
- protected:
-  void SetUp() override { setenv("LONGFORMER_CPU_ISA", GetParam().c_str(), 1); }
-  void TearDown() override { unsetenv("LONGFORMER_CPU_ISA"); }
-};
+using Kernels = OfInstructionSet;
 
 void compare_all(at::ScalarType dtype, const Limits& forward, const Limits& backward) {
   for (const Case& c : attention_cases()) {
@@ -167,15 +163,7 @@ TEST_P(Kernels, probabilities_of_equal_scores_are_exactly_equal) {
   EXPECT_FLOAT_EQ(f.lse[63][0].item<float>(), std::log(8.0f));
 }
 
-std::vector<std::string> instruction_sets() {
-  std::vector<std::string> names;
-  for (cpu::Isa isa : {cpu::Isa::portable, cpu::Isa::avx2, cpu::Isa::avx512})
-    if (cpu::supported(isa)) names.push_back(cpu::name_of(isa));
-  return names;
-}
-
-INSTANTIATE_TEST_SUITE_P(Isa, Kernels, testing::ValuesIn(instruction_sets()),
-                         [](const testing::TestParamInfo<std::string>& i) { return i.param; });
+FOR_EACH_INSTRUCTION_SET(Kernels);
 
 TEST(Isa, an_unknown_name_is_an_error_that_lists_the_known_ones) {
   setenv("LONGFORMER_CPU_ISA", "avx1024", 1);

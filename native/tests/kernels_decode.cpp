@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "../ops/cpu/isa.h"
+#include "kernels_isa.h"
 
 namespace {
 
@@ -61,14 +61,7 @@ at::Tensor exact_attention(const at::Tensor& q, const at::Tensor& k, const at::T
   return at::einsum("hrl,lhd->rhd", {s.softmax(-1), v.to(at::kDouble)});
 }
 
-class Decode : public testing::TestWithParam<std::string> {
- protected:
-  void SetUp() override {
-    setenv("LONGFORMER_CPU_ISA", GetParam().c_str(), 1);
-    at::manual_seed(11);
-  }
-  void TearDown() override { unsetenv("LONGFORMER_CPU_ISA"); }
-};
+using Decode = longformer::test::OfInstructionSet;
 
 TEST_P(Decode, linear_on_a_few_rows_equals_float64_for_every_option) {
   for (at::ScalarType type : {at::kFloat, at::kBFloat16, at::kHalf}) {
@@ -194,15 +187,7 @@ TEST_P(Decode, attention_reads_slices_and_large_scores) {
             1e-5);
 }
 
-std::vector<std::string> instruction_sets() {
-  using namespace longformer::cpu;
-  std::vector<std::string> names;
-  for (Isa isa : {Isa::portable, Isa::avx2, Isa::avx512})
-    if (supported(isa)) names.push_back(name_of(isa));
-  return names;
-}
-INSTANTIATE_TEST_SUITE_P(Isa, Decode, testing::ValuesIn(instruction_sets()),
-                         [](const testing::TestParamInfo<std::string>& i) { return i.param; });
+FOR_EACH_INSTRUCTION_SET(Decode);
 
 TEST(DecodeAttention, records_gradients) {
   at::manual_seed(3);

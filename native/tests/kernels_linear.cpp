@@ -11,8 +11,8 @@
 #include <thread>
 #include <vector>
 
-#include "../ops/cpu/isa.h"
 #include "../ops/cpu/onednn_linear.h"
+#include "kernels_isa.h"
 
 namespace {
 
@@ -216,11 +216,7 @@ TEST(Linear, the_bfloat16_product_is_right_where_the_processor_has_no_instructio
 }
 #endif
 
-class LayerNorm : public testing::TestWithParam<std::string> {
- protected:
-  void SetUp() override { setenv("LONGFORMER_CPU_ISA", GetParam().c_str(), 1); }
-  void TearDown() override { unsetenv("LONGFORMER_CPU_ISA"); }
-};
+using LayerNorm = longformer::test::OfInstructionSet;
 
 TEST_P(LayerNorm, equals_float64_for_every_dtype_and_width) {
   at::manual_seed(5);
@@ -286,14 +282,6 @@ TEST_P(LayerNorm, writes_into_a_tensor_which_may_be_an_operand) {
   EXPECT_ANY_THROW(op.call(x, r, w, b, 1e-5, wrong));
 }
 
-std::vector<std::string> instruction_sets() {
-  using namespace longformer::cpu;
-  std::vector<std::string> names;
-  for (Isa isa : {Isa::portable, Isa::avx2, Isa::avx512})
-    if (supported(isa)) names.push_back(name_of(isa));
-  return names;
-}
-INSTANTIATE_TEST_SUITE_P(Isa, LayerNorm, testing::ValuesIn(instruction_sets()),
-                         [](const testing::TestParamInfo<std::string>& i) { return i.param; });
+FOR_EACH_INSTRUCTION_SET(LayerNorm);
 
 }  // namespace

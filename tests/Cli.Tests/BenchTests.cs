@@ -29,6 +29,19 @@ public class BenchTests
     }
 
     [Test]
+    public void Memory_beyond_the_weights_grows_with_the_length_and_no_faster()
+    {
+        string folder = Random("tiny");
+        double Beyond(int tokens) => Longformer.Succeeds(
+            "bench", folder, "--tokens", $"{tokens}", "--window", "32", "--threads", "2", "--runs", "1", "--json").Json
+            .GetProperty("results")[0].GetProperty("beyond_weights_bytes").GetDouble();
+        (double shorter, double longer) = (Beyond(16384), Beyond(65536));
+        Assert.That(longer, Is.LessThan(4.4 * shorter));
+        // Hidden states, query, key, value and context, five times [N, C] of float32, and workspace of a fixed size.
+        Assert.That(longer, Is.LessThan((5 * 65536 * 64 * sizeof(float)) + (24 << 20)));
+    }
+
+    [Test]
     public void Useful_arithmetic_is_counted_by_hand()
     {
         string folder = Random("tiny");

@@ -174,6 +174,9 @@ public class VerbTests
         Assert.That(lines, Has.Length.EqualTo(6));
         Assert.That(lines[..5], Is.All.Contains("pass"));
         Assert.That(lines[^1], Is.EqualTo("5 passed, 0 failed, 0 skipped"));
+        string[] summary = Longformer.Succeeds("parity", "--summary", goldens).Output.TrimEnd('\n').Split('\n');
+        Assert.That(summary, Has.Length.EqualTo(2));
+        Assert.That(summary[0], Does.StartWith("attention").And.Contain("36 cases").And.Contain("95 tensors").And.Contain("closest to its tolerance"));
         JsonElement all = Longformer.Succeeds("parity", Path.Combine(goldens, "dense_window_n37"), "--attention", "all", "--json").Json;
         Assert.That(all.GetProperty("passed").GetInt32(), Is.EqualTo(6));
     }
@@ -204,5 +207,11 @@ public class VerbTests
         Assert.That(lines[^1], Does.Match("^[0-9]+ passed, [0-9]+ failed, 1 skipped$"));
         Assert.That(lines.Count(l => l.Contains("FAIL", StringComparison.Ordinal)), Is.GreaterThanOrEqualTo(3));
         Assert.That(result.Output, Does.Contain("telepathy").And.Contain("not JSON"));
+
+        // The summary shows the failures too, and no more.
+        string[] summary = Longformer.Run("parity", "--summary", root).Output.TrimEnd('\n').Split('\n');
+        Assert.That(summary[..^1].Where(l => l.Contains("FAIL", StringComparison.Ordinal)), Is.EqualTo(lines.Where(l => l.Contains("FAIL", StringComparison.Ordinal))));
+        Assert.That(summary, Has.None.Contains("  pass"));
+        Assert.That(summary[^1], Is.EqualTo(lines[^1]));
     }
 }

@@ -10,20 +10,13 @@
 #include "decode_problem.h"
 #include "few_rows.h"
 #include "lane_sums.h"
+#include "running_softmax.h"
 
 namespace {
 
 using longformer::cpu::DecodePart;
 using longformer::cpu::DecodeProblem;
 using longformer::cpu::kDecodeTokens;
-
-// What hidden keys score, as in HF: finite, so that a row that may see nothing gives the mean of all values.
-constexpr float lowest_of(float) {
-  return -3.402823466e38f;
-}
-constexpr double lowest_of(double) {
-  return -1.7976931348623157e308;
-}
 
 // The scores' lanes of one key with ROWS queries of one head. While one is computed with, the other side of
 // the tile comes from memory: values while keys are read, the next keys while values are.
@@ -43,39 +36,6 @@ inline void score(const typename V::S* q, ptrdiff_t ldq, const typename V::S* ke
   }
 #pragma GCC unroll 4
   for (int r = 0; r < ROWS; ++r) V::store(dots + r * V::lanes, sum[r]);
-}
-
-// context[row][VECTORS] = context * factor[row] + sum over keys of weight[key][row] * value[key].
-template <class V, int ROWS, int VECTORS>
-inline void gather_values(typename V::S* context, ptrdiff_t ldc, const typename V::S* factor,
-                          const typename V::S* weight, ptrdiff_t ldw, const typename V::S* value,
-                          ptrdiff_t ldv, const char* ahead, ptrdiff_t ahead_stride, ptrdiff_t ahead_step,
-                          int64_t keys) {
-  using T = typename V::T;
-  T sum[ROWS][VECTORS];
-#pragma GCC unroll 4
-  for (int r = 0; r < ROWS; ++r)
-#pragma GCC unroll 4
-    for (int v = 0; v < VECTORS; ++v)
-      sum[r][v] = V::mul(V::load(context + r * ldc + v * V::lanes), V::set1(factor[r]));
-  for (int64_t j = 0; j < keys; ++j) {
-    T x[VECTORS];
-#pragma GCC unroll 4
-    for (int v = 0; v < VECTORS; ++v) {
-      x[v] = V::load(value + j * ldv + v * V::lanes);
-      __builtin_prefetch(ahead + j * ahead_stride + v * ahead_step, 0, 1);
-    }
-#pragma GCC unroll 4
-    for (int r = 0; r < ROWS; ++r) {
-      const T w = V::set1(weight[j * ldw + r]);
-#pragma GCC unroll 4
-      for (int v = 0; v < VECTORS; ++v) sum[r][v] = V::fma(w, x[v], sum[r][v]);
-    }
-  }
-#pragma GCC unroll 4
-  for (int r = 0; r < ROWS; ++r)
-#pragma GCC unroll 4
-    for (int v = 0; v < VECTORS; ++v) V::store(context + r * ldc + v * V::lanes, sum[r][v]);
 }
 
 template <class V>
@@ -113,7 +73,7 @@ struct DecodeChunk {
     for (int64_t token = first; token < last; token += kDecodeTokens) {
       const int64_t count = smaller(kDecodeTokens, last - token);
       for (int64_t j = 0; j < count; ++j) score_key(token + j, scores + j * p.columns);
-      normalise(count);
+      normalise<V>(p.columns, count, scores, largest, sum, factor);
       for (int64_t h = 0; h < p.heads; ++h) add_values(token, count, h);
     }
   }
@@ -160,26 +120,6 @@ struct DecodeChunk {
     for (int64_t r = 0; r < p.rows; ++r) {
       if (p.mask[r * p.mask_stride + token] != 0) continue;
       for (int64_t h = 0; h < p.heads; ++h) row[h * p.rows + r] = lowest_of(S());
-    }
-  }
-
-  // Scores to 2^(score - largest so far), and the factor of what was gathered before.
-  void normalise(int64_t count) {
-    for (int64_t c = 0; c < p.columns; c += L) {
-      const T before = V::load(largest + c);
-      T now = before;
-      for (int64_t j = 0; j < count; ++j) now = V::max(now, V::load(scores + j * p.columns + c));
-      const T f = exp2_of_one<V>(V::sub(before, now));
-      T total = V::mul(V::load(sum + c), f);
-      for (int64_t j = 0; j < count; ++j) {
-        S* at = scores + j * p.columns + c;
-        const T e = exp2_of_one<V>(V::sub(V::load(at), now));
-        V::store(at, e);
-        total = V::add(total, e);
-      }
-      V::store(largest + c, now);
-      V::store(factor + c, f);
-      V::store(sum + c, total);
     }
   }
 

@@ -1,4 +1,4 @@
-// Token-by-token decoding for avx2; see few_rows.h and decode_attention.h.
+// Few rows at a time, for avx2; see few_rows.h, decode_attention.h and pooled_tokens.h.
 #include "decode_problem.h"
 
 #if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
@@ -7,11 +7,13 @@
 
 #include "decode_attention.h"
 #include "few_rows.h"
+#include "pooled_tokens.h"
 
 namespace longformer::cpu {
 const DecodeKernels* decode_kernels_avx2() {
   static constexpr DecodeKernels kernels = {few_rows<FloatAvx2>,
-                                            {attend_chunk<FloatAvx2>, attend_chunk<DoubleAvx2>}};
+                                            {attend_chunk<FloatAvx2>, attend_chunk<DoubleAvx2>},
+                                            {pool_chunk<FloatAvx2>, pool_chunk<DoubleAvx2>}};
   return &kernels;
 }
 }  // namespace longformer::cpu

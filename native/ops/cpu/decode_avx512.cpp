@@ -1,4 +1,4 @@
-// Token-by-token decoding for avx512; see few_rows.h and decode_attention.h.
+// Few rows at a time, for avx512; see few_rows.h, decode_attention.h and pooled_tokens.h.
 #include "decode_problem.h"
 
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
@@ -7,11 +7,13 @@
 
 #include "decode_attention.h"
 #include "few_rows.h"
+#include "pooled_tokens.h"
 
 namespace longformer::cpu {
 const DecodeKernels* decode_kernels_avx512() {
   static constexpr DecodeKernels kernels = {few_rows<FloatAvx512>,
-                                            {attend_chunk<FloatAvx512>, attend_chunk<DoubleAvx512>}};
+                                            {attend_chunk<FloatAvx512>, attend_chunk<DoubleAvx512>},
+                                            {pool_chunk<FloatAvx512>, pool_chunk<DoubleAvx512>}};
   return &kernels;
 }
 }  // namespace longformer::cpu

@@ -1,15 +1,17 @@
-// Token-by-token decoding for portable; see few_rows.h and decode_attention.h.
+// Few rows at a time, for portable; see few_rows.h, decode_attention.h and pooled_tokens.h.
 #include "decode_problem.h"
 
 #include "vec_portable.h"
 
 #include "decode_attention.h"
 #include "few_rows.h"
+#include "pooled_tokens.h"
 
 namespace longformer::cpu {
 const DecodeKernels* decode_kernels_portable() {
   static constexpr DecodeKernels kernels = {few_rows<FloatPortable>,
-                                            {attend_chunk<FloatPortable>, attend_chunk<DoublePortable>}};
+                                            {attend_chunk<FloatPortable>, attend_chunk<DoublePortable>},
+                                            {pool_chunk<FloatPortable>, pool_chunk<DoublePortable>}};
   return &kernels;
 }
 }  // namespace longformer::cpu

@@ -1,7 +1,7 @@
 // What the drivers (few_rows.cpp, decode_attention.cpp, which know ATen) hand to the kernels of
-// token-by-token decoding (few_rows.h, decode_attention.h, compiled once for every instruction set). A
-// decoding step has so few rows that it costs what its weights, keys and values cost to read: everything is
-// read once, in the order in which it lies in memory, from where it lies.
+// a few rows (few_rows.h, decode_attention.h, pooled_tokens.h, compiled once for every instruction set): a
+// step of token-by-token decoding, the global tokens. So few rows cost what their weights, keys and values
+// cost to read: everything is read once, in the order in which it lies in memory, from where it lies.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -58,10 +58,30 @@ static inline size_t decode_scratch(const DecodeProblem& p) {
   return size_t(16 * p.columns + (kDecodeTokens + 1) * p.columns + kDecodeTokens * p.padded_dim + 64);
 }
 
+// Some queries over the tokens of one sequence, each of them key and value at once.
+struct PoolProblem {
+  Element element = Element::float32;  // of the tokens
+  const void* tokens = nullptr;        // [N][stride]
+  int64_t stride = 0;
+  int64_t channels = 0, padded_channels = 0;  // rounded up to 16
+  int64_t rows = 0, columns = 0;              // columns: rows rounded up to 16
+  const void* queries = nullptr;              // [rows][padded_channels] in the compute type, times log2(e)
+  const uint8_t* visible = nullptr;           // [N], nonzero = visible; null: all are
+};
+
+constexpr int64_t kPoolTokens = 32;  // tokens between two looks at the softmax
+constexpr int64_t kPoolRows = 48;    // rows that go through the tokens together
+
+static inline size_t pool_scratch(const PoolProblem& p) {
+  return size_t(16 * 16 * 16 + (kPoolTokens + 1) * p.columns + kPoolTokens * p.padded_channels + 64);
+}
+
 struct DecodeKernels {
   void (*few_rows)(const FewRowsProblem&, int64_t first, int64_t last, void* scratch);
   // [0] float, [1] double.
   void (*attend[2])(const DecodeProblem&, int64_t first, int64_t last, const DecodePart&, void* scratch);
+  // The part's context is [rows][padded_channels].
+  void (*pool[2])(const PoolProblem&, int64_t first, int64_t last, const DecodePart&, void* scratch);
 };
 
 const DecodeKernels* decode_kernels_portable();

@@ -1,0 +1,35 @@
+// What the tests of the CPU kernels share: going through all instruction sets of this machine.
+#pragma once
+#include <ATen/Context.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "../ops/cpu/isa.h"
+
+namespace longformer::test {
+
+inline std::vector<std::string> instruction_sets() {
+  std::vector<std::string> names;
+  for (cpu::Isa isa : {cpu::Isa::portable, cpu::Isa::avx2, cpu::Isa::avx512})
+    if (cpu::supported(isa)) names.push_back(cpu::name_of(isa));
+  return names;
+}
+
+// A test whose parameter is the instruction set that it runs with.
+class OfInstructionSet : public testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    setenv("LONGFORMER_CPU_ISA", GetParam().c_str(), 1);
+    at::manual_seed(11);
+  }
+  void TearDown() override { unsetenv("LONGFORMER_CPU_ISA"); }
+};
+
+}  // namespace longformer::test
+
+#define FOR_EACH_INSTRUCTION_SET(suite)                                                         \
+  INSTANTIATE_TEST_SUITE_P(Isa, suite, testing::ValuesIn(longformer::test::instruction_sets()), \
+                           [](const testing::TestParamInfo<std::string>& i) { return i.param; })
