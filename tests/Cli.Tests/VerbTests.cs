@@ -166,6 +166,26 @@ public class VerbTests
     }
 
     [Test]
+    public void Ctrl_C_ends_the_work_with_one_line_and_leaves_no_file_behind()
+    {
+        string folder = Directory.CreateDirectory(Path.Combine(TinyCheckpoints.Root, Path.GetRandomFileName())).FullName;
+        string documents = TextFile("many.jsonl", string.Concat(Enumerable.Repeat(JsonSerializer.Serialize(Text) + "\n", 50_000)));
+        string output = Path.Combine(folder, "many.npy");
+        var clock = System.Diagnostics.Stopwatch.StartNew();
+        // The output has a temporary name while the model runs.
+        Longformer.Result result = Longformer.RunInterrupted(
+            () => Directory.EnumerateFiles(folder).Any(), "encode", TinyCheckpoints.Base, "--jsonl", documents, "--output", output);
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(result.Status, Is.EqualTo(1), result.Output);
+            Assert.That(result.Error, Is.EqualTo("longformer: cancelled\n"));
+            Assert.That(result.Output, Is.Empty);
+            Assert.That(Directory.EnumerateFiles(folder), Is.Empty);
+        }
+        TestContext.Out.WriteLine($"cancelled after {clock.Elapsed.TotalSeconds:F1} s");
+    }
+
+    [Test]
     public void Parity_prints_a_row_per_tensor_and_the_totals()
     {
         string goldens = Path.Combine(TinyCheckpoints.Repository, "parity-tests", "goldens", "attention");
