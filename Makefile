@@ -54,7 +54,7 @@ longformer: tools/launcher.sh
 wheel: build ## the Python wheel, with the native libraries inside, into artifacts/
 	.venv/bin/python -m pip --quiet --disable-pip-version-check wheel --no-index --no-build-isolation --no-deps --wheel-dir artifacts .
 
-demo: build ## the main job: a long document through a base-size Longformer, then the parity table
+demo: build ## the main job: a long document through a base-size Longformer, then the parity summary
 	@tools/demo.sh
 
 test: build ## every test; the last line is "N passed, N failed"

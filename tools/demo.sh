@@ -18,4 +18,4 @@ echo "demo: encoding $document, whole"
 ./longformer encode "$model" --input "$document" --pooling mean --output build/demo/embedding.npy
 echo
 echo "demo: every golden of the reference implementations"
-./longformer parity parity-tests/goldens
+./longformer parity --summary parity-tests/goldens

@@ -9,6 +9,7 @@ internal sealed unsafe class CallSettings : IDisposable
 
     public delegate* unmanaged[Cdecl]<void*, int> Cancel;
     public void* CancelContext;
+    public int CancelInterval;
     public delegate* unmanaged[Cdecl]<void*, long, long, long, int> Progress;
     public void* ProgressContext;
     public delegate* unmanaged[Cdecl]<void*, byte*, nuint, int> OnText;

@@ -18,6 +18,7 @@ internal sealed unsafe class CallWatch : ILogger, IProgress<TaskProgress>, IProg
     public CallWatch(CallSettings? settings)
     {
         _settings = settings;
+        _asked = Environment.TickCount64;
         Poll();
     }
 
@@ -91,8 +92,13 @@ internal sealed unsafe class CallWatch : ILogger, IProgress<TaskProgress>, IProg
 
     private void Poll()
     {
-        _asked = Environment.TickCount64;
-        if (_settings is not null && _settings.Cancel is not null && _settings.Cancel(_settings.CancelContext) != 0)
+        if (_settings is null || _settings.Cancel is null)
+            return;
+        long now = Environment.TickCount64;
+        if (now - _asked < _settings.CancelInterval)
+            return;
+        _asked = now;
+        if (_settings.Cancel(_settings.CancelContext) != 0)
             _source.Cancel();
     }
 }

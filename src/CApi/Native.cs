@@ -72,6 +72,13 @@ internal static unsafe class Native
             throw CallException.Argument($"{argument}: expected an address, given NULL");
     }
 
+    /// <summary>Writes an output that may be null: it was not asked for.</summary>
+    public static void Give<T>(T* output, T value) where T : unmanaged
+    {
+        if (output is not null)
+            *output = value;
+    }
+
     /// <summary>Checks the place of an output handle and empties it.</summary>
     public static void Out(nint* output, string argument)
     {

@@ -59,11 +59,14 @@ internal sealed unsafe class TensorMap : IDisposable
         return Make(file.Entries.Keys.Select(name => KeyValuePair.Create(name, file.Get(name))), t => new TensorHandle(t));
     }
 
+    /// <summary>A handle of its own.</summary>
+    public TensorHandle At(int index) => TensorHandle.Share(_tensors[index].Tensor.Tensor);
+
     public byte* Name(int index) => _borrowed.Text(0, index, () => _tensors[index].Name, out _);
 
     /// <summary>A handle of its own.</summary>
     public TensorHandle Get(string name) => _index.TryGetValue(name, out int index)
-        ? TensorHandle.Share(_tensors[index].Tensor.Tensor)
+        ? At(index)
         : throw new CallException(Status.NotFound, $"no tensor \"{name}\"; there are {string.Join(", ", _tensors.Take(20).Select(t => t.Name))}{(Count > 20 ? "..." : "")}");
 
     public void Dispose()

@@ -81,6 +81,24 @@ public sealed class DocumentEncoder : IDisposable
         return EncodeBatches(documents, chosen, options with { Normalize = Normalizes(chosen, options) }, progress, cancellation);
     }
 
+    /// <summary>How many tokens each document has for the model, special tokens included; the model does not run.</summary>
+    /// <param name="documents">The documents.</param>
+    /// <param name="options">Whether documents are cut.</param>
+    /// <param name="cancellation">Stops between two documents.</param>
+    /// <exception cref="InputException">As <see cref="Encode"/>.</exception>
+    public int[] CountTokens(IReadOnlyList<string> documents, EmbeddingOptions? options = null, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(documents);
+        options ??= new EmbeddingOptions();
+        int[] counts = new int[documents.Count];
+        for (int i = 0; i < counts.Length; i++)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            counts[i] = _inputs.Encode(documents[i], null, Name(i), options).Count;
+        }
+        return counts;
+    }
+
     /// <summary>Whether a call with this pooling and these options scales its vectors to length 1.</summary>
     public bool Normalizes(Pooling pooling, EmbeddingOptions options)
     {
@@ -112,11 +130,13 @@ public sealed class DocumentEncoder : IDisposable
     {
         for (int i = 0; i < documents.Count; i++)
         {
-            string name = $"documents[{i}]";
+            string name = Name(i);
             Encoding encoding = _inputs.Encode(documents[i], null, name, options);
             yield return new TextInput(encoding, options.Global.Resolve(encoding.Count, pooling == Pooling.Cls ? [0] : [], name));
         }
     }
+
+    private static string Name(int document) => $"documents[{document}]";
 
     private List<float[]> Run(List<TextInput> batch, Pooling pooling, EmbeddingOptions options, CancellationToken cancellation)
     {
@@ -130,7 +150,8 @@ public sealed class DocumentEncoder : IDisposable
         foreach (TextInput input in batch)
         {
             int count = HiddenSize * (pooling == Pooling.Tokens ? input.Length : 1);
-            float[] vector = values[from..(from + count)];
+            // All there is: nothing to cut out.
+            float[] vector = count == values.Length ? values : values[from..(from + count)];
             if (options.Normalize == true)
                 Normalize(vector, HiddenSize);
             vectors.Add(vector);

@@ -52,7 +52,16 @@ internal static class Longformer
         return start;
     }
 
-    private static Result Run(ProcessStartInfo start, byte[]? input, string[] arguments)
+    /// <summary>Presses Ctrl-C (SIGINT) as soon as something is so.</summary>
+    internal static Result RunInterrupted(Func<bool> when, params string[] arguments) => Run(Start("dotnet"), null, arguments, process =>
+    {
+        while (!process.HasExited && !when())
+            Thread.Sleep(1);
+        using Process kill = Process.Start("kill", ["-INT", process.Id.ToString(System.Globalization.CultureInfo.InvariantCulture)]);
+        kill.WaitForExit();
+    });
+
+    private static Result Run(ProcessStartInfo start, byte[]? input, string[] arguments, Action<Process>? meanwhile = null)
     {
         start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "longformer.dll"));
         foreach (string argument in arguments)
@@ -63,6 +72,7 @@ internal static class Longformer
         if (input is not null)
             process.StandardInput.BaseStream.Write(input);
         process.StandardInput.Close();
+        meanwhile?.Invoke(process);
         if (!process.WaitForExit(TimeSpan.FromMinutes(5)))
         {
             process.Kill();

@@ -166,6 +166,26 @@ public class VerbTests
     }
 
     [Test]
+    public void Ctrl_C_ends_the_work_with_one_line_and_leaves_no_file_behind()
+    {
+        string folder = Directory.CreateDirectory(Path.Combine(TinyCheckpoints.Root, Path.GetRandomFileName())).FullName;
+        string documents = TextFile("many.jsonl", string.Concat(Enumerable.Repeat(JsonSerializer.Serialize(Text) + "\n", 50_000)));
+        string output = Path.Combine(folder, "many.npy");
+        var clock = System.Diagnostics.Stopwatch.StartNew();
+        // The output has a temporary name while the model runs.
+        Longformer.Result result = Longformer.RunInterrupted(
+            () => Directory.EnumerateFiles(folder).Any(), "encode", TinyCheckpoints.Base, "--jsonl", documents, "--output", output);
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(result.Status, Is.EqualTo(1), result.Output);
+            Assert.That(result.Error, Is.EqualTo("longformer: cancelled\n"));
+            Assert.That(result.Output, Is.Empty);
+            Assert.That(Directory.EnumerateFiles(folder), Is.Empty);
+        }
+        TestContext.Out.WriteLine($"cancelled after {clock.Elapsed.TotalSeconds:F1} s");
+    }
+
+    [Test]
     public void Parity_prints_a_row_per_tensor_and_the_totals()
     {
         string goldens = Path.Combine(TinyCheckpoints.Repository, "parity-tests", "goldens", "attention");
@@ -174,6 +194,9 @@ public class VerbTests
         Assert.That(lines, Has.Length.EqualTo(6));
         Assert.That(lines[..5], Is.All.Contains("pass"));
         Assert.That(lines[^1], Is.EqualTo("5 passed, 0 failed, 0 skipped"));
+        string[] summary = Longformer.Succeeds("parity", "--summary", goldens).Output.TrimEnd('\n').Split('\n');
+        Assert.That(summary, Has.Length.EqualTo(2));
+        Assert.That(summary[0], Does.StartWith("attention").And.Contain("36 cases").And.Contain("95 tensors").And.Contain("closest to its tolerance"));
         JsonElement all = Longformer.Succeeds("parity", Path.Combine(goldens, "dense_window_n37"), "--attention", "all", "--json").Json;
         Assert.That(all.GetProperty("passed").GetInt32(), Is.EqualTo(6));
     }
@@ -204,5 +227,11 @@ public class VerbTests
         Assert.That(lines[^1], Does.Match("^[0-9]+ passed, [0-9]+ failed, 1 skipped$"));
         Assert.That(lines.Count(l => l.Contains("FAIL", StringComparison.Ordinal)), Is.GreaterThanOrEqualTo(3));
         Assert.That(result.Output, Does.Contain("telepathy").And.Contain("not JSON"));
+
+        // The summary shows the failures too, and no more.
+        string[] summary = Longformer.Run("parity", "--summary", root).Output.TrimEnd('\n').Split('\n');
+        Assert.That(summary[..^1].Where(l => l.Contains("FAIL", StringComparison.Ordinal)), Is.EqualTo(lines.Where(l => l.Contains("FAIL", StringComparison.Ordinal))));
+        Assert.That(summary, Has.None.Contains("  pass"));
+        Assert.That(summary[^1], Is.EqualTo(lines[^1]));
     }
 }

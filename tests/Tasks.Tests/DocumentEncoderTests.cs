@@ -85,6 +85,18 @@ public class DocumentEncoderTests
         Assert.That(() => _encoder.Encode([document!]), Throws.TypeOf<InputException>().With.Message.EqualTo(message));
 
     [Test]
+    public void Tokens_are_counted_as_the_model_gets_them()
+    {
+        string document = string.Concat(Enumerable.Repeat("word ", 500));
+        Assert.That(_encoder.CountTokens(Documents), Is.EqualTo(_encoder.EncodeEach(Documents).Select(e => e.Tokens)));
+        Assert.That(_encoder.CountTokens([document], new EmbeddingOptions { Truncate = true }), Is.EqualTo(new[] { TinyCheckpoints.MaxTokens }));
+        Assert.That(_encoder.CountTokens([]), Is.Empty);
+        Assert.That(() => _encoder.CountTokens(["fine", document]), Throws.TypeOf<InputException>().With.Message.Contains("documents[1]"));
+        Assert.That(() => _encoder.CountTokens([""]), Throws.TypeOf<InputException>().With.Message.EqualTo("documents[0]: the text is empty"));
+        Assert.That(() => _encoder.CountTokens(Documents, cancellation: new CancellationToken(true)), Throws.InstanceOf<OperationCanceledException>());
+    }
+
+    [Test]
     public void No_document_gives_no_vector() => Assert.That(_encoder.Encode([]), Is.Empty);
 
     [Test]

@@ -198,7 +198,8 @@ LF_API lf_status lf_options_free(lf_options* options);
 
 /* Callbacks of a call, NULL for none (the default). One that returns nonzero stops the call, which returns LF_CANCELLED.
  * cancel: asked at the start, before each batch (of documents, or windows of a long one), between the layers of the model (not more often than
- *   every 20 milliseconds: a long document stops within a layer's time) and after each generated token.
+ *   every 20 milliseconds: a long document stops within a layer's time) and after each generated token. With an interval (0 is the default,
+ *   below it LF_INVALID_INPUT) for the first time when the call has run that long, and then not more often: for callbacks that cost much.
  * progress: after each batch (for generation each token): inputs done and in all, tokens that went through so far.
  * on_text: generation of one document: the next piece of text, as soon as it is settled; the pieces together are the
  *   result. Never cuts a character.
@@ -209,6 +210,7 @@ typedef int32_t (*lf_progress_callback)(void* context, int64_t done, int64_t tot
 typedef int32_t (*lf_text_callback)(void* context, const char* text, size_t length);
 typedef int32_t (*lf_token_callback)(void* context, int64_t document, int32_t sequence, int32_t position, int32_t token);
 LF_API lf_status lf_options_set_cancel(lf_options* options, lf_cancel_callback callback, void* context);
+LF_API lf_status lf_options_set_cancel_interval(lf_options* options, int32_t milliseconds);
 LF_API lf_status lf_options_set_progress(lf_options* options, lf_progress_callback callback, void* context);
 LF_API lf_status lf_options_set_on_text(lf_options* options, lf_text_callback callback, void* context);
 LF_API lf_status lf_options_set_on_token(lf_options* options, lf_token_callback callback, void* context);
@@ -237,7 +239,7 @@ LF_API lf_status lf_tensor_from_torch(int64_t handle, lf_tensor** tensor);
 LF_API lf_status lf_tensor_to_torch(const lf_tensor* tensor, int64_t* handle);
 
 /* What a tensor is. data: the first element; NULL where there is none. Row-major in memory if lf_tensor_contiguous says 1
- * (all results of this library are). shape and strides point at rank values. device: "cpu", "cuda:0"... */
+ * (all results of this library are). shape and strides point at rank values. device: "cpu", "cuda:0"... _describe: all at once; NULL: not asked. */
 LF_API lf_status lf_tensor_data(const lf_tensor* tensor, const void** data);
 LF_API lf_status lf_tensor_dtype(const lf_tensor* tensor, lf_dtype* dtype);
 LF_API lf_status lf_tensor_rank(const lf_tensor* tensor, int32_t* rank);
@@ -246,6 +248,8 @@ LF_API lf_status lf_tensor_strides(const lf_tensor* tensor, const int64_t** stri
 LF_API lf_status lf_tensor_elements(const lf_tensor* tensor, int64_t* elements);
 LF_API lf_status lf_tensor_contiguous(const lf_tensor* tensor, int32_t* contiguous);
 LF_API lf_status lf_tensor_device(const lf_tensor* tensor, const char** device);
+LF_API lf_status lf_tensor_describe(const lf_tensor* tensor, const void** data, lf_dtype* dtype, int32_t* rank, const int64_t** shape,
+                                    const int64_t** strides, const char** device);
 
 /* Copies the elements, row-major, from any device and layout. bytes: the room, at least the size of all elements. */
 LF_API lf_status lf_tensor_read(const lf_tensor* tensor, void* destination, size_t bytes);
@@ -255,12 +259,13 @@ LF_API lf_status lf_tensor_convert(const lf_tensor* tensor, lf_dtype dtype, cons
 LF_API lf_status lf_tensor_free(lf_tensor* tensor);
 
 /* Named tensors: the outputs of a model, or a safetensors file, whose tensors are used where they lie in the mapped file.
- * lf_tensors_get gives a handle of its own, LF_NOT_FOUND if there is none of the name. */
+ * lf_tensors_get gives a handle of its own, LF_NOT_FOUND if there is none of the name; lf_tensors_at one by its place (name may be NULL). */
 LF_API lf_status lf_tensors_open(const char* file, lf_tensors** tensors);
 LF_API lf_status lf_tensors_write(const char* file, const char* const* names, const lf_tensor* const* tensors, size_t count);
 LF_API lf_status lf_tensors_count(const lf_tensors* tensors, size_t* count);
 LF_API lf_status lf_tensors_name(const lf_tensors* tensors, size_t index, const char** name);
 LF_API lf_status lf_tensors_get(const lf_tensors* tensors, const char* name, lf_tensor** tensor);
+LF_API lf_status lf_tensors_at(const lf_tensors* tensors, size_t index, const char** name, lf_tensor** tensor);
 LF_API lf_status lf_tensors_free(lf_tensors* tensors);
 
 /* ---- Models ------------------------------------------------------------------------------------------------------- */
@@ -315,6 +320,11 @@ LF_API lf_status lf_model_generate(const lf_model* model, const char* const* nam
 LF_API lf_status lf_document_encoder_load(const char* folder, const lf_load_options* options, lf_document_encoder** encoder);
 LF_API lf_status lf_document_encoder_encode(const lf_document_encoder* encoder, const char* const* documents, const size_t* lengths,
                                             size_t count, const lf_options* options, lf_tensor** embeddings, lf_tensor** offsets);
+/* The same into the caller's memory. embeddings: room for `room` floats, of which the first count * C (with "tokens" offsets[count] * C) are
+ * written, row-major, all or none: what is too small, LF_INVALID_ARGUMENT, is refused before the model runs. offsets (may be NULL): room
+ * for count + 1 numbers. With embeddings NULL and room 0 only offsets is written, from the tokenizer alone: how much room "tokens" needs. */
+LF_API lf_status lf_document_encoder_encode_into(const lf_document_encoder* encoder, const char* const* documents, const size_t* lengths,
+                                                 size_t count, const lf_options* options, float* embeddings, size_t room, int64_t* offsets);
 LF_API lf_status lf_document_encoder_hidden_size(const lf_document_encoder* encoder, int32_t* size);
 LF_API lf_status lf_document_encoder_max_tokens(const lf_document_encoder* encoder, int32_t* tokens);
 LF_API lf_status lf_document_encoder_tokenizer(const lf_document_encoder* encoder, lf_tokenizer** tokenizer);
@@ -388,7 +398,7 @@ LF_API lf_status lf_summarizer_tokenizer(const lf_summarizer* summarizer, lf_tok
 LF_API lf_status lf_summarizer_free(lf_summarizer* summarizer);
 
 /* What a task answered: items 0..count-1. Which properties an item has is said at the task; another: LF_NOT_FOUND. An index
- * past the end: LF_INVALID_ARGUMENT. Ranges are of the text that was handed in, in the unit asked for. */
+ * past the end: LF_INVALID_ARGUMENT. Ranges are of the text that was handed in, in the unit asked for. _item: all at once; NULL: not asked. */
 LF_API lf_status lf_answer_count(const lf_answer* answer, size_t* count);
 LF_API lf_status lf_answer_text(const lf_answer* answer, size_t item, const char** text, size_t* length); /* length may be NULL */
 LF_API lf_status lf_answer_label(const lf_answer* answer, size_t item, const char** label, size_t* length);
@@ -397,6 +407,8 @@ LF_API lf_status lf_answer_score(const lf_answer* answer, size_t item, double* s
 LF_API lf_status lf_answer_logit(const lf_answer* answer, size_t item, double* logit);
 LF_API lf_status lf_answer_group(const lf_answer* answer, size_t item, int64_t* group);
 LF_API lf_status lf_answer_id(const lf_answer* answer, size_t item, int64_t* id);
+LF_API lf_status lf_answer_item(const lf_answer* answer, size_t item, lf_offsets unit, const char** text, size_t* text_length, const char** label,
+                                size_t* label_length, int64_t* start, int64_t* end, double* score, double* logit, int64_t* group, int64_t* id);
 LF_API lf_status lf_answer_tokens(const lf_answer* answer, size_t item, const int32_t** tokens, size_t* count);
 LF_API lf_status lf_answer_prompt_length(const lf_answer* answer, size_t item, size_t* tokens); /* of lf_answer_tokens, how many were given */
 LF_API lf_status lf_answer_token_scores(const lf_answer* answer, size_t item, const float** scores, size_t* count);
@@ -434,10 +446,13 @@ LF_API lf_status lf_tokenizer_vocabulary_size(const lf_tokenizer* tokenizer, int
 LF_API lf_status lf_tokenizer_special_token(const lf_tokenizer* tokenizer, const char* role, int32_t* id);
 
 /* count tokens, one value each. kind: "ids", "type_ids", "attention_mask", "special_tokens_mask", "sequence_ids" (0, 1, or -1 for tokens
- * of no text). ranges: count pairs (start, end) in the token's text, (0, 0) for tokens of no text. */
+ * of no text). ranges: count pairs (start, end) in the token's text, (0, 0) for tokens of no text. _describe: all at once; NULL: not asked. */
 LF_API lf_status lf_encoding_count(const lf_encoding* encoding, size_t* count);
 LF_API lf_status lf_encoding_values(const lf_encoding* encoding, const char* kind, const int32_t** values);
 LF_API lf_status lf_encoding_ranges(const lf_encoding* encoding, lf_offsets unit, const int32_t** ranges);
+LF_API lf_status lf_encoding_describe(const lf_encoding* encoding, lf_offsets unit, size_t* count, const int32_t** ids, const int32_t** ranges,
+                                      const int32_t** sequence_ids, const int32_t** type_ids, const int32_t** special_tokens_mask,
+                                      const int32_t** attention_mask, size_t* overflow_count);
 
 /* The parts that truncation cut off. */
 LF_API lf_status lf_encoding_overflow_count(const lf_encoding* encoding, size_t* count);

@@ -38,6 +38,9 @@ int main(int argc, char** argv) {
     OK(lf_tensor_free(tensor));
     OK(lf_tensors_open(path(argv[1], "model.safetensors"), &tensors));
     OK(lf_tensors_name(tensors, 0, &name));
+    OK(lf_tensors_at(tensors, 0, &name, &tensor));
+    OK(lf_tensor_describe(tensor, NULL, NULL, NULL, &given, NULL, &device));
+    OK(lf_tensor_free(tensor));
     OK(lf_tensors_free(tensors));
     CHECK(lf_tensors_open("no such file", &tensors) == LF_CHECKPOINT);
     OK(lf_tokenizer_free(tokenizer));

@@ -16,6 +16,7 @@ static void null_everywhere(const char* folder) {
   const int64_t* sizes;
   const int32_t* ints;
   const float* floats;
+  float floats_out[64];
   char* owned;
   lf_dtype dtype;
   lf_tensor* out;
@@ -39,6 +40,7 @@ static void null_everywhere(const char* folder) {
   NULLED("values", lf_options_set_ints(options, "window", NULL, 2));
   NULLED("tensor", lf_options_set_tensor(options, "mask", NULL));
   NULLED("options", lf_options_set_cancel(NULL, NULL, NULL));
+  NULLED("options", lf_options_set_cancel_interval(NULL, 1));
   NULLED("options", lf_options_set_progress(NULL, NULL, NULL));
   NULLED("options", lf_options_set_on_text(NULL, NULL, NULL));
   NULLED("options", lf_options_set_on_token(NULL, NULL, NULL));
@@ -60,6 +62,8 @@ static void null_everywhere(const char* folder) {
   NULLED("tensor", lf_tensor_elements(NULL, &i64));
   NULLED("tensor", lf_tensor_contiguous(NULL, &i32));
   NULLED("tensor", lf_tensor_device(NULL, &text));
+  NULLED("tensor", lf_tensor_describe(NULL, &data, &dtype, &i32, &sizes, &sizes, &text));
+  OK(lf_tensor_describe(tensor, NULL, NULL, NULL, NULL, NULL, NULL));
   NULLED("tensor", lf_tensor_read(NULL, &f64, 8));
   NULLED("destination", lf_tensor_read(tensor, NULL, 1024));
   NULLED("tensor", lf_tensor_convert(NULL, LF_FLOAT32, NULL, &out));
@@ -69,6 +73,7 @@ static void null_everywhere(const char* folder) {
   NULLED("tensors", lf_tensors_count(NULL, &count));
   NULLED("tensors", lf_tensors_name(NULL, 0, &text));
   NULLED("tensors", lf_tensors_get(NULL, "x", &out));
+  NULLED("tensors", lf_tensors_at(NULL, 0, &text, &out));
   NULLED("folder", lf_model_load(NULL, NULL, &model));
   NULLED("model", lf_model_load(folder, NULL, NULL));
   NULLED("model", lf_model_architecture(NULL, &text));
@@ -81,6 +86,10 @@ static void null_everywhere(const char* folder) {
   NULLED("encoder", lf_document_encoder_encode(NULL, &document, NULL, 1, NULL, &out, NULL));
   NULLED("embeddings", lf_document_encoder_encode(encoder, &document, NULL, 1, NULL, NULL, NULL));
   NULLED("documents", lf_document_encoder_encode(encoder, NULL, NULL, 1, NULL, &out, NULL));
+  NULLED("encoder", lf_document_encoder_encode_into(NULL, &document, NULL, 1, NULL, floats_out, 64, NULL));
+  NULLED("embeddings", lf_document_encoder_encode_into(encoder, &document, NULL, 1, NULL, NULL, 0, NULL));
+  NULLED("room 64", lf_document_encoder_encode_into(encoder, &document, NULL, 1, NULL, NULL, 64, &i64));
+  NULLED("documents", lf_document_encoder_encode_into(encoder, NULL, NULL, 1, NULL, floats_out, 64, NULL));
   NULLED("encoder", lf_document_encoder_hidden_size(NULL, &i32));
   NULLED("encoder", lf_document_encoder_max_tokens(NULL, &i32));
   NULLED("answerer", lf_question_answerer_answer(NULL, "q", 1, "d", 1, NULL, &answer));
@@ -99,6 +108,7 @@ static void null_everywhere(const char* folder) {
   NULLED("answer", lf_answer_logit(NULL, 0, &f64));
   NULLED("answer", lf_answer_group(NULL, 0, &i64));
   NULLED("answer", lf_answer_id(NULL, 0, &i64));
+  NULLED("answer", lf_answer_item(NULL, 0, LF_OFFSETS_BYTES, &text, &count, &text, &count, &i64, &i64, &f64, &f64, &i64, &i64));
   NULLED("answer", lf_answer_tokens(NULL, 0, &ints, &count));
   NULLED("answer", lf_answer_token_scores(NULL, 0, &floats, &count));
   NULLED("answer", lf_answer_logits(NULL, 0, &out));
@@ -109,6 +119,7 @@ static void null_everywhere(const char* folder) {
   NULLED("role", lf_tokenizer_special_token(tokenizer, NULL, &i32));
   NULLED("encoding", lf_encoding_values(NULL, "ids", &ints));
   NULLED("encoding", lf_encoding_ranges(NULL, LF_OFFSETS_BYTES, &ints));
+  NULLED("encoding", lf_encoding_describe(NULL, LF_OFFSETS_BYTES, &count, &ints, &ints, &ints, &ints, &ints, &ints, &count));
   NULLED("encoding", lf_encoding_overflow(NULL, 0, &encoding));
   NULLED("query", lf_banded_attention(NULL, tensor, tensor, 1, 1, NULL, &out, NULL));
   NULLED("key", lf_banded_attention_probabilities(tensor, NULL, 1, 1, NULL, &out));
@@ -214,6 +225,35 @@ static int32_t refuse(void* context) {
   return 1;
 }
 
+/* Nothing is written where a call is refused, whatever for. */
+static void caller_memory(void) {
+  enum { WIDTH = 64, CANARY = 7 };
+  const char *documents[2] = {"text", ""}, *bad = "abc\xff";
+  float values[2 * WIDTH + 1];
+  int64_t offsets[3] = {CANARY, CANARY, CANARY};
+  lf_options* tokens = NULL;
+  lf_options* stop = NULL;
+  int asked = 0, i;
+  for (i = 0; i <= 2 * WIDTH; i++) values[i] = CANARY;
+  OK(lf_options_create(&tokens));
+  OK(lf_options_set_text(tokens, "pooling", "tokens", LF_TERMINATED));
+  OK(lf_options_create(&stop));
+  OK(lf_options_set_cancel(stop, refuse, &asked));
+  REFUSED(LF_INVALID_ARGUMENT, "expected at least 64 floats, 1 vectors of 64, given 63",
+          lf_document_encoder_encode_into(encoder, documents, NULL, 1, NULL, values, WIDTH - 1, offsets));
+  REFUSED(LF_INVALID_ARGUMENT, "given 0", lf_document_encoder_encode_into(encoder, documents, NULL, 1, NULL, values, 0, offsets));
+  REFUSED(LF_INVALID_ARGUMENT, "vectors of 64, given 64", lf_document_encoder_encode_into(encoder, documents, NULL, 1, tokens, values, WIDTH, offsets));
+  REFUSED(LF_INVALID_INPUT, "documents[1]: the text is empty", lf_document_encoder_encode_into(encoder, documents, NULL, 2, NULL, values, 2 * WIDTH, offsets));
+  REFUSED(LF_INVALID_INPUT, "documents[1]: the text is empty", lf_document_encoder_encode_into(encoder, documents, NULL, 2, NULL, NULL, 0, offsets));
+  REFUSED(LF_INVALID_ARGUMENT, "not UTF-8 at byte 3", lf_document_encoder_encode_into(encoder, &bad, NULL, 1, NULL, values, WIDTH, offsets));
+  REFUSED(LF_CANCELLED, "asked to stop", lf_document_encoder_encode_into(encoder, documents, NULL, 1, stop, values, WIDTH, offsets));
+  CHECK(asked >= 1);
+  for (i = 0; i <= 2 * WIDTH; i++) CHECK(values[i] == CANARY);
+  for (i = 0; i < 3; i++) CHECK(offsets[i] == CANARY);
+  OK(lf_options_free(tokens));
+  OK(lf_options_free(stop));
+}
+
 static void option_values(void) {
   const char* document = "text";
   lf_load_options* loading = NULL;
@@ -240,6 +280,7 @@ static void option_values(void) {
   OK(lf_options_set_cancel(stop, refuse, &asked));
   REFUSED(LF_CANCELLED, "asked to stop", lf_document_encoder_encode(encoder, &document, NULL, 1, stop, &out, NULL));
   CHECK(asked >= 1 && out == NULL);
+  REFUSED(LF_INVALID_INPUT, "expected at least 0, given -1", lf_options_set_cancel_interval(stop, -1));
   OK(lf_options_free(stop));
 }
 
@@ -258,6 +299,7 @@ int main(int argc, char** argv) {
   wrong_handles();
   wrong_sizes();
   texts();
+  caller_memory();
   option_values();
   REFUSED(LF_CHECKPOINT, "no such folder", lf_model_load("no such folder", NULL, &wrong));
   REFUSED(LF_INVALID_INPUT, "folder", lf_model_load("", NULL, &wrong));

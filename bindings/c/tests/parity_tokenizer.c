@@ -35,8 +35,8 @@ static size_t byte_of(const char* text, size_t length, int32_t point) {
 /* Whatever of an encoding the row holds. text and pair: of the sequences 0 and 1. */
 static void compare_encoding(const lf_encoding* encoding, const char* row, char* const* texts, const size_t* lengths) {
   static const char* const kinds[] = {"ids", "type_ids", "attention_mask", "special_tokens_mask", "sequence_ids"};
-  const int32_t *values = NULL, *points = NULL, *units = NULL, *bytes = NULL, *sequences = NULL;
-  size_t count = 0, i;
+  const int32_t *values = NULL, *points = NULL, *units = NULL, *bytes = NULL, *sequences = NULL, *all[6] = {NULL};
+  size_t count = 0, tokens = 0, i;
   OK(lf_encoding_count(encoding, &count));
   for (i = 0; i < 5; i++) {
     OK(lf_encoding_values(encoding, kinds[i], &values));
@@ -46,6 +46,12 @@ static void compare_encoding(const lf_encoding* encoding, const char* row, char*
   OK(lf_encoding_ranges(encoding, LF_OFFSETS_UTF16, &units));
   OK(lf_encoding_ranges(encoding, LF_OFFSETS_BYTES, &bytes));
   OK(lf_encoding_values(encoding, "sequence_ids", &sequences));
+  OK(lf_encoding_describe(encoding, LF_OFFSETS_CODE_POINTS, &tokens, &all[0], &all[5], &all[4], &all[1], &all[3], &all[2], NULL));
+  for (i = 0; i < 5; i++) {
+    OK(lf_encoding_values(encoding, kinds[i], &values));
+    CHECK(all[i] == values);
+  }
+  CHECK(tokens == count && all[5] == points);
   compare_ints(row, "offsets", points, 2 * count);
   compare_ints(row, "offsets_utf16", units, 2 * count);
   for (i = 0; i < 2 * count; i++) {
@@ -67,8 +73,9 @@ static int number(const char* row, const char* key) {
 
 static void check_encoding(const char* row, const char* first, const char* second, lf_options* options) {
   char* texts[2] = {NULL, NULL};
-  size_t lengths[2] = {0, 0}, parts = 0, i;
+  size_t lengths[2] = {0, 0}, parts = 0, told = 0, i;
   lf_encoding* encoding = NULL;
+  const int32_t* ranges = NULL;
   const char *overflowing = json_get(row, "overflowing"), *part = NULL;
   json_text(json_get(row, first), &texts[0], &lengths[0]);
   if (json_get(row, second) != NULL) json_text(json_get(row, second), &texts[1], &lengths[1]);
@@ -76,6 +83,10 @@ static void check_encoding(const char* row, const char* first, const char* secon
   if (encoding != NULL) {
     compare_encoding(encoding, row, texts, lengths);
     OK(lf_encoding_overflow_count(encoding, &parts));
+    OK(lf_encoding_describe(encoding, (lf_offsets)7, NULL, NULL, NULL, NULL, NULL, NULL, NULL, &told));
+    CHECK(told == parts);
+    REFUSED(LF_INVALID_ARGUMENT, "unit", lf_encoding_describe(encoding, (lf_offsets)7, &told, NULL, &ranges, NULL, NULL, NULL, NULL, NULL));
+    CHECK(told == parts && ranges == NULL);
     for (i = 0; overflowing != NULL && i < parts; i++) {
       lf_encoding* rest = NULL;
       part = json_next(i == 0 ? overflowing : part, i == 0);

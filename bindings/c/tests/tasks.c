@@ -27,6 +27,31 @@ static void check_range(lf_answer* answer, size_t item, const char* source, cons
   REFUSED(LF_INVALID_ARGUMENT, "unit", lf_answer_range(answer, item, (lf_offsets)7, &start, &end));
 }
 
+/* An item at once is what its properties are one by one. Of an answer to a question. */
+static void check_item(lf_answer* answer, size_t item) {
+  const char *text = NULL, *same = NULL, *label = NULL;
+  int64_t start = -1, end = -1, from = -1, to = -1, group = 77;
+  double score = -1, logit = -1, same_score = -2, same_logit = -2;
+  size_t length = 0, same_length = 1;
+  OK(lf_answer_text(answer, item, &text, &length));
+  OK(lf_answer_range(answer, item, LF_OFFSETS_CODE_POINTS, &start, &end));
+  OK(lf_answer_score(answer, item, &score));
+  OK(lf_answer_logit(answer, item, &logit));
+  OK(lf_answer_item(answer, item, LF_OFFSETS_CODE_POINTS, &same, &same_length, NULL, NULL, &from, &to, &same_score, &same_logit, NULL, NULL));
+  CHECK(same == text && same_length == length && from == start && to == end && same_score == score && same_logit == logit);
+  OK(lf_answer_item(answer, item, (lf_offsets)7, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)); /* no range, no unit */
+  OK(lf_answer_item(answer, item, LF_OFFSETS_BYTES, NULL, NULL, NULL, NULL, NULL, &to, NULL, NULL, NULL, NULL));
+  CHECK(to >= end);
+  /* Refused as a whole: the text that there is is not written, nor the score. */
+  same = NULL;
+  same_score = -2;
+  REFUSED(LF_NOT_FOUND, "no group", lf_answer_item(answer, item, LF_OFFSETS_BYTES, &same, NULL, NULL, NULL, NULL, NULL, &same_score, NULL, &group, NULL));
+  REFUSED(LF_NOT_FOUND, "no label", lf_answer_item(answer, item, LF_OFFSETS_BYTES, &same, NULL, &label, NULL, NULL, NULL, &same_score, NULL, NULL, NULL));
+  REFUSED(LF_INVALID_ARGUMENT, "unit", lf_answer_item(answer, item, (lf_offsets)7, &same, NULL, NULL, NULL, &from, &to, NULL, NULL, NULL, NULL));
+  REFUSED(LF_INVALID_ARGUMENT, "item", lf_answer_item(answer, 1000, LF_OFFSETS_BYTES, &same, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL));
+  CHECK(same == NULL && same_score == -2 && group == 77 && label == NULL);
+}
+
 static int32_t count_calls(void* context, int64_t done, int64_t total, int64_t tokens) {
   CHECK(done >= 0 && done <= total && tokens >= 0);
   ++*(int*)context;
@@ -36,6 +61,37 @@ static int32_t count_calls(void* context, int64_t done, int64_t total, int64_t t
 static void log_line(void* context, lf_log_level level, const char* message, size_t length) {
   CHECK(strlen(message) == length);
   if (level == LF_LOG_WARNING && strstr(message, "cut from") != NULL) ++*(int*)context;
+}
+
+/* The caller's memory gets what the tensors hold. The options say "tokens". */
+static void into_memory(lf_document_encoder* task, char* const* texts, lf_options* options, lf_tensor* vectors, lf_tensor* tokens, lf_tensor* offsets) {
+  enum { WIDTH = 64, CANARY = 7 };
+  const char* const* documents = (const char* const*)texts;
+  const void *pooled = NULL, *all = NULL, *ends = NULL;
+  int64_t told[4] = {-1, -1, -1, -1}, again[4] = {-1, -1, -1, -1};
+  float small[3 * WIDTH + 1], *large = NULL;
+  size_t room, i;
+  OK(lf_tensor_data(vectors, &pooled));
+  OK(lf_tensor_data(tokens, &all));
+  OK(lf_tensor_data(offsets, &ends));
+  OK(lf_document_encoder_encode_into(task, documents, NULL, 3, options, NULL, 0, told));
+  CHECK(memcmp(told, ends, sizeof told) == 0);
+  room = (size_t)told[3] * WIDTH;
+  large = (float*)malloc((room + 1) * sizeof(float));
+  large[room] = CANARY;
+  REFUSED(LF_INVALID_ARGUMENT, "room", lf_document_encoder_encode_into(task, documents, NULL, 3, options, large, room - 1, again));
+  CHECK(again[0] == -1);
+  OK(lf_document_encoder_encode_into(task, documents, NULL, 3, options, large, room, again));
+  CHECK(memcmp(again, ends, sizeof again) == 0 && memcmp(large, all, room * sizeof(float)) == 0 && large[room] == CANARY);
+  free(large);
+  OK(lf_options_set_text(options, "pooling", "mean", LF_TERMINATED));
+  for (i = 0; i <= 3 * WIDTH; i++) small[i] = CANARY;
+  OK(lf_document_encoder_encode_into(task, documents, NULL, 3, options, small, 3 * WIDTH + 1, NULL)); /* more room than needed */
+  CHECK(memcmp(small, pooled, 3 * WIDTH * sizeof(float)) == 0 && small[3 * WIDTH] == CANARY);
+  again[0] = again[1] = -1;
+  OK(lf_document_encoder_encode_into(task, NULL, NULL, 0, NULL, small, 0, again)); /* no documents, no vectors */
+  CHECK(again[0] == 0 && again[1] == -1 && small[0] != CANARY);
+  OK(lf_options_set_text(options, "pooling", "tokens", LF_TERMINATED));
 }
 
 static void encoder(void) {
@@ -71,7 +127,6 @@ static void encoder(void) {
     CHECK(fabs(length - 1) < 1e-5);
     OK(lf_tensor_free(one));
   }
-  OK(lf_tensor_free(vectors));
   OK(lf_tensor_free(offsets));
   OK(lf_options_set_text(options, "pooling", "tokens", LF_TERMINATED));
   OK(lf_document_encoder_encode(task, (const char* const*)texts, NULL, 3, options, &tokens, &offsets));
@@ -79,6 +134,8 @@ static void encoder(void) {
   OK(lf_tensor_data(offsets, &data));
   ends = (const int64_t*)data;
   CHECK(ends[0] == 0 && ends[1] > 10 && ends[2] > ends[1] && ends[3] == shape[0] && shape[1] == width);
+  into_memory(task, texts, options, vectors, tokens, offsets);
+  OK(lf_tensor_free(vectors));
   OK(lf_tensor_free(tokens));
   OK(lf_tensor_free(offsets));
   free(texts[0]);
@@ -120,6 +177,7 @@ static void answers(void) {
     OK(lf_answer_score(answer, i, &score));
     CHECK(score > 0 && score <= before);
     before = score;
+    check_item(answer, i);
   }
   REFUSED(LF_INVALID_ARGUMENT, "expected 0..4, given 5", lf_answer_text(answer, 5, &text, NULL));
   REFUSED(LF_NOT_FOUND, "no label", lf_answer_label(answer, 0, &text, NULL));
@@ -330,6 +388,16 @@ static void stopping(void) {
   OK(lf_options_set_cancel(options, at_the_second_time, &asked));
   REFUSED(LF_CANCELLED, "asked to stop", lf_model_run(model, &name, (const lf_tensor* const*)&input, 1, options, &outputs));
   CHECK(asked == 2 && outputs == NULL);
+  /* With an interval not at the start, and not before it has passed. */
+  asked = 1;
+  OK(lf_options_set_cancel_interval(options, 1));
+  REFUSED(LF_CANCELLED, "asked to stop", lf_model_run(model, &name, (const lf_tensor* const*)&input, 1, options, &outputs));
+  CHECK(asked == 2 && outputs == NULL);
+  asked = 1;
+  OK(lf_options_set_cancel_interval(options, 3600000));
+  OK(lf_model_run(model, &name, (const lf_tensor* const*)&input, 1, options, &outputs));
+  CHECK(asked == 1);
+  OK(lf_tensors_free(outputs));
   OK(lf_options_set_progress(options, count_calls, &told));
   REFUSED(LF_INVALID_ARGUMENT, "takes no progress", lf_model_run(model, &name, (const lf_tensor* const*)&input, 1, options, &outputs));
   OK(lf_options_free(options));

@@ -29,7 +29,11 @@ static void caller_memory(void) {
   const char* device = NULL;
   int32_t rank = 0, contiguous = 1;
   int64_t elements = 0;
-  lf_dtype dtype = LF_BOOL;
+  lf_dtype dtype = LF_BOOL, as = LF_BOOL;
+  const int64_t *sizes = NULL, *steps = NULL;
+  const void* described = NULL;
+  const char* where = NULL;
+  int32_t dimensions = 0;
   int one = 1;
   lf_tensor *tensor = NULL, *copy = NULL, *half = NULL, *none = NULL;
   released = 0;
@@ -46,6 +50,9 @@ static void caller_memory(void) {
   OK(lf_tensor_device(tensor, &device));
   OK(lf_tensor_contiguous(tensor, &contiguous));
   CHECK(rank == 2 && elements == 6 && dtype == LF_FLOAT32 && strcmp(device, "cpu") == 0 && contiguous == 0);
+  OK(lf_tensor_describe(tensor, &described, &as, &dimensions, &sizes, &steps, &where));
+  CHECK(described == values && as == LF_FLOAT32 && dimensions == 2 && where == device);
+  CHECK(sizes[0] == 3 && sizes[1] == 2 && steps[0] == 1 && steps[1] == 3);
   OK(lf_tensor_read(tensor, read, sizeof read));
   CHECK(read[1] == 3 && read[2] == 1 && read[5] == 5);
   OK(lf_tensor_convert(tensor, LF_FLOAT32, NULL, &copy));
@@ -99,7 +106,9 @@ static void safetensors(const char* folder) {
   lf_tensor *read = NULL, *none = NULL;
   lf_tensors* opened = NULL;
   const void* data = NULL;
-  size_t count = 0;
+  const char* placed = NULL;
+  lf_dtype dtype = LF_BOOL;
+  size_t count = 0, i;
   OK(lf_tensor_copy(values, sizeof values, LF_FLOAT32, &shape, 1, &tensors[0]));
   OK(lf_tensor_copy(&more, sizeof more, LF_INT64, NULL, 0, &tensors[1]));
   OK(lf_tensors_write(file, names, (const lf_tensor* const*)tensors, 2));
@@ -108,6 +117,15 @@ static void safetensors(const char* folder) {
   CHECK(count == 2);
   OK(lf_tensors_get(opened, "b", &read));
   OK(lf_tensors_name(opened, 0, &name));
+  for (i = 0; i < count; i++) {
+    OK(lf_tensors_at(opened, i, &placed, &none));
+    OK(lf_tensors_name(opened, i, &name));
+    OK(lf_tensor_dtype(none, &dtype));
+    CHECK(placed == name && dtype == (strcmp(name, "b") == 0 ? LF_FLOAT32 : LF_INT64));
+    OK(lf_tensor_free(none));
+  }
+  REFUSED(LF_INVALID_ARGUMENT, "expected 0..1, given 2", lf_tensors_at(opened, 2, NULL, &none));
+  CHECK(none == NULL);
   REFUSED(LF_NOT_FOUND, "no tensor \"c\"", lf_tensors_get(opened, "c", &none));
   REFUSED(LF_INVALID_ARGUMENT, "expected 0..1, given 2", lf_tensors_name(opened, 2, &name));
   OK(lf_tensors_free(opened));

@@ -28,14 +28,14 @@ public static class TaskBridge
         TF32 = tf32 is null ? null : bool.Parse(tf32),
     };
 
-    /// <summary>One tensor [N, C], or with pooling "tokens" N tensors [T, C]; the receiver disposes them.</summary>
-    public static unsafe Tensor[] Encode(DocumentEncoder encoder, string[] documents, string pooling, bool normalize, bool truncate, string? globals,
+    /// <summary>One tensor [N, C], or with pooling "tokens" N tensors [T, C]; the receiver disposes them. Null: as the folder says.</summary>
+    public static unsafe Tensor[] Encode(DocumentEncoder encoder, string[] documents, string? pooling, bool? normalize, bool truncate, string? globals,
         int tokensPerBatch, CallWatch watch)
     {
         ArgumentNullException.ThrowIfNull(encoder);
         ArgumentNullException.ThrowIfNull(documents);
         ArgumentNullException.ThrowIfNull(watch);
-        Pooling chosen = Enum.Parse<Pooling>(pooling, ignoreCase: true);
+        Pooling chosen = pooling is null ? encoder.DefaultPooling : Enum.Parse<Pooling>(pooling, ignoreCase: true);
         EmbeddingOptions options = new() { Normalize = normalize, Truncate = truncate, Global = Globals(globals), Logger = LogBridge.Logger, TokensPerBatch = tokensPerBatch };
         int width = encoder.HiddenSize;
         bool perToken = chosen == Pooling.Tokens;

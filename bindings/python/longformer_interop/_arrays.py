@@ -19,8 +19,9 @@ SIZES = {
     "float16": 2, "bfloat16": 2, "float32": 4, "float64": 8,
 }  # fmt: skip
 
-#: dtype name -> what numpy's array interface calls it; bfloat16 has no name there.
-_TYPES = {name: np.dtype(name).str for name in SIZES if name != "bfloat16"}
+#: numpy's dtypes (of this machine's byte order) -> their names; bfloat16 has none there. And what the array interface calls them.
+_NAMES = {np.dtype(name): name for name in SIZES if name != "bfloat16"}
+_TYPES = {name: dtype.str for dtype, name in _NAMES.items()}
 
 
 class Borrowed:
@@ -200,14 +201,15 @@ def _borrow_numpy(array: np.ndarray, name: str) -> Borrowed:
         array = array.astype(np.int64)
     elif not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
-    dtype = array.dtype.name
-    if dtype not in SIZES:
-        raise InputError(f"{name}: expected one of the dtypes {', '.join(SIZES)}, given {dtype}")
+    dtype = _NAMES.get(array.dtype)
+    if dtype is None:
+        raise InputError(f"{name}: expected one of the dtypes {', '.join(SIZES)}, given {array.dtype.name}")
     size = SIZES[dtype]
+    address, strides = array.ctypes.data, [s // size for s in array.strides]
     # libtorch knows neither negative strides nor strides inside an element.
-    if any(s < 0 or s % size for s in array.strides) or array.ctypes.data % size:
-        array = array.copy()
-    return Borrowed(array.ctypes.data, array.shape, [s // size for s in array.strides], dtype, "cpu", array)
+    if address % size or any(s < 0 or s % size for s in array.strides):
+        return _borrow_numpy(array.copy(), name)
+    return Borrowed(address, array.shape, strides, dtype, "cpu", array)
 
 
 def _borrow_dlpack(value: Any, name: str) -> Borrowed | None:

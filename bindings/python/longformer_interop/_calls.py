@@ -1,12 +1,11 @@
-"""One plan of a call and two methods that run it: one that blocks, and one for an event loop. Both take the plan's arguments."""
+"""One plan of a call of a loaded object and two methods that run it: one that blocks, and one for an event loop. Both take the plan's arguments."""
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
-from ._watch import Watch, nothing
+from ._watch import Watch
 
 __all__ = ["Plan", "awaitable", "blocking"]
 
@@ -14,21 +13,22 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Plan(Generic[T]):
-    """What a call does with the native object, what watches it, and what is done behind it."""
-
-    watch: Watch
-    call: Callable[[Any], T]
-    after: Callable[[], None] = nothing
+#: What watches a call, what it does with the native object, and what is done behind it. A tuple, since every call makes one.
+Plan = tuple[Watch, Callable[[Any], T], Callable[[], None] | None]
 
 
 def blocking(plan: Callable[Concatenate[Any, P], Plan[T]]) -> Callable[Concatenate[Any, P], T]:
     """The method ``answer`` of a plan ``_answer``."""
 
     def run(self: Any, *arguments: P.args, **keywords: P.kwargs) -> T:
-        result: T = self._run(plan(self, *arguments, **keywords))
-        return result
+        watch, call, after = plan(self, *arguments, **keywords)
+        native = self._enter()
+        try:
+            return watch.run(call, native, native.asks)
+        finally:
+            self._leave()
+            if after is not None:
+                after()
 
     return cast("Callable[Concatenate[Any, P], T]", _dressed(run, plan, "", plan.__doc__))
 
@@ -37,8 +37,14 @@ def awaitable(plan: Callable[Concatenate[Any, P], Plan[T]]) -> Callable[Concaten
     """The method ``aanswer`` of a plan ``_answer``."""
 
     async def run(self: Any, *arguments: P.args, **keywords: P.kwargs) -> T:
-        result: T = await self._arun(plan(self, *arguments, **keywords))
-        return result
+        watch, call, after = plan(self, *arguments, **keywords)
+        native = self._enter()
+        try:
+            return await watch.run_async(call, native)
+        finally:
+            self._leave()
+            if after is not None:
+                after()
 
     name = plan.__name__.lstrip("_")
     told = f"``{name}`` without blocking the event loop; cancelling the task stops the work."

@@ -52,7 +52,9 @@ class NativeTask(Protocol):
 
 
 class NativeEncoder(NativeTask, Protocol):
-    def encode(self, documents: Sequence[str], pooling: str, normalize: bool, task: TaskOptions, watch: Watch) -> np.ndarray | list[np.ndarray]: ...
+    def encode(
+        self, documents: Sequence[str], pooling: str | None, normalize: bool | None, task: TaskOptions, watch: Watch
+    ) -> np.ndarray | list[np.ndarray]: ...
 
 
 class NativeAnswerer(NativeTask, Protocol):

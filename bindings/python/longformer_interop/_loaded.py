@@ -34,12 +34,7 @@ class Use(Generic[N]):
         self._loaded = loaded
 
     def __enter__(self) -> N:
-        loaded = self._loaded
-        with loaded._lock:
-            if loaded._native is None or loaded._closing:
-                raise LongformerError(f"{type(loaded).__name__} of {loaded.folder}: it is closed")
-            loaded._users += 1
-            return loaded._native
+        return self._loaded._enter()
 
     def __exit__(self, *_: object) -> None:
         self._loaded._leave()
@@ -60,7 +55,9 @@ class Loaded(Generic[N]):
         self.folder = folder
         self.options = options
         self._lock = threading.Lock()
-        self._users = 0
+        # One entry for each running call. A list, since appending and popping need no lock of ours, which a signal handler's call would
+        # wait for in vain where it comes between.
+        self._users: list[None] = []
         self._closing = False
 
     @classmethod
@@ -104,30 +101,41 @@ class Loaded(Generic[N]):
 
     def close(self) -> None:
         """Frees the native memory; calls that are running finish first. Closing again does nothing."""
-        with self._lock:
-            self._closing = True
-            native = self._native if self._users == 0 else None
-            if self._users == 0:
-                self._native = None
-        if native is not None:
-            native.close()  # type: ignore[attr-defined]
+        self._closing = True
+        if not self._users:
+            self._free()
 
     def _use(self) -> Use[N]:
         return Use(self)
 
+    def _enter(self) -> N:
+        """The native object for one call, which ``_leave`` ends."""
+        # Entered first, then looked: close does the opposite, so that one of the two sees the other.
+        self._users.append(None)
+        native = self._native
+        if self._closing or native is None:
+            self._leave()
+            raise self._refusal()
+        return native
+
     def _leave(self) -> None:
+        self._users.pop()
+        if self._closing and not self._users:
+            self._free()
+
+    def _free(self) -> None:
+        # The last call and close may both come here.
         with self._lock:
-            self._users -= 1
-            last = self._closing and self._users == 0
-            native = self._native if last else None
-            if last:
-                self._native = None
+            native, self._native = self._native, None
         if native is not None:
             native.close()  # type: ignore[attr-defined]
 
+    def _refusal(self) -> LongformerError:
+        return LongformerError(f"{type(self).__name__} of {self.folder}: it is closed")
+
     def __enter__(self: S) -> S:
         if self.closed:
-            raise LongformerError(f"{type(self).__name__} of {self.folder}: it is closed")
+            raise self._refusal()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -135,7 +143,7 @@ class Loaded(Generic[N]):
 
     def __reduce__(self) -> Any:
         if self.closed:
-            raise LongformerError(f"{type(self).__name__} of {self.folder}: it is closed")
+            raise self._refusal()
         return _reload, (type(self), self.folder, self.options)
 
     def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:

@@ -80,7 +80,7 @@ class Model(Loaded["NativeModel"]):
         given = _borrow_all(inputs)
         watch = Watch()
         with self._use() as native:
-            outputs = watch.run(lambda: native.run(given, output_hidden_states, output_attentions, watch), native.asks)
+            outputs = watch.run(lambda model: model.run(given, output_hidden_states, output_attentions, watch), native, native.asks)
         return {name: Tensor(output) if as_tensors else to_numpy(output) for name, output in outputs.items()}
 
     def generate(self, options: GenerationOptions | None = None, *, input_ids: Any, **inputs: Any) -> list[list[Generated]]:
@@ -100,7 +100,7 @@ class Model(Loaded["NativeModel"]):
         given = _borrow_all({"input_ids": input_ids, **inputs})
         watch = Watch()
         with self._use() as native:
-            return watch.run(lambda: native.generate(given, chosen, watch), native.asks)
+            return watch.run(lambda model: model.generate(given, chosen, watch), native, native.asks)
 
     def gradients(self, **inputs: Any) -> dict[str, np.ndarray]:
         """``loss``, ``grad.<parameter>`` for every parameter that it depends on, and ``grad_input_embeds`` [B, T, C].

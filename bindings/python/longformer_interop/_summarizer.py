@@ -6,7 +6,6 @@ import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ._calls import Plan, awaitable, blocking
@@ -77,12 +76,13 @@ class Summarizer(Task["NativeSummarizer"]):
             found = [results[0].text for results in call(native)]
             return found[0] if isinstance(document, str) else found
 
-        return Plan(watch, best, after)
+        return watch, best, after
 
     summarize, asummarize = blocking(_summarize), awaitable(_summarize)
 
-    def summarize_all(
+    def _summarize_all(
         self,
+        /,
         documents: Sequence[str],
         options: GenerationOptions | None = None,
         *,
@@ -91,7 +91,7 @@ class Summarizer(Task["NativeSummarizer"]):
         tokens_per_batch: int = 8192,
         progress: ProgressArgument = None,
         **generation: Any,
-    ) -> list[list[Summary]]:
+    ) -> Plan[list[list[Summary]]]:
         """All results (``n_best``) for every document, of a beam search best first, with their tokens and scores.
 
         >>> with lf.Summarizer.load(models / "summarizer") as led:
@@ -102,7 +102,9 @@ class Summarizer(Task["NativeSummarizer"]):
         watch, after = watched(progress, "document")
         given = texts(documents, "documents")
         call = self._summarizing(given, options, generation, task_options(truncate, global_tokens, tokens_per_batch), watch)
-        return self._run(Plan(watch, call, after))
+        return watch, call, after
+
+    summarize_all = blocking(_summarize_all)
 
     def stream(self, document: str, options: GenerationOptions | None = None, **keywords: Any) -> Iterator[str]:
         """The text for one document piece by piece; leaving the loop early stops the work. Keywords as ``summarize`` has them.
@@ -114,7 +116,7 @@ class Summarizer(Task["NativeSummarizer"]):
         pieces: queue.SimpleQueue[Any] = queue.SimpleQueue()
         watch, call = self._streaming(document, options, keywords, pieces.put)
         with self._use() as native:
-            worker = _Stream(watch, partial(call, native), pieces.put)
+            worker = _Stream(watch, call, native, pieces.put)
             try:
                 while True:
                     piece = pieces.get()
@@ -136,7 +138,7 @@ class Summarizer(Task["NativeSummarizer"]):
 
         watch, call = self._streaming(document, options, keywords, put)
         with self._use() as native:
-            worker = _Stream(watch, partial(call, native), put)
+            worker = _Stream(watch, call, native, put)
             try:
                 while True:
                     piece = await pieces.get()
@@ -154,7 +156,7 @@ class Summarizer(Task["NativeSummarizer"]):
         if not isinstance(document, str):
             raise InputError(f"document: expected a str, given {type(document).__name__}")
         task = TaskOptions(**{name: keywords.pop(name) for name in ("truncate", "global_tokens", "tokens_per_batch") if name in keywords})
-        watch = Watch(None, put)
+        watch = Watch.telling(None, put)
         return watch, self._summarizing(document, options, keywords, task, watch)
 
     @staticmethod
@@ -174,15 +176,15 @@ class Summarizer(Task["NativeSummarizer"]):
 class _Stream(threading.Thread):
     """Runs a call, says when it is over, and keeps its error."""
 
-    def __init__(self, watch: Watch, call: Callable[[], Any], put: Callable[[Any], Any]) -> None:
+    def __init__(self, watch: Watch, call: Callable[[NativeSummarizer], Any], native: NativeSummarizer, put: Callable[[Any], Any]) -> None:
         super().__init__(name="longformer_interop stream", daemon=True)
-        self._watch, self._call, self._put = watch, call, put
+        self._watch, self._call, self._native, self._put = watch, call, native, put
         self._error: BaseException | None = None
         self.start()
 
     def run(self) -> None:
         try:
-            self._watch.finish(self._call)
+            self._watch.run(self._call, self._native, True)
         except BaseException as e:  # noqa: BLE001 - raised by whoever reads the stream
             self._error = e
         finally:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["DocumentEncoder", "MaskFiller", "MultipleChoice", "QuestionAnswerer", "TextClassifier", "TokenClassifier"]
 
 N = TypeVar("N")
-T = TypeVar("T")
 
 
 class Task(Loaded[N], Generic[N]):
@@ -40,20 +39,6 @@ class Task(Loaded[N], Generic[N]):
         """The longest input in tokens, the special tokens included."""
         with self._use() as native:
             return cast(int, native.max_tokens)  # type: ignore[attr-defined]
-
-    def _run(self, plan: Plan[T]) -> T:
-        with self._use() as native:
-            try:
-                return plan.watch.run(lambda: plan.call(native), native.asks)  # type: ignore[attr-defined]
-            finally:
-                plan.after()
-
-    async def _arun(self, plan: Plan[T]) -> T:
-        with self._use() as native:
-            try:
-                return await plan.watch.run_async(lambda: plan.call(native))
-            finally:
-                plan.after()
 
     def _describe(self) -> str:
         return f", {self.max_tokens} tokens" if self.max_tokens else ""
@@ -79,9 +64,9 @@ class DocumentEncoder(Task["NativeEncoder"]):
     def _encode(
         self,
         documents: str | Sequence[str],
-        pooling: str = "mean",
+        pooling: str | None = None,
         *,
-        normalize: bool = False,
+        normalize: bool | None = None,
         truncate: bool = False,
         global_tokens: GlobalTokens = None,
         tokens_per_batch: int = 8192,
@@ -92,8 +77,8 @@ class DocumentEncoder(Task["NativeEncoder"]):
         Args:
             documents: The texts, or one text.
             pooling: ``"mean"`` over all tokens (the special ones included, as sentence-transformers does), ``"cls"`` (the first token)
-                or ``"tokens"`` (no pooling).
-            normalize: Scale every vector to length 1.
+                or ``"tokens"`` (no pooling); None: as sentence-transformers wrote into the folder, else ``"mean"``.
+            normalize: Scale every vector to length 1; None: as sentence-transformers wrote into the folder, else not.
             truncate: Cut a document at ``max_tokens``; without it a longer one is refused.
             global_tokens: None (the first token for ``"cls"``, else none), ``"none"``, ``"first"`` or token positions.
             tokens_per_batch: How many tokens go through the model at once.
@@ -105,7 +90,8 @@ class DocumentEncoder(Task["NativeEncoder"]):
         Raises:
             InputError: A document is empty or too long; the message names it.
         """
-        _one_of("pooling", pooling, ("cls", "mean", "tokens"))
+        if pooling is not None:
+            _one_of("pooling", pooling, ("cls", "mean", "tokens"))
         given, task = texts(documents, "documents"), task_options(truncate, global_tokens, tokens_per_batch)
         watch, after = watched(progress, "document")
 
@@ -113,23 +99,23 @@ class DocumentEncoder(Task["NativeEncoder"]):
             vectors = native.encode(given, pooling, normalize, task, watch)
             return vectors[0] if isinstance(documents, str) else vectors
 
-        return Plan(watch, call, after)
+        return watch, call, after
 
     if TYPE_CHECKING:
         # fmt: off
         @overload
         def encode(  # type: ignore[misc]
-            self, documents: str, pooling: str = ..., *, normalize: bool = ..., truncate: bool = ..., global_tokens: GlobalTokens = ...,
+            self, documents: str, pooling: str | None = ..., *, normalize: bool | None = ..., truncate: bool = ..., global_tokens: GlobalTokens = ...,
             tokens_per_batch: int = ..., progress: ProgressArgument = ...,
         ) -> np.ndarray: ...
         @overload
         def encode(
-            self, documents: Sequence[str], pooling: Literal["mean", "cls"] = ..., *, normalize: bool = ..., truncate: bool = ..., global_tokens: GlobalTokens = ...,
+            self, documents: Sequence[str], pooling: Literal["mean", "cls"] | None = ..., *, normalize: bool | None = ..., truncate: bool = ..., global_tokens: GlobalTokens = ...,
             tokens_per_batch: int = ..., progress: ProgressArgument = ...,
         ) -> np.ndarray: ...
         @overload
         def encode(
-            self, documents: Sequence[str], pooling: Literal["tokens"], *, normalize: bool = ..., truncate: bool = ..., global_tokens: GlobalTokens = ...,
+            self, documents: Sequence[str], pooling: Literal["tokens"], *, normalize: bool | None = ..., truncate: bool = ..., global_tokens: GlobalTokens = ...,
             tokens_per_batch: int = ..., progress: ProgressArgument = ...,
         ) -> list[np.ndarray]: ...
         def encode(self, documents: Any, pooling: Any = ..., **keywords: Any) -> Any: ...
@@ -187,7 +173,7 @@ class QuestionAnswerer(Task["NativeAnswerer"]):
         def call(native: NativeAnswerer) -> list[Answer]:
             return native.answer(q, d, top, max_answer_tokens, overlap, task, watch)
 
-        return Plan(watch, call)
+        return watch, call, None
 
     answer, aanswer = blocking(_answer), awaitable(_answer)
 
@@ -239,7 +225,7 @@ class TextClassifier(Task["NativeClassifier"]):
             scores = native.classify(given, task, watch)
             return scores[0] if isinstance(documents, str) else scores
 
-        return Plan(watch, call, after)
+        return watch, call, after
 
     classify, aclassify = blocking(_classify), awaitable(_classify)
 
@@ -281,7 +267,7 @@ class TokenClassifier(Task["NativeTagger"]):
         def call(native: NativeTagger) -> list[Entity]:
             return native.tag(given, aggregation, task, watch)
 
-        return Plan(watch, call)
+        return watch, call, None
 
     tag, atag = blocking(_tag), awaitable(_tag)
 
@@ -312,7 +298,7 @@ class MultipleChoice(Task["NativeChooser"]):
         def call(native: NativeChooser) -> list[ChoiceScore]:
             return native.choose(d, c, question, task, watch)
 
-        return Plan(watch, call)
+        return watch, call, None
 
     choose, achoose = blocking(_choose), awaitable(_choose)
 
@@ -345,6 +331,6 @@ class MaskFiller(Task["NativeFiller"]):
         def call(native: NativeFiller) -> list[FilledMask]:
             return native.fill(given, top, task, watch)
 
-        return Plan(watch, call)
+        return watch, call, None
 
     fill, afill = blocking(_fill), awaitable(_fill)

@@ -15,8 +15,9 @@ from typing import Any, TypeVar, Union
 
 from ._results import Progress
 
-__all__ = ["Asker", "ProgressArgument", "Watch", "nothing", "watched"]
+__all__ = ["Asker", "ProgressArgument", "Watch", "watched"]
 
+N = TypeVar("N")
 T = TypeVar("T")
 ProgressArgument = Union[bool, Callable[[Progress], None], None]
 
@@ -24,12 +25,21 @@ ProgressArgument = Union[bool, Callable[[Progress], None], None]
 class Watch:
     """Asked by the native side whether to go on, and told what happens. An exception of a callback stops the call and is raised."""
 
-    def __init__(self, progress: Callable[[Progress], None] | None = None, on_token: Callable[[str], Any] | None = None) -> None:
-        self.progress = progress
-        self.on_token = on_token
-        self.error: BaseException | None = None
-        self.stopped = False
-        self._on_stop: Callable[[], None] | None = None
+    # Of the class until something else is set, which for most calls nothing is.
+    progress: Callable[[Progress], None] | None = None
+    on_token: Callable[[str], Any] | None = None
+    tells = False
+    error: BaseException | None = None
+    stopped = False
+    _on_stop: Callable[[], None] | None = None
+
+    @classmethod
+    def telling(cls, progress: Callable[[Progress], None] | None, on_token: Callable[[str], Any] | None) -> Watch:
+        """One that tells these how the call goes on."""
+        watch = cls()
+        watch.progress, watch.on_token = progress, on_token
+        watch.tells = progress is not None or on_token is not None
+        return watch
 
     def stop(self) -> None:
         """Ends the call at its next step. From any thread."""
@@ -59,21 +69,15 @@ class Watch:
             self.error = e
             self.stop()
 
-
-    def run(self, call: Callable[[], T], asks: bool) -> T:
-        """The call's result; its own error, or that of a callback, or KeyboardInterrupt.
+    def run(self, call: Callable[[N], T], native: N, asks: bool) -> T:
+        """What the call makes of the native object; its own error, or that of a callback, which comes first, or KeyboardInterrupt.
 
         ``asks``: the native side asks an ``Asker`` by itself.
         """
-        here = asks and self.progress is None and self.on_token is None
-        if here or threading.current_thread() is not threading.main_thread():
-            return self.finish(call)
-        return _helper().run(self, lambda: self.finish(call))
-
-    def finish(self, call: Callable[[], T]) -> T:
-        """Runs the call on this thread; an error of a callback comes before its own."""
+        if (self.tells or not asks) and threading.current_thread() is threading.main_thread():
+            return _helper().run(self, lambda: self.run(call, native, asks))
         try:
-            result = call()
+            result = call(native)
         except Exception:
             if self.error is not None:
                 raise self.error from None
@@ -82,9 +86,9 @@ class Watch:
             raise self.error
         return result
 
-    async def run_async(self, call: Callable[[], T]) -> T:
+    async def run_async(self, call: Callable[[N], T], native: N) -> T:
         """As ``run`` on a thread of the event loop's pool; cancelling the task stops the call and waits for its end."""
-        future = asyncio.get_running_loop().run_in_executor(None, lambda: self.finish(call))
+        future = asyncio.get_running_loop().run_in_executor(None, lambda: self.run(call, native, True))
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
@@ -114,7 +118,7 @@ class Asker:
                 yield int(self.watch is not None and self.watch.stopped)
             except GeneratorExit:
                 raise
-            except BaseException as e:  # noqa: BLE001 - raised again by finish
+            except BaseException as e:  # noqa: BLE001 - raised again by run
                 if self.watch is not None:
                     self.watch.error, self.watch.stopped = e, True
 
@@ -197,17 +201,17 @@ class _Bar:
             self._bar.close()
 
 
-def watched(progress: ProgressArgument, unit: str, on_token: Callable[[str], Any] | None = None) -> tuple[Watch, Callable[[], None]]:
+def watched(
+    progress: ProgressArgument, unit: str, on_token: Callable[[str], Any] | None = None
+) -> tuple[Watch, Callable[[], None] | None]:
     """A watch for the argument ``progress`` of a call, and what is to be done after the call."""
+    if progress is None and on_token is None:
+        return Watch(), None
     if progress is True:
         try:
             import tqdm.auto  # noqa: F401
         except ImportError:
-            return Watch(None, on_token), nothing
+            return Watch.telling(None, on_token), None
         bar = _Bar(unit)
-        return Watch(bar, on_token), bar.close
-    return Watch(progress or None, on_token), nothing
-
-
-def nothing() -> None:
-    """What there is to do after most calls."""
+        return Watch.telling(bar, on_token), bar.close
+    return Watch.telling(progress or None, on_token), None

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import subprocess
 import sys
@@ -39,10 +40,11 @@ def test_keyboard_interrupt_stops_one_long_document_within_a_layer(lf, models):
     document = "The old house stood on the hill. " * 800
 
     with lf.DocumentEncoder.load(models / "deep") as encoder:
+        encoder.encode("warm up")
         begin = time.perf_counter()
         whole = encoder.encode(document, truncate=True)
         took = time.perf_counter() - begin
-        timer = threading.Timer(took / 8, lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT))
+        timer = threading.Timer(min(took / 8, 0.1), lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT))
         timer.start()
         begin = time.perf_counter()
         with pytest.raises(KeyboardInterrupt):
@@ -56,10 +58,11 @@ def test_keyboard_interrupt_stops_a_bare_model(lf, models):
     ids = np.arange(8000).reshape(1, -1) % 1000 + 5
 
     with lf.load_model(models / "deep") as model:
+        model(input_ids=[[5, 6]])
         begin = time.perf_counter()
         model(input_ids=ids)
         took = time.perf_counter() - begin
-        timer = threading.Timer(took / 8, lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT))
+        timer = threading.Timer(min(took / 8, 0.1), lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT))
         timer.start()
         begin = time.perf_counter()
         with pytest.raises(KeyboardInterrupt):
@@ -88,6 +91,77 @@ def test_a_call_inside_a_signal_handler_is_a_call_of_its_own(lf, models):
             signal.signal(signal.SIGUSR1, before)
     assert len(inner) == 1
     np.testing.assert_array_equal(inner[0], wanted)
+
+
+def test_keyboard_interrupt_among_short_calls_is_raised_once(lf, models):
+    """None of them asks by itself, since none takes long enough."""
+    with lf.DocumentEncoder.load(models / "encoder") as encoder:
+        wanted = encoder.encode("a text")
+        timer = threading.Timer(0.1, lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT))
+        begin = time.perf_counter()
+        with pytest.raises(KeyboardInterrupt):
+            timer.start()
+            while time.perf_counter() - begin < 20:
+                encoder.encode("a text")
+        timer.join()
+        assert time.perf_counter() - begin < 10
+        np.testing.assert_array_equal(encoder.encode("a text"), wanted)
+
+
+def test_calls_leave_no_handle_behind(models):
+    """Results, options and inputs lent for a call are given back, also where the call fails."""
+    import ctypes
+
+    import longformer_interop as lf
+    from longformer_interop._capi.library import library
+
+    def live():
+        handles = ctypes.c_int64()
+        library().lf_live(ctypes.byref(handles), None)
+        return handles.value
+
+    with lf.DocumentEncoder.load(models / "encoder") as encoder, lf.QuestionAnswerer.load(models / "answerer") as qa, \
+            lf.TextClassifier.load(models / "classifier") as classifier, lf.load_model(models / "encoder") as model:  # fmt: skip
+        tokenizer = encoder.tokenizer
+
+        def everything():
+            encoder.encode(["a", "b"], normalize=True)
+            encoder.encode(["a", "b"], "tokens")
+            qa.answer("Where?", DOCUMENT, top=3)
+            classifier.classify(["a", "b"], truncate=True)
+            tokenizer.encode_windows(DOCUMENT, max_length=20)
+            tokenizer.encode_batch(["a", "b"], padding="longest")
+            model(input_ids=[[0, 5, 2]], attention_mask=[[1, 1, 1]])
+            for wrong in (lambda: encoder.encode("", normalize=True), lambda: qa.answer("Where?", DOCUMENT, top=0), lambda: tokenizer.decode([-1]),
+                          lambda: encoder.encode("\udc00", truncate=True), lambda: model(input_ids=[[0, 5, 2]], nonsense=[[1]])):  # fmt: skip
+                with pytest.raises(lf.LongformerError):
+                    wrong()
+
+        everything()
+        gc.collect()  # what other tests left goes first
+        before = live()
+        for _ in range(3):
+            everything()
+        gc.collect()
+        assert live() == before
+
+
+def test_options_are_told_apart_by_value_and_kind_however_many_there_were(models):
+    import longformer_interop as lf
+
+    with lf.QuestionAnswerer.load(models / "answerer") as qa:
+        wanted = {top: qa.answer("Where?", DOCUMENT, top=top) for top in range(1, 40)}
+        for top in (1, 2, 39, 20):
+            assert qa.answer("Where?", DOCUMENT, top=top) == wanted[top] and len(wanted[top]) == top
+        with pytest.raises(lf.InputError, match="top.*float"):
+            qa.answer("Where?", DOCUMENT, top=2.0)
+        assert qa.answer("Where?", DOCUMENT, top=2) == wanted[2]
+        for _ in range(2):  # what could not be set is not kept
+            with pytest.raises(lf.InputError, match="tokens_per_batch"):
+                qa.answer("Where?", DOCUMENT, tokens_per_batch=2**40)
+        assert qa.answer("Where?", DOCUMENT, truncate=np.True_) == qa.answer("Where?", DOCUMENT, truncate=True)
+        tokenizer = qa.tokenizer
+        assert [len(tokenizer.encode(DOCUMENT, max_length=n)) for n in range(5, 40)] == list(range(5, 40))
 
 
 def test_keyboard_interrupt_stops_generation(lf, models):
@@ -175,6 +249,46 @@ def test_closing_while_a_call_runs_lets_it_finish(lf, models):
     worker.join()
     assert result[0].shape == (20, 64) and encoder.closed
     encoder.close()
+
+
+def test_closing_among_many_short_calls_frees_once_and_never_under_a_call():
+    import longformer_interop as lf
+
+    class Native:
+        closed = 0
+
+        def close(self):
+            self.closed += 1
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(100):
+            native = Native()
+            encoder = lf.DocumentEncoder(native, "folder", lf.LoadOptions())
+            broken, started = [], threading.Barrier(5)
+
+            def work():
+                started.wait()
+                try:
+                    while True:
+                        with encoder._use() as used:
+                            if used.closed:
+                                broken.append(used)
+                except lf.LongformerError:
+                    pass
+
+            threads = [threading.Thread(target=work) for _ in range(4)]
+            for t in threads:
+                t.start()
+            started.wait()
+            encoder.close()
+            for t in threads:
+                t.join()
+            encoder.close()
+            assert native.closed == 1 and not broken
+    finally:
+        sys.setswitchinterval(before)
 
 
 def test_settings_of_the_library(lf):

@@ -37,6 +37,23 @@ def test_normalized_vectors_have_length_one(lf, models):
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
 
 
+def test_a_folder_of_sentence_transformers_says_the_defaults_and_a_call_overrides_them(lf, models, tmp_path):
+    import json
+    import shutil
+
+    folder = tmp_path / "sentences"
+    shutil.copytree(models / "encoder", folder)
+    modules = {"Transformer": "", "Pooling": "1_Pooling", "Normalize": "2_Normalize"}
+    (folder / "modules.json").write_text(json.dumps([{"path": p, "type": f"sentence_transformers.models.{m}"} for m, p in modules.items()]))
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}))
+    with lf.DocumentEncoder.load(models / "encoder") as plain, lf.DocumentEncoder.load(folder) as encoder:
+        np.testing.assert_allclose(encoder.encode(LONG), plain.encode(LONG, "cls", normalize=True), atol=1e-6)
+        np.testing.assert_allclose(encoder.encode(LONG, "mean"), plain.encode(LONG, normalize=True), atol=1e-6)
+        np.testing.assert_allclose(encoder.encode(LONG, "mean", normalize=False), plain.encode(LONG), atol=1e-6)
+        assert abs(np.linalg.norm(plain.encode(LONG)) - 1) > 1e-3
+
+
 def test_no_documents_give_no_rows(lf, models):
     with lf.DocumentEncoder.load(models / "encoder") as encoder:
         assert encoder.encode([]).shape == (0, 64)
@@ -46,9 +63,29 @@ def test_no_documents_give_no_rows(lf, models):
 def test_the_result_of_encode_is_not_a_copy(lf, models):
     with lf.DocumentEncoder.load(models / "encoder") as encoder:
         vectors = encoder.encode(["a", "b"])
-    assert not vectors.flags.owndata and vectors.flags.writeable and vectors.flags.c_contiguous
+    assert vectors.flags.writeable and vectors.flags.c_contiguous
     vectors[:] = 1  # the memory outlives the encoder
     assert vectors.sum() == 128
+
+
+def test_the_library_writes_into_the_memory_of_the_result(models):
+    import ctypes
+
+    import longformer_interop as lf
+
+    places = []
+    with lf.DocumentEncoder.load(models / "encoder") as encoder:
+        real = encoder._native._calls["encode_into"]
+
+        def told(*arguments):
+            places.append((ctypes.addressof(arguments[5]), arguments[6]))
+            return real(*arguments)
+
+        encoder._native._calls["encode_into"] = told
+        vectors = encoder.encode(["a", "b"])
+        one = encoder.encode("a")
+    assert places == [(vectors.ctypes.data, 128), (one.ctypes.data, 64)] and vectors.flags.owndata
+    np.testing.assert_array_equal(one, vectors[0])
 
 
 def test_errors_come_by_kind_and_name_the_argument(lf, models, tmp_path):

@@ -6,11 +6,11 @@
 #include <torch/library.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
 #include "decode_problem.h"
 #include "driver.h"
+#include "parts.h"
 
 namespace longformer {
 
@@ -30,11 +30,6 @@ int64_t part_elements(const DecodeProblem& p) {
   return 2 * p.columns + p.rows * p.heads * p.padded_dim;
 }
 
-template <typename S>
-DecodePart part_at(const DecodeProblem& p, S* results) {
-  return {results, results + p.columns, results + 2 * p.columns};
-}
-
 // [rows][heads][padded_dim] of contiguous [rows][heads][dim].
 template <typename S>
 void scale_queries(const DecodeProblem& p, const S* query, double factor, S* to) {
@@ -44,27 +39,13 @@ void scale_queries(const DecodeProblem& p, const S* query, double factor, S* to)
   }
 }
 
-// The chunks' contexts at one scale, summed and normalised, into contiguous [rows][heads][dim].
+// The parts of a document into contiguous [rows][heads][dim].
 template <typename S>
 void merge(const DecodeProblem& p, const S* results, int64_t parts, S* out) {
-  const int64_t step = part_elements(p);
-  for (int64_t r = 0; r < p.rows; ++r) {
-    for (int64_t h = 0; h < p.heads; ++h) {
-      const int64_t column = h * p.rows + r, row = r * p.heads + h;
-      S largest = results[column], total = 0;
-      for (int64_t i = 1; i < parts; ++i) largest = std::max(largest, results[i * step + column]);
-      S* to = out + row * p.dim;
-      std::fill(to, to + p.dim, S(0));
-      for (int64_t i = 0; i < parts; ++i) {
-        const S* part = results + i * step;
-        const S factor = std::exp2(part[column] - largest);
-        const S* context = part + 2 * p.columns + row * p.padded_dim;
-        total += factor * part[p.columns + column];
-        for (int64_t d = 0; d < p.dim; ++d) to[d] += factor * context[d];
-      }
-      for (int64_t d = 0; d < p.dim; ++d) to[d] /= total;
-    }
-  }
+  for (int64_t r = 0; r < p.rows; ++r)
+    for (int64_t h = 0; h < p.heads; ++h, out += p.dim)
+      merge_row(results, part_elements(p), parts, p.columns, h * p.rows + r, r * p.heads + h, p.padded_dim,
+                p.dim, out);
 }
 
 template <typename S>
@@ -122,7 +103,7 @@ void attend(const DecodeAttention& a, const at::Tensor& query, const at::Tensor&
     const Unit& u = units[static_cast<size_t>(i)];
     const DecodeProblem& p = problems[u.document];
     kernel(p, u.chunk * kChunkKeys, std::min(p.keys, (u.chunk + 1) * kChunkKeys),
-           part_at(p, results + u.part), thread_scratch(scratch * sizeof(S)));
+           part_at(results + u.part, p.columns), thread_scratch(scratch * sizeof(S)));
   });
   for (size_t i = 0; i < problems.size(); ++i) {
     const DecodeProblem& p = problems[i];

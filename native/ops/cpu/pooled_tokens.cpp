@@ -4,11 +4,11 @@
 #include <torch/library.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "../operators.h"
 #include "decode_problem.h"
 #include "driver.h"
+#include "parts.h"
 
 namespace longformer {
 
@@ -21,35 +21,15 @@ int64_t chunk_tokens(int64_t length) {
   return std::max<int64_t>((length / 32 + kPoolTokens) / kPoolTokens * kPoolTokens, 256);
 }
 
+int64_t part_elements(const PoolProblem& p) {
+  return 2 * p.columns + p.rows * p.padded_channels;
+}
+
 struct Unit {
   int64_t first, last;  // tokens
   int64_t sequence, row;
   int64_t part;  // where its results begin, in elements of the compute type
 };
-
-template <typename S>
-DecodePart part_at(S* results, int64_t columns) {
-  return {results, results + columns, results + 2 * columns};
-}
-
-// The chunks' sums at one scale, summed and normalised; zeros where there was nothing to see.
-template <typename S>
-void merge(const PoolProblem& p, const S* results, int64_t step, int64_t parts, S* out) {
-  for (int64_t r = 0; r < p.rows; ++r, out += p.channels) {
-    std::fill(out, out + p.channels, S(0));
-    S largest = results[r], total = 0;
-    for (int64_t i = 1; i < parts; ++i) largest = std::max(largest, results[i * step + r]);
-    for (int64_t i = 0; i < parts; ++i) {
-      const S* const part = results + i * step;
-      const S factor = std::exp2(part[r] - largest);
-      const S* const context = part + 2 * p.columns + r * p.padded_channels;
-      total += factor * part[p.columns + r];
-      for (int64_t c = 0; c < p.channels; ++c) out[c] += factor * context[c];
-    }
-    if (total == S(0)) continue;
-    for (int64_t c = 0; c < p.channels; ++c) out[c] /= total;
-  }
-}
 
 template <typename S>
 void pool(PoolProblem p, const S* queries, int64_t sequence_rows, at::IntArrayRef offsets,
@@ -67,8 +47,8 @@ void pool(PoolProblem p, const S* queries, int64_t sequence_rows, at::IntArrayRe
     const int64_t chunk = chunk_tokens(offsets[s + 1] - offsets[s]);
     for (int64_t row = 0; row < sequence_rows; row += kPoolRows) {
       const PoolProblem part = problem_at(row);
-      const int64_t step = 2 * part.columns + part.rows * p.padded_channels;
-      for (int64_t first = offsets[s]; first < offsets[s + 1]; first += chunk, elements += step)
+      for (int64_t first = offsets[s]; first < offsets[s + 1];
+           first += chunk, elements += part_elements(part))
         units.push_back({first, std::min(first + chunk, offsets[s + 1]), s, row, elements});
     }
   }
@@ -96,9 +76,10 @@ void pool(PoolProblem p, const S* queries, int64_t sequence_rows, at::IntArrayRe
     size_t end = i + 1;
     while (end < units.size() && units[end].sequence == u.sequence && units[end].row == u.row) ++end;
     const PoolProblem part = problem_at(u.row);
-    merge(part, results + u.part, 2 * part.columns + part.rows * p.padded_channels,
-          static_cast<int64_t>(end - i),
-          static_cast<S*>(out.data_ptr()) + (u.sequence * sequence_rows + u.row) * p.channels);
+    S* to = static_cast<S*>(out.data_ptr()) + (u.sequence * sequence_rows + u.row) * p.channels;
+    for (int64_t r = 0; r < part.rows; ++r, to += p.channels)
+      merge_row(results + u.part, part_elements(part), static_cast<int64_t>(end - i), part.columns, r, r,
+                p.padded_channels, p.channels, to);
     i = end;
   }
 }

@@ -60,6 +60,30 @@ internal static unsafe class AnswerExports
         *count = (nuint)n;
     });
 
+    [UnmanagedCallersOnly(EntryPoint = "lf_answer_item", CallConvs = [typeof(CallConvCdecl)])]
+    public static int Item(nint answer, nuint item, int unit, byte** text, nuint* textLength, byte** label, nuint* labelLength,
+        long* start, long* end, double* score, double* logit, long* group, long* id) => Failure.Run(() =>
+    {
+        using Lease<AnswerHandle> used = Use(answer);
+        AnswerItem all = used.Value.Item(item);
+        // Everything is looked up before anything is written.
+        int textBytes = 0, labelBytes = 0;
+        nint textAt = text is null ? 0 : (nint)used.Value.Text(item, out textBytes), labelAt = label is null ? 0 : (nint)used.Value.Label(item, out labelBytes);
+        (int from, int to) = start is null && end is null ? default : used.Value.Range(item, EncodingHandle.Unit(unit));
+        double likely = score is null ? 0 : AnswerHandle.Has(all.Score, "score"), raw = logit is null ? 0 : AnswerHandle.Has(all.Logit, "logit");
+        long set = group is null ? 0 : AnswerHandle.Has(all.Group, "group"), number = id is null ? 0 : AnswerHandle.Has(all.Id, "id");
+        Native.Give((nint*)text, textAt);
+        Native.Give(textLength, (nuint)textBytes);
+        Native.Give((nint*)label, labelAt);
+        Native.Give(labelLength, (nuint)labelBytes);
+        Native.Give(start, from);
+        Native.Give(end, to);
+        Native.Give(score, likely);
+        Native.Give(logit, raw);
+        Native.Give(group, set);
+        Native.Give(id, number);
+    });
+
     [UnmanagedCallersOnly(EntryPoint = "lf_answer_prompt_length", CallConvs = [typeof(CallConvCdecl)])]
     public static int PromptLength(nint answer, nuint item, nuint* tokens) =>
         Read(answer, tokens, "tokens", a => (nuint)AnswerHandle.Has(a.Item(item).Sequence, "tokens").PromptLength);

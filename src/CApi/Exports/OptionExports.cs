@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using LongformerInterop.Torch;
 
 namespace LongformerInterop.CApi.Exports;
 
@@ -58,6 +59,15 @@ internal static unsafe class OptionExports
         using Lease<CallSettings> settings = Handles.Use<CallSettings>(options, "options");
         settings.Value.Cancel = callback;
         settings.Value.CancelContext = context;
+    });
+
+    [UnmanagedCallersOnly(EntryPoint = "lf_options_set_cancel_interval", CallConvs = [typeof(CallConvCdecl)])]
+    public static int SetCancelInterval(nint options, int milliseconds) => Failure.Run(() =>
+    {
+        using Lease<CallSettings> settings = Handles.Use<CallSettings>(options, "options");
+        if (milliseconds < 0)
+            throw new InputException($"milliseconds: expected at least 0, given {milliseconds}");
+        settings.Value.CancelInterval = milliseconds;
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lf_options_set_progress", CallConvs = [typeof(CallConvCdecl)])]

@@ -17,36 +17,39 @@ internal static unsafe class TaskExports
     public static int Encode(nint encoder, byte** documents, nuint* lengths, nuint count, nint options, nint* embeddings, nint* offsets) => Failure.Run(() =>
     {
         Native.Out(embeddings, "embeddings");
-        if (offsets is not null)
-            *offsets = 0;
-        using Lease<DocumentEncoder> used = Handles.Use<DocumentEncoder>(encoder, "encoder");
-        using TaskCall call = new(options);
-        Pooling pooling = call.Reader.Choice("pooling", used.Value.DefaultPooling, ("mean", Pooling.Mean), ("cls", Pooling.Cls), ("tokens", Pooling.Tokens));
-        EmbeddingOptions how = call.Apply(new EmbeddingOptions { Normalize = call.Reader.Flag("normalize") });
-        CallWatch watch = call.Start("lf_document_encoder_encode");
-        string[] texts = Native.Documents(documents, lengths, count, "documents");
-
-        int width = used.Value.HiddenSize;
-        List<float[]> vectors = [];
-        long[] ends = new long[texts.Length + 1];
-        foreach (DocumentEmbedding e in used.Value.EncodeEach(texts, pooling, watch.In(how), watch, watch.Token))
-        {
-            vectors.Add(e.Values);
-            ends[e.Index + 1] = ends[e.Index] + (pooling == Pooling.Tokens ? e.Values.Length / width : e.Tokens);
-        }
-        watch.Finish();
-        Tensor result = Tensor.Empty([vectors.Sum(v => (long)v.Length) / width, width]);
-        float* target = (float*)result.DataPointer;
-        foreach (float[] vector in vectors)
-        {
-            vector.CopyTo(new Span<float>(target, vector.Length));
-            target += vector.Length;
-        }
+        Native.Give(offsets, 0);
+        using EncoderCall call = new("lf_document_encoder_encode", encoder, documents, lengths, count, options);
+        List<float[]> vectors = call.Run(out long[] ends);
+        Tensor result = Tensor.Empty([vectors.Sum(v => (long)v.Length) / call.Width, call.Width]);
+        EncoderCall.Write(vectors, (float*)result.DataPointer);
         TensorHandle first = new(result);
         nint second = offsets is null ? 0 : Handles.Add(new TensorHandle(Tensor.From<long>(ends, ends.Length)));
         *embeddings = Handles.Add(first);
+        Native.Give(offsets, second);
+    });
+
+    [UnmanagedCallersOnly(EntryPoint = "lf_document_encoder_encode_into", CallConvs = [typeof(CallConvCdecl)])]
+    public static int EncodeInto(nint encoder, byte** documents, nuint* lengths, nuint count, nint options,
+        float* embeddings, nuint room, long* offsets) => Failure.Run(() =>
+    {
+        if (embeddings is null && (room > 0 || offsets is null))
+            throw CallException.Argument($"embeddings: expected an address, or NULL with room 0 where only offsets are asked for, given NULL with room {room}");
+        using EncoderCall call = new("lf_document_encoder_encode_into", encoder, documents, lengths, count, options);
+        long[] ends = [];
+        if (embeddings is null)
+        {
+            ends = call.Offsets();
+        }
+        else
+        {
+            // Known before the model runs: the wait for a result that has no place is spared.
+            long rows = call.Pooling == Pooling.Tokens ? call.Offsets()[^1] : call.Count;
+            if (room < (UInt128)rows * (uint)call.Width)
+                throw CallException.Argument($"room: expected at least {rows * call.Width} floats, {rows} vectors of {call.Width}, given {room}");
+            EncoderCall.Write(call.Run(out ends), embeddings);
+        }
         if (offsets is not null)
-            *offsets = second;
+            ends.CopyTo(new Span<long>(offsets, ends.Length));
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lf_document_encoder_hidden_size", CallConvs = [typeof(CallConvCdecl)])]

@@ -93,6 +93,20 @@ internal static unsafe class TensorExports
     [UnmanagedCallersOnly(EntryPoint = "lf_tensor_device", CallConvs = [typeof(CallConvCdecl)])]
     public static int DeviceOf(nint tensor, nint* device) => Read(tensor, device, "device", static t => (nint)t.Device);
 
+    [UnmanagedCallersOnly(EntryPoint = "lf_tensor_describe", CallConvs = [typeof(CallConvCdecl)])]
+    public static int Describe(nint tensor, nint* data, int* dtype, int* rank, nint* shape, nint* strides, nint* device) => Failure.Run(() =>
+    {
+        using Lease<TensorHandle> given = Use(tensor);
+        TensorHandle t = given.Value;
+        nint address = t.Tensor.DataPointer, sizes = (nint)t.Shape, steps = (nint)t.Strides, where = (nint)t.Device;
+        Native.Give(data, address);
+        Native.Give(dtype, (int)t.Tensor.DType);
+        Native.Give(rank, t.Tensor.Rank);
+        Native.Give(shape, sizes);
+        Native.Give(strides, steps);
+        Native.Give(device, where);
+    });
+
     [UnmanagedCallersOnly(EntryPoint = "lf_tensor_read", CallConvs = [typeof(CallConvCdecl)])]
     public static int Read(nint tensor, void* destination, nuint bytes) => Failure.Run(() =>
     {
@@ -161,6 +175,17 @@ internal static unsafe class TensorExports
         Native.Out(tensor, "tensor");
         using Lease<TensorMap> map = Handles.Use<TensorMap>(tensors, "tensors");
         *tensor = Handles.Add(map.Value.Get(Native.Name(name, "name")));
+    });
+
+    [UnmanagedCallersOnly(EntryPoint = "lf_tensors_at", CallConvs = [typeof(CallConvCdecl)])]
+    public static int MapAt(nint tensors, nuint index, byte** name, nint* tensor) => Failure.Run(() =>
+    {
+        Native.Out(tensor, "tensor");
+        using Lease<TensorMap> map = Handles.Use<TensorMap>(tensors, "tensors");
+        int at = Native.Index(index, map.Value.Count, "index");
+        nint text = (nint)map.Value.Name(at);
+        *tensor = Handles.Add(map.Value.At(at));
+        Native.Give((nint*)name, text);
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lf_tensors_free", CallConvs = [typeof(CallConvCdecl)])]

@@ -109,6 +109,25 @@ internal static unsafe class TokenizerExports
     public static int Ranges(nint encoding, int unit, nint* ranges) =>
         Read(encoding, ranges, "ranges", e => (nint)e.Ranges(EncodingHandle.Unit(unit)));
 
+    [UnmanagedCallersOnly(EntryPoint = "lf_encoding_describe", CallConvs = [typeof(CallConvCdecl)])]
+    public static int Describe(nint encoding, int unit, nuint* count, nint* ids, nint* ranges, nint* sequenceIds, nint* typeIds,
+        nint* specialTokensMask, nint* attentionMask, nuint* overflowCount) => Failure.Run(() =>
+    {
+        using Lease<EncodingHandle> used = Handles.Use<EncodingHandle>(encoding, "encoding");
+        EncodingHandle e = used.Value;
+        // The one thing that can be wrong comes first.
+        nint pairs = ranges is null ? 0 : (nint)e.Ranges(EncodingHandle.Unit(unit));
+        Native.Give(ranges, pairs);
+        Native.Give(count, (nuint)e.Encoding.Count);
+        Native.Give(overflowCount, (nuint)e.Encoding.Overflowing.Count);
+        foreach ((nint output, string kind) in ((nint, string)[])[((nint)ids, "ids"), ((nint)sequenceIds, "sequence_ids"),
+            ((nint)typeIds, "type_ids"), ((nint)specialTokensMask, "special_tokens_mask"), ((nint)attentionMask, "attention_mask")])
+        {
+            if (output != 0)
+                *(nint*)output = (nint)e.Values(kind);
+        }
+    });
+
     [UnmanagedCallersOnly(EntryPoint = "lf_encoding_overflow_count", CallConvs = [typeof(CallConvCdecl)])]
     public static int OverflowCount(nint encoding, nuint* count) => Read(encoding, count, "count", e => (nuint)e.Encoding.Overflowing.Count);
 

@@ -25,6 +25,7 @@ internal static class ParityVerb
         Option<int> repeat = TaskVerb.Count("--repeat", "Passes of a model before it is compared: the third uses what the second recorded (default 1)", 1);
         Option<bool> operators = new("--operators") { Description = "Compare the operators on the device with the CPU's reference too, on random inputs" };
         Option<int?> threads = new("--threads") { Description = "Threads of the CPU operators", HelpName = "N" };
+        Option<bool> summary = new("--summary") { Description = "Print a line for each kind of case instead of each tensor; what fails is printed whole" };
         Option<bool> json = new("--json") { Description = "Print machine-readable results" };
         threads.AtLeastOne();
         dtype.OnlyFrom(ModelOptions.DTypes);
@@ -40,6 +41,7 @@ internal static class ParityVerb
         command.Add(repeat);
         command.Add(operators);
         command.Add(threads);
+        command.Add(summary);
         command.Add(json);
         command.SetAction(parsed => Program.Run(cancellation =>
         {
@@ -52,12 +54,28 @@ internal static class ParityVerb
                     : [ModelOptions.Implementation(chosen)],
                 Device.Parse(parsed.GetValue(device)!), ModelOptions.DTypeOf(parsed.GetValue(dtype)), parsed.GetValue(repeat));
             TorchRuntime.RequireDevice(settings.Device);
-            return Run(parsed.GetValue(folders) ?? [], parsed.GetValue(operators), settings, parsed.GetValue(json), cancellation);
+            bool everyRow = !parsed.GetValue(summary) && !parsed.GetValue(json);
+            List<ParityRow> rows = Run(
+                parsed.GetValue(folders) ?? [], parsed.GetValue(operators), settings, row => everyRow || (!parsed.GetValue(json) && row.Outcome == ParityOutcome.Fail), cancellation);
+            int Count(ParityOutcome outcome) => rows.Count(r => r.Outcome == outcome);
+            (int passed, int failed, int skipped) = (Count(ParityOutcome.Pass), Count(ParityOutcome.Fail), Count(ParityOutcome.Skip));
+            if (parsed.GetValue(json))
+            {
+                PrintJson(rows, passed, failed, skipped);
+            }
+            else
+            {
+                if (parsed.GetValue(summary))
+                    PrintSummary(rows);
+                Console.WriteLine($"{passed} passed, {failed} failed, {skipped} skipped");
+            }
+            return failed > 0 ? Failure.Failed : 0;
         }));
         return command;
     }
 
-    private static int Run(string[] folders, bool operators, ParitySettings settings, bool asJson, CancellationToken cancellation)
+    /// <summary>The rows of all cases; those that <paramref name="shown"/> picks are printed as they come.</summary>
+    private static List<ParityRow> Run(string[] folders, bool operators, ParitySettings settings, Func<ParityRow, bool> shown, CancellationToken cancellation)
     {
         List<string> cases = [.. folders.SelectMany(ParityRunner.FindCases).Distinct()];
         List<ParityRow> rows = [];
@@ -68,18 +86,23 @@ internal static class ParityVerb
             foreach (ParityRow row in group)
             {
                 rows.Add(row);
-                if (!asJson)
+                if (shown(row))
                     Console.WriteLine(Format(row));
             }
         }
-        int passed = rows.Count(r => r.Outcome == ParityOutcome.Pass);
-        int failed = rows.Count(r => r.Outcome == ParityOutcome.Fail);
-        int skipped = rows.Count(r => r.Outcome == ParityOutcome.Skip);
-        if (asJson)
-            PrintJson(rows, passed, failed, skipped);
-        else
-            Console.WriteLine($"{passed} passed, {failed} failed, {skipped} skipped");
-        return failed > 0 ? Failure.Failed : 0;
+        return rows;
+    }
+
+    private static void PrintSummary(List<ParityRow> rows)
+    {
+        foreach (IGrouping<string, ParityRow> kind in rows.GroupBy(r => r.Case.Split('/', ' ')[0]))
+        {
+            string text = $"{kind.Key,-16} {kind.Select(r => r.Case).Distinct().Count(),4} cases {kind.Count(),5} tensors";
+            ParityRow? closest = kind.Where(r => r.Tolerance > 0 && r.Difference is not null).MaxBy(r => r.Difference / r.Tolerance);
+            if (closest is not null)
+                text += $"   closest to its tolerance: {Number(closest.Difference)} of {Number(closest.Tolerance)} ({closest.Case}, {closest.Item})";
+            Console.WriteLine(text);
+        }
     }
 
     private static string Format(ParityRow row)

@@ -3,8 +3,9 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import cached_property
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,8 @@ from .._arrays import Borrowed, NativeTensor, to_numpy
 from .._options import GenerationOptions, LoadOptions, TaskOptions
 from .._results import Answer, ChoiceScore, Encoding, Entity, FilledMask, Generated, LabelScore, MaskCandidate, Summary
 from .._watch import Watch
-from .library import CODE_POINTS, LOG, NotFound, Texts, library, utf8
-from .objects import Answers, CTensor, Options, borrowed_tensor, handle, int32s, named_tensors, number, pointers, static_text, text_of
+from .library import CODE_POINTS, LOG, NotFound, library, packed, utf8
+from .objects import ENCODING, Answers, CTensor, Lent, Options, handle, int32s, memory_of, named_tensors, number, static_text, text_of
 
 __all__ = ["DOOR"]
 
@@ -26,6 +27,13 @@ _PREFIXES = {
 _ROLES = {
     "bos": "begin", "eos": "end", "cls": "classifier", "sep": "separator", "pad": "padding", "mask": "mask", "unk": "unknown",
 }  # fmt: skip
+
+#: Defaults of the library, which need not be said.
+_TOKENIZE = {"add_special_tokens": True, "stride": 0, "truncation": "longest_first", "padding": "none", "padding_side": "right"}
+_ANSWER = {"top": 1, "max_answer_tokens": 30, "overlap": 128}
+_TAG = {"aggregation": "simple"}
+_FILL = {"top": 5}
+_empty, _FLOAT32 = np.empty, np.dtype(np.float32)
 
 
 class _CTokenizer:
@@ -48,41 +56,36 @@ class _CTokenizer:
         with _options(options) as opened:
             given = handle(lib.lf_tokenizer_encode, self._handle, data, len(data), second, len(second or b""), opened)
         try:
-            count = number(lib.lf_encoding_overflow_count, given, kind=ctypes.c_size_t)
-            rest = [handle(lib.lf_encoding_overflow, given, i) for i in range(count)]
-            encodings = [self._read(h) for h in (given, *rest)]
-            for part in rest:
-                lib.lf_encoding_free(part)
+            first, overflowing = self._read(given)
+            return first, tuple([self._part(given, i) for i in range(overflowing)])
         finally:
             lib.lf_encoding_free(given)
-        return encodings[0], tuple(encodings[1:])
+
+    def _part(self, whole: int, index: int) -> Encoding:
+        given = handle(self._lib.lf_encoding_overflow, whole, index)
+        try:
+            return self._read(given)[0]
+        finally:
+            self._lib.lf_encoding_free(given)
 
     def encode_batch(self, given: Sequence[str], pairs: Sequence[str] | None, options: Mapping[str, Any]) -> list[Encoding]:
-        first, second = Texts(given, "texts"), None if pairs is None else Texts(pairs, "pairs")
-        encodings = (ctypes.c_void_p * max(first.count, 1))()
+        first, lengths, count = packed(given, "texts")
+        second, second_lengths, _ = (None, None, 0) if pairs is None else packed(pairs, "pairs")
+        encodings = (ctypes.c_void_p * count)()
         with _options(options) as opened:
-            self._lib.lf_tokenizer_encode_batch(
-                self._handle, first.pointers, first.lengths, second and second.pointers, second and second.lengths, first.count, opened, encodings
-            )
-        handles = [h or 0 for h in encodings[: first.count]]
+            self._lib.lf_tokenizer_encode_batch(self._handle, first, lengths, second, second_lengths, count, opened, encodings)
+        handles = [h or 0 for h in encodings]
         try:
-            return [self._read(h) for h in handles]
+            return [self._read(h)[0] for h in handles]
         finally:
             for h in handles:
                 self._lib.lf_encoding_free(h)
 
-    def _read(self, given: int) -> Encoding:
-        lib = self._lib
-        count = number(lib.lf_encoding_count, given, kind=ctypes.c_size_t)
-
-        def values(kind: bytes) -> tuple[int, ...]:
-            return int32s(handle(lib.lf_encoding_values, given, kind), count)
-
-        ranges = int32s(handle(lib.lf_encoding_ranges, given, CODE_POINTS), 2 * count)
-        return Encoding(
-            values(b"ids"), tuple(zip(ranges[::2], ranges[1::2])), values(b"sequence_ids"), values(b"type_ids"),
-            values(b"special_tokens_mask"), values(b"attention_mask"),
-        )  # fmt: skip
+    def _read(self, given: int) -> tuple[Encoding, int]:
+        """What is encoded, and how many parts were cut off it."""
+        n, ids, ranges, *others, cut = ENCODING.call(self._lib.lf_encoding_describe, given, CODE_POINTS)
+        offsets = int32s(ranges, 2 * n)
+        return Encoding(int32s(ids, n), tuple(zip(offsets[::2], offsets[1::2])), *[int32s(values, n) for values in others]), cut
 
     def decode(self, ids: Sequence[int], skip_special_tokens: bool) -> str:
         values = (ctypes.c_int32 * max(len(ids), 1))(*ids)
@@ -113,117 +116,126 @@ class _CTokenizer:
         self._lib.lf_tokenizer_free(self._handle)
 
 
+class _Functions(dict[str, Any]):
+    """The functions of a task by what stands behind its prefix."""
+
+    def __init__(self, prefix: str) -> None:
+        super().__init__()
+        self._prefix = prefix
+
+    def __missing__(self, verb: str) -> Any:
+        function = self[verb] = getattr(library(), f"{self._prefix}_{verb}")
+        return function
+
+
 class _CTask:
     """A task of the library; the methods are those of all tasks, each class uses its own."""
 
     asks = True
 
     def __init__(self, task: str, folder: str, options: LoadOptions) -> None:
-        self._lib, self._prefix = library(), _PREFIXES[task]
-        self._calls: dict[str, Any] = {}
-        self._handle = _load(f"{self._prefix}_load", folder, options)
-
-    def _call(self, verb: str) -> Any:
-        call = self._calls.get(verb)
-        if call is None:
-            call = self._calls[verb] = getattr(self._lib, f"{self._prefix}_{verb}")
-        return call
+        self._calls = _Functions(_PREFIXES[task])
+        self._handle = _load(f"{_PREFIXES[task]}_load", folder, options)
 
     def tokenizer(self) -> _CTokenizer:
-        return _CTokenizer(handle(self._call("tokenizer"), self._handle))
+        return _CTokenizer(handle(self._calls["tokenizer"], self._handle))
 
     def close(self) -> None:
-        self._call("free")(self._handle)
+        self._calls["free"](self._handle)
 
     @cached_property
     def max_tokens(self) -> int:
-        return int(number(self._call("max_tokens"), self._handle))
+        return int(number(self._calls["max_tokens"], self._handle))
 
     @cached_property
     def hidden_size(self) -> int:
-        return int(number(self._call("hidden_size"), self._handle))
+        return int(number(self._calls["hidden_size"], self._handle))
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
-        count = number(self._call("label_count"), self._handle, kind=ctypes.c_size_t)
-        return tuple(static_text(self._call("label"), self._handle, i) for i in range(count))
+        count = number(self._calls["label_count"], self._handle, kind=ctypes.c_size_t)
+        return tuple(static_text(self._calls["label"], self._handle, i) for i in range(count))
 
     @cached_property
     def problem_type(self) -> str:
-        return static_text(self._call("problem_type"), self._handle)
+        return static_text(self._calls["problem_type"], self._handle)
 
     @property
     def mask_text(self) -> str:
-        return static_text(self._call("mask_text"), self._handle)
+        return static_text(self._calls["mask_text"], self._handle)
 
-    def encode(self, documents: Sequence[str], pooling: str, normalize: bool, task: TaskOptions, watch: Watch) -> np.ndarray | list[np.ndarray]:
-        given = Texts(documents, "documents")
+    def encode(
+        self, documents: Sequence[str], pooling: str | None, normalize: bool | None, task: TaskOptions, watch: Watch
+    ) -> np.ndarray | list[np.ndarray]:
+        given = texts, lengths, count = packed(documents, "documents")
         options = Options(task, watch)
-        if pooling != "mean":
+        if pooling is not None:
             options.put("pooling", pooling)
-        if normalize:
-            options.put("normalize", True)
+        if normalize is not None:
+            options.put("normalize", bool(normalize))
+        if pooling == "tokens":
+            return self._encode_tokens(given, options)
+        width = self.hidden_size
+        vectors = _empty((count, width), _FLOAT32)
+        with options as opened:
+            self._calls["encode_into"](self._handle, texts, lengths, count, opened, memory_of(vectors), count * width, None)
+        return vectors
+
+    def _encode_tokens(self, given: tuple[Any, Any, int], options: Options) -> list[np.ndarray]:
+        # How many there are only the call itself finds out: it brings the memory.
         vectors, offsets = ctypes.c_void_p(), ctypes.c_void_p()
         with options as opened:
-            self._call("encode")(
-                self._handle, given.pointers, given.lengths, given.count, opened, ctypes.byref(vectors),
-                ctypes.byref(offsets) if pooling == "tokens" else None,
-            )  # fmt: skip
-        if pooling != "tokens":
-            return to_numpy(CTensor(vectors.value or 0, (given.count, self.hidden_size)))
-        values = to_numpy(CTensor(vectors.value or 0))
-        cuts = to_numpy(CTensor(offsets.value or 0)).tolist()
+            self._calls["encode"](self._handle, *given, opened, ctypes.byref(vectors), ctypes.byref(offsets))
+        values, cuts = to_numpy(CTensor(vectors.value or 0)), to_numpy(CTensor(offsets.value or 0)).tolist()
         return [values[start:end] for start, end in zip(cuts, cuts[1:])]
 
     def _answers(self, verb: str, *arguments: Any, options: Options) -> Answers:
         with options as opened:
-            return Answers(handle(self._call(verb), self._handle, *arguments, opened))
+            return Answers(handle(self._calls[verb], self._handle, *arguments, opened))
 
     def answer(
         self, question: str, document: str, top: int, max_answer_tokens: int, overlap: int, task: TaskOptions, watch: Watch
     ) -> list[Answer]:
         q, d = utf8(question, "question"), utf8(document, "document")
         options = Options(task, watch)
-        for name, value in (("top", top), ("max_answer_tokens", max_answer_tokens), ("overlap", overlap)):
-            options.put(name, value)
+        options.choose({"top": top, "max_answer_tokens": max_answer_tokens, "overlap": overlap}, _ANSWER)
         with self._answers("answer", q, len(q), d, len(d), options=options) as a:
-            return [Answer(a.text(i), *a.range(i), a.score(i), a.logit(i)) for i in range(len(a))]
+            return [Answer(*item) for item in a.items("text", "start", "end", "score", "logit")]
 
     def classify(self, documents: Sequence[str], task: TaskOptions, watch: Watch) -> list[list[LabelScore]]:
-        given = Texts(documents, "documents")
-        with self._answers("classify", given.pointers, given.lengths, given.count, options=Options(task, watch)) as a:
-            return [[LabelScore(a.label(i), a.score(i), a.logit(i)) for i in row] for row in a.by_group(given.count)]
+        given = packed(documents, "documents")
+        with self._answers("classify", *given, options=Options(task, watch)) as a:
+            return a.rows(given[2], LabelScore, "label", "score", "logit")
 
     def tag(self, text: str, aggregation: str, task: TaskOptions, watch: Watch) -> list[Entity]:
         data = utf8(text)
         options = Options(task, watch)
-        options.put("aggregation", aggregation)
+        options.choose({"aggregation": aggregation}, _TAG)
         with self._answers("tag", data, len(data), options=options) as a:
-            return [Entity(a.label(i), a.text(i), *a.range(i), a.score(i)) for i in range(len(a))]
+            return [Entity(*item) for item in a.items("label", "text", "start", "end", "score")]
 
     def choose(self, document: str, choices: Sequence[str], question: str | None, task: TaskOptions, watch: Watch) -> list[ChoiceScore]:
-        d, q, c = utf8(document, "document"), None if question is None else utf8(question, "question"), Texts(choices, "choices")
-        with self._answers("choose", d, len(d), q, len(q or b""), c.pointers, c.lengths, c.count, options=Options(task, watch)) as a:
-            return [ChoiceScore(a.id(i), choices[a.id(i)], a.score(i), a.logit(i)) for i in range(len(a))]
+        d, q, c = utf8(document, "document"), None if question is None else utf8(question, "question"), packed(choices, "choices")
+        with self._answers("choose", d, len(d), q, len(q or b""), *c, options=Options(task, watch)) as a:
+            return [ChoiceScore(index, choices[index], score, logit) for index, score, logit in a.items("id", "score", "logit")]
 
     def fill(self, text: str, top: int, task: TaskOptions, watch: Watch) -> list[FilledMask]:
         data = utf8(text)
         options = Options(task, watch)
-        options.put("top", top)
+        options.choose({"top": top}, _FILL)
         with self._answers("fill", data, len(data), options=options) as a:
-            masks: dict[int, list[int]] = {}
-            for i in range(len(a)):
-                masks.setdefault(a.group(i), []).append(i)
-            return [
-                FilledMask(*a.range(items[0]), tuple(MaskCandidate(a.id(i), a.text(i), a.score(i)) for i in items)) for items in masks.values()
-            ]
+            masks: dict[int, tuple[int, int, list[MaskCandidate]]] = {}
+            for group, start, end, *candidate in a.items("group", "start", "end", "id", "text", "score"):
+                masks.setdefault(group, (start, end, []))[2].append(MaskCandidate(*candidate))
+            return [FilledMask(start, end, tuple(candidates)) for start, end, candidates in masks.values()]
 
     def summarize(self, documents: Sequence[str], generation: GenerationOptions, task: TaskOptions, watch: Watch) -> list[list[Summary]]:
-        given = Texts(documents, "documents")
+        given = packed(documents, "documents")
         options = Options(task, watch)
         put_generation(options, generation)
-        with self._answers("summarize", given.pointers, given.lengths, given.count, options=options) as a:
-            return [[Summary(a.text(i), a.tokens(i), a.score(i)) for i in row] for row in a.by_group(given.count)]
+        with self._answers("summarize", *given, options=options) as a:
+            tokens = map(a.tokens, range(len(a)))
+            return a.rows(given[2], lambda text, score: Summary(text, next(tokens), score), "text", "score")
 
 
 def put_generation(options: Options, generation: GenerationOptions) -> None:
@@ -257,17 +269,17 @@ class _CModel:
         return next(iter(parameters.values())).dtype
 
     def run(self, inputs: Mapping[str, Borrowed], hidden_states: bool, attentions: bool, watch: Watch) -> dict[str, NativeTensor]:
-        options = Options(None, watch)
+        options = Options(watch=watch)
         if hidden_states:
             options.put("hidden_states", True)
         if attentions:
             options.put("attentions", True)
-        with _inputs(inputs) as given, options as opened:
-            return named_tensors(handle(self._lib.lf_model_run, self._handle, *given, opened))
+        with Lent() as lent, options as opened:
+            return named_tensors(handle(self._lib.lf_model_run, self._handle, *lent.named(inputs), opened))
 
     def gradients(self, inputs: Mapping[str, Borrowed]) -> dict[str, NativeTensor]:
-        with _inputs(inputs) as given:
-            return named_tensors(handle(self._lib.lf_model_gradients, self._handle, *given))
+        with Lent() as lent:
+            return named_tensors(handle(self._lib.lf_model_gradients, self._handle, *lent.named(inputs)))
 
     def parameters(self) -> dict[str, NativeTensor]:
         return named_tensors(handle(self._lib.lf_model_parameters, self._handle))
@@ -276,22 +288,22 @@ class _CModel:
         self._lib.lf_model_save(self._handle, utf8(folder, "folder"))
 
     def generate(self, inputs: Mapping[str, Borrowed], generation: GenerationOptions, watch: Watch) -> list[list[Generated]]:
-        options = Options(None, watch)
+        options = Options(watch=watch)
         put_generation(options, generation)
         rows = inputs["input_ids"].shape[0] if "input_ids" in inputs and inputs["input_ids"].shape else 0
-        with _inputs(inputs) as given, options as opened, Answers(handle(self._lib.lf_model_generate, self._handle, *given, opened)) as a:
-            return [[Generated(a.tokens(i), a.score(i), a.token_scores(i), a.ended(i)) for i in row] for row in a.by_group(rows)]
+        with Lent() as lent, options as opened:
+            answers = Answers(handle(self._lib.lf_model_generate, self._handle, *lent.named(inputs), opened))
+        with answers as a:
+            item = count()
+
+            def generated(score: float) -> Generated:
+                i = next(item)
+                return Generated(a.tokens(i), score, a.token_scores(i), a.ended(i))
+
+            return a.rows(rows, generated, "score")
 
     def close(self) -> None:
         self._lib.lf_model_free(self._handle)
-
-
-@contextmanager
-def _inputs(inputs: Mapping[str, Borrowed]) -> Iterator[tuple[Any, Any, int]]:
-    """Names, tensors and their count, as the functions of models take them."""
-    names = (ctypes.c_char_p * max(len(inputs), 1))(*(utf8(n) for n in inputs))
-    with ExitStack() as stack:
-        yield names, pointers([stack.enter_context(borrowed_tensor(b)) or 0 for b in inputs.values()]), len(inputs)
 
 
 def _load(function: str, folder: str, options: LoadOptions) -> int:
@@ -310,8 +322,7 @@ def _load(function: str, folder: str, options: LoadOptions) -> int:
 
 def _options(given: Mapping[str, Any]) -> Options:
     chosen = Options()
-    for name, value in given.items():
-        chosen.put(name, value)
+    chosen.choose(given, _TOKENIZE)
     return chosen
 
 
@@ -321,11 +332,11 @@ def _attending(
 ) -> Iterator[tuple[list[int | None], Options]]:
     """Handles of the operators' inputs, and the options that they share."""
     options = Options()
-    with ExitStack() as stack:
-        tensors = [stack.enter_context(borrowed_tensor(b)) for b in inputs]
+    with Lent() as lent:
+        tensors = [lent.tensor(b) for b in inputs]
         options.put("dilation", dilation)
-        options.put_tensor("global_index", stack.enter_context(borrowed_tensor(global_index)))
-        options.put_tensor("mask", stack.enter_context(borrowed_tensor(mask)))
+        options.put_tensor("global_index", lent.tensor(global_index))
+        options.put_tensor("mask", lent.tensor(mask))
         options.put("scale", None if scale is None else float(scale))
         yield tensors, options
 
@@ -380,14 +391,14 @@ class CDoor:
         if overwrite:
             options.put("overwrite", True)
         with options as opened, Answers(handle(library().lf_convert, utf8(source, "source"), utf8(output, "output"), opened)) as a:
-            return [(a.label(i), a.text(i)) for i in range(len(a))]
+            return [(label, text) for label, text in a.items("label", "text")]
 
     def read_tensors(self, path: str) -> dict[str, NativeTensor]:
         return named_tensors(handle(library().lf_tensors_open, utf8(path, "path")))
 
     def write_tensors(self, path: str, tensors: Mapping[str, Borrowed]) -> None:
-        with _inputs(tensors) as given:
-            library().lf_tensors_write(utf8(path, "path"), *given)
+        with Lent() as lent:
+            library().lf_tensors_write(utf8(path, "path"), *lent.named(tensors))
 
     def version(self) -> str:
         text: bytes = library().lf_version()

@@ -2,21 +2,29 @@
 from __future__ import annotations
 
 import ctypes
+import struct
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any, TypeVar
 
 from .._arrays import Borrowed, NativeTensor
-from .._dlpack import row_major
 from .._options import DEFAULT_TASK, TaskOptions
 from .._watch import Asker, Watch
 from .library import CANCEL, CODE_POINTS, DTYPES, PROGRESS, TEXT, library, utf8
 
-__all__ = ["Answers", "CTensor", "Options", "borrowed_tensor", "handle", "named_tensors", "number", "static_text"]
+__all__ = ["Answers", "CTensor", "ENCODING", "Lent", "Options", "Outputs", "handle", "int32s", "memory_of", "named_tensors", "number", "static_text", "text_of"]
 
+T = TypeVar("T")
+
+_TASK = {"truncate": DEFAULT_TASK.truncate, "tokens_per_batch": DEFAULT_TASK.tokens_per_batch}
 _NAMES = {number: name for name, number in DTYPES.items()}
+
+#: An array's memory as an argument: what ctypes makes over it lends the address and keeps the array where it is. The other ways to an
+#: array's address cost several times as much.
+memory_of: Callable[[Any], Any] = (ctypes.c_char * 0).from_buffer
 
 
 def handle(call: Callable[..., Any], *arguments: Any) -> int:
@@ -44,24 +52,47 @@ def text_of(pointer: int | None, length: int) -> str:
     return ctypes.string_at(pointer, length).decode("utf-8") if pointer and length else ""
 
 
+class Outputs:
+    """Room for the outputs of functions that have many: eight bytes each, read all at once."""
+
+    def __init__(self, kinds: str) -> None:
+        """``kinds``: a letter of ``struct`` for each."""
+        self._room = ctypes.c_char * (8 * len(kinds))
+        self.read: Callable[[Any], tuple[Any, ...]] = struct.Struct("=" + "".join(f"{k}4x" if struct.calcsize(k) == 4 else k for k in kinds)).unpack
+
+    def room(self, asked: Sequence[bool]) -> tuple[Any, list[Any]]:
+        """Memory, and the arguments that point into it; None for what is not asked."""
+        memory = self._room()
+        return memory, [ctypes.byref(memory, 8 * i) if asked[i] else None for i in range(len(asked))]
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> tuple[Any, ...]:
+        """All outputs of a call."""
+        memory = self._room()
+        function(*arguments, *[ctypes.byref(memory, place) for place in range(0, len(memory), 8)])
+        return self.read(memory)
+
+
+#: data, dtype, rank, shape, strides, device.
+_TENSOR = Outputs("QiiQQQ")
+#: count, ids, ranges, sequence_ids, type_ids, special_tokens_mask, attention_mask, overflow_count.
+ENCODING = Outputs("QQQQQQQQ")
+_ITEM = Outputs("QQQQqqddqq")
+_ITEM_FIELDS = ("text", "text_length", "label", "label_length", "start", "end", "score", "logit", "group", "id")
+
+
 class CTensor:
     """A tensor that the library gave."""
 
     __slots__ = ("_handle", "address", "device", "dtype", "shape", "strides")
 
-    def __init__(self, handle_: int, shape: tuple[int, ...] | None = None, dtype: str = "float32") -> None:
-        """``shape`` (and dtype): what is known of a row-major tensor on the CPU, to save the calls that ask for it."""
-        lib = library()
+    def __init__(self, handle_: int) -> None:
         self._handle = handle_
-        self.address: int = handle(lib.lf_tensor_data, handle_)
-        if shape is not None:
-            self.shape, self.dtype, self.device, self.strides = shape, dtype, "cpu", row_major(shape)
-            return
-        rank = number(lib.lf_tensor_rank, handle_)
-        self.dtype = _NAMES[number(lib.lf_tensor_dtype, handle_)]
-        self.shape = _longs(handle(lib.lf_tensor_shape, handle_), rank)
-        self.strides = _longs(handle(lib.lf_tensor_strides, handle_), rank)
-        self.device = static_text(lib.lf_tensor_device, handle_)
+        address, dtype, rank, shape, strides, device = _TENSOR.call(library().lf_tensor_describe, handle_)
+        self.address: int = address
+        self.dtype = _NAMES[dtype]
+        self.device = ctypes.string_at(device).decode()
+        self.shape: tuple[int, ...] = _values("q", shape, rank)
+        self.strides: tuple[int, ...] = _values("q", strides, rank)
 
     def to_cpu(self, dtype: str) -> NativeTensor:
         return CTensor(handle(library().lf_tensor_convert, self._handle, DTYPES[dtype], b"cpu"))
@@ -72,84 +103,86 @@ class CTensor:
             library().lf_tensor_free(given)
 
 
-def _longs(address: int, count: int) -> tuple[int, ...]:
-    return tuple((ctypes.c_int64 * count).from_address(address)) if count else ()
+def _values(kind: str, address: int | None, count: int) -> tuple[Any, ...]:
+    """Numbers of one kind, a letter of ``struct``, out of the library's memory."""
+    return struct.unpack(f"={count}{kind}", ctypes.string_at(address, count * struct.calcsize(f"={kind}"))) if address and count else ()
 
 
-@contextmanager
-def borrowed_tensor(b: Borrowed | None) -> Iterator[int | None]:
-    """A handle over the caller's memory for the time of a call."""
-    if b is None:
-        yield None
-        return
-    lib = library()
-    rank = len(b.shape)
-    shape, strides = (ctypes.c_int64 * max(rank, 1))(*b.shape), (ctypes.c_int64 * max(rank, 1))(*b.strides)
-    given = handle(lib.lf_tensor_from_memory, b.address, DTYPES[b.dtype], shape, strides, rank, b.device.encode(), None, None)
-    try:
-        yield given
-    finally:
-        lib.lf_tensor_free(given)
+def int32s(address: int | None, count: int) -> tuple[int, ...]:
+    return _values("i", address, count)
+
+
+class Lent:
+    """Handles over the caller's memory for the time of a call; leaving it frees them."""
+
+    def __init__(self) -> None:
+        self._lib = library()
+        self._handles: list[int] = []
+
+    def tensor(self, b: Borrowed | None) -> int | None:
+        if b is None:
+            return None
+        rank = len(b.shape)
+        sizes = ctypes.c_int64 * max(rank, 1)
+        given = handle(
+            self._lib.lf_tensor_from_memory, b.address, DTYPES[b.dtype], sizes(*b.shape), sizes(*b.strides), rank, b.device.encode(), None, None
+        )
+        self._handles.append(given)
+        return given
+
+    def named(self, tensors: Mapping[str, Borrowed]) -> tuple[Any, Any, int]:
+        """Names, tensors and their count, as the functions of models take them."""
+        count = len(tensors)
+        names = (ctypes.c_char_p * max(count, 1))(*map(utf8, tensors))
+        return names, (ctypes.c_void_p * max(count, 1))(*map(self.tensor, tensors.values())), count
+
+    def __enter__(self) -> Lent:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for given in self._handles:
+            self._lib.lf_tensor_free(given)
 
 
 def named_tensors(given: int) -> dict[str, NativeTensor]:
     """The tensors behind an lf_tensors handle, which is freed."""
     lib = library()
+    name, tensor = ctypes.c_char_p(), ctypes.c_void_p()
+    outputs = ctypes.byref(name), ctypes.byref(tensor)
+    found: dict[str, NativeTensor] = {}
     try:
-        names = [static_text(lib.lf_tensors_name, given, i) for i in range(number(lib.lf_tensors_count, given, kind=ctypes.c_size_t))]
-        return {name: CTensor(handle(lib.lf_tensors_get, given, name.encode())) for name in names}
+        for i in range(number(lib.lf_tensors_count, given, kind=ctypes.c_size_t)):
+            lib.lf_tensors_at(given, i, *outputs)
+            found[(name.value or b"").decode()] = CTensor(tensor.value or 0)
+        return found
     finally:
         lib.lf_tensors_free(given)
 
 
-class _Standing(threading.local):
-    """Options of a thread that hold nothing but the cancel callback: most calls need no more, and making a callback takes its time."""
+#: A question costs the interpreter's lock and a callback, which a short call need not pay: Ctrl-C waits for its end.
+_MILLISECONDS_BETWEEN_QUESTIONS = 20
 
-    def __init__(self) -> None:
+
+class _Owned:
+    """An lf_options handle with the callbacks that it calls."""
+
+    __slots__ = ("_callbacks", "_lib", "asker", "handle")
+
+    def __init__(self, chosen: Sequence[tuple[str, Any]], asker: Asker | None) -> None:
+        """``asker``: asked whether the call is to stop."""
         self._lib = library()
-        self.asker = Asker()
-        self._callback = CANCEL(self.asker.send)
-        self.handle = handle(self._lib.lf_options_create)
-        self._lib.lf_options_set_cancel(self.handle, self._callback, None)
-
-    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
-        if not ending():
-            self._lib.lf_options_free(self.handle)
-
-
-_standing: _Standing | None = None
-
-
-def _standing_options() -> _Standing:
-    global _standing
-    if _standing is None:
-        _standing = _Standing()
-    return _standing
-
-
-class Options:
-    """lf_options for one call, with its callbacks; a context manager that gives the handle, None where nothing was chosen."""
-
-    __slots__ = ("_borrowed", "_callbacks", "_handle", "_lib", "_watch")
-
-    def __init__(self, task: TaskOptions | None = None, watch: Watch | None = None) -> None:
-        self._lib = library()
-        self._handle = 0
-        self._watch = watch
-        self._borrowed: Asker | None = None
         self._callbacks: list[Any] = []
-        if task is not None and task is not DEFAULT_TASK:
-            if task.truncate:
-                self.put("truncate", True)
-            self.put("global", task.global_text)
-            if task.tokens_per_batch != DEFAULT_TASK.tokens_per_batch:
-                self.put("tokens_per_batch", task.tokens_per_batch)
+        self.asker = asker
+        self.handle = handle(self._lib.lf_options_create)
+        for name, value in chosen:
+            self._set(name, value)
+        if asker is not None:
+            self.call_back(self._lib.lf_options_set_cancel, CANCEL(asker.send))
+            self._lib.lf_options_set_cancel_interval(self.handle, _MILLISECONDS_BETWEEN_QUESTIONS)
 
-    def put(self, name: str, value: Any) -> None:
-        """Sets an option by the kind of its value; None leaves it as it is."""
-        if value is None:
-            return
-        lib, key, own = self._lib, name.encode(), self._own()
+    def _set(self, name: str, value: Any) -> None:
+        """By the kind of the value."""
+        lib, key, own = self._lib, name.encode(), self.handle
         if isinstance(value, (bool, int)):
             lib.lf_options_set_int(own, key, int(value))
         elif isinstance(value, float):
@@ -158,23 +191,80 @@ class Options:
             data = utf8(value, name)
             lib.lf_options_set_text(own, key, data, len(data))
         else:
-            values = [int(v) for v in value]
-            lib.lf_options_set_ints(own, key, (ctypes.c_int64 * max(len(values), 1))(*values), len(values))
+            lib.lf_options_set_ints(own, key, (ctypes.c_int64 * max(len(value), 1))(*value), len(value))
+
+    def call_back(self, set_callback: Callable[..., Any], callback: Any) -> None:
+        self._callbacks.append(callback)
+        set_callback(self.handle, callback, None)
+
+    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not ending():
+            self._lib.lf_options_free(self.handle)
+
+
+class _Kept(threading.local):
+    """Options of a thread's calls, by what was chosen: most calls choose nothing, or the same as the one before, and making
+    options with their callback takes longer than all else that Python does for a call."""
+
+    def __init__(self) -> None:
+        self.options: dict[tuple[Any, ...], _Owned] = {}
+        #: For functions that take no cancel callback.
+        self.unasked: dict[tuple[Any, ...], _Owned] = {}
+
+
+_kept = _Kept()
+_MOST_KEPT = 16
+
+
+class Options:
+    """lf_options for one call, with its callbacks; a context manager that gives the handle, None where there is nothing to say."""
+
+    # Of the class until they are needed, which for most calls they are not.
+    _chosen: tuple[Any, ...] = ()
+    _tensors: tuple[tuple[str, int], ...] = ()
+    _owned: _Owned | None = None
+    _borrowed: Asker | None = None
+
+    def __init__(self, task: TaskOptions = DEFAULT_TASK, watch: Watch | None = None) -> None:
+        self._watch = watch
+        if task is not DEFAULT_TASK:
+            self.choose({"truncate": bool(task.truncate), "global": task.global_text, "tokens_per_batch": task.tokens_per_batch}, _TASK)
+
+    def put(self, name: str, value: Any) -> None:
+        """Chooses an option; None leaves it as it is."""
+        if value is None:
+            return
+        if not isinstance(value, (bool, int, float, str)):
+            value = tuple([int(v) for v in value])
+        # The kind as well: True, 1 and 1.0 are the same to a dict.
+        self._chosen += (name, value.__class__, value)
+
+    def choose(self, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+        """Chooses what is not the library's own default."""
+        for name, value in given.items():
+            default = defaults.get(name)
+            if type(value) is not type(default) or value != default:
+                self.put(name, value)
 
     def put_tensor(self, name: str, given: int | None) -> None:
         if given is not None:
-            self._lib.lf_options_set_tensor(self._own(), name.encode(), given)
+            self._tensors += ((name, given),)
+
+    def _pairs(self) -> list[tuple[str, Any]]:
+        return list(zip(self._chosen[::3], self._chosen[2::3]))
 
     def _own(self) -> int:
-        """The handle of this call alone, with all its callbacks."""
-        if self._handle:
-            return self._handle
-        self._handle = handle(self._lib.lf_options_create)
-        if self._watch is not None:
-            self._tell(self._watch)
-        return self._handle
+        """Options of this call alone, with all its callbacks."""
+        watch, lib = self._watch, library()
+        self._owned = owned = _Owned(self._pairs(), None if watch is None else Asker(watch))
+        for name, tensor in self._tensors:
+            lib.lf_options_set_tensor(owned.handle, name.encode(), tensor)
+        if watch is not None and watch.tells:
+            self._tell(owned, watch)
+        return owned.handle
 
-    def _tell(self, watch: Watch) -> None:
+    @staticmethod
+    def _tell(owned: _Owned, watch: Watch) -> None:
         def progress(_: Any, done: int, total: int, tokens: int) -> int:
             watch.report(done, total, tokens)
             return int(watch.stopped)
@@ -183,40 +273,49 @@ class Options:
             watch.token(text_of(text, length))
             return int(watch.stopped)
 
-        self._set(self._lib.lf_options_set_cancel, CANCEL(Asker(watch).send))
+        lib = library()
         if watch.progress is not None:
-            self._set(self._lib.lf_options_set_progress, PROGRESS(progress))
+            owned.call_back(lib.lf_options_set_progress, PROGRESS(progress))
         if watch.on_token is not None:
-            self._set(self._lib.lf_options_set_on_text, TEXT(on_text))
-
-    def _set(self, call: Callable[..., Any], callback: Any) -> None:
-        self._callbacks.append(callback)
-        call(self._handle, callback, None)
+            owned.call_back(lib.lf_options_set_on_text, TEXT(on_text))
 
     def __enter__(self) -> int | None:
         watch = self._watch
-        if self._handle or watch is None:
-            return self._handle or None
-        if watch.progress is not None or watch.on_token is not None:
+        if self._tensors or watch is not None and watch.tells:
             return self._own()
-        standing = _standing_options()
-        if standing.asker.watch is not None:
-            # A call inside a call: a signal handler's, say.
+        if watch is None:
+            if not self._chosen:
+                return None
+            # Nobody's callback is in these: calls inside one another may share them.
+            self._owned = _kept.unasked.get(self._chosen) or self._keep(_kept.unasked, None)
+            return self._owned.handle
+        kept = _kept.options.get(self._chosen) or self._keep(_kept.options, Asker())
+        asker = kept.asker
+        if asker is None or asker.watch is not None:
+            # Taken already: this is a call inside a call, a signal handler's, say.
             return self._own()
-        self._borrowed = standing.asker
-        self._borrowed.watch = watch
-        return standing.handle
+        asker.watch = watch
+        # Kept here too: a call inside this one may drop it from the thread's.
+        self._owned, self._borrowed = kept, asker
+        return kept.handle
+
+    def _keep(self, options: dict[tuple[Any, ...], _Owned], asker: Asker | None) -> _Owned:
+        while len(options) >= _MOST_KEPT:
+            options.pop(next(iter(options)), None)
+        made = options[self._chosen] = _Owned(self._pairs(), asker)
+        return made
 
     def __exit__(self, *_: object) -> None:
         if self._borrowed is not None:
             self._borrowed.watch = None
-            self._borrowed = None
-        self.__del__()
+        self._owned = self._borrowed = None
 
-    def __del__(self) -> None:
-        given, self._handle = self._handle, 0
-        if given:
-            self._lib.lf_options_free(given)
+
+@lru_cache
+def _wanted(names: tuple[str, ...]) -> tuple[list[bool], Callable[[tuple[Any, ...]], tuple[Any, ...]]]:
+    """Which outputs of lf_answer_item are asked, and what picks them out of all."""
+    asked = [name.removesuffix("_length") in names for name in _ITEM_FIELDS]
+    return asked, itemgetter(*map(_ITEM_FIELDS.index, names))
 
 
 class Answers:
@@ -234,28 +333,22 @@ class Answers:
     def __len__(self) -> int:
         return int(number(self._lib.lf_answer_count, self._handle, kind=ctypes.c_size_t))
 
-    def text(self, item: int) -> str:
-        return self._text(self._lib.lf_answer_text, item)
+    def items(self, *wanted: str) -> Iterator[tuple[Any, ...]]:
+        """Of each item what is wanted (two or more), in that order: text, label, start, end, score, logit, group, id."""
+        asked, pick = _wanted(wanted)
+        memory, outputs = _ITEM.room(asked)
+        get, read = self._lib.lf_answer_item, _ITEM.read
+        for i in range(len(self)):
+            get(self._handle, i, CODE_POINTS, *outputs)
+            text, text_length, label, label_length, *rest = read(memory)
+            yield pick((text_of(text, text_length), 0, text_of(label, label_length), 0, *rest))
 
-    def label(self, item: int) -> str:
-        return self._text(self._lib.lf_answer_label, item)
-
-    def range(self, item: int) -> tuple[int, int]:
-        start, end = ctypes.c_int64(), ctypes.c_int64()
-        self._lib.lf_answer_range(self._handle, item, CODE_POINTS, ctypes.byref(start), ctypes.byref(end))
-        return start.value, end.value
-
-    def score(self, item: int) -> float:
-        return float(number(self._lib.lf_answer_score, self._handle, item, kind=ctypes.c_double))
-
-    def logit(self, item: int) -> float:
-        return float(number(self._lib.lf_answer_logit, self._handle, item, kind=ctypes.c_double))
-
-    def group(self, item: int) -> int:
-        return int(number(self._lib.lf_answer_group, self._handle, item, kind=ctypes.c_int64))
-
-    def id(self, item: int) -> int:
-        return int(number(self._lib.lf_answer_id, self._handle, item, kind=ctypes.c_int64))
+    def rows(self, groups: int, make: Callable[..., T], *wanted: str) -> list[list[T]]:
+        """What ``make`` makes of each item, by its group, of which there are that many."""
+        found: list[list[T]] = [[] for _ in range(groups)]
+        for group, *values in self.items("group", *wanted):
+            found[group].append(make(*values))
+        return found
 
     def tokens(self, item: int) -> tuple[int, ...]:
         values, count = ctypes.c_void_p(), ctypes.c_size_t()
@@ -265,28 +358,7 @@ class Answers:
     def token_scores(self, item: int) -> tuple[float, ...]:
         values, count = ctypes.c_void_p(), ctypes.c_size_t()
         self._lib.lf_answer_token_scores(self._handle, item, ctypes.byref(values), ctypes.byref(count))
-        return tuple((ctypes.c_float * count.value).from_address(values.value)) if values.value and count.value else ()
+        return _values("f", values.value, count.value)
 
     def ended(self, item: int) -> bool:
         return bool(number(self._lib.lf_answer_ended, self._handle, item))
-
-    def by_group(self, groups: int) -> list[list[int]]:
-        """The items of each group, in their order."""
-        rows: list[list[int]] = [[] for _ in range(groups)]
-        for item in range(len(self)):
-            rows[self.group(item)].append(item)
-        return rows
-
-    def _text(self, call: Callable[..., Any], item: int) -> str:
-        text, length = ctypes.c_void_p(), ctypes.c_size_t()
-        call(self._handle, item, ctypes.byref(text), ctypes.byref(length))
-        return text_of(text.value, length.value)
-
-
-def int32s(address: int | None, count: int) -> tuple[int, ...]:
-    return tuple((ctypes.c_int32 * count).from_address(address)) if address and count else ()
-
-
-def pointers(handles: Sequence[int]) -> Any:
-    """An array of handles."""
-    return (ctypes.c_void_p * max(len(handles), 1))(*handles)

@@ -128,7 +128,9 @@ class _NetTask:
     def close(self) -> None:
         self._task.Dispose()
 
-    def encode(self, documents: Sequence[str], pooling: str, normalize: bool, task: TaskOptions, watch: Watch) -> np.ndarray | list[np.ndarray]:
+    def encode(
+        self, documents: Sequence[str], pooling: str | None, normalize: bool | None, task: TaskOptions, watch: Watch
+    ) -> np.ndarray | list[np.ndarray]:
         with _watching(self._net, watch) as told:
             tensors = self._bridge.Encode(
                 self._task, list(documents), pooling, normalize, task.truncate, task.global_text, task.tokens_per_batch, told

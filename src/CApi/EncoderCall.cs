@@ -1,0 +1,82 @@
+using LongformerInterop.Tasks;
+
+namespace LongformerInterop.CApi;
+
+/// <summary>One call of a document encoder: its options and texts are read, the model has not run yet.</summary>
+internal sealed unsafe class EncoderCall : IDisposable
+{
+    private readonly Lease<DocumentEncoder> _encoder;
+    private readonly TaskCall _call;
+    private readonly CallWatch _watch;
+    private readonly EmbeddingOptions _how;
+    private readonly string[] _texts;
+
+    public EncoderCall(string function, nint encoder, byte** documents, nuint* lengths, nuint count, nint options)
+    {
+        _encoder = Handles.Use<DocumentEncoder>(encoder, "encoder");
+        TaskCall? call = null;
+        try
+        {
+            _call = call = new TaskCall(options);
+            Pooling = call.Reader.Choice("pooling", _encoder.Value.DefaultPooling, ("mean", Pooling.Mean), ("cls", Pooling.Cls), ("tokens", Pooling.Tokens));
+            _how = call.Apply(new EmbeddingOptions { Normalize = call.Reader.Flag("normalize") });
+            _watch = call.Start(function);
+            _texts = Native.Documents(documents, lengths, count, "documents");
+        }
+        catch
+        {
+            call?.Dispose();
+            _encoder.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>How tokens become vectors.</summary>
+    public Pooling Pooling { get; }
+
+    /// <summary>Documents.</summary>
+    public int Count => _texts.Length;
+
+    /// <summary>C, the width of a vector.</summary>
+    public int Width => _encoder.Value.HiddenSize;
+
+    /// <summary>Where each document's tokens begin and the last one's end, from the tokenizer alone.</summary>
+    public long[] Offsets()
+    {
+        int[] tokens = _encoder.Value.CountTokens(_texts, _how, _watch.Token);
+        long[] ends = new long[tokens.Length + 1];
+        for (int i = 0; i < tokens.Length; i++)
+            ends[i + 1] = ends[i] + tokens[i];
+        return ends;
+    }
+
+    /// <summary>Runs the model. The vectors are held until the last batch is done, so that a call that fails has written nothing.</summary>
+    public List<float[]> Run(out long[] offsets)
+    {
+        List<float[]> vectors = [];
+        offsets = new long[_texts.Length + 1];
+        foreach (DocumentEmbedding e in _encoder.Value.EncodeEach(_texts, Pooling, _watch.In(_how), _watch, _watch.Token))
+        {
+            vectors.Add(e.Values);
+            offsets[e.Index + 1] = offsets[e.Index] + e.Tokens;
+        }
+        _watch.Finish();
+        return vectors;
+    }
+
+    /// <summary>Copies vectors one behind the other.</summary>
+    public static void Write(List<float[]> vectors, float* target)
+    {
+        foreach (float[] vector in vectors)
+        {
+            vector.CopyTo(new Span<float>(target, vector.Length));
+            target += vector.Length;
+        }
+    }
+
+    public void Dispose()
+    {
+        _call.Dispose();
+        _encoder.Dispose();
+    }
+}
