@@ -118,6 +118,23 @@ TEST(CudaCompile, kernels_spill_no_registers) {
       if (architecture != 90) expect_no_spills(kernels[0], architecture);
 }
 
+// A launch that asks for more fails; there is no other configuration to fall back to.
+TEST(CudaCompile, no_kernel_takes_more_shared_memory_than_every_gpu_has) {
+  constexpr size_t least = 99 << 10;  // of a block on compute capability 8.6, 8.9 and 12.0
+  using K = AttentionKernel;
+  for (K kernel : {K::forward, K::backward_query, K::backward_key, K::global_key_sums, K::global_key_merge})
+    for (int type = 0; type < 3; ++type)
+      for (int dim = 32; dim <= kLargestDim; dim += 32)
+        for (int bits = 0; bits < 16; ++bits) {
+          const Shape shape{type, dim, (bits & 1) != 0, (bits & 2) != 0, (bits & 4) == 0, (bits & 8) != 0};
+          const Configuration c = choose(kernel, shape);
+          EXPECT_LE(shared_bytes(kernel, c), least) << text_of(kernel, c).describe();
+        }
+  for (int type = 0; type < 3; ++type)
+    for (int64_t columns = 1; columns <= kMostPoolColumns; ++columns)
+      EXPECT_LE(pool_shared_bytes(type, columns), least) << "type " << type << " columns " << columns;
+}
+
 TEST(CudaCompile, a_mistake_in_a_kernel_is_told_with_the_compilers_words) {
   SKIP_WITHOUT_NVRTC();
   try {

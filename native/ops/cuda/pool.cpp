@@ -20,13 +20,6 @@ int64_t padded_columns(int type, int64_t columns) {
   return (columns + step - 1) / step * step;
 }
 
-// As PoolConfig's, which only the kernels' compiler sees; the emulation reports an access beyond it.
-size_t shared_bytes(int type, int64_t padded) {
-  const size_t stages = padded <= 896 ? 3 : 2, stage = 32 * static_cast<size_t>(padded);
-  const size_t tile = type == 0 ? 8 : 16, scores = 4 * kPoolRows * tile;
-  return stages * stage + 8 * scores + scores + 4 * kPoolRows * (1 + 8) + kPoolMostTokens / 8;
-}
-
 // Tokens of a chunk: so many that there are about two blocks for each multiprocessor.
 int64_t chunk_length(int64_t tokens, int64_t row_tiles, int multiprocessors) {
   const int64_t chunks = std::max<int64_t>(int64_t{2} * multiprocessors / row_tiles, 1);
@@ -47,6 +40,12 @@ bool pool_serves(const at::Tensor& queries, const at::Tensor& hidden) {
          (type == at::kFloat || type == at::kBFloat16 || type == at::kHalf) &&
          queries.size(2) <= kMostPoolColumns && hidden.size(0) < (int64_t{1} << 30) &&
          queries.size(0) * queries.size(1) < (int64_t{1} << 31);
+}
+
+size_t pool_shared_bytes(int type, int64_t columns) {
+  const size_t padded = static_cast<size_t>(padded_columns(type, columns)), stages = padded <= 896 ? 3 : 2;
+  const size_t tile = type == 0 ? 8 : 16, scores = 4 * kPoolRows * tile;
+  return stages * 32 * padded + 8 * scores + scores + 4 * kPoolRows * (1 + 8) + kPoolMostTokens / 8;
 }
 
 KernelText pool_text(int type, int64_t columns, bool aligned) {
@@ -103,7 +102,7 @@ at::Tensor pool_tokens(const at::Tensor& queries, const at::Tensor& hidden, cons
   p.states = launcher.writes<float>(states, "states");
   p.out = launcher.writes<float>(out, "out");
   launcher.launch(pool_text(type, p.columns, rows_aligned(h)),
-                  {static_cast<unsigned>(blocks), 1, kThreads, shared_bytes(type, p.padded)}, p);
+                  {static_cast<unsigned>(blocks), 1, kThreads, pool_shared_bytes(type, p.columns)}, p);
   launcher.launch({"merge_pools.cu", {}},
                   {static_cast<unsigned>(p.sequences * p.rows),
                    static_cast<unsigned>((p.columns + kMergeColumns - 1) / kMergeColumns), kMergeColumns, 0},

@@ -18,4 +18,7 @@ at::Tensor pool_tokens(const at::Tensor& queries, const at::Tensor& hidden, cons
 
 KernelText pool_text(int type, int64_t columns, bool aligned);
 
+// What a block takes, as PoolConfig has it, which only the kernels' compiler sees.
+size_t pool_shared_bytes(int type, int64_t columns);
+
 }  // namespace longformer::cuda

@@ -3,13 +3,18 @@
 #include "../../ops/cuda/pool.h"
 #include "emulated_kernels.h"
 
+#include <stdexcept>
+
 namespace longformer::test {
 namespace {
 
 template <int type, int dim, bool aligned>
 bool add() {
+  using C = cuda::PoolConfig<type, dim, aligned>;
+  if (cuda::pool_shared_bytes(type, dim) != C::shared_bytes)
+    throw std::logic_error("the host and the kernel count shared memory in two ways");
   emulated_kernels()[cuda::pool_text(type, dim, aligned).describe()] = [](const void* p) {
-    cuda::pool_tokens<cuda::PoolConfig<type, dim, aligned>>(*static_cast<const cuda::PoolParameters*>(p));
+    cuda::pool_tokens<C>(*static_cast<const cuda::PoolParameters*>(p));
   };
   return true;
 }
