@@ -303,20 +303,21 @@ GlobalAttention check_folded_global_attention(const char* op, const at::Tensor& 
 
 using OptionalTensor = c10::optional<at::Tensor>;
 
-void check_pooled_tokens(const at::Tensor& queries, const at::Tensor& hidden,
-                         const OptionalTensor& mask, at::IntArrayRef sequence_offsets) {
+void check_pooled_tokens(const at::Tensor& queries, const at::Tensor& hidden, const OptionalTensor& mask,
+                         at::IntArrayRef sequence_offsets) {
   const bool fit = queries.dim() == 3 && hidden.dim() == 2 && queries.size(2) == hidden.size(1) &&
                    static_cast<int64_t>(sequence_offsets.size()) == queries.size(0) + 1 &&
                    sequence_offsets.front() == 0 && sequence_offsets.back() == hidden.size(0) &&
                    std::is_sorted(sequence_offsets.begin(), sequence_offsets.end());
-  TORCH_CHECK_VALUE(fit,
-                    "longformer::_pooled_tokens: expected queries [S, R, C], hidden [N, C] and S + 1 ascending "
-                    "offsets from 0 to N, given ",
-                    queries.sizes(), ", ", hidden.sizes(), " and ", sequence_offsets);
-  TORCH_CHECK_VALUE(!mask.has_value() || !mask->defined() ||
-                        (mask->dim() == 1 && mask->size(0) == hidden.size(0)),
-                    "longformer::_pooled_tokens: mask must be [", hidden.size(0), "], given ",
-                    mask.has_value() && mask->defined() ? mask->sizes() : at::IntArrayRef());
+  TORCH_CHECK_VALUE(
+      fit,
+      "longformer::_pooled_tokens: expected queries [S, R, C], hidden [N, C] and S + 1 ascending "
+      "offsets from 0 to N, given ",
+      queries.sizes(), ", ", hidden.sizes(), " and ", sequence_offsets);
+  TORCH_CHECK_VALUE(
+      !mask.has_value() || !mask->defined() || (mask->dim() == 1 && mask->size(0) == hidden.size(0)),
+      "longformer::_pooled_tokens: mask must be [", hidden.size(0), "], given ",
+      mask.has_value() && mask->defined() ? mask->sizes() : at::IntArrayRef());
 }
 
 Embedding check_embed(const at::Tensor& words, const OptionalTensor& word_ids, const at::Tensor& positions,
@@ -343,24 +344,24 @@ Embedding check_embed(const at::Tensor& words, const OptionalTensor& word_ids, c
                         ", but no table");
       continue;
     }
-    TORCH_CHECK_VALUE(rows->table.dim() == 2 && rows->table.size(1) == columns, "longformer::embed: ",
-                      rows->name, " must be [rows, ", columns, "], given ", rows->table.sizes());
+    TORCH_CHECK_VALUE(rows->table.dim() == 2 && rows->table.size(1) == columns,
+                      "longformer::embed: ", rows->name, " must be [rows, ", columns, "], given ",
+                      rows->table.sizes());
     if (rows->ids.defined()) {
-      TORCH_CHECK_VALUE(rows->ids.dim() == 1 && rows->ids.size(0) == e.tokens &&
-                            rows->ids.scalar_type() == at::kLong,
-                        "longformer::embed: the ids of ", rows->name, " must be int64 [", e.tokens,
-                        "], given ", rows->ids.scalar_type(), " ", rows->ids.sizes());
-    } else {
       TORCH_CHECK_VALUE(
-          e.tokens == 0 || (rows->table.size(0) > 0 && e.tokens % rows->table.size(0) == 0),
-          "longformer::embed: without ids, the rows of ", rows->name, " must go into the ", e.tokens,
-          " tokens, given ", rows->table.sizes());
+          rows->ids.dim() == 1 && rows->ids.size(0) == e.tokens && rows->ids.scalar_type() == at::kLong,
+          "longformer::embed: the ids of ", rows->name, " must be int64 [", e.tokens, "], given ",
+          rows->ids.scalar_type(), " ", rows->ids.sizes());
+    } else {
+      TORCH_CHECK_VALUE(e.tokens == 0 || (rows->table.size(0) > 0 && e.tokens % rows->table.size(0) == 0),
+                        "longformer::embed: without ids, the rows of ", rows->name, " must go into the ",
+                        e.tokens, " tokens, given ", rows->table.sizes());
     }
   }
-  TORCH_CHECK_VALUE(weight.dim() == 1 && bias.dim() == 1 && weight.size(0) == columns &&
-                        bias.size(0) == columns,
-                    "longformer::embed: weight and bias must be [", columns, "], given ", weight.sizes(),
-                    " and ", bias.sizes());
+  TORCH_CHECK_VALUE(
+      weight.dim() == 1 && bias.dim() == 1 && weight.size(0) == columns && bias.size(0) == columns,
+      "longformer::embed: weight and bias must be [", columns, "], given ", weight.sizes(), " and ",
+      bias.sizes());
   return e;
 }
 

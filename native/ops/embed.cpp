@@ -35,9 +35,9 @@ at::Tensor embed(const at::Tensor& words, const OptionalTensor& word_ids, const 
                  const OptionalTensor& position_ids, const OptionalTensor& types,
                  const OptionalTensor& type_ids, const at::Tensor& weight, const at::Tensor& bias, double eps,
                  double word_scale, int64_t word_padding, int64_t position_padding) {
-  return embed_by_aten(check_embed(words, word_ids, positions, position_ids, types, type_ids, weight, bias,
-                                   eps, word_scale),
-                       word_padding, position_padding);
+  return embed_by_aten(
+      check_embed(words, word_ids, positions, position_ids, types, type_ids, weight, bias, eps, word_scale),
+      word_padding, position_padding);
 }
 
 at::Tensor embed_autograd(const at::Tensor& words, const OptionalTensor& word_ids,

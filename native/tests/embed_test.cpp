@@ -80,7 +80,8 @@ TEST(Embed, equals_its_steps_bit_by_bit) {
   Rng rng(1);
   for (const at::ScalarType type : {at::kFloat, at::kDouble, at::kBFloat16, at::kHalf})
     for (int i = 0; i < 20; ++i) {
-      const int64_t tokens = uniform(rng, 0, 5) == 0 ? 0 : uniform(rng, 1, 130), columns = uniform(rng, 1, 90);
+      const int64_t tokens = uniform(rng, 0, 5) == 0 ? 0 : uniform(rng, 1, 130),
+                    columns = uniform(rng, 1, 90);
       const Call c = random_call(rng, type, tokens, columns);
       SCOPED_TRACE(std::string(at::toString(type)) + " tokens " + std::to_string(tokens) + " columns " +
                    std::to_string(columns) + " scale " + std::to_string(c.word_scale));
@@ -150,8 +151,14 @@ TEST(Embed, refuses_what_does_not_fit_and_says_what) {
   const auto longs = [](int64_t n) { return at::zeros({n}, at::kLong); };
   const std::vector<Refusal> refusals = {
       {[](Call& c) { c.words = at::zeros({40}); }, {"words must be [rows, C]", "[40]"}},
-      {[](Call& c) { c.positions = at::zeros({50, 7}); }, {"positions must be [rows, 8]", "[50, 7]"}},
-      {[](Call& c) { c.types = at::zeros({2, 9}); }, {"types must be [rows, 8]", "[2, 9]"}},
+      {[](Call& c) {
+         c.positions = at::zeros({50, 7});
+       },
+       {"positions must be [rows, 8]", "[50, 7]"}},
+      {[](Call& c) {
+         c.types = at::zeros({2, 9});
+       },
+       {"types must be [rows, 8]", "[2, 9]"}},
       {[&](Call& c) { c.position_ids = longs(5); }, {"ids of positions", "int64 [6]", "[5]"}},
       {[](Call& c) { c.word_ids = at::zeros({6}, at::kInt); }, {"ids of words", "int64 [6]", "Int"}},
       {[](Call& c) { c.position_ids = at::Tensor(); }, {"without ids", "positions", "6 tokens", "[50, 8]"}},
@@ -205,7 +212,9 @@ TEST(PooledTokens, refuses_what_does_not_fit) {
     EXPECT_NE(value_error([&] { op.call(queries, hidden, c10::nullopt, offsets); }).find("_pooled_tokens"),
               std::string::npos);
   const std::vector<int64_t> right = {0, 4, 10};
-  EXPECT_NE(value_error([&] { op.call(queries, at::zeros({10, 7}), c10::nullopt, right); }).find("[10, 7]"),
+  EXPECT_NE(value_error([&] {
+              op.call(queries, at::zeros({10, 7}), c10::nullopt, right);
+            }).find("[10, 7]"),
             std::string::npos);
   EXPECT_NE(value_error([&] { op.call(queries, hidden, at::zeros({9}, at::kBool), right); }).find("mask"),
             std::string::npos);

@@ -85,17 +85,16 @@ void expect_exact(const Problem& c, int multiprocessors, uint64_t seed) {
 
 TEST(CudaPool, equals_float64_for_every_type_and_width) {
   int seed = 0;
-  for (const auto& [type, columns] :
-       std::vector<std::pair<at::ScalarType, int64_t>>{{at::kFloat, 256},
-                                                       {at::kFloat, 40},
-                                                       {at::kFloat, 7},
-                                                       {at::kFloat, 1024},
-                                                       {at::kBFloat16, 768},
-                                                       {at::kBFloat16, 1024},
-                                                       {at::kBFloat16, 96},
-                                                       {at::kBFloat16, 5},
-                                                       {at::kHalf, 128},
-                                                       {at::kHalf, 200}})
+  for (const auto& [type, columns] : std::vector<std::pair<at::ScalarType, int64_t>>{{at::kFloat, 256},
+                                                                                     {at::kFloat, 40},
+                                                                                     {at::kFloat, 7},
+                                                                                     {at::kFloat, 1024},
+                                                                                     {at::kBFloat16, 768},
+                                                                                     {at::kBFloat16, 1024},
+                                                                                     {at::kBFloat16, 96},
+                                                                                     {at::kBFloat16, 5},
+                                                                                     {at::kHalf, 128},
+                                                                                     {at::kHalf, 200}})
     for (const bool few_chunks : {true, false})
       expect_exact({type, {67, 0, 130}, 12, columns, few_chunks ? 0.2 : 0.0}, few_chunks ? kSmall : kLarge,
                    ++seed);

@@ -110,12 +110,11 @@ at::Tensor embed(const at::Tensor& words, const OptionalTensor& word_ids, const 
                  const OptionalTensor& position_ids, const OptionalTensor& types,
                  const OptionalTensor& type_ids, const at::Tensor& weight, const at::Tensor& bias, double eps,
                  double word_scale, int64_t word_padding, int64_t position_padding) {
-  Embedding e = check_embed(words, word_ids, positions, position_ids, types, type_ids, weight, bias, eps,
-                            word_scale);
+  Embedding e =
+      check_embed(words, word_ids, positions, position_ids, types, type_ids, weight, bias, eps, word_scale);
   if (!by_kernel(e)) return embed_by_aten(e, word_padding, position_padding);
   if (!is_exact(word_scale, words.scalar_type())) {
-    const at::Tensor rows =
-        e.words.ids.defined() ? at::embedding(e.words.table, e.words.ids) : e.words.table;
+    const at::Tensor rows = e.words.ids.defined() ? at::embedding(e.words.table, e.words.ids) : e.words.table;
     e.words = {e.words.name, rows * word_scale, at::Tensor()};
     e.word_scale = 1.0;
   }

@@ -96,7 +96,8 @@ Target target_for(int capability, const std::vector<int>& known) {
   if (best.architecture == 0) best = {newest_before, true};
   std::string all;
   for (const int architecture : known) all += (all.empty() ? "" : ", ") + std::to_string(architecture);
-  TORCH_CHECK(best.architecture >= kOldestCapability, "longformer: the CUDA kernels cannot be compiled for this GPU of compute capability ",
+  TORCH_CHECK(best.architecture >= kOldestCapability,
+              "longformer: the CUDA kernels cannot be compiled for this GPU of compute capability ",
               capability / 10, ".", capability % 10, ": NVRTC knows the architectures ", all,
               ", of which the GPU runs none from ", kOldestCapability,
               " on; another NVRTC can be named in LONGFORMER_NVRTC");

@@ -14,8 +14,7 @@ bool serves(const Embedding& e) {
   const int64_t columns = words.size(1), most = int64_t{1} << 31;
   const auto fits = [&](const at::Tensor& t) {
     return t.scalar_type() == type && t.device() == words.device() && t.is_contiguous() &&
-           reinterpret_cast<uintptr_t>(t.data_ptr()) % 16 == 0 && t.size(0) > 0 &&
-           t.size(0) < most;
+           reinterpret_cast<uintptr_t>(t.data_ptr()) % 16 == 0 && t.size(0) > 0 && t.size(0) < most;
   };
   const auto there = [&](const at::Tensor& ids) { return !ids.defined() || ids.device() == words.device(); };
   return (type == at::kFloat || type == at::kBFloat16 || type == at::kHalf) && fits(words) &&

@@ -59,7 +59,8 @@ at::Tensor pool_tokens(const at::Tensor& queries, const at::Tensor& hidden, cons
                        at::IntArrayRef offsets, Launcher& launcher) {
   if (queries.numel() == 0 || hidden.size(0) == 0) return at::zeros_like(queries);
   const int type = type_of(hidden);
-  const bool in_rows = (hidden.stride(1) == 1 || hidden.size(1) == 1) && hidden.stride(0) < (int64_t{1} << 31);
+  const bool in_rows =
+      (hidden.stride(1) == 1 || hidden.size(1) == 1) && hidden.stride(0) < (int64_t{1} << 31);
   const at::Tensor q = queries.contiguous(), h = in_rows ? hidden : hidden.contiguous();
   const at::Tensor out = at::empty(q.sizes(), q.options());
   PoolParameters p = {};

@@ -27,8 +27,7 @@ LONGFORMER_DEVICE void embed(const EmbedParameters& p) {
   bool known = true;
   const char *word = table_row(p.words, token, row_bytes, known),
              *position = table_row(p.positions, token, row_bytes, known),
-             *token_type =
-                 p.types.table != nullptr ? table_row(p.types, token, row_bytes, known) : nullptr;
+             *token_type = p.types.table != nullptr ? table_row(p.types, token, row_bytes, known) : nullptr;
   const float scale = known ? p.word_scale : float_of(0x7FC00000u);
   const auto sum_of = [&](int chunk, float(&x)[per_chunk]) {
     const Vector a = load_vector(word + chunk * 16), b = load_vector(position + chunk * 16);

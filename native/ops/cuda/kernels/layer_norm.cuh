@@ -1,5 +1,5 @@
-// LayerNorm of rows that are put together on the way: a warp for each row, which it keeps in registers between
-// reading and writing. Sum and statistics in float32. Rows are whole chunks of 16 bytes.
+// LayerNorm of rows that are put together on the way: a warp for each row, which it keeps in registers
+// between reading and writing. Sum and statistics in float32. Rows are whole chunks of 16 bytes.
 #pragma once
 #include "tile.cuh"
 
@@ -62,7 +62,7 @@ template <int type, int chunks>
 LONGFORMER_DEVICE void add_layer_norm(const NormParameters& p) {
   const int row = block_x() * kNormRows + warp_index();
   if (row >= p.rows) return;
-  const long long first = static_cast<long long>(row) * (p.columns / kNormChunk<type>) * 16;  // byte
+  const long long first = 16ll * row * (p.columns / kNormChunk<type>);  // byte
   const auto sum_of = [&](int chunk, float(&x)[kNormChunk<type>]) {
     const Vector a = load_vector(static_cast<const char*>(p.input) + first + chunk * 16);
     Vector b = {{0, 0, 0, 0}};

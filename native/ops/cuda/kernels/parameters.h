@@ -112,8 +112,8 @@ struct PoolParameters {
   Rows hidden;                // [N, C]: head_stride 0
   const unsigned char* mask;  // [N] or null
   int sequences, rows, columns;
-  int row_tiles;     // R / kPoolRows, rounded up
-  int chunk_length;  // a multiple of 32
+  int row_tiles;           // R / kPoolRows, rounded up
+  int chunk_length;        // a multiple of 32
   int length, chunks;      // of every sequence where the two lists are null
   const int* offsets;      // [S+1] or null
   const int* first_chunk;  // [S+1] or null

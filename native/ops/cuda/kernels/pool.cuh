@@ -6,9 +6,9 @@
 // the partial scores go through shared memory once, are added and turned into weights by one thread each, and
 // come back as the left side of the second product.
 //
-// 16-bit tokens go through the tensor cores as they are. The other sides, queries and weights, are float32: they
-// go through as two 16-bit numbers each, the rounded one and what was rounded away, which leaves about 16 bits
-// (bfloat16) or 22 (float16) of their 24. Queries are brought to float16's range by powers of two.
+// 16-bit tokens go through the tensor cores as they are. The other sides, queries and weights, are float32:
+// they go through as two 16-bit numbers each, the rounded one and what was rounded away, which leaves about
+// 16 bits (bfloat16) or 22 (float16) of their 24. Queries are brought to float16's range by powers of two.
 // Float32 tokens are multiplied and added in float32.
 #pragma once
 #include "tile.cuh"
@@ -21,7 +21,7 @@ struct PoolConfig {
   static constexpr int type = type_, dim = dim_, warps = 8, threads = 32 * warps, rows = kPoolRows;
   static constexpr bool aligned = aligned_;
   static constexpr int size = type == kFloat32 ? 4 : 2, per_chunk = 16 / size, chunks = dim / per_chunk;
-  static constexpr int tile = 32 / size;  // tokens
+  static constexpr int tile = 32 / size;             // tokens
   static constexpr int stages = dim <= 896 ? 3 : 2;  // what fits 99 KB, the least that a GPU of today has
   static constexpr int slice = dim / warps, slice_chunks = slice / per_chunk;
   static constexpr int stage_bytes = tile * dim * size;
@@ -35,9 +35,8 @@ struct PoolConfig {
   // A partial score of a warp. Neither the order in which the warps write them nor that in which they are
   // read has two lanes in one bank (float32: four when read).
   LONGFORMER_DEVICE static u32 partial_place(int warp, int row, int token) {
-    const int at = type == kFloat32
-                       ? token * rows + row
-                       : row * tile + (token ^ (((row >> 1) & 1) | (((row >> 2) & 1) << 3)));
+    const int at = type == kFloat32 ? token * rows + row
+                                    : row * tile + (token ^ (((row >> 1) & 1) | (((row >> 2) & 1) << 3)));
     return shared_base() + partials + 4 * (warp * rows * tile + at);
   }
   // 16 bytes of a row of 16-bit weights.
@@ -212,13 +211,13 @@ struct PoolSlice {
     for (int piece = 0; piece < pieces; ++piece)
 #pragma unroll
       for (int e = 0; e < 4; ++e)
-        store_sum((lane >> 2) + 8 * (e >> 1),
-                  warp_index() * C::slice + 8 * piece + 2 * (lane & 3) + (e & 1), sums[piece][e]);
+        store_sum((lane >> 2) + 8 * (e >> 1), warp_index() * C::slice + 8 * piece + 2 * (lane & 3) + (e & 1),
+                  sums[piece][e]);
   }
 };
 
-// Sums over the lanes of as many numbers as there are lanes: lane i gets sum i, in x[0]. Each step adds the lanes
-// that differ in one bit, which go on with one half of the numbers each.
+// Sums over the lanes of as many numbers as there are lanes: lane i gets sum i, in x[0]. Each step adds the
+// lanes that differ in one bit, which go on with one half of the numbers each.
 template <int step>
 LONGFORMER_DEVICE void add_lanes(float (&x)[32]) {
   const bool upper = (lane_index() & step) != 0;
@@ -234,9 +233,7 @@ struct PoolSliceFloat32 {
   static constexpr int columns = C::slice / 32;
   float queries[C::rows][columns], sums[C::rows][columns];
 
-  LONGFORMER_DEVICE static int column(int i) {
-    return warp_index() * C::slice + 32 * i + lane_index();
-  }
+  LONGFORMER_DEVICE static int column(int i) { return warp_index() * C::slice + 32 * i + lane_index(); }
   LONGFORMER_DEVICE static void load_token(float (&x)[columns], u32 stage, int token) {
 #pragma unroll
     for (int i = 0; i < columns; ++i)
@@ -255,7 +252,9 @@ struct PoolSliceFloat32 {
     block_barrier();
   }
 
-  LONGFORMER_DEVICE static float scale_of(int) { return 1.0f; }
+  LONGFORMER_DEVICE static float scale_of(int) {
+    return 1.0f;
+  }
 
   LONGFORMER_DEVICE void score(u32 stage) const {
     static_assert(2 * C::rows == 32, "two tokens give a score for each lane");
