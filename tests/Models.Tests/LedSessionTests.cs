@@ -137,10 +137,12 @@ public sealed class LedSessionTests
         });
         using IDecodingSession alone = model.StartDecoding(second, 10, 2);
         int vocabulary = model.Configuration.VocabSize;
+        // A product of another number of rows may add in another order.
+        const double rounding = 5e-6;
         float[] expected = alone.Start([[2]]).ToArray();
-        Assert.That(together.Start([[2, 7, 8], [2], [2, 9]]).Slice(vocabulary, vocabulary).ToArray(), Is.EqualTo(expected).Within(2e-6));
+        Assert.That(together.Start([[2, 7, 8], [2], [2, 9]]).Slice(vocabulary, vocabulary).ToArray(), Is.EqualTo(expected).Within(rounding));
         expected = alone.Step([5, 6], [0, 0]).ToArray();
-        Assert.That(together.Step([1, 5, 6, 2], [0, 1, 1, 2]).Slice(vocabulary, 2 * vocabulary).ToArray(), Is.EqualTo(expected).Within(2e-6));
+        Assert.That(together.Step([1, 5, 6, 2], [0, 1, 1, 2]).Slice(vocabulary, 2 * vocabulary).ToArray(), Is.EqualTo(expected).Within(rounding));
     }
 
     [Test]
