@@ -29,6 +29,8 @@ struct Config {
   static constexpr int size = type == kFloat32 ? 4 : 2, per_chunk = 16 / size, chunks = dim / per_chunk;
   static constexpr int row_bytes = dim * size;
   static constexpr int pieces = dim / 8;  // of the padded dimension
+  // Addresses in registers at once. A single warp with wide heads makes many copies and has no registers to spare.
+  static constexpr int copies_at_once = !aligned ? 1 : warps == 1 && dim > 64 ? 2 : 16;
   static_assert(dim % 32 == 0 && tile % 16 == 0 && tile <= 64 && global_tile <= tile, "shapes of the tiles");
 };
 
@@ -109,7 +111,7 @@ LONGFORMER_DEVICE void copy_chunk(u32 to, const Rows& rows, int token, int head,
 template <class C, int count, class TokenOf>
 LONGFORMER_DEVICE void copy_rows(u32 to_first, const Rows& first, u32 to_second, const Rows& second, int head,
                                  int dim, const TokenOf& token_of) {
-#pragma unroll(C::aligned ? 16 : 1)
+#pragma unroll(C::copies_at_once)
   for (int i = 0; i < (count * C::chunks + C::threads - 1) / C::threads; ++i) {
     const int index = thread_index() + i * C::threads;
     if (count * C::chunks % C::threads != 0 && index >= count * C::chunks) break;
@@ -122,7 +124,7 @@ LONGFORMER_DEVICE void copy_rows(u32 to_first, const Rows& first, u32 to_second,
 
 template <class C, int count, class TokenOf>
 LONGFORMER_DEVICE void copy_rows(u32 to, const Rows& rows, int head, int dim, const TokenOf& token_of) {
-#pragma unroll(C::aligned ? 16 : 1)
+#pragma unroll(C::copies_at_once)
   for (int i = 0; i < (count * C::chunks + C::threads - 1) / C::threads; ++i) {
     const int index = thread_index() + i * C::threads;
     if (count * C::chunks % C::threads != 0 && index >= count * C::chunks) break;
