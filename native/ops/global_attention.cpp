@@ -20,8 +20,8 @@
 namespace longformer {
 namespace {
 
-// Inside torch.autocast ATen's products would round to 16 bits what is computed in float32 here, and the lowest float32 is
-// none of theirs.
+// Inside torch.autocast ATen's products would round to 16 bits what is computed in float32 here, and the
+// lowest float32 is none of theirs.
 struct NoAutocast {
   c10::impl::ExcludeDispatchKeyGuard guard{c10::autocast_dispatch_keyset};
 };
@@ -148,7 +148,8 @@ at::Tensor attend_projected(const GlobalAttention& a) {
   const auto type = compute_type(a.query);
   const at::Tensor query = a.query.to(type);
   return for_each_run(a, [&](const Run& run, int64_t row, int64_t rows) {
-    const at::Tensor key = visible_tokens_of(a.visible, a.key, run), value = visible_tokens_of(a.visible, a.value, run);
+    const at::Tensor key = visible_tokens_of(a.visible, a.key, run),
+                     value = visible_tokens_of(a.visible, a.value, run);
     const at::Tensor p = probabilities(a, run, projected_scores(a, query, key, run, row, rows), row);
     return at::matmul(p, value.transpose(1, 2));
   });
@@ -240,11 +241,10 @@ at::Tensor folded_global_attention(const at::Tensor& query, const at::Tensor& hi
   const at::Tensor wv = value_weight.to(type).view({heads, dim, channels});
   const at::Tensor q = query.to(type).permute({0, 2, 1, 3}) * a.scale;  // [S, H, G, D]
   const at::Tensor folded = at::matmul(q, wk);  // [S, H, G, C]: scores are folded . hidden
+  const auto trained = [&](const c10::optional<at::Tensor>& t) { return given(t) && t->requires_grad(); };
   const bool recorded =
-      at::GradMode::is_enabled() &&
-      (query.requires_grad() || hidden.requires_grad() || key_weight.requires_grad() ||
-       value_weight.requires_grad() || (given(key_bias) && key_bias->requires_grad()) ||
-       (given(value_bias) && value_bias->requires_grad()));
+      at::GradMode::is_enabled() && (trained(query) || trained(hidden) || trained(key_weight) ||
+                                     trained(key_bias) || trained(value_weight) || trained(value_bias));
   if (!recorded && a.dropout == 0.0 && query.numel() > 0) {
     // The key bias adds the same to all scores of a row: the softmax does not see it.
     const at::Tensor pooled = pooled_tokens(folded.flatten(1, 2), a.key, a.visible, a.offsets);
@@ -255,7 +255,7 @@ at::Tensor folded_global_attention(const at::Tensor& query, const at::Tensor& hi
         .to(query.scalar_type())
         .contiguous();
   }
-  at::Tensor key_shift;                         // [S, H, G, 1]
+  at::Tensor key_shift;  // [S, H, G, 1]
   if (given(key_bias)) key_shift = at::matmul(q, key_bias->to(type).view({heads, dim, 1}));
   return for_each_run(a, [&](const Run& run, int64_t row, int64_t rows) {
     const at::Tensor tokens = visible_tokens_of(a.visible, a.key, run);  // [count, length, C]
@@ -297,8 +297,8 @@ at::Tensor global_attention_probabilities(const at::Tensor& query, const at::Ten
     at::Tensor p =
         at::zeros({run.count, query.size(1), query.size(2), run.length}, query.options().dtype(type));
     if (run.length > 0) {
-      const at::Tensor scores =
-          projected_scores(a, a.query.to(type), visible_tokens_of(a.visible, a.key, run), run, 0, query.size(1));
+      const at::Tensor scores = projected_scores(
+          a, a.query.to(type), visible_tokens_of(a.visible, a.key, run), run, 0, query.size(1));
       p = probabilities(a, run, scores, 0).transpose(1, 2);
       p = p.masked_fill(empty_rows(a, run).unsqueeze(-1).unsqueeze(-1), 0.0);
     }

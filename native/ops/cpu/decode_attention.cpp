@@ -8,8 +8,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "decode_problem.h"
 #include "driver.h"
+#include "few_rows_problem.h"
 #include "parts.h"
 
 namespace longformer {
@@ -98,7 +98,7 @@ void attend(const DecodeAttention& a, const at::Tensor& query, const at::Tensor&
     queries += p.rows * p.heads * p.padded_dim;
     scratch = std::max(scratch, decode_scratch(p));
   }
-  const auto kernel = decode_kernels(active_isa())->attend[sizeof(S) == 8 ? 1 : 0];
+  const auto kernel = few_rows_kernels(active_isa())->attend[sizeof(S) == 8 ? 1 : 0];
   for_each_unit(static_cast<int64_t>(units.size()), [&](int64_t i) {
     const Unit& u = units[static_cast<size_t>(i)];
     const DecodeProblem& p = problems[u.document];

@@ -7,14 +7,14 @@
 #include <cstdint>
 
 #include "band_tile.h"
-#include "decode_problem.h"
 #include "few_rows.h"
+#include "few_rows_problem.h"
 #include "lane_sums.h"
 #include "running_softmax.h"
 
 namespace {
 
-using longformer::cpu::DecodePart;
+using longformer::cpu::ChunkPart;
 using longformer::cpu::DecodeProblem;
 using longformer::cpu::kDecodeTokens;
 
@@ -50,7 +50,7 @@ struct DecodeChunk {
   S *dots, *scores, *factor, *rows;
   S *largest, *sum, *context;
 
-  DecodeChunk(const DecodeProblem& problem, const DecodePart& part, void* scratch)
+  DecodeChunk(const DecodeProblem& problem, const ChunkPart& part, void* scratch)
       : p(problem),
         size(element_size(problem.element)),
         vector_bytes(L * element_size(problem.element)),
@@ -64,11 +64,7 @@ struct DecodeChunk {
         context(static_cast<S*>(part.context)) {}
 
   void run(int64_t first, int64_t last) {
-    for (int64_t c = 0; c < p.columns; c += L) {
-      V::store(largest + c, V::set1(lowest_of(S())));
-      V::store(sum + c, V::zero());
-    }
-    for (int64_t i = 0; i < p.rows * p.heads * p.padded_dim; i += L) V::store(context + i, V::zero());
+    clear_part<V>(p.columns, p.rows * p.heads * p.padded_dim, largest, sum, context);
     for (int64_t c = p.rows * p.heads; c < p.columns; ++c) V::store(dots + c * L, V::zero());
     for (int64_t token = first; token < last; token += kDecodeTokens) {
       const int64_t count = smaller(kDecodeTokens, last - token);
@@ -176,8 +172,7 @@ struct DecodeChunk {
 };
 
 template <class V>
-void attend_chunk(const DecodeProblem& p, int64_t first, int64_t last, const DecodePart& part,
-                  void* scratch) {
+void attend_chunk(const DecodeProblem& p, int64_t first, int64_t last, const ChunkPart& part, void* scratch) {
   DecodeChunk<V>(p, part, scratch).run(first, last);
 }
 

@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "band_tile.h"
-#include "decode_problem.h"
+#include "few_rows_problem.h"
 #include "lane_sums.h"
 
 namespace {

@@ -40,7 +40,7 @@ void few_rows_linear(const at::Tensor& input, const at::Tensor& weight, const at
   p.activation = activation;
   p.residual = residual.defined() ? residual.data_ptr() : nullptr;
   p.output = out.data_ptr();
-  const auto kernel = decode_kernels(active_isa())->few_rows;
+  const auto kernel = few_rows_kernels(active_isa())->few_rows;
   const int64_t row_bytes = p.inputs * static_cast<int64_t>(w.element_size());
   const int64_t unit = std::max<int64_t>(kUnitBytes / row_bytes / 16, 1) * 16;
   for_each_unit((p.outputs + unit - 1) / unit, [&](int64_t i) {

@@ -2,7 +2,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
-#include "decode_problem.h"
+#include "few_rows_problem.h"
 
 namespace longformer::cpu {
 

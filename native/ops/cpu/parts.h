@@ -1,16 +1,16 @@
-// What the drivers of a few queries over many keys share: each chunk of the keys gives a part (DecodePart),
+// What the drivers of a few queries over many keys share: each chunk of the keys gives a part (ChunkPart),
 // in memory the largest scores, the sums and the contexts behind one another; here they become one result.
 #pragma once
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 
-#include "decode_problem.h"
+#include "few_rows_problem.h"
 
 namespace longformer::cpu {
 
 template <typename S>
-DecodePart part_at(S* results, int64_t columns) {
+ChunkPart part_at(S* results, int64_t columns) {
   return {results, results + columns, results + 2 * columns};
 }
 

@@ -6,8 +6,8 @@
 #include <algorithm>
 
 #include "../operators.h"
-#include "decode_problem.h"
 #include "driver.h"
+#include "few_rows_problem.h"
 #include "parts.h"
 
 namespace longformer {
@@ -63,7 +63,7 @@ void pool(PoolProblem p, const S* queries, int64_t sequence_rows, at::IntArrayRe
     for (int64_t c = 0; c < p.channels; ++c) to[c] = queries[r * p.channels + c] * S(1.4426950408889634);
     std::fill(to + p.channels, to + p.padded_channels, S(0));
   }
-  const auto kernel = decode_kernels(active_isa())->pool[sizeof(S) == 8 ? 1 : 0];
+  const auto kernel = few_rows_kernels(active_isa())->pool[sizeof(S) == 8 ? 1 : 0];
   for_each_unit(static_cast<int64_t>(units.size()), [&](int64_t i) {
     const Unit& u = units[static_cast<size_t>(i)];
     PoolProblem part = problem_at(u.row);
@@ -89,7 +89,8 @@ at::Tensor pooled_tokens(const at::Tensor& queries, const at::Tensor& hidden,
   check_pooled_tokens(queries, hidden, mask, sequence_offsets);
   const at::Tensor q = queries.contiguous(), out = at::empty(queries.sizes(), q.options());
   const at::Tensor x = hidden.stride(1) == 1 || hidden.size(1) == 1 ? hidden : hidden.contiguous();
-  const at::Tensor visible = mask.has_value() ? mask->to(at::kBool).contiguous() : at::Tensor();
+  const at::Tensor visible =
+      mask.has_value() && mask->defined() ? mask->to(at::kBool).contiguous() : at::Tensor();
   PoolProblem p;
   p.element = element_of(x);
   p.tokens = x.data_ptr();

@@ -6,13 +6,13 @@
 #include <cstdint>
 
 #include "band_tile.h"
-#include "decode_problem.h"
+#include "few_rows_problem.h"
 #include "lane_sums.h"
 #include "running_softmax.h"
 
 namespace {
 
-using longformer::cpu::DecodePart;
+using longformer::cpu::ChunkPart;
 using longformer::cpu::kPoolTokens;
 using longformer::cpu::PoolProblem;
 
@@ -56,7 +56,7 @@ struct PoolChunk {
   S *largest, *sum, *context;
   const S* token[kPoolTokens];
 
-  PoolChunk(const PoolProblem& problem, const DecodePart& part, void* scratch)
+  PoolChunk(const PoolProblem& problem, const ChunkPart& part, void* scratch)
       : p(problem),
         token_bytes(problem.stride * element_size(problem.element)),
         direct(element_size(problem.element) == ptrdiff_t(sizeof(S)) && problem.channels % 16 == 0),
@@ -69,11 +69,7 @@ struct PoolChunk {
         context(static_cast<S*>(part.context)) {}
 
   void run(int64_t first, int64_t last) {
-    for (int64_t c = 0; c < p.columns; c += L) {
-      V::store(largest + c, V::set1(lowest_of(S())));
-      V::store(sum + c, V::zero());
-    }
-    for (int64_t i = 0; i < p.rows * p.padded_channels; i += L) V::store(context + i, V::zero());
+    clear_part<V>(p.columns, p.rows * p.padded_channels, largest, sum, context);
     for (int64_t i = 0; i < kPoolTokens * p.columns; i += L) V::store(scores + i, V::zero());
     for (int64_t at = first; at < last; at += kPoolTokens) {
       const int64_t count = find(at, smaller(kPoolTokens, last - at));
@@ -87,16 +83,16 @@ struct PoolChunk {
   // The rows of the visible tokens, in the compute type, one distance apart.
   int64_t find(int64_t first, int64_t count) {
     const char* const rows = static_cast<const char*>(p.tokens) + first * token_bytes;
-    int64_t found = 0;
-    for (int64_t j = 0; j < count; ++j)
-      if (p.visible == nullptr || p.visible[first + j] != 0) ++found;
-    if (direct && found == count) {
+    const auto seen = [&](int64_t j) { return p.visible == nullptr || p.visible[first + j] != 0; };
+    bool all = direct;
+    for (int64_t j = 0; all && j < count; ++j) all = seen(j);
+    if (all) {
       for (int64_t j = 0; j < count; ++j) token[j] = reinterpret_cast<const S*>(rows + j * token_bytes);
       return count;
     }
-    found = 0;
+    int64_t found = 0;
     for (int64_t j = 0; j < count; ++j) {
-      if (p.visible != nullptr && p.visible[first + j] == 0) continue;
+      if (!seen(j)) continue;
       S* const to = copies + found * p.padded_channels;
       for (int64_t i = (p.channels / L) * L; i < p.padded_channels; i += L) V::store(to + i, V::zero());
       read_row<V>(to, rows + j * token_bytes, p.element, p.channels);
@@ -156,7 +152,7 @@ struct PoolChunk {
 };
 
 template <class V>
-void pool_chunk(const PoolProblem& p, int64_t first, int64_t last, const DecodePart& part, void* scratch) {
+void pool_chunk(const PoolProblem& p, int64_t first, int64_t last, const ChunkPart& part, void* scratch) {
   PoolChunk<V>(p, part, scratch).run(first, last);
 }
 

@@ -17,6 +17,17 @@ constexpr double lowest_of(double) {
   return -1.7976931348623157e308;
 }
 
+// A part that has seen no key: `columns` scores, `elements` of the contexts.
+template <class V>
+inline void clear_part(int64_t columns, int64_t elements, typename V::S* largest, typename V::S* sum,
+                       typename V::S* context) {
+  for (int64_t c = 0; c < columns; c += V::lanes) {
+    V::store(largest + c, V::set1(lowest_of(typename V::S())));
+    V::store(sum + c, V::zero());
+  }
+  for (int64_t i = 0; i < elements; i += V::lanes) V::store(context + i, V::zero());
+}
+
 // Scores [count][columns] to 2^(score - largest so far), and the factor of what was gathered before.
 template <class V>
 inline void normalise(int64_t columns, int64_t count, typename V::S* scores, typename V::S* largest,

@@ -3,8 +3,8 @@
 // a name of their own, then renamed), so any number of processes may share a folder.
 #pragma once
 #include <c10/util/Optional.h>
-#include <cstdint>
 
+#include <cstdint>
 #include <string>
 
 namespace longformer::cuda {

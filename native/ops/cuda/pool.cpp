@@ -13,7 +13,6 @@ namespace longformer::cuda {
 namespace {
 
 constexpr int64_t kFewestTokens = 64;  // of a chunk: less would be lost in the sums that it leaves behind
-constexpr int kThreads = 256, kMergeColumns = 128;
 
 int64_t padded_columns(int type, int64_t columns) {
   const int64_t step = type == 0 ? 256 : 128;
@@ -103,7 +102,7 @@ at::Tensor pool_tokens(const at::Tensor& queries, const at::Tensor& hidden, cons
   p.states = launcher.writes<float>(states, "states");
   p.out = launcher.writes<float>(out, "out");
   launcher.launch(pool_text(type, p.columns, rows_aligned(h)),
-                  {static_cast<unsigned>(blocks), 1, kThreads, pool_shared_bytes(type, p.columns)}, p);
+                  {static_cast<unsigned>(blocks), 1, kPoolThreads, pool_shared_bytes(type, p.columns)}, p);
   launcher.launch({"merge_pools.cu", {}},
                   {static_cast<unsigned>(p.sequences * p.rows),
                    static_cast<unsigned>((p.columns + kMergeColumns - 1) / kMergeColumns), kMergeColumns, 0},

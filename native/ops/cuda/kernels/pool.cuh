@@ -18,7 +18,7 @@ namespace longformer::cuda {
 // dim: columns padded to a multiple of 128, of 256 for float32.
 template <int type_, int dim_, bool aligned_>
 struct PoolConfig {
-  static constexpr int type = type_, dim = dim_, warps = 8, threads = 32 * warps, rows = kPoolRows;
+  static constexpr int type = type_, dim = dim_, threads = kPoolThreads, warps = threads / 32, rows = kPoolRows;
   static constexpr bool aligned = aligned_;
   static constexpr int size = type == kFloat32 ? 4 : 2, per_chunk = 16 / size, chunks = dim / per_chunk;
   static constexpr int tile = 32 / size;             // tokens
@@ -421,8 +421,6 @@ LONGFORMER_DEVICE void pool_tokens(const PoolParameters& p) {
     }
   }
 }
-
-constexpr int kMergeColumns = 128;  // of a block, one a thread
 
 // The chunks of a (sequence, row) put together in their order. Grid: x = (sequence, row), y = columns.
 LONGFORMER_DEVICE void merge_pools(const PoolParameters& p) {

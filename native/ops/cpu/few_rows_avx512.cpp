@@ -1,5 +1,5 @@
 // Few rows at a time, for avx512; see few_rows.h, decode_attention.h and pooled_tokens.h.
-#include "decode_problem.h"
+#include "few_rows_problem.h"
 
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 
@@ -10,17 +10,17 @@
 #include "pooled_tokens.h"
 
 namespace longformer::cpu {
-const DecodeKernels* decode_kernels_avx512() {
-  static constexpr DecodeKernels kernels = {few_rows<FloatAvx512>,
-                                            {attend_chunk<FloatAvx512>, attend_chunk<DoubleAvx512>},
-                                            {pool_chunk<FloatAvx512>, pool_chunk<DoubleAvx512>}};
+const FewRowsKernels* few_rows_kernels_avx512() {
+  static constexpr FewRowsKernels kernels = {few_rows<FloatAvx512>,
+                                             {attend_chunk<FloatAvx512>, attend_chunk<DoubleAvx512>},
+                                             {pool_chunk<FloatAvx512>, pool_chunk<DoubleAvx512>}};
   return &kernels;
 }
 }  // namespace longformer::cpu
 
 #else  // another architecture, or a compiler without it
 namespace longformer::cpu {
-const DecodeKernels* decode_kernels_avx512() {
+const FewRowsKernels* few_rows_kernels_avx512() {
   return nullptr;
 }
 }  // namespace longformer::cpu

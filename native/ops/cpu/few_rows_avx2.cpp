@@ -1,5 +1,5 @@
 // Few rows at a time, for avx2; see few_rows.h, decode_attention.h and pooled_tokens.h.
-#include "decode_problem.h"
+#include "few_rows_problem.h"
 
 #if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 
@@ -10,17 +10,17 @@
 #include "pooled_tokens.h"
 
 namespace longformer::cpu {
-const DecodeKernels* decode_kernels_avx2() {
-  static constexpr DecodeKernels kernels = {few_rows<FloatAvx2>,
-                                            {attend_chunk<FloatAvx2>, attend_chunk<DoubleAvx2>},
-                                            {pool_chunk<FloatAvx2>, pool_chunk<DoubleAvx2>}};
+const FewRowsKernels* few_rows_kernels_avx2() {
+  static constexpr FewRowsKernels kernels = {few_rows<FloatAvx2>,
+                                             {attend_chunk<FloatAvx2>, attend_chunk<DoubleAvx2>},
+                                             {pool_chunk<FloatAvx2>, pool_chunk<DoubleAvx2>}};
   return &kernels;
 }
 }  // namespace longformer::cpu
 
 #else  // another architecture, or a compiler without it
 namespace longformer::cpu {
-const DecodeKernels* decode_kernels_avx2() {
+const FewRowsKernels* few_rows_kernels_avx2() {
   return nullptr;
 }
 }  // namespace longformer::cpu

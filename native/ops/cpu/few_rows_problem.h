@@ -1,7 +1,8 @@
-// What the drivers (few_rows.cpp, decode_attention.cpp, which know ATen) hand to the kernels of
-// a few rows (few_rows.h, decode_attention.h, pooled_tokens.h, compiled once for every instruction set): a
-// step of token-by-token decoding, the global tokens. So few rows cost what their weights, keys and values
-// cost to read: everything is read once, in the order in which it lies in memory, from where it lies.
+// What the drivers (few_rows_linear.cpp, decode_attention.cpp, pooled_tokens.cpp, which know ATen) hand to
+// the kernels of a few rows (few_rows.h, decode_attention.h, pooled_tokens.h, compiled once for every
+// instruction set): a step of token-by-token decoding, the global tokens. So few rows cost what their
+// weights, keys and values cost to read: everything is read once, in the order in which it lies in memory,
+// from where it lies.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -43,9 +44,9 @@ struct DecodeProblem {
 
 // What a chunk of keys gives: for each column the largest score and the sum of 2^(score - largest), and
 // for each row and head the weighted sum of the values, all in the compute type.
-struct DecodePart {
+struct ChunkPart {
   void *largest = nullptr, *sum = nullptr;  // [columns]
-  void* context = nullptr;                  // [rows][heads][padded_dim]
+  void* context = nullptr;                  // [rows][heads][padded_dim], or of a pool [rows][padded_channels]
 };
 
 constexpr int64_t kDecodeTokens = 16;  // keys between two looks at the softmax
@@ -76,22 +77,21 @@ static inline size_t pool_scratch(const PoolProblem& p) {
   return size_t(16 * 16 * 16 + (kPoolTokens + 1) * p.columns + kPoolTokens * p.padded_channels + 64);
 }
 
-struct DecodeKernels {
+struct FewRowsKernels {
   void (*few_rows)(const FewRowsProblem&, int64_t first, int64_t last, void* scratch);
   // [0] float, [1] double.
-  void (*attend[2])(const DecodeProblem&, int64_t first, int64_t last, const DecodePart&, void* scratch);
-  // The part's context is [rows][padded_channels].
-  void (*pool[2])(const PoolProblem&, int64_t first, int64_t last, const DecodePart&, void* scratch);
+  void (*attend[2])(const DecodeProblem&, int64_t first, int64_t last, const ChunkPart&, void* scratch);
+  void (*pool[2])(const PoolProblem&, int64_t first, int64_t last, const ChunkPart&, void* scratch);
 };
 
-const DecodeKernels* decode_kernels_portable();
-const DecodeKernels* decode_kernels_avx2();
-const DecodeKernels* decode_kernels_avx512();
+const FewRowsKernels* few_rows_kernels_portable();
+const FewRowsKernels* few_rows_kernels_avx2();
+const FewRowsKernels* few_rows_kernels_avx512();
 
-static inline const DecodeKernels* decode_kernels(Isa isa) {
-  return isa == Isa::avx512 ? decode_kernels_avx512()
-         : isa == Isa::avx2 ? decode_kernels_avx2()
-                            : decode_kernels_portable();
+static inline const FewRowsKernels* few_rows_kernels(Isa isa) {
+  return isa == Isa::avx512 ? few_rows_kernels_avx512()
+         : isa == Isa::avx2 ? few_rows_kernels_avx2()
+                            : few_rows_kernels_portable();
 }
 
 }  // namespace longformer::cpu
