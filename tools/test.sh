@@ -1,11 +1,19 @@
 #!/usr/bin/env bash
 # Runs every test program that `make` built, fast ones first, and closes with one line over all of them.
-# A program that ends without a count (a crash, say) counts as one failure.
+# A program that ends without a count (a crash, say) counts as one failure, and so does one that does not end.
 set -u
 cd "$(dirname "$0")/.."
 logs=build/test-logs
 mkdir -p "$logs"
 passed=0 failed=0 skipped=0
+# Many times what the longest takes: what has not ended by then hangs. SIGABRT makes Python and .NET say where.
+limit=1200
+limited() { # command ...: with that limit, and a line about it where it was reached
+  timeout --signal=ABRT --kill-after=30 $limit "$@"
+  local status=$?
+  [ $SECONDS -lt $limit ] || echo "ended after $limit s, since it hung: $*"
+  return $status
+}
 
 add() { # name, exit status, passed, failed, skipped
   local p=${3:-0} f=${4:-0} s=${5:-0}
@@ -18,7 +26,7 @@ add() { # name, exit status, passed, failed, skipped
 dotnet_tests() { # project
   local name=$1 dll="build/dotnet/bin/LongformerInterop.$1/release/LongformerInterop.$1.dll" log="$logs/$1.log" status
   SECONDS=0
-  dotnet test "$dll" > "$log" 2>&1
+  limited dotnet test "$dll" > "$log" 2>&1
   status=$?
   [ $status -eq 0 ] || cat "$log"
   grep -E '^ *Skipped ' "$log"
@@ -30,7 +38,7 @@ native_tests() {
   local log="$logs/native.log" status
   SECONDS=0
   # A program a core, one thread each: OpenMP threads that spin would fight each other.
-  OMP_NUM_THREADS=1 ctest --test-dir build/native --output-on-failure -j "$(nproc)" > "$log" 2>&1
+  OMP_NUM_THREADS=1 ctest --test-dir build/native --output-on-failure --timeout $limit -j "$(nproc)" > "$log" 2>&1
   status=$?
   [ $status -eq 0 ] || cat "$log"
   local total bad
@@ -47,7 +55,7 @@ capi_tests() {
       cmake -S bindings/c/tests -B "$tests/build" -G Ninja -DCMAKE_PREFIX_PATH="$PWD/artifacts" -DMODELS="$PWD/$tests/models" -DGOLDENS="$PWD/parity-tests/goldens" &&
       ninja -C "$tests/build" --quiet
   } > "$log" 2>&1 || { cat "$log"; add capi 1 0 1 0; return; }
-  OMP_NUM_THREADS=1 ctest --test-dir "$tests/build" --output-on-failure --timeout 600 -j "$(nproc)" >> "$log" 2>&1
+  OMP_NUM_THREADS=1 ctest --test-dir "$tests/build" --output-on-failure --timeout $limit -j "$(nproc)" >> "$log" 2>&1
   status=$?
   [ $status -eq 0 ] || cat "$log"
   local total bad
@@ -59,7 +67,7 @@ capi_tests() {
 python_tests() {
   local log="$logs/python.log" status
   SECONDS=0
-  .venv/bin/python -m pytest -q -rs bindings/python/tests > "$log" 2>&1
+  PYTHONFAULTHANDLER=1 limited .venv/bin/python -m pytest -q -rs bindings/python/tests > "$log" 2>&1
   status=$?
   [ $status -eq 0 ] || cat "$log"
   grep -E '^SKIPPED' "$log"

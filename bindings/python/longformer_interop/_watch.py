@@ -133,16 +133,22 @@ class _Helper:
 
     def run(self, watch: Watch, call: Callable[[], T]) -> T:
         outcome = _Outcome()
-        self._calls.put((call, outcome))
-        try:
-            # .NET's own signal handler restarts a wait that Ctrl-C interrupts, so the wait is cut into pieces.
-            while not outcome.done.acquire(timeout=0.1):
-                pass
-        except BaseException:
-            # Ctrl-C, or the exception of another signal handler: the call ends first, so that nothing of it is left behind.
-            watch.stop()
-            outcome.done.acquire()
-            raise
+        struck: BaseException | None = None
+        while not outcome.ended:
+            try:
+                if not outcome.given:
+                    outcome.given = True
+                    self._calls.put((call, outcome))
+                # .NET's own signal handler restarts a wait that Ctrl-C interrupts, so the wait is cut into pieces.
+                while not outcome.ended:
+                    outcome.done.acquire(timeout=0.1)
+            except BaseException as e:  # noqa: BLE001 - raised again below
+                # Ctrl-C, or the exception of another signal handler: the call ends first, so that nothing of it is left behind. It may
+                # strike just when the lock was got, so that what ends the wait is not the lock but what was written before its release.
+                struck = struck or e
+                watch.stop()
+        if struck is not None:
+            raise struck
         if outcome.error is not None:
             error, outcome.error = outcome.error, None
             raise error
@@ -156,14 +162,18 @@ class _Helper:
             except BaseException as e:  # noqa: BLE001 - raised again by the waiting thread
                 outcome.error = e
             del call
+            outcome.ended = True
             outcome.done.release()
             del outcome
 
 
 class _Outcome:
-    __slots__ = ("done", "error", "result")
+    __slots__ = ("done", "ended", "error", "given", "result")
 
     def __init__(self) -> None:
+        #: Whether the helper thread was given the call, and whether it is through with it.
+        self.given = self.ended = False
+        #: Wakes the waiting thread.
         self.done = threading.Lock()
         self.done.acquire()
         self.error: BaseException | None = None

@@ -8,10 +8,12 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+PACKAGE = Path(__file__).resolve().parents[1]
 DOCUMENT = "The old house stood on the hill. " * 30
 
 
@@ -106,6 +108,64 @@ def test_keyboard_interrupt_among_short_calls_is_raised_once(lf, models):
         timer.join()
         assert time.perf_counter() - begin < 10
         np.testing.assert_array_equal(encoder.encode("a text"), wanted)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_interrupt_while_the_helper_is_waited_for_is_raised_whenever_it_comes(monkeypatch, when):
+    """Also just when the wait is over: the call has ended then, and nothing wakes the waiting thread again."""
+    from longformer_interop import _watch
+
+    class Lock:
+        """Raises once, as Python does for a signal, before the wait or right behind it."""
+
+        def __init__(self, lock):
+            self.lock, self.release, self.struck = lock, lock.release, False
+
+        def acquire(self, timeout=20):
+            if self.struck:
+                assert self.lock.acquire(timeout=timeout) or timeout < 20, "the wait never ends"
+                return
+            self.struck = True
+            if when == "after":
+                assert self.lock.acquire(timeout=20)
+            raise KeyboardInterrupt
+
+    class Outcome(_watch._Outcome):
+        def __init__(self):
+            super().__init__()
+            self.done = Lock(self.done)
+
+    helper, watch, ended = _watch._Helper(), _watch.Watch(), []
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(_watch, "_Outcome", Outcome)
+        helper.run(watch, lambda: (time.sleep(0.1), ended.append(True)))
+    assert ended and watch.stopped
+    assert helper.run(_watch.Watch(), lambda: "the next call") == "the next call"
+
+
+def test_interrupts_at_any_time_leave_no_call_waiting_or_running():
+    """One for each of many short calls, at a random time around the end of the wait for it."""
+    code = (
+        "import random, signal, time\n"
+        "from longformer_interop import _watch\n"
+        "running = []\n"
+        "def call(): running.append(1); running.pop(); return 7\n"
+        "class Struck(Exception): pass\n"
+        "def handler(number, frame):\n"
+        "    if frame is not None and frame.f_code is _watch._Helper.run.__code__: raise Struck\n"
+        "signal.signal(signal.SIGALRM, handler)\n"
+        "random.seed(0); helper, struck, done = _watch._helper(), 0, 0\n"
+        "begin = time.perf_counter()\n"
+        "while time.perf_counter() - begin < 3:\n"
+        "    try:\n"
+        "        signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, 1.5e-4))\n"
+        "        assert helper.run(_watch.Watch(), call) == 7; done += 1\n"
+        "    except Struck: struck += 1; assert not running\n"
+        "print(done, struck)\n"
+    )
+    run = run_script(f"import sys; sys.path.insert(0, {str(PACKAGE)!r})\n" + code, timeout=60)
+    assert run.returncode == 0, run
+    assert min(map(int, run.stdout.split())) > 100, run
 
 
 def test_calls_leave_no_handle_behind(models):
