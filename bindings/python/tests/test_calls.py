@@ -38,21 +38,30 @@ def test_keyboard_interrupt_stops_a_long_call(lf, models):
         assert encoder.encode("still usable").shape == (64,)
 
 
+def interrupted_early(work) -> bool:
+    """Whether Ctrl-C ends the work well before its end, in one of a few attempts: somebody else may use the machine in any of them."""
+    for _ in range(5):
+        begin = time.perf_counter()
+        work()
+        took = time.perf_counter() - begin
+        timer = threading.Timer(min(took / 8, 0.1), lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT))
+        begin = time.perf_counter()
+        with pytest.raises(KeyboardInterrupt):
+            timer.start()
+            work()
+            timer.join()  # where the work was over before
+        if time.perf_counter() - begin < 0.7 * took:
+            return True
+        timer.join()
+    return False
+
+
 def test_keyboard_interrupt_stops_one_long_document_within_a_layer(lf, models):
     document = "The old house stood on the hill. " * 800
 
     with lf.DocumentEncoder.load(models / "deep") as encoder:
-        encoder.encode("warm up")
-        begin = time.perf_counter()
         whole = encoder.encode(document, truncate=True)
-        took = time.perf_counter() - begin
-        timer = threading.Timer(min(took / 8, 0.1), lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT))
-        timer.start()
-        begin = time.perf_counter()
-        with pytest.raises(KeyboardInterrupt):
-            encoder.encode(document, truncate=True)
-        assert time.perf_counter() - begin < 0.7 * took
-        timer.join()
+        assert interrupted_early(lambda: encoder.encode(document, truncate=True))
         np.testing.assert_array_equal(encoder.encode(document, truncate=True), whole)
 
 
@@ -61,16 +70,7 @@ def test_keyboard_interrupt_stops_a_bare_model(lf, models):
 
     with lf.load_model(models / "deep") as model:
         model(input_ids=[[5, 6]])
-        begin = time.perf_counter()
-        model(input_ids=ids)
-        took = time.perf_counter() - begin
-        timer = threading.Timer(min(took / 8, 0.1), lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT))
-        timer.start()
-        begin = time.perf_counter()
-        with pytest.raises(KeyboardInterrupt):
-            model(input_ids=ids)
-        assert time.perf_counter() - begin < 0.7 * took
-        timer.join()
+        assert interrupted_early(lambda: model(input_ids=ids))
         assert model(input_ids=[[5, 6]])["last_hidden_state"].shape == (1, 2, 64)
 
 
