@@ -11,6 +11,8 @@
 #include <thread>
 #include <vector>
 
+#include "../ops/cpu/gelu.h"
+#include "../ops/cpu/gelu_linear.h"
 #include "../ops/cpu/onednn_linear.h"
 #include "kernels_isa.h"
 
@@ -214,6 +216,152 @@ TEST(Linear, the_bfloat16_product_is_right_where_the_processor_has_no_instructio
   const at::Tensor expected = exact(x, w, {}, "none", {});
   EXPECT_LT(((y.to(at::kDouble) - expected).abs() / (1 + expected.abs())).max().item<double>(), 0.01);
 }
+
+double exact_gelu(double x) {
+  return x * std::erfc(-x / std::sqrt(2.0)) / 2;
+}
+
+TEST(Gelu, is_exact_to_rounding_for_every_number) {
+  using namespace longformer::cpu;
+  if (!supported(Isa::avx512)) GTEST_SKIP() << "no kernel without AVX-512";
+  const GeluRows gelu = gelu_rows(Isa::avx512);
+  std::vector<float> x, y(4099);
+  for (double at = -13; at < 13; at += 1e-4) x.push_back(float(at));
+  for (int power = -40; power < 40; ++power) {
+    x.push_back(std::ldexp(1.0f, power));
+    x.push_back(-std::ldexp(1.0f, power));
+  }
+  double worst = 0, worst_near_zero = 0;
+  for (size_t from = 0; from < x.size(); from += y.size()) {
+    const size_t count = std::min(y.size(), x.size() - from);
+    gelu(gelu_table(), x.data() + from, 1, int64_t(count), y.data(), int64_t(count), Element::float32);
+    for (size_t i = 0; i < count; ++i) {
+      const double at = x[from + i], error = std::abs(y[i] - exact_gelu(at));
+      worst = std::max(worst, error / (1 + std::abs(at)));
+      if (std::abs(at) < 0.1) worst_near_zero = std::max(worst_near_zero, error / std::abs(at));
+    }
+  }
+  EXPECT_LT(worst, 6e-8);
+  EXPECT_LT(worst_near_zero, 6e-8);
+  const float infinity = std::numeric_limits<float>::infinity();
+  const float special[] = {0.0f, -0.0f, infinity, -infinity, std::nanf(""), 3e38f, -3e38f};
+  gelu(gelu_table(), special, 1, 7, y.data(), 7, Element::float32);
+  EXPECT_EQ(y[0], 0);
+  EXPECT_EQ(y[1], 0);
+  EXPECT_EQ(y[2], infinity);
+  EXPECT_NEAR(y[3], 0, 1e-8);
+  EXPECT_TRUE(std::isnan(y[4]));
+  EXPECT_EQ(y[5], 3e38f);
+  EXPECT_NEAR(y[6], 0, 1e-8);
+}
+
+TEST(Gelu, writes_its_rows_and_nothing_beside_them_in_every_type) {
+  using namespace longformer::cpu;
+  if (!supported(Isa::avx512)) GTEST_SKIP() << "no kernel without AVX-512";
+  at::manual_seed(13);
+  for (at::ScalarType type : {at::kFloat, at::kBFloat16, at::kHalf}) {
+    for (int64_t columns : {1, 15, 16, 33, 64}) {
+      const at::Tensor x = at::randn({5, columns}) * 3;
+      at::Tensor y = at::full({5, columns + 3}, 7, at::TensorOptions().dtype(type));
+      const Element element = type == at::kFloat      ? Element::float32
+                              : type == at::kBFloat16 ? Element::bfloat16
+                                                      : Element::float16;
+      gelu_rows(Isa::avx512)(gelu_table(), x.data_ptr<float>(), 5, columns, y.data_ptr(), columns + 3,
+                             element);
+      EXPECT_TRUE((y.narrow(1, columns, 3) == 7).all().item<bool>());
+      EXPECT_TRUE(at::allclose(y.narrow(1, 0, columns).to(at::kDouble), at::gelu(x.to(at::kDouble)),
+                               type == at::kFloat ? 1e-6 : 8e-3, 1e-6));
+    }
+  }
+}
+
+TEST(Gelu, a_product_in_pieces_equals_float64_whatever_its_shape_and_the_number_of_threads) {
+  at::manual_seed(17);
+  const int before = at::get_num_threads();
+  for (int threads : {1, 2, 3, 7}) {
+    at::set_num_threads(threads);
+    for (at::ScalarType type : {at::kFloat, at::kBFloat16, at::kHalf}) {
+      for (const std::vector<int64_t>& shape : {std::vector<int64_t>{1, 64, 3072},
+                                                {255, 96, 768},
+                                                {257, 48, 1000},
+                                                {600, 32, 3079},
+                                                {513, 40, 129},
+                                                {70, 768, 64}}) {
+        const at::Tensor x = at::randn({shape[0], shape[1]}).to(type),
+                         w = (at::randn({shape[2], shape[1]}) / std::sqrt(float(shape[1]))).to(type),
+                         b = at::randn({shape[2]}).to(type);
+        for (const OptionalTensor& bias : {OptionalTensor(), OptionalTensor(b)}) {
+          SCOPED_TRACE(std::to_string(threads) + " threads, " + c10::toString(type));
+          EXPECT_LT(largest_difference(linear(x, w, bias, linear_pack(w), "gelu", {}),
+                                       exact(x, w, bias, "gelu", {})),
+                    tolerance(type));
+        }
+      }
+    }
+  }
+  at::set_num_threads(before);
+}
+
+// As the_bfloat16_product_is_right...: here oneDNN may say that it has no such pieces, but not be wrong.
+TEST(Gelu, a_bfloat16_product_in_pieces_is_right_or_refused) {
+  using namespace longformer::cpu;
+  at::manual_seed(19);
+  const at::Tensor x = at::randn({70, 64}).to(at::kBFloat16),
+                   w = (at::randn({768, 64}) / 8).to(at::kBFloat16), b = at::randn({768}).to(at::kBFloat16);
+  const at::Tensor packed = at::empty({int64_t(packed_bytes(64, 768, ProductType::bfloat16))}, at::kByte);
+  pack_weight(w.data_ptr(), 64, 768, ProductType::bfloat16, packed.data_ptr());
+  at::Tensor y = at::empty({70, 768}, at::kBFloat16);
+  Product p;
+  p.rows = 70;
+  p.inputs = 64;
+  p.outputs = 768;
+  p.type = ProductType::bfloat16;
+  p.packed = true;
+  p.input = x.data_ptr();
+  p.weight = packed.data_ptr();
+  p.bias = b.data_ptr();
+  p.output = y.data_ptr();
+  p.activation = Activation::gelu;
+  const bool done = multiply_with_gelu(p, Element::bfloat16);
+  RecordProperty("in_pieces", done);
+  if (!done) multiply(p);
+  const at::Tensor expected = exact(x, w, b, "gelu", {});
+  EXPECT_LT(((y.to(at::kDouble) - expected).abs() / (1 + expected.abs())).max().item<double>(), 0.01);
+}
+
+// That the pieces are what computes the feed-forward layer of a base-size model, and only where they can.
+TEST(Gelu, a_product_goes_in_pieces_where_its_layout_and_the_processor_allow_it) {
+  using namespace longformer::cpu;
+  const at::Tensor x = at::randn({512, 768}), w = at::randn({3072, 768}) / 28, packed = linear_pack(w);
+  at::Tensor y = at::full({512, 3072}, 5.0f);
+  Product p;
+  p.rows = 512;
+  p.inputs = 768;
+  p.outputs = 3072;
+  p.packed = true;
+  p.input = x.data_ptr();
+  p.weight = packed.data_ptr();
+  p.output = y.data_ptr();
+  p.activation = Activation::gelu;
+  EXPECT_EQ(multiply_with_gelu(p, Element::float32), supported(Isa::avx512));
+  if (supported(Isa::avx512)) {
+    EXPECT_LT(largest_difference(y, exact(x, w, {}, "gelu", {})), 2e-5);
+  }
+  y.fill_(5);
+  setenv("LONGFORMER_CPU_ISA", "portable", 1);
+  EXPECT_FALSE(multiply_with_gelu(p, Element::float32));
+  unsetenv("LONGFORMER_CPU_ISA");
+  p.activation = Activation::relu;
+  EXPECT_FALSE(multiply_with_gelu(p, Element::float32));
+  p.activation = Activation::gelu;
+  p.residual = y.data_ptr();
+  EXPECT_FALSE(multiply_with_gelu(p, Element::float32));
+  p.residual = nullptr;
+  p.packed = false;
+  EXPECT_FALSE(multiply_with_gelu(p, Element::float32));
+  EXPECT_TRUE((y == 5).all().item<bool>());
+}
+
 #endif
 
 using LayerNorm = longformer::test::OfInstructionSet;

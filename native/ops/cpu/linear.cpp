@@ -9,7 +9,9 @@
 #include <torch/library.h>
 
 #include "../operators.h"
+#include "driver.h"
 #include "few_rows_linear.h"
+#include "gelu_linear.h"
 #include "onednn_linear.h"
 
 namespace longformer {
@@ -100,13 +102,17 @@ void multiply_by_onednn(const at::Tensor& input, const at::Tensor& weight, const
   } else {
     w = ready(weight);
   }
-  const bool direct = out.scalar_type() == type && out.is_contiguous();
-  const at::Tensor y = direct ? out : at::empty(out.sizes(), out.options().dtype(type));
-  p.rows = y.numel() / p.outputs;
+  p.rows = out.numel() / p.outputs;
   p.input = x.data_ptr();
   p.weight = w.data_ptr();
   p.bias = b.defined() ? b.data_ptr() : nullptr;
   p.residual = r.defined() ? r.data_ptr() : nullptr;
+  if (out.is_contiguous()) {
+    p.output = out.data_ptr();
+    if (cpu::multiply_with_gelu(p, cpu::element_of(out))) return;
+  }
+  const bool direct = out.scalar_type() == type && out.is_contiguous();
+  const at::Tensor y = direct ? out : at::empty(out.sizes(), out.options().dtype(type));
   p.output = y.data_ptr();
   cpu::multiply(p);
   if (!direct) out.copy_(y);

@@ -14,8 +14,10 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "driver.h"
 
@@ -25,13 +27,33 @@ namespace {
 using dnnl::memory;
 
 // oneDNN runs on this library's OpenMP, which is not ATen's own where libtorch brings a copy of OpenMP along.
-int agree_on_threads() {
-  const int threads = at::get_num_threads();
+int use_threads(int threads) {
 #if defined(_OPENMP)
   if (omp_get_max_threads() != threads) omp_set_num_threads(threads);
 #endif
   return threads;
 }
+int agree_on_threads() {
+  return use_threads(at::get_num_threads());
+}
+
+// One thread for oneDNN as long as this lives, also where it does not know that others are at work.
+class Alone {
+ public:
+#if defined(_OPENMP)
+  Alone() : before_(omp_get_max_threads()) {
+    use_threads(1);
+  }
+  ~Alone() {
+    use_threads(before_);
+  }
+  Alone(const Alone&) = delete;
+  Alone& operator=(const Alone&) = delete;
+
+ private:
+  int before_;
+#endif
+};
 
 const dnnl::engine& engine() {
   static const dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
@@ -64,9 +86,11 @@ struct Key {
   Activation activation;
   Residual residual;
   int threads;
-  std::array<int64_t, 9> fields() const {
-    return {rows,   inputs, outputs, int64_t(type), packed, bias, int64_t(activation), int64_t(residual),
-            threads};
+  ProductType result;
+  std::array<int64_t, 10> fields() const {
+    return {
+        rows,    inputs,         outputs, int64_t(type), packed, bias, int64_t(activation), int64_t(residual),
+        threads, int64_t(result)};
   }
   bool operator<(const Key& other) const { return fields() < other.fields(); }
 };
@@ -100,7 +124,7 @@ Descriptor describe(const Key& k, const memory::desc& weight) {
       append(dnnl::algorithm::eltwise_tanh);
       break;
   }
-  const memory::desc input = matrix(k.rows, k.inputs, k.type), output = matrix(k.rows, k.outputs, k.type);
+  const memory::desc input = matrix(k.rows, k.inputs, k.type), output = matrix(k.rows, k.outputs, k.result);
   const memory::desc bias = k.bias ? matrix(1, k.outputs, k.type) : memory::desc();
   if (k.residual == Residual::apart) after.append_binary(dnnl::algorithm::binary_add, output);
   if (k.residual == Residual::in_output) after.append_sum(1.0f);
@@ -122,9 +146,43 @@ memory::desc packed_weight(int64_t inputs, int64_t outputs, ProductType type) {
   const std::lock_guard<std::mutex> lock(mutex);
   const auto found = known.find(shape);
   if (found != known.end()) return found->second;
-  const Key many = {1024, inputs, outputs, type, true, true, Activation::none, Residual::none, 1};
+  const Key many = {1024, inputs, outputs, type, true, true, Activation::none, Residual::none, 1, type};
   const memory::desc any({inputs, outputs}, data_type(type), memory::format_tag::any);
   return known.emplace(shape, describe(many, any).weights_desc()).first->second;
+}
+
+// How a packed weight lies in memory, as far as its columns go.
+struct Layout {
+  int64_t block = 0, block_stride = 0, row_stride = 0;  // columns that lie together; 0: no such layout
+  std::vector<int64_t> inner;
+  bool operator==(const Layout& other) const {
+    return block == other.block && block_stride == other.block_stride && row_stride == other.row_stride &&
+           inner == other.inner;
+  }
+};
+
+Layout layout_of(const memory::desc& weight) {
+  Layout layout;
+#if DNNL_VERSION_MAJOR >= 3
+  if (weight.get_format_kind() != memory::format_kind::blocked) return layout;
+  const int count = weight.get_inner_nblks();
+  const auto sizes = weight.get_inner_blks(), dimensions = weight.get_inner_idxs(),
+             strides = weight.get_strides();
+#else
+  if (weight.data.format_kind != dnnl_blocked) return layout;
+  const dnnl_blocking_desc_t& blocking = weight.data.format_desc.blocking;
+  const int count = blocking.inner_nblks;
+  const auto &sizes = blocking.inner_blks, &dimensions = blocking.inner_idxs, &strides = blocking.strides;
+#endif
+  layout.block = 1;
+  for (int i = 0; i < count; ++i) {
+    layout.inner.push_back(sizes[i]);
+    layout.inner.push_back(dimensions[i]);
+    if (dimensions[i] == 1) layout.block *= sizes[i];
+  }
+  layout.row_stride = strides[0];
+  layout.block_stride = strides[1];
+  return layout;
 }
 
 struct Entry {
@@ -205,27 +263,75 @@ void pack_weight(const void* weight, int64_t inputs, int64_t outputs, ProductTyp
   stream().wait();
 }
 
-void multiply(const Product& p) {
+namespace {
+
+Key key_of(const Product& p, int threads, ProductType result) {
   const Residual residual = p.residual == nullptr    ? Residual::none
                             : p.residual == p.output ? Residual::in_output
                                                      : Residual::apart;
-  const Key key = {p.rows,       p.inputs, p.outputs,         p.type, p.packed, p.bias != nullptr,
-                   p.activation, residual, agree_on_threads()};
-  const std::shared_ptr<const Entry> entry = cache().get(key);
-  const Descriptor& d = entry->descriptor;
+  return {p.rows,       p.inputs, p.outputs, p.type, p.packed, p.bias != nullptr,
+          p.activation, residual, threads,   result};
+}
+
+// The thread's scratch begins with `kept` bytes that the primitive does not use.
+void execute(const Product& p, const Entry& entry, Residual residual, void* output, size_t kept) {
+  const Descriptor& d = entry.descriptor;
   std::unordered_map<int, memory> arguments = {{DNNL_ARG_SRC, view(d.src_desc(), p.input)},
                                                {DNNL_ARG_WEIGHTS, view(d.weights_desc(), p.weight)},
-                                               {DNNL_ARG_DST, view(d.dst_desc(), p.output)}};
+                                               {DNNL_ARG_DST, view(d.dst_desc(), output)}};
   if (p.bias != nullptr) arguments.emplace(DNNL_ARG_BIAS, view(matrix(1, p.outputs, p.type), p.bias));
   if (residual == Residual::apart) {
     const int position = p.activation == Activation::none ? 0 : 1;
     arguments.emplace(DNNL_ARG_ATTR_MULTIPLE_POST_OP(position) | DNNL_ARG_SRC_1,
                       view(d.dst_desc(), p.residual));
   }
-  if (entry->scratch > 0)
-    arguments.emplace(DNNL_ARG_SCRATCHPAD, view(d.scratchpad_desc(), thread_scratch(entry->scratch)));
-  entry->primitive.execute(stream(), arguments);
+  if (entry.scratch > 0)
+    arguments.emplace(
+        DNNL_ARG_SCRATCHPAD,
+        view(d.scratchpad_desc(), static_cast<char*>(thread_scratch(kept + entry.scratch)) + kept));
+  entry.primitive.execute(stream(), arguments);
   stream().wait();
+}
+
+std::shared_ptr<const Entry> alone_entry(const Product& p) {
+  const Alone alone;
+  return cache().get(key_of(p, 1, ProductType::float32));
+}
+
+}  // namespace
+
+const void* packed_columns(const void* packed, int64_t inputs, int64_t outputs, ProductType type,
+                           int64_t first, int64_t count) {
+  const Layout whole = layout_of(packed_weight(inputs, outputs, type)),
+               part = layout_of(packed_weight(inputs, count, type));
+  if (whole.block == 0 || !(whole == part) || first % whole.block != 0) return nullptr;
+  if (count % whole.block != 0 && first + count != outputs) return nullptr;
+  const int64_t size = type == ProductType::bfloat16 ? 2 : 4;
+  return static_cast<const char*>(packed) + first / whole.block * whole.block_stride * size;
+}
+
+void multiply(const Product& p) {
+  const Key key = key_of(p, agree_on_threads(), p.type);
+  execute(p, *cache().get(key), key.residual, p.output, 0);
+}
+
+bool can_multiply_alone(const Product& p) {
+  try {
+    const std::string name = alone_entry(p)->descriptor.impl_info_str();
+    return name.find("ref") == std::string::npos;
+  } catch (const dnnl::error&) {
+    return false;
+  }
+}
+
+const float* multiply_alone(const Product& p) {
+  const Alone alone;
+  const std::shared_ptr<const Entry> entry = alone_entry(p);
+  const size_t bytes = (size_t(p.rows * p.outputs) * sizeof(float) + 4095) / 4096 * 4096;
+  // Taken at once for both, since taking more may move it.
+  float* output = static_cast<float*>(thread_scratch(bytes + entry->scratch));
+  execute(p, *entry, Residual::none, output, bytes);
+  return output;
 }
 
 int64_t created_primitives() {

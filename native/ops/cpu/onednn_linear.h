@@ -30,9 +30,21 @@ struct Product {
   void* output = nullptr;          // [rows, outputs]
 };
 
+// Where columns [first, first + count) of a packed weight begin: packed like a weight of these columns alone.
+// Null where oneDNN's layout does not keep them so; first must then be another, or the weight be taken whole.
+const void* packed_columns(const void* packed, int64_t inputs, int64_t outputs, ProductType type,
+                           int64_t first, int64_t count);
+
 // The first call for a shape creates a primitive (about a millisecond), which a bounded cache keeps for the
 // later ones. Any number of threads may call at once.
 void multiply(const Product& product);
+
+// As multiply, on the calling thread alone, for a thread among others that do the same. The result is float32
+// whatever the type, and lies in the thread's scratch memory, until that is used again; product.output is not
+// read.
+const float* multiply_alone(const Product& product);
+// Whether oneDNN has that for the types and shapes of the product, and not only for reference.
+bool can_multiply_alone(const Product& product);
 
 // How many primitives have been created in this process.
 int64_t created_primitives();
