@@ -195,26 +195,40 @@ TEST(Linear, many_threads_may_multiply_at_once) {
   for (double w : worst) EXPECT_LT(w, 1e-4);
 }
 
-// Without instructions for it oneDNN multiplies bfloat16 all the same, slowly; linear avoids that, so it is
-// tested here.
-TEST(Linear, the_bfloat16_product_is_right_where_the_processor_has_no_instructions_for_it) {
-  using namespace longformer::cpu;
-  const at::Tensor x = at::randn({33, 64}).to(at::kBFloat16), w = at::randn({48, 64}).to(at::kBFloat16);
-  const at::Tensor packed = at::empty({int64_t(packed_bytes(64, 48, ProductType::bfloat16))}, at::kByte);
-  pack_weight(w.data_ptr(), 64, 48, ProductType::bfloat16, packed.data_ptr());
-  at::Tensor y = at::empty({33, 48}, at::kBFloat16);
-  Product p;
-  p.rows = 33;
-  p.inputs = 64;
-  p.outputs = 48;
-  p.type = ProductType::bfloat16;
+// y = x W^T by the packed weight, for what linear does not let through to it.
+longformer::cpu::Product product_of(const at::Tensor& x, const at::Tensor& packed, const at::Tensor& y) {
+  longformer::cpu::Product p;
+  p.rows = x.size(0);
+  p.inputs = x.size(1);
+  p.outputs = y.size(1);
+  p.type = x.scalar_type() == at::kBFloat16 ? longformer::cpu::ProductType::bfloat16
+                                            : longformer::cpu::ProductType::float32;
   p.packed = true;
   p.input = x.data_ptr();
   p.weight = packed.data_ptr();
   p.output = y.data_ptr();
-  multiply(p);
-  const at::Tensor expected = exact(x, w, {}, "none", {});
-  EXPECT_LT(((y.to(at::kDouble) - expected).abs() / (1 + expected.abs())).max().item<double>(), 0.01);
+  return p;
+}
+at::Tensor pack_bfloat16(const at::Tensor& w) {
+  using namespace longformer::cpu;
+  const int64_t inputs = w.size(1), outputs = w.size(0);
+  const at::Tensor packed =
+      at::empty({int64_t(packed_bytes(inputs, outputs, ProductType::bfloat16))}, at::kByte);
+  pack_weight(w.data_ptr(), inputs, outputs, ProductType::bfloat16, packed.data_ptr());
+  return packed;
+}
+double largest_relative_difference(const at::Tensor& y, const at::Tensor& expected) {
+  return ((y.to(at::kDouble) - expected).abs() / (1 + expected.abs())).max().item<double>();
+}
+
+// Without instructions for it oneDNN multiplies bfloat16 all the same, slowly; linear avoids that, so it is
+// tested here.
+TEST(Linear, the_bfloat16_product_is_right_where_the_processor_has_no_instructions_for_it) {
+  const at::Tensor x = at::randn({33, 64}).to(at::kBFloat16), w = at::randn({48, 64}).to(at::kBFloat16),
+                   packed = pack_bfloat16(w);
+  at::Tensor y = at::empty({33, 48}, at::kBFloat16);
+  longformer::cpu::multiply(product_of(x, packed, y));
+  EXPECT_LT(largest_relative_difference(y, exact(x, w, {}, "none", {})), 0.01);
 }
 
 double exact_gelu(double x) {
@@ -308,25 +322,15 @@ TEST(Gelu, a_bfloat16_product_in_pieces_is_right_or_refused) {
   at::manual_seed(19);
   const at::Tensor x = at::randn({70, 64}).to(at::kBFloat16),
                    w = (at::randn({768, 64}) / 8).to(at::kBFloat16), b = at::randn({768}).to(at::kBFloat16);
-  const at::Tensor packed = at::empty({int64_t(packed_bytes(64, 768, ProductType::bfloat16))}, at::kByte);
-  pack_weight(w.data_ptr(), 64, 768, ProductType::bfloat16, packed.data_ptr());
+  const at::Tensor packed = pack_bfloat16(w);
   at::Tensor y = at::empty({70, 768}, at::kBFloat16);
-  Product p;
-  p.rows = 70;
-  p.inputs = 64;
-  p.outputs = 768;
-  p.type = ProductType::bfloat16;
-  p.packed = true;
-  p.input = x.data_ptr();
-  p.weight = packed.data_ptr();
+  Product p = product_of(x, packed, y);
   p.bias = b.data_ptr();
-  p.output = y.data_ptr();
   p.activation = Activation::gelu;
   const bool done = multiply_with_gelu(p, Element::bfloat16);
   RecordProperty("in_pieces", done);
   if (!done) multiply(p);
-  const at::Tensor expected = exact(x, w, b, "gelu", {});
-  EXPECT_LT(((y.to(at::kDouble) - expected).abs() / (1 + expected.abs())).max().item<double>(), 0.01);
+  EXPECT_LT(largest_relative_difference(y, exact(x, w, b, "gelu", {})), 0.01);
 }
 
 // That the pieces are what computes the feed-forward layer of a base-size model, and only where they can.
@@ -334,14 +338,7 @@ TEST(Gelu, a_product_goes_in_pieces_where_its_layout_and_the_processor_allow_it)
   using namespace longformer::cpu;
   const at::Tensor x = at::randn({512, 768}), w = at::randn({3072, 768}) / 28, packed = linear_pack(w);
   at::Tensor y = at::full({512, 3072}, 5.0f);
-  Product p;
-  p.rows = 512;
-  p.inputs = 768;
-  p.outputs = 3072;
-  p.packed = true;
-  p.input = x.data_ptr();
-  p.weight = packed.data_ptr();
-  p.output = y.data_ptr();
+  Product p = product_of(x, packed, y);
   p.activation = Activation::gelu;
   EXPECT_EQ(multiply_with_gelu(p, Element::float32), supported(Isa::avx512));
   if (supported(Isa::avx512)) {
