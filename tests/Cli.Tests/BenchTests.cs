@@ -1,5 +1,8 @@
 using System.Text.Json;
+using LongformerInterop.Cli.Bench;
+using LongformerInterop.Models;
 using LongformerInterop.Tests;
+using LongformerInterop.Torch;
 
 namespace LongformerInterop.Cli.Tests;
 
@@ -39,6 +42,15 @@ public class BenchTests
         Assert.That(longer, Is.LessThan(4.4 * shorter));
         // Hidden states, query, key, value and context, five times [N, C] of float32, and workspace of a fixed size.
         Assert.That(longer, Is.LessThan((5 * 65536 * 64 * sizeof(float)) + (24 << 20)));
+    }
+
+    [Test]
+    public void Cancelling_ends_the_pass_that_runs_and_not_only_those_behind_it()
+    {
+        using CancellationTokenSource cancellation = new();
+        cancellation.Cancel();
+        EncodeCase measured = new([40], null, DType.Float32, 1);
+        Assert.That(() => EncodeBenchmark.Run(Random("tiny"), new LoadOptions(), measured, runs: 0, cancellation.Token), Throws.InstanceOf<OperationCanceledException>());
     }
 
     [Test]
