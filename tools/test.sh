@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 logs=build/test-logs
 mkdir -p "$logs"
 passed=0 failed=0 skipped=0
-# Many times what the longest takes: what has not ended by then hangs. SIGABRT makes Python and .NET say where.
+# Several times what the longest takes on a busy machine: what has not ended by then hangs. SIGABRT makes Python and .NET say where.
 limit=1200
 limited() { # command ...: with that limit, and a line about it where it was reached
   timeout --signal=ABRT --kill-after=30 $limit "$@"

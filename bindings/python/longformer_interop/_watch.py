@@ -136,9 +136,10 @@ class _Helper:
         struck: BaseException | None = None
         while not outcome.ended:
             try:
+                # An exception between the two lines has the call given again, which the helper thread then passes over.
                 if not outcome.given:
-                    outcome.given = True
                     self._calls.put((call, outcome))
+                    outcome.given = True
                 # .NET's own signal handler restarts a wait that Ctrl-C interrupts, so the wait is cut into pieces.
                 while not outcome.ended:
                     outcome.done.acquire(timeout=0.1)
@@ -157,6 +158,8 @@ class _Helper:
     def _work(self) -> None:
         while True:
             call, outcome = self._calls.get()
+            if outcome.ended:
+                continue
             try:
                 outcome.result = call()
             except BaseException as e:  # noqa: BLE001 - raised again by the waiting thread

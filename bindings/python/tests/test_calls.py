@@ -143,6 +143,32 @@ def test_an_interrupt_while_the_helper_is_waited_for_is_raised_whenever_it_comes
     assert helper.run(_watch.Watch(), lambda: "the next call") == "the next call"
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_interrupt_while_the_helper_is_given_the_call_runs_it_once_and_is_raised(monkeypatch, when):
+    from longformer_interop import _watch
+
+    class Queue:
+        """Raises once, as Python does for a signal, before the first call is put or right behind it."""
+
+        def __init__(self, queue):
+            self.queue, self.get, self.struck = queue, queue.get, False
+
+        def put(self, item):
+            strike, self.struck = not self.struck, True
+            if strike and when == "before":
+                raise KeyboardInterrupt
+            self.queue.put(item)
+            if strike:
+                raise KeyboardInterrupt
+
+    helper, watch, runs = _watch._Helper(), _watch.Watch(), []
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(helper, "_calls", Queue(helper._calls))
+        helper.run(watch, lambda: runs.append(1))
+    assert helper.run(_watch.Watch(), lambda: "the next call") == "the next call"
+    assert runs == [1] and watch.stopped
+
+
 def test_interrupts_at_any_time_leave_no_call_waiting_or_running():
     """One for each of many short calls, at a random time around the end of the wait for it."""
     code = (
