@@ -40,7 +40,7 @@ class IntList {
   IntList() = default;
   IntList(const int64_t* data, size_t size) : data_(data), size_(size) {}
   IntList(const std::vector<int64_t>& v) : data_(v.data()), size_(v.size()) {}             // NOLINT: meant to convert
-  IntList(std::initializer_list<int64_t> v) : data_(v.size() == 0 ? nullptr : v.begin()), size_(v.size()) {}         // NOLINT: for arguments of a call only
+  IntList(std::initializer_list<int64_t> v) : data_(v.begin()), size_(v.size()) {}         // NOLINT: for arguments of a call only
   const int64_t* begin() const { return data_; }
   const int64_t* end() const { return data_ + size_; }
   const int64_t* data() const { return data_; }
@@ -203,7 +203,7 @@ class Tensor {
   Tensor max() const;
   Tensor abs() const;
   Tensor softmax(int64_t dimension) const;
-  Tensor logsumexp(int64_t dimension) const;
+  Tensor logsumexp(int64_t dimension, bool keep = false) const;
 
  private:
   Tensor(torch::TensorHandle handle, bool owned) : handle_(handle), owned_(owned) {}
@@ -216,6 +216,7 @@ inline Tensor operator-(const Tensor& a, const Tensor& b) { return a.sub(b); }
 inline Tensor operator*(const Tensor& a, const Tensor& b) { return a.mul(b); }
 inline Tensor operator/(const Tensor& a, const Tensor& b) { return a.div(b); }
 inline Tensor operator*(const Tensor& a, double b) { return a.mul(b); }
+inline const Tensor& operator+=(const Tensor& a, const Tensor& b) { return a.add_(b); }
 inline Tensor operator&(const Tensor& a, const Tensor& b) { return a.logical_and(b); }
 inline Tensor operator|(const Tensor& a, const Tensor& b) { return a.logical_or(b); }
 
@@ -236,6 +237,10 @@ inline Tensor arange(int64_t end, Device device = {}) { return arange(0, end, de
 Tensor from_values(const std::vector<int64_t>& values, Device device = {});  // int64 [n]
 Tensor scalar(double value);                                                 // float64 on the CPU, no dimensions
 Tensor scalar(int64_t value);
+
+// A dimension counted from the end where negative; throws IndexError where there is none.
+int64_t wrapped_dimension(int64_t dimension, int64_t dimensions);
+std::vector<int64_t> row_major_strides(IntList sizes);
 
 // --- functions of several tensors
 Tensor matmul(const Tensor& a, const Tensor& b);  // batches broadcast
