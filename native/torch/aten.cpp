@@ -169,6 +169,10 @@ Tensor Tensor::logical_or(const Tensor& other) const {
 Tensor Tensor::logical_not() const {
   return unary("aten::logical_not", *this);
 }
+const Tensor& Tensor::logical_not_() const {
+  call("aten::logical_not_", "", *this);
+  return *this;
+}
 const Tensor& Tensor::logical_and_(const Tensor& other) const {
   call("aten::logical_and_", "", *this, other);
   return *this;

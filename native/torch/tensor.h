@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <iosfwd>
 #include <optional>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -181,6 +182,7 @@ class Tensor {
   Tensor logical_and(const Tensor& other) const;
   Tensor logical_or(const Tensor& other) const;
   Tensor logical_not() const;
+  const Tensor& logical_not_() const;
   const Tensor& logical_and_(const Tensor& other) const;
   const Tensor& logical_or_(const Tensor& other) const;
   Tensor any(int64_t dimension) const;
@@ -215,7 +217,14 @@ inline Tensor operator+(const Tensor& a, const Tensor& b) { return a.add(b); }
 inline Tensor operator-(const Tensor& a, const Tensor& b) { return a.sub(b); }
 inline Tensor operator*(const Tensor& a, const Tensor& b) { return a.mul(b); }
 inline Tensor operator/(const Tensor& a, const Tensor& b) { return a.div(b); }
-inline Tensor operator*(const Tensor& a, double b) { return a.mul(b); }
+template <class Number, class = std::enable_if_t<std::is_arithmetic_v<Number>>>
+Tensor operator+(const Tensor& a, Number b) {
+  return a.add(std::conditional_t<std::is_integral_v<Number>, int64_t, double>(b));
+}
+template <class Number, class = std::enable_if_t<std::is_arithmetic_v<Number>>>
+Tensor operator*(const Tensor& a, Number b) {
+  return a.mul(std::conditional_t<std::is_integral_v<Number>, int64_t, double>(b));
+}
 inline const Tensor& operator+=(const Tensor& a, const Tensor& b) { return a.add_(b); }
 inline Tensor operator&(const Tensor& a, const Tensor& b) { return a.logical_and(b); }
 inline Tensor operator|(const Tensor& a, const Tensor& b) { return a.logical_or(b); }
