@@ -107,16 +107,21 @@ Result call_direct(const std::string& name, const Values& arguments) {
   return ResultOf<Result>::take(results);
 }
 
-// `name` without the namespace, "linear" or "linear.out". Through the dispatcher every error is a torch::TorchError, in libtorch's words
-// (api().torch_error() has them).
+template <class Result, class... Arguments>
+Result call_dispatcher(const std::string& name, const Arguments&... arguments) {
+  const size_t dot = name.find('.');
+  const std::string base = "longformer::" + name.substr(0, dot), overload = dot == std::string::npos ? "" : name.substr(dot + 1);
+  return torch::call<Result>(base.c_str(), overload.c_str(), as_argument(arguments)...);
+}
+
+// `name` without the namespace, "linear" or "linear.out". Through the dispatcher every error is a torch::TorchError, whose words
+// api().torch_error() has; tensors and nothing are the only results there.
 template <class Result = Tensor, class... Arguments>
 Result call(Way way, const std::string& name, const Arguments&... arguments) {
-  if (way == Way::dispatcher) {
-    const size_t dot = name.find('.');
-    const std::string base = "longformer::" + name.substr(0, dot);
-    const std::string overload = dot == std::string::npos ? "" : name.substr(dot + 1);
-    return torch::call<Result>(base.c_str(), overload.c_str(), as_argument(arguments)...);
+  if constexpr (!std::is_same_v<Result, double> && !std::is_same_v<Result, TensorList>) {
+    if (way == Way::dispatcher) return call_dispatcher<Result>(name, arguments...);
   }
+  LONGFORMER_CHECK(way == Way::direct, "the result of ", name, " is no tensor: called directly only");
   Values values;
   (values.add(as_argument(arguments)), ...);
   return call_direct<Result>(name, values);
