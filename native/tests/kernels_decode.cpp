@@ -57,7 +57,7 @@ TEST_P(Decode, linear_on_a_few_rows_equals_float64_for_every_option) {
           const Tensor y = linear(x, w, b, activation, r);
           EXPECT_EQ(y.scalar_type(), type);
           EXPECT_LT(largest_difference(y, exact_linear(x, w, b, activation, r)), limit)
-              << activation << " " << name_of(type) << " " << rows << " rows of " << shape;
+              << activation << " " << name_of(type) << " " << rows << " rows of " << IntList(shape);
         }
       }
     }
@@ -112,7 +112,7 @@ TEST_P(Decode, attention_equals_float64_for_every_dtype_and_shape) {
           const Tensor y = attend(q, {k}, {v}, {rows});
           EXPECT_EQ(y.scalar_type(), type);
           EXPECT_LT(largest_difference(y, exact_attention(q, k, v, {}, scale)), limit)
-              << name_of(type) << " " << rows << " rows, " << keys << " keys, heads and size " << shape;
+              << name_of(type) << " " << rows << " rows, " << keys << " keys, heads and size " << IntList(shape);
         }
       }
     }
