@@ -71,8 +71,10 @@ struct ResultOf<void> {
 template <class... T>
 struct ResultOf<std::tuple<T...>> {
   static constexpr size_t count = sizeof...(T);
-  static std::tuple<T...> take(const longformer_value* values) {
-    return std::tuple<T...>{ResultOf<T>::take(values++)...};
+  static std::tuple<T...> take(const longformer_value* values) { return take(values, std::index_sequence_for<T...>()); }
+  template <size_t... i>
+  static std::tuple<T...> take(const longformer_value* values, std::index_sequence<i...>) {
+    return {ResultOf<T>::take(values + i)...};
   }
 };
 template <>

@@ -263,6 +263,7 @@ inline Value argument_value(std::nullopt_t) { return 0; }
 inline Value argument_value(int64_t x) { return value_of(x); }
 inline Value argument_value(double x) { return value_of(x); }
 inline Value argument_value(bool x) { return value_of(x); }
+inline Value argument_value(std::optional<double> x) { return x ? new_cell(value_of(*x)) : 0; }
 inline Value argument_value(std::string_view x) { return new_string(x); }
 inline Value argument_value(const char* x) { return new_string(x); }
 Value argument_value(IntList list);
