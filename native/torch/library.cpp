@@ -148,9 +148,46 @@ Value argument_value(IntList list) {
   return new_list(values.data(), values.size());
 }
 
+Value argument_value(const std::vector<OptionalTensor>& tensors) {
+  std::vector<Value> values;
+  for (const OptionalTensor& t : tensors) values.push_back(argument_value(t));
+  return new_list(values.data(), values.size());
+}
+
 void call_dispatcher(const char* name, const char* overload, Value* stack) {
   const Error error = torch_call_dispatcher(name, overload, stack, kInterface);
   if (error != 0) check(error, name);
+}
+
+namespace {
+
+// at::autocast's functions, which the C interface lacks; null where a libtorch exports them by other names.
+struct Autocast {
+  bool (*is_enabled)(int8_t device) =
+      reinterpret_cast<bool (*)(int8_t)>(find_function("_ZN2at8autocast19is_autocast_enabledEN3c1010DeviceTypeE"));
+  void (*set_enabled)(int8_t device, bool) =
+      reinterpret_cast<void (*)(int8_t, bool)>(find_function("_ZN2at8autocast20set_autocast_enabledEN3c1010DeviceTypeEb"));
+};
+const Autocast& autocast() {
+  static const Autocast functions;
+  return functions;
+}
+
+}  // namespace
+
+PlainMode::PlainMode() : gradients_(aoti_torch_grad_mode_is_enabled()), autocast_{} {
+  if (gradients_) aoti_torch_grad_mode_set_enabled(false);
+  if (autocast().is_enabled == nullptr || autocast().set_enabled == nullptr) return;
+  for (int8_t device = 0; device < 2; ++device) {
+    autocast_[device] = autocast().is_enabled(device);
+    if (autocast_[device]) autocast().set_enabled(device, false);
+  }
+}
+
+PlainMode::~PlainMode() {
+  if (gradients_) aoti_torch_grad_mode_set_enabled(true);
+  for (int8_t device = 0; device < 2; ++device)
+    if (autocast_[device]) autocast().set_enabled(device, true);
 }
 
 void enter_kernel() {

@@ -190,20 +190,16 @@ struct Results<std::tuple<Each...>> {
 };
 
 // --- a kernel in both forms
-// Operators record no gradient of what they do inside; that is their callers' business.
-class NoGradient {
+// While an operator works, libtorch records no gradient and torch.autocast does not change the types of what it computes.
+class PlainMode {
  public:
-  NoGradient() : was_(aoti_torch_grad_mode_is_enabled()) {
-    if (was_) aoti_torch_grad_mode_set_enabled(false);
-  }
-  ~NoGradient() {
-    if (was_) aoti_torch_grad_mode_set_enabled(true);
-  }
-  NoGradient(const NoGradient&) = delete;
-  NoGradient& operator=(const NoGradient&) = delete;
+  PlainMode();
+  ~PlainMode();
+  PlainMode(const PlainMode&) = delete;
+  PlainMode& operator=(const PlainMode&) = delete;
 
  private:
-  bool was_;
+  bool gradients_, autocast_[2];  // as they were; autocast on the CPU and on CUDA
 };
 // Refuses work in a forked child, and makes the wanted number of threads hold on this one.
 void enter_kernel();
@@ -224,7 +220,7 @@ struct Forms {
   // Calls the function with what is stored converted to what it takes.
   template <class Stored>
   static Result apply(const Stored& stored) {
-    const NoGradient guard;
+    const PlainMode plain;
     enter_kernel();
     return std::apply([](const auto&... each) -> Result { return function(each...); }, stored);
   }
@@ -273,6 +269,7 @@ inline Value argument_value(const char* x) { return new_string(x); }
 Value argument_value(IntList list);
 inline Value argument_value(const std::vector<int64_t>& list) { return argument_value(IntList(list)); }
 inline Value argument_value(OptionalIntList list) { return list ? new_cell(argument_value(*list)) : 0; }
+Value argument_value(const std::vector<OptionalTensor>& tensors);
 inline Value argument_value(const TensorList& tensors) { return result_value(tensors); }
 inline Value argument_value(ScalarType type) { return value_of(static_cast<int64_t>(type)); }
 
