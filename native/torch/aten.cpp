@@ -212,7 +212,7 @@ const Tensor& Tensor::index_fill_(int64_t dimension, const Tensor& index, double
   return *this;
 }
 const Tensor& Tensor::index_add_rows_(const Tensor& index, const Tensor& source) const {
-  call("aten::index_put_", "", *this, TensorList{index}, source, true);
+  call("aten::index_put_", "", *this, std::vector<OptionalTensor>{index}, source, true);
   return *this;
 }
 
