@@ -55,8 +55,10 @@ LinearGradients linear_backward(const Tensor& grad_output, const Tensor& input, 
   return grads;
 }
 
-Tensor matrix_product(const Tensor& a, const Tensor& b) {
-  return cpu::multiplies(a, b) ? cpu::matrix_product(a, b) : matmul(a, b.t());
+Tensor matrix_product(const Tensor& a, const Tensor& b, const Tensor& bias) {
+  if (cpu::multiplies(a, b)) return cpu::matrix_product(a, b, bias);
+  const Tensor product = matmul(a, b.t());
+  return bias.defined() ? product + bias : product;
 }
 
 namespace {

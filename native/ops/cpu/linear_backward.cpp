@@ -11,11 +11,12 @@ bool multiplies(const Tensor& a, const Tensor& b) {
          a.size(1) > 0 && b.size(0) > 0;
 }
 
-Tensor matrix_product(const Tensor& a, const Tensor& b) {
+Tensor matrix_product(const Tensor& a, const Tensor& b, const Tensor& bias) {
   Product p;
   p.input = a;
   p.packed = pack_weight(b);
   p.outputs = b.size(0);
+  if (bias.defined()) p.bias = bias.contiguous();
   p.out = empty({a.size(0), p.outputs}, a.options());
   multiply(p);
   return p.out;
