@@ -88,7 +88,7 @@ public partial class NativeRuleTests
     public void The_library_exports_exactly_what_its_header_declares()
     {
         RequireLibrary();
-        string[] declared = [.. Declaration().Matches(File.ReadAllText(Path.Combine(Native, "torch", "api.h"))).Select(m => m.Groups[1].Value)];
+        string[] declared = [.. Declaration().Matches(File.ReadAllText(Path.Combine(Native, "base", "api.h"))).Select(m => m.Groups[1].Value)];
         string[] exported =
         [
             .. ReadElf("--dyn-syms").Split('\n').Select(line => Symbol().Match(line)).Where(m => m.Success).Select(m => m.Groups[1].Value)
