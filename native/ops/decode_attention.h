@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "../torch/tensor.h"
+#include "../torch/library.h"
 
 namespace longformer {
 
