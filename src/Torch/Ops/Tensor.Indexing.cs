@@ -9,7 +9,7 @@ public sealed partial class Tensor
         indexOp = new("aten::index", "Tensor"), indexSelectOp = new("aten::index_select"), indexCopyOp = new("aten::index_copy"),
         indexCopyInPlaceOp = new("aten::index_copy_"), indexPutInPlaceOp = new("aten::index_put_"),
         indexFillOp = new("aten::index_fill", "int_Tensor"), gatherOp = new("aten::gather"), scatterOp = new("aten::scatter", "src"),
-        scatterAddOp = new("aten::scatter_add"), maskedFillOp = new("aten::masked_fill", "Tensor"),
+        scatterAddOp = new("aten::scatter_add"), maskedFillOp = new("aten::masked_fill", "Tensor"), maskedFillInPlaceOp = new("aten::masked_fill_", "Tensor"),
         maskedSelectOp = new("aten::masked_select"), whereOp = new("aten::where", "self"), nonZeroOp = new("aten::nonzero");
 
     /// <summary>Every <paramref name="step"/>-th position of a dimension from <paramref name="start"/> before <paramref name="end"/>
@@ -93,6 +93,13 @@ public sealed partial class Tensor
 
     /// <summary>A copy with one value where the mask (Bool, broadcast) is true.</summary>
     public Tensor MaskedFill(Tensor mask, double value) => maskedFillOp.Call(this, mask, Argument.Number(value, DType));
+
+    /// <summary>Overwrites the elements where the mask (Bool, broadcast) is true with one value. Gives this tensor.</summary>
+    public Tensor MaskedFillInPlace(Tensor mask, double value)
+    {
+        maskedFillInPlaceOp.Run(this, mask, Argument.Number(value, DType));
+        return this;
+    }
 
     /// <summary>The elements where the mask (Bool, broadcast) is true; [n].</summary>
     public Tensor MaskedSelect(Tensor mask) => maskedSelectOp.Call(this, mask);
