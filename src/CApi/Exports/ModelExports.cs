@@ -9,13 +9,13 @@ namespace LongformerInterop.CApi.Exports;
 
 internal static unsafe class ModelExports
 {
-    [UnmanagedCallersOnly(EntryPoint = "lf_model_load", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_model_load", CallConvs = [typeof(CallConvCdecl)])]
     public static int Load(byte* folder, nint options, nint* model) => Loading.Run(folder, options, model, "model", ModelHandle.Load);
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_model_free", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_model_free", CallConvs = [typeof(CallConvCdecl)])]
     public static int Free(nint model) => Failure.Run(() => Handles.Free<ModelHandle>(model, "model"));
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_model_architecture", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_model_architecture", CallConvs = [typeof(CallConvCdecl)])]
     public static int Architecture(nint model, byte** name) => Failure.Run(() =>
     {
         Native.NotNull(name, "name");
@@ -23,7 +23,7 @@ internal static unsafe class ModelExports
         *name = used.Value.Architecture;
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_model_run", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_model_run", CallConvs = [typeof(CallConvCdecl)])]
     public static int Run(nint model, byte** names, nint* tensors, nuint count, nint options, nint* outputs) => Failure.Run(() =>
     {
         Native.Out(outputs, "outputs");
@@ -40,7 +40,7 @@ internal static unsafe class ModelExports
         *outputs = Handles.Add(TensorMap.Results(used.Value.Model.Run(inputs.Tensors, states, attentions, watch.BeforeLayer)));
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_model_gradients", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_model_gradients", CallConvs = [typeof(CallConvCdecl)])]
     public static int Gradients(nint model, byte** names, nint* tensors, nuint count, nint* outputs) => Failure.Run(() =>
     {
         Native.Out(outputs, "outputs");
@@ -54,7 +54,7 @@ internal static unsafe class ModelExports
         *outputs = Handles.Add(TensorMap.Results(results));
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_model_parameters", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_model_parameters", CallConvs = [typeof(CallConvCdecl)])]
     public static int Parameters(nint model, nint* parameters) => Failure.Run(() =>
     {
         Native.Out(parameters, "parameters");
@@ -62,14 +62,14 @@ internal static unsafe class ModelExports
         *parameters = Handles.Add(TensorMap.Shared(used.Value.Model.NamedParameters.Select(p => KeyValuePair.Create(p.Name, p.Tensor))));
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_model_save", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_model_save", CallConvs = [typeof(CallConvCdecl)])]
     public static int Save(nint model, byte* folder) => Failure.Run(() =>
     {
         using Lease<ModelHandle> used = Use(model);
         used.Value.Model.Save(Native.Name(folder, "folder"));
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_model_generate", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_model_generate", CallConvs = [typeof(CallConvCdecl)])]
     public static int Generate(nint model, byte** names, nint* tensors, nuint count, nint options, nint* answer) => Failure.Run(() =>
     {
         Native.Out(answer, "answer");
@@ -91,7 +91,7 @@ internal static unsafe class ModelExports
         *answer = Handles.Add(new AnswerHandle([.. results.SelectMany((sequences, row) => sequences.Select(s => AnswerItem.From(s, row)))]));
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_convert", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_convert", CallConvs = [typeof(CallConvCdecl)])]
     public static int Convert(byte* source, byte* output, nint options, nint* report) => Failure.Run(() =>
     {
         if (report is not null)
