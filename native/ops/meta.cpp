@@ -1,24 +1,21 @@
 // Shapes and dtypes without data, for meta and fake tensors: what a tracer needs to see through the
 // operators. The arguments are checked as on a device, as far as their sizes are plain numbers.
-#include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
-#include <torch/library.h>
 
 #include "operators.h"
 
 namespace longformer {
 namespace {
 
-bool symbolic(const at::Tensor& t) {
+bool symbolic(const Tensor& t) {
   return t.unsafeGetTensorImpl()->has_symbolic_sizes_strides();
 }
 
-at::Tensor row_major_like(const at::Tensor& t) {
-  return at::empty_like(t, t.options(), at::MemoryFormat::Contiguous);
+Tensor row_major_like(const Tensor& t) {
+  return empty_like(t, t.options());
 }
 
-std::tuple<at::Tensor, at::Tensor> forward(const BandedOptions& options, const at::Tensor& query,
-                                           const at::Tensor& key, const at::Tensor& value) {
+std::tuple<Tensor, Tensor> forward(const BandedOptions& options, const Tensor& query,
+                                           const Tensor& key, const Tensor& value) {
   check_implementation("banded_attention", options.implementation);
   if (!symbolic(query)) check_banded_attention("banded_attention", query, key, value, options);
   const auto sizes = query.sym_sizes();
@@ -26,11 +23,11 @@ std::tuple<at::Tensor, at::Tensor> forward(const BandedOptions& options, const a
           at::empty_symint(sizes.slice(0, sizes.size() - 1), query.options().dtype(compute_type(query)))};
 }
 
-std::tuple<at::Tensor, at::Tensor, at::Tensor> backward(const BandedOptions& options,
-                                                        const at::Tensor& grad_output,
-                                                        const at::Tensor& query, const at::Tensor& key,
-                                                        const at::Tensor& value, const at::Tensor& output,
-                                                        const at::Tensor& logsumexp) {
+std::tuple<Tensor, Tensor, Tensor> backward(const BandedOptions& options,
+                                                        const Tensor& grad_output,
+                                                        const Tensor& query, const Tensor& key,
+                                                        const Tensor& value, const Tensor& output,
+                                                        const Tensor& logsumexp) {
   check_implementation("banded_attention_backward", options.implementation);
   if (!symbolic(query)) {
     const BandedAttention a = check_banded_attention("banded_attention_backward", query, key, value, options);
@@ -39,10 +36,10 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> backward(const BandedOptions& opt
   return {row_major_like(query), row_major_like(key), row_major_like(value)};
 }
 
-at::Tensor probabilities(const at::Tensor& query, const at::Tensor& key, int64_t window_left,
-                         int64_t window_right, at::OptionalIntArrayRef dilation,
-                         const c10::optional<at::Tensor>& mask, const c10::optional<at::Tensor>& global_index,
-                         at::OptionalIntArrayRef sequence_offsets, c10::optional<double> scale) {
+Tensor probabilities(const Tensor& query, const Tensor& key, int64_t window_left,
+                         int64_t window_right, OptionalIntList dilation,
+                         const OptionalTensor& mask, const OptionalTensor& global_index,
+                         OptionalIntList sequence_offsets, std::optional<double> scale) {
   if (!symbolic(query))
     check_banded_attention("banded_attention_probabilities", query, key, key,
                            {window_left, window_right, dilation, mask, global_index, sequence_offsets, scale,
@@ -54,15 +51,15 @@ at::Tensor probabilities(const at::Tensor& query, const at::Tensor& key, int64_t
   return at::empty_symint(sizes, query.options().dtype(compute_type(query)));
 }
 
-at::Tensor embed(const at::Tensor& words, const c10::optional<at::Tensor>& word_ids,
-                 const at::Tensor& positions, const c10::optional<at::Tensor>& position_ids,
-                 const c10::optional<at::Tensor>& types, const c10::optional<at::Tensor>& type_ids,
-                 const at::Tensor& weight, const at::Tensor& bias, double eps, double word_scale, int64_t,
+Tensor embed(const Tensor& words, const OptionalTensor& word_ids,
+                 const Tensor& positions, const OptionalTensor& position_ids,
+                 const OptionalTensor& types, const OptionalTensor& type_ids,
+                 const Tensor& weight, const Tensor& bias, double eps, double word_scale, int64_t,
                  int64_t) {
   if (!symbolic(words))
     check_embed(words, word_ids, positions, position_ids, types, type_ids, weight, bias, eps, word_scale);
   c10::SymInt tokens = words.sym_size(0);
-  for (const c10::optional<at::Tensor>* ids : {&type_ids, &position_ids, &word_ids})
+  for (const OptionalTensor* ids : {&type_ids, &position_ids, &word_ids})
     if (ids->has_value() && (*ids)->defined()) tokens = (*ids)->sym_size(0);
   return at::empty_symint({tokens, words.sym_size(1)}, words.options());
 }

@@ -1,6 +1,5 @@
 // The operators of the library. Their kernels are registered where they are written: banded_attention.cpp,
 // global_attention.cpp, linear.cpp, cpu/; gradients in autograd.cpp, shapes without data in meta.cpp.
-#include <torch/library.h>
 
 #include <cstdint>
 
@@ -12,15 +11,15 @@ namespace {
 // A tensor as an integer that another language can hold: the address of libtorch's own TensorImpl, as in the
 // handles of the dispatcher shim. The caller of to_handle owns one reference; from_handle leaves the handle's
 // own where it is.
-int64_t to_handle(const at::Tensor& tensor) {
-  TORCH_CHECK_VALUE(tensor.defined(), "longformer::_to_handle: tensor must be defined");
-  return static_cast<int64_t>(reinterpret_cast<intptr_t>(at::Tensor(tensor).unsafeReleaseTensorImpl()));
+int64_t to_handle(const Tensor& tensor) {
+  LONGFORMER_CHECK_VALUE(tensor.defined(), "longformer::_to_handle: tensor must be defined");
+  return static_cast<int64_t>(reinterpret_cast<intptr_t>(Tensor(tensor).unsafeReleaseTensorImpl()));
 }
 
-at::Tensor from_handle(int64_t handle) {
-  TORCH_CHECK_VALUE(handle != 0, "longformer::_from_handle: handle must be the result of _to_handle, got 0");
+Tensor from_handle(int64_t handle) {
+  LONGFORMER_CHECK_VALUE(handle != 0, "longformer::_from_handle: handle must be the result of _to_handle, got 0");
   auto* impl = reinterpret_cast<c10::TensorImpl*>(static_cast<intptr_t>(handle));
-  return at::Tensor(c10::intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl>::reclaim_copy(impl));
+  return Tensor(c10::intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl>::reclaim_copy(impl));
 }
 
 }  // namespace

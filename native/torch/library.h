@@ -17,10 +17,6 @@
 
 namespace longformer::torch {
 
-// --- reading one argument
-template <class T>
-struct Argument;  // `static Stored from_stack(Value)` takes ownership of what the value holds; `from_call(const longformer_value&)` borrows
-
 // A kernel in both forms.
 struct Kernel {
   BoxedKernel boxed;

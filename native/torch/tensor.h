@@ -40,7 +40,7 @@ class IntList {
   IntList() = default;
   IntList(const int64_t* data, size_t size) : data_(data), size_(size) {}
   IntList(const std::vector<int64_t>& v) : data_(v.data()), size_(v.size()) {}             // NOLINT: meant to convert
-  IntList(std::initializer_list<int64_t> v) : data_(v.begin()), size_(v.size()) {}         // NOLINT: for arguments of a call only
+  IntList(std::initializer_list<int64_t> v) : data_(v.size() == 0 ? nullptr : v.begin()), size_(v.size()) {}         // NOLINT: for arguments of a call only
   const int64_t* begin() const { return data_; }
   const int64_t* end() const { return data_ + size_; }
   const int64_t* data() const { return data_; }

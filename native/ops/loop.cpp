@@ -1,11 +1,6 @@
 // loop: the dense oracle. One sequence and one head at a time, an n x n matrix of scores, one softmax per
 // row; what the other implementations are tested against. Read it beside the definition in
 // banded_attention.h.
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/arange.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/matmul.h>
-#include <ATen/ops/zeros.h>
 
 #include <limits>
 
@@ -32,40 +27,40 @@ void for_each_part(const BandedAttention& a, Visit visit) {
 }
 
 // A part's rows of a tensor [N, H, ...], as a view.
-at::Tensor rows(const at::Tensor& t, const Part& part) {
+Tensor rows(const Tensor& t, const Part& part) {
   return t.narrow(0, part.begin, part.length).select(1, part.head);
 }
 
 // The tokens of a part in [N, H, D] as [length, D] in the type that is computed with. Those that are not
 // visible become zeros: whatever they hold (padding may hold NaN), a probability of 0 times it must be 0.
-at::Tensor tokens(const BandedAttention& a, const at::Tensor& t, const Part& part) {
-  const at::Tensor of_head = rows(t, part).to(compute_type(t));
+Tensor tokens(const BandedAttention& a, const Tensor& t, const Part& part) {
+  const Tensor of_head = rows(t, part).to(compute_type(t));
   if (!a.visible.defined()) return of_head;
   return of_head.masked_fill(a.visible.narrow(0, part.begin, part.length).eq(0).unsqueeze(-1), 0.0);
 }
 
 // bool [length, length]: may query i see key j?
-at::Tensor allowed_keys(const BandedAttention& a, const Part& part) {
-  const at::Tensor position = at::arange(part.length, at::TensorOptions(at::kLong).device(a.q.device()));
-  const at::Tensor distance = position.unsqueeze(0) - position.unsqueeze(1);  // j - i
+Tensor allowed_keys(const BandedAttention& a, const Part& part) {
+  const Tensor position = arange(part.length, TensorOptions(kLong).device(a.q.device()));
+  const Tensor distance = position.unsqueeze(0) - position.unsqueeze(1);  // j - i
   const int64_t d = a.dilation[part.head];
-  at::Tensor allowed = distance.ge(-a.window_left * d).logical_and_(distance.le(a.window_right * d));
+  Tensor allowed = distance.ge(-a.window_left * d).logical_and_(distance.le(a.window_right * d));
   if (d > 1) allowed.logical_and_(distance.remainder(d).eq(0));
   if (a.global_index.defined()) {
-    const at::Tensor index = a.global_index[part.sequence];
+    const Tensor index = a.global_index[part.sequence];
     allowed.logical_or_(position.unsqueeze(1).eq(index.unsqueeze(0)).any(1));
   }
   if (a.visible.defined()) {
-    const at::Tensor visible = a.visible.narrow(0, part.begin, part.length).to(at::kBool);
+    const Tensor visible = a.visible.narrow(0, part.begin, part.length).to(kBool);
     allowed.logical_and_(visible.unsqueeze(0)).logical_and_(visible.unsqueeze(1));
   }
   return allowed;
 }
 
 // [length, length]: 0 where the probability is dropped, else 1/(1-p); undefined without dropout.
-at::Tensor dropout_factor(const BandedAttention& a, const Part& part) {
+Tensor dropout_factor(const BandedAttention& a, const Part& part) {
   if (a.dropout == 0.0) return {};
-  const at::Tensor factor = at::empty({part.length, part.length}, at::TensorOptions(at::kDouble));
+  const Tensor factor = empty({part.length, part.length}, TensorOptions(kDouble));
   double* f = factor.data_ptr<double>();
   for (int64_t i = 0; i < part.length; ++i)
     for (int64_t j = 0; j < part.length; ++j)
@@ -76,52 +71,52 @@ at::Tensor dropout_factor(const BandedAttention& a, const Part& part) {
 }
 
 // scale * q.k, -inf where the key is not seen.
-at::Tensor scores(const BandedAttention& a, const Part& part) {
-  return at::matmul(tokens(a, a.q, part), tokens(a, a.k, part).t())
+Tensor scores(const BandedAttention& a, const Part& part) {
+  return matmul(tokens(a, a.q, part), tokens(a, a.k, part).t())
       .mul_(a.scale)
       .masked_fill_(allowed_keys(a, part).logical_not_(), -infinity);
 }
 
 // exp(scores - lse), in the scores' place; zeros in an empty row, whose lse is -inf.
-at::Tensor probabilities(at::Tensor scores, const at::Tensor& lse) {
+Tensor probabilities(Tensor scores, const Tensor& lse) {
   return scores.sub_(lse.masked_fill(lse.eq(-infinity), infinity).unsqueeze(-1)).exp_();
 }
 
 }  // namespace
 
 BandedForward banded_attention_loop(const BandedAttention& a) {
-  const at::Tensor out = at::empty(a.q.sizes(), a.q.options());
-  const at::Tensor lse = at::empty(a.q.sizes().slice(0, 2), a.q.options().dtype(compute_type(a.q)));
+  const Tensor out = empty(a.q.sizes(), a.q.options());
+  const Tensor lse = empty(a.q.sizes().slice(0, 2), a.q.options().dtype(compute_type(a.q)));
   for_each_part(a, [&](const Part& part) {
-    const at::Tensor score = scores(a, part);
-    const at::Tensor row_lse = score.logsumexp(-1);
-    const at::Tensor p = probabilities(score, row_lse);
+    const Tensor score = scores(a, part);
+    const Tensor row_lse = score.logsumexp(-1);
+    const Tensor p = probabilities(score, row_lse);
     if (a.dropout > 0.0) p.mul_(dropout_factor(a, part));
-    rows(out, part).copy_(at::matmul(p, tokens(a, a.v, part)));
+    rows(out, part).copy_(matmul(p, tokens(a, a.v, part)));
     rows(lse, part).copy_(row_lse);
   });
   return {out, lse};
 }
 
-BandedBackward banded_attention_loop_backward(const BandedAttention& a, const at::Tensor& grad_out,
-                                              const at::Tensor& out, const at::Tensor& lse) {
-  const auto like = [&](const at::Tensor& t) { return at::zeros(t.sizes(), t.options()); };
+BandedBackward banded_attention_loop_backward(const BandedAttention& a, const Tensor& grad_out,
+                                              const Tensor& out, const Tensor& lse) {
+  const auto like = [&](const Tensor& t) { return zeros(t.sizes(), t.options()); };
   BandedBackward grad{like(a.q), like(a.k), like(a.v)};
   for_each_part(a, [&](const Part& part) {
-    const at::Tensor g = tokens(a, grad_out, part);
-    const at::Tensor p = probabilities(scores(a, part), rows(lse, part));
+    const Tensor g = tokens(a, grad_out, part);
+    const Tensor p = probabilities(scores(a, part), rows(lse, part));
 
-    at::Tensor dropped = p, grad_p = at::matmul(g, tokens(a, a.v, part).t());
+    Tensor dropped = p, grad_p = matmul(g, tokens(a, a.v, part).t());
     if (a.dropout > 0.0) {
-      const at::Tensor factor = dropout_factor(a, part);
+      const Tensor factor = dropout_factor(a, part);
       dropped = p * factor;
       grad_p = grad_p * factor;
     }
     // d softmax: p * (dp - sum over the row of p * dp)
-    const at::Tensor grad_score = p * (grad_p - (p * grad_p).sum(-1, /*keepdim=*/true)) * a.scale;
-    rows(grad.grad_q, part).copy_(at::matmul(grad_score, tokens(a, a.k, part)));
-    rows(grad.grad_k, part).copy_(at::matmul(grad_score.t(), tokens(a, a.q, part)));
-    rows(grad.grad_v, part).copy_(at::matmul(dropped.t(), g));
+    const Tensor grad_score = p * (grad_p - (p * grad_p).sum(-1, /*keepdim=*/true)) * a.scale;
+    rows(grad.grad_q, part).copy_(matmul(grad_score, tokens(a, a.k, part)));
+    rows(grad.grad_k, part).copy_(matmul(grad_score.t(), tokens(a, a.q, part)));
+    rows(grad.grad_v, part).copy_(matmul(dropped.t(), g));
   });
   return grad;
 }
