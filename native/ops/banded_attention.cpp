@@ -43,8 +43,8 @@ std::tuple<Tensor, Tensor> forward(const BandedOptions& options, const Tensor& q
       result = fused(op, a);
       break;
   }
-  return {reshape(result.out, query.sizes()),
-          reshape(result.lse, query.sizes().slice(0, query.dim() - 1))};
+  return {result.out.reshape(query.sizes()),
+          result.lse.reshape(query.sizes().slice(0, query.dim() - 1))};
 }
 
 std::tuple<Tensor, Tensor, Tensor> backward(const BandedOptions& options,
@@ -68,7 +68,7 @@ std::tuple<Tensor, Tensor, Tensor> backward(const BandedOptions& options,
       result = fused_backward(op, a, g);
       break;
   }
-  const auto shaped = [&](const Tensor& t) { return reshape(t, query.sizes()); };
+  const auto shaped = [&](const Tensor& t) { return t.reshape(query.sizes()); };
   return {shaped(result.grad_q), shaped(result.grad_k), shaped(result.grad_v)};
 }
 
@@ -84,22 +84,15 @@ Tensor probabilities(const Tensor& query, const Tensor& key, int64_t window_left
   const Tensor p = banded_probabilities(a, window_left, window_right);
   auto shape = query.sizes().vec();
   shape.back() = p.size(-1);
-  return reshape(p, shape);
-}
-
-void register_kernels(torch::Library& m) {
-  m.impl("banded_attention", TORCH_FN(TakesOptions<forward>::call));
-  m.impl("banded_attention_backward", TORCH_FN(TakesOptions<backward>::call));
-  m.impl("banded_attention_probabilities", TORCH_FN(probabilities));
+  return p.reshape(shape);
 }
 
 }  // namespace
 
-TORCH_LIBRARY_IMPL(longformer, CPU, m) {
-  register_kernels(m);
-}
-TORCH_LIBRARY_IMPL(longformer, CUDA, m) {
-  register_kernels(m);
+LONGFORMER_REGISTER(r) {
+  r.impl<TakesOptions<forward>::call>("banded_attention");
+  r.impl<TakesOptions<backward>::call>("banded_attention_backward");
+  r.impl<probabilities>("banded_attention_probabilities");
 }
 
 }  // namespace longformer

@@ -4,16 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 
 #include "operators.h"
 
 namespace longformer {
 namespace {
-
-bool is_floating(ScalarType type) {
-  return type == kFloat || type == kDouble || type == kBFloat16 || type == kHalf;
-}
 
 void check_same_kind(const char* op, const char* name, const Tensor& t, const char* reference_name,
                      const Tensor& reference) {
@@ -25,7 +22,7 @@ void check_same_kind(const char* op, const char* name, const Tensor& t, const ch
                     " must be on the device of ", reference_name, ", ", reference.device(), ", got ",
                     t.device());
   LONGFORMER_CHECK_VALUE(t.is_strided(), "longformer::", op, ": ", name,
-                    " must be dense (strided), got layout ", t.layout());
+                    " must be dense (strided)");
 }
 
 void check_same_shape(const char* op, const char* name, const Tensor& t, const char* reference_name,
@@ -40,7 +37,7 @@ void check_floating(const char* op, const char* name, const Tensor& t) {
   LONGFORMER_CHECK_VALUE(is_floating(t.scalar_type()), "longformer::", op, ": ", name,
                     " must be float32, float64, bfloat16 or float16, got ", t.scalar_type());
   LONGFORMER_CHECK_VALUE(t.is_strided(), "longformer::", op, ": ", name,
-                    " must be dense (strided), got layout ", t.layout());
+                    " must be dense (strided)");
 }
 
 // Offsets of the sequences in N: those given for a packed tensor [N, ...], else 0, T, 2T ... of a batch [B,
@@ -85,10 +82,9 @@ Tensor check_mask(const char* op, const OptionalTensor& mask, const Tensor& toke
 }
 
 // Whether the values of a tensor can be read here and now: not on another device, where the host would have
-// to wait, and not while a graph is traced, when there are none.
+// to wait, or where there are none.
 bool readable(const Tensor& t) {
-  const auto keys = t.key_set();
-  return t.is_cpu() && !keys.has(c10::DispatchKey::Python) && !keys.has(c10::DispatchKey::Functionalize);
+  return t.is_cpu();
 }
 
 // int64 [S, G], contiguous.
@@ -137,7 +133,7 @@ Tensor flatten_tokens(const Tensor& t, bool packed) {
   if (!packed) {
     std::vector<int64_t> sizes(t.sizes().begin() + 1, t.sizes().end());
     sizes[0] = t.size(0) * t.size(1);
-    flat = reshape(t, sizes);
+    flat = t.reshape(sizes);
   }
   return flat.stride(-1) == 1 || flat.size(-1) == 1 ? flat : flat.contiguous();
 }
@@ -239,8 +235,8 @@ BandedGradients check_banded_gradients(const BandedAttention& a, const Tensor& q
   LONGFORMER_CHECK_VALUE(logsumexp.device() == query.device(), "longformer::", op,
                     ": logsumexp must be on the device of query, ", query.device(), ", got ",
                     logsumexp.device());
-  return {reshape(grad_output, a.q.sizes()).contiguous(), reshape(output, a.q.sizes()).contiguous(),
-          reshape(logsumexp, a.q.sizes().slice(0, 2)).contiguous()};
+  return {grad_output.reshape(a.q.sizes()).contiguous(), output.reshape(a.q.sizes()).contiguous(),
+          logsumexp.reshape(a.q.sizes().slice(0, 2)).contiguous()};
 }
 
 Implementation check_implementation(const char* op, std::string_view name) {
@@ -298,8 +294,6 @@ GlobalAttention check_folded_global_attention(const char* op, const Tensor& quer
   a.key = flatten_tokens(hidden, options.sequence_offsets.has_value());
   return a;
 }
-
-using OptionalTensor = OptionalTensor;
 
 void check_pooled_tokens(const Tensor& queries, const Tensor& hidden, const OptionalTensor& mask,
                          IntList sequence_offsets) {

@@ -1,4 +1,4 @@
-// chunks: overlapping blocks of keys by matrix products, in ATen operators only, so for any device. The
+// chunks: overlapping blocks of keys by matrix products, in operators of libtorch only, so for any device. The
 // paper's own way, without its padding to a multiple of the window and with every option.
 //
 // A head of dilation d sees a sequence as d interleaved ones (positions r, r+d, r+2d ...), each with an
@@ -53,7 +53,7 @@ struct Arrangement {
     const int64_t d = g.dilation, tokens = d * g.positions, heads = t.size(1), width = t.size(2);
     Tensor x =
         t.narrow(0, g.begin, g.sequences * g.length).reshape({g.sequences, g.length, heads, width});
-    x = at::constant_pad_nd(x, {0, 0, 0, 0, d * before, tokens - g.length + d * after}, fill);
+    x = pad(x, {0, 0, 0, 0, d * before, tokens - g.length + d * after}, fill);
     return x.reshape({g.sequences, before + g.positions + after, d, heads, width})
         .permute({0, 3, 2, 1, 4})
         .contiguous();
@@ -89,7 +89,7 @@ void for_each_group(const BandedAttention& a, const std::function<void(const Gro
   const int64_t globals = a.global_index.defined() ? a.global_index.size(1) : 0;
   const int64_t sequences = static_cast<int64_t>(a.offsets.size()) - 1;
   for (const auto& [dilation, heads] : heads_of) {
-    const Tensor head_index = at::tensor(heads, TensorOptions(kLong)).to(a.q.device());
+    const Tensor head_index = from_values(heads, a.q.device());
     for (int64_t s = 0; s < sequences;) {
       Group g;
       g.begin = a.offsets[s];
@@ -125,7 +125,7 @@ void for_each_group(const BandedAttention& a, const std::function<void(const Gro
 class Blocks {
  public:
   Blocks(const BandedAttention& a, const Group& g) : a_(a), g_(g), layout_{a, g} {
-    const auto on_device = TensorOptions(kLong).device(a.q.device());
+    const Device on_device = a.q.device();
     q_ = layout_.tokens(a.q);
     k_ = layout_.tokens(a.k, g.left, g.right);
 
@@ -136,7 +136,7 @@ class Blocks {
 
     const int64_t count = g.sequences * g.length;
     Tensor local = a.visible.defined() ? a.visible.narrow(0, g.begin, count).to(kBool)
-                                           : ones({count}, on_device.dtype(kBool));
+                                           : ones({count}, {kBool, on_device});
     if (a.global_index.defined()) {
       globals_ = a.global_index.size(1);
       const Tensor index = a.global_index.narrow(0, g.first_sequence, g.sequences);
@@ -190,7 +190,7 @@ class Blocks {
     const Tensor x = from.transpose(1, 2).reshape({g_.sequences * globals_, from.size(1), from.size(3)});
     const Tensor all =
         zeros({x.size(0), to.size(1), to.size(2)}, x.options()).index_copy_(1, g_.head_index, x);
-    rows.index_add_(0, global_token_, all.to(to.scalar_type()));
+    rows.index_add_rows_(global_token_, all.to(to.scalar_type()));
   }
 
   // Queries of n blocks from block b on: [S, h, d, M, E] -> [S, h, d, n, block, E].
@@ -413,7 +413,7 @@ Tensor banded_probabilities(const BandedAttention& given, int64_t window_left, i
       sizes.back() = window;
       strides[strides.size() - 2] += 1;
       const Tensor to = blocks.rows(group, b, n);
-      to.narrow(-1, globals, window).copy_(span.as_strided(sizes, strides));
+      to.narrow(-1, globals, window).copy_(span.as_strided(sizes, strides, 0));
       if (globals > 0) to.narrow(-1, 0, globals).copy_(p.narrow(-1, 0, globals));
     }
     const Tensor to = result.narrow(-1, globals + window_left - g.left, window);

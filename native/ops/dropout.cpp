@@ -8,7 +8,7 @@ namespace {
 // int64 stands in for uint64: sums and products wrap alike, a right shift needs the copies of the sign bit
 // cleared.
 Tensor logical_shift(const Tensor& x, int64_t bits) {
-  return at::bitwise_right_shift(x, bits).bitwise_and_(static_cast<int64_t>(~uint64_t{0} >> bits));
+  return x.bitwise_right_shift(bits).bitwise_and_(static_cast<int64_t>(~uint64_t{0} >> bits));
 }
 
 int64_t wrapped(uint64_t constant) {

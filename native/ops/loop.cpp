@@ -41,7 +41,7 @@ Tensor tokens(const BandedAttention& a, const Tensor& t, const Part& part) {
 
 // bool [length, length]: may query i see key j?
 Tensor allowed_keys(const BandedAttention& a, const Part& part) {
-  const Tensor position = arange(part.length, TensorOptions(kLong).device(a.q.device()));
+  const Tensor position = arange(part.length, a.q.device());
   const Tensor distance = position.unsqueeze(0) - position.unsqueeze(1);  // j - i
   const int64_t d = a.dilation[part.head];
   Tensor allowed = distance.ge(-a.window_left * d).logical_and_(distance.le(a.window_right * d));

@@ -190,20 +190,16 @@ struct Results<std::tuple<Each...>> {
 };
 
 // --- a kernel in both forms
-// Operators record no gradient of what they do inside; that is their callers' business.
-class NoGradient {
+// While an operator works, libtorch records no gradient and torch.autocast does not change the types of what it computes.
+class PlainMode {
  public:
-  NoGradient() : was_(aoti_torch_grad_mode_is_enabled()) {
-    if (was_) aoti_torch_grad_mode_set_enabled(false);
-  }
-  ~NoGradient() {
-    if (was_) aoti_torch_grad_mode_set_enabled(true);
-  }
-  NoGradient(const NoGradient&) = delete;
-  NoGradient& operator=(const NoGradient&) = delete;
+  PlainMode();
+  ~PlainMode();
+  PlainMode(const PlainMode&) = delete;
+  PlainMode& operator=(const PlainMode&) = delete;
 
  private:
-  bool was_;
+  bool gradients_, autocast_[2];  // as they were; autocast on the CPU and on CUDA
 };
 // Refuses work in a forked child, and makes the wanted number of threads hold on this one.
 void enter_kernel();
@@ -224,7 +220,7 @@ struct Forms {
   // Calls the function with what is stored converted to what it takes.
   template <class Stored>
   static Result apply(const Stored& stored) {
-    const NoGradient guard;
+    const PlainMode plain;
     enter_kernel();
     return std::apply([](const auto&... each) -> Result { return function(each...); }, stored);
   }
@@ -267,6 +263,7 @@ inline Value argument_value(std::nullopt_t) { return 0; }
 inline Value argument_value(int64_t x) { return value_of(x); }
 inline Value argument_value(double x) { return value_of(x); }
 inline Value argument_value(bool x) { return value_of(x); }
+inline Value argument_value(std::optional<double> x) { return x ? new_cell(value_of(*x)) : 0; }
 inline Value argument_value(std::string_view x) { return new_string(x); }
 inline Value argument_value(const char* x) { return new_string(x); }
 Value argument_value(IntList list);

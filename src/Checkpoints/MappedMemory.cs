@@ -6,9 +6,9 @@ namespace LongformerInterop.Checkpoints;
 public static class MappedMemory
 {
     /// <summary>
-    /// Lets the pages of a tensor leave this process's memory, where it lies in a mapped file and was never changed in place. They
-    /// come back, from the file or the system's cache of it, when the tensor is next read: nothing but its speed then changes. Any
-    /// other tensor stays as it is.
+    /// Lets the pages of a tensor leave this process's memory, where it lies in a mapped file. They come back, from the file or the
+    /// system's cache of it, when the tensor is next read: nothing but its speed then changes. Pages that this process changed, and any
+    /// other tensor, stay as they are.
     /// </summary>
     public static void Leave(Tensor tensor)
     {

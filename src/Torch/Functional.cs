@@ -19,7 +19,7 @@ public static class Functional
     private static readonly AtenOperator
         embeddingOp = new("aten::embedding"), embeddingBackwardOp = new("aten::embedding_dense_backward"),
         softmaxBackwardOp = new("aten::_softmax_backward_data"), logSoftmaxBackwardOp = new("aten::_log_softmax_backward_data"),
-        nllForwardOp = new("aten::nll_loss_forward"), nllBackwardOp = new("aten::nll_loss_backward"),
+        crossEntropyOp = new("aten::cross_entropy_loss"), nllForwardOp = new("aten::nll_loss_forward"), nllBackwardOp = new("aten::nll_loss_backward"),
         bceOp = new("aten::binary_cross_entropy_with_logits"), mseOp = new("aten::mse_loss"), mseBackwardOp = new("aten::mse_loss_backward");
 
     /// <summary>Rows of a table by index.</summary>
@@ -63,14 +63,11 @@ public static class Functional
     /// <param name="labels">[N], Int64: the class, or <paramref name="ignoreIndex"/>.</param>
     /// <param name="ignoreIndex">Examples with this label do not count.</param>
     /// <param name="reduction">The mean is over the examples that count: NaN if none does, as in the reference.</param>
-    public static Tensor CrossEntropy(Tensor logits, Tensor labels, long ignoreIndex = -100, Reduction reduction = Reduction.Mean)
-    {
-        ArgumentNullException.ThrowIfNull(logits);
-        using TensorScope scope = new();
-        return scope.Keep(NegativeLogLikelihood(logits.LogSoftmax(1), labels, ignoreIndex, reduction).Loss);
-    }
+    /// <param name="labelSmoothing">Part of the probability that is spread over all classes.</param>
+    public static Tensor CrossEntropy(Tensor logits, Tensor labels, long ignoreIndex = -100, Reduction reduction = Reduction.Mean,
+        double labelSmoothing = 0) => crossEntropyOp.Call(logits, labels, Argument.None, (long)reduction, ignoreIndex, labelSmoothing);
 
-    /// <summary>The gradient of <see cref="CrossEntropy"/> with respect to the logits.</summary>
+    /// <summary>The gradient of <see cref="CrossEntropy"/> without label smoothing, with respect to the logits.</summary>
     /// <param name="gradient">Of the loss: no dimensions, or [N] without a reduction.</param>
     /// <param name="logits">As given to the forward function, and so the rest.</param>
     /// <param name="labels">[N].</param>
@@ -83,7 +80,8 @@ public static class Functional
         ArgumentNullException.ThrowIfNull(logits);
         using TensorScope scope = new();
         Tensor likelihood = logits.LogSoftmax(1);
-        Tensor total = NegativeLogLikelihood(likelihood, labels, ignoreIndex, reduction).TotalWeight;
+        // The total weight is what a mean divides by.
+        (_, Tensor total) = nllForwardOp.Call2(likelihood, labels, Argument.None, (long)reduction, ignoreIndex);
         Tensor inner = nllBackwardOp.Call(gradient, likelihood, labels, Argument.None, (long)reduction, ignoreIndex, total);
         return scope.Keep(LogSoftmaxBackward(inner, likelihood, 1));
     }
@@ -123,8 +121,4 @@ public static class Functional
         using TensorScope scope = new();
         return scope.Keep(input / (input * input).Sum(dimension, keep: true).Sqrt().Clamp(minimum: epsilon));
     }
-
-    // The total weight is what a mean divides by.
-    private static (Tensor Loss, Tensor TotalWeight) NegativeLogLikelihood(Tensor likelihood, Tensor labels, long ignoreIndex, Reduction reduction) =>
-        nllForwardOp.Call2(likelihood, labels, Argument.None, (long)reduction, ignoreIndex);
 }

@@ -1,5 +1,5 @@
 // longformer::embed on a CPU: rows are gathered, added and normalized some at a time, while they are in the
-// cache. What is added before the normalization is rounded to the tables' type where ATen's operators, one
+// cache. What is added before the normalization is rounded to the tables' type where libtorch's operators, one
 // after the other, would round it.
 
 #include <cstring>
@@ -8,6 +8,7 @@
 #include "../operators.h"
 #include "driver.h"
 #include "norm_problem.h"
+#include "vec_portable.h"
 
 namespace longformer {
 
@@ -15,9 +16,19 @@ using namespace cpu;
 
 namespace {
 
-using OptionalTensor = OptionalTensor;
-
 constexpr int64_t kRowsAtOnce = 32;
+
+// Numbers of 16 bits, as they lie in memory.
+struct BFloat16 {
+  uint16_t bits;
+  explicit BFloat16(float f) : bits(float_to_bfloat16(f)) {}
+  explicit operator float() const { return bfloat16_to_float(bits); }
+};
+struct Half {
+  uint16_t bits;
+  explicit Half(float f) : bits(float_to_half(f)) {}
+  explicit operator float() const { return half_to_float(bits); }
+};
 
 bool by_kernel(const Embedding& e) {
   const auto type = e.words.table.scalar_type();
@@ -29,8 +40,8 @@ bool by_kernel(const Embedding& e) {
 // Whether a type holds the number as it is. Where not, libtorch's versions differ on when they round it, and
 // its own product is taken.
 bool is_exact(double number, ScalarType type) {
-  if (type == kBFloat16) return static_cast<float>(c10::BFloat16(static_cast<float>(number))) == number;
-  if (type == kHalf) return static_cast<float>(c10::Half(static_cast<float>(number))) == number;
+  if (type == kBFloat16) return float(BFloat16(static_cast<float>(number))) == number;
+  if (type == kHalf) return float(Half(static_cast<float>(number))) == number;
   return true;
 }
 
@@ -46,7 +57,7 @@ class RowReader {
     ids_ = rows.ids.contiguous();
     const int64_t* id = ids_.data_ptr<int64_t>();
     for (int64_t n = 0; n < tokens; ++n)
-      TORCH_CHECK_INDEX(id[n] >= 0 && id[n] < count_, "longformer::embed: the ids of ", rows.name,
+      LONGFORMER_CHECK_INDEX(id[n] >= 0 && id[n] < count_, "longformer::embed: the ids of ", rows.name,
                         " must be rows of [", count_, ", C], given ", id[n], " for token ", n);
   }
   const void* row(int64_t token) const {
@@ -94,9 +105,9 @@ RowFunctions functions_of(Element element) {
     case Element::float64:
       return functions_of<double>();
     case Element::bfloat16:
-      return functions_of<c10::BFloat16>();
+      return functions_of<BFloat16>();
     case Element::float16:
-      return functions_of<c10::Half>();
+      return functions_of<Half>();
     default:
       return functions_of<float>();
   }
@@ -160,8 +171,8 @@ Tensor embed(const Tensor& words, const OptionalTensor& word_ids, const Tensor& 
 
 }  // namespace
 
-TORCH_LIBRARY_IMPL(longformer, CPU, m) {
-  m.impl("embed", TORCH_FN(embed));
+LONGFORMER_REGISTER(r) {
+  r.impl<embed>(torch::Key::cpu, "embed");
 }
 
 }  // namespace longformer

@@ -12,11 +12,9 @@ using namespace cpu;
 
 namespace {
 
-using OptionalTensor = OptionalTensor;
-
 constexpr int64_t kRowsAtOnce = 32;
 
-// Weights of another dtype than the input, residuals that broadcast: ATen.
+// Weights of another dtype than the input, residuals that broadcast: operators of libtorch.
 bool by_kernel(const Tensor& input, const OptionalTensor& residual, const Tensor& weight,
                const Tensor& bias) {
   const bool two = residual.has_value() && residual->defined();
@@ -67,26 +65,26 @@ Tensor add_layer_norm(const Tensor& input, const OptionalTensor& residual, const
   return out;
 }
 
-Tensor& add_layer_norm_out(const Tensor& input, const OptionalTensor& residual,
-                               const Tensor& weight, const Tensor& bias, double eps,
-                               Tensor& out) {
+// Into a tensor like the input.
+void add_layer_norm_into(const Tensor& input, const OptionalTensor& residual, const Tensor& weight,
+                         const Tensor& bias, double eps, const Tensor& out) {
   const bool direct = by_kernel(input, residual, weight, bias) && out.sizes() == input.sizes() &&
                       out.scalar_type() == input.scalar_type() && out.is_contiguous();
   if (direct) {
     norm_into(input, residual, weight, bias, eps, out);
-    return out;
+    return;
   }
   const Tensor result = add_layer_norm(input, residual, weight, bias, eps);
   LONGFORMER_CHECK_VALUE(out.sizes() == result.sizes(), "longformer::add_layer_norm: out must be ", result.sizes(),
                     ", got ", out.sizes());
-  return out.copy_(result);
+  out.copy_(result);
 }
 
 }  // namespace
 
-TORCH_LIBRARY_IMPL(longformer, CPU, m) {
-  m.impl("add_layer_norm", TORCH_FN(add_layer_norm));
-  m.impl("add_layer_norm.out", TORCH_FN(add_layer_norm_out));
+LONGFORMER_REGISTER(r) {
+  r.impl<add_layer_norm>(torch::Key::cpu, "add_layer_norm");
+  r.impl<add_layer_norm_into>(torch::Key::cpu, "_add_layer_norm_into");
 }
 
 }  // namespace longformer

@@ -70,6 +70,14 @@ internal sealed unsafe class AtenOperator
         _ = Libtorch.DeleteTensor((nint)stack[0]);
     }
 
+    /// <summary>Calls an operator without results. Errors as <see cref="Call"/>.</summary>
+    [SkipLocalsInit]
+    public void RunVoid(params ReadOnlySpan<Argument> arguments)
+    {
+        ulong* stack = stackalloc ulong[Capacity];
+        Invoke(arguments, stack);
+    }
+
     private void Invoke(ReadOnlySpan<Argument> arguments, ulong* stack)
     {
         // All that can be refused is refused before anything is made that libtorch would own.

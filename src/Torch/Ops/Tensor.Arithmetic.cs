@@ -13,8 +13,8 @@ public sealed unsafe partial class Tensor
         roundOp = new("aten::round"), powOp = new("aten::pow", "Tensor_Tensor"), maximumOp = new("aten::maximum"),
         minimumOp = new("aten::minimum"), tanhOp = new("aten::tanh"), sigmoidOp = new("aten::sigmoid"), reluOp = new("aten::relu"),
         geluOp = new("aten::gelu"), softmaxOp = new("aten::softmax", "int"), logSoftmaxOp = new("aten::log_softmax", "int"),
-        matmulOp = new("aten::matmul"), exactSumOp = new("aten::sum", "dim_IntList"), mulInPlaceOp = new("aten::mul_", "Tensor"),
-        divInPlaceOp = new("aten::div_", "Tensor"), fillInPlaceOp = new("aten::fill_", "Tensor");
+        matmulOp = new("aten::matmul"), mulInPlaceOp = new("aten::mul_", "Tensor"),
+        divInPlaceOp = new("aten::div_", "Tensor"), addScaledInPlaceOp = new("aten::_foreach_addcmul_", "Tensor");
 
     /// <summary>Sum.</summary>
     public static Tensor operator +(Tensor left, Tensor right) => Given(left).Add(right);
@@ -151,12 +151,24 @@ public sealed unsafe partial class Tensor
     /// <summary>Matrix product [..., n, k] x [..., k, m] -> [..., n, m]; leading dimensions broadcast.</summary>
     public Tensor MatMul(Tensor other) => matmulOp.Call(this, other);
 
-    /// <summary>Adds scale * other to this tensor. Gives this tensor.</summary>
+    /// <summary>Adds scale * other to this tensor. Gives this tensor. For integers, scale is an integer.</summary>
     public Tensor AddInPlace(Tensor other, double scale = 1)
     {
-        using TensorScope scope = new();
-        return CopyInPlace(Add(other, scale));
+        using Tensor one = Full([], 1, DType, Device);
+        using Tensor factor = DType.IsFloatingPoint() ? From([scale], 1) : From([checked((long)scale)], 1);
+        addScaledInPlaceOp.RunVoid((Tensor[])[this], (Tensor[])[Given(other)], (Tensor[])[one], factor);
+        return this;
     }
+
+    /// <summary>Adds a number to this tensor. Gives this tensor.</summary>
+    public Tensor AddInPlace(double other)
+    {
+        using Tensor number = Full([], other, DType, Device);
+        return AddInPlace(number);
+    }
+
+    /// <summary>Subtracts from this tensor. Gives this tensor.</summary>
+    public Tensor SubInPlace(Tensor other) => AddInPlace(other, -1);
 
     /// <summary>Multiplies this tensor. Gives this tensor.</summary>
     public Tensor MulInPlace(Tensor other)
@@ -218,17 +230,14 @@ public sealed unsafe partial class Tensor
         return Made(result);
     }
 
-    // That addition takes no integers: side by side and summed they stay exact to the last of 64 bits.
+    // That addition takes no integers.
     private static Tensor SumOf(Tensor left, Tensor right)
     {
-        using TensorScope scope = new();
-        long[] shape = Broadcast(left, right);
         DType type = left.DType == right.DType || right.Rank == 0 ? left.DType : left.Rank == 0 ? right.DType
             : left.DType.ElementSize() >= right.DType.ElementSize() ? left.DType : right.DType;
         if (type == DType.Bool) type = right.DType;
-        long first = 0;
-        return scope.Keep(exactSumOp.Call(Stack([left.To(type).Expand(shape), right.To(type).Expand(shape)]),
-            Argument.OptionalInts(&first, 1), false, Argument.Optional(type)));
+        Tensor sum = Empty(Broadcast(left, right), type, left.Device).CopyInPlace(left);
+        return sum.AddInPlace(right);
     }
 
     private static long[] Broadcast(Tensor left, Tensor right)

@@ -9,7 +9,7 @@ public sealed partial class Tensor
         indexOp = new("aten::index", "Tensor"), indexSelectOp = new("aten::index_select"), indexCopyOp = new("aten::index_copy"),
         indexCopyInPlaceOp = new("aten::index_copy_"), indexPutInPlaceOp = new("aten::index_put_"),
         indexFillOp = new("aten::index_fill", "int_Tensor"), gatherOp = new("aten::gather"), scatterOp = new("aten::scatter", "src"),
-        scatterAddOp = new("aten::scatter_add"), maskedFillOp = new("aten::masked_fill", "Tensor"),
+        scatterAddOp = new("aten::scatter_add"), maskedFillOp = new("aten::masked_fill", "Tensor"), maskedFillInPlaceOp = new("aten::masked_fill_", "Tensor"),
         maskedSelectOp = new("aten::masked_select"), whereOp = new("aten::where", "self"), nonZeroOp = new("aten::nonzero");
 
     /// <summary>Every <paramref name="step"/>-th position of a dimension from <paramref name="start"/> before <paramref name="end"/>
@@ -75,9 +75,14 @@ public sealed partial class Tensor
         return this;
     }
 
-    /// <summary>Adds the rows of <paramref name="source"/> [n, ...] to the rows of this tensor that <paramref name="index"/> [n] lists; rows
-    /// listed twice add up. Gives this tensor.</summary>
-    public Tensor IndexAddRowsInPlace(Tensor index, Tensor source) => IndexPutInPlace([index], source, accumulate: true);
+    /// <summary>Adds <paramref name="source"/> at the positions of a dimension that <paramref name="index"/> [n] lists; those listed twice
+    /// add up. Gives this tensor.</summary>
+    public Tensor IndexAddInPlace(long dimension, Tensor index, Tensor source)
+    {
+        var indices = new Tensor?[DimensionOf(nameof(IndexAddInPlace), dimension) + 1];
+        indices[^1] = index;
+        return IndexPutInPlace(indices, source, accumulate: true);
+    }
 
     /// <summary>A copy with one value at the positions that <paramref name="index"/> [n] lists.</summary>
     public Tensor IndexFill(long dimension, Tensor index, double value) => indexFillOp.Call(this, dimension, index, Argument.Number(value, DType));
@@ -93,6 +98,13 @@ public sealed partial class Tensor
 
     /// <summary>A copy with one value where the mask (Bool, broadcast) is true.</summary>
     public Tensor MaskedFill(Tensor mask, double value) => maskedFillOp.Call(this, mask, Argument.Number(value, DType));
+
+    /// <summary>Writes one value where the mask (Bool, broadcast) is true. Gives this tensor.</summary>
+    public Tensor MaskedFillInPlace(Tensor mask, double value)
+    {
+        maskedFillInPlaceOp.Run(this, mask, Argument.Number(value, DType));
+        return this;
+    }
 
     /// <summary>The elements where the mask (Bool, broadcast) is true; [n].</summary>
     public Tensor MaskedSelect(Tensor mask) => maskedSelectOp.Call(this, mask);

@@ -1,23 +1,22 @@
-#include "embed.h"
+#include "embed_launch.h"
 
-#include <ATen/ops/empty.h>
 
-#include "attention.h"
+#include "banded_attention_launch.h"
 #include "kernels/parameters.h"
-#include "layer_norm.h"
+#include "layer_norm_launch.h"
 
 namespace longformer::cuda {
 
 bool serves(const Embedding& e) {
-  const at::Tensor& words = e.words.table;
+  const Tensor& words = e.words.table;
   const auto type = words.scalar_type();
   const int64_t columns = words.size(1), most = int64_t{1} << 31;
-  const auto fits = [&](const at::Tensor& t) {
+  const auto fits = [&](const Tensor& t) {
     return t.scalar_type() == type && t.device() == words.device() && t.is_contiguous() &&
            reinterpret_cast<uintptr_t>(t.data_ptr()) % 16 == 0 && t.size(0) > 0 && t.size(0) < most;
   };
-  const auto there = [&](const at::Tensor& ids) { return !ids.defined() || ids.device() == words.device(); };
-  return (type == at::kFloat || type == at::kBFloat16 || type == at::kHalf) && fits(words) &&
+  const auto there = [&](const Tensor& ids) { return !ids.defined() || ids.device() == words.device(); };
+  return (type == kFloat || type == kBFloat16 || type == kHalf) && fits(words) &&
          fits(e.positions.table) && (!e.types.table.defined() || fits(e.types.table)) && fits(e.weight) &&
          fits(e.bias) && there(e.words.ids) && there(e.positions.ids) && there(e.types.ids) &&
          columns * words.element_size() % 16 == 0 && columns <= kMostNormColumns && e.tokens < most;
@@ -29,10 +28,10 @@ KernelText embed_text(int type, int64_t columns) {
   return text;
 }
 
-at::Tensor embed(const Embedding& e, Launcher& launcher) {
-  const at::Tensor out = at::empty({e.tokens, e.words.table.size(1)}, e.words.table.options());
+Tensor embed(const Embedding& e, Launcher& launcher) {
+  const Tensor out = empty({e.tokens, e.words.table.size(1)}, e.words.table.options());
   if (out.numel() == 0) return out;
-  std::vector<at::Tensor> kept;  // until the launch
+  std::vector<Tensor> kept;  // until the launch
   const auto rows_of = [&](const TokenRows& rows) {
     TableRows r = {};
     if (!rows.table.defined()) return r;

@@ -1,17 +1,14 @@
-// longformer::embed on a CUDA device, below autograd.
-#include <torch/library.h>
+// longformer::embed on a CUDA device.
 
 #include "driver_launcher.h"
-#include "embed.h"
+#include "embed_launch.h"
 
 namespace longformer {
 namespace {
 
-using OptionalTensor = c10::optional<at::Tensor>;
-
-at::Tensor embed(const at::Tensor& words, const OptionalTensor& word_ids, const at::Tensor& positions,
+Tensor embed(const Tensor& words, const OptionalTensor& word_ids, const Tensor& positions,
                  const OptionalTensor& position_ids, const OptionalTensor& types,
-                 const OptionalTensor& type_ids, const at::Tensor& weight, const at::Tensor& bias, double eps,
+                 const OptionalTensor& type_ids, const Tensor& weight, const Tensor& bias, double eps,
                  double word_scale, int64_t word_padding, int64_t position_padding) {
   const Embedding e =
       check_embed(words, word_ids, positions, position_ids, types, type_ids, weight, bias, eps, word_scale);
@@ -24,8 +21,8 @@ at::Tensor embed(const at::Tensor& words, const OptionalTensor& word_ids, const 
 
 }  // namespace
 
-TORCH_LIBRARY_IMPL(longformer, CUDA, m) {
-  m.impl("embed", TORCH_FN(embed));
+LONGFORMER_REGISTER(r) {
+  r.impl<embed>(torch::Key::cuda, "embed");
 }
 
 }  // namespace longformer

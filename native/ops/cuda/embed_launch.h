@@ -9,7 +9,7 @@ namespace longformer::cuda {
 // whole 16-byte chunks and at most kMostNormColumns.
 bool serves(const Embedding& e);
 
-at::Tensor embed(const Embedding& e, Launcher& launcher);
+Tensor embed(const Embedding& e, Launcher& launcher);
 
 KernelText embed_text(int type, int64_t columns);
 

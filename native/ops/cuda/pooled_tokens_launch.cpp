@@ -1,11 +1,9 @@
-#include "pool.h"
+#include "pooled_tokens_launch.h"
 
-#include <ATen/ops/empty.h>
-#include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
 
-#include "attention.h"
+#include "banded_attention_launch.h"
 #include "kernels/parameters.h"
 #include "upload.h"
 
@@ -26,17 +24,17 @@ int64_t chunk_length(int64_t tokens, int64_t row_tiles, int multiprocessors) {
   return std::clamp<int64_t>((length + 31) / 32 * 32, kFewestTokens, kPoolMostTokens);
 }
 
-bool rows_aligned(const at::Tensor& t) {
+bool rows_aligned(const Tensor& t) {
   return reinterpret_cast<uintptr_t>(t.data_ptr()) % 16 == 0 && t.stride(0) * t.element_size() % 16 == 0 &&
          t.size(1) * t.element_size() % 16 == 0;
 }
 
 }  // namespace
 
-bool pool_serves(const at::Tensor& queries, const at::Tensor& hidden) {
+bool pool_serves(const Tensor& queries, const Tensor& hidden) {
   const auto type = hidden.scalar_type();
-  return queries.scalar_type() == at::kFloat &&
-         (type == at::kFloat || type == at::kBFloat16 || type == at::kHalf) &&
+  return queries.scalar_type() == kFloat &&
+         (type == kFloat || type == kBFloat16 || type == kHalf) &&
          queries.size(2) <= kMostPoolColumns && hidden.size(0) < (int64_t{1} << 30) &&
          queries.size(0) * queries.size(1) < (int64_t{1} << 31);
 }
@@ -54,20 +52,20 @@ KernelText pool_text(int type, int64_t columns, bool aligned) {
            {"LF_ALIGNED", aligned ? "1" : "0"}}};
 }
 
-at::Tensor pool_tokens(const at::Tensor& queries, const at::Tensor& hidden, const at::Tensor& mask,
-                       at::IntArrayRef offsets, Launcher& launcher) {
-  if (queries.numel() == 0 || hidden.size(0) == 0) return at::zeros_like(queries);
+Tensor pool_tokens(const Tensor& queries, const Tensor& hidden, const Tensor& mask,
+                       IntList offsets, Launcher& launcher) {
+  if (queries.numel() == 0 || hidden.size(0) == 0) return zeros_like(queries);
   const int type = type_of(hidden);
   const bool in_rows =
       (hidden.stride(1) == 1 || hidden.size(1) == 1) && hidden.stride(0) < (int64_t{1} << 31);
-  const at::Tensor q = queries.contiguous(), h = in_rows ? hidden : hidden.contiguous();
-  const at::Tensor out = at::empty(q.sizes(), q.options());
+  const Tensor q = queries.contiguous(), h = in_rows ? hidden : hidden.contiguous();
+  const Tensor out = empty(q.sizes(), q.options());
   PoolParameters p = {};
   p.queries = launcher.reads<float>(q, "queries");
   p.hidden = {launcher.reads(h, "hidden"), static_cast<int>(h.stride(0)), 0};
-  at::Tensor visible;
+  Tensor visible;
   if (mask.defined()) {
-    const bool bytes = mask.scalar_type() == at::kBool || mask.scalar_type() == at::kByte;
+    const bool bytes = mask.scalar_type() == kBool || mask.scalar_type() == kByte;
     visible = bytes ? mask.contiguous() : mask.ne(0);
     p.mask = launcher.reads<uint8_t>(visible, "mask");
   }
@@ -86,18 +84,18 @@ at::Tensor pool_tokens(const at::Tensor& queries, const at::Tensor& hidden, cons
     first_chunk.push_back(first_chunk.back() + (length + p.chunk_length - 1) / p.chunk_length);
   }
   const int64_t chunks = first_chunk.back(), blocks = chunks * p.row_tiles;
-  TORCH_CHECK(blocks < (int64_t{1} << 31), "longformer::_pooled_tokens: ", chunks, " chunks of ", p.row_tiles,
+  LONGFORMER_CHECK(blocks < (int64_t{1} << 31), "longformer::_pooled_tokens: ", chunks, " chunks of ", p.row_tiles,
               " blocks are more than CUDA's 2147483647");
   p.chunks = (p.length + p.chunk_length - 1) / p.chunk_length;
-  at::Tensor offsets_there, first_there;
+  Tensor offsets_there, first_there;
   if (!equal) {
     offsets_there = upload(launcher, offsets.vec(), hidden, "offsets");
     first_there = upload(launcher, first_chunk, hidden, "first_chunk");
     p.offsets = launcher.reads<int>(offsets_there, "offsets");
     p.first_chunk = launcher.reads<int>(first_there, "first_chunk");
   }
-  const at::Tensor sums = at::empty({chunks, p.rows, p.padded}, q.options()),
-                   states = at::empty({chunks, p.rows, 2}, q.options());
+  const Tensor sums = empty({chunks, p.rows, p.padded}, q.options()),
+                   states = empty({chunks, p.rows, 2}, q.options());
   p.sums = launcher.writes<float>(sums, "sums");
   p.states = launcher.writes<float>(states, "states");
   p.out = launcher.writes<float>(out, "out");

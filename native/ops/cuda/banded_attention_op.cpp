@@ -1,7 +1,7 @@
 // banded_attention on a CUDA device.
 #include "banded_attention.h"
 
-#include "attention.h"
+#include "banded_attention_launch.h"
 #include "driver_launcher.h"
 
 namespace longformer {
@@ -15,8 +15,8 @@ BandedForward banded_attention_fused_cuda(const BandedAttention& a) {
                                                    : cuda::banded_forward(a, launcher);
 }
 
-BandedBackward banded_attention_fused_cuda_backward(const BandedAttention& a, const at::Tensor& grad_out,
-                                                    const at::Tensor& out, const at::Tensor& lse) {
+BandedBackward banded_attention_fused_cuda_backward(const BandedAttention& a, const Tensor& grad_out,
+                                                    const Tensor& out, const Tensor& lse) {
   if (!cuda::serves(a)) return banded_attention_chunks_backward(a, grad_out, out, lse);
   cuda::DriverLauncher launcher(a.q.device());
   return launcher.capability() < kOldestCapability ? banded_attention_chunks_backward(a, grad_out, out, lse)

@@ -8,7 +8,7 @@ namespace longformer::cuda {
 // Whether the kernels serve a step: float32, bfloat16 or float16, heads of at most 128 dimensions.
 bool serves(const DecodeAttention& a);
 
-at::Tensor decode_attention(const DecodeAttention& a, Launcher& launcher);
+Tensor decode_attention(const DecodeAttention& a, Launcher& launcher);
 
 KernelText decode_text(const char* kernel, int type, bool aligned);
 

@@ -1,7 +1,5 @@
 // _pooled_tokens by CUDA kernels.
 #pragma once
-#include <ATen/core/Tensor.h>
-
 #include "launcher.h"
 
 namespace longformer::cuda {
@@ -10,11 +8,11 @@ constexpr int64_t kMostPoolColumns = 1024;
 
 // Whether the kernels serve the tensors: float32 queries of at most kMostPoolColumns columns, tokens in
 // float32, bfloat16 or float16.
-bool pool_serves(const at::Tensor& queries, const at::Tensor& hidden);
+bool pool_serves(const Tensor& queries, const Tensor& hidden);
 
 // queries [S, R, C], hidden [N, C], mask [N] or undefined, offsets [S+1] -> [S, R, C].
-at::Tensor pool_tokens(const at::Tensor& queries, const at::Tensor& hidden, const at::Tensor& mask,
-                       at::IntArrayRef offsets, Launcher& launcher);
+Tensor pool_tokens(const Tensor& queries, const Tensor& hidden, const Tensor& mask,
+                       IntList offsets, Launcher& launcher);
 
 KernelText pool_text(int type, int64_t columns, bool aligned);
 

@@ -1,7 +1,5 @@
-#include "attention.h"
+#include "banded_attention_launch.h"
 
-#include <ATen/ops/empty.h>
-#include <ATen/ops/full.h>
 
 #include <algorithm>
 #include <cmath>
@@ -16,24 +14,24 @@ namespace {
 constexpr int64_t kMostTokens = int64_t{1} << 30;  // positions and sums of two are ints in the kernels
 constexpr int64_t kMostStride = int64_t{1} << 31;
 
-bool small_strides(const at::Tensor& t) {
+bool small_strides(const Tensor& t) {
   return t.stride(0) < kMostStride && t.stride(1) < kMostStride && (t.stride(2) == 1 || t.size(2) == 1);
 }
 
-bool aligned(const at::Tensor& t) {
+bool aligned(const Tensor& t) {
   const auto fits = [&](int64_t elements) { return elements * t.element_size() % 16 == 0; };
   return reinterpret_cast<uintptr_t>(t.data_ptr()) % 16 == 0 && fits(t.stride(0)) && fits(t.size(2)) &&
          (t.size(1) == 1 || fits(t.stride(1)));
 }
 
-Rows rows_of(Launcher& launcher, const at::Tensor& t, const char* name) {
+Rows rows_of(Launcher& launcher, const Tensor& t, const char* name) {
   return {launcher.reads(t, name), static_cast<int>(t.stride(0)), static_cast<int>(t.stride(1))};
 }
 
 // A launch in the making: the parameters, and the tensors that they point to.
 class Problem {
  public:
-  Problem(const BandedAttention& a, Launcher& launcher, std::vector<at::Tensor> further = {})
+  Problem(const BandedAttention& a, Launcher& launcher, std::vector<Tensor> further = {})
       : a_(a), launcher_(launcher) {
     q_ = fitting(a.q);
     k_ = fitting(a.k);
@@ -41,7 +39,7 @@ class Problem {
     shape_.type = type_of(a.q);
     shape_.dim = static_cast<int>(a.q.size(2));
     shape_.aligned = aligned(q_) && aligned(k_) && aligned(v_);
-    for (const at::Tensor& t : further) shape_.aligned = shape_.aligned && aligned(t);
+    for (const Tensor& t : further) shape_.aligned = shape_.aligned && aligned(t);
     shape_.dropout = a.dropout > 0;
     shape_.flags = a.visible.defined() || a.global_index.defined();
     // As many blocks of 128 rows as two for each multiprocessor, or the smaller blocks spread better.
@@ -64,14 +62,14 @@ class Problem {
     set_flags();
   }
 
-  static at::Tensor fitting(const at::Tensor& t) { return small_strides(t) ? t : t.contiguous(); }
+  static Tensor fitting(const Tensor& t) { return small_strides(t) ? t : t.contiguous(); }
 
   Configuration configuration(AttentionKernel kernel) const { return choose(kernel, shape_); }
 
   // The kernel on a grid of `x` blocks for each head.
   void launch(AttentionKernel kernel, const Configuration& c, int64_t x) {
     if (x == 0) return;
-    TORCH_CHECK(x < kMostStride && p.heads < 65536, "longformer::banded_attention: the grid of ",
+    LONGFORMER_CHECK(x < kMostStride && p.heads < 65536, "longformer::banded_attention: the grid of ",
                 name_of(kernel), " would be ", x, " x ", p.heads,
                 " blocks, more than CUDA's 2147483647 x 65535");
     launcher_.launch(text_of(kernel, c),
@@ -117,14 +115,14 @@ class Problem {
 
   void set_flags() {
     if (!configuration(AttentionKernel::forward).flags) return;
-    const auto bytes = a_.q.options().dtype(at::kByte);
-    flags_ = a_.visible.defined() ? a_.visible.to(at::kByte) : at::full({a_.q.size(0)}, 1, bytes);
+    const auto bytes = a_.q.options().dtype(kByte);
+    flags_ = a_.visible.defined() ? a_.visible.to(kByte) : full({a_.q.size(0)}, 1, bytes);
     if (a_.global_index.defined()) {
       // The caller's own mask must not get the globals' flags.
       if (flags_.is_same(a_.visible)) flags_ = flags_.clone();
       const int64_t sequences = a_.global_index.size(0), globals = a_.global_index.size(1);
-      global_token_ = at::empty({sequences, globals}, bytes.dtype(at::kInt));
-      global_count_ = at::empty({sequences}, bytes.dtype(at::kInt));
+      global_token_ = empty({sequences, globals}, bytes.dtype(kInt));
+      global_count_ = empty({sequences}, bytes.dtype(kInt));
       GlobalsParameters g = {};
       g.index = reinterpret_cast<const long long*>(launcher_.reads<int64_t>(a_.global_index, "global_index"));
       g.sequences = static_cast<int>(sequences);
@@ -154,30 +152,30 @@ class Problem {
   Launcher& launcher_;
   Shape shape_;
   std::vector<int64_t> lengths_, dilations_;  // the different ones
-  at::Tensor q_, k_, v_, offsets_, dilation_, flags_, global_token_, global_count_;
+  Tensor q_, k_, v_, offsets_, dilation_, flags_, global_token_, global_count_;
 };
 
 constexpr double log2_e = 1.4426950408889634;
 
-at::Tensor empty_rows(const at::Tensor& like) {
-  return at::empty(like.sizes(), like.options());
+Tensor empty_rows(const Tensor& like) {
+  return empty(like.sizes(), like.options());
 }
 
 }  // namespace
 
-int type_of(const at::Tensor& t) {
-  return t.scalar_type() == at::kFloat ? 0 : t.scalar_type() == at::kBFloat16 ? 1 : 2;
+int type_of(const Tensor& t) {
+  return t.scalar_type() == kFloat ? 0 : t.scalar_type() == kBFloat16 ? 1 : 2;
 }
 
 bool serves(const BandedAttention& a) {
   const auto type = a.q.scalar_type();
   const int64_t step = *std::max_element(a.dilation.begin(), a.dilation.end());
-  return (type == at::kFloat || type == at::kBFloat16 || type == at::kHalf) && a.q.size(2) <= kLargestDim &&
+  return (type == kFloat || type == kBFloat16 || type == kHalf) && a.q.size(2) <= kLargestDim &&
          a.q.size(0) + 192 * step < kMostTokens;
 }
 
 BandedForward banded_forward(const BandedAttention& a, Launcher& launcher) {
-  BandedForward result{empty_rows(a.q), at::empty(a.q.sizes().slice(0, 2), a.q.options().dtype(at::kFloat))};
+  BandedForward result{empty_rows(a.q), empty(a.q.sizes().slice(0, 2), a.q.options().dtype(kFloat))};
   if (a.q.size(0) == 0) return result;
   Problem problem(a, launcher);
   BandedParameters& p = problem.p;
@@ -185,25 +183,25 @@ BandedForward banded_forward(const BandedAttention& a, Launcher& launcher) {
   // A scale of 0 becomes one that makes every score 0 all the same.
   const double magnitude = std::max(std::abs(a.scale), 1e-30);
   p.scale_log2 = static_cast<float>(magnitude * log2_e);
-  if (a.scale < 0) p.flip = a.q.scalar_type() == at::kFloat ? 0x80000000u : 0x80008000u;
+  if (a.scale < 0) p.flip = a.q.scalar_type() == kFloat ? 0x80000000u : 0x80008000u;
   p.out = launcher.writes(result.out, "out");
   p.lse = launcher.writes<float>(result.lse, "lse");
   problem.launch_tiles(AttentionKernel::forward);
   return result;
 }
 
-BandedBackward banded_backward(const BandedAttention& a, const at::Tensor& grad_out, const at::Tensor& out,
-                               const at::Tensor& lse, Launcher& launcher) {
+BandedBackward banded_backward(const BandedAttention& a, const Tensor& grad_out, const Tensor& out,
+                               const Tensor& lse, Launcher& launcher) {
   BandedBackward grad{empty_rows(a.q), empty_rows(a.k), empty_rows(a.v)};
   if (a.q.size(0) == 0) return grad;
-  const at::Tensor go = Problem::fitting(grad_out), o = Problem::fitting(out), l = lse.contiguous();
+  const Tensor go = Problem::fitting(grad_out), o = Problem::fitting(out), l = lse.contiguous();
   Problem problem(a, launcher, {go, o});
   BandedParameters& p = problem.p;
   p.scale_log2 = static_cast<float>(a.scale * log2_e);
   p.grad_out = rows_of(launcher, go, "grad_out");
   p.saved_out = rows_of(launcher, o, "saved out");
   p.lse = const_cast<float*>(launcher.reads<float>(l, "saved lse"));
-  const at::Tensor delta = at::empty(l.sizes(), l.options());
+  const Tensor delta = empty(l.sizes(), l.options());
   p.delta = launcher.writes<float>(delta, "delta");
   p.grad_q = launcher.writes(grad.grad_q, "grad_q");
   p.grad_k = launcher.writes(grad.grad_k, "grad_k");
@@ -219,7 +217,7 @@ BandedBackward banded_backward(const BandedAttention& a, const at::Tensor& grad_
   const int64_t chunks = std::clamp<int64_t>((wanted + blocks - 1) / blocks, 1, (p.length + 255) / 256);
   p.chunk_length = static_cast<int>((p.length + chunks - 1) / chunks);
   p.chunks = (p.length + p.chunk_length - 1) / p.chunk_length;
-  const at::Tensor partial = at::empty({p.chunks, 2, p.sequences, p.globals, p.heads, sums.dim}, l.options());
+  const Tensor partial = empty({p.chunks, 2, p.sequences, p.globals, p.heads, sums.dim}, l.options());
   p.partial = launcher.writes<float>(partial, "partial");
   problem.launch(AttentionKernel::global_key_sums, sums, groups * p.sequences * p.chunks);
   problem.launch(AttentionKernel::global_key_merge, problem.configuration(AttentionKernel::global_key_merge),

@@ -1,16 +1,15 @@
-// longformer::decode_attention on a CUDA device, below autograd.
+// longformer::decode_attention on a CUDA device.
 #include "../decode_attention.h"
 
-#include <torch/library.h>
 
-#include "decode.h"
+#include "decode_attention_launch.h"
 #include "driver_launcher.h"
 
 namespace longformer {
 namespace {
 
-at::Tensor decode_attention(const at::Tensor& query, at::TensorList key, at::TensorList value,
-                            at::IntArrayRef rows, at::TensorList mask, c10::optional<double> scale) {
+Tensor decode_attention(const Tensor& query, const TensorList& key, const TensorList& value,
+                            IntList rows, const TensorList& mask, std::optional<double> scale) {
   const DecodeAttention a = check_decode_attention(query, key, value, rows, mask, scale);
   if (!cuda::serves(a)) return decode_attention_by_aten(query, key, value, rows, mask, scale);
   cuda::DriverLauncher launcher(query.device());
@@ -21,8 +20,8 @@ at::Tensor decode_attention(const at::Tensor& query, at::TensorList key, at::Ten
 
 }  // namespace
 
-TORCH_LIBRARY_IMPL(longformer, CUDA, m) {
-  m.impl("decode_attention", TORCH_FN(decode_attention));
+LONGFORMER_REGISTER(r) {
+  r.impl<decode_attention>(torch::Key::cuda, "decode_attention");
 }
 
 }  // namespace longformer

@@ -1,21 +1,20 @@
-#include "decode.h"
+#include "decode_attention_launch.h"
 
-#include <ATen/ops/empty.h>
 
 #include <algorithm>
 
-#include "attention.h"
+#include "banded_attention_launch.h"
 #include "configuration.h"
 #include "kernels/parameters.h"
 
 namespace longformer::cuda {
 namespace {
 
-at::Tensor rows_in_one_piece(const at::Tensor& t) {
+Tensor rows_in_one_piece(const Tensor& t) {
   return t.stride(2) == 1 || t.size(2) == 1 ? t : t.contiguous();
 }
 
-bool rows_aligned(const at::Tensor& t) {
+bool rows_aligned(const Tensor& t) {
   const auto fits = [&](int64_t elements) { return elements * t.element_size() % 16 == 0; };
   return reinterpret_cast<uintptr_t>(t.data_ptr()) % 16 == 0 && fits(t.stride(0)) && fits(t.stride(1)) &&
          fits(t.size(2));
@@ -27,7 +26,7 @@ bool serves(const DecodeAttention& a) {
   const auto type = a.query.scalar_type();
   bool few = true;
   for (const DecodeDocument& d : a.documents) few = few && d.key.size(0) < (int64_t{1} << 30);
-  return few && (type == at::kFloat || type == at::kBFloat16 || type == at::kHalf) &&
+  return few && (type == kFloat || type == kBFloat16 || type == kHalf) &&
          a.query.size(2) <= kLargestDim && a.query.size(1) < 65536;
 }
 
@@ -36,9 +35,9 @@ KernelText decode_text(const char* kernel, int type, bool aligned) {
           {{"LF_TYPE", std::to_string(type)}, {"LF_ALIGNED", aligned ? "1" : "0"}, {"LF_KERNEL", kernel}}};
 }
 
-at::Tensor decode_attention(const DecodeAttention& a, Launcher& launcher) {
-  const at::Tensor query = a.query.contiguous();
-  const at::Tensor out = at::empty(query.sizes(), query.options());
+Tensor decode_attention(const DecodeAttention& a, Launcher& launcher) {
+  const Tensor query = a.query.contiguous();
+  const Tensor out = empty(query.sizes(), query.options());
   if (out.numel() == 0) return out;
   DecodeParameters p = {};
   p.query = launcher.reads(query, "query");
@@ -48,11 +47,11 @@ at::Tensor decode_attention(const DecodeAttention& a, Launcher& launcher) {
   p.scale_log2 = static_cast<float>(a.scale * 1.4426950408889634);
   int chunks = 0;
   bool aligned = true;
-  std::vector<at::Tensor> kept;  // until the launch
+  std::vector<Tensor> kept;  // until the launch
   const auto run = [&] {
     if (p.count == 0) return;
-    const at::Tensor partial =
-        at::empty({chunks, kDecodeRows, p.heads, p.dim + 2}, query.options().dtype(at::kFloat));
+    const Tensor partial =
+        empty({chunks, kDecodeRows, p.heads, p.dim + 2}, query.options().dtype(kFloat));
     p.partial = launcher.writes<float>(partial, "partial");
     const unsigned heads = static_cast<unsigned>(p.heads);
     const size_t shared = 4 * kDecodeRows * (static_cast<size_t>(p.dim) * 5 + kDecodeKeys);
@@ -65,8 +64,8 @@ at::Tensor decode_attention(const DecodeAttention& a, Launcher& launcher) {
     kept.clear();
   };
   for (const DecodeDocument& d : a.documents) {
-    const at::Tensor key = rows_in_one_piece(d.key), value = rows_in_one_piece(d.value),
-                     mask = d.mask.defined() ? d.mask.contiguous() : at::Tensor();
+    const Tensor key = rows_in_one_piece(d.key), value = rows_in_one_piece(d.value),
+                     mask = d.mask.defined() ? d.mask.contiguous() : Tensor();
     for (int64_t row = 0; row < d.rows; row += kDecodeRows) {
       DecodeEntry& e = p.entries[p.count++];
       e = {};

@@ -1,8 +1,8 @@
-#include "layer_norm.h"
+#include "layer_norm_launch.h"
 
 #include <algorithm>
 
-#include "attention.h"
+#include "banded_attention_launch.h"
 #include "kernels/parameters.h"
 
 namespace longformer::cuda {
@@ -10,19 +10,19 @@ namespace {
 
 constexpr int kRowsOfBlock = 4;  // kNormRows of the kernel
 
-bool whole_chunks(const at::Tensor& t) {
+bool whole_chunks(const Tensor& t) {
   return reinterpret_cast<uintptr_t>(t.data_ptr()) % 16 == 0;
 }
 
 }  // namespace
 
-bool norm_serves(const at::Tensor& input, const at::Tensor& residual, const at::Tensor& weight,
-                 const at::Tensor& bias) {
+bool norm_serves(const Tensor& input, const Tensor& residual, const Tensor& weight,
+                 const Tensor& bias) {
   const auto type = input.scalar_type();
-  if (type != at::kFloat && type != at::kBFloat16 && type != at::kHalf) return false;
+  if (type != kFloat && type != kBFloat16 && type != kHalf) return false;
   if (input.dim() < 1 || weight.dim() != 1 || bias.dim() != 1) return false;
   const int64_t columns = input.size(-1);
-  const auto fits = [&](const at::Tensor& t) {
+  const auto fits = [&](const Tensor& t) {
     return t.scalar_type() == type && t.device() == input.device();
   };
   return fits(weight) && fits(bias) && weight.size(0) == columns && bias.size(0) == columns &&
@@ -42,15 +42,15 @@ KernelText norm_text(int type, int64_t columns) {
            {"LF_CHUNKS", std::to_string((columns + of_a_warp - 1) / of_a_warp)}}};
 }
 
-void norm_into(const at::Tensor& input, const at::Tensor& residual, const at::Tensor& weight,
-               const at::Tensor& bias, double eps, const at::Tensor& out, Launcher& launcher) {
+void norm_into(const Tensor& input, const Tensor& residual, const Tensor& weight,
+               const Tensor& bias, double eps, const Tensor& out, Launcher& launcher) {
   if (out.numel() == 0) return;
-  const auto dense = [](const at::Tensor& t) {
-    const at::Tensor c = t.contiguous();
+  const auto dense = [](const Tensor& t) {
+    const Tensor c = t.contiguous();
     return whole_chunks(c) ? c : c.clone();
   };
-  const at::Tensor x = dense(input), w = dense(weight), b = dense(bias),
-                   r = residual.defined() ? dense(residual) : at::Tensor();
+  const Tensor x = dense(input), w = dense(weight), b = dense(bias),
+                   r = residual.defined() ? dense(residual) : Tensor();
   NormParameters p = {};
   p.input = launcher.reads(x, "input");
   p.residual = r.defined() ? launcher.reads(r, "residual") : nullptr;
