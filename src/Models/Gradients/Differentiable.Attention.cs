@@ -78,10 +78,11 @@ public static partial class Differentiable
         GradientSum?[] into = Array.ConvertAll(inputs, tape.Find);
         tape.Record(output, [.. inputs, globalIndex, used.Mask], (gradient, saved) =>
         {
-            Tensor?[] gradients = LongformerOps.FoldedGlobalAttentionBackward(
+            FoldedGlobalAttentionGradients of = LongformerOps.FoldedGlobalAttentionBackward(
                 gradient.Tensor, saved[0], saved[1], saved[2], saved[3], saved[4], saved[5], saved[6], used with { Mask = saved[7] });
+            Tensor?[] gradients = [of.Query, of.Hidden, of.KeyWeight, of.KeyBias, of.ValueWeight, of.ValueBias];
             for (int i = 0; i < into.Length; i++)
-                if (gradients[i] is { } of) into[i]?.Add(of);
+                if (gradients[i] is { } fresh) into[i]?.Add(fresh);
         });
         return output;
     }

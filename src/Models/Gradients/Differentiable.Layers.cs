@@ -73,16 +73,11 @@ public static partial class Differentiable
     /// <param name="padding">A row that gets no gradient.</param>
     public static Tensor Embedding(Tensor ids, Tensor table, long padding)
     {
-        Tensor rows = Functional.Embedding(ids, table, padding);
+        Tensor rows = Functional.Embedding(ids, table);
         if (!Recording(out GradientTape tape, [table])) return rows;
         GradientSum into = tape.Find(table)!;
-        (long[] shape, DType dtype, Device device) = (table.Shape, table.DType, table.Device);
-        tape.Record(rows, [ids], (gradient, saved) =>
-        {
-            Tensor all = Tensor.Zeros(shape, dtype, device).IndexAddInPlace(0, saved[0].Reshape(-1), gradient.Tensor.Reshape(-1, shape[1]));
-            all.Narrow(0, padding, 1).ZeroInPlace();
-            into.Add(all);
-        });
+        long count = table.Size(0);
+        tape.Record(rows, [ids], (gradient, saved) => into.Add(Functional.EmbeddingBackward(gradient.Tensor, saved[0], count, padding)));
         return rows;
     }
 
@@ -102,14 +97,14 @@ public static partial class Differentiable
         (GradientSum? ofWeight, GradientSum? ofBias) = (tape.Find(weight), tape.Find(bias));
         tape.Record(output, [words.Table, words.Ids, positions.Table, positions.Ids, types?.Table, types?.Ids, weight, bias], (gradient, saved) =>
         {
-            (Tensor word, Tensor position, Tensor? type, Tensor w, Tensor b) = LongformerOps.EmbedBackward(
+            EmbedGradients of = LongformerOps.EmbedBackward(
                 gradient.Tensor, words with { Table = saved[0], Ids = saved[1] }, positions with { Table = saved[2], Ids = saved[3] },
                 types is null ? null : types with { Table = saved[4], Ids = saved[5] }, saved[6], saved[7], epsilon, wordScale);
-            ofWords?.Add(word);
-            ofPositions?.Add(position);
-            if (type is not null) ofTypes?.Add(type);
-            ofWeight?.Add(w);
-            ofBias?.Add(b);
+            ofWords?.Add(of.Words);
+            ofPositions?.Add(of.Positions);
+            if (of.Types is not null) ofTypes?.Add(of.Types);
+            ofWeight?.Add(of.Weight);
+            ofBias?.Add(of.Bias);
         });
         return output;
     }

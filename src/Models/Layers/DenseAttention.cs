@@ -96,7 +96,7 @@ internal static class DenseAttention
             Tensor rows = HostBuffer.Upload(keys.ToArray(), device), zeros = Flags(outside, blocks, width);
             Tensor removed = Removed(batch, device).IndexSelect(0, rows).View(blocks, width).And(zeros.Not()).Or(Flags(behind, blocks, width));
             // At both ends, columns that no key of the sequence can have.
-            Tensor place = Tensor.Arange(window, DType.Int64, device).View(window, 1) + Tensor.Arange(width, DType.Int64, device);
+            Tensor place = Tensor.Arange(window, device).View(window, 1) + Tensor.Arange(width, device);
             Tensor hidden = removed.View(blocks, 1, 1, width).Or(Flags(first, blocks, 1, 1, 1).And(place.Lt(window)))
                 .Or(Flags(last, blocks, 1, 1, 1).And(place.Gt(width - 2)));
             Tensor keyRows = rows.View(blocks, width);

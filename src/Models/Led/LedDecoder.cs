@@ -112,7 +112,7 @@ internal sealed class LedDecoder
     private static Tensor CausalMask(long length, Device device)
     {
         using var scope = new TensorScope();
-        Tensor place = Tensor.Arange(length, DType.Int64, device);
+        Tensor place = Tensor.Arange(length, device);
         return scope.Keep(place.View(1, length).Gt(place.View(length, 1)).View(1, 1, length, length));
     }
 }
