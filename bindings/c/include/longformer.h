@@ -74,7 +74,7 @@
 #endif
 
 /* The version of this interface. It changes when a program must be compiled anew; additions do not change it. */
-#define LF_ABI_VERSION 1
+#define LF_ABI_VERSION 2
 
 /* As a length: the text ends before its first zero byte. */
 #define LF_TERMINATED ((size_t)-1)
@@ -154,9 +154,6 @@ LF_API lf_status lf_get_threads(int32_t* threads);
 
 /* How many devices of a kind, "cpu" or "cuda", this libtorch and this machine have. */
 LF_API lf_status lf_device_count(const char* kind, int32_t* count);
-
-/* The seed of libtorch's random numbers. Generation does not use it: it has its own option "seed". */
-LF_API lf_status lf_set_seed(int64_t seed);
 
 /* Sends what the library has to say at this level and above to a callback (NULL: nowhere, as at the start), for the whole
  * process: a warning for a truncated document, a debug line for each batch. */

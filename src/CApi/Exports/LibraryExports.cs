@@ -7,7 +7,7 @@ namespace LongformerInterop.CApi.Exports;
 // longformer.h documents every function of this folder.
 internal static unsafe class LibraryExports
 {
-    private const int AbiVersion = 1;
+    private const int AbiVersion = 2;
 
     private static byte* torchVersion;
 
@@ -57,9 +57,6 @@ internal static unsafe class LibraryExports
             string other => throw CallException.Argument($"kind: expected cpu or cuda, given \"{other}\""),
         });
     });
-
-    [UnmanagedCallersOnly(EntryPoint = "lfm_set_seed", CallConvs = [typeof(CallConvCdecl)])]
-    public static int SetSeed(long seed) => Failure.Run(() => TorchRuntime.ManualSeed(seed));
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_set_log", CallConvs = [typeof(CallConvCdecl)])]
     public static int SetLog(delegate* unmanaged[Cdecl]<void*, int, byte*, nuint, void> callback, void* context, int level) =>

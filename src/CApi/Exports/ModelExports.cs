@@ -36,7 +36,6 @@ internal static unsafe class ModelExports
         using CallWatch watch = new(settings.OrNull);
         watch.Finish();
         using TensorScope scope = new();
-        using IDisposable inference = TorchRuntime.InferenceMode();
         *outputs = Handles.Add(TensorMap.Results(used.Value.Model.Run(inputs.Tensors, states, attentions, watch.BeforeLayer)));
     });
 
@@ -47,11 +46,7 @@ internal static unsafe class ModelExports
         using Lease<ModelHandle> used = Use(model);
         using NamedTensors inputs = new(names, tensors, count);
         using TensorScope scope = new();
-        Dictionary<string, Tensor> results = new(used.Value.Model.LossAndGradients(inputs.Tensors));
-        // The loss of a program that only reads numbers needs no graph behind it.
-        if (results.TryGetValue("loss", out Tensor? loss))
-            results["loss"] = loss.Detach();
-        *outputs = Handles.Add(TensorMap.Results(results));
+        *outputs = Handles.Add(TensorMap.Results(new Dictionary<string, Tensor>(used.Value.Model.LossAndGradients(inputs.Tensors))));
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_model_parameters", CallConvs = [typeof(CallConvCdecl)])]
@@ -84,7 +79,6 @@ internal static unsafe class ModelExports
         GenerationDocument[] documents = GenerationSettings.Documents(inputs.Tensors);
         using CallWatch watch = new(settings.OrNull) { Documents = documents.Length };
         using TensorScope scope = new();
-        using IDisposable inference = TorchRuntime.InferenceMode();
         IReadOnlyList<IReadOnlyList<GeneratedSequence>> results = generator.Generate(documents, generation,
             watch.WantsTokens ? watch.Generated : null, watch, watch.BeforeLayer, watch.Token);
         watch.Finish();
