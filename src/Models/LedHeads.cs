@@ -11,9 +11,6 @@ namespace LongformerInterop.Models;
 /// </summary>
 public sealed class LedForConditionalGeneration : LedPretrained<LedLogitsOutputs>
 {
-    // Steps in which other documents have rows, or other numbers of them: as documents end, few.
-    private const int RecordedSteps = 4;
-
     private readonly LedOutputHead _output;
 
     private LedForConditionalGeneration(LedLoader loader, LedBody body, LedOutputHead output)
@@ -58,7 +55,7 @@ public sealed class LedForConditionalGeneration : LedPretrained<LedLogitsOutputs
         if (maxLength > Configuration.MaxDecoderPositionEmbeddings)
             throw new InputException($"maxLength: expected at most the {Configuration.MaxDecoderPositionEmbeddings} positions of the decoder, given {maxLength}");
         return useCache
-            ? new LedCachedSession(Body.Decoder, _output, documents, Configuration, maxLength, rowsPerDocument, Options.CreateGraphCache(RecordedSteps))
+            ? new LedCachedSession(Body.Decoder, _output, documents, Configuration, maxLength, rowsPerDocument)
             : new LedUncachedSession(Body.Decoder, _output, documents, Configuration);
     }
 

@@ -18,11 +18,8 @@ internal sealed class SequenceBatch
     /// <summary>For multiple choice: [B, choices].</summary>
     public required long[] SequenceShape { get; init; }
 
-    /// <summary>Where ids, positions, masks and indices lie in <see cref="Buffer"/>.</summary>
+    /// <summary>Where ids, positions, masks and indices lie in the uploaded buffer.</summary>
     public required BatchLayout Layout { get; init; }
-
-    /// <summary>Everything that the host made for this pass, on the device; the tensors below are views of it.</summary>
-    public required Tensor Buffer { get; init; }
 
     /// <summary>int64 [N], or null with <see cref="InputsEmbeds"/>.</summary>
     public Tensor? InputIds { get; init; }
@@ -50,7 +47,7 @@ internal sealed class SequenceBatch
 
     /// <summary>A batch of values that lie on the device.</summary>
     /// <param name="layout">What lies where.</param>
-    /// <param name="buffer">The uploaded <see cref="BatchLayout.Host"/>, or another tensor of its layout.</param>
+    /// <param name="buffer">The uploaded <see cref="BatchLayout.Host"/>.</param>
     /// <param name="embeds">[N, C] in place of ids.</param>
     /// <param name="beforeLayer">What the caller wants called before every layer.</param>
     public static SequenceBatch Create(BatchLayout layout, Tensor buffer, Tensor? embeds, Action? beforeLayer = null)
@@ -59,7 +56,6 @@ internal sealed class SequenceBatch
         return new SequenceBatch
         {
             Layout = layout,
-            Buffer = buffer,
             Offsets = layout.Offsets,
             TokenShape = layout.TokenShape,
             SequenceShape = layout.SequenceShape,
@@ -73,9 +69,6 @@ internal sealed class SequenceBatch
             BeforeLayer = beforeLayer,
         };
     }
-
-    /// <summary>The same batch with the values of another buffer of its layout. Nothing is called before its layers: it is to be recorded.</summary>
-    public SequenceBatch With(Tensor buffer) => Create(Layout, buffer, InputsEmbeds);
 
     public int SequenceCount => Offsets.Length - 1;
 

@@ -140,28 +140,4 @@ internal static unsafe partial class NativeMethods
 
     [LibraryImport(Library, EntryPoint = "lf_shim_get_tf32")]
     public static partial int GetTF32(int* allowed);
-
-    [LibraryImport(Library, EntryPoint = "lf_shim_graph_support")]
-    public static partial int GraphSupport(byte** reason);
-
-    [LibraryImport(Library, EntryPoint = "lf_shim_graph_create")]
-    public static partial int GraphCreate(int deviceIndex, nint* graph);
-
-    [LibraryImport(Library, EntryPoint = "lf_shim_graph_enter")]
-    public static partial int GraphEnter(nint graph);
-
-    [LibraryImport(Library, EntryPoint = "lf_shim_graph_leave")]
-    public static partial int GraphLeave(nint graph);
-
-    [LibraryImport(Library, EntryPoint = "lf_shim_graph_begin")]
-    public static partial int GraphBegin(nint graph);
-
-    [LibraryImport(Library, EntryPoint = "lf_shim_graph_end")]
-    public static partial int GraphEnd(nint graph);
-
-    [LibraryImport(Library, EntryPoint = "lf_shim_graph_replay")]
-    public static partial int GraphReplay(nint graph);
-
-    [LibraryImport(Library, EntryPoint = "lf_shim_graph_free")]
-    public static partial int GraphFree(nint graph);
 }
