@@ -1,29 +1,24 @@
 // embed from ATen's operators: wherever a gradient is recorded, and for tensors that a device's kernel does
 // not take. The devices' own are in cpu/embed.cpp and cuda/embed_rows.cpp.
-#include <ATen/TensorOperators.h>
-#include <ATen/core/grad_mode.h>
-#include <ATen/ops/embedding.h>
-#include <torch/library.h>
 
 #include "operators.h"
 
 namespace longformer {
 namespace {
 
-using OptionalTensor = c10::optional<at::Tensor>;
 
-at::Tensor rows_of(const TokenRows& rows, int64_t tokens, int64_t padding) {
-  if (rows.ids.defined()) return at::embedding(rows.table, rows.ids, padding);
+Tensor rows_of(const TokenRows& rows, int64_t tokens, int64_t padding) {
+  if (rows.ids.defined()) return embedding(rows.table, rows.ids, padding);
   const int64_t count = rows.table.size(0);
   return count == tokens || count == 0 ? rows.table : rows.table.repeat({tokens / count, 1});
 }
 
 }  // namespace
 
-at::Tensor embed_by_aten(const Embedding& e, int64_t word_padding, int64_t position_padding) {
-  at::Tensor words = rows_of(e.words, e.tokens, word_padding);
+Tensor embed_by_aten(const Embedding& e, int64_t word_padding, int64_t position_padding) {
+  Tensor words = rows_of(e.words, e.tokens, word_padding);
   if (e.word_scale != 1.0) words = words * e.word_scale;
-  const at::Tensor positions = rows_of(e.positions, e.tokens, position_padding);
+  const Tensor positions = rows_of(e.positions, e.tokens, position_padding);
   return e.types.table.defined() ? add_layer_norm_by_aten(words + positions, rows_of(e.types, e.tokens, -1),
                                                           e.weight, e.bias, e.eps)
                                  : add_layer_norm_by_aten(words, positions, e.weight, e.bias, e.eps);
@@ -31,19 +26,19 @@ at::Tensor embed_by_aten(const Embedding& e, int64_t word_padding, int64_t posit
 
 namespace {
 
-at::Tensor embed(const at::Tensor& words, const OptionalTensor& word_ids, const at::Tensor& positions,
+Tensor embed(const Tensor& words, const OptionalTensor& word_ids, const Tensor& positions,
                  const OptionalTensor& position_ids, const OptionalTensor& types,
-                 const OptionalTensor& type_ids, const at::Tensor& weight, const at::Tensor& bias, double eps,
+                 const OptionalTensor& type_ids, const Tensor& weight, const Tensor& bias, double eps,
                  double word_scale, int64_t word_padding, int64_t position_padding) {
   return embed_by_aten(
       check_embed(words, word_ids, positions, position_ids, types, type_ids, weight, bias, eps, word_scale),
       word_padding, position_padding);
 }
 
-at::Tensor embed_autograd(const at::Tensor& words, const OptionalTensor& word_ids,
-                          const at::Tensor& positions, const OptionalTensor& position_ids,
+Tensor embed_autograd(const Tensor& words, const OptionalTensor& word_ids,
+                          const Tensor& positions, const OptionalTensor& position_ids,
                           const OptionalTensor& types, const OptionalTensor& type_ids,
-                          const at::Tensor& weight, const at::Tensor& bias, double eps, double word_scale,
+                          const Tensor& weight, const Tensor& bias, double eps, double word_scale,
                           int64_t word_padding, int64_t position_padding) {
   const bool types_need = types.has_value() && types->defined() && types->requires_grad();
   if (at::GradMode::is_enabled() && (words.requires_grad() || positions.requires_grad() || types_need ||

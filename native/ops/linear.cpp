@@ -1,24 +1,16 @@
 // linear and add_layer_norm from ATen's operators: wherever a gradient is recorded, and for shapes without
 // data. The devices' own are in cpu/linear.cpp, cpu/layer_norm.cpp and cuda/linear.cpp.
-#include <ATen/TensorOperators.h>
-#include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty_like.h>
-#include <ATen/ops/gelu.h>
-#include <ATen/ops/layer_norm.h>
-#include <ATen/ops/linear.h>
-#include <torch/library.h>
 
 #include "operators.h"
 
 namespace longformer {
 namespace {
 
-using OptionalTensor = c10::optional<at::Tensor>;
 
 bool given(const OptionalTensor& t) {
   return t.has_value() && t->defined();
 }
-bool needs_gradient(const at::Tensor& t) {
+bool needs_gradient(const Tensor& t) {
   return t.defined() && t.requires_grad();
 }
 bool needs_gradient(const OptionalTensor& t) {
@@ -27,10 +19,10 @@ bool needs_gradient(const OptionalTensor& t) {
 
 }  // namespace
 
-at::Tensor linear_by_aten(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias,
-                          const OptionalTensor&, c10::string_view activation,
+Tensor linear_by_aten(const Tensor& input, const Tensor& weight, const OptionalTensor& bias,
+                          const OptionalTensor&, std::string_view activation,
                           const OptionalTensor& residual) {
-  at::Tensor x = at::linear(input, weight, bias);
+  Tensor x = linear(input, weight, bias);
   if (activation == "gelu")
     x = at::gelu(x, "none");
   else if (activation == "gelu_tanh")
@@ -40,7 +32,7 @@ at::Tensor linear_by_aten(const at::Tensor& input, const at::Tensor& weight, con
   else if (activation == "tanh")
     x = x.tanh();
   else
-    TORCH_CHECK_VALUE(activation == "none",
+    LONGFORMER_CHECK_VALUE(activation == "none",
                       "longformer::linear: activation must be \"none\", \"gelu\", \"gelu_tanh\", "
                       "\"relu\" or \"tanh\", got \"",
                       activation, "\"");
@@ -49,19 +41,19 @@ at::Tensor linear_by_aten(const at::Tensor& input, const at::Tensor& weight, con
 
 namespace {
 
-at::Tensor& linear_out(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias,
-                       const OptionalTensor& packed, c10::string_view activation,
-                       const OptionalTensor& residual, at::Tensor& out) {
-  const at::Tensor result = linear_by_aten(input, weight, bias, packed, activation, residual);
-  TORCH_CHECK_VALUE(out.sizes() == result.sizes(), "longformer::linear: out must be ", result.sizes(),
+Tensor& linear_out(const Tensor& input, const Tensor& weight, const OptionalTensor& bias,
+                       const OptionalTensor& packed, std::string_view activation,
+                       const OptionalTensor& residual, Tensor& out) {
+  const Tensor result = linear_by_aten(input, weight, bias, packed, activation, residual);
+  LONGFORMER_CHECK_VALUE(out.sizes() == result.sizes(), "longformer::linear: out must be ", result.sizes(),
                     ", got ", out.sizes());
   return out.copy_(result);
 }
 
 }  // namespace
 
-at::Tensor add_layer_norm_by_aten(const at::Tensor& input, const OptionalTensor& residual,
-                                  const at::Tensor& weight, const at::Tensor& bias, double eps) {
+Tensor add_layer_norm_by_aten(const Tensor& input, const OptionalTensor& residual,
+                                  const Tensor& weight, const Tensor& bias, double eps) {
   return at::layer_norm(given(residual) ? input + *residual : input, weight.sizes(), weight, bias, eps);
 }
 
@@ -69,8 +61,8 @@ namespace {
 
 // The kernels of the devices know no gradients: where one is recorded, the differentiable operators above
 // take over.
-at::Tensor linear_autograd(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias,
-                           const OptionalTensor& packed, c10::string_view activation,
+Tensor linear_autograd(const Tensor& input, const Tensor& weight, const OptionalTensor& bias,
+                           const OptionalTensor& packed, std::string_view activation,
                            const OptionalTensor& residual) {
   if (at::GradMode::is_enabled() &&
       (needs_gradient(input) || needs_gradient(weight) || needs_gradient(bias) || needs_gradient(residual)))
@@ -82,10 +74,10 @@ at::Tensor linear_autograd(const at::Tensor& input, const at::Tensor& weight, co
   return op.call(input, weight, bias, packed, activation, residual);
 }
 
-at::Tensor& linear_out_autograd(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias,
-                                const OptionalTensor& packed, c10::string_view activation,
-                                const OptionalTensor& residual, at::Tensor& out) {
-  TORCH_CHECK(!at::GradMode::is_enabled() ||
+Tensor& linear_out_autograd(const Tensor& input, const Tensor& weight, const OptionalTensor& bias,
+                                const OptionalTensor& packed, std::string_view activation,
+                                const OptionalTensor& residual, Tensor& out) {
+  LONGFORMER_CHECK(!at::GradMode::is_enabled() ||
                   !(needs_gradient(input) || needs_gradient(weight) || needs_gradient(bias) ||
                     needs_gradient(residual) || needs_gradient(out)),
               "longformer::linear: out= cannot record a gradient; call linear without it");
@@ -96,8 +88,8 @@ at::Tensor& linear_out_autograd(const at::Tensor& input, const at::Tensor& weigh
   return op.call(input, weight, bias, packed, activation, residual, out);
 }
 
-at::Tensor add_layer_norm_autograd(const at::Tensor& input, const OptionalTensor& residual,
-                                   const at::Tensor& weight, const at::Tensor& bias, double eps) {
+Tensor add_layer_norm_autograd(const Tensor& input, const OptionalTensor& residual,
+                                   const Tensor& weight, const Tensor& bias, double eps) {
   if (at::GradMode::is_enabled() &&
       (needs_gradient(input) || needs_gradient(residual) || needs_gradient(weight) || needs_gradient(bias)))
     return add_layer_norm_by_aten(input, residual, weight, bias, eps);
@@ -108,19 +100,19 @@ at::Tensor add_layer_norm_autograd(const at::Tensor& input, const OptionalTensor
   return op.call(input, residual, weight, bias, eps);
 }
 
-at::Tensor& add_layer_norm_out(const at::Tensor& input, const OptionalTensor& residual,
-                               const at::Tensor& weight, const at::Tensor& bias, double eps,
-                               at::Tensor& out) {
-  const at::Tensor result = add_layer_norm_by_aten(input, residual, weight, bias, eps);
-  TORCH_CHECK_VALUE(out.sizes() == result.sizes(), "longformer::add_layer_norm: out must be ", result.sizes(),
+Tensor& add_layer_norm_out(const Tensor& input, const OptionalTensor& residual,
+                               const Tensor& weight, const Tensor& bias, double eps,
+                               Tensor& out) {
+  const Tensor result = add_layer_norm_by_aten(input, residual, weight, bias, eps);
+  LONGFORMER_CHECK_VALUE(out.sizes() == result.sizes(), "longformer::add_layer_norm: out must be ", result.sizes(),
                     ", got ", out.sizes());
   return out.copy_(result);
 }
 
-at::Tensor& add_layer_norm_out_autograd(const at::Tensor& input, const OptionalTensor& residual,
-                                        const at::Tensor& weight, const at::Tensor& bias, double eps,
-                                        at::Tensor& out) {
-  TORCH_CHECK(
+Tensor& add_layer_norm_out_autograd(const Tensor& input, const OptionalTensor& residual,
+                                        const Tensor& weight, const Tensor& bias, double eps,
+                                        Tensor& out) {
+  LONGFORMER_CHECK(
       !at::GradMode::is_enabled() || !(needs_gradient(input) || needs_gradient(residual) ||
                                        needs_gradient(weight) || needs_gradient(bias) || needs_gradient(out)),
       "longformer::add_layer_norm: out= cannot record a gradient; call add_layer_norm without it");
@@ -132,9 +124,9 @@ at::Tensor& add_layer_norm_out_autograd(const at::Tensor& input, const OptionalT
 }
 
 // ATen's layer_norm has no shapes without data in libtorch 1.13.
-at::Tensor add_layer_norm_meta(const at::Tensor& input, const OptionalTensor&, const at::Tensor&,
-                               const at::Tensor&, double) {
-  return at::empty_like(input, input.options(), at::MemoryFormat::Contiguous);
+Tensor add_layer_norm_meta(const Tensor& input, const OptionalTensor&, const Tensor&,
+                               const Tensor&, double) {
+  return empty_like(input, input.options());
 }
 
 }  // namespace
