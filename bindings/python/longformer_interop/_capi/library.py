@@ -142,7 +142,8 @@ def _require_libtorch(lib: Any) -> None:
     try:
         lib.lf_torch_version(ctypes.byref(version))
     except LongformerError as e:
-        if os.environ.get(_libtorch.VARIABLE) or _libtorch.package_libtorch() is not None:
+        file = _libtorch.package_libtorch()
+        if os.environ.get(_libtorch.VARIABLE) or (file is not None and not _libtorch.is_too_old(file)):
             raise
         raise type(e)(f"{e}. {_libtorch.without()}") from None
 

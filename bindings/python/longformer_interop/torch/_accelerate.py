@@ -141,7 +141,7 @@ def _traced(
         output, _lse = torch.ops.longformer._layer_attention(
             query, key, value, *globals_, is_global, visible, self.one_sided_attn_window_size, dropout, seed
         )
-    return output  # type: ignore[no-any-return]
+    return output
 
 
 def _add_global(

@@ -147,7 +147,7 @@ def global_attention_probabilities(
 
 #: By the operator's name; the arguments are the operator's.
 COMPOSED: dict[str, Callable[..., Any]] = {
-    f.__name__: f
-    for f in (activation, linear, add_layer_norm, hidden_dropout, embed, decode_attention, global_attention, folded_global_attention,
-              global_attention_probabilities)
+    "activation": activation, "linear": linear, "add_layer_norm": add_layer_norm, "hidden_dropout": hidden_dropout, "embed": embed,
+    "decode_attention": decode_attention, "global_attention": global_attention, "folded_global_attention": folded_global_attention,
+    "global_attention_probabilities": global_attention_probabilities,
 }  # fmt: skip

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from .._errors import LongformerError
+from .._libtorch import OLDEST
 from .._paths import native_library
 
-__all__ = ["OLDEST", "library_path", "register"]
+__all__ = ["check_version", "library_path", "register"]
 
-#: The first PyTorch with the C interface that the library speaks.
-OLDEST = (2, 10)
 _LIBRARY = "liblongformer_ops.so"
 
 _lock = threading.Lock()
