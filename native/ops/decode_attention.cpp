@@ -2,9 +2,6 @@
 // cpu/ and cuda/ do not take.
 #include "decode_attention.h"
 
-#include "../torch/library.h"
-
-
 #include <cmath>
 #include <limits>
 
@@ -89,20 +86,6 @@ Tensor decode_attention_by_aten(const Tensor& query, const TensorList& key, cons
   }
   if (contexts.empty()) return empty_like(query);
   return contexts.size() == 1 ? contexts[0].contiguous() : cat(contexts, 0);
-}
-
-namespace {
-
-Tensor decode_attention_meta(const Tensor& query, const TensorList& key, const TensorList& value,
-                                 IntList rows, const TensorList& mask, std::optional<double> scale) {
-  check_decode_attention(query, key, value, rows, mask, scale);
-  return empty_like(query);
-}
-
-}  // namespace
-
-LONGFORMER_REGISTER(r) {
-  r.impl<decode_attention_meta>(torch::Key::meta, "decode_attention");
 }
 
 }  // namespace longformer

@@ -1,25 +1,13 @@
-// The attention of the global tokens themselves: a few queries over all keys of their sequence. Made of
-// differentiable ATen operators in float32 (float64 for float64), so that it runs on every device and needs
-// no gradient of its own.
+// The attention of the global tokens themselves: a few queries over all keys of their sequence. Made of libtorch's operators in float32
+// (float64 for float64), so that it runs on every device; the gradients are in global_attention_backward.cpp.
+#include "global_attention.h"
 
 #include <algorithm>
 #include <limits>
 
-#include "operators.h"
+#include "backward.h"
 
 namespace longformer {
-namespace {
-
-// Inside torch.autocast ATen's products would round to 16 bits what is computed in float32 here, and the
-// lowest float32 is none of theirs.
-struct NoAutocast {
-  c10::impl::ExcludeDispatchKeyGuard guard{c10::autocast_dispatch_keyset};
-};
-
-// Sequences of one length that lie behind each other are computed together.
-struct Run {
-  int64_t first, count, begin, length;
-};
 
 std::vector<Run> runs_of_equal_length(const std::vector<int64_t>& offsets) {
   std::vector<Run> runs;
@@ -33,6 +21,8 @@ std::vector<Run> runs_of_equal_length(const std::vector<int64_t>& offsets) {
   return runs;
 }
 
+namespace {
+
 // Tokens of a run: [N, ...] -> [count, length, ...].
 Tensor tokens_of(const Tensor& t, const Run& run) {
   auto shape = t.sizes().vec();
@@ -41,8 +31,8 @@ Tensor tokens_of(const Tensor& t, const Run& run) {
   return t.narrow(0, run.begin, run.count * run.length).reshape(shape);
 }
 
-// The same in the type that is computed with, zeros in the tokens that are not visible: whatever they hold
-// (padding may hold NaN), a probability of 0 times it must be 0.
+}  // namespace
+
 Tensor visible_tokens_of(const Tensor& visible, const Tensor& t, const Run& run) {
   const Tensor tokens = tokens_of(t, run).to(compute_type(t));
   if (!visible.defined()) return tokens;
@@ -51,7 +41,6 @@ Tensor visible_tokens_of(const Tensor& visible, const Tensor& t, const Run& run)
   return tokens.masked_fill(hidden, 0.0);
 }
 
-// bool [count, G]: rows that are no token, or one that is not visible.
 Tensor empty_rows(const GlobalAttention& a, const Run& run) {
   const Tensor index = a.global_index.narrow(0, run.first, run.count);
   Tensor empty = index.lt(0);
@@ -60,15 +49,18 @@ Tensor empty_rows(const GlobalAttention& a, const Run& run) {
   return empty;
 }
 
+namespace {
+
 // [S, G] of all sequences.
-Tensor empty_rows(const GlobalAttention& a) {
+Tensor all_empty_rows(const GlobalAttention& a) {
   if (!a.visible.defined()) return a.global_index.lt(0);
   TensorList empty;
   for (const Run& run : runs_of_equal_length(a.offsets)) empty.push_back(empty_rows(a, run));
   return empty.size() == 1 ? empty[0] : cat(empty);
 }
 
-// softmax over the visible keys: scores [count, H, rows, length].
+}  // namespace
+
 Tensor visible_softmax(const Tensor& visible, const Run& run, const Tensor& scores) {
   if (!visible.defined()) return scores.softmax(-1);
   const Tensor hidden = tokens_of(visible, run).eq(0).unsqueeze(1).unsqueeze(1);
@@ -78,28 +70,28 @@ Tensor visible_softmax(const Tensor& visible, const Run& run, const Tensor& scor
   return scores.masked_fill(hidden, lowest).softmax(-1).masked_fill(hidden, 0.0);
 }
 
-// softmax over the visible keys, then dropout. scores: [count, H, rows, length] of the global rows from `row`
-// on.
-Tensor probabilities(const GlobalAttention& a, const Run& run, const Tensor& scores, int64_t row) {
-  Tensor p = visible_softmax(a.visible, run, scores);
-  if (a.dropout > 0.0) {
-    const int64_t globals = a.global_index.size(1), rows = scores.size(2);
-    const auto on_device = TensorOptions(kLong).device(scores.device());
-    const Tensor sequence = arange(run.count, on_device).view({-1, 1, 1, 1});
-    const Tensor slot =
-        (sequence + run.first) * globals + arange(row, row + rows, on_device).view({1, 1, -1, 1});
-    const Tensor key = arange(run.begin, run.begin + run.count * run.length, on_device)
-                               .view({run.count, 1, 1, run.length});
-    const Tensor head = arange(scores.size(1), on_device).view({1, -1, 1, 1});
-    const Tensor keeps = dropout_mask(a.seed, head, slot + a.offsets.back(), key, a.dropout);
-    p = p * keeps.to(p.scalar_type()).div_(1.0 - a.dropout);
-  }
-  return p;
+Tensor dropout_factors(const GlobalAttention& a, const Run& run, const Tensor& scores, int64_t row) {
+  if (a.dropout <= 0.0) return {};
+  const int64_t globals = a.global_index.size(1), rows = scores.size(2);
+  const Device device = scores.device();
+  const Tensor sequence = arange(run.first, run.first + run.count, device).view({-1, 1, 1, 1});
+  const Tensor slot = sequence.mul(globals) + arange(row, row + rows, device).view({1, 1, -1, 1});
+  const Tensor key = arange(run.begin, run.begin + run.count * run.length, device).view({run.count, 1, 1, run.length});
+  const Tensor head = arange(scores.size(1), device).view({1, -1, 1, 1});
+  const Tensor keeps = dropout_mask(a.seed, head, slot.add(a.offsets.back()), key, a.dropout);
+  return keeps.to(scores.scalar_type()).div_(1.0 - a.dropout);
 }
 
-// Rows of queries at a time, so that no more than 2^24 probabilities of a run lie in memory at once.
 int64_t rows_at_once(const Run& run, int64_t heads) {
   return std::max<int64_t>((int64_t{1} << 24) / std::max<int64_t>(run.count * heads * run.length, 1), 1);
+}
+
+namespace {
+
+// softmax over the visible keys, then dropout. scores: [count, H, rows, length] of the global rows from `row` on.
+Tensor probabilities(const GlobalAttention& a, const Run& run, const Tensor& scores, int64_t row) {
+  const Tensor p = visible_softmax(a.visible, run, scores), factors = dropout_factors(a, run, scores, row);
+  return factors.defined() ? p * factors : p;
 }
 
 // attend(run, row, rows) gives [count, H, rows, D] for the global rows row .. row+rows of a run; the whole is
@@ -127,12 +119,14 @@ Tensor for_each_run(const GlobalAttention& a, Attend&& attend) {
   return results.size() == 1 ? results[0].contiguous() : cat(results, 0);
 }
 
-// scale * query . key for some rows of a run: [count, H, rows, length].
-Tensor projected_scores(const GlobalAttention& a, const Tensor& query, const Tensor& key,
-                            const Run& run, int64_t row, int64_t rows) {
+}  // namespace
+
+Tensor projected_scores(const GlobalAttention& a, const Tensor& query, const Tensor& key, const Run& run, int64_t row, int64_t rows) {
   const Tensor q = query.narrow(0, run.first, run.count).narrow(1, row, rows).transpose(1, 2);
   return matmul(q * a.scale, key.permute({0, 2, 3, 1}));
 }
+
+namespace {
 
 Tensor attend_projected(const GlobalAttention& a) {
   const auto type = compute_type(a.query);
@@ -149,7 +143,6 @@ Tensor global_attention(const Tensor& query, const Tensor& key, const Tensor& va
                             const Tensor& global_index, const OptionalTensor& mask,
                             OptionalIntList sequence_offsets, std::optional<double> scale,
                             double dropout, int64_t seed) {
-  const NoAutocast own_precision;
   return attend_projected(check_global_attention("global_attention", query, key, value, global_index,
                                                  {mask, sequence_offsets, scale, dropout, seed}));
 }
@@ -177,17 +170,13 @@ Tensor pooled_tokens_by_aten(const Tensor& queries, const Tensor& hidden,
 
 namespace {
 
-Tensor pooled_tokens(const Tensor& queries, const Tensor& hidden, const Tensor& visible,
-                         const std::vector<int64_t>& offsets) {
-  static const auto op = c10::Dispatcher::singleton()
-                             .findSchemaOrThrow("longformer::_pooled_tokens", "")
-                             .typed<decltype(pooled_tokens_by_aten)>();
-  at::AutoDispatchBelowADInplaceOrView guard;
-  return op.call(queries, hidden, visible.defined() ? OptionalTensor(visible) : std::nullopt,
-                 offsets);
+Tensor pooled_tokens(const Tensor& queries, const Tensor& hidden, const Tensor& visible, const std::vector<int64_t>& offsets) {
+  const OptionalTensor mask = visible.defined() ? OptionalTensor(visible) : std::nullopt;
+  return queries.is_cuda() ? pooled_tokens_on_cuda(queries, hidden, mask, offsets) : pooled_tokens_on_cpu(queries, hidden, mask, offsets);
 }
 
-// Products per token decide: folding costs G*H*C for each of keys and values, projecting H*D*C and G*H*D.
+}  // namespace
+
 bool folding_is_cheaper(const GlobalAttention& a, int64_t channels) {
   const double tokens = static_cast<double>(a.offsets.back()),
                sequences = static_cast<double>(a.offsets.size() - 1);
@@ -197,6 +186,12 @@ bool folding_is_cheaper(const GlobalAttention& a, int64_t channels) {
   return folded < projected;
 }
 
+ScalarType projection_type(const Tensor& query) {
+  return query.is_cpu() ? compute_type(query) : query.scalar_type();
+}
+
+namespace {
+
 Tensor folded_global_attention(const Tensor& query, const Tensor& hidden,
                                    const Tensor& key_weight, const OptionalTensor& key_bias,
                                    const Tensor& value_weight,
@@ -204,22 +199,17 @@ Tensor folded_global_attention(const Tensor& query, const Tensor& hidden,
                                    const Tensor& global_index, const OptionalTensor& mask,
                                    OptionalIntList sequence_offsets, std::optional<double> scale,
                                    double dropout, int64_t seed) {
-  const NoAutocast own_precision;
   GlobalAttention a = check_folded_global_attention("folded_global_attention", query, hidden, key_weight,
                                                     key_bias, value_weight, value_bias, global_index,
                                                     {mask, sequence_offsets, scale, dropout, seed});
   const int64_t heads = query.size(2), dim = query.size(3), channels = a.key.size(1);
-  // Few products, so float32 throughout, whatever the dtype; the exception is projecting on a device with
-  // 16-bit products.
-  const auto type = compute_type(query);
-  const auto given = [](const OptionalTensor& t) { return t.has_value() && t->defined(); };
+  const ScalarType type = compute_type(query);
 
   if (!folding_is_cheaper(a, channels)) {
-    const auto product_type = query.is_cpu() ? type : query.scalar_type();
+    const ScalarType product_type = projection_type(query);
     const auto project = [&](const Tensor& weight, const OptionalTensor& bias) {
-      const OptionalTensor b =
-          given(bias) ? OptionalTensor(bias->to(product_type)) : std::nullopt;
-      return linear(a.key.to(product_type), weight.to(product_type), b).view({-1, heads, dim});
+      return matrix_product(a.key.to(product_type), weight.to(product_type), given(bias) ? bias->to(product_type) : Tensor())
+          .view({-1, heads, dim});
     };
     const Tensor keys = project(key_weight, key_bias);
     a.value = project(value_weight, value_bias);
@@ -231,17 +221,13 @@ Tensor folded_global_attention(const Tensor& query, const Tensor& hidden,
   const Tensor wv = value_weight.to(type).view({heads, dim, channels});
   const Tensor q = query.to(type).permute({0, 2, 1, 3}) * a.scale;  // [S, H, G, D]
   const Tensor folded = matmul(q, wk);  // [S, H, G, C]: scores are folded . hidden
-  const auto trained = [&](const OptionalTensor& t) { return given(t) && t->requires_grad(); };
-  const bool recorded =
-      at::GradMode::is_enabled() && (trained(query) || trained(hidden) || trained(key_weight) ||
-                                     trained(key_bias) || trained(value_weight) || trained(value_bias));
-  if (!recorded && a.dropout == 0.0 && query.numel() > 0) {
+  if (a.dropout == 0.0 && query.numel() > 0) {
     // The key bias adds the same to all scores of a row: the softmax does not see it.
     const Tensor pooled = pooled_tokens(folded.flatten(1, 2), a.key, a.visible, a.offsets);
     Tensor out = matmul(pooled.view(folded.sizes()), wv.transpose(1, 2));  // [S, H, G, D]
     if (given(value_bias)) out = out + value_bias->to(type).view({heads, 1, dim});
     return out.transpose(1, 2)
-        .masked_fill(empty_rows(a).unsqueeze(-1).unsqueeze(-1), 0.0)
+        .masked_fill(all_empty_rows(a).unsqueeze(-1).unsqueeze(-1), 0.0)
         .to(query.scalar_type())
         .contiguous();
   }
@@ -264,7 +250,7 @@ Tensor folded_global_attention(const Tensor& query, const Tensor& hidden,
     // The bias is pooled with the values: times the sum of the probabilities, which dropout moves away
     // from 1.
     if (given(value_bias))
-      out = out + p.sum(-1, /*keepdim=*/true) * value_bias->to(type).view({heads, 1, dim});
+      out = out + p.sum(-1, true) * value_bias->to(type).view({heads, 1, dim});
     return out;
   });
 }
@@ -274,7 +260,6 @@ Tensor global_attention_probabilities(const Tensor& query, const Tensor& key,
                                           const OptionalTensor& mask,
                                           OptionalIntList sequence_offsets,
                                           std::optional<double> scale) {
-  const NoAutocast own_precision;
   const GlobalAttention a =
       check_global_attention("global_attention_probabilities", query, key, key, global_index,
                              {mask, sequence_offsets, scale, /*dropout=*/0.0, /*seed=*/0});
@@ -300,14 +285,10 @@ Tensor global_attention_probabilities(const Tensor& query, const Tensor& key,
 
 }  // namespace
 
-TORCH_LIBRARY_IMPL(longformer, CompositeExplicitAutograd, m) {
-  m.impl("_pooled_tokens", TORCH_FN(pooled_tokens_by_aten));
-}
-
-TORCH_LIBRARY_IMPL(longformer, CompositeImplicitAutograd, m) {
-  m.impl("global_attention", TORCH_FN(global_attention));
-  m.impl("folded_global_attention", TORCH_FN(folded_global_attention));
-  m.impl("global_attention_probabilities", TORCH_FN(global_attention_probabilities));
+LONGFORMER_REGISTER(r) {
+  r.impl<global_attention>("global_attention");
+  r.impl<folded_global_attention>("folded_global_attention");
+  r.impl<global_attention_probabilities>("global_attention_probabilities");
 }
 
 }  // namespace longformer

@@ -2,7 +2,6 @@
 // number of threads, so that results do not depend on it; what the chunks give is put together at the end.
 #include "../decode_attention.h"
 
-
 #include <algorithm>
 #include <cstring>
 

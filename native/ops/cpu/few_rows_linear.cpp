@@ -1,6 +1,5 @@
 #include "few_rows_linear.h"
 
-
 #include <algorithm>
 
 #include "driver.h"

@@ -1,6 +1,5 @@
 #include "peak.h"
 
-
 #include <algorithm>
 #include <ctime>
 
