@@ -9,9 +9,6 @@ const OptionalTensor none;
 const OptionalIntList no_list;
 const std::optional<double> no_number;
 
-TensorList listed(const std::tuple<Tensor, Tensor>& t) {
-  return {std::get<0>(t), std::get<1>(t)};
-}
 TensorList listed(const std::tuple<Tensor, Tensor, Tensor>& t) {
   return {std::get<0>(t), std::get<1>(t), std::get<2>(t)};
 }
