@@ -127,8 +127,7 @@ Value argument_value(const std::vector<OptionalTensor>& tensors) {
 }
 
 void call_dispatcher(const char* name, const char* overload, Value* stack) {
-  const Error error = torch_call_dispatcher(name, overload, stack, kInterface);
-  if (error != 0) check(error, name);
+  check(torch_call_dispatcher(name, overload, stack, kInterface), name);
 }
 
 namespace {
