@@ -64,7 +64,6 @@ public static class TensorBridge
         ArgumentNullException.ThrowIfNull(watch);
         try
         {
-            using IDisposable inference = TorchRuntime.InferenceMode();
             using TensorScope scope = new();
             Dictionary<string, Tensor> inputs = [];
             for (int i = 0; i < names.Length; i++)
@@ -88,7 +87,6 @@ public static class TensorBridge
         Tensor?[] inputs = [query, key, value, globalIndex, mask];
         try
         {
-            using IDisposable inference = TorchRuntime.InferenceMode();
             using TensorScope scope = new();
             (Tensor output, Tensor logSumExp) = LongformerOps.BandedAttention(query, key, value, Options(left, right, dilation, globalIndex, mask, scale) with
             {
@@ -109,7 +107,6 @@ public static class TensorBridge
         Tensor?[] inputs = [query, key, globalIndex, mask];
         try
         {
-            using IDisposable inference = TorchRuntime.InferenceMode();
             using TensorScope scope = new();
             return LongformerOps.BandedAttentionProbabilities(query, key, Options(left, right, dilation, globalIndex, mask, scale)).Keep();
         }
@@ -125,7 +122,6 @@ public static class TensorBridge
         Tensor?[] inputs = [query, key, value, globalIndex, mask];
         try
         {
-            using IDisposable inference = TorchRuntime.InferenceMode();
             using TensorScope scope = new();
             return LongformerOps.GlobalAttention(query, key, value, globalIndex, new GlobalAttentionOptions { Mask = mask, Scale = scale }).Keep();
         }
