@@ -1,7 +1,5 @@
 // banded_attention and its backward pass: the arguments checked, one of the implementations called, the
 // result in the shape of the arguments.
-#include <ATen/ops/reshape.h>
-#include <torch/library.h>
 
 #include "cuda/banded_attention.h"
 #include "operators.h"
@@ -9,8 +7,8 @@
 namespace longformer {
 namespace {
 
-void check_fused_device(const char* op, const at::Tensor& query) {
-  TORCH_CHECK_NOT_IMPLEMENTED(query.is_cuda(), "longformer::", op,
+void check_fused_device(const char* op, const Tensor& query) {
+  LONGFORMER_CHECK_IMPLEMENTED(query.is_cuda(), "longformer::", op,
                               ": implementation \"fused\" runs on cpu and cuda, got ", query.device(),
                               "; \"chunks\" runs on every device");
 }
@@ -28,8 +26,8 @@ BandedBackward fused_backward(const char* op, const BandedAttention& a, const Ba
   return banded_attention_fused_cuda_backward(a, g.grad_output, g.output, g.logsumexp);
 }
 
-std::tuple<at::Tensor, at::Tensor> forward(const BandedOptions& options, const at::Tensor& query,
-                                           const at::Tensor& key, const at::Tensor& value) {
+std::tuple<Tensor, Tensor> forward(const BandedOptions& options, const Tensor& query,
+                                           const Tensor& key, const Tensor& value) {
   const char* op = "banded_attention";
   const Implementation implementation = check_implementation(op, options.implementation);
   const BandedAttention a = check_banded_attention(op, query, key, value, options);
@@ -45,15 +43,15 @@ std::tuple<at::Tensor, at::Tensor> forward(const BandedOptions& options, const a
       result = fused(op, a);
       break;
   }
-  return {at::reshape(result.out, query.sizes()),
-          at::reshape(result.lse, query.sizes().slice(0, query.dim() - 1))};
+  return {result.out.reshape(query.sizes()),
+          result.lse.reshape(query.sizes().slice(0, query.dim() - 1))};
 }
 
-std::tuple<at::Tensor, at::Tensor, at::Tensor> backward(const BandedOptions& options,
-                                                        const at::Tensor& grad_output,
-                                                        const at::Tensor& query, const at::Tensor& key,
-                                                        const at::Tensor& value, const at::Tensor& output,
-                                                        const at::Tensor& logsumexp) {
+std::tuple<Tensor, Tensor, Tensor> backward(const BandedOptions& options,
+                                                        const Tensor& grad_output,
+                                                        const Tensor& query, const Tensor& key,
+                                                        const Tensor& value, const Tensor& output,
+                                                        const Tensor& logsumexp) {
   const char* op = "banded_attention_backward";
   const Implementation implementation = check_implementation(op, options.implementation);
   const BandedAttention a = check_banded_attention(op, query, key, value, options);
@@ -70,38 +68,31 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> backward(const BandedOptions& opt
       result = fused_backward(op, a, g);
       break;
   }
-  const auto shaped = [&](const at::Tensor& t) { return at::reshape(t, query.sizes()); };
+  const auto shaped = [&](const Tensor& t) { return t.reshape(query.sizes()); };
   return {shaped(result.grad_q), shaped(result.grad_k), shaped(result.grad_v)};
 }
 
-at::Tensor probabilities(const at::Tensor& query, const at::Tensor& key, int64_t window_left,
-                         int64_t window_right, at::OptionalIntArrayRef dilation,
-                         const c10::optional<at::Tensor>& mask, const c10::optional<at::Tensor>& global_index,
-                         at::OptionalIntArrayRef sequence_offsets, c10::optional<double> scale) {
+Tensor probabilities(const Tensor& query, const Tensor& key, int64_t window_left,
+                         int64_t window_right, OptionalIntList dilation,
+                         const OptionalTensor& mask, const OptionalTensor& global_index,
+                         OptionalIntList sequence_offsets, std::optional<double> scale) {
   // There is no value; the key stands in for it in the checks.
   const BandedAttention a = check_banded_attention(
       "banded_attention_probabilities", query, key, key,
       {window_left, window_right, dilation, mask, global_index, sequence_offsets, scale,
        /*dropout=*/0.0, /*seed=*/0, /*implementation=*/"chunks"});
-  const at::Tensor p = banded_probabilities(a, window_left, window_right);
+  const Tensor p = banded_probabilities(a, window_left, window_right);
   auto shape = query.sizes().vec();
   shape.back() = p.size(-1);
-  return at::reshape(p, shape);
-}
-
-void register_kernels(torch::Library& m) {
-  m.impl("banded_attention", TORCH_FN(TakesOptions<forward>::call));
-  m.impl("banded_attention_backward", TORCH_FN(TakesOptions<backward>::call));
-  m.impl("banded_attention_probabilities", TORCH_FN(probabilities));
+  return p.reshape(shape);
 }
 
 }  // namespace
 
-TORCH_LIBRARY_IMPL(longformer, CPU, m) {
-  register_kernels(m);
-}
-TORCH_LIBRARY_IMPL(longformer, CUDA, m) {
-  register_kernels(m);
+LONGFORMER_REGISTER(r) {
+  r.impl<TakesOptions<forward>::call>("banded_attention");
+  r.impl<TakesOptions<backward>::call>("banded_attention_backward");
+  r.impl<probabilities>("banded_attention_probabilities");
 }
 
 }  // namespace longformer

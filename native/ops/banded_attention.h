@@ -1,14 +1,13 @@
-// The contract between the checked operator (schema.cpp, autograd.cpp) and its implementations (reference.cpp, chunks.cpp,
+// The contract between the checked operator (schema.cpp, banded_attention.cpp) and its implementations (loop.cpp, chunks.cpp,
 // cpu/, cuda/). Whoever fills these structs has validated every shape, dtype and index; an implementation trusts them.
 //
 // Dimensions: B sequences, T tokens, H heads, D head dimension, W one-sided window, G global tokens of a sequence.
 #pragma once
-#include <ATen/core/Tensor.h>
-#include <c10/util/Optional.h>
-
 #include <cstdint>
 #include <tuple>
 #include <vector>
+
+#include "../torch/tensor.h"
 
 namespace longformer {
 
@@ -18,10 +17,10 @@ namespace longformer {
 // Each key counts once even if it is both. A query whose own position is not visible gives a row of zeros, and so does a
 // query that sees no key. Softmax runs in float32 (float64 for float64 inputs).
 struct BandedAttention {
-  at::Tensor q, k, v;               // [N, H, D] with N = sum of lengths; last dimension contiguous; any strides else
+  Tensor q, k, v;               // [N, H, D] with N = sum of lengths; last dimension contiguous; any strides else
   std::vector<int64_t> offsets;     // S+1 ascending token offsets of the S sequences in N (a [B,T,...] batch: 0, T, 2T ...)
-  at::Tensor visible;               // uint8/bool [N] contiguous, or undefined: all visible
-  at::Tensor global_index;          // int64 [S, G] contiguous: positions inside the sequence, ascending, then -1; or undefined
+  Tensor visible;               // uint8/bool [N] contiguous, or undefined: all visible
+  Tensor global_index;          // int64 [S, G] contiguous: positions inside the sequence, ascending, then -1; or undefined
   int64_t window_left = 0;          // keys to the left, in steps of the dilation
   int64_t window_right = 0;         // keys to the right (0: causal)
   std::vector<int64_t> dilation;    // H values >= 1
@@ -33,10 +32,10 @@ struct BandedAttention {
 // out: like q [N, H, D]. lse: [N, H] float32 (float64 for float64 inputs), log of the sum of exp(scale*q.k); -inf where
 // the row is empty.
 struct BandedForward {
-  at::Tensor out, lse;
+  Tensor out, lse;
 };
 struct BandedBackward {
-  at::Tensor grad_q, grad_k, grad_v;
+  Tensor grad_q, grad_k, grad_v;
 };
 
 // Dropout is a pure function of (seed, head, query token, key token) so that every implementation drops the same
@@ -52,17 +51,17 @@ inline bool dropout_keeps(uint64_t seed, uint64_t head, uint64_t query, uint64_t
   return static_cast<double>(x >> 11) * 0x1.0p-53 >= probability;
 }
 
-// loop: the dense oracle (reference.cpp). Any floating dtype, any device that ATen serves. Memory O(T^2) of one sequence.
+// loop: the dense oracle (loop.cpp). Any floating dtype, any device that libtorch serves. Memory O(T^2) of one sequence.
 BandedForward banded_attention_loop(const BandedAttention& a);
-BandedBackward banded_attention_loop_backward(const BandedAttention& a, const at::Tensor& grad_out,
-                                              const at::Tensor& out, const at::Tensor& lse);
-// chunks: overlapping blocks by matrix products in ATen operators (chunks.cpp). Any device.
+BandedBackward banded_attention_loop_backward(const BandedAttention& a, const Tensor& grad_out,
+                                              const Tensor& out, const Tensor& lse);
+// chunks: overlapping blocks by matrix products in operators of libtorch (chunks.cpp). Any device.
 BandedForward banded_attention_chunks(const BandedAttention& a);
-BandedBackward banded_attention_chunks_backward(const BandedAttention& a, const at::Tensor& grad_out,
-                                                const at::Tensor& out, const at::Tensor& lse);
+BandedBackward banded_attention_chunks_backward(const BandedAttention& a, const Tensor& grad_out,
+                                                const Tensor& out, const Tensor& lse);
 // fused: the kernels of cpu/ (float32, bfloat16, float16, float64). Memory linear in T.
 BandedForward banded_attention_fused_cpu(const BandedAttention& a);
-BandedBackward banded_attention_fused_cpu_backward(const BandedAttention& a, const at::Tensor& grad_out,
-                                                   const at::Tensor& out, const at::Tensor& lse);
+BandedBackward banded_attention_fused_cpu_backward(const BandedAttention& a, const Tensor& grad_out,
+                                                   const Tensor& out, const Tensor& lse);
 
 }  // namespace longformer

@@ -1,11 +1,10 @@
 // The checks of the arguments, once, at the operators' boundary. Each message names the operator, the
 // argument, what is expected and what was given. What passes is brought into the form that implementations
 // trust.
-#include <ATen/ops/reshape.h>
-#include <c10/util/Exception.h>
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 
 #include "operators.h"
@@ -13,108 +12,103 @@
 namespace longformer {
 namespace {
 
-bool is_floating(at::ScalarType type) {
-  return type == at::kFloat || type == at::kDouble || type == at::kBFloat16 || type == at::kHalf;
-}
-
-void check_same_kind(const char* op, const char* name, const at::Tensor& t, const char* reference_name,
-                     const at::Tensor& reference) {
-  TORCH_CHECK_VALUE(t.defined(), "longformer::", op, ": ", name, " must be a tensor, got none");
-  TORCH_CHECK_VALUE(t.scalar_type() == reference.scalar_type(), "longformer::", op, ": ", name,
+void check_same_kind(const char* op, const char* name, const Tensor& t, const char* reference_name,
+                     const Tensor& reference) {
+  LONGFORMER_CHECK_VALUE(t.defined(), "longformer::", op, ": ", name, " must be a tensor, got none");
+  LONGFORMER_CHECK_VALUE(t.scalar_type() == reference.scalar_type(), "longformer::", op, ": ", name,
                     " must have the dtype of ", reference_name, ", ", reference.scalar_type(), ", got ",
                     t.scalar_type());
-  TORCH_CHECK_VALUE(t.device() == reference.device(), "longformer::", op, ": ", name,
+  LONGFORMER_CHECK_VALUE(t.device() == reference.device(), "longformer::", op, ": ", name,
                     " must be on the device of ", reference_name, ", ", reference.device(), ", got ",
                     t.device());
-  TORCH_CHECK_VALUE(t.layout() == at::kStrided, "longformer::", op, ": ", name,
-                    " must be dense (strided), got layout ", t.layout());
+  LONGFORMER_CHECK_VALUE(t.is_strided(), "longformer::", op, ": ", name,
+                    " must be dense (strided)");
 }
 
-void check_same_shape(const char* op, const char* name, const at::Tensor& t, const char* reference_name,
-                      const at::Tensor& reference) {
+void check_same_shape(const char* op, const char* name, const Tensor& t, const char* reference_name,
+                      const Tensor& reference) {
   check_same_kind(op, name, t, reference_name, reference);
-  TORCH_CHECK_VALUE(t.sizes() == reference.sizes(), "longformer::", op, ": ", name,
+  LONGFORMER_CHECK_VALUE(t.sizes() == reference.sizes(), "longformer::", op, ": ", name,
                     " must have the shape of ", reference_name, ", ", reference.sizes(), ", got ", t.sizes());
 }
 
-void check_floating(const char* op, const char* name, const at::Tensor& t) {
-  TORCH_CHECK_VALUE(t.defined(), "longformer::", op, ": ", name, " must be a tensor, got none");
-  TORCH_CHECK_VALUE(is_floating(t.scalar_type()), "longformer::", op, ": ", name,
+void check_floating(const char* op, const char* name, const Tensor& t) {
+  LONGFORMER_CHECK_VALUE(t.defined(), "longformer::", op, ": ", name, " must be a tensor, got none");
+  LONGFORMER_CHECK_VALUE(is_floating(t.scalar_type()), "longformer::", op, ": ", name,
                     " must be float32, float64, bfloat16 or float16, got ", t.scalar_type());
-  TORCH_CHECK_VALUE(t.layout() == at::kStrided, "longformer::", op, ": ", name,
-                    " must be dense (strided), got layout ", t.layout());
+  LONGFORMER_CHECK_VALUE(t.is_strided(), "longformer::", op, ": ", name,
+                    " must be dense (strided)");
 }
 
 // Offsets of the sequences in N: those given for a packed tensor [N, ...], else 0, T, 2T ... of a batch [B,
 // T, ...]. `dims` is the number of dimensions behind N, `shape` their names.
-std::vector<int64_t> check_sequences(const char* op, const char* name, const at::Tensor& t, int64_t dims,
-                                     const char* shape, at::OptionalIntArrayRef sequence_offsets) {
+std::vector<int64_t> check_sequences(const char* op, const char* name, const Tensor& t, int64_t dims,
+                                     const char* shape, OptionalIntList sequence_offsets) {
   std::vector<int64_t> offsets;
   if (!sequence_offsets.has_value()) {
-    TORCH_CHECK_VALUE(t.dim() == dims + 2, "longformer::", op, ": ", name, " must be [B, T, ", shape,
+    LONGFORMER_CHECK_VALUE(t.dim() == dims + 2, "longformer::", op, ": ", name, " must be [B, T, ", shape,
                       "] when sequence_offsets is not given, got shape ", t.sizes());
     const int64_t batch = t.size(0), tokens = t.size(1);
     offsets.resize(batch + 1);
     for (int64_t s = 0; s <= batch; ++s) offsets[s] = s * tokens;
     return offsets;
   }
-  TORCH_CHECK_VALUE(t.dim() == dims + 1, "longformer::", op, ": ", name, " must be [N, ", shape,
+  LONGFORMER_CHECK_VALUE(t.dim() == dims + 1, "longformer::", op, ": ", name, " must be [N, ", shape,
                     "] when sequence_offsets is given, got shape ", t.sizes());
   offsets = sequence_offsets->vec();
-  TORCH_CHECK_VALUE(!offsets.empty() && offsets.front() == 0, "longformer::", op,
+  LONGFORMER_CHECK_VALUE(!offsets.empty() && offsets.front() == 0, "longformer::", op,
                     ": sequence_offsets must start with 0, got ", *sequence_offsets);
-  TORCH_CHECK_VALUE(offsets.back() == t.size(0), "longformer::", op, ": sequence_offsets must end with the ",
+  LONGFORMER_CHECK_VALUE(offsets.back() == t.size(0), "longformer::", op, ": sequence_offsets must end with the ",
                     t.size(0), " tokens of ", name, ", got ", offsets.back());
   const auto descent = std::adjacent_find(offsets.begin(), offsets.end(), std::greater<int64_t>());
-  TORCH_CHECK_VALUE(descent == offsets.end(), "longformer::", op, ": sequence_offsets must ascend, got ",
+  LONGFORMER_CHECK_VALUE(descent == offsets.end(), "longformer::", op, ": sequence_offsets must ascend, got ",
                     *descent, " before ", *(descent + 1), " at index ", descent - offsets.begin());
   return offsets;
 }
 
 // bool [N], or undefined where everything is visible.
-at::Tensor check_mask(const char* op, const c10::optional<at::Tensor>& mask, const at::Tensor& tokens,
+Tensor check_mask(const char* op, const OptionalTensor& mask, const Tensor& tokens,
                       bool packed) {
   if (!mask.has_value() || !mask->defined()) return {};
   const auto expected = tokens.sizes().slice(0, packed ? 1 : 2);
-  TORCH_CHECK_VALUE(mask->sizes() == expected, "longformer::", op, ": mask must be ",
+  LONGFORMER_CHECK_VALUE(mask->sizes() == expected, "longformer::", op, ": mask must be ",
                     packed ? "[N] = " : "[B, T] = ", expected, ", got ", mask->sizes());
   const auto type = mask->scalar_type();
-  TORCH_CHECK_VALUE(type == at::kBool || type == at::kByte || type == at::kLong, "longformer::", op,
+  LONGFORMER_CHECK_VALUE(type == kBool || type == kByte || type == kLong, "longformer::", op,
                     ": mask must be bool, uint8 or int64, got ", type);
-  TORCH_CHECK_VALUE(mask->device() == tokens.device(), "longformer::", op,
+  LONGFORMER_CHECK_VALUE(mask->device() == tokens.device(), "longformer::", op,
                     ": mask must be on the device of query, ", tokens.device(), ", got ", mask->device());
-  return (type == at::kBool ? *mask : mask->ne(0)).reshape({-1}).contiguous();
+  return (type == kBool ? *mask : mask->ne(0)).reshape({-1}).contiguous();
 }
 
 // Whether the values of a tensor can be read here and now: not on another device, where the host would have
-// to wait, and not while a graph is traced, when there are none.
-bool readable(const at::Tensor& t) {
-  const auto keys = t.key_set();
-  return t.is_cpu() && !keys.has(c10::DispatchKey::Python) && !keys.has(c10::DispatchKey::Functionalize);
+// to wait, or where there are none.
+bool readable(const Tensor& t) {
+  return t.is_cpu();
 }
 
 // int64 [S, G], contiguous.
-at::Tensor check_global_index(const char* op, const at::Tensor& index, const at::Tensor& tokens,
+Tensor check_global_index(const char* op, const Tensor& index, const Tensor& tokens,
                               const std::vector<int64_t>& offsets) {
   const int64_t sequences = static_cast<int64_t>(offsets.size()) - 1;
-  TORCH_CHECK_VALUE(index.defined(), "longformer::", op, ": global_index must be a tensor, got none");
-  TORCH_CHECK_VALUE(index.scalar_type() == at::kLong, "longformer::", op,
+  LONGFORMER_CHECK_VALUE(index.defined(), "longformer::", op, ": global_index must be a tensor, got none");
+  LONGFORMER_CHECK_VALUE(index.scalar_type() == kLong, "longformer::", op,
                     ": global_index must be int64, got ", index.scalar_type());
-  TORCH_CHECK_VALUE(index.dim() == 2 && index.size(0) == sequences, "longformer::", op,
+  LONGFORMER_CHECK_VALUE(index.dim() == 2 && index.size(0) == sequences, "longformer::", op,
                     ": global_index must be [S, G] with S = ", sequences, " sequences, got ", index.sizes());
-  TORCH_CHECK_VALUE(index.device() == tokens.device(), "longformer::", op,
+  LONGFORMER_CHECK_VALUE(index.device() == tokens.device(), "longformer::", op,
                     ": global_index must be on the device of query, ", tokens.device(), ", got ",
                     index.device());
-  const at::Tensor dense = index.contiguous();
+  const Tensor dense = index.contiguous();
   if (!readable(dense)) return dense;
   const int64_t* value = dense.data_ptr<int64_t>();
   const int64_t globals = dense.size(1);
   for (int64_t s = 0; s < sequences; ++s) {
     const int64_t length = offsets[s + 1] - offsets[s];
     for (int64_t g = 0; g < globals; ++g, ++value) {
-      TORCH_CHECK_VALUE(*value >= -1 && *value < length, "longformer::", op, ": global_index[", s, ", ", g,
+      LONGFORMER_CHECK_VALUE(*value >= -1 && *value < length, "longformer::", op, ": global_index[", s, ", ", g,
                         "] must be a position of its sequence, 0 .. ", length - 1, ", or -1, got ", *value);
-      TORCH_CHECK_VALUE(g == 0 || *value == -1 || (value[-1] != -1 && value[-1] < *value), "longformer::", op,
+      LONGFORMER_CHECK_VALUE(g == 0 || *value == -1 || (value[-1] != -1 && value[-1] < *value), "longformer::", op,
                         ": global_index must ascend strictly with -1 only at the end, got ", *value,
                         " behind ", value[-1], " at [", s, ", ", g, "]");
     }
@@ -122,24 +116,24 @@ at::Tensor check_global_index(const char* op, const at::Tensor& index, const at:
   return dense;
 }
 
-double check_scale(const char* op, c10::optional<double> scale, int64_t head_dim) {
+double check_scale(const char* op, std::optional<double> scale, int64_t head_dim) {
   if (!scale.has_value()) return 1.0 / std::sqrt(static_cast<double>(head_dim));
-  TORCH_CHECK_VALUE(std::isfinite(*scale), "longformer::", op, ": scale must be finite, got ", *scale);
+  LONGFORMER_CHECK_VALUE(std::isfinite(*scale), "longformer::", op, ": scale must be finite, got ", *scale);
   return *scale;
 }
 
 void check_dropout(const char* op, double dropout) {
-  TORCH_CHECK_VALUE(dropout >= 0.0 && dropout < 1.0, "longformer::", op,
+  LONGFORMER_CHECK_VALUE(dropout >= 0.0 && dropout < 1.0, "longformer::", op,
                     ": dropout must be a probability, 0 <= dropout < 1, got ", dropout);
 }
 
 // [B, T, ...] or [N, ...] as [N, ...] with the last dimension contiguous; a view where the strides allow it.
-at::Tensor flatten_tokens(const at::Tensor& t, bool packed) {
-  at::Tensor flat = t;
+Tensor flatten_tokens(const Tensor& t, bool packed) {
+  Tensor flat = t;
   if (!packed) {
     std::vector<int64_t> sizes(t.sizes().begin() + 1, t.sizes().end());
     sizes[0] = t.size(0) * t.size(1);
-    flat = at::reshape(t, sizes);
+    flat = t.reshape(sizes);
   }
   return flat.stride(-1) == 1 || flat.size(-1) == 1 ? flat : flat.contiguous();
 }
@@ -152,18 +146,18 @@ int64_t longest(const std::vector<int64_t>& offsets) {
 
 // What global_attention and its folded form have in common, with query [S, G, H, D] checked against the
 // sequences.
-GlobalAttention check_global_options(const char* op, const at::Tensor& query, const at::Tensor& tokens,
-                                     const at::Tensor& global_index, const GlobalOptions& options,
+GlobalAttention check_global_options(const char* op, const Tensor& query, const Tensor& tokens,
+                                     const Tensor& global_index, const GlobalOptions& options,
                                      std::vector<int64_t> offsets) {
   GlobalAttention a;
   a.offsets = std::move(offsets);
   const bool packed = options.sequence_offsets.has_value();
   a.global_index = check_global_index(op, global_index, tokens, a.offsets);
-  TORCH_CHECK_VALUE(
+  LONGFORMER_CHECK_VALUE(
       query.dim() == 4 && query.size(0) == global_index.size(0) && query.size(1) == global_index.size(1),
       "longformer::", op, ": query must be [S, G, H, D] with [S, G] = ", global_index.sizes(),
       " as global_index, got ", query.sizes());
-  TORCH_CHECK_VALUE(query.size(2) > 0 && query.size(3) > 0, "longformer::", op,
+  LONGFORMER_CHECK_VALUE(query.size(2) > 0 && query.size(3) > 0, "longformer::", op,
                     ": query must have at least one head and one dimension, got shape ", query.sizes());
   a.visible = check_mask(op, options.mask, tokens, packed);
   a.scale = check_scale(op, options.scale, query.size(3));
@@ -176,8 +170,8 @@ GlobalAttention check_global_options(const char* op, const at::Tensor& query, co
 
 }  // namespace
 
-BandedAttention check_banded_attention(const char* op, const at::Tensor& query, const at::Tensor& key,
-                                       const at::Tensor& value, const BandedOptions& options) {
+BandedAttention check_banded_attention(const char* op, const Tensor& query, const Tensor& key,
+                                       const Tensor& value, const BandedOptions& options) {
   const bool packed = options.sequence_offsets.has_value();
   BandedAttention a;
   check_floating(op, "query", query);
@@ -185,26 +179,26 @@ BandedAttention check_banded_attention(const char* op, const at::Tensor& query, 
   check_same_shape(op, "key", key, "query", query);
   check_same_shape(op, "value", value, "query", query);
   const int64_t heads = query.size(-2);
-  TORCH_CHECK_VALUE(heads > 0 && query.size(-1) > 0, "longformer::", op,
+  LONGFORMER_CHECK_VALUE(heads > 0 && query.size(-1) > 0, "longformer::", op,
                     ": query must have at least one head and one dimension, got shape ", query.sizes());
 
   // A window or a dilation longer than the longest sequence reaches no more than one of that length: clamped,
   // so that no implementation needs to think of overflow.
   const int64_t reach = std::max<int64_t>(longest(a.offsets), 1);
-  TORCH_CHECK_VALUE(options.window_left >= 0, "longformer::", op, ": window_left must be >= 0, got ",
+  LONGFORMER_CHECK_VALUE(options.window_left >= 0, "longformer::", op, ": window_left must be >= 0, got ",
                     options.window_left);
-  TORCH_CHECK_VALUE(options.window_right >= 0, "longformer::", op, ": window_right must be >= 0, got ",
+  LONGFORMER_CHECK_VALUE(options.window_right >= 0, "longformer::", op, ": window_right must be >= 0, got ",
                     options.window_right);
   a.window_left = std::min(options.window_left, reach);
   a.window_right = std::min(options.window_right, reach);
   a.dilation.assign(heads, 1);
   if (options.dilation.has_value()) {
     const auto given = *options.dilation;
-    TORCH_CHECK_VALUE(given.size() == 1 || static_cast<int64_t>(given.size()) == heads, "longformer::", op,
+    LONGFORMER_CHECK_VALUE(given.size() == 1 || static_cast<int64_t>(given.size()) == heads, "longformer::", op,
                       ": dilation must have 1 value or one for each of the ", heads, " heads, got ",
                       given.size());
     for (size_t h = 0; h < given.size(); ++h)
-      TORCH_CHECK_VALUE(given[h] >= 1, "longformer::", op, ": dilation[", h, "] must be >= 1, got ",
+      LONGFORMER_CHECK_VALUE(given[h] >= 1, "longformer::", op, ": dilation[", h, "] must be >= 1, got ",
                         given[h]);
     for (int64_t h = 0; h < heads; ++h)
       a.dilation[h] = std::min(given.size() == 1 ? given[0] : given[h], reach);
@@ -213,7 +207,7 @@ BandedAttention check_banded_attention(const char* op, const at::Tensor& query, 
   a.visible = check_mask(op, options.mask, query, packed);
   if (options.global_index.has_value() && options.global_index->defined()) {
     a.global_index = check_global_index(op, *options.global_index, query, a.offsets);
-    if (a.global_index.size(1) == 0) a.global_index = at::Tensor();
+    if (a.global_index.size(1) == 0) a.global_index = Tensor();
   }
   a.scale = check_scale(op, options.scale, query.size(-1));
   check_dropout(op, options.dropout);
@@ -225,42 +219,42 @@ BandedAttention check_banded_attention(const char* op, const at::Tensor& query, 
   return a;
 }
 
-BandedGradients check_banded_gradients(const BandedAttention& a, const at::Tensor& query,
-                                       const at::Tensor& grad_output, const at::Tensor& output,
-                                       const at::Tensor& logsumexp) {
+BandedGradients check_banded_gradients(const BandedAttention& a, const Tensor& query,
+                                       const Tensor& grad_output, const Tensor& output,
+                                       const Tensor& logsumexp) {
   const char* op = "banded_attention_backward";
   check_same_shape(op, "grad_output", grad_output, "query", query);
   check_same_shape(op, "output", output, "query", query);
   const auto expected = query.sizes().slice(0, query.dim() - 1);
-  TORCH_CHECK_VALUE(logsumexp.defined() && logsumexp.sizes() == expected, "longformer::", op,
+  LONGFORMER_CHECK_VALUE(logsumexp.defined() && logsumexp.sizes() == expected, "longformer::", op,
                     ": logsumexp must be ", expected, " as banded_attention returned it, got ",
                     logsumexp.sizes());
-  TORCH_CHECK_VALUE(logsumexp.scalar_type() == compute_type(query), "longformer::", op,
+  LONGFORMER_CHECK_VALUE(logsumexp.scalar_type() == compute_type(query), "longformer::", op,
                     ": logsumexp must be ", compute_type(query), " for query of ", query.scalar_type(),
                     ", got ", logsumexp.scalar_type());
-  TORCH_CHECK_VALUE(logsumexp.device() == query.device(), "longformer::", op,
+  LONGFORMER_CHECK_VALUE(logsumexp.device() == query.device(), "longformer::", op,
                     ": logsumexp must be on the device of query, ", query.device(), ", got ",
                     logsumexp.device());
-  return {at::reshape(grad_output, a.q.sizes()).contiguous(), at::reshape(output, a.q.sizes()).contiguous(),
-          at::reshape(logsumexp, a.q.sizes().slice(0, 2)).contiguous()};
+  return {grad_output.reshape(a.q.sizes()).contiguous(), output.reshape(a.q.sizes()).contiguous(),
+          logsumexp.reshape(a.q.sizes().slice(0, 2)).contiguous()};
 }
 
-Implementation check_implementation(const char* op, c10::string_view name) {
+Implementation check_implementation(const char* op, std::string_view name) {
   if (name == "fused") return Implementation::fused;
   if (name == "chunks") return Implementation::chunks;
-  TORCH_CHECK_VALUE(name == "loop", "longformer::", op,
+  LONGFORMER_CHECK_VALUE(name == "loop", "longformer::", op,
                     ": implementation must be \"fused\", \"chunks\" or \"loop\", got \"", name, "\"");
   return Implementation::loop;
 }
 
-GlobalAttention check_global_attention(const char* op, const at::Tensor& query, const at::Tensor& key,
-                                       const at::Tensor& value, const at::Tensor& global_index,
+GlobalAttention check_global_attention(const char* op, const Tensor& query, const Tensor& key,
+                                       const Tensor& value, const Tensor& global_index,
                                        const GlobalOptions& options) {
   check_floating(op, "query", query);
   check_same_kind(op, "key", key, "query", query);
   auto offsets = check_sequences(op, "key", key, 2, "H, D", options.sequence_offsets);
   GlobalAttention a = check_global_options(op, query, key, global_index, options, std::move(offsets));
-  TORCH_CHECK_VALUE(key.sizes().slice(key.dim() - 2) == query.sizes().slice(2), "longformer::", op,
+  LONGFORMER_CHECK_VALUE(key.sizes().slice(key.dim() - 2) == query.sizes().slice(2), "longformer::", op,
                     ": key must have the heads and head dimension of query, ", query.sizes().slice(2),
                     ", got shape ", key.sizes());
   check_same_shape(op, "value", value, "key", key);
@@ -270,27 +264,27 @@ GlobalAttention check_global_attention(const char* op, const at::Tensor& query, 
   return a;
 }
 
-GlobalAttention check_folded_global_attention(const char* op, const at::Tensor& query,
-                                              const at::Tensor& hidden, const at::Tensor& key_weight,
-                                              const c10::optional<at::Tensor>& key_bias,
-                                              const at::Tensor& value_weight,
-                                              const c10::optional<at::Tensor>& value_bias,
-                                              const at::Tensor& global_index, const GlobalOptions& options) {
+GlobalAttention check_folded_global_attention(const char* op, const Tensor& query,
+                                              const Tensor& hidden, const Tensor& key_weight,
+                                              const OptionalTensor& key_bias,
+                                              const Tensor& value_weight,
+                                              const OptionalTensor& value_bias,
+                                              const Tensor& global_index, const GlobalOptions& options) {
   check_floating(op, "query", query);
   check_same_kind(op, "hidden", hidden, "query", query);
   auto offsets = check_sequences(op, "hidden", hidden, 1, "C", options.sequence_offsets);
   GlobalAttention a = check_global_options(op, query, hidden, global_index, options, std::move(offsets));
   const int64_t features = query.size(2) * query.size(3), channels = hidden.size(-1);
-  const auto check_weight = [&](const char* name, const at::Tensor& weight) {
+  const auto check_weight = [&](const char* name, const Tensor& weight) {
     check_same_kind(op, name, weight, "query", query);
-    TORCH_CHECK_VALUE(weight.dim() == 2 && weight.size(0) == features && weight.size(1) == channels,
+    LONGFORMER_CHECK_VALUE(weight.dim() == 2 && weight.size(0) == features && weight.size(1) == channels,
                       "longformer::", op, ": ", name, " must be [H*D, C] = [", features, ", ", channels,
                       "], got ", weight.sizes());
   };
-  const auto check_bias = [&](const char* name, const c10::optional<at::Tensor>& bias) {
+  const auto check_bias = [&](const char* name, const OptionalTensor& bias) {
     if (!bias.has_value() || !bias->defined()) return;
     check_same_kind(op, name, *bias, "query", query);
-    TORCH_CHECK_VALUE(bias->dim() == 1 && bias->size(0) == features, "longformer::", op, ": ", name,
+    LONGFORMER_CHECK_VALUE(bias->dim() == 1 && bias->size(0) == features, "longformer::", op, ": ", name,
                       " must be [H*D] = [", features, "], got ", bias->sizes());
   };
   check_weight("key_weight", key_weight);
@@ -301,30 +295,28 @@ GlobalAttention check_folded_global_attention(const char* op, const at::Tensor& 
   return a;
 }
 
-using OptionalTensor = c10::optional<at::Tensor>;
-
-void check_pooled_tokens(const at::Tensor& queries, const at::Tensor& hidden, const OptionalTensor& mask,
-                         at::IntArrayRef sequence_offsets) {
+void check_pooled_tokens(const Tensor& queries, const Tensor& hidden, const OptionalTensor& mask,
+                         IntList sequence_offsets) {
   const bool fit = queries.dim() == 3 && hidden.dim() == 2 && queries.size(2) == hidden.size(1) &&
                    static_cast<int64_t>(sequence_offsets.size()) == queries.size(0) + 1 &&
                    sequence_offsets.front() == 0 && sequence_offsets.back() == hidden.size(0) &&
                    std::is_sorted(sequence_offsets.begin(), sequence_offsets.end());
-  TORCH_CHECK_VALUE(
+  LONGFORMER_CHECK_VALUE(
       fit,
       "longformer::_pooled_tokens: expected queries [S, R, C], hidden [N, C] and S + 1 ascending "
       "offsets from 0 to N, given ",
       queries.sizes(), ", ", hidden.sizes(), " and ", sequence_offsets);
-  TORCH_CHECK_VALUE(
+  LONGFORMER_CHECK_VALUE(
       !mask.has_value() || !mask->defined() || (mask->dim() == 1 && mask->size(0) == hidden.size(0)),
       "longformer::_pooled_tokens: mask must be [", hidden.size(0), "], given ",
-      mask.has_value() && mask->defined() ? mask->sizes() : at::IntArrayRef());
+      mask.has_value() && mask->defined() ? mask->sizes() : IntList());
 }
 
-Embedding check_embed(const at::Tensor& words, const OptionalTensor& word_ids, const at::Tensor& positions,
+Embedding check_embed(const Tensor& words, const OptionalTensor& word_ids, const Tensor& positions,
                       const OptionalTensor& position_ids, const OptionalTensor& types,
-                      const OptionalTensor& type_ids, const at::Tensor& weight, const at::Tensor& bias,
+                      const OptionalTensor& type_ids, const Tensor& weight, const Tensor& bias,
                       double eps, double word_scale) {
-  const auto or_none = [](const OptionalTensor& t) { return t.has_value() ? *t : at::Tensor(); };
+  const auto or_none = [](const OptionalTensor& t) { return t.has_value() ? *t : Tensor(); };
   Embedding e;
   e.words = {"words", words, or_none(word_ids)};
   e.positions = {"positions", positions, or_none(position_ids)};
@@ -333,32 +325,32 @@ Embedding check_embed(const at::Tensor& words, const OptionalTensor& word_ids, c
   e.bias = bias;
   e.eps = eps;
   e.word_scale = word_scale;
-  TORCH_CHECK_VALUE(words.dim() == 2, "longformer::embed: words must be [rows, C], given ", words.sizes());
+  LONGFORMER_CHECK_VALUE(words.dim() == 2, "longformer::embed: words must be [rows, C], given ", words.sizes());
   e.tokens = words.size(0);
   for (const TokenRows* rows : {&e.types, &e.positions, &e.words})
     if (rows->ids.defined()) e.tokens = rows->ids.numel();
   const int64_t columns = words.size(1);
   for (const TokenRows* rows : {&e.words, &e.positions, &e.types}) {
     if (!rows->table.defined()) {
-      TORCH_CHECK_VALUE(!rows->ids.defined(), "longformer::embed: there are ids for ", rows->name,
+      LONGFORMER_CHECK_VALUE(!rows->ids.defined(), "longformer::embed: there are ids for ", rows->name,
                         ", but no table");
       continue;
     }
-    TORCH_CHECK_VALUE(rows->table.dim() == 2 && rows->table.size(1) == columns,
+    LONGFORMER_CHECK_VALUE(rows->table.dim() == 2 && rows->table.size(1) == columns,
                       "longformer::embed: ", rows->name, " must be [rows, ", columns, "], given ",
                       rows->table.sizes());
     if (rows->ids.defined()) {
-      TORCH_CHECK_VALUE(
-          rows->ids.dim() == 1 && rows->ids.size(0) == e.tokens && rows->ids.scalar_type() == at::kLong,
+      LONGFORMER_CHECK_VALUE(
+          rows->ids.dim() == 1 && rows->ids.size(0) == e.tokens && rows->ids.scalar_type() == kLong,
           "longformer::embed: the ids of ", rows->name, " must be int64 [", e.tokens, "], given ",
           rows->ids.scalar_type(), " ", rows->ids.sizes());
     } else {
-      TORCH_CHECK_VALUE(e.tokens == 0 || (rows->table.size(0) > 0 && e.tokens % rows->table.size(0) == 0),
+      LONGFORMER_CHECK_VALUE(e.tokens == 0 || (rows->table.size(0) > 0 && e.tokens % rows->table.size(0) == 0),
                         "longformer::embed: without ids, the rows of ", rows->name, " must go into the ",
                         e.tokens, " tokens, given ", rows->table.sizes());
     }
   }
-  TORCH_CHECK_VALUE(
+  LONGFORMER_CHECK_VALUE(
       weight.dim() == 1 && bias.dim() == 1 && weight.size(0) == columns && bias.size(0) == columns,
       "longformer::embed: weight and bias must be [", columns, "], given ", weight.sizes(), " and ",
       bias.sizes());

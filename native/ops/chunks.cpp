@@ -1,4 +1,4 @@
-// chunks: overlapping blocks of keys by matrix products, in ATen operators only, so for any device. The
+// chunks: overlapping blocks of keys by matrix products, in operators of libtorch only, so for any device. The
 // paper's own way, without its padding to a multiple of the window and with every option.
 //
 // A head of dilation d sees a sequence as d interleaved ones (positions r, r+d, r+2d ...), each with an
@@ -14,18 +14,6 @@
 //
 // Layout of a group of sequences of equal length: [S, h, d, M, E], h heads of one dilation d, M positions of
 // a residue.
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/arange.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/constant_pad_nd.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
-#include <ATen/ops/matmul.h>
-#include <ATen/ops/ones.h>
-#include <ATen/ops/tensor.h>
-#include <ATen/ops/zeros.h>
-#include <ATen/ops/zeros_like.h>
-#include <c10/util/Exception.h>
 
 #include <algorithm>
 #include <functional>
@@ -49,7 +37,7 @@ int64_t divide_up(int64_t x, int64_t y) {
 struct Group {
   int64_t begin, sequences, first_sequence, length;
   std::vector<int64_t> heads;
-  at::Tensor head_index;             // int64 [h] on the device
+  Tensor head_index;             // int64 [h] on the device
   int64_t dilation, left, right;     // of the interleaved sequences
   int64_t positions, block, blocks;  // M = blocks * block positions of a residue
   int64_t span;                      // keys of a block
@@ -61,31 +49,31 @@ struct Arrangement {
   const Group& g;
 
   // [N, h', E] -> [S, h', d, before + M + after, E]; `fill` where there is no token.
-  at::Tensor arrange(const at::Tensor& t, int64_t before, int64_t after, double fill) const {
+  Tensor arrange(const Tensor& t, int64_t before, int64_t after, double fill) const {
     const int64_t d = g.dilation, tokens = d * g.positions, heads = t.size(1), width = t.size(2);
-    at::Tensor x =
+    Tensor x =
         t.narrow(0, g.begin, g.sequences * g.length).reshape({g.sequences, g.length, heads, width});
-    x = at::constant_pad_nd(x, {0, 0, 0, 0, d * before, tokens - g.length + d * after}, fill);
+    x = pad(x, {0, 0, 0, 0, d * before, tokens - g.length + d * after}, fill);
     return x.reshape({g.sequences, before + g.positions + after, d, heads, width})
         .permute({0, 3, 2, 1, 4})
         .contiguous();
   }
 
   // [N, H, E] -> the same of this group's heads, in the type that is computed with.
-  at::Tensor tokens(const at::Tensor& t, int64_t before = 0, int64_t after = 0, double fill = 0.0) const {
+  Tensor tokens(const Tensor& t, int64_t before = 0, int64_t after = 0, double fill = 0.0) const {
     const bool all = static_cast<int64_t>(g.heads.size()) == t.size(1);
     return arrange((all ? t : t.index_select(1, g.head_index)).to(compute_type(a.q)), before, after, fill);
   }
 
   // Adds [S, h, d, M, E] (behind `before` positions more) to the rows of this group in [N, H, E].
-  void store(const at::Tensor& to, const at::Tensor& from, int64_t before = 0) const {
+  void store(const Tensor& to, const Tensor& from, int64_t before = 0) const {
     const int64_t width = from.size(4), heads = from.size(1);
-    const at::Tensor x = from.narrow(3, before, g.positions)
+    const Tensor x = from.narrow(3, before, g.positions)
                              .permute({0, 3, 2, 1, 4})
                              .reshape({g.sequences, g.positions * g.dilation, heads, width})
                              .narrow(1, 0, g.length)
                              .reshape({g.sequences * g.length, heads, width});
-    const at::Tensor rows = to.narrow(0, g.begin, g.sequences * g.length);
+    const Tensor rows = to.narrow(0, g.begin, g.sequences * g.length);
     if (heads == to.size(1))
       rows.copy_(x);
     else
@@ -101,7 +89,7 @@ void for_each_group(const BandedAttention& a, const std::function<void(const Gro
   const int64_t globals = a.global_index.defined() ? a.global_index.size(1) : 0;
   const int64_t sequences = static_cast<int64_t>(a.offsets.size()) - 1;
   for (const auto& [dilation, heads] : heads_of) {
-    const at::Tensor head_index = at::tensor(heads, at::TensorOptions(at::kLong)).to(a.q.device());
+    const Tensor head_index = from_values(heads, a.q.device());
     for (int64_t s = 0; s < sequences;) {
       Group g;
       g.begin = a.offsets[s];
@@ -137,38 +125,38 @@ void for_each_group(const BandedAttention& a, const std::function<void(const Gro
 class Blocks {
  public:
   Blocks(const BandedAttention& a, const Group& g) : a_(a), g_(g), layout_{a, g} {
-    const auto on_device = at::TensorOptions(at::kLong).device(a.q.device());
+    const Device on_device = a.q.device();
     q_ = layout_.tokens(a.q);
     k_ = layout_.tokens(a.k, g.left, g.right);
 
-    const at::Tensor row = at::arange(g.block, on_device).unsqueeze(1),
-                     column = at::arange(g.span, on_device).unsqueeze(0);
-    const at::Tensor from_left = column - row;  // 0 at the left end of the row's window
+    const Tensor row = arange(g.block, on_device).unsqueeze(1),
+                     column = arange(g.span, on_device).unsqueeze(0);
+    const Tensor from_left = column - row;  // 0 at the left end of the row's window
     band_ = from_left.ge(0) & from_left.le(g.left + g.right);
 
     const int64_t count = g.sequences * g.length;
-    at::Tensor local = a.visible.defined() ? a.visible.narrow(0, g.begin, count).to(at::kBool)
-                                           : at::ones({count}, on_device.dtype(at::kBool));
+    Tensor local = a.visible.defined() ? a.visible.narrow(0, g.begin, count).to(kBool)
+                                           : ones({count}, {kBool, on_device});
     if (a.global_index.defined()) {
       globals_ = a.global_index.size(1);
-      const at::Tensor index = a.global_index.narrow(0, g.first_sequence, g.sequences);
-      const at::Tensor start = (at::arange(g.sequences, on_device) * g.length).unsqueeze(1);
+      const Tensor index = a.global_index.narrow(0, g.first_sequence, g.sequences);
+      const Tensor start = (arange(g.sequences, on_device) * g.length).unsqueeze(1);
       global_token_ =
           (index.clamp_min(0) + start).reshape({-1});  // inside the group, [S * G]; row 0 for a -1
       global_seen_ = index.ge(0).reshape({-1});
       if (a.visible.defined()) global_seen_ = global_seen_ & local.index_select(0, global_token_);
       // Scattered into one slot more, where the -1 go.
-      const at::Tensor slot = global_token_.masked_fill(index.reshape({-1}).lt(0), count);
-      const at::Tensor is_global =
-          at::zeros({count + 1}, local.options()).index_fill_(0, slot, true).narrow(0, 0, count);
+      const Tensor slot = global_token_.masked_fill(index.reshape({-1}).lt(0), count);
+      const Tensor is_global =
+          zeros({count + 1}, local.options()).index_fill_(0, slot, true).narrow(0, 0, count);
       local = local & is_global.logical_not();
       kg_ = global_rows(a.k);
       global_seen_ = global_seen_.view({g.sequences, 1, 1, 1, 1, globals_});
     }
     // The group's own tokens, placed where `arrange` looks for them.
-    local_seen_ = arrange_group(local.to(at::kByte), g.left, g.right, 0).to(at::kBool);
+    local_seen_ = arrange_group(local.to(kByte), g.left, g.right, 0).to(kBool);
     if (a.dropout > 0.0) {
-      const at::Tensor token = at::arange(g.begin, g.begin + count, on_device);
+      const Tensor token = arange(g.begin, g.begin + count, on_device);
       query_token_ = arrange_group(token, 0, 0, 0);
       key_token_ = arrange_group(token, g.left, g.right, 0);
     }
@@ -182,10 +170,10 @@ class Blocks {
 
   const Arrangement& layout() const { return layout_; }
   int64_t globals() const { return globals_; }
-  const at::Tensor& global_keys() const { return kg_; }
+  const Tensor& global_keys() const { return kg_; }
 
   // The rows of the global tokens: [N, H, D] -> [S, h, 1, 1, G, D].
-  at::Tensor global_rows(const at::Tensor& t) const {
+  Tensor global_rows(const Tensor& t) const {
     return t.narrow(0, g_.begin, g_.sequences * g_.length)
         .index_select(0, global_token_)
         .index_select(1, g_.head_index)
@@ -197,16 +185,16 @@ class Blocks {
   }
 
   // Adds [S, h, G, D] to the rows of the global tokens in [N, H, D].
-  void add_global_rows(const at::Tensor& to, const at::Tensor& from) const {
-    const at::Tensor rows = to.narrow(0, g_.begin, g_.sequences * g_.length);
-    const at::Tensor x = from.transpose(1, 2).reshape({g_.sequences * globals_, from.size(1), from.size(3)});
-    const at::Tensor all =
-        at::zeros({x.size(0), to.size(1), to.size(2)}, x.options()).index_copy_(1, g_.head_index, x);
-    rows.index_add_(0, global_token_, all.to(to.scalar_type()));
+  void add_global_rows(const Tensor& to, const Tensor& from) const {
+    const Tensor rows = to.narrow(0, g_.begin, g_.sequences * g_.length);
+    const Tensor x = from.transpose(1, 2).reshape({g_.sequences * globals_, from.size(1), from.size(3)});
+    const Tensor all =
+        zeros({x.size(0), to.size(1), to.size(2)}, x.options()).index_copy_(1, g_.head_index, x);
+    rows.index_add_rows_(global_token_, all.to(to.scalar_type()));
   }
 
   // Queries of n blocks from block b on: [S, h, d, M, E] -> [S, h, d, n, block, E].
-  at::Tensor rows(const at::Tensor& t, int64_t b, int64_t n) const {
+  Tensor rows(const Tensor& t, int64_t b, int64_t n) const {
     auto shape = t.sizes().vec();
     shape[3] = n;
     shape.insert(shape.begin() + 4, g_.block);
@@ -214,44 +202,44 @@ class Blocks {
   }
 
   // Their keys: [S, h, d, left + M + right, E] -> [S, h, d, n, span, E], a view whose blocks overlap.
-  at::Tensor columns(const at::Tensor& t, int64_t b, int64_t n) const {
+  Tensor columns(const Tensor& t, int64_t b, int64_t n) const {
     return t.narrow(3, b * g_.block, (n - 1) * g_.block + g_.span)
         .unfold(3, g_.span, g_.block)
         .transpose(4, 5);
   }
 
   // The scores of n blocks, globals first, -inf where the key is not seen: [S, h, d, n, block, G + span].
-  at::Tensor scores(int64_t b, int64_t n) const {
-    const at::Tensor q = rows(q_, b, n) * a_.scale;
-    const at::Tensor hidden = (band_ & columns(local_seen_, b, n).transpose(4, 5)).logical_not_();
-    at::Tensor score = at::matmul(q, columns(k_, b, n).transpose(4, 5)).masked_fill_(hidden, -infinity);
+  Tensor scores(int64_t b, int64_t n) const {
+    const Tensor q = rows(q_, b, n) * a_.scale;
+    const Tensor hidden = (band_ & columns(local_seen_, b, n).transpose(4, 5)).logical_not_();
+    Tensor score = matmul(q, columns(k_, b, n).transpose(4, 5)).masked_fill_(hidden, -infinity);
     if (globals_ == 0) return score;
-    const at::Tensor global =
-        at::matmul(q, kg_.transpose(4, 5)).masked_fill_(global_seen_.logical_not(), -infinity);
-    return at::cat({global, score}, -1);
+    const Tensor global =
+        matmul(q, kg_.transpose(4, 5)).masked_fill_(global_seen_.logical_not(), -infinity);
+    return cat({global, score}, -1);
   }
 
   // 0 or 1/(1-p) for those scores; undefined without dropout.
-  at::Tensor dropout_factor(int64_t b, int64_t n) const {
+  Tensor dropout_factor(int64_t b, int64_t n) const {
     if (a_.dropout == 0.0) return {};
-    at::Tensor key = columns(key_token_, b, n).transpose(4, 5);  // [S, 1, d, n, 1, span]
+    Tensor key = columns(key_token_, b, n).transpose(4, 5);  // [S, 1, d, n, 1, span]
     if (globals_ > 0) {
       auto shape = key.sizes().vec();
       shape.back() = globals_;
-      const at::Tensor global = (global_token_ + g_.begin).view({g_.sequences, 1, 1, 1, 1, globals_});
-      key = at::cat({global.expand(shape), key}, -1);
+      const Tensor global = (global_token_ + g_.begin).view({g_.sequences, 1, 1, 1, 1, globals_});
+      key = cat({global.expand(shape), key}, -1);
     }
-    const at::Tensor keeps = dropout_mask(a_.seed, g_.head_index.view({-1, 1, 1, 1, 1}),
+    const Tensor keeps = dropout_mask(a_.seed, g_.head_index.view({-1, 1, 1, 1, 1}),
                                           rows(query_token_, b, n), key, a_.dropout);
     return keeps.to(compute_type(a_.q)).div_(1.0 - a_.dropout);
   }
 
-  const at::Tensor& queries() const { return q_; }
-  const at::Tensor& keys() const { return k_; }
+  const Tensor& queries() const { return q_; }
+  const Tensor& keys() const { return k_; }
 
  private:
   // A value per token of the group: [S * length] -> [S, 1, d, before + M + after, 1].
-  at::Tensor arrange_group(const at::Tensor& t, int64_t before, int64_t after, double fill) const {
+  Tensor arrange_group(const Tensor& t, int64_t before, int64_t after, double fill) const {
     Group here = g_;
     here.begin = 0;
     return Arrangement{a_, here}.arrange(t.view({-1, 1, 1}), before, after, fill);
@@ -261,34 +249,34 @@ class Blocks {
   const Group& g_;
   Arrangement layout_;
   int64_t globals_ = 0;
-  at::Tensor q_, k_;                       // [S, h, d, M, D], [S, h, d, left + M + right, D]
-  at::Tensor band_;                        // bool [block, span]
-  at::Tensor local_seen_;                  // bool [S, 1, d, left + M + right, 1]: visible and not global
-  at::Tensor global_token_, global_seen_;  // int64 [S * G], bool [S, 1, 1, 1, 1, G]
-  at::Tensor kg_;                          // [S, h, 1, 1, G, D]
-  at::Tensor query_token_, key_token_;     // int64 positions in N, with dropout
+  Tensor q_, k_;                       // [S, h, d, M, D], [S, h, d, left + M + right, D]
+  Tensor band_;                        // bool [block, span]
+  Tensor local_seen_;                  // bool [S, 1, d, left + M + right, 1]: visible and not global
+  Tensor global_token_, global_seen_;  // int64 [S * G], bool [S, 1, 1, 1, 1, G]
+  Tensor kg_;                          // [S, h, 1, 1, G, D]
+  Tensor query_token_, key_token_;     // int64 positions in N, with dropout
 };
 
 // exp(scores - lse) in place; lse +inf makes a row of zeros.
-at::Tensor probabilities_(const at::Tensor& scores, const at::Tensor& lse) {
+Tensor probabilities_(const Tensor& scores, const Tensor& lse) {
   return scores.sub_(lse).exp_();
 }
 
-at::Tensor finite_or_infinity(const at::Tensor& lse) {
+Tensor finite_or_infinity(const Tensor& lse) {
   return lse.masked_fill(lse.eq(-infinity), infinity);
 }
 
 // A row of an invisible query is empty.
-void empty_invisible_rows(const BandedAttention& a, const at::Tensor& t, double value) {
+void empty_invisible_rows(const BandedAttention& a, const Tensor& t, double value) {
   if (!a.visible.defined()) return;
   auto shape = std::vector<int64_t>(t.dim(), 1);
   shape[0] = -1;
-  t.masked_fill_(a.visible.to(at::kBool).logical_not().view(shape), value);
+  t.masked_fill_(a.visible.to(kBool).logical_not().view(shape), value);
 }
 
 // [N, H, D] with zeros in the rows of the tokens that are not visible: whatever they hold (padding may hold
 // NaN), a probability of 0 times it must be 0.
-at::Tensor visible_rows(const BandedAttention& a, const at::Tensor& t) {
+Tensor visible_rows(const BandedAttention& a, const Tensor& t) {
   return a.visible.defined() ? t.masked_fill(a.visible.eq(0).view({-1, 1, 1}), 0.0) : t;
 }
 
@@ -301,11 +289,11 @@ BandedAttention visible_tokens(const BandedAttention& a) {
 }
 
 // probabilities [.., block, G + span] times values: the global columns and the span apart.
-at::Tensor times(const Blocks& blocks, const at::Tensor& p, const at::Tensor& globals,
-                 const at::Tensor& span) {
+Tensor times(const Blocks& blocks, const Tensor& p, const Tensor& globals,
+                 const Tensor& span) {
   const int64_t G = blocks.globals();
-  at::Tensor product = at::matmul(p.narrow(-1, G, p.size(-1) - G), span);
-  if (G > 0) product += at::matmul(p.narrow(-1, 0, G), globals);
+  Tensor product = matmul(p.narrow(-1, G, p.size(-1) - G), span);
+  if (G > 0) product += matmul(p.narrow(-1, 0, G), globals);
   return product;
 }
 
@@ -313,19 +301,19 @@ at::Tensor times(const Blocks& blocks, const at::Tensor& p, const at::Tensor& gl
 
 BandedForward banded_attention_chunks(const BandedAttention& given) {
   const BandedAttention a = visible_tokens(given);
-  const at::Tensor out = at::empty(a.q.sizes(), a.q.options());
-  const at::Tensor lse = at::empty(a.q.sizes().slice(0, 2), a.q.options().dtype(compute_type(a.q)));
+  const Tensor out = empty(a.q.sizes(), a.q.options());
+  const Tensor lse = empty(a.q.sizes().slice(0, 2), a.q.options().dtype(compute_type(a.q)));
   for_each_group(a, [&](const Group& g) {
     const Blocks blocks(a, g);
-    const at::Tensor v = blocks.layout().tokens(a.v, g.left, g.right);
-    const at::Tensor vg = blocks.globals() > 0 ? blocks.global_rows(a.v) : at::Tensor();
-    const at::Tensor group_out = at::empty_like(blocks.queries());
-    const at::Tensor group_lse = at::empty_like(blocks.queries().narrow(-1, 0, 1));
+    const Tensor v = blocks.layout().tokens(a.v, g.left, g.right);
+    const Tensor vg = blocks.globals() > 0 ? blocks.global_rows(a.v) : Tensor();
+    const Tensor group_out = empty_like(blocks.queries());
+    const Tensor group_lse = empty_like(blocks.queries().narrow(-1, 0, 1));
     for (int64_t b = 0, n; b < g.blocks; b += n) {
       n = std::min(blocks.step(), g.blocks - b);
-      const at::Tensor score = blocks.scores(b, n);
-      const at::Tensor row_lse = score.logsumexp(-1, /*keepdim=*/true);
-      at::Tensor p = probabilities_(score, finite_or_infinity(row_lse));
+      const Tensor score = blocks.scores(b, n);
+      const Tensor row_lse = score.logsumexp(-1, /*keepdim=*/true);
+      Tensor p = probabilities_(score, finite_or_infinity(row_lse));
       if (a.dropout > 0.0) p.mul_(blocks.dropout_factor(b, n));
       blocks.rows(group_out, b, n).copy_(times(blocks, p, vg, blocks.columns(v, b, n)));
       blocks.rows(group_lse, b, n).copy_(row_lse);
@@ -338,55 +326,55 @@ BandedForward banded_attention_chunks(const BandedAttention& given) {
   return {out, lse};
 }
 
-BandedBackward banded_attention_chunks_backward(const BandedAttention& given, const at::Tensor& grad_out,
-                                                const at::Tensor& out, const at::Tensor& lse) {
+BandedBackward banded_attention_chunks_backward(const BandedAttention& given, const Tensor& grad_out,
+                                                const Tensor& out, const Tensor& lse) {
   const BandedAttention a = visible_tokens(given);
-  const at::Tensor visible_grad = visible_rows(a, grad_out);
-  const auto like = [&](const at::Tensor& t) { return at::empty(t.sizes(), t.options()); };
+  const Tensor visible_grad = visible_rows(a, grad_out);
+  const auto like = [&](const Tensor& t) { return empty(t.sizes(), t.options()); };
   BandedBackward grad{like(a.q), like(a.k), like(a.v)};
-  const at::Tensor row_lse = finite_or_infinity(lse).unsqueeze(-1);
+  const Tensor row_lse = finite_or_infinity(lse).unsqueeze(-1);
   for_each_group(a, [&](const Group& g) {
     const Blocks blocks(a, g);
     const int64_t G = blocks.globals();
-    const at::Tensor v = blocks.layout().tokens(a.v, g.left, g.right);
-    const at::Tensor vg = G > 0 ? blocks.global_rows(a.v) : at::Tensor();
-    const at::Tensor go = blocks.layout().tokens(visible_grad);
-    const at::Tensor group_lse = blocks.layout().tokens(row_lse, 0, 0, infinity);
-    const at::Tensor gq = at::empty_like(blocks.queries());
-    const at::Tensor gk = at::zeros_like(blocks.keys()), gv = at::zeros_like(v);
-    at::Tensor gkg, gvg;  // [S, h, G, D]
+    const Tensor v = blocks.layout().tokens(a.v, g.left, g.right);
+    const Tensor vg = G > 0 ? blocks.global_rows(a.v) : Tensor();
+    const Tensor go = blocks.layout().tokens(visible_grad);
+    const Tensor group_lse = blocks.layout().tokens(row_lse, 0, 0, infinity);
+    const Tensor gq = empty_like(blocks.queries());
+    const Tensor gk = zeros_like(blocks.keys()), gv = zeros_like(v);
+    Tensor gkg, gvg;  // [S, h, G, D]
     if (G > 0) {
-      gkg = at::zeros_like(blocks.global_keys().squeeze(3).squeeze(2));
-      gvg = at::zeros_like(gkg);
+      gkg = zeros_like(blocks.global_keys().squeeze(3).squeeze(2));
+      gvg = zeros_like(gkg);
     }
     for (int64_t b = 0, n; b < g.blocks; b += n) {
       n = std::min(blocks.step(), g.blocks - b);
-      const at::Tensor p = probabilities_(blocks.scores(b, n), blocks.rows(group_lse, b, n));
-      const at::Tensor g_rows = blocks.rows(go, b, n), v_columns = blocks.columns(v, b, n);
-      at::Tensor grad_p = at::matmul(g_rows, v_columns.transpose(4, 5));
-      if (G > 0) grad_p = at::cat({at::matmul(g_rows, vg.transpose(4, 5)), grad_p}, -1);
-      at::Tensor dropped = p;
+      const Tensor p = probabilities_(blocks.scores(b, n), blocks.rows(group_lse, b, n));
+      const Tensor g_rows = blocks.rows(go, b, n), v_columns = blocks.columns(v, b, n);
+      Tensor grad_p = matmul(g_rows, v_columns.transpose(4, 5));
+      if (G > 0) grad_p = cat({matmul(g_rows, vg.transpose(4, 5)), grad_p}, -1);
+      Tensor dropped = p;
       if (a.dropout > 0.0) {
-        const at::Tensor factor = blocks.dropout_factor(b, n);
+        const Tensor factor = blocks.dropout_factor(b, n);
         dropped = p * factor;
         grad_p.mul_(factor);
       }
       // d softmax: p * (dp - sum over the row of p * dp). The sum is made of p, not of output . grad_output,
       // which in 16 bits would bring the rounding of the output in.
-      const at::Tensor weighted = grad_p.mul_(p);
-      const at::Tensor grad_score = weighted.sub_(p * weighted.sum(-1, /*keepdim=*/true)).mul_(a.scale);
+      const Tensor weighted = grad_p.mul_(p);
+      const Tensor grad_score = weighted.sub_(p * weighted.sum(-1, /*keepdim=*/true)).mul_(a.scale);
       blocks.rows(gq, b, n).copy_(
           times(blocks, grad_score, blocks.global_keys(), blocks.columns(blocks.keys(), b, n)));
 
       // Neighbouring blocks share keys, so their parts are added one block after the other.
-      const at::Tensor q_rows = blocks.rows(blocks.queries(), b, n);
-      const auto add = [&](const at::Tensor& weights, const at::Tensor& from, const at::Tensor& local,
-                           const at::Tensor& global) {
-        const at::Tensor part = at::matmul(weights.narrow(-1, G, g.span).transpose(4, 5), from);
+      const Tensor q_rows = blocks.rows(blocks.queries(), b, n);
+      const auto add = [&](const Tensor& weights, const Tensor& from, const Tensor& local,
+                           const Tensor& global) {
+        const Tensor part = matmul(weights.narrow(-1, G, g.span).transpose(4, 5), from);
         for (int64_t i = 0; i < n; ++i) local.narrow(3, (b + i) * g.block, g.span).add_(part.select(3, i));
         if (G > 0)
           global.add_(
-              at::matmul(weights.narrow(-1, 0, G).transpose(4, 5), from).sum(at::IntArrayRef({2, 3})));
+              matmul(weights.narrow(-1, 0, G).transpose(4, 5), from).sum(IntList({2, 3})));
       };
       add(grad_score, q_rows, gk, gkg);
       add(dropped, g_rows, gv, gvg);
@@ -402,33 +390,33 @@ BandedBackward banded_attention_chunks_backward(const BandedAttention& given, co
   return grad;
 }
 
-at::Tensor banded_probabilities(const BandedAttention& given, int64_t window_left, int64_t window_right) {
+Tensor banded_probabilities(const BandedAttention& given, int64_t window_left, int64_t window_right) {
   const BandedAttention a = visible_tokens(given);
   const int64_t globals = a.global_index.defined() ? a.global_index.size(1) : 0;
   const int64_t width = globals + window_left + 1 + window_right;
-  const at::Tensor result =
-      at::zeros({a.q.size(0), a.q.size(1), width}, a.q.options().dtype(compute_type(a.q)));
+  const Tensor result =
+      zeros({a.q.size(0), a.q.size(1), width}, a.q.options().dtype(compute_type(a.q)));
   for_each_group(a, [&](const Group& g) {
     const Blocks blocks(a, g);
     const int64_t window = g.left + 1 + g.right;
     auto shape = blocks.queries().sizes().vec();
     shape.back() = globals + window;
-    const at::Tensor group = at::empty(shape, blocks.queries().options());
+    const Tensor group = empty(shape, blocks.queries().options());
     for (int64_t b = 0, n; b < g.blocks; b += n) {
       n = std::min(blocks.step(), g.blocks - b);
-      const at::Tensor score = blocks.scores(b, n);
-      const at::Tensor p = probabilities_(score, finite_or_infinity(score.logsumexp(-1, /*keepdim=*/true)));
+      const Tensor score = blocks.scores(b, n);
+      const Tensor p = probabilities_(score, finite_or_infinity(score.logsumexp(-1, /*keepdim=*/true)));
       // Row t of a block has its window in columns t .. t + left + right of the span: a diagonal band, seen
       // as a rectangle by a row stride that is one longer.
-      const at::Tensor span = p.narrow(-1, globals, g.span).contiguous();
+      const Tensor span = p.narrow(-1, globals, g.span).contiguous();
       auto sizes = span.sizes().vec(), strides = span.strides().vec();
       sizes.back() = window;
       strides[strides.size() - 2] += 1;
-      const at::Tensor to = blocks.rows(group, b, n);
-      to.narrow(-1, globals, window).copy_(span.as_strided(sizes, strides));
+      const Tensor to = blocks.rows(group, b, n);
+      to.narrow(-1, globals, window).copy_(span.as_strided(sizes, strides, 0));
       if (globals > 0) to.narrow(-1, 0, globals).copy_(p.narrow(-1, 0, globals));
     }
-    const at::Tensor to = result.narrow(-1, globals + window_left - g.left, window);
+    const Tensor to = result.narrow(-1, globals + window_left - g.left, window);
     blocks.layout().store(to, group.narrow(-1, globals, window));
     if (globals > 0) blocks.layout().store(result.narrow(-1, 0, globals), group.narrow(-1, 0, globals));
   });

@@ -1,6 +1,4 @@
 // dropout_keeps of banded_attention.h, for tensors of coordinates on any device.
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/bitwise_right_shift.h>
 
 #include "operators.h"
 
@@ -9,8 +7,8 @@ namespace {
 
 // int64 stands in for uint64: sums and products wrap alike, a right shift needs the copies of the sign bit
 // cleared.
-at::Tensor logical_shift(const at::Tensor& x, int64_t bits) {
-  return at::bitwise_right_shift(x, bits).bitwise_and_(static_cast<int64_t>(~uint64_t{0} >> bits));
+Tensor logical_shift(const Tensor& x, int64_t bits) {
+  return x.bitwise_right_shift(bits).bitwise_and_(static_cast<int64_t>(~uint64_t{0} >> bits));
 }
 
 int64_t wrapped(uint64_t constant) {
@@ -19,9 +17,9 @@ int64_t wrapped(uint64_t constant) {
 
 }  // namespace
 
-at::Tensor dropout_mask(int64_t seed, const at::Tensor& head, const at::Tensor& query, const at::Tensor& key,
+Tensor dropout_mask(int64_t seed, const Tensor& head, const Tensor& query, const Tensor& key,
                         double probability) {
-  at::Tensor x =
+  Tensor x =
       (head + 1) * wrapped(0x9E3779B97F4A7C15ull) + (query + 1) * wrapped(0xBF58476D1CE4E5B9ull) + seed;
   x = x + (key + 1) * wrapped(0x94D049BB133111EBull);
   x.bitwise_xor_(logical_shift(x, 30));
@@ -29,7 +27,7 @@ at::Tensor dropout_mask(int64_t seed, const at::Tensor& head, const at::Tensor& 
   x.bitwise_xor_(logical_shift(x, 27));
   x.mul_(wrapped(0x94D049BB133111EBull));
   x.bitwise_xor_(logical_shift(x, 31));
-  return logical_shift(x, 11).to(at::kDouble).mul_(0x1.0p-53).ge(probability);
+  return logical_shift(x, 11).to(kDouble).mul_(0x1.0p-53).ge(probability);
 }
 
 }  // namespace longformer

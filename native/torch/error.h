@@ -13,6 +13,10 @@ namespace longformer {
 struct ValueError : std::invalid_argument {
   using std::invalid_argument::invalid_argument;
 };
+// A position that does not exist.
+struct IndexError : std::out_of_range {
+  using std::out_of_range::out_of_range;
+};
 // There is no such thing here, for this device or dtype.
 struct NotImplementedError : std::runtime_error {
   using std::runtime_error::runtime_error;
@@ -26,8 +30,16 @@ struct TorchError : std::runtime_error {
 struct LoadError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
+// The libtorch of the process is older than 2.10.
+struct VersionError : LoadError {
+  using LoadError::LoadError;
+};
+// The process was forked from one that used the operators.
+struct ForkedError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
 // Throws TorchError with libtorch's words where a function of its interface returned something other than 0.
-void check(int32_t error, const char* call);
+void check(int32_t error, const char* call);  // call: its text, for where libtorch says nothing
 #define LONGFORMER_TORCH(call) ::longformer::torch::check((call), #call)
 }  // namespace torch
 
@@ -42,6 +54,10 @@ std::string text(const Parts&... parts) {
 #define LONGFORMER_CHECK_VALUE(condition, ...) \
   do {                                         \
     if (!(condition)) throw ::longformer::ValueError(::longformer::text(__VA_ARGS__)); \
+  } while (false)
+#define LONGFORMER_CHECK_INDEX(condition, ...) \
+  do {                                         \
+    if (!(condition)) throw ::longformer::IndexError(::longformer::text(__VA_ARGS__)); \
   } while (false)
 #define LONGFORMER_CHECK(condition, ...) \
   do {                                   \

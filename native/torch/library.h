@@ -17,10 +17,6 @@
 
 namespace longformer::torch {
 
-// --- reading one argument
-template <class T>
-struct Argument;  // `static Stored from_stack(Value)` takes ownership of what the value holds; `from_call(const longformer_value&)` borrows
-
 // A kernel in both forms.
 struct Kernel {
   BoxedKernel boxed;
@@ -51,13 +47,15 @@ class Registry {
   }
 };
 
+// Filled before other objects of the library, so that the library can register all when it is loaded.
 // LONGFORMER_REGISTER(r) { r.def("..."); r.impl<forward>("banded_attention"); } once in a file, in namespace longformer.
 struct Registration {
   explicit Registration(void (*fill)(Registry&));
 };
 #define LONGFORMER_REGISTER(r)                                                                 \
   static void register_operators_of_file(::longformer::torch::Registry& r);                    \
-  static const ::longformer::torch::Registration registration_of_file(register_operators_of_file); \
+  __attribute__((init_priority(1000))) static const ::longformer::torch::Registration registration_of_file( \
+      register_operators_of_file);                                                             \
   static void register_operators_of_file(::longformer::torch::Registry& r)
 
 // Calls any operator of libtorch by name: typed wrappers in tensor.cpp and aten.cpp only, since a wrong kind is a crash. All

@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <iosfwd>
 #include <optional>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -181,6 +182,7 @@ class Tensor {
   Tensor logical_and(const Tensor& other) const;
   Tensor logical_or(const Tensor& other) const;
   Tensor logical_not() const;
+  const Tensor& logical_not_() const;
   const Tensor& logical_and_(const Tensor& other) const;
   const Tensor& logical_or_(const Tensor& other) const;
   Tensor any(int64_t dimension) const;
@@ -203,7 +205,7 @@ class Tensor {
   Tensor max() const;
   Tensor abs() const;
   Tensor softmax(int64_t dimension) const;
-  Tensor logsumexp(int64_t dimension) const;
+  Tensor logsumexp(int64_t dimension, bool keep = false) const;
 
  private:
   Tensor(torch::TensorHandle handle, bool owned) : handle_(handle), owned_(owned) {}
@@ -215,7 +217,15 @@ inline Tensor operator+(const Tensor& a, const Tensor& b) { return a.add(b); }
 inline Tensor operator-(const Tensor& a, const Tensor& b) { return a.sub(b); }
 inline Tensor operator*(const Tensor& a, const Tensor& b) { return a.mul(b); }
 inline Tensor operator/(const Tensor& a, const Tensor& b) { return a.div(b); }
-inline Tensor operator*(const Tensor& a, double b) { return a.mul(b); }
+template <class Number, class = std::enable_if_t<std::is_arithmetic_v<Number>>>
+Tensor operator+(const Tensor& a, Number b) {
+  return a.add(std::conditional_t<std::is_integral_v<Number>, int64_t, double>(b));
+}
+template <class Number, class = std::enable_if_t<std::is_arithmetic_v<Number>>>
+Tensor operator*(const Tensor& a, Number b) {
+  return a.mul(std::conditional_t<std::is_integral_v<Number>, int64_t, double>(b));
+}
+inline const Tensor& operator+=(const Tensor& a, const Tensor& b) { return a.add_(b); }
 inline Tensor operator&(const Tensor& a, const Tensor& b) { return a.logical_and(b); }
 inline Tensor operator|(const Tensor& a, const Tensor& b) { return a.logical_or(b); }
 
@@ -236,6 +246,10 @@ inline Tensor arange(int64_t end, Device device = {}) { return arange(0, end, de
 Tensor from_values(const std::vector<int64_t>& values, Device device = {});  // int64 [n]
 Tensor scalar(double value);                                                 // float64 on the CPU, no dimensions
 Tensor scalar(int64_t value);
+
+// A dimension counted from the end where negative; throws IndexError where there is none.
+int64_t wrapped_dimension(int64_t dimension, int64_t dimensions);
+std::vector<int64_t> row_major_strides(IntList sizes);
 
 // --- functions of several tensors
 Tensor matmul(const Tensor& a, const Tensor& b);  // batches broadcast

@@ -20,10 +20,9 @@ internal sealed class LoadSettings
         "dtype" => _options with { DType = DTypeOf(value) },
         "attention" => _options with { Attention = Attention(value, name) },
         "pack_weights" => _options with { PackWeights = Flag(value, name) },
-        "cuda_graphs" => _options with { CudaGraphs = Flag(value, name) },
         "tf32" => _options with { TF32 = Flag(value, name) },
         "trainable" => _options with { Trainable = Flag(value, name) },
-        _ => throw CallException.Argument($"\"{name}\" is no load option: expected device, dtype, attention, pack_weights, cuda_graphs, tf32 or trainable"),
+        _ => throw CallException.Argument($"\"{name}\" is no load option: expected device, dtype, attention, pack_weights, tf32 or trainable"),
     };
 
     /// <summary>An implementation by its name.</summary>

@@ -12,7 +12,7 @@ internal readonly record struct BufferPart(int From, int Count, bool AreBytes)
     private int Words => AreBytes ? (Count + 7) / 8 : Count;
 
     /// <summary>The values in the uploaded buffer, int64 or uint8, without a copy.</summary>
-    /// <param name="buffer">What <see cref="HostBuffer.Upload(Device)"/> returned, or a tensor like it.</param>
+    /// <param name="buffer">What <see cref="HostBuffer.Upload(Device)"/> returned.</param>
     /// <param name="shape">Their shape.</param>
     public Tensor In(Tensor buffer, params ReadOnlySpan<long> shape)
     {
@@ -29,17 +29,12 @@ internal readonly record struct BufferPart(int From, int Count, bool AreBytes)
 internal sealed class HostBuffer
 {
     private readonly List<long> _words = [];
-    private readonly List<BufferPart> _parts = [];
-
-    /// <summary>What lies where: with it, two buffers of one layout can stand for each other.</summary>
-    public IReadOnlyList<BufferPart> Parts => _parts;
 
     /// <summary>Adds integers.</summary>
     public BufferPart Add(ReadOnlySpan<long> values)
     {
         var part = new BufferPart(_words.Count, values.Length, false);
         _words.AddRange(values);
-        _parts.Add(part);
         return part;
     }
 
@@ -52,7 +47,6 @@ internal sealed class HostBuffer
         Span<long> added = CollectionsMarshal.AsSpan(_words)[part.From..];
         added.Clear();
         values.CopyTo(MemoryMarshal.AsBytes(added));
-        _parts.Add(part);
         return part;
     }
 

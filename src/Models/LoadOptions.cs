@@ -1,4 +1,3 @@
-using LongformerInterop.Models.Graphs;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models;
@@ -26,32 +25,8 @@ public sealed record LoadOptions
     /// </summary>
     public bool PackWeights { get; init; } = true;
 
-    /// <summary>
-    /// Whether work of one shape that comes again is recorded as a CUDA graph and launched as a whole: small batches of a Longformer, and
-    /// the decoding steps of an LED, which without it wait for their many short kernels to be launched one by one. Where there are no
-    /// graphs (<see cref="CudaGraph.WhyNot"/>), on other devices and for trainable models it does nothing.
-    /// </summary>
-    public bool CudaGraphs { get; init; } = true;
-
-    /// <summary>
-    /// Whether a GPU may compute Float32 matrix products in TF32; null leaves it as it is. It is set when the model is loaded, and for
-    /// the whole process, as libtorch has it: <see cref="TorchRuntime.AllowTF32"/>.
-    /// </summary>
-    public bool? TF32 { get; init; }
-
-    /// <summary>Whether the parameters are to be trained: they are then copied out of the file and require gradients.</summary>
+    /// <summary>Whether the parameters are to be trained: they are then copied out of the file, and gradients are to be had of them.</summary>
     public bool Trainable { get; init; }
-
-    /// <summary>What records work in place of CUDA graphs, on any device: for tests.</summary>
-    internal IWorkRecorder? WorkRecorder { get; init; }
-
-    /// <summary>A cache of recorded work for a model with these options; null: none is recorded.</summary>
-    internal GraphCache? CreateGraphCache(int capacity)
-    {
-        if (!CudaGraphs || Trainable) return null;
-        if (WorkRecorder is not null) return new GraphCache(WorkRecorder, Device, capacity);
-        return Device.Type == DeviceType.Cuda && CudaGraph.WhyNot is null ? new GraphCache(CudaGraph.Recorder, Device, capacity) : null;
-    }
 
     /// <summary>Refuses what cannot be, before any weight is touched, and sets what belongs to the process.</summary>
     /// <exception cref="InputException">The dtype is none that models have.</exception>
@@ -61,6 +36,5 @@ public sealed record LoadOptions
         if (DType is DType dtype and not (Torch.DType.Float32 or Torch.DType.BFloat16 or Torch.DType.Float16 or Torch.DType.Float64))
             throw new InputException($"DType: expected Float32, BFloat16, Float16 or Float64, given {dtype}");
         TorchRuntime.RequireDevice(Device);
-        if (TF32 is { } allowed) TorchRuntime.AllowTF32 = allowed;
     }
 }

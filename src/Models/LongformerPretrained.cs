@@ -1,5 +1,5 @@
 using LongformerInterop.Checkpoints;
-using LongformerInterop.Models.Graphs;
+using LongformerInterop.Models.Gradients;
 using LongformerInterop.Models.Layers;
 using LongformerInterop.Torch;
 
@@ -10,24 +10,14 @@ namespace LongformerInterop.Models;
 public abstract class LongformerPretrained<TOutputs> : PretrainedModel
     where TOutputs : LongformerOutputs
 {
-    // Where a pass is longer, its kernels take longer than launching them does.
-    private const long LargestRecordedPass = 4096;
-    private const int RecordedShapes = 8;
-
     private readonly LongformerBody _body;
-    private readonly GraphCache? _graphs;
 
     private protected LongformerPretrained(string architecture, LongformerLoader loader, LongformerBody body)
         : base(architecture, loader.Options, loader.Root)
     {
         Configuration = loader.Configuration;
         _body = body;
-        _graphs = loader.Options.CreateGraphCache(RecordedShapes);
-        if (_graphs is not null) Own(_graphs);
     }
-
-    /// <summary>What recorded passes (<see cref="LoadOptions.CudaGraphs"/>) did so far.</summary>
-    public GraphStatistics Graphs => _graphs?.Statistics ?? default;
 
     /// <summary>The configuration of the checkpoint.</summary>
     public LongformerConfiguration Configuration { get; }
@@ -49,9 +39,8 @@ public abstract class LongformerPretrained<TOutputs> : PretrainedModel
         var dropout = new Dropout(inputs.DropoutSeed, Configuration.HiddenDropoutProb, Configuration.AttentionProbsDropoutProb);
         using AttentionTrace? trace = inputs.OutputAttentions ? new AttentionTrace() : null;
         List<Tensor>? states = inputs.OutputHiddenStates ? [] : null;
-        Tensor hidden = IsRecordable(inputs, batch)
-            ? _graphs!.Run(new GraphKey(batch.Offsets, batch.Layout.Host.Parts), batch.Buffer, buffer => _body.Forward(batch.With(buffer), dropout, null, null))
-            : _body.Forward(batch, dropout, states, trace);
+        if (GradientTape.Current is { RecomputesLayers: true } tape) tape.Hold(batch.ReadByLayers);
+        Tensor hidden = _body.Forward(batch, dropout, states, trace);
         LongformerOutputs head = Compute(inputs, batch, hidden, dropout);
         var outputs = (TOutputs)(head with
         {
@@ -73,26 +62,13 @@ public abstract class LongformerPretrained<TOutputs> : PretrainedModel
             BeforeLayer = beforeLayer,
         }).ToDictionary();
 
-    /// <inheritdoc/>
-    public sealed override IReadOnlyDictionary<string, Tensor> LossAndGradients(IReadOnlyDictionary<string, Tensor> inputs)
+    private protected sealed override (Tensor? Loss, IReadOnlyList<(string Name, Tensor Words)> Words) LossOf(IReadOnlyDictionary<string, Tensor> inputs, GradientTape tape)
     {
-        if (!Options.Trainable)
-            throw new InvalidOperationException("gradients need a model that was loaded with Trainable = true");
-        using var scope = new TensorScope();
         LongformerInputs named = LongformerInputs.FromNames(inputs);
-        Tensor? words = named.InputIds is null ? null : WordEmbeddings(named.InputIds.To(Device));
-        Tensor loss = Forward(named with { WordVectors = words }).ToDictionary().GetValueOrDefault("loss")
-            ?? throw new InputException($"labels: expected what {Architecture} is trained on, given none");
-        List<(string Name, Tensor Tensor)> sources = [.. NamedParameters.Select(p => ("grad." + p.Name, p.Tensor))];
-        if (words is not null)
-            sources.Add(("grad_input_embeds", words));
-        Tensor?[] gradients = loss.Gradients([.. sources.Select(s => s.Tensor)], allowUnused: true);
-        var results = new Dictionary<string, Tensor> { ["loss"] = loss };
-        for (int i = 0; i < gradients.Length; i++)
-            if (gradients[i] is { } gradient)
-                results[sources[i].Name] = gradient;
-        scope.Keep(results.Values);
-        return results;
+        if (named.InputIds is null) return (Forward(named).ToDictionary().GetValueOrDefault("loss"), []);
+        Tensor words = WordEmbeddings(named.InputIds.To(Device));
+        tape.Watch(words);
+        return (Forward(named with { WordVectors = words }).ToDictionary().GetValueOrDefault("loss"), [("grad_input_embeds", words)]);
     }
 
     /// <summary>The word embeddings [..., C] of ids [...], to be given as <see cref="LongformerInputs.InputsEmbeds"/>.</summary>
@@ -109,11 +85,6 @@ public abstract class LongformerPretrained<TOutputs> : PretrainedModel
         // Hugging Face gives its question answering head as many outputs as there are labels; it has two, start and end.
         Id2Label = Architecture == nameof(LongformerForQuestionAnswering) && Configuration.NumLabels != 2 ? LongformerConfiguration.GenericLabels(2) : Configuration.Id2Label,
     }).ToJson());
-
-    /// <summary>Whether the pass depends on nothing but the shapes and the values in the batch's buffer.</summary>
-    private bool IsRecordable(LongformerInputs inputs, SequenceBatch batch) =>
-        _graphs is not null && batch.TokenCount <= LargestRecordedPass && batch.InputsEmbeds is null && inputs.DropoutSeed is null
-        && !inputs.OutputHiddenStates && !inputs.OutputAttentions;
 
     /// <summary>What the class makes of the last hidden states, [N, C].</summary>
     private protected abstract TOutputs Compute(LongformerInputs inputs, SequenceBatch batch, Tensor hidden, Dropout dropout);

@@ -1,3 +1,4 @@
+using LongformerInterop.Models.Gradients;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models;
@@ -18,11 +19,8 @@ internal sealed class SequenceBatch
     /// <summary>For multiple choice: [B, choices].</summary>
     public required long[] SequenceShape { get; init; }
 
-    /// <summary>Where ids, positions, masks and indices lie in <see cref="Buffer"/>.</summary>
+    /// <summary>Where ids, positions, masks and indices lie in the uploaded buffer.</summary>
     public required BatchLayout Layout { get; init; }
-
-    /// <summary>Everything that the host made for this pass, on the device; the tensors below are views of it.</summary>
-    public required Tensor Buffer { get; init; }
 
     /// <summary>int64 [N], or null with <see cref="InputsEmbeds"/>.</summary>
     public Tensor? InputIds { get; init; }
@@ -50,7 +48,7 @@ internal sealed class SequenceBatch
 
     /// <summary>A batch of values that lie on the device.</summary>
     /// <param name="layout">What lies where.</param>
-    /// <param name="buffer">The uploaded <see cref="BatchLayout.Host"/>, or another tensor of its layout.</param>
+    /// <param name="buffer">The uploaded <see cref="BatchLayout.Host"/>.</param>
     /// <param name="embeds">[N, C] in place of ids.</param>
     /// <param name="beforeLayer">What the caller wants called before every layer.</param>
     public static SequenceBatch Create(BatchLayout layout, Tensor buffer, Tensor? embeds, Action? beforeLayer = null)
@@ -59,7 +57,6 @@ internal sealed class SequenceBatch
         return new SequenceBatch
         {
             Layout = layout,
-            Buffer = buffer,
             Offsets = layout.Offsets,
             TokenShape = layout.TokenShape,
             SequenceShape = layout.SequenceShape,
@@ -74,9 +71,6 @@ internal sealed class SequenceBatch
         };
     }
 
-    /// <summary>The same batch with the values of another buffer of its layout. Nothing is called before its layers: it is to be recorded.</summary>
-    public SequenceBatch With(Tensor buffer) => Create(Layout, buffer, InputsEmbeds);
-
     public int SequenceCount => Offsets.Length - 1;
 
     public long TokenCount => Offsets[^1];
@@ -85,10 +79,13 @@ internal sealed class SequenceBatch
 
     /// <summary>Gives a per-token result [N, ...] the caller's layout, [B, T, ...] or [N, ...].</summary>
     public Tensor Unflatten(Tensor tokens) =>
-        IsPacked ? tokens : tokens.View([.. TokenShape, .. tokens.Shape[1..]]);
+        IsPacked ? tokens : Differentiable.Reshape(tokens, [.. TokenShape, .. tokens.Shape[1..]]);
 
     /// <summary>The rows [S, C] of the first tokens in [N, C].</summary>
-    public Tensor FirstTokens(Tensor hidden) => hidden.IndexSelect(0, FirstRows);
+    public Tensor FirstTokens(Tensor hidden) => Differentiable.SelectRows(hidden, FirstRows);
+
+    /// <summary>What the layers read besides their input, where a tape is to run them again when this pass is over.</summary>
+    public IEnumerable<Tensor?> ReadByLayers => [Visible, Globals?.Index, Globals?.SlotRows, Globals?.Rows, Globals?.FilledSlots];
 }
 
 /// <summary>What the host read of a batch: shapes, and the values for the device with their places.</summary>

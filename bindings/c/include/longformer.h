@@ -173,7 +173,6 @@ LF_API lf_status lf_text_free(char* text);
  *                they lie in the mapped file
  *   "attention"  "fused" (default), "chunks", "loop": which implementation of the window attention
  *   "pack_weights" "true" (default), "false": lay the weights of products out anew for the CPU at first use, in this process's memory
- *   "cuda_graphs" "true" (default), "false": on a GPU, record work of one shape that comes again and launch it as a whole
  *   "tf32"       "false", "true": whether a GPU may round float32 products to TF32; set when loading, for the whole process (off at first)
  *   "trainable"  "false" (default), "true": for lf_model_gradients
  * LF_INVALID_ARGUMENT for another name, LF_INVALID_INPUT for another value; both list what there is. */

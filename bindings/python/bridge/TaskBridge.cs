@@ -18,13 +18,12 @@ public sealed record TextSpan(string Label, string Text, int Start, int End, flo
 public static class TaskBridge
 {
     /// <summary>Load options by name.</summary>
-    public static LoadOptions Options(string device, string? dtype, string attention, bool trainable, bool cudaGraphs, string? tf32) => new()
+    public static LoadOptions Options(string device, string? dtype, string attention, bool trainable, string? tf32) => new()
     {
         Device = Device.Parse(device),
         DType = dtype is null ? null : TensorBridge.ParseDType(dtype),
         Attention = Enum.Parse<AttentionImplementation>(attention, ignoreCase: true),
         Trainable = trainable,
-        CudaGraphs = cudaGraphs,
         TF32 = tf32 is null ? null : bool.Parse(tf32),
     };
 

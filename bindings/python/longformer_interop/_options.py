@@ -27,13 +27,12 @@ class LoadOptions:
 
     ``device``: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``. ``dtype``: ``"float32"``, ``"bfloat16"``, ``"float16"`` or ``"float64"``; None: as
     stored. ``attention``: which implementation computes the window attention; all give the same. ``trainable``: copy the weights out of
-    the file, for ``Model.gradients``. ``cuda_graphs``: on a GPU, record work of one shape that comes again and launch it as a whole. ``tf32``:
-    whether a GPU may round float32 products to TF32; set when loading, for the whole process; None leaves it as it is (off at first).
+    the file, for ``Model.gradients``. ``tf32``: whether a GPU may round float32 products to TF32; set when loading, for the whole process; None leaves it as it is (off at first).
 
     >>> import pickle
     >>> options = LoadOptions(dtype="bfloat16")
     >>> options
-    LoadOptions(device='cpu', dtype='bfloat16', attention='fused', trainable=False, cuda_graphs=True, tf32=None)
+    LoadOptions(device='cpu', dtype='bfloat16', attention='fused', trainable=False, tf32=None)
     >>> pickle.loads(pickle.dumps(options)) == options
     True
     """
@@ -42,7 +41,6 @@ class LoadOptions:
     dtype: str | None = None
     attention: str = "fused"
     trainable: bool = False
-    cuda_graphs: bool = True
     tf32: bool | None = None
 
     def __post_init__(self) -> None:

@@ -235,7 +235,7 @@ def test_representations_tell_something(lf, models):
         shown = repr(encoder)
     assert "DocumentEncoder" in shown and "cpu" in shown and "loop" in shown and "512 tokens" in shown
     assert "closed" in repr(encoder)
-    assert repr(lf.LoadOptions()) == "LoadOptions(device='cpu', dtype=None, attention='fused', trainable=False, cuda_graphs=True, tf32=None)"
+    assert repr(lf.LoadOptions()) == "LoadOptions(device='cpu', dtype=None, attention='fused', trainable=False, tf32=None)"
 
 
 def test_the_implementations_agree(lf, models):

@@ -1,6 +1,5 @@
 // longformer::banded_attention on a CPU: units of query blocks handed to the kernels of the active
 // instruction set.
-#include <ATen/ops/empty.h>
 
 #include <algorithm>
 
@@ -25,7 +24,7 @@ constexpr int64_t kCacheLine = 64;
 std::vector<BandUnit> forward_units(const BandProblem& p, int64_t sequences) {
   const int64_t all_blocks = p.offsets[sequences] / kBlock * p.heads;
   const int64_t most =
-      std::clamp(all_blocks / (kUnitsPerThread * at::get_num_threads()), kFewestBlocks, kMostBlocks);
+      std::clamp(all_blocks / (kUnitsPerThread * get_num_threads()), kFewestBlocks, kMostBlocks);
   std::vector<BandUnit> units;
   for (int64_t s = 0; s < sequences; ++s) {
     const int64_t length = p.offsets[s + 1] - p.offsets[s];
@@ -49,9 +48,9 @@ BandedForward banded_attention_fused_cpu(const BandedAttention& a) {
   BandForwardProblem p;
   BandTables tables;
   fill_problem(p, tables, a);
-  const at::Tensor out = at::empty(a.q.sizes(), a.q.options().memory_format(at::MemoryFormat::Contiguous));
-  const at::Tensor lse = at::empty(
-      {a.q.size(0), p.heads}, a.q.options().dtype(p.element == Element::float64 ? at::kDouble : at::kFloat));
+  const Tensor out = empty(a.q.sizes(), a.q.options());
+  const Tensor lse = empty(
+      {a.q.size(0), p.heads}, a.q.options().dtype(p.element == Element::float64 ? kDouble : kFloat));
   p.out = out.data_ptr();
   p.lse = lse.data_ptr();
   const int type = compute_index(p.element);

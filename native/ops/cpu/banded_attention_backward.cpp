@@ -1,6 +1,5 @@
 // longformer::banded_attention_backward on a CPU. First every segment of queries, then the keys that several
 // segments touched, then the global keys; each pass in parallel, each sum in one fixed order.
-#include <ATen/ops/empty.h>
 
 #include <algorithm>
 
@@ -62,7 +61,7 @@ Plan make_plan(const BandProblem& p, int64_t sequences) {
 
 // Room for what the units leave to the merging passes. Only the rows that are shared are ever written, so
 // most of the pages of `shared` are never touched.
-at::Tensor allocate_shared(const BandProblem& p, Plan& plan, const at::TensorOptions& options) {
+Tensor allocate_shared(const BandProblem& p, Plan& plan, const TensorOptions& options) {
   int64_t total = 0;
   const auto take = [&](int64_t rows) {
     const int64_t at = total;
@@ -78,7 +77,7 @@ at::Tensor allocate_shared(const BandProblem& p, Plan& plan, const at::TensorOpt
     for (int64_t i = g.first; i < g.first + g.count; ++i)
       global[i] = take(globals_of(p, plan.units[i].sequence));
   }
-  const at::Tensor memory = at::empty({total}, options);
+  const Tensor memory = empty({total}, options);
   char* base = static_cast<char*>(memory.data_ptr());
   const int64_t size = static_cast<int64_t>(compute_size(p.element));
   for (size_t i = 0; i < plan.units.size(); ++i) {
@@ -107,26 +106,26 @@ void for_each_piece(const std::vector<Group>& groups, int64_t piece, const Lengt
 
 }  // namespace
 
-BandedBackward banded_attention_fused_cpu_backward(const BandedAttention& a, const at::Tensor& grad_out,
-                                                   const at::Tensor& out, const at::Tensor& lse) {
+BandedBackward banded_attention_fused_cpu_backward(const BandedAttention& a, const Tensor& grad_out,
+                                                   const Tensor& out, const Tensor& lse) {
   BandBackwardProblem p;
   BandTables tables;
   fill_problem(p, tables, a);
-  const auto readable = [](const at::Tensor& t) { return t.stride(-1) == 1 ? t : t.contiguous(); };
-  const at::Tensor grad = readable(grad_out), output = readable(out), log_sum = lse.contiguous();
+  const auto readable = [](const Tensor& t) { return t.stride(-1) == 1 ? t : t.contiguous(); };
+  const Tensor grad = readable(grad_out), output = readable(out), log_sum = lse.contiguous();
   p.grad_out = rows_of(grad);
   p.out = rows_of(output);
   p.lse = log_sum.data_ptr();
-  const auto options = a.q.options().memory_format(at::MemoryFormat::Contiguous);
-  const at::Tensor grad_q = at::empty(a.q.sizes(), options), grad_k = at::empty(a.q.sizes(), options),
-                   grad_v = at::empty(a.q.sizes(), options);
+  const auto options = a.q.options();
+  const Tensor grad_q = empty(a.q.sizes(), options), grad_k = empty(a.q.sizes(), options),
+                   grad_v = empty(a.q.sizes(), options);
   p.grad_q = grad_q.data_ptr();
   p.grad_k = grad_k.data_ptr();
   p.grad_v = grad_v.data_ptr();
 
   Plan plan = make_plan(p, static_cast<int64_t>(a.offsets.size()) - 1);
-  const at::Tensor shared =
-      allocate_shared(p, plan, a.q.options().dtype(p.element == Element::float64 ? at::kDouble : at::kFloat));
+  const Tensor shared =
+      allocate_shared(p, plan, a.q.options().dtype(p.element == Element::float64 ? kDouble : kFloat));
   const BandKernels* kernels = band_kernels(active_isa());
   const int type = compute_index(p.element);
   const size_t size = compute_size(p.element);

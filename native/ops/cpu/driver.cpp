@@ -7,23 +7,23 @@
 
 namespace longformer::cpu {
 
-Element element_of(const at::Tensor& t) {
+Element element_of(const Tensor& t) {
   switch (t.scalar_type()) {
-    case at::kFloat:
+    case kFloat:
       return Element::float32;
-    case at::kDouble:
+    case kDouble:
       return Element::float64;
-    case at::kBFloat16:
+    case kBFloat16:
       return Element::bfloat16;
-    case at::kHalf:
+    case kHalf:
       return Element::float16;
     default:
-      TORCH_CHECK(false, "banded_attention: expected float32, float64, bfloat16 or float16, given ",
+      LONGFORMER_CHECK(false, "banded_attention: expected float32, float64, bfloat16 or float16, given ",
                   t.scalar_type());
   }
 }
 
-Rows rows_of(const at::Tensor& t) {
+Rows rows_of(const Tensor& t) {
   return {t.data_ptr(), t.stride(0), t.stride(1)};
 }
 

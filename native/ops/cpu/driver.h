@@ -1,12 +1,11 @@
 // Between the operator's struct of tensors and the kernels' struct of pointers; and the threads.
 #pragma once
-#include <ATen/Parallel.h>
-#include <ATen/core/Tensor.h>
-
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <vector>
 
+#include "../../torch/parallel.h"
 #include "../banded_attention.h"
 #include "band_problem.h"
 
@@ -18,7 +17,7 @@ struct BandTables {
   std::vector<int64_t> global_start, global_token;
 };
 
-Element element_of(const at::Tensor& t);
+Element element_of(const Tensor& t);
 inline int compute_index(Element e) {
   return e == Element::float64 ? 1 : 0;
 }
@@ -26,7 +25,7 @@ inline size_t compute_size(Element e) {
   return e == Element::float64 ? 8 : 4;
 }
 
-Rows rows_of(const at::Tensor& t);
+Rows rows_of(const Tensor& t);
 void fill_problem(BandProblem& p, BandTables& tables, const BandedAttention& a);
 
 // 64-byte aligned memory of this thread, valid until the next call on the same thread. Small ones are kept
@@ -34,14 +33,14 @@ void fill_problem(BandProblem& p, BandTables& tables, const BandedAttention& a);
 void* thread_scratch(size_t bytes);
 void trim_thread_scratch();
 
-// Runs work(index) for every index, on up to at::get_num_threads() threads; indices are handed out one at a
+// Runs work(index) for every index, on up to get_num_threads() threads; indices are handed out one at a
 // time, so that a thread that is held up does not hold up the others.
 template <class Work>
 void for_each_unit(int64_t count, const Work& work) {
   if (count <= 0) return;
   std::atomic<int64_t> next{0};
-  const int64_t threads = std::min<int64_t>(at::get_num_threads(), count);
-  at::parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {
+  const int64_t threads = std::min<int64_t>(get_num_threads(), count);
+  parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = next++; i < count; i = next++) work(i);
     trim_thread_scratch();
   });

@@ -1,10 +1,6 @@
 // longformer::embed on a CPU: rows are gathered, added and normalized some at a time, while they are in the
-// cache. What is added before the normalization is rounded to the tables' type where ATen's operators, one
+// cache. What is added before the normalization is rounded to the tables' type where libtorch's operators, one
 // after the other, would round it.
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/embedding.h>
-#include <ATen/ops/empty.h>
-#include <torch/library.h>
 
 #include <cstring>
 #include <type_traits>
@@ -12,6 +8,7 @@
 #include "../operators.h"
 #include "driver.h"
 #include "norm_problem.h"
+#include "vec_portable.h"
 
 namespace longformer {
 
@@ -19,22 +16,32 @@ using namespace cpu;
 
 namespace {
 
-using OptionalTensor = c10::optional<at::Tensor>;
-
 constexpr int64_t kRowsAtOnce = 32;
+
+// Numbers of 16 bits, as they lie in memory.
+struct BFloat16 {
+  uint16_t bits;
+  explicit BFloat16(float f) : bits(float_to_bfloat16(f)) {}
+  explicit operator float() const { return bfloat16_to_float(bits); }
+};
+struct Half {
+  uint16_t bits;
+  explicit Half(float f) : bits(float_to_half(f)) {}
+  explicit operator float() const { return half_to_float(bits); }
+};
 
 bool by_kernel(const Embedding& e) {
   const auto type = e.words.table.scalar_type();
-  const bool known = type == at::kFloat || type == at::kDouble || type == at::kBFloat16 || type == at::kHalf;
-  const auto fits = [&](const at::Tensor& t) { return !t.defined() || t.scalar_type() == type; };
+  const bool known = type == kFloat || type == kDouble || type == kBFloat16 || type == kHalf;
+  const auto fits = [&](const Tensor& t) { return !t.defined() || t.scalar_type() == type; };
   return known && fits(e.positions.table) && fits(e.types.table) && fits(e.weight) && fits(e.bias);
 }
 
 // Whether a type holds the number as it is. Where not, libtorch's versions differ on when they round it, and
 // its own product is taken.
-bool is_exact(double number, at::ScalarType type) {
-  if (type == at::kBFloat16) return static_cast<float>(c10::BFloat16(static_cast<float>(number))) == number;
-  if (type == at::kHalf) return static_cast<float>(c10::Half(static_cast<float>(number))) == number;
+bool is_exact(double number, ScalarType type) {
+  if (type == kBFloat16) return float(BFloat16(static_cast<float>(number))) == number;
+  if (type == kHalf) return float(Half(static_cast<float>(number))) == number;
   return true;
 }
 
@@ -50,7 +57,7 @@ class RowReader {
     ids_ = rows.ids.contiguous();
     const int64_t* id = ids_.data_ptr<int64_t>();
     for (int64_t n = 0; n < tokens; ++n)
-      TORCH_CHECK_INDEX(id[n] >= 0 && id[n] < count_, "longformer::embed: the ids of ", rows.name,
+      LONGFORMER_CHECK_INDEX(id[n] >= 0 && id[n] < count_, "longformer::embed: the ids of ", rows.name,
                         " must be rows of [", count_, ", C], given ", id[n], " for token ", n);
   }
   const void* row(int64_t token) const {
@@ -61,7 +68,7 @@ class RowReader {
   size_t bytes() const { return static_cast<size_t>(bytes_); }
 
  private:
-  at::Tensor table_, ids_;
+  Tensor table_, ids_;
   int64_t count_ = 0, bytes_ = 0;
 };
 
@@ -98,28 +105,28 @@ RowFunctions functions_of(Element element) {
     case Element::float64:
       return functions_of<double>();
     case Element::bfloat16:
-      return functions_of<c10::BFloat16>();
+      return functions_of<BFloat16>();
     case Element::float16:
-      return functions_of<c10::Half>();
+      return functions_of<Half>();
     default:
       return functions_of<float>();
   }
 }
 
-at::Tensor embed(const at::Tensor& words, const OptionalTensor& word_ids, const at::Tensor& positions,
+Tensor embed(const Tensor& words, const OptionalTensor& word_ids, const Tensor& positions,
                  const OptionalTensor& position_ids, const OptionalTensor& types,
-                 const OptionalTensor& type_ids, const at::Tensor& weight, const at::Tensor& bias, double eps,
+                 const OptionalTensor& type_ids, const Tensor& weight, const Tensor& bias, double eps,
                  double word_scale, int64_t word_padding, int64_t position_padding) {
   Embedding e =
       check_embed(words, word_ids, positions, position_ids, types, type_ids, weight, bias, eps, word_scale);
   if (!by_kernel(e)) return embed_by_aten(e, word_padding, position_padding);
   if (!is_exact(word_scale, words.scalar_type())) {
-    const at::Tensor rows = e.words.ids.defined() ? at::embedding(e.words.table, e.words.ids) : e.words.table;
-    e.words = {e.words.name, rows * word_scale, at::Tensor()};
+    const Tensor rows = e.words.ids.defined() ? embedding(e.words.table, e.words.ids) : e.words.table;
+    e.words = {e.words.name, rows * word_scale, Tensor()};
     e.word_scale = 1.0;
   }
   const int64_t columns = words.size(1);
-  const at::Tensor out = at::empty({e.tokens, columns}, words.options());
+  const Tensor out = empty({e.tokens, columns}, words.options());
   if (out.numel() == 0) return out;
   const RowReader word(e.words, e.tokens), position(e.positions, e.tokens), type(e.types, e.tokens);
   // Two of the three are added here, the last by LayerNorm's kernel.
@@ -129,7 +136,7 @@ at::Tensor embed(const at::Tensor& words, const OptionalTensor& word_ids, const 
   p.columns = p.input_stride = p.residual_stride = columns;
   p.padded_columns = (columns + 15) / 16 * 16;
   p.eps = eps;
-  const at::Tensor w = weight.contiguous(), b = bias.contiguous();
+  const Tensor w = weight.contiguous(), b = bias.contiguous();
   p.weight = w.data_ptr();
   p.bias = b.data_ptr();
   const RowFunctions row_functions = functions_of(p.element);
@@ -164,8 +171,8 @@ at::Tensor embed(const at::Tensor& words, const OptionalTensor& word_ids, const 
 
 }  // namespace
 
-TORCH_LIBRARY_IMPL(longformer, CPU, m) {
-  m.impl("embed", TORCH_FN(embed));
+LONGFORMER_REGISTER(r) {
+  r.impl<embed>(torch::Key::cpu, "embed");
 }
 
 }  // namespace longformer

@@ -1,8 +1,6 @@
 // longformer::add_layer_norm on a CPU: LayerNorm(input + residual) over the last dimension in one pass
 // through memory. The sum and the statistics are float32 (float64 for float64), also where the tensors are
 // bfloat16 or float16.
-#include <ATen/ops/empty.h>
-#include <torch/library.h>
 
 #include "../operators.h"
 #include "driver.h"
@@ -14,25 +12,23 @@ using namespace cpu;
 
 namespace {
 
-using OptionalTensor = c10::optional<at::Tensor>;
-
 constexpr int64_t kRowsAtOnce = 32;
 
-// Weights of another dtype than the input, residuals that broadcast: ATen.
-bool by_kernel(const at::Tensor& input, const OptionalTensor& residual, const at::Tensor& weight,
-               const at::Tensor& bias) {
+// Weights of another dtype than the input, residuals that broadcast: operators of libtorch.
+bool by_kernel(const Tensor& input, const OptionalTensor& residual, const Tensor& weight,
+               const Tensor& bias) {
   const bool two = residual.has_value() && residual->defined();
   const auto type = input.scalar_type();
-  const bool known = type == at::kFloat || type == at::kDouble || type == at::kBFloat16 || type == at::kHalf;
+  const bool known = type == kFloat || type == kDouble || type == kBFloat16 || type == kHalf;
   return known && weight.scalar_type() == type && bias.scalar_type() == type &&
          (!two || (residual->scalar_type() == type && residual->sizes() == input.sizes()));
 }
 
 // out: contiguous, like the input. Each row is read whole before it is written, so that out may be the input
 // or the residual.
-void norm_into(const at::Tensor& input, const OptionalTensor& residual, const at::Tensor& weight,
-               const at::Tensor& bias, double eps, const at::Tensor& out) {
-  TORCH_CHECK_VALUE(weight.dim() == 1 && bias.dim() == 1 && input.dim() >= 1 &&
+void norm_into(const Tensor& input, const OptionalTensor& residual, const Tensor& weight,
+               const Tensor& bias, double eps, const Tensor& out) {
+  LONGFORMER_CHECK_VALUE(weight.dim() == 1 && bias.dim() == 1 && input.dim() >= 1 &&
                         weight.size(0) == input.size(-1) && bias.size(0) == input.size(-1),
                     "longformer::add_layer_norm: weight and bias must be [",
                     input.dim() >= 1 ? input.size(-1) : 0, "] for input ", input.sizes(), ", got ",
@@ -44,7 +40,7 @@ void norm_into(const at::Tensor& input, const OptionalTensor& residual, const at
   p.columns = input.size(-1);
   p.padded_columns = (p.columns + 15) / 16 * 16;
   p.eps = eps;
-  const at::Tensor x = input.contiguous(), r = two ? residual->contiguous() : at::Tensor(),
+  const Tensor x = input.contiguous(), r = two ? residual->contiguous() : Tensor(),
                    w = weight.contiguous(), b = bias.contiguous();
   p.input = x.data_ptr();
   p.residual = two ? r.data_ptr() : nullptr;
@@ -60,35 +56,35 @@ void norm_into(const at::Tensor& input, const OptionalTensor& residual, const at
   });
 }
 
-at::Tensor add_layer_norm(const at::Tensor& input, const OptionalTensor& residual, const at::Tensor& weight,
-                          const at::Tensor& bias, double eps) {
+Tensor add_layer_norm(const Tensor& input, const OptionalTensor& residual, const Tensor& weight,
+                          const Tensor& bias, double eps) {
   if (!by_kernel(input, residual, weight, bias))
     return add_layer_norm_by_aten(input, residual, weight, bias, eps);
-  at::Tensor out = at::empty(input.sizes(), input.options().memory_format(at::MemoryFormat::Contiguous));
+  Tensor out = empty(input.sizes(), input.options());
   norm_into(input, residual, weight, bias, eps, out);
   return out;
 }
 
-at::Tensor& add_layer_norm_out(const at::Tensor& input, const OptionalTensor& residual,
-                               const at::Tensor& weight, const at::Tensor& bias, double eps,
-                               at::Tensor& out) {
+// Into a tensor like the input.
+void add_layer_norm_into(const Tensor& input, const OptionalTensor& residual, const Tensor& weight,
+                         const Tensor& bias, double eps, const Tensor& out) {
   const bool direct = by_kernel(input, residual, weight, bias) && out.sizes() == input.sizes() &&
                       out.scalar_type() == input.scalar_type() && out.is_contiguous();
   if (direct) {
     norm_into(input, residual, weight, bias, eps, out);
-    return out;
+    return;
   }
-  const at::Tensor result = add_layer_norm(input, residual, weight, bias, eps);
-  TORCH_CHECK_VALUE(out.sizes() == result.sizes(), "longformer::add_layer_norm: out must be ", result.sizes(),
+  const Tensor result = add_layer_norm(input, residual, weight, bias, eps);
+  LONGFORMER_CHECK_VALUE(out.sizes() == result.sizes(), "longformer::add_layer_norm: out must be ", result.sizes(),
                     ", got ", out.sizes());
-  return out.copy_(result);
+  out.copy_(result);
 }
 
 }  // namespace
 
-TORCH_LIBRARY_IMPL(longformer, CPU, m) {
-  m.impl("add_layer_norm", TORCH_FN(add_layer_norm));
-  m.impl("add_layer_norm.out", TORCH_FN(add_layer_norm_out));
+LONGFORMER_REGISTER(r) {
+  r.impl<add_layer_norm>(torch::Key::cpu, "add_layer_norm");
+  r.impl<add_layer_norm_into>(torch::Key::cpu, "_add_layer_norm_into");
 }
 
 }  // namespace longformer

@@ -6,7 +6,7 @@
 namespace longformer {
 
 BandedForward banded_attention_fused_cuda(const BandedAttention& a);
-BandedBackward banded_attention_fused_cuda_backward(const BandedAttention& a, const at::Tensor& grad_out,
-                                                    const at::Tensor& out, const at::Tensor& lse);
+BandedBackward banded_attention_fused_cuda_backward(const BandedAttention& a, const Tensor& grad_out,
+                                                    const Tensor& out, const Tensor& lse);
 
 }  // namespace longformer

@@ -1,16 +1,15 @@
 #include "compiler.h"
 
-#include <c10/util/Exception.h>
-
 #include <algorithm>
 #include <memory>
+#include <stdexcept>
 
-#include "decode.h"
+#include "decode_attention_launch.h"
 #include "disk_cache.h"
-#include "embed.h"
-#include "layer_norm.h"
+#include "embed_launch.h"
+#include "layer_norm_launch.h"
 #include "libraries.h"
-#include "pool.h"
+#include "pooled_tokens_launch.h"
 
 namespace longformer::cuda {
 namespace {
@@ -26,7 +25,7 @@ std::vector<std::string> options_of(const KernelText& kernel, const Target& targ
 const char* text_of_file(const std::string& name) {
   for (const KernelFile& file : kernel_files())
     if (name == file.name) return file.text;
-  TORCH_INTERNAL_ASSERT(false, "no kernel file ", name);
+  throw std::logic_error("no kernel file " + name);
 }
 
 }  // namespace
@@ -59,7 +58,7 @@ Compiled compile(const KernelText& kernel, const Target& target) {
   for (const std::string& option : option_texts) options.push_back(option.c_str());
 
   void* program = nullptr;
-  TORCH_CHECK(nvrtc.create(&program, text_of_file(kernel.file), kernel.file, static_cast<int>(names.size()),
+  LONGFORMER_CHECK(nvrtc.create(&program, text_of_file(kernel.file), kernel.file, static_cast<int>(names.size()),
                            texts.data(), names.data()) == 0,
               "longformer: NVRTC from ", nvrtc.path, " did not take ", kernel.file);
   const auto destroy = [&](void* p) { nvrtc.destroy(&p); };
@@ -73,14 +72,14 @@ Compiled compile(const KernelText& kernel, const Target& target) {
     nvrtc.log(program, compiled.log.data());
     compiled.log.resize(size - 1);  // its terminating zero
   }
-  TORCH_CHECK(result == 0, "longformer: NVRTC ", nvrtc.major, ".", nvrtc.minor, " (", nvrtc.path,
+  LONGFORMER_CHECK(result == 0, "longformer: NVRTC ", nvrtc.major, ".", nvrtc.minor, " (", nvrtc.path,
               ") cannot compile ", kernel.describe(), " for ", target.name(), ":\n", compiled.log);
   const auto code_size = target.ptx ? nvrtc.ptx_size : nvrtc.cubin_size;
   const auto code = target.ptx ? nvrtc.ptx : nvrtc.cubin;
-  TORCH_CHECK(code_size(program, &size) == 0 && size > 0, "longformer: NVRTC gave no code for ",
+  LONGFORMER_CHECK(code_size(program, &size) == 0 && size > 0, "longformer: NVRTC gave no code for ",
               kernel.describe());
   compiled.code.resize(size);  // of PTX with the zero at its end, which the driver looks for
-  TORCH_CHECK(code(program, compiled.code.data()) == 0, "longformer: NVRTC gave no code for ",
+  LONGFORMER_CHECK(code(program, compiled.code.data()) == 0, "longformer: NVRTC gave no code for ",
               kernel.describe());
   return compiled;
 }
@@ -96,7 +95,7 @@ Target target_for(int capability, const std::vector<int>& known) {
   if (best.architecture == 0) best = {newest_before, true};
   std::string all;
   for (const int architecture : known) all += (all.empty() ? "" : ", ") + std::to_string(architecture);
-  TORCH_CHECK(best.architecture >= kOldestCapability,
+  LONGFORMER_CHECK(best.architecture >= kOldestCapability,
               "longformer: the CUDA kernels cannot be compiled for this GPU of compute capability ",
               capability / 10, ".", capability % 10, ": NVRTC knows the architectures ", all,
               ", of which the GPU runs none from ", kOldestCapability,

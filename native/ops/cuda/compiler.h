@@ -28,11 +28,11 @@ struct Compiled {
   std::string code, log;  // log: what the assembler says of registers and spills, nothing of PTX
 };
 
-// Throws c10::Error with the compiler's messages.
+// Throws std::runtime_error with the compiler's messages.
 Compiled compile(const KernelText& kernel, const Target& target);
 
 // The newest architecture that NVRTC has code for and a device of `capability` (90: 9.0) runs: of its own
-// generation, or else the newest of all before it as PTX. Throws c10::Error where there is neither.
+// generation, or else the newest of all before it as PTX. Throws std::runtime_error where there is neither.
 Target target_for(int capability, const std::vector<int>& known);
 
 // What a compiled kernel depends on, as the key of the disk's cache.

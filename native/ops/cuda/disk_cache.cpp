@@ -1,7 +1,5 @@
 #include "disk_cache.h"
 
-#include <unistd.h>
-
 #include <atomic>
 #include <cstdint>
 #include <cstdio>
@@ -10,6 +8,12 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+
+#if defined(_WIN32)
+#include <process.h>
+#else
+#include <unistd.h>
+#endif
 
 namespace longformer::cuda {
 namespace {
@@ -40,8 +44,12 @@ std::string DiskCache::default_folder() {
   const std::string given = environment("LONGFORMER_CUDA_CACHE");
   if (given == "off") return "";
   if (!given.empty()) return given;
+#if defined(_WIN32)
+  const std::string base = environment("LOCALAPPDATA");
+#else
   std::string base = environment("XDG_CACHE_HOME");
   if (base.empty() && !environment("HOME").empty()) base = environment("HOME") + "/.cache";
+#endif
   return base.empty() ? "" : base + "/longformer-interop/cuda";
 }
 
@@ -52,19 +60,19 @@ std::string DiskCache::file_of(const std::string& key) const {
   return folder_ + "/" + name;
 }
 
-c10::optional<std::string> DiskCache::read(const std::string& key) const {
-  if (folder_.empty()) return c10::nullopt;
+std::optional<std::string> DiskCache::read(const std::string& key) const {
+  if (folder_.empty()) return std::nullopt;
   std::ifstream file(file_of(key), std::ios::binary);
-  if (!file) return c10::nullopt;
+  if (!file) return std::nullopt;
   const std::string all{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   Header header;
-  if (all.size() < sizeof header) return c10::nullopt;
+  if (all.size() < sizeof header) return std::nullopt;
   std::memcpy(&header, all.data(), sizeof header);
   const std::string rest = all.substr(sizeof header);
   if (std::memcmp(header.magic, kMagic, sizeof kMagic) != 0 || header.key_size != key.size() ||
       rest.size() < key.size() || rest.size() - key.size() != header.data_size ||
       rest.compare(0, key.size(), key) != 0 || hash_of(rest) != header.checksum)
-    return c10::nullopt;
+    return std::nullopt;
   return rest.substr(key.size());
 }
 

@@ -2,9 +2,8 @@
 // whose name stands for another key, counts as missing and is written anew. Files appear whole (written under
 // a name of their own, then renamed), so any number of processes may share a folder.
 #pragma once
-#include <c10/util/Optional.h>
-
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace longformer::cuda {
@@ -14,10 +13,11 @@ class DiskCache {
   // An empty folder: nothing is kept.
   explicit DiskCache(std::string folder) : folder_(std::move(folder)) {}
 
-  // LONGFORMER_CUDA_CACHE (a folder, or "off"), else longformer-interop/cuda in XDG_CACHE_HOME or ~/.cache.
+  // LONGFORMER_CUDA_CACHE (a folder, or "off"), else longformer-interop/cuda in XDG_CACHE_HOME or ~/.cache; on Windows in
+  // LOCALAPPDATA.
   static std::string default_folder();
 
-  c10::optional<std::string> read(const std::string& key) const;
+  std::optional<std::string> read(const std::string& key) const;
   // A folder that cannot be written to is no error: the kernel is compiled again next time.
   void write(const std::string& key, const std::string& data) const;
 

@@ -1,14 +1,10 @@
 #include "driver_launcher.h"
 
-#include <c10/core/impl/VirtualGuardImpl.h>
-#include <c10/util/Exception.h>
-#include <dlfcn.h>
-
 #include <memory>
 #include <mutex>
-#include <type_traits>
 #include <unordered_map>
 
+#include "../../torch/cuda.h"
 #include "compiler.h"
 #include "disk_cache.h"
 #include "libraries.h"
@@ -20,27 +16,6 @@ namespace {
 constexpr int kMultiprocessors = 16, kCapabilityMajor = 75, kCapabilityMinor = 76;
 constexpr int kMaxDynamicSharedBytes = 8;
 constexpr size_t kSharedWithoutAsking = 48 << 10;
-
-// The cudaStream_t of a stream of libtorch: libtorch's own word for it where there is one ...
-template <class Stream>
-auto native_handle(const Stream& stream, int) -> decltype(static_cast<void*>(stream.native_handle())) {
-  return stream.native_handle();
-}
-// ... else c10::cuda::CUDAStream::stream(), by its name. A CUDAStream is a c10::Stream and nothing more.
-template <class Stream>
-void* native_handle(const Stream& stream, long) {
-  using Method = void* (*)(const void*);
-  static const Method method = [] {
-    void* const library = dlopen("libc10_cuda.so", RTLD_NOW | RTLD_NOLOAD);
-    return library == nullptr
-               ? nullptr
-               : reinterpret_cast<Method>(dlsym(library, "_ZNK3c104cuda10CUDAStream6streamEv"));
-  }();
-  TORCH_CHECK(method != nullptr,
-              "longformer: this libtorch does not tell its CUDA stream (libc10_cuda.so has no "
-              "c10::cuda::CUDAStream::stream); the CUDA kernels cannot run in it");
-  return method(&stream);
-}
 
 }  // namespace
 
@@ -80,12 +55,12 @@ DriverLauncher::Device& DriverLauncher::device_of(int index) {
   return *device;
 }
 
-DriverLauncher::DriverLauncher(c10::Device device)
-    : guard_(device), device_(device_of(device.index())), stream_(nullptr) {
-  stream_ = native_handle(c10::impl::VirtualGuardImpl(device.type()).getStream(guard_.current_device()), 0);
+DriverLauncher::DriverLauncher(longformer::Device device)
+    : device_(device_of(device.index)), stream_(torch::current_cuda_stream(device.index)) {
   const Driver& driver = Driver::get();
   void* current = nullptr;
   driver.check(driver.context_current(&current), "asking for the CUDA context");
+  // The context of libtorch's device is the current device for libtorch too, as long as it is on top.
   if (current == device_.context) return;
   driver.check(driver.context_push(device_.context), "making the CUDA context current");
   pushed_ = true;
@@ -109,16 +84,13 @@ DriverLauncher::Function DriverLauncher::Device::load(const KernelText& kernel,
   if (target.architecture == 0) target = target_for(capability, Nvrtc::get().known);
   const DiskCache cache(DiskCache::default_folder());
   const std::string key = cache_key(kernel, target, driver_version);
-  const c10::optional<std::string> kept = cache.read(key);
-  std::string code;
-  if (kept.has_value()) {
-    code = *kept;
-  } else {
+  std::optional<std::string> code = cache.read(key);
+  if (!code.has_value()) {
     code = compile(kernel, target).code;
-    cache.write(key, code);
+    cache.write(key, *code);
   }
   void *module = nullptr, *function = nullptr;
-  driver.check(driver.module_load(&module, code.data()), ("loading " + description).c_str());
+  driver.check(driver.module_load(&module, code->data()), ("loading " + description).c_str());
   driver.check(driver.module_function(&function, module, "longformer_kernel"),
                ("loading " + description).c_str());
   if (shared > kSharedWithoutAsking)

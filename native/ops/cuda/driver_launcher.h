@@ -1,16 +1,14 @@
 // Runs kernels on the device and the current stream of a CUDA tensor. A kernel is compiled when it is first
 // launched on a device, or taken from the disk's cache, and kept loaded. Nothing waits for the device.
 #pragma once
-#include <c10/core/DeviceGuard.h>
-
 #include "launcher.h"
 
 namespace longformer::cuda {
 
 class DriverLauncher : public Launcher {
  public:
-  // Makes the device current as long as the launcher lives. Throws c10::Error where the driver is missing.
-  explicit DriverLauncher(c10::Device device);
+  // Makes the device current as long as the launcher lives. Throws where the driver or libtorch's CUDA part is missing.
+  explicit DriverLauncher(longformer::Device device);
   ~DriverLauncher() override;
   DriverLauncher(const DriverLauncher&) = delete;
   DriverLauncher& operator=(const DriverLauncher&) = delete;
@@ -26,7 +24,6 @@ class DriverLauncher : public Launcher {
   struct Function;
   static Device& device_of(int index);
 
-  c10::DeviceGuard guard_;
   Device& device_;
   void* stream_;
   bool pushed_ = false;

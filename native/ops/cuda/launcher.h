@@ -1,11 +1,11 @@
-// Between the host code that prepares a launch (banded_attention.cpp, layer_norm.cpp, decode_attention.cpp)
-// and what runs it: the CUDA driver (driver_launcher.cpp), or the emulation of the tests.
+// Between the host code that prepares a launch (*_launch.cpp; *_op.cpp are the operators that ask for one) and
+// what runs it: the CUDA driver (driver_launcher.cpp), or the emulation of the tests.
 #pragma once
-#include <ATen/core/Tensor.h>
-
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "../../torch/tensor.h"
 
 namespace longformer::cuda {
 
@@ -32,7 +32,7 @@ class Launcher {
   virtual void launch(const KernelText& kernel, const Grid& grid, const void* parameters, size_t bytes) = 0;
   virtual int multiprocessors() const = 0;
   // Told of every tensor whose address is handed to a kernel.
-  virtual void touches(const at::Tensor& tensor, const char* name, bool writes) {}
+  virtual void touches(const Tensor& tensor, const char* name, bool writes) {}
 
   template <class Parameters>
   void launch(const KernelText& kernel, const Grid& grid, const Parameters& parameters) {
@@ -40,12 +40,12 @@ class Launcher {
     launch(kernel, grid, &parameters, sizeof(Parameters));
   }
   template <class T = void>
-  const T* reads(const at::Tensor& t, const char* name) {
+  const T* reads(const Tensor& t, const char* name) {
     touches(t, name, false);
     return static_cast<const T*>(t.data_ptr());
   }
   template <class T = void>
-  T* writes(const at::Tensor& t, const char* name) {
+  T* writes(const Tensor& t, const char* name) {
     touches(t, name, true);
     return static_cast<T*>(t.data_ptr());
   }

@@ -1,33 +1,88 @@
 #include "libraries.h"
 
-#include <c10/core/TensorImpl.h>
-#include <c10/util/Exception.h>
-#include <dlfcn.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
-#include <typeinfo>
+
+#include "../../torch/error.h"
+#include "../../torch/interface.h"
+
+#if defined(_WIN32)
+#include <windows.h>
+#else
+#include <dlfcn.h>
+#endif
 
 namespace longformer::cuda {
 namespace {
 
 namespace fs = std::filesystem;
 
+#if defined(_WIN32)
+constexpr const char* kDriver = "nvcuda.dll";
+constexpr const char *kNvrtcStart = "nvrtc64_", *kBuiltinsStart = "nvrtc-builtins", *kLibraryEnd = ".dll";
+const char* const nvrtc_names[] = {"nvrtc64_130_0.dll", "nvrtc64_120_0.dll", "nvrtc64_112_0.dll"};
+
+void* open_library(const char* name) {
+  return LoadLibraryA(name);
+}
+void* loaded_library(const char* name) {
+  return GetModuleHandleA(name);
+}
+void* symbol(void* library, const char* name) {
+  return reinterpret_cast<void*>(GetProcAddress(static_cast<HMODULE>(library), name));
+}
+std::string open_failure() {
+  return text("Windows error ", GetLastError());
+}
+// The folder of the library that a function lies in.
+fs::path folder_of(void* function) {
+  HMODULE module = nullptr;
+  if (!GetModuleHandleExA(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT,
+                          static_cast<const char*>(function), &module))
+    return {};
+  wchar_t path[MAX_PATH * 4] = {};
+  GetModuleFileNameW(module, path, MAX_PATH * 4 - 1);
+  return fs::path(path).parent_path();
+}
+#else
+constexpr const char* kDriver = "libcuda.so.1";
+constexpr const char *kNvrtcStart = "libnvrtc", *kBuiltinsStart = "libnvrtc-builtins", *kLibraryEnd = ".so";
+const char* const nvrtc_names[] = {"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so.11.2", "libnvrtc.so"};
+
+void* open_library(const char* name) {
+  return dlopen(name, RTLD_NOW);
+}
+void* loaded_library(const char* name) {
+  return dlopen(name, RTLD_NOW | RTLD_NOLOAD);
+}
+void* symbol(void* library, const char* name) {
+  return dlsym(library, name);
+}
+std::string open_failure() {
+  const char* const words = dlerror();
+  return words != nullptr ? words : "";
+}
+fs::path folder_of(void* function) {
+  Dl_info info{};
+  if (dladdr(function, &info) == 0 || info.dli_fname == nullptr) return {};
+  return fs::path(info.dli_fname).parent_path();
+}
+#endif
+
 template <class Function>
 void find(void* library, const char* library_name, const char* name, Function& function) {
-  function = reinterpret_cast<Function>(dlsym(library, name));
-  TORCH_CHECK(function != nullptr, "longformer: ", library_name, " has no ", name,
-              "; it is too old for the CUDA kernels");
+  function = reinterpret_cast<Function>(symbol(library, name));
+  LONGFORMER_CHECK(function != nullptr, "longformer: ", library_name, " has no ", name,
+                   "; it is too old for the CUDA kernels");
 }
 
 Driver load_driver() {
-  void* const library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_GLOBAL);
-  TORCH_CHECK(library != nullptr,
-              "longformer: the CUDA kernels need NVIDIA's driver, libcuda.so.1, which is not here (",
-              dlerror(), "); is there an NVIDIA GPU in this machine, or passed to this container?");
+  void* const library = open_library(kDriver);
+  LONGFORMER_CHECK(library != nullptr, "longformer: the CUDA kernels need NVIDIA's driver, ", kDriver,
+                   ", which is not here (", open_failure(), "); is there an NVIDIA GPU in this machine, or passed to this container?");
   Driver d;
-  const auto get = [&](const char* name, auto& function) { find(library, "libcuda.so.1", name, function); };
+  const auto get = [&](const char* name, auto& function) { find(library, kDriver, name, function); };
   get("cuInit", d.init);
   get("cuDriverGetVersion", d.driver_version);
   get("cuDeviceGet", d.device_get);
@@ -46,38 +101,33 @@ Driver load_driver() {
   return d;
 }
 
-const char* const nvrtc_names[] = {"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so.11.2", "libnvrtc.so"};
-
 // The files of a folder that are NVRTC itself, the newest name first.
 void add_files(const fs::path& folder, std::vector<std::string>& found) {
   std::vector<std::string> files;
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder, ignored)) {
     const std::string name = entry.path().filename().string();
-    if (name.rfind("libnvrtc", 0) == 0 && name.find("builtins") == std::string::npos &&
-        name.find(".so") != std::string::npos && name.find(".alt.") == std::string::npos)
+    if (name.rfind(kNvrtcStart, 0) == 0 && name.find("builtins") == std::string::npos &&
+        name.find(kLibraryEnd) != std::string::npos && name.find(".alt.") == std::string::npos)
       files.push_back(entry.path().string());
   }
   std::sort(files.rbegin(), files.rend());
   found.insert(found.end(), files.begin(), files.end());
 }
 
-std::string torch_folder() {
-  // Something that lies in libc10, wherever that was found.
-  Dl_info info{};
-  if (dladdr(&typeid(c10::TensorImpl), &info) == 0 || info.dli_fname == nullptr) return {};
-  return fs::path(info.dli_fname).parent_path().string();
-}
-
-// NVRTC looks for its builtins by name; from a folder that the linker does not know they must be there
+// NVRTC looks for its builtins by name; from a folder that the linker does not know they must be loaded
 // before.
 void load_builtins(void* nvrtc_function) {
-  Dl_info info{};
-  if (dladdr(nvrtc_function, &info) == 0 || info.dli_fname == nullptr) return;
   std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(fs::path(info.dli_fname).parent_path(), ignored))
-    if (entry.path().filename().string().rfind("libnvrtc-builtins", 0) == 0)
-      dlopen(entry.path().c_str(), RTLD_NOW | RTLD_GLOBAL);
+  for (const auto& entry : fs::directory_iterator(folder_of(nvrtc_function), ignored))
+    if (entry.path().filename().string().rfind(kBuiltinsStart, 0) == 0)
+      open_library(entry.path().string().c_str());
+}
+
+// Where libtorch lies; empty where none is loaded.
+std::string torch_folder() {
+  if (!torch::is_loaded()) return {};
+  return folder_of(reinterpret_cast<void*>(torch::aoti_torch_abi_version)).string();
 }
 
 Nvrtc load_nvrtc() {
@@ -85,26 +135,26 @@ Nvrtc load_nvrtc() {
   Nvrtc n;
   std::vector<std::string> candidates;
   if (const char* given = std::getenv("LONGFORMER_NVRTC"); given != nullptr && *given != 0) {
-    library = dlopen(given, RTLD_NOW);
-    TORCH_CHECK(library != nullptr, "longformer: LONGFORMER_NVRTC='", given,
-                "' cannot be loaded: ", dlerror());
+    library = open_library(given);
+    LONGFORMER_CHECK(library != nullptr, "longformer: LONGFORMER_NVRTC='", given,
+                     "' cannot be loaded: ", open_failure());
     n.path = given;
   }
   for (const char* name : nvrtc_names) {
     if (library != nullptr) break;
-    library = dlopen(name, RTLD_NOW | RTLD_NOLOAD);
+    library = loaded_library(name);
     n.path = name;
   }
   if (library == nullptr) candidates = nvrtc_candidates(torch_folder());
   for (const std::string& candidate : candidates) {
     if (library != nullptr) break;
-    library = dlopen(candidate.c_str(), RTLD_NOW);
+    library = open_library(candidate.c_str());
     n.path = candidate;
   }
   if (library == nullptr) {
     std::string tried;
     for (const std::string& candidate : candidates) tried += (tried.empty() ? "" : ", ") + candidate;
-    TORCH_CHECK(
+    LONGFORMER_CHECK(
         false, "longformer: the CUDA kernels are compiled by NVRTC, which was not found (tried ", tried,
         "); install it (Debian: libnvrtc12; Python: nvidia-cuda-nvrtc) or name its file in LONGFORMER_NVRTC");
   }
@@ -123,10 +173,10 @@ Nvrtc load_nvrtc() {
   get("nvrtcGetSupportedArchs", n.architectures);
   load_builtins(reinterpret_cast<void*>(n.version));
   int count = 0;
-  TORCH_CHECK(n.version(&n.major, &n.minor) == 0 && n.architecture_count(&count) == 0 && count > 0,
-              "longformer: NVRTC from ", n.path, " does not answer");
+  LONGFORMER_CHECK(n.version(&n.major, &n.minor) == 0 && n.architecture_count(&count) == 0 && count > 0,
+                   "longformer: NVRTC from ", n.path, " does not answer");
   n.known.resize(static_cast<size_t>(count));
-  TORCH_CHECK(n.architectures(n.known.data()) == 0, "longformer: NVRTC from ", n.path, " does not answer");
+  LONGFORMER_CHECK(n.architectures(n.known.data()) == 0, "longformer: NVRTC from ", n.path, " does not answer");
   return n;
 }
 
@@ -142,7 +192,7 @@ void Driver::check(int result, const char* what) const {
   const char *name = nullptr, *text = nullptr;
   error_name(result, &name);
   error_string(result, &text);
-  TORCH_CHECK(false, "longformer: ", what, " failed: ", name != nullptr ? name : "CUDA error", " (", result,
+  LONGFORMER_CHECK(false, "longformer: ", what, " failed: ", name != nullptr ? name : "CUDA error", " (", result,
               "), ", text != nullptr ? text : "no description");
 }
 

@@ -6,7 +6,7 @@
 
 namespace longformer::cuda {
 
-struct Driver {  // libcuda.so.1; results are CUresult, 0: success
+struct Driver {  // libcuda.so.1, nvcuda.dll; results are CUresult, 0: success
   int (*init)(unsigned flags);
   int (*driver_version)(int* version);  // 12040: CUDA 12.4
   int (*device_get)(int* device, int ordinal);
@@ -24,9 +24,9 @@ struct Driver {  // libcuda.so.1; results are CUresult, 0: success
   int (*error_name)(int error, const char** name);
   int (*error_string)(int error, const char** text);
 
-  // Throws c10::Error where there is no driver (no NVIDIA GPU in the machine, or a container without it).
+  // Throws std::runtime_error where there is no driver (no NVIDIA GPU in the machine, or a container without it).
   static const Driver& get();
-  // Throws c10::Error with CUDA's own words.
+  // Throws std::runtime_error with CUDA's own words.
   void check(int result, const char* what) const;
 };
 
@@ -49,7 +49,7 @@ struct Nvrtc {  // results are nvrtcResult, 0: success
   int major = 0, minor = 0;
   std::vector<int> known;  // architectures
 
-  // Throws c10::Error that says where it was looked for. LONGFORMER_NVRTC names a file to be taken instead.
+  // Throws std::runtime_error that says where it was looked for. LONGFORMER_NVRTC names a file to be taken instead.
   static const Nvrtc& get();
 };
 

@@ -1,6 +1,5 @@
 #include "upload.h"
 
-#include <ATen/ops/empty.h>
 
 #include <algorithm>
 
@@ -8,9 +7,9 @@
 
 namespace longformer::cuda {
 
-at::Tensor upload(Launcher& launcher, const std::vector<int64_t>& values, const at::Tensor& like,
+Tensor upload(Launcher& launcher, const std::vector<int64_t>& values, const Tensor& like,
                   const char* name) {
-  const at::Tensor to = at::empty({static_cast<int64_t>(values.size())}, like.options().dtype(at::kInt));
+  const Tensor to = empty({static_cast<int64_t>(values.size())}, like.options().dtype(kInt));
   int* const memory = launcher.writes<int>(to, name);
   for (size_t first = 0; first < values.size(); first += IntegerParameters::most) {
     IntegerParameters p;

@@ -6,9 +6,9 @@
 
 namespace longformer::cuda {
 
-// Integers in the parameters of a kernel: nothing waits, and a CUDA graph records it. int32, on the device of
+// Integers in the parameters of a kernel: nothing waits. int32, on the device of
 // `like`.
-at::Tensor upload(Launcher& launcher, const std::vector<int64_t>& values, const at::Tensor& like,
+Tensor upload(Launcher& launcher, const std::vector<int64_t>& values, const Tensor& like,
                   const char* name);
 
 }  // namespace longformer::cuda

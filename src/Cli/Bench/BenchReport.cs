@@ -91,9 +91,6 @@ internal sealed class BenchReport(bool json)
             writer.WriteEndArray();
             writer.WriteFinite("seconds_apart", apart);
         }
-        writer.WriteNumber("graphs_recorded", r.Graphs.Recorded);
-        writer.WriteNumber("graphs_replayed", r.Graphs.Replayed);
-        if (r.Graphs.Failure is { } failure) writer.WriteString("graphs_failure", failure);
         writer.WriteNumber("window", r.Window);
         writer.WriteFinite("first_seconds", r.First);
         writer.WriteFinite("tokens_per_second", r.TokensPerSecond);

@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using LongformerInterop.Cli.Output;
 using LongformerInterop.Models;
-using LongformerInterop.Models.Graphs;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Cli.Bench;
@@ -32,9 +31,8 @@ internal sealed record Stage(string Name, double Seconds, int Calls);
 /// <param name="WeightBytes">The weights as stored.</param>
 /// <param name="Apart">Where the documents are of unequal lengths: the sum of their best times when each is alone.</param>
 /// <param name="DeviceBytes">Memory of a GPU that this process took for the case; 0 on the CPU.</param>
-/// <param name="Graphs">What recorded passes did.</param>
 internal sealed record EncodeResult(EncodeCase Case, int Window, double Load, double First, IReadOnlyList<double> Runs, double Flops,
-    IReadOnlyList<Stage> Stages, long PeakBytes, long BeyondBytes, long WeightBytes, double? Apart, long DeviceBytes, GraphStatistics Graphs)
+    IReadOnlyList<Stage> Stages, long PeakBytes, long BeyondBytes, long WeightBytes, double? Apart, long DeviceBytes)
 {
     public double Best => Runs.Min();
 
@@ -71,9 +69,9 @@ internal static class EncodeBenchmark
         double? apart = c.IsMixed ? c.Lengths.Sum(length => Passes(model, [length], runs, cancellation).Min()) : null;
         long left = TorchRuntime.DeviceMemory(options.Device).Free;
         LongformerConfiguration configuration = model.Configuration;
-        List<Stage> stages = StagesOf(folder, options with { DType = c.DType }, model, c, cancellation);
+        List<Stage> stages = Stages(model, c, cancellation);
         return new EncodeResult(c, configuration.LargestWindow, load, first, seconds, UsefulFlops(configuration, c), stages, peak, Math.Max(0, peak - resident),
-            model.NamedParameters.Sum(p => p.Tensor.ElementCount * p.Tensor.DType.ElementSize()), apart, free - left, model.Graphs);
+            model.NamedParameters.Sum(p => p.Tensor.ElementCount * p.Tensor.DType.ElementSize()), apart, free - left);
     }
 
     private static List<double> Passes(LongformerModel model, IReadOnlyList<int> lengths, int runs, CancellationToken cancellation)
@@ -154,15 +152,6 @@ internal static class EncodeBenchmark
         for (long i = 0; i < tokens; i++)
             pairs += 1 + Math.Min(window.Left, i / dilation) + Math.Min(window.Right, (tokens - 1 - i) / dilation);
         return pairs;
-    }
-
-    /// <summary>On a GPU a recorded pass is one call, and no call waits: there a model that records nothing is asked, call by call.</summary>
-    private static List<Stage> StagesOf(string folder, LoadOptions options, LongformerModel model, EncodeCase c, CancellationToken cancellation)
-    {
-        if (options.Device == Device.Cpu) return Stages(model, c, cancellation);
-        using LongformerModel plain = LongformerModel.Load(folder, options with { CudaGraphs = false });
-        Pass(plain, c.Lengths, cancellation);
-        return Stages(plain, c, cancellation);
     }
 
     private static List<Stage> Stages(LongformerModel model, EncodeCase c, CancellationToken cancellation)

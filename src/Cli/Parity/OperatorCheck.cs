@@ -1,4 +1,5 @@
 using System.Globalization;
+using LongformerInterop.Models.Gradients;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Cli.Parity;
@@ -82,8 +83,10 @@ internal static class OperatorCheck
 
         Tensor[] Attend(AttentionImplementation by, Device at, DType precision)
         {
-            Tensor[] leaves = [.. inputs.Take(3).Select(t => t.To(precision).To(at).Clone().WithGrad())];
-            (Tensor output, _) = LongformerOps.BandedAttention(leaves[0], leaves[1], leaves[2], new BandedAttentionOptions
+            Tensor[] leaves = [.. inputs.Take(3).Select(t => t.To(precision).To(at))];
+            using GradientSet gradients = new(leaves);
+            using GradientTape tape = new(gradients);
+            Tensor output = Differentiable.BandedAttention(leaves[0], leaves[1], leaves[2], new BandedAttentionOptions
             {
                 WindowLeft = shape.Left,
                 WindowRight = shape.Right,
@@ -93,8 +96,8 @@ internal static class OperatorCheck
                 SequenceOffsets = shape.Offsets,
                 Implementation = by,
             });
-            Tensor?[] gradients = output.Gradients(leaves, inputs[3].To(precision).To(at));
-            return [output.Detach(), .. gradients.Select(g => g!)];
+            tape.Backward(output, inputs[3].To(precision).To(at));
+            return [output, .. leaves.Select(leaf => gradients[leaf]!.Alias())];
         }
     }
 

@@ -37,7 +37,6 @@ internal static class BenchVerb
         Option<string> device = new("--device") { Description = "cpu, cuda or cuda:N", HelpName = "DEVICE", DefaultValueFactory = _ => "cpu" };
         Option<bool> kernel = new("--kernel") { Description = "The window attention alone, forward and backward, 12 heads of 64" };
         Option<bool> tf32 = new("--tf32") { Description = "Let a GPU round float32 products to TF32" };
-        Option<bool> noGraphs = new("--no-cuda-graphs") { Description = "Launch every kernel by itself" };
         Option<string> attention = new("--attention") { Description = "fused, chunks or loop", HelpName = "NAME", DefaultValueFactory = _ => "fused" };
         Option<bool> json = new("--json") { Description = "Print machine-readable results" };
         attention.OnlyFrom(ModelOptions.Implementations);
@@ -51,7 +50,7 @@ internal static class BenchVerb
         runs.AtLeastOne();
         generate.AtLeastOne();
         command.Add(folder);
-        foreach (Option option in new Option[] { tokens, batch, packed, window, dtype, threads, layers, runs, generate, beams, kernel, device, attention, tf32, noGraphs, json })
+        foreach (Option option in new Option[] { tokens, batch, packed, window, dtype, threads, layers, runs, generate, beams, kernel, device, attention, tf32, json })
             command.Add(option);
         command.SetAction(parsed => Program.Run(cancellation => Run(new Request(
             parsed.GetValue(folder),
@@ -71,7 +70,6 @@ internal static class BenchVerb
                 Device = Device.Parse(parsed.GetValue(device)!),
                 Attention = ModelOptions.Implementation(parsed.GetValue(attention)!),
                 TF32 = parsed.GetValue(tf32),
-                CudaGraphs = !parsed.GetValue(noGraphs),
             }),
             new BenchReport(parsed.GetValue(json)), cancellation)));
         return command;

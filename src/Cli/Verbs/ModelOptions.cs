@@ -34,7 +34,6 @@ internal sealed class ModelOptions
     };
 
     private readonly Option<bool> _tf32 = new("--tf32") { Description = "Let a GPU round float32 products to TF32" };
-    private readonly Option<bool> _noGraphs = new("--no-cuda-graphs") { Description = "Launch every kernel by itself" };
     private readonly Option<int?> _threads = new("--threads") { Description = "Threads of the CPU operators", HelpName = "N" };
     private readonly Option<bool> _json = new("--json") { Description = "Print machine-readable results" };
 
@@ -48,7 +47,6 @@ internal sealed class ModelOptions
         command.Add(_dtype);
         command.Add(_attention);
         command.Add(_tf32);
-        command.Add(_noGraphs);
         command.Add(_threads);
         command.Add(_json);
     }
@@ -68,7 +66,6 @@ internal sealed class ModelOptions
             DType = DTypeOf(parsed.GetValue(_dtype)),
             Attention = Implementation(parsed.GetValue(_attention)!),
             TF32 = parsed.GetValue(_tf32),
-            CudaGraphs = !parsed.GetValue(_noGraphs),
         };
     }
 

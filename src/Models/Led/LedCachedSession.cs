@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using LongformerInterop.Models.Graphs;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models.Led;
@@ -16,9 +15,7 @@ namespace LongformerInterop.Models.Led;
 /// A step costs what it reads: every weight of the decoder, and the documents' keys and values, once for all rows.
 /// </para>
 /// <para>
-/// On a GPU a step copies to the device once (tokens, positions, masks), without waiting, and waits once, for the logits. Where steps can be
-/// recorded (<see cref="LoadOptions.CudaGraphs"/>), they look at all slots and hide those that are not there yet, so that one record
-/// serves every step with the same rows.
+/// On a GPU a step copies to the device once (tokens, positions, masks), without waiting, and waits once, for the logits.
 /// </para>
 /// </summary>
 internal sealed class LedCachedSession : IDecodingSession
@@ -31,17 +28,14 @@ internal sealed class LedCachedSession : IDecodingSession
     private readonly Tensor _nothing;
     private readonly int _maxLength, _rowsPerDocument, _vocabulary;
     private readonly int[] _used, _capacity;
-    private readonly GraphCache? _graphs;
     private List<LedRow> _rows = [];
     private Tensor? _logits;
 
-    public LedCachedSession(LedDecoder decoder, LedOutputHead head, LedEncodedDocuments documents, LedConfiguration configuration, int maxLength, int rowsPerDocument,
-        GraphCache? graphs = null)
+    public LedCachedSession(LedDecoder decoder, LedOutputHead head, LedEncodedDocuments documents, LedConfiguration configuration, int maxLength, int rowsPerDocument)
     {
-        (_decoder, _head, _documents, _graphs) = (decoder, head, documents, graphs);
+        (_decoder, _head, _documents) = (decoder, head, documents);
         (_maxLength, _rowsPerDocument, _vocabulary) = (maxLength, rowsPerDocument, configuration.VocabSize);
         (_used, _capacity) = (new int[documents.Count], new int[documents.Count]);
-        using IDisposable mode = TorchRuntime.InferenceMode();
         using var scope = new TensorScope();
         _nothing = Tensor.Empty([0], DType.UInt8, documents.States.Device).Keep();
         _visible = [.. Enumerable.Range(0, documents.Count).Select(d => documents.VisibleOf(d)?.Keep() ?? _nothing)];
@@ -52,7 +46,6 @@ internal sealed class LedCachedSession : IDecodingSession
 
     public Span<float> Start(IReadOnlyList<int[]> prompts)
     {
-        using IDisposable mode = TorchRuntime.InferenceMode();
         using var scope = new TensorScope();
         Array.Clear(_used);
         // A prompt is a chain of rows, of which only the last goes on.
@@ -67,10 +60,9 @@ internal sealed class LedCachedSession : IDecodingSession
             for (int i = 0; i < prompt.Length; i++) fed.Add(new LedRow(document, prompt[i], past = [.. past, i]));
             ends[document] = fed.Count - 1;
         }
-        _graphs?.Clear();
-        foreach (LedDecoderCache layer in _layers) layer.Allocate(_capacity, _documents.States, cleared: _graphs is not null);
-        LedStepLayout layout = LedStepLayout.Create(fed, _used, null);
-        Tensor states = States(layout, layout.Host.Upload(_documents.States.Device));
+        foreach (LedDecoderCache layer in _layers) layer.Allocate(_capacity, _documents.States);
+        LedStepLayout layout = LedStepLayout.Create(fed, _used);
+        Tensor states = States(layout);
         Fed(layout);
         _rows = [.. ends.Select(end => fed[(int)end])];
         return Logits(states.Size(0) == ends.Length ? states : states.IndexSelect(0, HostBuffer.Upload(ends, states.Device)));
@@ -90,30 +82,27 @@ internal sealed class LedCachedSession : IDecodingSession
                 throw new InputException($"the session is full: expected at most {_maxLength} tokens in {_rowsPerDocument} rows per document");
             fed.Add(new LedRow(parent.Document, tokens[i], [.. parent.Slots, slot]));
         }
-        using IDisposable mode = TorchRuntime.InferenceMode();
         using var scope = new TensorScope();
-        LedStepLayout layout = LedStepLayout.Create(fed, _used, _graphs is null ? null : _capacity);
-        Tensor input = layout.Host.Upload(_documents.States.Device);
+        LedStepLayout layout = LedStepLayout.Create(fed, _used);
+        Tensor states = States(layout);
         Fed(layout);
         _rows = fed;
-        return _graphs is null ? Logits(States(layout, input))
-            : ToHost(_graphs.Run(new GraphKey([.. layout.Documents, .. layout.Rows], layout.Host.Parts), input,
-                buffer => _head.Forward(States(layout, buffer)).To(DType.Float32)));
+        return Logits(states);
     }
 
     public void Dispose()
     {
-        _graphs?.Dispose();
         foreach (LedDecoderCache layer in _layers) layer.Dispose();
         foreach (Tensor visible in _visible) visible.Dispose();
         _nothing.Dispose();
         _logits?.Dispose();
     }
 
-    /// <summary>The decoder's last hidden states [R, C] of a step whose values lie in a buffer.</summary>
-    private Tensor States(LedStepLayout layout, Tensor buffer)
+    /// <summary>The decoder's last hidden states [R, C] of a step.</summary>
+    private Tensor States(LedStepLayout layout)
     {
         using var scope = new TensorScope();
+        Tensor buffer = layout.Host.Upload(_documents.States.Device);
         LedStep step = layout.Step(buffer, _visible, _nothing);
         Tensor hidden = _decoder.EmbeddingNorm.Embed(new(_decoder.Words, layout.Ids.In(buffer, layout.Count)),
             new(_decoder.Positions, layout.Places.In(buffer, layout.Count)), wordScale: _decoder.WordScale);
@@ -134,17 +123,10 @@ internal sealed class LedCachedSession : IDecodingSession
 
     private Span<float> Logits(Tensor states)
     {
-        if (states.Device != Device.Cpu || states.DType != DType.Float32) return ToHost(_head.Forward(states));
         Tensor rows = HostRows(states.Size(0));
-        _head.ForwardInto(rows, states);
-        return Values(rows);
-    }
-
-    /// <summary>Logits [R, V] on the host. Here, and nowhere else in a step, the host waits for the device.</summary>
-    private Span<float> ToHost(Tensor logits)
-    {
-        Tensor rows = HostRows(logits.Size(0));
-        rows.CopyInPlace(logits);
+        // Here, and nowhere else in a step, the host waits for the device.
+        if (states.Device != Device.Cpu || states.DType != DType.Float32) rows.CopyInPlace(_head.Forward(states));
+        else _head.ForwardInto(rows, states);
         return Values(rows);
     }
 

@@ -8,11 +8,7 @@ namespace LongformerInterop.Models.Led;
 /// <param name="Used">How many slots of each are taken before this step.</param>
 /// <param name="SelfMasks">uint8 [rows, slots] of each, nonzero: visible; empty: all are.</param>
 /// <param name="DocumentMasks">uint8 [T] of each; empty: all tokens are visible.</param>
-/// <param name="Slots">
-/// Null: the rows take the next slots, and see those that are taken. Else int64 [rows] of each, the slots that they take; all slots are
-/// looked at, and the masks hide what is not there yet. Then no shape depends on how far the decoding is.
-/// </param>
-internal sealed record LedStep(int[] Documents, long[] Rows, int[] Used, Tensor[] SelfMasks, Tensor[] DocumentMasks, Tensor[]? Slots);
+internal sealed record LedStep(int[] Documents, long[] Rows, int[] Used, Tensor[] SelfMasks, Tensor[] DocumentMasks);
 
 /// <summary>
 /// One decoder layer with what it remembers, as its products write it: keys and values [T, H, D] of every document, and [slots, H, D] of
@@ -38,15 +34,10 @@ internal sealed class LedDecoderCache : IDisposable
     /// <summary>Room for the slots of every document. Memory that is never written is never taken from the system.</summary>
     /// <param name="capacity">Slots of each document.</param>
     /// <param name="like">Dtype and device.</param>
-    /// <param name="cleared">Whether slots are looked at, and hidden, before they are written: they must hold numbers then.</param>
-    public void Allocate(int[] capacity, Tensor like, bool cleared)
+    public void Allocate(int[] capacity, Tensor like)
     {
         DisposeSlots();
-        Tensor Room(int slots)
-        {
-            long[] shape = [slots, _layer.Self.Heads, _layer.Self.Size];
-            return (cleared ? Tensor.Zeros(shape, like.DType, like.Device) : Tensor.Empty(shape, like.DType, like.Device)).Keep();
-        }
+        Tensor Room(int slots) => Tensor.Empty([slots, _layer.Self.Heads, _layer.Self.Size], like.DType, like.Device).Keep();
         _keys = Array.ConvertAll(capacity, Room);
         _values = Array.ConvertAll(capacity, Room);
     }
@@ -78,8 +69,7 @@ internal sealed class LedDecoderCache : IDisposable
         LedAttention self = _layer.Self;
         Store(_keys, self.Key, hidden, step);
         Store(_values, self.Value, hidden, step);
-        Tensor[] Past(Tensor[] slots) =>
-            [.. step.Documents.Select((d, i) => step.Slots is null ? slots[d].Narrow(0, 0, step.Used[i] + step.Rows[i]) : slots[d])];
+        Tensor[] Past(Tensor[] slots) => [.. step.Documents.Select((d, i) => slots[d].Narrow(0, 0, step.Used[i] + step.Rows[i]))];
         Tensor query = ByHead(DecodeProduct.Forward(self.Query, hidden));
         Tensor context = LongformerOps.DecodeAttention(query, Past(_keys), Past(_values), step.Rows, step.SelfMasks, self.Scale);
         return scope.Keep(DecodeProduct.Forward(self.Output, context.View(hidden.Size(0), -1)));
@@ -95,15 +85,8 @@ internal sealed class LedDecoderCache : IDisposable
     }
 
     /// <summary>Puts a projection of the rows into the slots of their documents: straight, where there is one document and they are the next.</summary>
-    private void Store(Tensor[] slots, Layers.Linear projection, Tensor hidden, LedStep step)
+    private static void Store(Tensor[] slots, Layers.Linear projection, Tensor hidden, LedStep step)
     {
-        if (step.Slots is { } chosen)
-        {
-            Tensor rows = ByHead(DecodeProduct.Forward(projection, hidden));
-            long from = 0;
-            for (int i = 0; i < chosen.Length; from += step.Rows[i++]) slots[step.Documents[i]].IndexCopyInPlace(0, chosen[i], rows.Narrow(0, from, step.Rows[i]));
-            return;
-        }
         Tensor Next(int i) => slots[step.Documents[i]].Narrow(0, step.Used[i], step.Rows[i]).View(step.Rows[i], -1);
         if (step.Documents.Length == 1)
         {

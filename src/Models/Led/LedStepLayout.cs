@@ -9,12 +9,9 @@ internal sealed record LedRow(int Document, int Token, int[] Slots);
 internal sealed class LedStepLayout
 {
     private readonly List<BufferPart?> _masks = [];
-    private readonly List<BufferPart> _slots = [];
-    private readonly int[]? _capacity;
 
-    private LedStepLayout(List<LedRow> fed, int[] used, int[]? capacity)
+    private LedStepLayout(List<LedRow> fed, int[] used)
     {
-        _capacity = capacity;
         Count = fed.Count;
         Ids = Host.Add([.. fed.Select(r => (long)r.Token)]);
         Places = Host.Add([.. fed.Select(r => r.Slots.Length - 1L)]);
@@ -27,7 +24,7 @@ internal sealed class LedStepLayout
             while (first + count < fed.Count && fed[first + count].Document == document) count++;
             documents.Add(document);
             rows.Add(count);
-            Add(fed.GetRange(first, count), capacity is null ? used[document] + count : capacity[document]);
+            Add(fed.GetRange(first, count), used[document] + count);
         }
         Documents = [.. documents];
         Rows = [.. rows];
@@ -58,25 +55,22 @@ internal sealed class LedStepLayout
     /// <summary>Lays out a step.</summary>
     /// <param name="fed">The rows, ascending by document.</param>
     /// <param name="used">How many slots of every document are taken.</param>
-    /// <param name="capacity">All slots of every document, where each step is to look at all of them; null: at those that are taken.</param>
-    public static LedStepLayout Create(List<LedRow> fed, int[] used, int[]? capacity) => new(fed, used, capacity);
+    public static LedStepLayout Create(List<LedRow> fed, int[] used) => new(fed, used);
 
     /// <summary>The step, its values in a buffer on the device.</summary>
-    /// <param name="buffer">The uploaded <see cref="Host"/>, or another tensor of its layout.</param>
+    /// <param name="buffer">The uploaded <see cref="Host"/>.</param>
     /// <param name="documentMasks">For every document uint8 [T], or no elements.</param>
     /// <param name="nothing">No elements.</param>
     public LedStep Step(Tensor buffer, Tensor[] documentMasks, Tensor nothing) => new(
         Documents, Rows, Used,
         [.. _masks.Select((m, i) => m is { } mask ? mask.In(buffer, Rows[i], mask.Count / Rows[i]) : nothing)],
-        [.. Documents.Select(d => documentMasks[d])],
-        _capacity is null ? null : [.. _slots.Select(s => s.In(buffer, s.Count))]);
+        [.. Documents.Select(d => documentMasks[d])]);
 
-    /// <summary>What is hidden from the rows of one document, which look at so many slots, and the slots that they take.</summary>
+    /// <summary>What is hidden from the rows of one document, which look at so many slots.</summary>
     private void Add(List<LedRow> rows, int slots)
     {
-        if (_capacity is not null) _slots.Add(Host.Add([.. rows.Select(r => (long)r.Slots[^1])]));
         // Where every row's past is all there is, nothing needs hiding.
-        if (_capacity is null && rows.TrueForAll(r => r.Slots.Length == slots))
+        if (rows.TrueForAll(r => r.Slots.Length == slots))
         {
             _masks.Add(null);
             return;

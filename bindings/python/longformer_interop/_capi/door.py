@@ -310,7 +310,7 @@ def _load(function: str, folder: str, options: LoadOptions) -> int:
     lib = library()
     chosen = handle(lib.lf_load_options_create)
     try:
-        flags = {"trainable": options.trainable or None, "cuda_graphs": options.cuda_graphs, "tf32": options.tf32}
+        flags = {"trainable": options.trainable or None, "tf32": options.tf32}
         switches = [(name, None if flag is None else "true" if flag else "false") for name, flag in flags.items()]
         for name, value in (("device", options.device), ("dtype", options.dtype), ("attention", options.attention), *switches):
             if value is not None:

@@ -338,7 +338,7 @@ class NetDoor:
     @staticmethod
     def _options(net: Net, options: LoadOptions) -> Any:
         tf32 = None if options.tf32 is None else str(options.tf32)
-        return net.bridge.TaskBridge.Options(options.device, options.dtype, options.attention, options.trainable, options.cuda_graphs, tf32)
+        return net.bridge.TaskBridge.Options(options.device, options.dtype, options.attention, options.trainable, tf32)
 
 
 DOOR = NetDoor()

@@ -1,0 +1,124 @@
+// loop: the dense oracle. One sequence and one head at a time, an n x n matrix of scores, one softmax per
+// row; what the other implementations are tested against. Read it beside the definition in
+// banded_attention.h.
+
+#include <limits>
+
+#include "operators.h"
+
+namespace longformer {
+namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+// What one n x n matrix is computed for. Heads go one by one, so that a long sequence needs a few matrices
+// and not a few times the heads.
+struct Part {
+  int64_t begin, length, sequence, head;
+};
+
+template <typename Visit>
+void for_each_part(const BandedAttention& a, Visit visit) {
+  for (size_t s = 0; s + 1 < a.offsets.size(); ++s) {
+    const int64_t begin = a.offsets[s], length = a.offsets[s + 1] - begin;
+    for (int64_t h = 0; length > 0 && h < a.q.size(1); ++h)
+      visit(Part{begin, length, static_cast<int64_t>(s), h});
+  }
+}
+
+// A part's rows of a tensor [N, H, ...], as a view.
+Tensor rows(const Tensor& t, const Part& part) {
+  return t.narrow(0, part.begin, part.length).select(1, part.head);
+}
+
+// The tokens of a part in [N, H, D] as [length, D] in the type that is computed with. Those that are not
+// visible become zeros: whatever they hold (padding may hold NaN), a probability of 0 times it must be 0.
+Tensor tokens(const BandedAttention& a, const Tensor& t, const Part& part) {
+  const Tensor of_head = rows(t, part).to(compute_type(t));
+  if (!a.visible.defined()) return of_head;
+  return of_head.masked_fill(a.visible.narrow(0, part.begin, part.length).eq(0).unsqueeze(-1), 0.0);
+}
+
+// bool [length, length]: may query i see key j?
+Tensor allowed_keys(const BandedAttention& a, const Part& part) {
+  const Tensor position = arange(part.length, a.q.device());
+  const Tensor distance = position.unsqueeze(0) - position.unsqueeze(1);  // j - i
+  const int64_t d = a.dilation[part.head];
+  Tensor allowed = distance.ge(-a.window_left * d).logical_and_(distance.le(a.window_right * d));
+  if (d > 1) allowed.logical_and_(distance.remainder(d).eq(0));
+  if (a.global_index.defined()) {
+    const Tensor index = a.global_index[part.sequence];
+    allowed.logical_or_(position.unsqueeze(1).eq(index.unsqueeze(0)).any(1));
+  }
+  if (a.visible.defined()) {
+    const Tensor visible = a.visible.narrow(0, part.begin, part.length).to(kBool);
+    allowed.logical_and_(visible.unsqueeze(0)).logical_and_(visible.unsqueeze(1));
+  }
+  return allowed;
+}
+
+// [length, length]: 0 where the probability is dropped, else 1/(1-p); undefined without dropout.
+Tensor dropout_factor(const BandedAttention& a, const Part& part) {
+  if (a.dropout == 0.0) return {};
+  const Tensor factor = empty({part.length, part.length}, TensorOptions(kDouble));
+  double* f = factor.data_ptr<double>();
+  for (int64_t i = 0; i < part.length; ++i)
+    for (int64_t j = 0; j < part.length; ++j)
+      *f++ = dropout_keeps(a.seed, part.head, part.begin + i, part.begin + j, a.dropout)
+                 ? 1.0 / (1.0 - a.dropout)
+                 : 0.0;
+  return factor.to(a.q.device(), compute_type(a.q));
+}
+
+// scale * q.k, -inf where the key is not seen.
+Tensor scores(const BandedAttention& a, const Part& part) {
+  return matmul(tokens(a, a.q, part), tokens(a, a.k, part).t())
+      .mul_(a.scale)
+      .masked_fill_(allowed_keys(a, part).logical_not_(), -infinity);
+}
+
+// exp(scores - lse), in the scores' place; zeros in an empty row, whose lse is -inf.
+Tensor probabilities(Tensor scores, const Tensor& lse) {
+  return scores.sub_(lse.masked_fill(lse.eq(-infinity), infinity).unsqueeze(-1)).exp_();
+}
+
+}  // namespace
+
+BandedForward banded_attention_loop(const BandedAttention& a) {
+  const Tensor out = empty(a.q.sizes(), a.q.options());
+  const Tensor lse = empty(a.q.sizes().slice(0, 2), a.q.options().dtype(compute_type(a.q)));
+  for_each_part(a, [&](const Part& part) {
+    const Tensor score = scores(a, part);
+    const Tensor row_lse = score.logsumexp(-1);
+    const Tensor p = probabilities(score, row_lse);
+    if (a.dropout > 0.0) p.mul_(dropout_factor(a, part));
+    rows(out, part).copy_(matmul(p, tokens(a, a.v, part)));
+    rows(lse, part).copy_(row_lse);
+  });
+  return {out, lse};
+}
+
+BandedBackward banded_attention_loop_backward(const BandedAttention& a, const Tensor& grad_out,
+                                              const Tensor& out, const Tensor& lse) {
+  const auto like = [&](const Tensor& t) { return zeros(t.sizes(), t.options()); };
+  BandedBackward grad{like(a.q), like(a.k), like(a.v)};
+  for_each_part(a, [&](const Part& part) {
+    const Tensor g = tokens(a, grad_out, part);
+    const Tensor p = probabilities(scores(a, part), rows(lse, part));
+
+    Tensor dropped = p, grad_p = matmul(g, tokens(a, a.v, part).t());
+    if (a.dropout > 0.0) {
+      const Tensor factor = dropout_factor(a, part);
+      dropped = p * factor;
+      grad_p = grad_p * factor;
+    }
+    // d softmax: p * (dp - sum over the row of p * dp)
+    const Tensor grad_score = p * (grad_p - (p * grad_p).sum(-1, /*keepdim=*/true)) * a.scale;
+    rows(grad.grad_q, part).copy_(matmul(grad_score, tokens(a, a.k, part)));
+    rows(grad.grad_k, part).copy_(matmul(grad_score.t(), tokens(a, a.q, part)));
+    rows(grad.grad_v, part).copy_(matmul(dropped.t(), g));
+  });
+  return grad;
+}
+
+}  // namespace longformer

@@ -1,0 +1,236 @@
+#include "library.h"
+
+#include <cstdlib>
+#include <map>
+#include <new>
+
+#include "internal.h"
+#include "registry.h"
+
+#if defined(_WIN32)
+#include <windows.h>
+#endif
+
+namespace longformer::torch {
+namespace {
+
+// The allocator of libtorch's own new and delete: on Windows another C runtime's than ours.
+void* libtorch_allocate(size_t bytes) {
+#if defined(_WIN32)
+  static const auto allocate =
+      reinterpret_cast<void* (*)(size_t)>(reinterpret_cast<void*>(GetProcAddress(GetModuleHandleA("ucrtbase.dll"), "malloc")));
+  void* memory = allocate(bytes);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+#else
+  return ::operator new(bytes);
+#endif
+}
+
+void libtorch_free(void* memory) {
+#if defined(_WIN32)
+  static const auto release =
+      reinterpret_cast<void (*)(void*)>(reinterpret_cast<void*>(GetProcAddress(GetModuleHandleA("ucrtbase.dll"), "free")));
+  release(memory);
+#else
+  ::operator delete(memory);
+#endif
+}
+
+struct HeldList {
+  ListHandle handle;
+  ~HeldList() { torch_delete_list(handle); }
+};
+struct HeldString {
+  StringHandle handle;
+  ~HeldString() { torch_delete_string(handle); }
+};
+
+}  // namespace
+
+Value new_cell(Value content) {
+  auto* cell = static_cast<Value*>(libtorch_allocate(sizeof(Value)));
+  *cell = content;
+  return value_of(cell);
+}
+
+Value take_cell(Value cell) {
+  auto* memory = as<Value*>(cell);
+  const Value content = *memory;
+  libtorch_free(memory);
+  return content;
+}
+
+Value new_list(const Value* values, size_t n) {
+  ListHandle list = nullptr;
+  LONGFORMER_TORCH(torch_new_list_reserve_size(n, &list));
+  for (size_t i = 0; i < n; ++i) LONGFORMER_TORCH(torch_list_push_back(list, values[i]));
+  return value_of(list);
+}
+
+std::vector<Value> take_list(Value list) {
+  const HeldList held{as<ListHandle>(list)};
+  size_t n = 0;
+  LONGFORMER_TORCH(torch_list_size(held.handle, &n));
+  std::vector<Value> values(n);
+  for (size_t i = 0; i < n; ++i) LONGFORMER_TORCH(torch_list_get_item(held.handle, i, &values[i]));
+  return values;
+}
+
+Value new_string(std::string_view text) {
+  StringHandle handle = nullptr;
+  LONGFORMER_TORCH(torch_new_string_handle(text.data(), text.size(), &handle));
+  return value_of(handle);
+}
+
+std::string take_string(Value string) {
+  const HeldString held{as<StringHandle>(string)};
+  size_t n = 0;
+  const char* data = nullptr;
+  LONGFORMER_TORCH(torch_string_length(held.handle, &n));
+  LONGFORMER_TORCH(torch_string_c_str(held.handle, &data));
+  return {data, n};
+}
+
+Value new_tensor_value(const Tensor& t) {
+  TensorHandle handle = nullptr;
+  if (t.defined())
+    LONGFORMER_TORCH(aoti_torch_new_tensor_handle(t.handle(), &handle));
+  else
+    LONGFORMER_TORCH(aoti_torch_new_uninitialized_tensor(&handle));
+  return value_of(handle);
+}
+
+void wrong_tag(const longformer_value& value, const char* expected) {
+  throw ValueError(text("longformer: an argument must be ", expected, ", given something of the kind ", value.tag));
+}
+
+TensorList borrow_list(const longformer_value& value) {
+  if (value.tag != LONGFORMER_TENSOR_LIST) wrong_tag(value, "a list of tensors");
+  TensorList tensors;
+  const auto* handles = static_cast<const TensorHandle*>(value.data.pointer);
+  for (int32_t i = 0; i < value.n; ++i) tensors.push_back(Tensor::borrow(handles[i]));
+  return tensors;
+}
+
+Integers Integers::from_stack(Value value) {
+  Integers result;
+  for (const Value v : take_list(value)) result.owned.push_back(as<int64_t>(v));
+  result.list = result.owned;
+  return result;
+}
+
+Integers Integers::from_call(const longformer_value& value) {
+  if (value.tag != LONGFORMER_INT_LIST) wrong_tag(value, "a list of integers");
+  Integers result;
+  result.list = {static_cast<const int64_t*>(value.data.pointer), static_cast<size_t>(value.n)};
+  return result;
+}
+
+Value result_value(const TensorList& tensors) {
+  std::vector<Value> values;
+  for (const Tensor& t : tensors) values.push_back(new_tensor_value(t));
+  return new_list(values.data(), values.size());
+}
+
+void result_to_caller(TensorList&& tensors, longformer_value& result) {
+  static thread_local std::vector<TensorHandle> handles;
+  handles.clear();
+  for (Tensor& t : tensors) handles.push_back(t.release());
+  result.tag = LONGFORMER_TENSOR_LIST;
+  result.n = static_cast<int32_t>(handles.size());
+  result.data.pointer = handles.data();
+}
+
+Value argument_value(IntList list) {
+  std::vector<Value> values;
+  for (const int64_t x : list) values.push_back(value_of(x));
+  return new_list(values.data(), values.size());
+}
+
+void call_dispatcher(const char* name, const char* overload, Value* stack) {
+  const Error error = torch_call_dispatcher(name, overload, stack, kInterface);
+  if (error != 0) check(error, name);
+}
+
+namespace {
+
+// at::autocast's functions, which the C interface lacks; null where a libtorch exports them by other names.
+struct Autocast {
+  bool (*is_enabled)(int8_t device) =
+      reinterpret_cast<bool (*)(int8_t)>(find_function("_ZN2at8autocast19is_autocast_enabledEN3c1010DeviceTypeE"));
+  void (*set_enabled)(int8_t device, bool) =
+      reinterpret_cast<void (*)(int8_t, bool)>(find_function("_ZN2at8autocast20set_autocast_enabledEN3c1010DeviceTypeEb"));
+};
+const Autocast& autocast() {
+  static const Autocast functions;
+  return functions;
+}
+
+}  // namespace
+
+PlainMode::PlainMode() : gradients_(aoti_torch_grad_mode_is_enabled()), autocast_{} {
+  if (gradients_) aoti_torch_grad_mode_set_enabled(false);
+  if (autocast().is_enabled == nullptr || autocast().set_enabled == nullptr) return;
+  for (int8_t device = 0; device < 2; ++device) {
+    autocast_[device] = autocast().is_enabled(device);
+    if (autocast_[device]) autocast().set_enabled(device, false);
+  }
+}
+
+PlainMode::~PlainMode() {
+  if (gradients_) aoti_torch_grad_mode_set_enabled(true);
+  for (int8_t device = 0; device < 2; ++device)
+    if (autocast_[device]) autocast().set_enabled(device, true);
+}
+
+void enter_kernel() {
+  if (is_forked())
+    throw ForkedError(
+        "this process was forked from one that had used the operators of Longformer, and their threads did not come along: start it by "
+        "spawn or forkserver instead");
+  mark_used();
+  apply_threads();
+}
+
+// --- the registry
+
+Operators& operators() {
+  static Operators all;
+  return all;
+}
+
+void Registry::def(const char* schema) {
+  operators().schemas.push_back(schema);
+}
+
+void Registry::impl(Key key, const char* name, Kernel kernel) {
+  Operator& op = operators().by_name[name];
+  op.name = name;
+  op.kernels[static_cast<int>(key)] = kernel;
+}
+
+Registration::Registration(void (*fill)(Registry&)) {
+  Registry registry;
+  fill(registry);
+}
+
+void register_all() {
+  // An operator is known to the dispatcher of this process for good; its library object is never freed.
+  LibraryHandle library = nullptr;
+  if (aoti_torch_library_init_def("longformer", __FILE__, __LINE__, &library) != 0) {
+    // Another copy of this library has registered them. Direct calls go to this copy all the same.
+    const std::string words = take_error_words();
+    if (words.find("Only a single TORCH_LIBRARY") != std::string::npos) return;
+    throw TorchError(words);
+  }
+  for (const char* schema : operators().schemas) LONGFORMER_TORCH(aoti_torch_library_def(library, schema));
+  const char* const keys[] = {"CPU", "CUDA", "Meta"};
+  for (int key = 0; key < 3; ++key) {
+    LONGFORMER_TORCH(aoti_torch_library_init_impl("longformer", keys[key], __FILE__, __LINE__, &library));
+    for (const auto& [name, op] : operators().by_name)
+      if (op.kernels[key].boxed != nullptr) LONGFORMER_TORCH(torch_library_impl(library, name.c_str(), op.kernels[key].boxed, kInterface));
+  }
+}
+
+}  // namespace longformer::torch
