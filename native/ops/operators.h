@@ -143,6 +143,11 @@ Tensor add_layer_norm_by_aten(const Tensor& input, const OptionalTensor& residua
 Tensor pooled_tokens_by_aten(const Tensor& queries, const Tensor& hidden,
                                  const OptionalTensor& mask, IntList sequence_offsets);
 
+// --- cpu/pooled_tokens.cpp, cuda/pooled_tokens_op.cpp: _pooled_tokens of a device
+
+Tensor pooled_tokens_on_cpu(const Tensor& queries, const Tensor& hidden, const OptionalTensor& mask, IntList sequence_offsets);
+Tensor pooled_tokens_on_cuda(const Tensor& queries, const Tensor& hidden, const OptionalTensor& mask, IntList sequence_offsets);
+
 // Scores and softmax run in float32, in float64 for float64 inputs.
 inline ScalarType compute_type(const Tensor& t) {
   return t.scalar_type() == kDouble ? kDouble : kFloat;

@@ -119,6 +119,9 @@ Tensor Tensor::sigmoid() const {
 Tensor Tensor::gelu(bool by_tanh) const {
   return call("aten::gelu", "", *this, by_tanh ? "tanh" : "none");
 }
+Tensor Tensor::rsqrt() const {
+  return unary("aten::rsqrt", *this);
+}
 Tensor Tensor::clamp_min(int64_t lowest) const {
   return call("aten::clamp_min", "Tensor", *this, scalar(lowest));
 }
@@ -212,7 +215,7 @@ const Tensor& Tensor::index_fill_(int64_t dimension, const Tensor& index, double
   return *this;
 }
 const Tensor& Tensor::index_add_rows_(const Tensor& index, const Tensor& source) const {
-  call("aten::index_put_", "", *this, TensorList{index}, source, true);
+  call("aten::index_put_", "", *this, std::vector<OptionalTensor>{index}, source, true);
   return *this;
 }
 
@@ -269,6 +272,9 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
 Tensor layer_norm(const Tensor& input, const Tensor& weight, const Tensor& bias, double eps) {
   const auto optional = [](const Tensor& t) { return t.defined() ? OptionalTensor(t) : std::nullopt; };
   return call("aten::layer_norm", "", input, weight.sizes(), optional(weight), optional(bias), eps, false);
+}
+Tensor gelu_backward(const Tensor& gradient, const Tensor& input, bool by_tanh) {
+  return call("aten::gelu_backward", "", gradient, input, by_tanh ? "tanh" : "none");
 }
 
 }  // namespace longformer

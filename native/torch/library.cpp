@@ -148,6 +148,12 @@ Value argument_value(IntList list) {
   return new_list(values.data(), values.size());
 }
 
+Value argument_value(const std::vector<OptionalTensor>& tensors) {
+  std::vector<Value> values;
+  for (const OptionalTensor& t : tensors) values.push_back(argument_value(t));
+  return new_list(values.data(), values.size());
+}
+
 void call_dispatcher(const char* name, const char* overload, Value* stack) {
   const Error error = torch_call_dispatcher(name, overload, stack, kInterface);
   if (error != 0) check(error, name);

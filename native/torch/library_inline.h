@@ -269,6 +269,7 @@ inline Value argument_value(const char* x) { return new_string(x); }
 Value argument_value(IntList list);
 inline Value argument_value(const std::vector<int64_t>& list) { return argument_value(IntList(list)); }
 inline Value argument_value(OptionalIntList list) { return list ? new_cell(argument_value(*list)) : 0; }
+Value argument_value(const std::vector<OptionalTensor>& tensors);
 inline Value argument_value(const TensorList& tensors) { return result_value(tensors); }
 inline Value argument_value(ScalarType type) { return value_of(static_cast<int64_t>(type)); }
 

@@ -1,4 +1,4 @@
-#include "gelu.h"
+#include "gelu_table.h"
 
 #include <cmath>
 
@@ -29,9 +29,6 @@ GeluTable make_gelu_table() {
 
 }  // namespace
 
-const GeluTable& gelu_table() {
-  static const GeluTable table = make_gelu_table();
-  return table;
-}
+const GeluTable gelu_table = make_gelu_table();
 
 }  // namespace longformer::cpu
