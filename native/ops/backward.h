@@ -1,6 +1,6 @@
 // The gradients that operators share.
 #pragma once
-#include "../torch/tensor.h"
+#include "../base/tensor.h"
 
 namespace longformer {
 

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "../torch/tensor.h"
+#include "../base/tensor.h"
 
 namespace longformer {
 

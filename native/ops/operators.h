@@ -6,7 +6,7 @@
 #include <tuple>
 #include <vector>
 
-#include "../torch/library.h"
+#include "../base/library.h"
 #include "banded_attention.h"
 
 namespace longformer {

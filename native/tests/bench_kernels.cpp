@@ -15,7 +15,7 @@
 #include "../ops/banded_attention.h"
 #include "../ops/cpu/isa.h"
 #include "../ops/cpu/peak.h"
-#include "../torch/parallel.h"
+#include "../base/parallel.h"
 #include "kernels_tensors.h"
 
 using namespace longformer;

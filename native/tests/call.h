@@ -13,8 +13,8 @@
 #include <utility>
 #include <vector>
 
-#include "../torch/library.h"
-#include "../torch/tensor.h"
+#include "../base/library.h"
+#include "../base/tensor.h"
 #include "library.h"
 
 namespace longformer::test {

@@ -1,5 +1,5 @@
 // Work on libtorch's threads (native/torch/parallel.h).
-#include "../torch/parallel.h"
+#include "../base/parallel.h"
 
 #include <algorithm>
 #include <atomic>

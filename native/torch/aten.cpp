@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "library.h"
+#include "../base/library.h"
 
 namespace longformer {
 

@@ -1,6 +1,6 @@
 // What libtorch says when a call fails. From 2.13 on a function tells it. Before, libtorch writes it to std::cerr and returns a number:
 // there this library stands in for std::cerr's buffer, keeps those lines for each thread and passes on all others.
-#include "error.h"
+#include "../base/error.h"
 
 #include <iostream>
 #include <streambuf>

@@ -2,7 +2,7 @@
 #pragma once
 #include <string>
 
-#include "error.h"
+#include "../base/error.h"
 #include "interface.h"
 
 namespace longformer::torch {

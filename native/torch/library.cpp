@@ -1,11 +1,11 @@
-#include "library.h"
+#include "../base/library.h"
 
 #include <cstdlib>
 #include <map>
 #include <new>
 
 #include "internal.h"
-#include "registry.h"
+#include "../base/registry.h"
 
 #if defined(_WIN32)
 #include <windows.h>
@@ -101,18 +101,6 @@ Value new_tensor_value(const Tensor& t) {
   return value_of(handle);
 }
 
-void wrong_tag(const longformer_value& value, const char* expected) {
-  throw ValueError(text("longformer: an argument must be ", expected, ", given something of the kind ", value.tag));
-}
-
-TensorList borrow_list(const longformer_value& value) {
-  if (value.tag != LONGFORMER_TENSOR_LIST) wrong_tag(value, "a list of tensors");
-  TensorList tensors;
-  const auto* handles = static_cast<const TensorHandle*>(value.data.pointer);
-  for (int32_t i = 0; i < value.n; ++i) tensors.push_back(Tensor::borrow(handles[i]));
-  return tensors;
-}
-
 Integers Integers::from_stack(Value value) {
   Integers result;
   for (const Value v : take_list(value)) result.owned.push_back(as<int64_t>(v));
@@ -120,26 +108,10 @@ Integers Integers::from_stack(Value value) {
   return result;
 }
 
-Integers Integers::from_call(const longformer_value& value) {
-  if (value.tag != LONGFORMER_INT_LIST) wrong_tag(value, "a list of integers");
-  Integers result;
-  result.list = {static_cast<const int64_t*>(value.data.pointer), static_cast<size_t>(value.n)};
-  return result;
-}
-
 Value result_value(const TensorList& tensors) {
   std::vector<Value> values;
   for (const Tensor& t : tensors) values.push_back(new_tensor_value(t));
   return new_list(values.data(), values.size());
-}
-
-void result_to_caller(TensorList&& tensors, longformer_value& result) {
-  static thread_local std::vector<TensorHandle> handles;
-  handles.clear();
-  for (Tensor& t : tensors) handles.push_back(t.release());
-  result.tag = LONGFORMER_TENSOR_LIST;
-  result.n = static_cast<int32_t>(handles.size());
-  result.data.pointer = handles.data();
 }
 
 Value argument_value(IntList list) {
@@ -197,28 +169,6 @@ void enter_kernel() {
         "spawn or forkserver instead");
   mark_used();
   apply_threads();
-}
-
-// --- the registry
-
-Operators& operators() {
-  static Operators all;
-  return all;
-}
-
-void Registry::def(const char* schema) {
-  operators().schemas.push_back(schema);
-}
-
-void Registry::impl(Key key, const char* name, Kernel kernel) {
-  Operator& op = operators().by_name[name];
-  op.name = name;
-  op.kernels[static_cast<int>(key)] = kernel;
-}
-
-Registration::Registration(void (*fill)(Registry&)) {
-  Registry registry;
-  fill(registry);
 }
 
 void register_all() {

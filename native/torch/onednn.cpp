@@ -1,6 +1,6 @@
 #include "onednn.h"
 
-#include "library.h"
+#include "../base/library.h"
 
 namespace longformer::torch {
 

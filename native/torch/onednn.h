@@ -1,6 +1,6 @@
 // Products by the oneDNN that libtorch was built with. Not every libtorch has it.
 #pragma once
-#include "tensor.h"
+#include "../base/tensor.h"
 
 namespace longformer::torch {
 

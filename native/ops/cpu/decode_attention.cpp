@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "../../torch/library.h"
+#include "../../base/library.h"
 #include "driver.h"
 #include "few_rows_problem.h"
 #include "parts.h"

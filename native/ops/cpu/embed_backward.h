@@ -1,6 +1,6 @@
 // The gradient of a table of vectors on a CPU.
 #pragma once
-#include "../../torch/tensor.h"
+#include "../../base/tensor.h"
 
 namespace longformer::cpu {
 

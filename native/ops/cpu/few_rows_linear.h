@@ -1,6 +1,6 @@
 // longformer::linear on a few rows with the weight as it lies: the steps of token-by-token decoding.
 #pragma once
-#include "../../torch/tensor.h"
+#include "../../base/tensor.h"
 
 #include "few_rows_problem.h"
 

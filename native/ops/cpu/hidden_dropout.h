@@ -1,6 +1,6 @@
 // longformer::hidden_dropout on a CPU.
 #pragma once
-#include "../../torch/tensor.h"
+#include "../../base/tensor.h"
 
 namespace longformer::cpu {
 

@@ -1,6 +1,6 @@
 // The products of the backward passes on a CPU.
 #pragma once
-#include "../../torch/tensor.h"
+#include "../../base/tensor.h"
 
 namespace longformer::cpu {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <atomic>
 
-#include "../../torch/parallel.h"
+#include "../../base/parallel.h"
 #include "driver.h"
 #include "product_problem.h"
 

@@ -1,6 +1,6 @@
 // Matrix products in float32 on the threads of libtorch: the kernels of product.h over the whole result.
 #pragma once
-#include "../../torch/tensor.h"
+#include "../../base/tensor.h"
 #include "activation.h"
 
 namespace longformer::cpu {

@@ -7,7 +7,7 @@
 #include <immintrin.h>
 #endif
 
-#include "../../torch/parallel.h"
+#include "../../base/parallel.h"
 #include "isa.h"
 
 namespace longformer::cpu {

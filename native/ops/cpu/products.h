@@ -1,6 +1,6 @@
 // Which products the kernels of multiply.h compute.
 #pragma once
-#include "../../torch/tensor.h"
+#include "../../base/tensor.h"
 
 namespace longformer::cpu {
 

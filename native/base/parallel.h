@@ -2,7 +2,7 @@
 #pragma once
 #include <cstdint>
 
-#include "interface.h"
+#include "../torch/interface.h"
 
 namespace longformer {
 

@@ -7,8 +7,9 @@
 #include <new>
 #include <string>
 
-#include "internal.h"
-#include "memory.h"
+#include "../torch/cuda.h"
+#include "../torch/internal.h"
+#include "../torch/memory.h"
 #include "parallel.h"
 #include "registry.h"
 
@@ -123,7 +124,7 @@ Device checked_device(int32_t type, int32_t index) {
   const auto device = static_cast<DeviceType>(type);
   LONGFORMER_CHECK_VALUE(device == DeviceType::cpu || device == DeviceType::cuda || device == DeviceType::meta,
                          "device types are 0 (cpu), 1 (cuda) and 14 (meta), given ", type);
-  LONGFORMER_CHECK_IMPLEMENTED(device != DeviceType::cuda || find_cuda_function("aoti_torch_get_current_cuda_stream") != nullptr,
+  LONGFORMER_CHECK_IMPLEMENTED(device != DeviceType::cuda || has_cuda(),
                                "device \"cuda\" is not available: the libtorch of this process, ", version() / 100, ".",
                                version() % 100, ", has no CUDA or its libtorch_cuda is not loaded");
   return {device, device == DeviceType::cpu ? -1 : index};

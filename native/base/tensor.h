@@ -1,4 +1,4 @@
-// An owned tensor of libtorch over the C interface, with the methods that the operators use, named and meant as ATen's. Views are
+// An owned tensor of libtorch, with the methods that the operators use, named and meant as ATen's. Views are
 // made here from sizes and strides; everything else is one call of libtorch. Nothing here records gradients.
 #pragma once
 #include <cstdint>
@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "error.h"
-#include "interface.h"
+#include "../torch/interface.h"
 
 namespace longformer {
 
@@ -117,6 +117,7 @@ class Tensor {
   bool is_same(const Tensor& other) const;
 
   // --- views
+  Tensor view_at(IntList sizes, IntList strides, int64_t first) const;  // first: counted from this tensor's own first element
   Tensor as_strided(IntList sizes, IntList strides, int64_t offset) const;  // offset: in the storage
   Tensor narrow(int64_t dimension, int64_t start, int64_t length) const;
   Tensor select(int64_t dimension, int64_t index) const;

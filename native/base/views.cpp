@@ -1,11 +1,9 @@
-// Views: sizes and strides computed here, made by one call of libtorch.
+// Views: their sizes and strides.
 #include <algorithm>
 
 #include "tensor.h"
 
 namespace longformer {
-
-using namespace torch;
 
 int64_t wrapped_dimension(int64_t dimension, int64_t dimensions) {
   LONGFORMER_CHECK_INDEX(dimension >= -dimensions && dimension < dimensions, "longformer: a tensor of ", dimensions,
@@ -22,14 +20,6 @@ std::vector<int64_t> row_major_strides(IntList sizes) {
 
 namespace {
 
-// first: the place of the first element, counted from the tensor's own first.
-Tensor view_of(const Tensor& t, IntList sizes, IntList strides, int64_t first) {
-  TensorHandle view = nullptr;
-  LONGFORMER_TORCH(
-      aoti_torch__reinterpret_tensor(t.handle(), static_cast<int64_t>(sizes.size()), sizes.data(), strides.data(), first, &view));
-  return Tensor::own(view);
-}
-
 // Sizes and strides to change and to make a view of.
 struct Shape {
   std::vector<int64_t> sizes, strides;
@@ -41,7 +31,7 @@ struct Shape {
     sizes.erase(sizes.begin() + static_cast<std::ptrdiff_t>(d));
     strides.erase(strides.begin() + static_cast<std::ptrdiff_t>(d));
   }
-  Tensor view() const { return view_of(of, sizes, strides, first); }
+  Tensor view() const { return of.view_at(sizes, strides, first); }
 };
 
 // The wanted sizes with a -1 replaced by what is left of the elements.
@@ -83,10 +73,6 @@ bool strides_for(IntList old_sizes, IntList old_strides, int64_t elements, IntLi
 }
 
 }  // namespace
-
-Tensor Tensor::as_strided(IntList sizes, IntList strides, int64_t offset) const {
-  return view_of(*this, sizes, strides, offset - storage_offset());
-}
 
 Tensor Tensor::narrow(int64_t dimension, int64_t start, int64_t length) const {
   Shape s(*this);
@@ -174,15 +160,15 @@ Tensor Tensor::view(IntList wanted) const {
   std::vector<int64_t> strides;
   LONGFORMER_CHECK_VALUE(strides_for(sizes(), this->strides(), numel(), whole, strides), "longformer: a tensor of ", sizes(),
                          " with strides ", this->strides(), " cannot be seen as ", wanted, " without a copy");
-  return view_of(*this, whole, strides, 0);
+  return view_at(whole, strides, 0);
 }
 
 Tensor Tensor::reshape(IntList wanted) const {
   const std::vector<int64_t> whole = whole_sizes(wanted, numel());
   if (IntList(whole) == sizes()) return *this;
   std::vector<int64_t> strides;
-  if (strides_for(sizes(), this->strides(), numel(), whole, strides)) return view_of(*this, whole, strides, 0);
-  return view_of(contiguous(), whole, row_major_strides(whole), 0);
+  if (strides_for(sizes(), this->strides(), numel(), whole, strides)) return view_at(whole, strides, 0);
+  return contiguous().view_at(whole, row_major_strides(whole), 0);
 }
 
 Tensor Tensor::flatten(int64_t first, int64_t last) const {
