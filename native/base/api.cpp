@@ -77,6 +77,7 @@ T* required(T* pointer, const char* what) {
 void initialize() {
   static std::mutex mutex;
   static std::atomic<bool> done{false};
+  refuse_if_forked();
   if (done.load(std::memory_order_acquire)) return;
   std::lock_guard<std::mutex> lock(mutex);
   if (done) return;
@@ -104,10 +105,17 @@ TensorHandle first_tensor(const longformer_value* arguments, int32_t n) {
     if (arguments[i].tag == LONGFORMER_TENSOR && pointer != nullptr) return static_cast<TensorHandle>(const_cast<void*>(pointer));
     if (arguments[i].tag != LONGFORMER_TENSOR_LIST) continue;
     const auto* handles = static_cast<TensorHandle const*>(pointer);
-    for (int32_t j = 0; j < arguments[i].n; ++j)
+    for (int32_t j = 0; handles != nullptr && j < arguments[i].n; ++j)
       if (handles[j] != nullptr) return handles[j];
   }
   return nullptr;
+}
+
+// The kernels of an operator take and give the same, whatever their device.
+const Kernel& any_kernel(const Operator& op) {
+  const Kernel* kernel = op.kernels;
+  while (kernel->direct == nullptr) ++kernel;
+  return *kernel;
 }
 
 const Kernel& kernel_for(const Operator& op, const longformer_value* arguments, int32_t n) {
@@ -178,11 +186,8 @@ longformer_status longformer_ops_find(const char* name, longformer_operator* op,
     const auto found = operators().by_name.find(required(name, "name"));
     if (found == operators().by_name.end()) throw LoadError(text("there is no operator longformer::", name));
     const Operator& is = found->second;
-    for (const Kernel& kernel : is.kernels) {
-      if (kernel.direct == nullptr) continue;
-      if (arguments != nullptr) *arguments = kernel.arguments;
-      if (results != nullptr) *results = kernel.results;
-    }
+    if (arguments != nullptr) *arguments = any_kernel(is).arguments;
+    if (results != nullptr) *results = any_kernel(is).results;
     *required(op, "op") = reinterpret_cast<longformer_operator>(const_cast<Operator*>(&is));
   });
 }
@@ -190,9 +195,11 @@ longformer_status longformer_ops_find(const char* name, longformer_operator* op,
 longformer_status longformer_ops_call(longformer_operator op, const longformer_value* arguments, int32_t n, longformer_value* results) {
   return guarded([&] {
     const Operator& is = *reinterpret_cast<const Operator*>(required(op, "op"));
-    const Kernel& kernel = kernel_for(is, arguments, n);
-    LONGFORMER_CHECK_VALUE(n == kernel.arguments, "longformer::", is.name, " takes ", kernel.arguments, " arguments, given ", n);
-    kernel.direct(arguments, results);
+    const Kernel& any = any_kernel(is);
+    LONGFORMER_CHECK_VALUE(n == any.arguments, "longformer::", is.name, " takes ", any.arguments, " arguments, given ", n);
+    LONGFORMER_CHECK_VALUE(n == 0 || arguments != nullptr, "longformer::", is.name, ": arguments must not be null");
+    LONGFORMER_CHECK_VALUE(any.results == 0 || results != nullptr, "longformer::", is.name, ": results must not be null");
+    kernel_for(is, arguments, n).direct(arguments, results);
   });
 }
 
@@ -204,6 +211,11 @@ longformer_status longformer_ops_from_memory(void* data, const int64_t* sizes, c
     initialize();
     required(tensor, "tensor");
     const IntList shape = checked_sizes(sizes, rank);
+    int64_t elements = 1;
+    for (const int64_t size : shape) elements = size == 0 ? 0 : elements;
+    LONGFORMER_CHECK_VALUE(elements == 0 || data != nullptr, "data must not be null");
+    for (size_t i = 0; strides != nullptr && i < shape.size(); ++i)
+      LONGFORMER_CHECK_VALUE(strides[i] >= 0, "stride ", i, " must be at least 0, given ", strides[i]);
     const Device device = checked_device(device_type, device_index);
     const auto steps = strides != nullptr ? IntList(strides, shape.size()).vec() : row_major_strides(shape);
     taken = true;
@@ -217,8 +229,9 @@ longformer_status longformer_ops_empty(const int64_t* sizes, int32_t rank, int32
                                        void** tensor) {
   return guarded([&] {
     initialize();
+    required(tensor, "tensor");
     const Device device = checked_device(device_type, device_index);
-    *required(tensor, "tensor") = empty(checked_sizes(sizes, rank), {static_cast<ScalarType>(dtype), device}).release();
+    *tensor = empty(checked_sizes(sizes, rank), {static_cast<ScalarType>(dtype), device}).release();
   });
 }
 

@@ -162,11 +162,15 @@ PlainMode::~PlainMode() {
     if (autocast_[device]) autocast().set_enabled(device, true);
 }
 
-void enter_kernel() {
+void refuse_if_forked() {
   if (is_forked())
     throw ForkedError(
         "this process was forked from one that had used the operators of Longformer, and their threads did not come along: start it by "
         "spawn or forkserver instead");
+}
+
+void enter_kernel() {
+  refuse_if_forked();
   mark_used();
   apply_threads();
 }
