@@ -52,9 +52,6 @@ public sealed unsafe partial class Tensor : IDisposable
     /// <summary>Whether <see cref="Dispose"/> ran.</summary>
     public bool IsDisposed => handle == 0;
 
-    /// <summary>Whether the models compute a gradient for this tensor: a mark that nothing else here reads.</summary>
-    public bool RequiresGrad { get; set; }
-
     internal static long Live => Volatile.Read(ref live);
 
     internal nint HandleOrZero => handle;

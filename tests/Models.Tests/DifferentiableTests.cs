@@ -20,7 +20,7 @@ public sealed class DifferentiableTests
         var values = new double[shape.ToArray().Aggregate(1L, (product, size) => product * size)];
         for (int i = 0; i < values.Length; i++)
             values[i] = Math.Sqrt(-2 * Math.Log(1 - _random.NextDouble())) * Math.Cos(2 * Math.PI * _random.NextDouble());
-        return Tensor.From<double>(values, shape);
+        return Tensor.From<double>(values, values.Length).View(shape);
     }
 
     private static Tensor Ids(params ReadOnlySpan<long> ids) => Tensor.From<long>(ids, ids.Length);
@@ -37,7 +37,7 @@ public sealed class DifferentiableTests
         Tensor plain;
         tape.Backward(output, weights);
         plain = of(inputs);
-        Assert.That(plain.AllClose(output, 1e-12, 1e-12), Is.True, "the recorded operator gives what the plain one gives");
+        Assert.That((plain - output).Abs().Max().ToDouble(), Is.LessThan(1e-12), "the recorded operator gives what the plain one gives");
         const double step = 1e-5;
         for (int i = 0; i < inputs.Length; i++)
         {
@@ -169,8 +169,8 @@ public sealed class DifferentiableTests
     }
 
     [Test]
-    public void Losses_of_classes([Values(Reduction.Mean, Reduction.Sum)] Reduction reduction, [Values(0, 0.1)] double smoothing) =>
-        AssertGradients(x => Differentiable.CrossEntropy(x[0], Ids(2, -100, 0, 4), -100, reduction, smoothing), Normal(4, 5));
+    public void Losses_of_classes([Values(Reduction.Mean, Reduction.Sum)] Reduction reduction) =>
+        AssertGradients(x => Differentiable.CrossEntropy(x[0], Ids(2, -100, 0, 4), -100, reduction), Normal(4, 5));
 
     [Test]
     public void Losses_of_values_and_positions()

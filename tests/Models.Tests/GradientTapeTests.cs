@@ -38,8 +38,8 @@ public sealed class GradientTapeTests
         using GradientSet head = new(model.NamedParameters.Where(p => p.Name.StartsWith("classifier.", StringComparison.Ordinal)).Select(p => p.Tensor));
         using var tape = new GradientTape(head);
         Tensor loss = model.Forward(Batch()).Loss!;
-        // The product, its shape for the caller, the loss: the frozen body takes its fast ways.
-        Assert.That(tape.Count, Is.EqualTo(3));
+        // The product and the loss: the frozen body takes its fast ways.
+        Assert.That(tape.Count, Is.EqualTo(2));
         tape.Backward(loss);
         using GradientSet all = model.CreateGradients();
         using var whole = new GradientTape(all);
@@ -130,7 +130,7 @@ public sealed class GradientTapeTests
     public void Layers_that_are_run_again_hold_little_and_memory_falls_as_the_pass_goes_back()
     {
         using var scope = new TensorScope();
-        Tensor weight = Tensor.Eye(8) * 0.5, input = Tensor.Ones([4, 8]);
+        Tensor weight = Tensor.Ones([8, 8]) * 0.1, input = Tensor.Ones([4, 8]);
         (long keptAfter, _) = Run(false);
         (long after, List<long> live) = Run(true);
         Assert.That(after, Is.LessThan(keptAfter / 2));

@@ -49,7 +49,7 @@ public static partial class Differentiable
         Tensor probabilities = Probabilities(query, key, part), of = part.OfQueries(gradient);
         part.OfKeys(sums[2]).AddInPlace(Dropped(probabilities, part, options).Transpose(-1, -2).MatMul(of));
         Tensor scores = Dropped(of.MatMul(value.Transpose(-1, -2)), part, options).MulInPlace(probabilities);
-        scores.AddInPlace(probabilities * scores.Sum(-1, keep: true), -1);
+        scores.SubInPlace(probabilities * scores.Sum(-1, keep: true));
         if (part.Hidden is not null) scores = scores.MaskedFillInPlace(part.Hidden, 0);
         part.OfQueries(sums[0]).AddInPlace(scores.MatMul(key), options.Scale);
         part.OfKeys(sums[1]).AddInPlace(scores.Transpose(-1, -2).MatMul(query));

@@ -96,7 +96,7 @@ public static partial class Differentiable
         {
             Tensor of = gradient.Tensor;
             if (saved[1] is { } zeros) of = of.MaskedFill(ByRow(zeros, of.Rank), 0);
-            into.Add(Tensor.Zeros(shape, dtype, device).IndexAddRowsInPlace(saved[0], of));
+            into.Add(Tensor.Zeros(shape, dtype, device).IndexAddInPlace(0, saved[0], of));
         });
         return rows;
     }

@@ -20,14 +20,9 @@ public sealed unsafe partial class Tensor
         return ViewOf(sizes, steps);
     }
 
-    /// <summary>The same memory read as another dtype of the same element size.</summary>
-    /// <exception cref="InputException">The sizes of the elements differ.</exception>
-    public Tensor ViewAs(DType other)
-    {
-        if (other.ElementSize() != DType.ElementSize())
-            throw new InputException($"ViewAs({other}): its elements have {other.ElementSize()} bytes, those of {this} {DType.ElementSize()}");
-        return viewDtypeOp.CallView(this, other);
-    }
+    /// <summary>The same memory read as another dtype. Where its elements are smaller or larger, the last dimension is as much longer or shorter.</summary>
+    /// <exception cref="TorchException">The last dimension has gaps, or does not hold a whole number of the other elements.</exception>
+    public Tensor ViewAs(DType other) => viewDtypeOp.CallView(this, other);
 
     /// <summary>Another shape, copied only where the strides require it; one size may be -1.</summary>
     /// <exception cref="InputException">The shape has another number of elements.</exception>
