@@ -38,19 +38,10 @@ if [ "${INSIDE_ROOT:-}" = yes ]; then
   exit
 fi
 
-packages=()
-dpkg-query -W -f='${Status}' g++-mingw-w64-x86-64-posix 2>/dev/null | grep -q '^install ok installed$' || packages+=(g++-mingw-w64-x86-64-posix)
-if [ ${#packages[@]} -gt 0 ]; then
-  echo "check-windows: installing ${packages[*]}" >&2
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
-fi
 tools/root-folder.sh "$dir" trixie wine wine64
 tools/libtorch.sh win-x64 >/dev/null
 
-[ -f $build/native/build.ninja ] || cmake -S native -B $build/native -G Ninja -DCMAKE_TOOLCHAIN_FILE="$PWD/native/mingw.cmake" \
-  -DLONGFORMER_BUILD_TESTS=OFF -Dartifacts="$PWD/$build/artifacts" >/dev/null
-ninja -C $build/native --quiet longformer_ops
+tools/windows-ops.sh
 
 publish() { # project: all of them into one folder, since they bring the same runtime
   dotnet publish "$1" -r win-x64 --self-contained -p:ArtifactsPath="$PWD/$build" -o $build/out -v quiet --nologo
