@@ -51,6 +51,15 @@ public sealed unsafe partial class Tensor
             throw new InputException($"strides: expected {shape.Length} for the shape [{string.Join(", ", shape.ToArray())}], given {strides.Length}");
         Native.Ensure();
         Device where = device ?? Device.Cpu;
+        try
+        {
+            TorchRuntime.RequireDevice(where);
+        }
+        catch
+        {
+            (keepAlive as IMemoryLease)?.Return();
+            throw;
+        }
         GCHandle root = keepAlive is null ? default : GCHandle.Alloc(keepAlive);
         nint result;
         fixed (long* s = shape, d = strides)

@@ -100,7 +100,10 @@ internal readonly struct Argument
         if (tag == Tag.None && !optional) throw new ArgumentNullException($"{operation}: argument number {index + 1}");
         if (tag != Tag.TensorList) return;
         foreach (Tensor? tensor in Unsafe.As<Tensor?[]>(source!))
+        {
             if (tensor is not null) _ = HandleOf(tensor, operation, index);
+            else if (bits != OptionalItems) throw new ArgumentNullException($"{operation}: argument number {index + 1}, an item of the list");
+        }
     }
 
     /// <summary>Writes the argument as an own operator reads it; lists and text go to the scratch memory.</summary>
