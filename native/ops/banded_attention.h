@@ -7,7 +7,7 @@
 #include <tuple>
 #include <vector>
 
-#include "../torch/tensor.h"
+#include "../base/tensor.h"
 
 namespace longformer {
 

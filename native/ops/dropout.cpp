@@ -19,9 +19,11 @@ int64_t wrapped(uint64_t constant) {
 
 Tensor dropout_mask(int64_t seed, const Tensor& head, const Tensor& query, const Tensor& key,
                         double probability) {
-  Tensor x =
-      (head + 1) * wrapped(0x9E3779B97F4A7C15ull) + (query + 1) * wrapped(0xBF58476D1CE4E5B9ull) + seed;
-  x = x + (key + 1) * wrapped(0x94D049BB133111EBull);
+  const auto times = [](const Tensor& coordinate, uint64_t constant) {
+    return coordinate.add(int64_t{1}).mul(wrapped(constant));
+  };
+  const Tensor x = (times(head, 0x9E3779B97F4A7C15ull) + times(query, 0xBF58476D1CE4E5B9ull)).add(seed) +
+                   times(key, 0x94D049BB133111EBull);
   x.bitwise_xor_(logical_shift(x, 30));
   x.mul_(wrapped(0xBF58476D1CE4E5B9ull));
   x.bitwise_xor_(logical_shift(x, 27));

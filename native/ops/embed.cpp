@@ -1,69 +1,83 @@
-// embed from ATen's operators: wherever a gradient is recorded, and for tensors that a device's kernel does
-// not take. The devices' own are in cpu/embed.cpp and cuda/embed_rows.cpp.
-#include <ATen/TensorOperators.h>
-#include <ATen/core/grad_mode.h>
-#include <ATen/ops/embedding.h>
-#include <torch/library.h>
-
+// embed from libtorch's operators, for what a device's kernel does not take, and its gradient. The devices' own are in cpu/embed.cpp and
+// cuda/embed_op.cpp.
+#include "backward.h"
+#include "cpu/embed_backward.h"
 #include "operators.h"
 
 namespace longformer {
 namespace {
 
-using OptionalTensor = c10::optional<at::Tensor>;
-
-at::Tensor rows_of(const TokenRows& rows, int64_t tokens, int64_t padding) {
-  if (rows.ids.defined()) return at::embedding(rows.table, rows.ids, padding);
+// A table's rows by token. Where they are taken in turn: [tokens / rows, rows, C] -> [tokens, C].
+Tensor rows_of(const TokenRows& rows, int64_t tokens) {
+  if (rows.ids.defined()) return embedding(rows.table, rows.ids);
   const int64_t count = rows.table.size(0);
-  return count == tokens || count == 0 ? rows.table : rows.table.repeat({tokens / count, 1});
+  if (count == tokens || count == 0) return rows.table;
+  return rows.table.unsqueeze(0).expand({tokens / count, -1, -1}).reshape({tokens, rows.table.size(1)});
+}
+
+// What is normalized, as two tensors: their sum is not rounded.
+struct Summands {
+  Tensor first, second;
+};
+Summands summands_of(const Embedding& e) {
+  Tensor words = rows_of(e.words, e.tokens);
+  if (e.word_scale != 1.0) words = words * e.word_scale;
+  const Tensor positions = rows_of(e.positions, e.tokens);
+  if (e.types.table.defined()) return {words + positions, rows_of(e.types, e.tokens)};
+  return {words, positions};
 }
 
 }  // namespace
 
-at::Tensor embed_by_aten(const Embedding& e, int64_t word_padding, int64_t position_padding) {
-  at::Tensor words = rows_of(e.words, e.tokens, word_padding);
-  if (e.word_scale != 1.0) words = words * e.word_scale;
-  const at::Tensor positions = rows_of(e.positions, e.tokens, position_padding);
-  return e.types.table.defined() ? add_layer_norm_by_aten(words + positions, rows_of(e.types, e.tokens, -1),
-                                                          e.weight, e.bias, e.eps)
-                                 : add_layer_norm_by_aten(words, positions, e.weight, e.bias, e.eps);
+Tensor embed_by_aten(const Embedding& e, int64_t, int64_t) {
+  const Summands s = summands_of(e);
+  return add_layer_norm_by_aten(s.first, s.second, e.weight, e.bias, e.eps);
 }
 
 namespace {
 
-at::Tensor embed(const at::Tensor& words, const OptionalTensor& word_ids, const at::Tensor& positions,
-                 const OptionalTensor& position_ids, const OptionalTensor& types,
-                 const OptionalTensor& type_ids, const at::Tensor& weight, const at::Tensor& bias, double eps,
-                 double word_scale, int64_t word_padding, int64_t position_padding) {
-  return embed_by_aten(
-      check_embed(words, word_ids, positions, position_ids, types, type_ids, weight, bias, eps, word_scale),
-      word_padding, position_padding);
+// The gradient of a table whose rows the tokens took: of the row `padding` none. Sums of 16-bit types are float32.
+Tensor grad_of(const TokenRows& rows, const Tensor& grad_sum, double scale, int64_t padding) {
+  const Tensor& table = rows.table;
+  const int64_t count = table.size(0), tokens = grad_sum.size(0);
+  const Tensor scaled = scale == 1.0 ? grad_sum : grad_sum * scale;
+  if (!rows.ids.defined()) {
+    if (count == 0 || tokens == 0) return zeros(table.sizes(), table.options());
+    if (count == tokens) return scaled.to(table.scalar_type());
+    const ScalarType type = compute_type(table);
+    return scaled.to(type).reshape({tokens / count, count, table.size(1)}).sum(0).to(table.scalar_type());
+  }
+  const ScalarType type = compute_type(table);
+  const Tensor grad = zeros(table.sizes(), table.options().dtype(type));
+  const Tensor added = scaled.to(type);
+  if (grad.is_cpu())
+    cpu::add_rows(grad, rows.ids, added, padding, rows.name);
+  else
+    grad.index_add_rows_(rows.ids, padding < 0 ? added : added.masked_fill(rows.ids.eq(static_cast<double>(padding)).unsqueeze(1), 0.0));
+  return grad.to(table.scalar_type());
 }
 
-at::Tensor embed_autograd(const at::Tensor& words, const OptionalTensor& word_ids,
-                          const at::Tensor& positions, const OptionalTensor& position_ids,
-                          const OptionalTensor& types, const OptionalTensor& type_ids,
-                          const at::Tensor& weight, const at::Tensor& bias, double eps, double word_scale,
-                          int64_t word_padding, int64_t position_padding) {
-  const bool types_need = types.has_value() && types->defined() && types->requires_grad();
-  if (at::GradMode::is_enabled() && (words.requires_grad() || positions.requires_grad() || types_need ||
-                                     weight.requires_grad() || bias.requires_grad()))
-    return embed(words, word_ids, positions, position_ids, types, type_ids, weight, bias, eps, word_scale,
-                 word_padding, position_padding);
-  static const auto op =
-      c10::Dispatcher::singleton().findSchemaOrThrow("longformer::embed", "").typed<decltype(embed)>();
-  at::AutoDispatchBelowADInplaceOrView guard;
-  return op.call(words, word_ids, positions, position_ids, types, type_ids, weight, bias, eps, word_scale,
-                 word_padding, position_padding);
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> embed_backward(const Tensor& grad_output, const Tensor& words,
+                                                                  const OptionalTensor& word_ids, const Tensor& positions,
+                                                                  const OptionalTensor& position_ids, const OptionalTensor& types,
+                                                                  const OptionalTensor& type_ids, const Tensor& weight,
+                                                                  const Tensor& bias, double eps, double word_scale,
+                                                                  int64_t word_padding, int64_t position_padding) {
+  const Embedding e =
+      check_embed(words, word_ids, positions, position_ids, types, type_ids, weight, bias, eps, word_scale);
+  LONGFORMER_CHECK_VALUE(grad_output.dim() == 2 && grad_output.size(0) == e.tokens && grad_output.size(1) == words.size(1),
+                         "longformer::_embed_backward: grad_output must be [", e.tokens, ", ", words.size(1), "], got ",
+                         grad_output.sizes());
+  const Summands s = summands_of(e);
+  const NormGradients g = add_layer_norm_backward(grad_output, s.first, s.second, e.weight, e.eps);
+  return {grad_of(e.words, g.sum, word_scale, word_padding), grad_of(e.positions, g.sum, 1.0, position_padding),
+          e.types.table.defined() ? grad_of(e.types, g.sum, 1.0, -1) : Tensor(), g.weight, g.bias.to(bias.scalar_type())};
 }
 
 }  // namespace
 
-TORCH_LIBRARY_IMPL(longformer, CompositeExplicitAutograd, m) {
-  m.impl("embed", TORCH_FN(embed));
-}
-TORCH_LIBRARY_IMPL(longformer, Autograd, m) {
-  m.impl("embed", TORCH_FN(embed_autograd));
+LONGFORMER_REGISTER(r) {
+  r.impl<embed_backward>("_embed_backward");
 }
 
 }  // namespace longformer

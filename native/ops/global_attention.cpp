@@ -1,35 +1,13 @@
-// The attention of the global tokens themselves: a few queries over all keys of their sequence. Made of
-// differentiable ATen operators in float32 (float64 for float64), so that it runs on every device and needs
-// no gradient of its own.
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/arange.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/constant_pad_nd.h>
-#include <ATen/ops/linear.h>
-#include <ATen/ops/matmul.h>
-#include <ATen/ops/zeros.h>
-#include <ATen/ops/zeros_like.h>
-#include <c10/core/impl/LocalDispatchKeySet.h>
-#include <torch/library.h>
+// The attention of the global tokens themselves: a few queries over all keys of their sequence. Made of libtorch's operators in float32
+// (float64 for float64), so that it runs on every device; the gradients are in global_attention_backward.cpp.
+#include "global_attention.h"
 
 #include <algorithm>
 #include <limits>
 
-#include "operators.h"
+#include "backward.h"
 
 namespace longformer {
-namespace {
-
-// Inside torch.autocast ATen's products would round to 16 bits what is computed in float32 here, and the
-// lowest float32 is none of theirs.
-struct NoAutocast {
-  c10::impl::ExcludeDispatchKeyGuard guard{c10::autocast_dispatch_keyset};
-};
-
-// Sequences of one length that lie behind each other are computed together.
-struct Run {
-  int64_t first, count, begin, length;
-};
 
 std::vector<Run> runs_of_equal_length(const std::vector<int64_t>& offsets) {
   std::vector<Run> runs;
@@ -43,161 +21,162 @@ std::vector<Run> runs_of_equal_length(const std::vector<int64_t>& offsets) {
   return runs;
 }
 
+namespace {
+
 // Tokens of a run: [N, ...] -> [count, length, ...].
-at::Tensor tokens_of(const at::Tensor& t, const Run& run) {
+Tensor tokens_of(const Tensor& t, const Run& run) {
   auto shape = t.sizes().vec();
   shape[0] = run.length;
   shape.insert(shape.begin(), run.count);
   return t.narrow(0, run.begin, run.count * run.length).reshape(shape);
 }
 
-// The same in the type that is computed with, zeros in the tokens that are not visible: whatever they hold
-// (padding may hold NaN), a probability of 0 times it must be 0.
-at::Tensor visible_tokens_of(const at::Tensor& visible, const at::Tensor& t, const Run& run) {
-  const at::Tensor tokens = tokens_of(t, run).to(compute_type(t));
+}  // namespace
+
+Tensor visible_tokens_of(const Tensor& visible, const Tensor& t, const Run& run) {
+  const Tensor tokens = tokens_of(t, run).to(compute_type(t));
   if (!visible.defined()) return tokens;
-  at::Tensor hidden = tokens_of(visible, run).eq(0);
+  Tensor hidden = tokens_of(visible, run).eq(0);
   while (hidden.dim() < tokens.dim()) hidden = hidden.unsqueeze(-1);
   return tokens.masked_fill(hidden, 0.0);
 }
 
-// bool [count, G]: rows that are no token, or one that is not visible.
-at::Tensor empty_rows(const GlobalAttention& a, const Run& run) {
-  const at::Tensor index = a.global_index.narrow(0, run.first, run.count);
-  at::Tensor empty = index.lt(0);
+Tensor empty_rows(const GlobalAttention& a, const Run& run) {
+  const Tensor index = a.global_index.narrow(0, run.first, run.count);
+  Tensor empty = index.lt(0);
   if (a.visible.defined() && run.length > 0)
     empty = empty | tokens_of(a.visible, run).gather(1, index.clamp_min(0)).eq(0);
   return empty;
 }
 
+namespace {
+
 // [S, G] of all sequences.
-at::Tensor empty_rows(const GlobalAttention& a) {
+Tensor all_empty_rows(const GlobalAttention& a) {
   if (!a.visible.defined()) return a.global_index.lt(0);
-  std::vector<at::Tensor> empty;
+  TensorList empty;
   for (const Run& run : runs_of_equal_length(a.offsets)) empty.push_back(empty_rows(a, run));
-  return empty.size() == 1 ? empty[0] : at::cat(empty);
+  return empty.size() == 1 ? empty[0] : cat(empty);
 }
 
-// softmax over the visible keys: scores [count, H, rows, length].
-at::Tensor visible_softmax(const at::Tensor& visible, const Run& run, const at::Tensor& scores) {
+}  // namespace
+
+Tensor visible_softmax(const Tensor& visible, const Run& run, const Tensor& scores) {
   if (!visible.defined()) return scores.softmax(-1);
-  const at::Tensor hidden = tokens_of(visible, run).eq(0).unsqueeze(1).unsqueeze(1);
+  const Tensor hidden = tokens_of(visible, run).eq(0).unsqueeze(1).unsqueeze(1);
   // The lowest number instead of -inf: a row without any visible key then has no NaN on its way to zeros.
-  const double lowest = scores.scalar_type() == at::kDouble ? std::numeric_limits<double>::lowest()
+  const double lowest = scores.scalar_type() == kDouble ? std::numeric_limits<double>::lowest()
                                                             : std::numeric_limits<float>::lowest();
   return scores.masked_fill(hidden, lowest).softmax(-1).masked_fill(hidden, 0.0);
 }
 
-// softmax over the visible keys, then dropout. scores: [count, H, rows, length] of the global rows from `row`
-// on.
-at::Tensor probabilities(const GlobalAttention& a, const Run& run, const at::Tensor& scores, int64_t row) {
-  at::Tensor p = visible_softmax(a.visible, run, scores);
-  if (a.dropout > 0.0) {
-    const int64_t globals = a.global_index.size(1), rows = scores.size(2);
-    const auto on_device = at::TensorOptions(at::kLong).device(scores.device());
-    const at::Tensor sequence = at::arange(run.count, on_device).view({-1, 1, 1, 1});
-    const at::Tensor slot =
-        (sequence + run.first) * globals + at::arange(row, row + rows, on_device).view({1, 1, -1, 1});
-    const at::Tensor key = at::arange(run.begin, run.begin + run.count * run.length, on_device)
-                               .view({run.count, 1, 1, run.length});
-    const at::Tensor head = at::arange(scores.size(1), on_device).view({1, -1, 1, 1});
-    const at::Tensor keeps = dropout_mask(a.seed, head, slot + a.offsets.back(), key, a.dropout);
-    p = p * keeps.to(p.scalar_type()).div_(1.0 - a.dropout);
-  }
-  return p;
+Tensor dropout_factors(const GlobalAttention& a, const Run& run, const Tensor& scores, int64_t row) {
+  if (a.dropout <= 0.0) return {};
+  const int64_t globals = a.global_index.size(1), rows = scores.size(2);
+  const Device device = scores.device();
+  const Tensor sequence = arange(run.first, run.first + run.count, device).view({-1, 1, 1, 1});
+  const Tensor slot = sequence.mul(globals) + arange(row, row + rows, device).view({1, 1, -1, 1});
+  const Tensor key = arange(run.begin, run.begin + run.count * run.length, device).view({run.count, 1, 1, run.length});
+  const Tensor head = arange(scores.size(1), device).view({1, -1, 1, 1});
+  const Tensor keeps = dropout_mask(a.seed, head, slot.add(a.offsets.back()), key, a.dropout);
+  return keeps.to(scores.scalar_type()).div_(1.0 - a.dropout);
 }
 
-// Rows of queries at a time, so that no more than 2^24 probabilities of a run lie in memory at once.
 int64_t rows_at_once(const Run& run, int64_t heads) {
   return std::max<int64_t>((int64_t{1} << 24) / std::max<int64_t>(run.count * heads * run.length, 1), 1);
+}
+
+namespace {
+
+// softmax over the visible keys, then dropout. scores: [count, H, rows, length] of the global rows from `row` on.
+Tensor probabilities(const GlobalAttention& a, const Run& run, const Tensor& scores, int64_t row) {
+  const Tensor p = visible_softmax(a.visible, run, scores), factors = dropout_factors(a, run, scores, row);
+  return factors.defined() ? p * factors : p;
 }
 
 // attend(run, row, rows) gives [count, H, rows, D] for the global rows row .. row+rows of a run; the whole is
 // put together, with zeros in the rows that are no visible token, as [S, G, H, D] in the type of the query.
 template <typename Attend>
-at::Tensor for_each_run(const GlobalAttention& a, Attend&& attend) {
+Tensor for_each_run(const GlobalAttention& a, Attend&& attend) {
   const int64_t globals = a.query.size(1), heads = a.query.size(2);
   if (a.query.numel() == 0) return a.query.clone();
-  std::vector<at::Tensor> results;
+  TensorList results;
   for (const Run& run : runs_of_equal_length(a.offsets)) {
     if (run.length == 0) {
-      results.push_back(at::zeros({run.count, globals, heads, a.query.size(3)}, a.query.options()));
+      results.push_back(zeros({run.count, globals, heads, a.query.size(3)}, a.query.options()));
       continue;
     }
-    std::vector<at::Tensor> parts;
+    TensorList parts;
     for (int64_t row = 0, rows; row < globals; row += rows) {
       rows = std::min(rows_at_once(run, heads), globals - row);
       parts.push_back(attend(run, row, rows));
     }
-    const at::Tensor all =
-        (parts.size() == 1 ? parts[0] : at::cat(parts, 2)).transpose(1, 2);  // [count, G, H, D]
-    const at::Tensor empty = empty_rows(a, run).unsqueeze(-1).unsqueeze(-1);
+    const Tensor all =
+        (parts.size() == 1 ? parts[0] : cat(parts, 2)).transpose(1, 2);  // [count, G, H, D]
+    const Tensor empty = empty_rows(a, run).unsqueeze(-1).unsqueeze(-1);
     results.push_back(all.masked_fill(empty, 0.0).to(a.query.scalar_type()));
   }
-  return results.size() == 1 ? results[0].contiguous() : at::cat(results, 0);
+  return results.size() == 1 ? results[0].contiguous() : cat(results, 0);
 }
 
-// scale * query . key for some rows of a run: [count, H, rows, length].
-at::Tensor projected_scores(const GlobalAttention& a, const at::Tensor& query, const at::Tensor& key,
-                            const Run& run, int64_t row, int64_t rows) {
-  const at::Tensor q = query.narrow(0, run.first, run.count).narrow(1, row, rows).transpose(1, 2);
-  return at::matmul(q * a.scale, key.permute({0, 2, 3, 1}));
+}  // namespace
+
+Tensor projected_scores(const GlobalAttention& a, const Tensor& query, const Tensor& key, const Run& run, int64_t row, int64_t rows) {
+  const Tensor q = query.narrow(0, run.first, run.count).narrow(1, row, rows).transpose(1, 2);
+  return matmul(q * a.scale, key.permute({0, 2, 3, 1}));
 }
 
-at::Tensor attend_projected(const GlobalAttention& a) {
+namespace {
+
+Tensor attend_projected(const GlobalAttention& a) {
   const auto type = compute_type(a.query);
-  const at::Tensor query = a.query.to(type);
+  const Tensor query = a.query.to(type);
   return for_each_run(a, [&](const Run& run, int64_t row, int64_t rows) {
-    const at::Tensor key = visible_tokens_of(a.visible, a.key, run),
+    const Tensor key = visible_tokens_of(a.visible, a.key, run),
                      value = visible_tokens_of(a.visible, a.value, run);
-    const at::Tensor p = probabilities(a, run, projected_scores(a, query, key, run, row, rows), row);
-    return at::matmul(p, value.transpose(1, 2));
+    const Tensor p = probabilities(a, run, projected_scores(a, query, key, run, row, rows), row);
+    return matmul(p, value.transpose(1, 2));
   });
 }
 
-at::Tensor global_attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
-                            const at::Tensor& global_index, const c10::optional<at::Tensor>& mask,
-                            at::OptionalIntArrayRef sequence_offsets, c10::optional<double> scale,
+Tensor global_attention(const Tensor& query, const Tensor& key, const Tensor& value,
+                            const Tensor& global_index, const OptionalTensor& mask,
+                            OptionalIntList sequence_offsets, std::optional<double> scale,
                             double dropout, int64_t seed) {
-  const NoAutocast own_precision;
   return attend_projected(check_global_attention("global_attention", query, key, value, global_index,
                                                  {mask, sequence_offsets, scale, dropout, seed}));
 }
 
 }  // namespace
 
-at::Tensor pooled_tokens_by_aten(const at::Tensor& queries, const at::Tensor& hidden,
-                                 const c10::optional<at::Tensor>& mask, at::IntArrayRef sequence_offsets) {
-  const at::Tensor visible = mask.has_value() ? *mask : at::Tensor();
+Tensor pooled_tokens_by_aten(const Tensor& queries, const Tensor& hidden,
+                                 const OptionalTensor& mask, IntList sequence_offsets) {
+  const Tensor visible = mask.has_value() ? *mask : Tensor();
   const int64_t rows = queries.size(1);
-  std::vector<at::Tensor> results;
+  TensorList results;
   for (const Run& run : runs_of_equal_length(sequence_offsets.vec())) {
-    const at::Tensor tokens = visible_tokens_of(visible, hidden, run);  // [count, length, C]
-    std::vector<at::Tensor> parts;
+    const Tensor tokens = visible_tokens_of(visible, hidden, run);  // [count, length, C]
+    TensorList parts;
     for (int64_t row = 0, count; row < rows; row += count) {
       count = std::min(rows_at_once(run, 1), rows - row);
-      const at::Tensor q = queries.narrow(0, run.first, run.count).narrow(1, row, count);
-      const at::Tensor scores = at::matmul(q, tokens.transpose(1, 2)).unsqueeze(1);
-      parts.push_back(at::matmul(visible_softmax(visible, run, scores).squeeze(1), tokens));
+      const Tensor q = queries.narrow(0, run.first, run.count).narrow(1, row, count);
+      const Tensor scores = matmul(q, tokens.transpose(1, 2)).unsqueeze(1);
+      parts.push_back(matmul(visible_softmax(visible, run, scores).squeeze(1), tokens));
     }
-    results.push_back(parts.size() == 1 ? parts[0] : at::cat(parts, 1));
+    results.push_back(parts.size() == 1 ? parts[0] : cat(parts, 1));
   }
-  return results.empty() ? at::zeros_like(queries) : at::cat(results);
+  return results.empty() ? zeros_like(queries) : cat(results);
 }
 
 namespace {
 
-at::Tensor pooled_tokens(const at::Tensor& queries, const at::Tensor& hidden, const at::Tensor& visible,
-                         const std::vector<int64_t>& offsets) {
-  static const auto op = c10::Dispatcher::singleton()
-                             .findSchemaOrThrow("longformer::_pooled_tokens", "")
-                             .typed<decltype(pooled_tokens_by_aten)>();
-  at::AutoDispatchBelowADInplaceOrView guard;
-  return op.call(queries, hidden, visible.defined() ? c10::optional<at::Tensor>(visible) : c10::nullopt,
-                 offsets);
+Tensor pooled_tokens(const Tensor& queries, const Tensor& hidden, const Tensor& visible, const std::vector<int64_t>& offsets) {
+  const OptionalTensor mask = visible.defined() ? OptionalTensor(visible) : std::nullopt;
+  return queries.is_cuda() ? pooled_tokens_on_cuda(queries, hidden, mask, offsets) : pooled_tokens_on_cpu(queries, hidden, mask, offsets);
 }
 
-// Products per token decide: folding costs G*H*C for each of keys and values, projecting H*D*C and G*H*D.
+}  // namespace
+
 bool folding_is_cheaper(const GlobalAttention& a, int64_t channels) {
   const double tokens = static_cast<double>(a.offsets.back()),
                sequences = static_cast<double>(a.offsets.size() - 1);
@@ -207,84 +186,80 @@ bool folding_is_cheaper(const GlobalAttention& a, int64_t channels) {
   return folded < projected;
 }
 
-at::Tensor folded_global_attention(const at::Tensor& query, const at::Tensor& hidden,
-                                   const at::Tensor& key_weight, const c10::optional<at::Tensor>& key_bias,
-                                   const at::Tensor& value_weight,
-                                   const c10::optional<at::Tensor>& value_bias,
-                                   const at::Tensor& global_index, const c10::optional<at::Tensor>& mask,
-                                   at::OptionalIntArrayRef sequence_offsets, c10::optional<double> scale,
+ScalarType projection_type(const Tensor& query) {
+  return query.is_cpu() ? compute_type(query) : query.scalar_type();
+}
+
+namespace {
+
+Tensor folded_global_attention(const Tensor& query, const Tensor& hidden,
+                                   const Tensor& key_weight, const OptionalTensor& key_bias,
+                                   const Tensor& value_weight,
+                                   const OptionalTensor& value_bias,
+                                   const Tensor& global_index, const OptionalTensor& mask,
+                                   OptionalIntList sequence_offsets, std::optional<double> scale,
                                    double dropout, int64_t seed) {
-  const NoAutocast own_precision;
   GlobalAttention a = check_folded_global_attention("folded_global_attention", query, hidden, key_weight,
                                                     key_bias, value_weight, value_bias, global_index,
                                                     {mask, sequence_offsets, scale, dropout, seed});
   const int64_t heads = query.size(2), dim = query.size(3), channels = a.key.size(1);
-  // Few products, so float32 throughout, whatever the dtype; the exception is projecting on a device with
-  // 16-bit products.
-  const auto type = compute_type(query);
-  const auto given = [](const c10::optional<at::Tensor>& t) { return t.has_value() && t->defined(); };
+  const ScalarType type = compute_type(query);
 
   if (!folding_is_cheaper(a, channels)) {
-    const auto product_type = query.is_cpu() ? type : query.scalar_type();
-    const auto project = [&](const at::Tensor& weight, const c10::optional<at::Tensor>& bias) {
-      const c10::optional<at::Tensor> b =
-          given(bias) ? c10::optional<at::Tensor>(bias->to(product_type)) : c10::nullopt;
-      return at::linear(a.key.to(product_type), weight.to(product_type), b).view({-1, heads, dim});
+    const ScalarType product_type = projection_type(query);
+    const auto project = [&](const Tensor& weight, const OptionalTensor& bias) {
+      return matrix_product(a.key.to(product_type), weight.to(product_type), given(bias) ? bias->to(product_type) : Tensor())
+          .view({-1, heads, dim});
     };
-    const at::Tensor keys = project(key_weight, key_bias);
+    const Tensor keys = project(key_weight, key_bias);
     a.value = project(value_weight, value_bias);
     a.key = keys;
     return attend_projected(a);
   }
 
-  const at::Tensor wk = key_weight.to(type).view({heads, dim, channels});
-  const at::Tensor wv = value_weight.to(type).view({heads, dim, channels});
-  const at::Tensor q = query.to(type).permute({0, 2, 1, 3}) * a.scale;  // [S, H, G, D]
-  const at::Tensor folded = at::matmul(q, wk);  // [S, H, G, C]: scores are folded . hidden
-  const auto trained = [&](const c10::optional<at::Tensor>& t) { return given(t) && t->requires_grad(); };
-  const bool recorded =
-      at::GradMode::is_enabled() && (trained(query) || trained(hidden) || trained(key_weight) ||
-                                     trained(key_bias) || trained(value_weight) || trained(value_bias));
-  if (!recorded && a.dropout == 0.0 && query.numel() > 0) {
+  const Tensor wk = key_weight.to(type).view({heads, dim, channels});
+  const Tensor wv = value_weight.to(type).view({heads, dim, channels});
+  const Tensor q = query.to(type).permute({0, 2, 1, 3}) * a.scale;  // [S, H, G, D]
+  const Tensor folded = matmul(q, wk);  // [S, H, G, C]: scores are folded . hidden
+  if (a.dropout == 0.0 && query.numel() > 0) {
     // The key bias adds the same to all scores of a row: the softmax does not see it.
-    const at::Tensor pooled = pooled_tokens(folded.flatten(1, 2), a.key, a.visible, a.offsets);
-    at::Tensor out = at::matmul(pooled.view(folded.sizes()), wv.transpose(1, 2));  // [S, H, G, D]
+    const Tensor pooled = pooled_tokens(folded.flatten(1, 2), a.key, a.visible, a.offsets);
+    Tensor out = matmul(pooled.view(folded.sizes()), wv.transpose(1, 2));  // [S, H, G, D]
     if (given(value_bias)) out = out + value_bias->to(type).view({heads, 1, dim});
     return out.transpose(1, 2)
-        .masked_fill(empty_rows(a).unsqueeze(-1).unsqueeze(-1), 0.0)
+        .masked_fill(all_empty_rows(a).unsqueeze(-1).unsqueeze(-1), 0.0)
         .to(query.scalar_type())
         .contiguous();
   }
-  at::Tensor key_shift;  // [S, H, G, 1]
-  if (given(key_bias)) key_shift = at::matmul(q, key_bias->to(type).view({heads, dim, 1}));
+  Tensor key_shift;  // [S, H, G, 1]
+  if (given(key_bias)) key_shift = matmul(q, key_bias->to(type).view({heads, dim, 1}));
   return for_each_run(a, [&](const Run& run, int64_t row, int64_t rows) {
-    const at::Tensor tokens = visible_tokens_of(a.visible, a.key, run);  // [count, length, C]
-    const auto part = [&](const at::Tensor& t) {
+    const Tensor tokens = visible_tokens_of(a.visible, a.key, run);  // [count, length, C]
+    const auto part = [&](const Tensor& t) {
       return t.narrow(0, run.first, run.count).narrow(2, row, rows);
     };
     // Heads and rows in one matrix: the hidden states are the same for all heads.
-    at::Tensor scores =
-        at::matmul(part(folded).reshape({run.count, heads * rows, channels}), tokens.transpose(1, 2))
+    Tensor scores =
+        matmul(part(folded).reshape({run.count, heads * rows, channels}), tokens.transpose(1, 2))
             .view({run.count, heads, rows, run.length});
     if (key_shift.defined()) scores = scores + part(key_shift);
-    const at::Tensor p = probabilities(a, run, scores, row);
-    const at::Tensor pooled = at::matmul(p.reshape({run.count, heads * rows, run.length}), tokens)
+    const Tensor p = probabilities(a, run, scores, row);
+    const Tensor pooled = matmul(p.reshape({run.count, heads * rows, run.length}), tokens)
                                   .view({run.count, heads, rows, channels});
-    at::Tensor out = at::matmul(pooled, wv.transpose(1, 2));  // [count, H, rows, D]
+    Tensor out = matmul(pooled, wv.transpose(1, 2));  // [count, H, rows, D]
     // The bias is pooled with the values: times the sum of the probabilities, which dropout moves away
     // from 1.
     if (given(value_bias))
-      out = out + p.sum(-1, /*keepdim=*/true) * value_bias->to(type).view({heads, 1, dim});
+      out = out + p.sum(-1, true) * value_bias->to(type).view({heads, 1, dim});
     return out;
   });
 }
 
-at::Tensor global_attention_probabilities(const at::Tensor& query, const at::Tensor& key,
-                                          const at::Tensor& global_index,
-                                          const c10::optional<at::Tensor>& mask,
-                                          at::OptionalIntArrayRef sequence_offsets,
-                                          c10::optional<double> scale) {
-  const NoAutocast own_precision;
+Tensor global_attention_probabilities(const Tensor& query, const Tensor& key,
+                                          const Tensor& global_index,
+                                          const OptionalTensor& mask,
+                                          OptionalIntList sequence_offsets,
+                                          std::optional<double> scale) {
   const GlobalAttention a =
       check_global_attention("global_attention_probabilities", query, key, key, global_index,
                              {mask, sequence_offsets, scale, /*dropout=*/0.0, /*seed=*/0});
@@ -292,32 +267,28 @@ at::Tensor global_attention_probabilities(const at::Tensor& query, const at::Ten
   const auto runs = runs_of_equal_length(a.offsets);
   int64_t longest = 0;
   for (const Run& run : runs) longest = std::max(longest, run.length);
-  std::vector<at::Tensor> results;
+  TensorList results;
   for (const Run& run : runs) {
-    at::Tensor p =
-        at::zeros({run.count, query.size(1), query.size(2), run.length}, query.options().dtype(type));
+    Tensor p =
+        zeros({run.count, query.size(1), query.size(2), run.length}, query.options().dtype(type));
     if (run.length > 0) {
-      const at::Tensor scores = projected_scores(
+      const Tensor scores = projected_scores(
           a, a.query.to(type), visible_tokens_of(a.visible, a.key, run), run, 0, query.size(1));
       p = probabilities(a, run, scores, 0).transpose(1, 2);
       p = p.masked_fill(empty_rows(a, run).unsqueeze(-1).unsqueeze(-1), 0.0);
     }
-    results.push_back(at::constant_pad_nd(p, {0, longest - run.length}));
+    results.push_back(pad(p, {0, longest - run.length}));
   }
-  if (results.empty()) return at::zeros({0, query.size(1), query.size(2), 0}, query.options().dtype(type));
-  return at::cat(results, 0);
+  if (results.empty()) return zeros({0, query.size(1), query.size(2), 0}, query.options().dtype(type));
+  return cat(results, 0);
 }
 
 }  // namespace
 
-TORCH_LIBRARY_IMPL(longformer, CompositeExplicitAutograd, m) {
-  m.impl("_pooled_tokens", TORCH_FN(pooled_tokens_by_aten));
-}
-
-TORCH_LIBRARY_IMPL(longformer, CompositeImplicitAutograd, m) {
-  m.impl("global_attention", TORCH_FN(global_attention));
-  m.impl("folded_global_attention", TORCH_FN(folded_global_attention));
-  m.impl("global_attention_probabilities", TORCH_FN(global_attention_probabilities));
+LONGFORMER_REGISTER(r) {
+  r.impl<global_attention>("global_attention");
+  r.impl<folded_global_attention>("folded_global_attention");
+  r.impl<global_attention_probabilities>("global_attention_probabilities");
 }
 
 }  // namespace longformer

@@ -1,155 +1,78 @@
-// linear and add_layer_norm from ATen's operators: wherever a gradient is recorded, and for shapes without
-// data. The devices' own are in cpu/linear.cpp, cpu/layer_norm.cpp and cuda/linear.cpp.
-#include <ATen/TensorOperators.h>
-#include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty_like.h>
-#include <ATen/ops/gelu.h>
-#include <ATen/ops/layer_norm.h>
-#include <ATen/ops/linear.h>
-#include <torch/library.h>
-
+// linear from libtorch's operators, and its gradients. The devices' own forward kernels are in cpu/linear.cpp and
+// cuda/linear_op.cpp.
+#include "backward.h"
+#include "cpu/linear_backward.h"
 #include "operators.h"
 
 namespace longformer {
-namespace {
 
-using OptionalTensor = c10::optional<at::Tensor>;
-
-bool given(const OptionalTensor& t) {
-  return t.has_value() && t->defined();
-}
-bool needs_gradient(const at::Tensor& t) {
-  return t.defined() && t.requires_grad();
-}
-bool needs_gradient(const OptionalTensor& t) {
-  return given(t) && t->requires_grad();
-}
-
-}  // namespace
-
-at::Tensor linear_by_aten(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias,
-                          const OptionalTensor&, c10::string_view activation,
-                          const OptionalTensor& residual) {
-  at::Tensor x = at::linear(input, weight, bias);
+Tensor linear_by_aten(const Tensor& input, const Tensor& weight, const OptionalTensor& bias, const OptionalTensor&,
+                      std::string_view activation, const OptionalTensor& residual) {
+  Tensor x = linear(input, weight, given(bias) ? *bias : Tensor());
   if (activation == "gelu")
-    x = at::gelu(x, "none");
+    x = x.gelu(/*by_tanh=*/false);
   else if (activation == "gelu_tanh")
-    x = at::gelu(x, "tanh");
+    x = x.gelu(/*by_tanh=*/true);
   else if (activation == "relu")
     x = x.relu();
   else if (activation == "tanh")
     x = x.tanh();
   else
-    TORCH_CHECK_VALUE(activation == "none",
-                      "longformer::linear: activation must be \"none\", \"gelu\", \"gelu_tanh\", "
-                      "\"relu\" or \"tanh\", got \"",
-                      activation, "\"");
+    LONGFORMER_CHECK_VALUE(activation == "none",
+                           "longformer::linear: activation must be \"none\", \"gelu\", \"gelu_tanh\", \"relu\" or "
+                           "\"tanh\", got \"",
+                           activation, "\"");
   return given(residual) ? x + *residual : x;
 }
 
+LinearGradients linear_backward(const Tensor& grad_output, const Tensor& input, const Tensor& weight, bool need_input,
+                                bool need_weight, bool need_bias) {
+  LONGFORMER_CHECK_VALUE(weight.dim() == 2, "longformer::_linear_backward: weight must be [outputs, inputs], got ", weight.sizes());
+  const int64_t outputs = weight.size(0), inputs = weight.size(1);
+  LONGFORMER_CHECK_VALUE(input.dim() >= 1 && input.size(-1) == inputs, "longformer::_linear_backward: input must be [..., ", inputs,
+                         "] for weight ", weight.sizes(), ", got ", input.sizes());
+  std::vector<int64_t> shape = input.sizes().vec();
+  shape.back() = outputs;
+  LONGFORMER_CHECK_VALUE(grad_output.sizes() == shape, "longformer::_linear_backward: grad_output must be ", IntList(shape), ", got ",
+                         grad_output.sizes());
+  for (const Tensor* t : {&grad_output, &weight})
+    LONGFORMER_CHECK_VALUE(t->scalar_type() == input.scalar_type() && t->device() == input.device(),
+                           "longformer::_linear_backward: grad_output and weight must be ", input.scalar_type(), " on ",
+                           input.device(), " like input, got ", t->scalar_type(), " on ", t->device());
+  LinearGradients grads;
+  int64_t rows = 1;
+  for (const int64_t size : IntList(shape).slice(0, shape.size() - 1)) rows *= size;
+  if (rows == 0 || outputs == 0 || inputs == 0) {
+    if (need_input) grads.input = zeros(input.sizes(), input.options());
+    if (need_weight) grads.weight = zeros(weight.sizes(), weight.options());
+    if (need_bias) grads.bias = zeros({outputs}, weight.options());
+    return grads;
+  }
+  const Tensor g = grad_output.reshape({rows, outputs}), x = input.reshape({rows, inputs});
+  if (need_bias) grads.bias = g.sum(0);
+  if (need_input) grads.input = matrix_product(g, weight.t()).view(input.sizes());
+  if (need_weight) grads.weight = matrix_product(g.t(), x.t());
+  return grads;
+}
+
+Tensor matrix_product(const Tensor& a, const Tensor& b, const Tensor& bias) {
+  if (cpu::multiplies(a, b)) return cpu::matrix_product(a, b, bias);
+  const Tensor product = matmul(a, b.t());
+  return bias.defined() ? product + bias : product;
+}
+
 namespace {
 
-at::Tensor& linear_out(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias,
-                       const OptionalTensor& packed, c10::string_view activation,
-                       const OptionalTensor& residual, at::Tensor& out) {
-  const at::Tensor result = linear_by_aten(input, weight, bias, packed, activation, residual);
-  TORCH_CHECK_VALUE(out.sizes() == result.sizes(), "longformer::linear: out must be ", result.sizes(),
-                    ", got ", out.sizes());
-  return out.copy_(result);
+std::tuple<Tensor, Tensor, Tensor> linear_backward_operator(const Tensor& grad_output, const Tensor& input, const Tensor& weight,
+                                                            bool need_input, bool need_weight, bool need_bias) {
+  LinearGradients g = linear_backward(grad_output, input, weight, need_input, need_weight, need_bias);
+  return {std::move(g.input), std::move(g.weight), std::move(g.bias)};
 }
 
 }  // namespace
 
-at::Tensor add_layer_norm_by_aten(const at::Tensor& input, const OptionalTensor& residual,
-                                  const at::Tensor& weight, const at::Tensor& bias, double eps) {
-  return at::layer_norm(given(residual) ? input + *residual : input, weight.sizes(), weight, bias, eps);
-}
-
-namespace {
-
-// The kernels of the devices know no gradients: where one is recorded, the differentiable operators above
-// take over.
-at::Tensor linear_autograd(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias,
-                           const OptionalTensor& packed, c10::string_view activation,
-                           const OptionalTensor& residual) {
-  if (at::GradMode::is_enabled() &&
-      (needs_gradient(input) || needs_gradient(weight) || needs_gradient(bias) || needs_gradient(residual)))
-    return linear_by_aten(input, weight, bias, packed, activation, residual);
-  static const auto op = c10::Dispatcher::singleton()
-                             .findSchemaOrThrow("longformer::linear", "")
-                             .typed<decltype(linear_by_aten)>();
-  at::AutoDispatchBelowADInplaceOrView guard;
-  return op.call(input, weight, bias, packed, activation, residual);
-}
-
-at::Tensor& linear_out_autograd(const at::Tensor& input, const at::Tensor& weight, const OptionalTensor& bias,
-                                const OptionalTensor& packed, c10::string_view activation,
-                                const OptionalTensor& residual, at::Tensor& out) {
-  TORCH_CHECK(!at::GradMode::is_enabled() ||
-                  !(needs_gradient(input) || needs_gradient(weight) || needs_gradient(bias) ||
-                    needs_gradient(residual) || needs_gradient(out)),
-              "longformer::linear: out= cannot record a gradient; call linear without it");
-  static const auto op = c10::Dispatcher::singleton()
-                             .findSchemaOrThrow("longformer::linear", "out")
-                             .typed<decltype(linear_out)>();
-  at::AutoDispatchBelowADInplaceOrView guard;
-  return op.call(input, weight, bias, packed, activation, residual, out);
-}
-
-at::Tensor add_layer_norm_autograd(const at::Tensor& input, const OptionalTensor& residual,
-                                   const at::Tensor& weight, const at::Tensor& bias, double eps) {
-  if (at::GradMode::is_enabled() &&
-      (needs_gradient(input) || needs_gradient(residual) || needs_gradient(weight) || needs_gradient(bias)))
-    return add_layer_norm_by_aten(input, residual, weight, bias, eps);
-  static const auto op = c10::Dispatcher::singleton()
-                             .findSchemaOrThrow("longformer::add_layer_norm", "")
-                             .typed<decltype(add_layer_norm_by_aten)>();
-  at::AutoDispatchBelowADInplaceOrView guard;
-  return op.call(input, residual, weight, bias, eps);
-}
-
-at::Tensor& add_layer_norm_out(const at::Tensor& input, const OptionalTensor& residual,
-                               const at::Tensor& weight, const at::Tensor& bias, double eps,
-                               at::Tensor& out) {
-  const at::Tensor result = add_layer_norm_by_aten(input, residual, weight, bias, eps);
-  TORCH_CHECK_VALUE(out.sizes() == result.sizes(), "longformer::add_layer_norm: out must be ", result.sizes(),
-                    ", got ", out.sizes());
-  return out.copy_(result);
-}
-
-at::Tensor& add_layer_norm_out_autograd(const at::Tensor& input, const OptionalTensor& residual,
-                                        const at::Tensor& weight, const at::Tensor& bias, double eps,
-                                        at::Tensor& out) {
-  TORCH_CHECK(
-      !at::GradMode::is_enabled() || !(needs_gradient(input) || needs_gradient(residual) ||
-                                       needs_gradient(weight) || needs_gradient(bias) || needs_gradient(out)),
-      "longformer::add_layer_norm: out= cannot record a gradient; call add_layer_norm without it");
-  static const auto op = c10::Dispatcher::singleton()
-                             .findSchemaOrThrow("longformer::add_layer_norm", "out")
-                             .typed<decltype(add_layer_norm_out)>();
-  at::AutoDispatchBelowADInplaceOrView guard;
-  return op.call(input, residual, weight, bias, eps, out);
-}
-
-// ATen's layer_norm has no shapes without data in libtorch 1.13.
-at::Tensor add_layer_norm_meta(const at::Tensor& input, const OptionalTensor&, const at::Tensor&,
-                               const at::Tensor&, double) {
-  return at::empty_like(input, input.options(), at::MemoryFormat::Contiguous);
-}
-
-}  // namespace
-
-TORCH_LIBRARY_IMPL(longformer, Meta, m) {
-  m.impl("linear", TORCH_FN(linear_by_aten));
-  m.impl("linear.out", TORCH_FN(linear_out));
-  m.impl("add_layer_norm", TORCH_FN(add_layer_norm_meta));
-  m.impl("add_layer_norm.out", TORCH_FN(add_layer_norm_out));
-}
-TORCH_LIBRARY_IMPL(longformer, Autograd, m) {
-  m.impl("linear", TORCH_FN(linear_autograd));
-  m.impl("linear.out", TORCH_FN(linear_out_autograd));
-  m.impl("add_layer_norm", TORCH_FN(add_layer_norm_autograd));
-  m.impl("add_layer_norm.out", TORCH_FN(add_layer_norm_out_autograd));
+LONGFORMER_REGISTER(r) {
+  r.impl<linear_backward_operator>("_linear_backward");
 }
 
 }  // namespace longformer

@@ -6,7 +6,7 @@
 #include <tuple>
 #include <vector>
 
-#include "../torch/library.h"
+#include "../base/library.h"
 #include "banded_attention.h"
 
 namespace longformer {
@@ -142,6 +142,11 @@ Tensor add_layer_norm_by_aten(const Tensor& input, const OptionalTensor& residua
 
 Tensor pooled_tokens_by_aten(const Tensor& queries, const Tensor& hidden,
                                  const OptionalTensor& mask, IntList sequence_offsets);
+
+// --- cpu/pooled_tokens.cpp, cuda/pooled_tokens_op.cpp: _pooled_tokens of a device
+
+Tensor pooled_tokens_on_cpu(const Tensor& queries, const Tensor& hidden, const OptionalTensor& mask, IntList sequence_offsets);
+Tensor pooled_tokens_on_cuda(const Tensor& queries, const Tensor& hidden, const OptionalTensor& mask, IntList sequence_offsets);
 
 // Scores and softmax run in float32, in float64 for float64 inputs.
 inline ScalarType compute_type(const Tensor& t) {

@@ -1,7 +1,7 @@
 // The operators of the library. Their kernels are registered where they are written: banded_attention.cpp,
 // global_attention.cpp, linear.cpp, cpu/, cuda/; shapes without data in meta.cpp. Each differentiable operator has its backward
 // operator here; who records gradients calls it (src/Models' tape, Python's torch.library.register_autograd).
-#include "../torch/library.h"
+#include "../base/library.h"
 
 namespace longformer {
 

@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <exception>
 
+#include "support.h"
+
 namespace longformer::test {
 namespace {
 
@@ -44,6 +46,20 @@ Ended in_child(const std::function<std::string()>& work) {
   if (WIFSIGNALED(status)) ended.said += " [ended by signal " + std::to_string(WTERMSIG(status)) + "]";
   if (WIFEXITED(status) && WEXITSTATUS(status) != 0) ended.said += " [ended with " + std::to_string(WEXITSTATUS(status)) + "]";
   return ended;
+}
+
+void expect_nothing_said(const std::function<std::string()>& work) {
+  const Ended ended = in_child(work);
+  EXPECT_EQ(ended.said, "");
+  EXPECT_EQ(ended.errors, "") << "on standard error";
+}
+
+void expect_said(const std::function<std::string()>& work, const std::vector<std::string>& words) {
+  expect_words(in_child(work).said, words);
+}
+
+std::string answer(longformer_status status) {
+  return status == LONGFORMER_OK ? "0" : text(static_cast<int>(status), ": ", api().last_error());
 }
 
 }  // namespace longformer::test

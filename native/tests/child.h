@@ -2,6 +2,9 @@
 #pragma once
 #include <functional>
 #include <string>
+#include <vector>
+
+#include "call.h"
 
 namespace longformer::test {
 
@@ -11,5 +14,28 @@ struct Ended {
   std::string said, errors;
 };
 Ended in_child(const std::function<std::string()>& work);
+
+// Expects a child that has nothing to say, neither in answer nor on standard error.
+void expect_nothing_said(const std::function<std::string()>& work);
+void expect_said(const std::function<std::string()>& work, const std::vector<std::string>& words);
+
+// "4: no libtorch ...", or "0" where it worked.
+std::string answer(longformer_status status);
+
+// What is not as it should be, in lines, for children that have more than one thing to say.
+class Lines {
+ public:
+  template <class A, class B>
+  void expect_equal(const A& given, const B& expected, const std::string& what) {
+    if (!(given == expected)) all_ += text(what, ": ", given, ", expected ", expected, "\n");
+  }
+  void expect(bool condition, const std::string& what) {
+    if (!condition) all_ += what + "\n";
+  }
+  operator std::string() const { return all_; }  // NOLINT: what a child answers
+
+ private:
+  std::string all_;
+};
 
 }  // namespace longformer::test

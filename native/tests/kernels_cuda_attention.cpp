@@ -5,7 +5,7 @@
 #include <limits>
 #include <random>
 
-#include "../ops/cuda/attention.h"
+#include "../ops/cuda/banded_attention_launch.h"
 #include "cuda_emulation/emulated_kernels.h"
 #include "kernels_cases.h"
 
@@ -21,7 +21,7 @@ struct Results {
   BandedBackward backward;
 };
 
-Results run(const BandedAttention& a, const at::Tensor& grad, int multiprocessors, uint64_t seed = 1) {
+Results run(const BandedAttention& a, const Tensor& grad, int multiprocessors, uint64_t seed = 1) {
   EmulatedLauncher launcher(multiprocessors, seed);
   Results r;
   r.forward = cuda::banded_forward(a, launcher);
@@ -40,13 +40,13 @@ void compare(const Case& c, const Results& r, const Oracle& expected, const Limi
   expect_close(r.backward.grad_v, expected.grad_v, limits, "grad_v");
 }
 
-at::Tensor gradient_of(const BandedAttention& a) {
-  at::manual_seed(2);
-  return at::randn(a.q.sizes(), at::kDouble).to(a.q.scalar_type());
+Tensor gradient_of(const BandedAttention& a) {
+  reseed(2);
+  return randn(a.q.sizes(), a.q.scalar_type());
 }
 
 // The larger and the smaller blocks, where a type has both.
-void compare_all(at::ScalarType type, const std::vector<int64_t>& padded_dims, const Limits& forward,
+void compare_all(ScalarType type, const std::vector<int64_t>& padded_dims, const Limits& forward,
                  const Limits& backward) {
   std::vector<Case> cases = attention_cases();
   cases.push_back(
@@ -61,9 +61,9 @@ void compare_all(at::ScalarType type, const std::vector<int64_t>& padded_dims, c
     if (c.lengths[0] > 1000 || std::find(padded_dims.begin(), padded_dims.end(), padded) == padded_dims.end())
       continue;
     // Products in float32 are slow to emulate, and have one size of blocks.
-    if (type == at::kFloat && c.lengths[0] * c.dim > 12000) continue;
+    if (type == kFloat && c.lengths[0] * c.dim > 12000) continue;
     const BandedAttention a = make(c, type);
-    const at::Tensor grad = gradient_of(a);
+    const Tensor grad = gradient_of(a);
     SCOPED_TRACE(std::string(c.name) + (few ? " small blocks" : " large blocks"));
     compare(c, run(a, grad, few ? kLarge : kSmall), oracle(a, grad), forward, backward);
     few = !few;
@@ -71,13 +71,13 @@ void compare_all(at::ScalarType type, const std::vector<int64_t>& padded_dims, c
 }
 
 TEST(CudaAttention, float32_equals_the_definition) {
-  compare_all(at::kFloat, {32, 64, 128}, {2e-6, 1e-5}, {4e-6, 2e-5});
+  compare_all(kFloat, {32, 64, 128}, {2e-6, 1e-5}, {4e-6, 2e-5});
 }
 TEST(CudaAttention, bfloat16_equals_the_definition) {
-  compare_all(at::kBFloat16, {32, 64, 96, 128}, {8e-3, 8e-3}, {2e-2, 2e-2});
+  compare_all(kBFloat16, {32, 64, 96, 128}, {8e-3, 8e-3}, {2e-2, 2e-2});
 }
 TEST(CudaAttention, float16_equals_the_definition) {
-  compare_all(at::kHalf, {64}, {1e-3, 1e-3}, {3e-3, 3e-3});
+  compare_all(kHalf, {64}, {1e-3, 1e-3}, {3e-3, 3e-3});
 }
 
 // Options drawn at random, their corner cases often.
@@ -104,10 +104,10 @@ TEST(CudaAttention, random_options_equal_the_definition) {
       }
     if (draw(0, 2) == 0) c.dropout = 0.1 * static_cast<double>(draw(1, 9));
     c.fused_projection = draw(0, 1) == 1;
-    const BandedAttention a = make(c, float32 ? at::kFloat : at::kBFloat16, i);
+    const BandedAttention a = make(c, float32 ? kFloat : kBFloat16, i);
     if (a.q.size(0) == 0) continue;
     SCOPED_TRACE("problem " + std::to_string(i));
-    const at::Tensor grad = gradient_of(a);
+    const Tensor grad = gradient_of(a);
     const Results r = run(a, grad, draw(0, 1) ? kSmall : kLarge, random());
     // A probability of 0.1 kept is one times 10: so are the rounding errors.
     const double more = 1 / (1 - c.dropout);
@@ -117,29 +117,29 @@ TEST(CudaAttention, random_options_equal_the_definition) {
 }
 
 TEST(CudaAttention, the_order_of_warps_does_not_change_a_bit) {
-  const BandedAttention a = make({"", {150}, 2, 64, 30, 20, {1, 2}, 0.1, {{0, 9, 140}}}, at::kBFloat16);
-  const at::Tensor grad = gradient_of(a);
+  const BandedAttention a = make({"", {150}, 2, 64, 30, 20, {1, 2}, 0.1, {{0, 9, 140}}}, kBFloat16);
+  const Tensor grad = gradient_of(a);
   const Results x = run(a, grad, kSmall, 1), y = run(a, grad, kSmall, 99);
-  EXPECT_TRUE(at::equal(x.forward.out, y.forward.out) && at::equal(x.forward.lse, y.forward.lse));
-  EXPECT_TRUE(at::equal(x.backward.grad_q, y.backward.grad_q) &&
-              at::equal(x.backward.grad_k, y.backward.grad_k) &&
-              at::equal(x.backward.grad_v, y.backward.grad_v));
+  EXPECT_TRUE(equal(x.forward.out, y.forward.out) && equal(x.forward.lse, y.forward.lse));
+  EXPECT_TRUE(equal(x.backward.grad_q, y.backward.grad_q) &&
+              equal(x.backward.grad_k, y.backward.grad_k) &&
+              equal(x.backward.grad_v, y.backward.grad_v));
 }
 
 TEST(CudaAttention, padding_behind_a_mask_does_not_change_a_bit) {
-  BandedAttention padded = make({"", {200}, 1, 64, 50, 50}, at::kBFloat16);
-  padded.visible = (at::arange(200) < 139).to(at::kByte);
+  BandedAttention padded = make({"", {200}, 1, 64, 50, 50}, kBFloat16);
+  padded.visible = arange(200).lt(139).to(kByte);
   BandedAttention bare = padded;
   bare.offsets = {0, 139};
-  for (at::Tensor BandedAttention::*t : {&BandedAttention::q, &BandedAttention::k, &BandedAttention::v}) {
+  for (Tensor BandedAttention::*t : {&BandedAttention::q, &BandedAttention::k, &BandedAttention::v}) {
     bare.*t = (padded.*t).narrow(0, 0, 139);
     (padded.*t).narrow(0, 139, 61).fill_(std::numeric_limits<float>::quiet_NaN());
   }
-  bare.visible = at::ones({139}, at::kByte);
-  const at::Tensor grad = at::randn(padded.q.sizes()).to(at::kBFloat16);
+  bare.visible = ones({139}, kByte);
+  const Tensor grad = randn(padded.q.sizes()).to(kBFloat16);
   const Results x = run(padded, grad, kSmall), y = run(bare, grad.narrow(0, 0, 139), kSmall);
-  const auto same = [](const at::Tensor& all, const at::Tensor& part) {
-    return at::equal(all.narrow(0, 0, 139), part) && all.narrow(0, 139, 61).abs().max().item<float>() == 0;
+  const auto same = [](const Tensor& all, const Tensor& part) {
+    return equal(all.narrow(0, 0, 139), part) && max_magnitude(all.narrow(0, 139, 61)) == 0;
   };
   EXPECT_TRUE(same(x.forward.out, y.forward.out));
   EXPECT_TRUE(same(x.backward.grad_q, y.backward.grad_q));
@@ -148,9 +148,9 @@ TEST(CudaAttention, padding_behind_a_mask_does_not_change_a_bit) {
 }
 
 TEST(CudaAttention, what_the_kernels_do_not_serve_is_left_to_chunks) {
-  EXPECT_TRUE(cuda::serves(make({"", {10}, 1, 128}, at::kFloat)));
-  EXPECT_FALSE(cuda::serves(make({"", {10}, 1, 129}, at::kFloat)));
-  EXPECT_FALSE(cuda::serves(make({"", {10}, 1, 64}, at::kDouble)));
+  EXPECT_TRUE(cuda::serves(make({"", {10}, 1, 128}, kFloat)));
+  EXPECT_FALSE(cuda::serves(make({"", {10}, 1, 129}, kFloat)));
+  EXPECT_FALSE(cuda::serves(make({"", {10}, 1, 64}, kDouble)));
 }
 
 }  // namespace

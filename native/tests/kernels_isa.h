@@ -1,6 +1,5 @@
 // What the tests of the CPU kernels share: going through all instruction sets of this machine.
 #pragma once
-#include <ATen/Context.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -8,6 +7,7 @@
 #include <vector>
 
 #include "../ops/cpu/isa.h"
+#include "kernels_tensors.h"
 
 namespace longformer::test {
 
@@ -23,7 +23,7 @@ class OfInstructionSet : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
     setenv("LONGFORMER_CPU_ISA", GetParam().c_str(), 1);
-    at::manual_seed(11);
+    reseed(11);
   }
   void TearDown() override { unsetenv("LONGFORMER_CPU_ISA"); }
 };

@@ -1,7 +1,6 @@
 // The definition of banded attention as three plain loops in double precision, forward and backward, and
 // random cases for it. Shared by the kernels_* tests.
 #pragma once
-#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <cmath>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "../ops/banded_attention.h"
+#include "kernels_tensors.h"
 
 namespace longformer::test {
 
@@ -22,9 +22,10 @@ class Keys {
     for (size_t i = 0; a.visible.defined() && i < visible_.size(); ++i)
       visible_[i] = a.visible.data_ptr<uint8_t>()[i] != 0;
     globals_.resize(a.offsets.size());
+    const std::vector<int64_t> index = a.global_index.defined() ? integers(a.global_index) : std::vector<int64_t>();
     for (size_t s = 0; a.global_index.defined() && s + 1 < a.offsets.size(); ++s) {
       for (int64_t g = 0; g < a.global_index.size(1); ++g) {
-        const int64_t key = a.global_index[int64_t(s)][g].item<int64_t>();
+        const int64_t key = index[s * size_t(a.global_index.size(1)) + size_t(g)];
         if (key < 0) continue;
         globals_[s].push_back(a.offsets[s] + key);
         global_[size_t(a.offsets[s] + key)] = 1;
@@ -54,21 +55,21 @@ class Keys {
 };
 
 struct Oracle {
-  at::Tensor out, lse, grad_q, grad_k, grad_v;  // float64
+  Tensor out, lse, grad_q, grad_k, grad_v;  // float64
 };
 
-inline Oracle oracle(const BandedAttention& a, const at::Tensor& grad_out) {
-  const at::Tensor q = a.q.to(at::kDouble).contiguous(), k = a.k.to(at::kDouble).contiguous(),
-                   v = a.v.to(at::kDouble).contiguous(), g = grad_out.to(at::kDouble).contiguous();
+inline Oracle oracle(const BandedAttention& a, const Tensor& grad_out) {
+  const Tensor q = a.q.to(kDouble).contiguous(), k = a.k.to(kDouble).contiguous(),
+                   v = a.v.to(kDouble).contiguous(), g = grad_out.to(kDouble).contiguous();
   Oracle r;
-  r.out = at::zeros_like(q);
-  r.grad_q = at::zeros_like(q);
-  r.grad_k = at::zeros_like(q);
-  r.grad_v = at::zeros_like(q);
+  r.out = zeros_like(q);
+  r.grad_q = zeros_like(q);
+  r.grad_k = zeros_like(q);
+  r.grad_v = zeros_like(q);
   const Keys seen(a);
   const int64_t heads = q.size(1), dim = q.size(2);
-  r.lse = at::full({q.size(0), heads}, -std::numeric_limits<double>::infinity(), q.options());
-  const auto row = [&](const at::Tensor& t, int64_t token, int64_t head) {
+  r.lse = full({q.size(0), heads}, -std::numeric_limits<double>::infinity(), q.options());
+  const auto row = [&](const Tensor& t, int64_t token, int64_t head) {
     return t.data_ptr<double>() + (token * heads + head) * dim;
   };
   const auto dot = [&](const double* x, const double* y) {
@@ -125,17 +126,15 @@ struct Case {
   bool fused_projection = false;                   // q, k, v as slices of one [N, 3, H, D] tensor
 };
 
-inline BandedAttention make(const Case& c, at::ScalarType dtype, int64_t seed = 1) {
-  at::manual_seed(seed);
+inline BandedAttention make(const Case& c, ScalarType dtype, int64_t seed = 1) {
+  reseed(uint64_t(seed));
   BandedAttention a;
   a.offsets = {0};
   for (int64_t n : c.lengths) a.offsets.push_back(a.offsets.back() + n);
   const int64_t tokens = a.offsets.back();
-  const auto random = [&](at::IntArrayRef shape) {
-    return (at::randn(shape, at::kDouble) * c.spread).to(dtype);
-  };
+  const auto random = [&](IntList shape) { return random_tensor(generator(), shape, dtype, c.spread); };
   if (c.fused_projection) {
-    const at::Tensor all = random({tokens, 3, c.heads, c.dim});
+    const Tensor all = random({tokens, 3, c.heads, c.dim});
     a.q = all.select(1, 0);
     a.k = all.select(1, 1);
     a.v = all.select(1, 2);
@@ -144,14 +143,14 @@ inline BandedAttention make(const Case& c, at::ScalarType dtype, int64_t seed = 
     a.k = random({c.heads, tokens, c.dim}).transpose(0, 1);
     a.v = random({tokens, c.heads, c.dim});
   }
-  if (c.hidden > 0) a.visible = (at::rand({tokens}) >= c.hidden).to(at::kByte);
+  if (c.hidden > 0) a.visible = random_mask({tokens}, 1 - c.hidden).to(kByte);
   if (!c.globals.empty()) {
     size_t most = 0;
     for (const auto& g : c.globals) most = std::max(most, g.size());
-    a.global_index = at::full({int64_t(c.globals.size()), int64_t(most)}, -1, at::kLong);
+    std::vector<int64_t> index(c.globals.size() * most, -1);
     for (size_t s = 0; s < c.globals.size(); ++s)
-      for (size_t i = 0; i < c.globals[s].size(); ++i)
-        a.global_index[int64_t(s)][int64_t(i)] = c.globals[s][i];
+      std::copy(c.globals[s].begin(), c.globals[s].end(), index.begin() + std::ptrdiff_t(s * most));
+    a.global_index = integer_tensor(index, {int64_t(c.globals.size()), int64_t(most)});
   }
   a.window_left = c.left;
   a.window_right = c.right;

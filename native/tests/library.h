@@ -3,7 +3,7 @@
 #pragma once
 #include <string>
 
-#include "../torch/api.h"
+#include "../base/api.h"
 
 namespace longformer::test {
 

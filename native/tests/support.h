@@ -41,6 +41,8 @@ bool chance(Rng& rng, double probability);
 struct Matrix {
   int64_t rows = 0, columns = 0;
   Doubles data;
+  Matrix() = default;
+  Matrix(int64_t r, int64_t c, Doubles values) : rows(r), columns(c), data(std::move(values)) {}
   double& at(int64_t r, int64_t c) { return data[static_cast<size_t>(r * columns + c)]; }
   double at(int64_t r, int64_t c) const { return data[static_cast<size_t>(r * columns + c)]; }
 };

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "library.h"
+#include "../base/library.h"
 
 namespace longformer {
 
@@ -35,7 +35,12 @@ Tensor sum_of(const Tensor& a, const Tensor& b, int64_t sign) {
     for (size_t i = 0; i < sizes.size(); ++i)
       if (shape[before + i] == 1) shape[before + i] = sizes[i];
   }
-  const auto wide = [&](const Tensor& t) { return t.to(kLong).expand(shape); };
+  // A number joins the other's device as an operand of a product there: a copy would wait for the device.
+  const Device where = a.is_cpu() ? b.device() : a.device();
+  const auto wide = [&](const Tensor& t) {
+    const Tensor l = t.to(kLong);
+    return (l.device() == where || l.dim() > 0 ? l : ones({}, {kLong, where}).mul(l)).expand(shape);
+  };
   return stack({wide(a), sign < 0 ? wide(b.neg()) : wide(b)}).sum(0);
 }
 
@@ -118,6 +123,9 @@ Tensor Tensor::sigmoid() const {
 }
 Tensor Tensor::gelu(bool by_tanh) const {
   return call("aten::gelu", "", *this, by_tanh ? "tanh" : "none");
+}
+Tensor Tensor::rsqrt() const {
+  return unary("aten::rsqrt", *this);
 }
 Tensor Tensor::clamp_min(int64_t lowest) const {
   return call("aten::clamp_min", "Tensor", *this, scalar(lowest));
@@ -212,7 +220,7 @@ const Tensor& Tensor::index_fill_(int64_t dimension, const Tensor& index, double
   return *this;
 }
 const Tensor& Tensor::index_add_rows_(const Tensor& index, const Tensor& source) const {
-  call("aten::index_put_", "", *this, TensorList{index}, source, true);
+  call("aten::index_put_", "", *this, std::vector<OptionalTensor>{index}, source, true);
   return *this;
 }
 
@@ -269,6 +277,9 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
 Tensor layer_norm(const Tensor& input, const Tensor& weight, const Tensor& bias, double eps) {
   const auto optional = [](const Tensor& t) { return t.defined() ? OptionalTensor(t) : std::nullopt; };
   return call("aten::layer_norm", "", input, weight.sizes(), optional(weight), optional(bias), eps, false);
+}
+Tensor gelu_backward(const Tensor& gradient, const Tensor& input, bool by_tanh) {
+  return call("aten::gelu_backward", "", gradient, input, by_tanh ? "tanh" : "none");
 }
 
 }  // namespace longformer

@@ -1,8 +1,12 @@
 #include "cuda.h"
 
-#include "library.h"
+#include "../base/library.h"
 
 namespace longformer::torch {
+
+bool has_cuda() {
+  return find_cuda_function("aoti_torch_get_current_cuda_stream") != nullptr;
+}
 
 void* current_cuda_stream(int32_t device) {
   using Function = Error (*)(int32_t device, void** stream);

@@ -1,8 +1,10 @@
 // What only the CUDA part of libtorch has, found when it is first needed: the library runs without it.
 #pragma once
-#include "tensor.h"
+#include "../base/tensor.h"
 
 namespace longformer::torch {
+
+bool has_cuda();
 
 // The stream (a CUstream) on which libtorch works on that device on this thread. Throws NotImplementedError where the loaded libtorch has
 // no CUDA part.

@@ -1,6 +1,6 @@
 // What libtorch says when a call fails. From 2.13 on a function tells it. Before, libtorch writes it to std::cerr and returns a number:
 // there this library stands in for std::cerr's buffer, keeps those lines for each thread and passes on all others.
-#include "error.h"
+#include "../base/error.h"
 
 #include <iostream>
 #include <streambuf>
@@ -53,7 +53,7 @@ std::string take_error_words() {
   } else {
     words.swap(kept_words);
   }
-  for (const char* behind : {"\nException raised from", "\nC++ CapturedTraceback"}) {
+  for (const char* behind : {"\nException raised from", "\nC++ CapturedTraceback", "\nframe #0: "}) {
     const size_t end = words.find(behind);
     if (end != std::string::npos) words.resize(end);
   }
@@ -61,8 +61,7 @@ std::string take_error_words() {
   return words;
 }
 
-void check(Error error, const char* call) {
-  if (error == 0) return;
+void throw_torch_error(const char* call) {
   std::string words = take_error_words();
   if (words.empty()) {
     const std::string_view whole(call);

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "error.h"
+#include "../base/error.h"
 #include "internal.h"
 
 #if defined(_WIN32)

@@ -1,11 +1,11 @@
-#include "library.h"
+#include "../base/library.h"
 
 #include <cstdlib>
 #include <map>
 #include <new>
 
 #include "internal.h"
-#include "registry.h"
+#include "../base/registry.h"
 
 #if defined(_WIN32)
 #include <windows.h>
@@ -101,29 +101,10 @@ Value new_tensor_value(const Tensor& t) {
   return value_of(handle);
 }
 
-void wrong_tag(const longformer_value& value, const char* expected) {
-  throw ValueError(text("longformer: an argument must be ", expected, ", given something of the kind ", value.tag));
-}
-
-TensorList borrow_list(const longformer_value& value) {
-  if (value.tag != LONGFORMER_TENSOR_LIST) wrong_tag(value, "a list of tensors");
-  TensorList tensors;
-  const auto* handles = static_cast<const TensorHandle*>(value.data.pointer);
-  for (int32_t i = 0; i < value.n; ++i) tensors.push_back(Tensor::borrow(handles[i]));
-  return tensors;
-}
-
 Integers Integers::from_stack(Value value) {
   Integers result;
   for (const Value v : take_list(value)) result.owned.push_back(as<int64_t>(v));
   result.list = result.owned;
-  return result;
-}
-
-Integers Integers::from_call(const longformer_value& value) {
-  if (value.tag != LONGFORMER_INT_LIST) wrong_tag(value, "a list of integers");
-  Integers result;
-  result.list = {static_cast<const int64_t*>(value.data.pointer), static_cast<size_t>(value.n)};
   return result;
 }
 
@@ -133,24 +114,20 @@ Value result_value(const TensorList& tensors) {
   return new_list(values.data(), values.size());
 }
 
-void result_to_caller(TensorList&& tensors, longformer_value& result) {
-  static thread_local std::vector<TensorHandle> handles;
-  handles.clear();
-  for (Tensor& t : tensors) handles.push_back(t.release());
-  result.tag = LONGFORMER_TENSOR_LIST;
-  result.n = static_cast<int32_t>(handles.size());
-  result.data.pointer = handles.data();
-}
-
 Value argument_value(IntList list) {
   std::vector<Value> values;
   for (const int64_t x : list) values.push_back(value_of(x));
   return new_list(values.data(), values.size());
 }
 
+Value argument_value(const std::vector<OptionalTensor>& tensors) {
+  std::vector<Value> values;
+  for (const OptionalTensor& t : tensors) values.push_back(argument_value(t));
+  return new_list(values.data(), values.size());
+}
+
 void call_dispatcher(const char* name, const char* overload, Value* stack) {
-  const Error error = torch_call_dispatcher(name, overload, stack, kInterface);
-  if (error != 0) check(error, name);
+  check(torch_call_dispatcher(name, overload, stack, kInterface), name);
 }
 
 namespace {
@@ -184,35 +161,17 @@ PlainMode::~PlainMode() {
     if (autocast_[device]) autocast().set_enabled(device, true);
 }
 
-void enter_kernel() {
+void refuse_if_forked() {
   if (is_forked())
     throw ForkedError(
         "this process was forked from one that had used the operators of Longformer, and their threads did not come along: start it by "
         "spawn or forkserver instead");
+}
+
+void enter_kernel() {
+  refuse_if_forked();
   mark_used();
   apply_threads();
-}
-
-// --- the registry
-
-Operators& operators() {
-  static Operators all;
-  return all;
-}
-
-void Registry::def(const char* schema) {
-  operators().schemas.push_back(schema);
-}
-
-void Registry::impl(Key key, const char* name, Kernel kernel) {
-  Operator& op = operators().by_name[name];
-  op.name = name;
-  op.kernels[static_cast<int>(key)] = kernel;
-}
-
-Registration::Registration(void (*fill)(Registry&)) {
-  Registry registry;
-  fill(registry);
 }
 
 void register_all() {
@@ -226,10 +185,17 @@ void register_all() {
   }
   for (const char* schema : operators().schemas) LONGFORMER_TORCH(aoti_torch_library_def(library, schema));
   const char* const keys[] = {"CPU", "CUDA", "Meta"};
-  for (int key = 0; key < 3; ++key) {
-    LONGFORMER_TORCH(aoti_torch_library_init_impl("longformer", keys[key], __FILE__, __LINE__, &library));
-    for (const auto& [name, op] : operators().by_name)
-      if (op.kernels[key].boxed != nullptr) LONGFORMER_TORCH(torch_library_impl(library, name.c_str(), op.kernels[key].boxed, kInterface));
+  LibraryHandle libraries[3], no_device = nullptr;
+  for (int key = 0; key < 3; ++key)
+    LONGFORMER_TORCH(aoti_torch_library_init_impl("longformer", keys[key], __FILE__, __LINE__, &libraries[key]));
+  // For operators without a tensor to tell the device by.
+  LONGFORMER_TORCH(aoti_torch_library_init_impl("longformer", "CompositeExplicitAutograd", __FILE__, __LINE__, &no_device));
+  for (const auto& [name, op] : operators().by_name) {
+    for (int key = 0; key < 3; ++key) {
+      const Kernel& kernel = op.kernels[key];
+      if (kernel.boxed != nullptr)
+        LONGFORMER_TORCH(torch_library_impl(kernel.arguments > 0 ? libraries[key] : no_device, name.c_str(), kernel.boxed, kInterface));
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 // The memory of big tensors on the CPU: a cache of blocks.
 #pragma once
-#include "tensor.h"
+#include "../base/tensor.h"
 
 namespace longformer::torch {
 

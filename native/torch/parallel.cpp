@@ -1,9 +1,9 @@
-#include "parallel.h"
+#include "../base/parallel.h"
 
 #include <atomic>
 #include <exception>
 
-#include "error.h"
+#include "../base/error.h"
 #include "internal.h"
 
 #if defined(_WIN32)

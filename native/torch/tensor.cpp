@@ -1,65 +1,13 @@
-#include "tensor.h"
+#include "../base/tensor.h"
 
 #include <cstring>
-#include <ostream>
 
+#include "../base/library.h"
 #include "memory.h"
 
 namespace longformer {
 
 using namespace torch;
-
-int64_t element_size(ScalarType type) {
-  switch (type) {
-    case ScalarType::uint8:
-    case ScalarType::int8:
-    case ScalarType::boolean:
-      return 1;
-    case ScalarType::int16:
-    case ScalarType::float16:
-    case ScalarType::bfloat16:
-      return 2;
-    case ScalarType::int32:
-    case ScalarType::float32:
-      return 4;
-    case ScalarType::int64:
-    case ScalarType::float64:
-      return 8;
-  }
-  throw ValueError(text("longformer: no operator takes the dtype with the number ", static_cast<int32_t>(type)));
-}
-
-bool is_floating(ScalarType type) {
-  return type == kFloat || type == kDouble || type == kHalf || type == kBFloat16;
-}
-
-std::ostream& operator<<(std::ostream& to, ScalarType type) {
-  static const char* const names[] = {"Byte", "Char", "Short", "Int", "Long", "Half", "Float", "Double",
-                                      "ComplexHalf", "ComplexFloat", "ComplexDouble", "Bool", "QInt8", "QUInt8", "QInt32", "BFloat16"};
-  const auto number = static_cast<size_t>(type);
-  if (number < sizeof(names) / sizeof(*names)) return to << names[number];
-  return to << "dtype " << number;
-}
-
-std::ostream& operator<<(std::ostream& to, const Device& device) {
-  if (device.type == DeviceType::cpu) return to << "cpu";
-  if (device.type == DeviceType::meta) return to << "meta";
-  if (device.type == DeviceType::cuda)
-    to << "cuda";
-  else
-    to << "device type " << static_cast<int32_t>(device.type);
-  return device.index < 0 ? to : to << ":" << device.index;
-}
-
-bool IntList::operator==(const IntList& other) const {
-  return size_ == other.size_ && std::equal(begin(), end(), other.begin());
-}
-
-std::ostream& operator<<(std::ostream& to, const IntList& list) {
-  to << "[";
-  for (size_t i = 0; i < list.size(); ++i) to << (i > 0 ? ", " : "") << list[i];
-  return to << "]";
-}
 
 // --- references
 
@@ -165,6 +113,17 @@ bool Tensor::is_same(const Tensor& other) const {
          scalar_type() == other.scalar_type() && device() == other.device();
 }
 
+Tensor Tensor::view_at(IntList sizes, IntList strides, int64_t first) const {
+  TensorHandle view = nullptr;
+  LONGFORMER_TORCH(
+      aoti_torch__reinterpret_tensor(handle_, static_cast<int64_t>(sizes.size()), sizes.data(), strides.data(), first, &view));
+  return own(view);
+}
+
+Tensor Tensor::as_strided(IntList sizes, IntList strides, int64_t offset) const {
+  return view_at(sizes, strides, offset - storage_offset());
+}
+
 // --- copies
 
 Tensor Tensor::contiguous() const {
@@ -216,9 +175,14 @@ Tensor empty(IntList sizes, TensorOptions options) {
     Tensor big = empty_from_cache(sizes, options.type);
     if (big.defined()) return big;
   }
-  const std::vector<int64_t> strides = row_major_strides(sizes);
+  // Without an allocation for what lives no longer than the call.
+  int64_t few[8];
+  std::vector<int64_t> many;
+  if (sizes.size() > 8) many.resize(sizes.size());
+  int64_t* const strides = sizes.size() > 8 ? many.data() : few;
+  row_major_strides(sizes, strides);
   TensorHandle handle = nullptr;
-  LONGFORMER_TORCH(aoti_torch_empty_strided(static_cast<int64_t>(sizes.size()), sizes.data(), strides.data(),
+  LONGFORMER_TORCH(aoti_torch_empty_strided(static_cast<int64_t>(sizes.size()), sizes.data(), strides,
                                             static_cast<int32_t>(options.type), static_cast<int32_t>(options.where.type),
                                             options.where.type == DeviceType::cuda ? options.where.index : 0, &handle));
   return Tensor::own(handle);
@@ -249,6 +213,9 @@ Tensor full(IntList sizes, double value, TensorOptions options) {
 }
 
 Tensor arange(int64_t begin, int64_t end, Device device) {
+  // Elsewhere the device counts by itself.
+  if (device.type != DeviceType::cpu)
+    return call("aten::cumsum", "", ones({std::max<int64_t>(end - begin, 0)}, {kLong, device}), int64_t{0}, std::nullopt).add(begin - 1);
   std::vector<int64_t> values;
   values.reserve(static_cast<size_t>(std::max<int64_t>(end - begin, 0)));
   for (int64_t i = begin; i < end; ++i) values.push_back(i);

@@ -25,6 +25,12 @@ public sealed record LoadOptions
     /// </summary>
     public bool PackWeights { get; init; } = true;
 
+    /// <summary>
+    /// Whether a GPU may compute Float32 matrix products in TF32; null leaves it as it is. It is set when the model is loaded, and for
+    /// the whole process, as libtorch has it: <see cref="TorchRuntime.AllowTF32"/>.
+    /// </summary>
+    public bool? TF32 { get; init; }
+
     /// <summary>Whether the parameters are to be trained: they are then copied out of the file, and gradients are to be had of them.</summary>
     public bool Trainable { get; init; }
 
@@ -36,5 +42,6 @@ public sealed record LoadOptions
         if (DType is DType dtype and not (Torch.DType.Float32 or Torch.DType.BFloat16 or Torch.DType.Float16 or Torch.DType.Float64))
             throw new InputException($"DType: expected Float32, BFloat16, Float16 or Float64, given {dtype}");
         TorchRuntime.RequireDevice(Device);
+        if (TF32 is { } allowed) TorchRuntime.AllowTF32 = allowed;
     }
 }

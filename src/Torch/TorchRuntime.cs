@@ -71,12 +71,29 @@ public static class TorchRuntime
         if (device.Type is DeviceType.Cpu or DeviceType.Meta) return;
         int count = DeviceCount(device.Type);
         if ((uint)device.Index < (uint)count) return;
+        if (count > 0) throw new DeviceException($"device \"{device}\" is not available: this machine has {count} of them, numbered from 0");
+        string name = device.Type == DeviceType.Cuda ? "cuda" : device.ToString(), libtorch = $"libtorch {Version} in {Path.GetDirectoryName(LibraryPath)}";
         string reason = device.Type != DeviceType.Cuda ? "this program knows no such device"
-            : Native.CudaPath is null ? $"the libtorch in {Path.GetDirectoryName(Native.LibtorchPath)} was built without CUDA: there is no {LibtorchLocator.CudaName} beside it"
-            : Native.CudaFailure is { } failure ? $"{Native.CudaPath} cannot be loaded: {failure}"
-            : CudaDriver.Failure is { } driver ? driver
-            : $"this machine has {count}";
-        throw new DeviceException($"device \"{device}\" is not available: {reason}");
+            : Native.CudaPath is null ? $"{libtorch} was built without cuda; set {LibtorchLocator.Variable}= to the folder of one that has it, for example "
+                                        + "the torch folder of a Python with PyTorch for CUDA"
+            : Native.CudaFailure is { } failure ? $"{libtorch} has a part for it that cannot be loaded: {failure}"
+            : $"{libtorch} serves it, but {CudaDriver.Failure} (nvidia-smi lists what the driver sees; CUDA_VISIBLE_DEVICES hides devices)";
+        throw new DeviceException($"device \"{name}\" is not available: {reason}");
+    }
+
+    /// <summary>
+    /// Whether a GPU may round the factors of Float32 matrix products to TF32, which has 10 bits of fraction, for the whole process:
+    /// several times faster, with errors of about 3e-4. Off at the start.
+    /// </summary>
+    /// <exception cref="DeviceException">Set to true with a libtorch that has no such switch.</exception>
+    public static bool AllowTF32
+    {
+        get => TensorFloat.Allowed;
+        set
+        {
+            Native.Ensure();
+            TensorFloat.Allow(value);
+        }
     }
 
     /// <summary>

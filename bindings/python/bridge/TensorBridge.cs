@@ -43,9 +43,6 @@ public static class TensorBridge
 #pragma warning restore CA1308
     }
 
-    /// <summary>The number of <c>longformer::_to_handle</c> as <see cref="Tensor.FromHandle"/> takes it.</summary>
-    public static nint Handle(long handle) => (nint)handle;
-
     /// <summary>A row-major copy on the CPU, or the tensor's own memory where it is that already.</summary>
     public static Tensor ToCpu(Tensor tensor, string dtype)
     {

@@ -2,12 +2,10 @@
 // number of threads, so that results do not depend on it; what the chunks give is put together at the end.
 #include "../decode_attention.h"
 
-#include <ATen/ops/empty.h>
-#include <torch/library.h>
-
 #include <algorithm>
 #include <cstring>
 
+#include "../../base/library.h"
 #include "driver.h"
 #include "few_rows_problem.h"
 #include "parts.h"
@@ -49,9 +47,9 @@ void merge(const DecodeProblem& p, const S* results, int64_t parts, S* out) {
 }
 
 template <typename S>
-void attend(const DecodeAttention& a, const at::Tensor& query, const at::Tensor& out) {
+void attend(const DecodeAttention& a, const Tensor& query, const Tensor& out) {
   std::vector<DecodeProblem> problems(a.documents.size());
-  std::vector<at::Tensor> kept;
+  TensorList kept;
   std::vector<Unit> units;
   std::vector<int64_t> first_part(a.documents.size());
   const double factor = a.scale * 1.4426950408889634;
@@ -61,7 +59,7 @@ void attend(const DecodeAttention& a, const at::Tensor& query, const at::Tensor&
     DecodeProblem& p = problems[i];
     p.rows = d.rows;
     if (p.rows == 0) continue;
-    const auto last_contiguous = [](const at::Tensor& t) {
+    const auto last_contiguous = [](const Tensor& t) {
       return t.stride(2) == 1 || t.size(2) == 1 ? t : t.contiguous();
     };
     kept.push_back(last_contiguous(d.key));
@@ -85,7 +83,7 @@ void attend(const DecodeAttention& a, const at::Tensor& query, const at::Tensor&
     query_elements += p.rows * p.heads * p.padded_dim;
   }
   if (units.empty()) return;
-  const at::Tensor memory = at::empty({elements + query_elements + 16}, out.options());
+  const Tensor memory = empty({elements + query_elements + 16}, out.options());
   S* const results = static_cast<S*>(memory.data_ptr());
   S* queries = results + elements;
   const S* const given = static_cast<const S*>(query.data_ptr());
@@ -113,14 +111,14 @@ void attend(const DecodeAttention& a, const at::Tensor& query, const at::Tensor&
   }
 }
 
-at::Tensor decode_attention(const at::Tensor& query, at::TensorList key, at::TensorList value,
-                            at::IntArrayRef rows, at::TensorList mask, c10::optional<double> scale) {
+Tensor decode_attention(const Tensor& query, const TensorList& key, const TensorList& value,
+                            IntList rows, const TensorList& mask, std::optional<double> scale) {
   const DecodeAttention a = check_decode_attention(query, key, value, rows, mask, scale);
-  const auto type = query.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-  const at::Tensor q = query.to(type).contiguous();
-  const at::Tensor out = at::empty(query.sizes(), q.options());
+  const auto type = query.scalar_type() == kDouble ? kDouble : kFloat;
+  const Tensor q = query.to(type).contiguous();
+  const Tensor out = empty(query.sizes(), q.options());
   if (out.numel() == 0) return out.to(query.scalar_type());
-  if (type == at::kDouble)
+  if (type == kDouble)
     attend<double>(a, q, out);
   else
     attend<float>(a, q, out);
@@ -129,8 +127,8 @@ at::Tensor decode_attention(const at::Tensor& query, at::TensorList key, at::Ten
 
 }  // namespace
 
-TORCH_LIBRARY_IMPL(longformer, CPU, m) {
-  m.impl("decode_attention", TORCH_FN(decode_attention));
+LONGFORMER_REGISTER(r) {
+  r.impl<decode_attention>(torch::Key::cpu, "decode_attention");
 }
 
 }  // namespace longformer

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "../../torch/parallel.h"
+#include "../../base/parallel.h"
 #include "../banded_attention.h"
 #include "band_problem.h"
 

@@ -5,66 +5,14 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "activations.h"
 #include "band_tile.h"
 #include "few_rows_problem.h"
 #include "lane_sums.h"
 
 namespace {
 
-using longformer::cpu::Activation;
 using longformer::cpu::FewRowsProblem;
-
-template <class V>
-inline typename V::T exp2_of_one(typename V::T x) {
-  typename V::T one[1] = {x};
-  exp2_of<V>(one);
-  return one[0];
-}
-
-// min and max that let a NaN through.
-template <class V>
-inline typename V::T at_most(typename V::T x, typename V::S limit) {
-  return V::sub(V::zero(), V::max(V::set1(-limit), V::sub(V::zero(), x)));
-}
-
-// x / (1 + 2^y), y bounded so that 2^y is finite.
-template <class V>
-inline typename V::T logistic(typename V::T x, typename V::T y) {
-  return x / V::add(V::set1(1), exp2_of_one<V>(at_most<V>(y, 126)));
-}
-
-// The error function is formula 7.1.26 of Abramowitz and Stegun, 1.5e-7 off at most, as oneDNN's.
-template <class V>
-inline typename V::T activate(typename V::T x, Activation activation) {
-  using T = typename V::T;
-  constexpr float kLog2E = 1.44269504f;
-  switch (activation) {
-    case Activation::none:
-      return x;
-    case Activation::relu:
-      return V::max(V::zero(), x);
-    case Activation::tanh: {
-      const T y = V::mul(x, V::set1(2 * kLog2E));
-      return V::sub(V::set1(1), logistic<V>(V::set1(2), y));
-    }
-    case Activation::gelu_tanh: {
-      const T cube = V::mul(V::mul(x, x), V::mul(x, V::set1(0.044715f)));
-      return logistic<V>(x, V::mul(V::add(x, cube), V::set1(-2 * kLog2E * 0.7978845608f)));
-    }
-    case Activation::gelu: {
-      const T size = V::max(V::sub(V::zero(), x), x), z = V::mul(size, V::set1(0.7071067812f));
-      const T t = V::set1(1) / V::fma(z, V::set1(0.3275911f), V::set1(1));
-      T p = V::set1(1.061405429f);
-      p = V::fma(p, t, V::set1(-1.453152027f));
-      p = V::fma(p, t, V::set1(1.421413741f));
-      p = V::fma(p, t, V::set1(-0.284496736f));
-      p = V::mul(V::fma(p, t, V::set1(0.254829592f)), t);
-      const T rest = V::mul(p, exp2_of_one<V>(V::mul(V::mul(z, z), V::set1(-kLog2E))));
-      return V::sub(V::max(V::zero(), x), V::mul(V::mul(size, V::set1(0.5f)), rest));
-    }
-  }
-  return x;
-}
 
 // Bytes that a weight is asked for before it is needed: the processor's own foresight ends with the page.
 constexpr ptrdiff_t kAhead = 1024;

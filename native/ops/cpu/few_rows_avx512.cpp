@@ -5,6 +5,8 @@
 
 #include "vec_avx512.h"
 
+#include "gelu_avx512.h"
+
 #include "decode_attention.h"
 #include "few_rows.h"
 #include "pooled_tokens.h"

@@ -1,7 +1,5 @@
 #include "few_rows_linear.h"
 
-#include <ATen/ops/constant_pad_nd.h>
-
 #include <algorithm>
 
 #include "driver.h"
@@ -15,23 +13,23 @@ constexpr int64_t kUnitBytes = int64_t(1) << 18;
 
 }  // namespace
 
-bool has_few_rows(const at::Tensor& input, const at::Tensor& weight) {
+bool has_few_rows(const Tensor& input, const Tensor& weight) {
   const auto type = input.scalar_type();
-  return (type == at::kFloat || type == at::kBFloat16 || type == at::kHalf) && weight.dim() == 2 &&
+  return (type == kFloat || type == kBFloat16 || type == kHalf) && weight.dim() == 2 &&
          input.dim() >= 1 && weight.size(1) > 0 && input.numel() <= kFewRows * weight.size(1);
 }
 
-void few_rows_linear(const at::Tensor& input, const at::Tensor& weight, const at::Tensor& bias,
-                     Activation activation, const at::Tensor& residual, const at::Tensor& out) {
+void few_rows_linear(const Tensor& input, const Tensor& weight, const Tensor& bias,
+                     Activation activation, const Tensor& residual, const Tensor& out) {
   FewRowsProblem p;
   p.element = element_of(weight);
   p.inputs = weight.size(1);
   p.outputs = weight.size(0);
   p.padded_inputs = (p.inputs + 15) / 16 * 16;
   p.rows = out.numel() / p.outputs;
-  at::Tensor x = input.reshape({p.rows, p.inputs}).to(at::kFloat).contiguous();
-  if (p.padded_inputs != p.inputs) x = at::constant_pad_nd(x, {0, p.padded_inputs - p.inputs});
-  const at::Tensor w = weight.stride(1) == 1 || p.inputs == 1 ? weight : weight.contiguous(),
+  Tensor x = input.reshape({p.rows, p.inputs}).to(kFloat).contiguous();
+  if (p.padded_inputs != p.inputs) x = pad(x, {0, p.padded_inputs - p.inputs});
+  const Tensor w = weight.stride(1) == 1 || p.inputs == 1 ? weight : weight.contiguous(),
                    b = bias.defined() ? bias.contiguous() : bias;
   p.input = x.data_ptr();
   p.weight = w.data_ptr();

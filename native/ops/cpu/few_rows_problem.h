@@ -7,8 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "activation.h"
 #include "band_problem.h"
-#include "onednn_linear.h"
 
 namespace longformer::cpu {
 

@@ -72,4 +72,16 @@ Isa active_isa() {
                               "': expected one of portable, avx2, avx512");
 }
 
+bool has_bfloat16_products() {
+#if defined(__x86_64__) || defined(__i386__)
+  static const bool has = [] {
+    __builtin_cpu_init();
+    return processor_has(Isa::avx512) && __builtin_cpu_supports("avx512bf16");
+  }();
+  return has;
+#else
+  return false;
+#endif
+}
+
 }  // namespace longformer::cpu

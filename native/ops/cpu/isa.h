@@ -17,4 +17,7 @@ bool supported(Isa isa);
 // or unsupported name.
 Isa active_isa();
 
+// Whether the processor multiplies bfloat16 by instructions of its own (AVX512_BF16).
+bool has_bfloat16_products();
+
 }  // namespace longformer::cpu

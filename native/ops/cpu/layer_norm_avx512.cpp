@@ -9,7 +9,9 @@
 
 namespace longformer::cpu {
 const NormKernels* norm_kernels_avx512() {
-  static constexpr NormKernels kernels = {{norm_rows<FloatAvx512>, norm_rows<DoubleAvx512>}};
+  static constexpr NormKernels kernels = {
+      {norm_rows<FloatAvx512>, norm_rows<DoubleAvx512>},
+      {norm_rows_backward<FloatAvx512>, norm_rows_backward<DoubleAvx512>}};
   return &kernels;
 }
 }  // namespace longformer::cpu

@@ -7,7 +7,9 @@
 
 namespace longformer::cpu {
 const NormKernels* norm_kernels_portable() {
-  static constexpr NormKernels kernels = {{norm_rows<FloatPortable>, norm_rows<DoublePortable>}};
+  static constexpr NormKernels kernels = {
+      {norm_rows<FloatPortable>, norm_rows<DoublePortable>},
+      {norm_rows_backward<FloatPortable>, norm_rows_backward<DoublePortable>}};
   return &kernels;
 }
 }  // namespace longformer::cpu

@@ -1,4 +1,4 @@
-// What layer_norm.cpp hands to the kernels of row_norm.h.
+// What layer_norm.cpp and norm_backward.cpp hand to the kernels of row_norm.h.
 #pragma once
 #include <cstdint>
 
@@ -6,19 +6,28 @@
 
 namespace longformer::cpu {
 
-struct NormProblem {
+struct NormInput {
   Element element = Element::float32;
   const void *input = nullptr, *residual = nullptr;  // rows of `columns`; residual may be null
   int64_t input_stride = 0, residual_stride = 0;     // in elements
-  const void *weight = nullptr, *bias = nullptr;     // [columns]
+  const void* weight = nullptr;                      // [columns]
   void* output = nullptr;                            // contiguous
   int64_t columns = 0, padded_columns = 0;           // padded: rounded up to 16
   double eps = 0;
+};
+struct NormProblem : NormInput {
+  const void* bias = nullptr;  // [columns]
+};
+struct NormBackwardProblem : NormInput {  // the output is the gradient of the sum
+  const void* gradient = nullptr;         // contiguous
 };
 
 struct NormKernels {
   // Rows [first, last); scratch of 3 * padded_columns in the compute type. [0] float, [1] double.
   void (*rows[2])(const NormProblem&, int64_t first, int64_t last, void* scratch);
+  // Adds the gradients of weight and bias to sums of padded_columns in the compute type.
+  void (*backward[2])(const NormBackwardProblem&, int64_t first, int64_t last, void* weight_sums, void* bias_sums,
+                      void* scratch);
 };
 
 const NormKernels* norm_kernels_portable();

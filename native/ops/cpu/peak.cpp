@@ -1,7 +1,5 @@
 #include "peak.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <ctime>
 
@@ -9,6 +7,8 @@
 #include <immintrin.h>
 #endif
 
+#include "../../base/library.h"
+#include "../../base/parallel.h"
 #include "isa.h"
 
 namespace longformer::cpu {
@@ -19,16 +19,16 @@ constexpr int kChains = 10;  // more than the latency of a multiply-add times th
 
 double now() {
   timespec t;
-  clock_gettime(at::get_num_threads() == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &t);
+  clock_gettime(get_num_threads() == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &t);
   return double(t.tv_sec) + 1e-9 * double(t.tv_nsec);
 }
 
 double rate(void (*chains)(), int lanes) {
-  const int threads = at::get_num_threads();
+  const int threads = get_num_threads();
   double best = 0;
   for (int attempt = 0; attempt < 4; ++attempt) {
     const double start = now();
-    at::parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {
+    parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) chains();
     });
     best = std::max(best, threads * 2.0 * lanes * kChains * kSteps / (now() - start));
@@ -95,3 +95,11 @@ double multiply_add_peak() {
 }
 
 }  // namespace longformer::cpu
+
+namespace longformer {
+
+LONGFORMER_REGISTER(r) {
+  r.impl<cpu::multiply_add_peak>(torch::Key::cpu, "_multiply_add_peak");
+}
+
+}  // namespace longformer

@@ -1,7 +1,5 @@
 // longformer::_pooled_tokens on a CPU. The tokens of a sequence are cut into chunks whose size depends on the
 // sequence alone, so that results depend neither on the number of threads nor on the other sequences.
-#include <ATen/ops/empty.h>
-#include <torch/library.h>
 
 #include <algorithm>
 
@@ -32,8 +30,8 @@ struct Unit {
 };
 
 template <typename S>
-void pool(PoolProblem p, const S* queries, int64_t sequence_rows, at::IntArrayRef offsets,
-          const at::Tensor& out) {
+void pool(PoolProblem p, const S* queries, int64_t sequence_rows, IntList offsets,
+          const Tensor& out) {
   const auto problem_at = [p, sequence_rows](int64_t row) {
     PoolProblem part = p;
     part.rows = std::min(kPoolRows, sequence_rows - row);
@@ -55,7 +53,7 @@ void pool(PoolProblem p, const S* queries, int64_t sequence_rows, at::IntArrayRe
   out.zero_();
   if (units.empty()) return;
   const int64_t all_rows = sequences * sequence_rows;
-  const at::Tensor memory = at::empty({elements + all_rows * p.padded_channels}, out.options());
+  const Tensor memory = empty({elements + all_rows * p.padded_channels}, out.options());
   S* const results = static_cast<S*>(memory.data_ptr());
   S* const scaled = results + elements;
   for (int64_t r = 0; r < all_rows; ++r) {
@@ -84,13 +82,15 @@ void pool(PoolProblem p, const S* queries, int64_t sequence_rows, at::IntArrayRe
   }
 }
 
-at::Tensor pooled_tokens(const at::Tensor& queries, const at::Tensor& hidden,
-                         const c10::optional<at::Tensor>& mask, at::IntArrayRef sequence_offsets) {
+}  // namespace
+
+Tensor pooled_tokens_on_cpu(const Tensor& queries, const Tensor& hidden,
+                         const OptionalTensor& mask, IntList sequence_offsets) {
   check_pooled_tokens(queries, hidden, mask, sequence_offsets);
-  const at::Tensor q = queries.contiguous(), out = at::empty(queries.sizes(), q.options());
-  const at::Tensor x = hidden.stride(1) == 1 || hidden.size(1) == 1 ? hidden : hidden.contiguous();
-  const at::Tensor visible =
-      mask.has_value() && mask->defined() ? mask->to(at::kBool).contiguous() : at::Tensor();
+  const Tensor q = queries.contiguous(), out = empty(queries.sizes(), q.options());
+  const Tensor x = hidden.stride(1) == 1 || hidden.size(1) == 1 ? hidden : hidden.contiguous();
+  const Tensor visible =
+      mask.has_value() && mask->defined() ? mask->to(kBool).contiguous() : Tensor();
   PoolProblem p;
   p.element = element_of(x);
   p.tokens = x.data_ptr();
@@ -98,17 +98,15 @@ at::Tensor pooled_tokens(const at::Tensor& queries, const at::Tensor& hidden,
   p.channels = x.size(1);
   p.padded_channels = (p.channels + 15) / 16 * 16;
   p.visible = visible.defined() ? static_cast<const uint8_t*>(visible.data_ptr()) : nullptr;
-  if (q.scalar_type() == at::kDouble)
+  if (q.scalar_type() == kDouble)
     pool(p, static_cast<const double*>(q.data_ptr()), queries.size(1), sequence_offsets, out);
   else
     pool(p, static_cast<const float*>(q.data_ptr()), queries.size(1), sequence_offsets, out);
   return out;
 }
 
-}  // namespace
-
-TORCH_LIBRARY_IMPL(longformer, CPU, m) {
-  m.impl("_pooled_tokens", TORCH_FN(pooled_tokens));
+LONGFORMER_REGISTER(r) {
+  r.impl<pooled_tokens_on_cpu>(torch::Key::cpu, "_pooled_tokens");
 }
 
 }  // namespace longformer

@@ -1,7 +1,7 @@
 // longformer::decode_attention on a CUDA device.
 #include "../decode_attention.h"
 
-
+#include "../operators.h"
 #include "decode_attention_launch.h"
 #include "driver_launcher.h"
 

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "../../torch/tensor.h"
+#include "../../base/tensor.h"
 
 namespace longformer::cuda {
 

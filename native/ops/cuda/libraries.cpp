@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "../../torch/error.h"
+#include "../../base/error.h"
 #include "../../torch/interface.h"
 
 #if defined(_WIN32)

@@ -5,10 +5,8 @@
 #include "pooled_tokens_launch.h"
 
 namespace longformer {
-namespace {
 
-Tensor pooled_tokens(const Tensor& queries, const Tensor& hidden,
-                         const OptionalTensor& mask, IntList sequence_offsets) {
+Tensor pooled_tokens_on_cuda(const Tensor& queries, const Tensor& hidden, const OptionalTensor& mask, IntList sequence_offsets) {
   check_pooled_tokens(queries, hidden, mask, sequence_offsets);
   if (!cuda::pool_serves(queries, hidden))
     return pooled_tokens_by_aten(queries, hidden, mask, sequence_offsets);
@@ -19,10 +17,8 @@ Tensor pooled_tokens(const Tensor& queries, const Tensor& hidden,
                            launcher);
 }
 
-}  // namespace
-
 LONGFORMER_REGISTER(r) {
-  r.impl<pooled_tokens>(torch::Key::cuda, "_pooled_tokens");
+  r.impl<pooled_tokens_on_cuda>(torch::Key::cuda, "_pooled_tokens");
 }
 
 }  // namespace longformer

@@ -1,11 +1,10 @@
 // kernels/device.cuh for the emulation: the same names, each access checked.
 #pragma once
-#include <c10/util/BFloat16.h>
-#include <c10/util/Half.h>
 
 #include <cmath>
 #include <cstring>
 
+#include "../../ops/cpu/vec_portable.h"
 #include "emulation.h"
 
 #define LONGFORMER_DEVICE inline
@@ -179,13 +178,13 @@ inline float float_of_bfloat16(u16 bits) {
   return float_of(static_cast<u32>(bits) << 16);
 }
 inline float float_of_float16(u16 bits) {
-  return c10::Half(bits, c10::Half::from_bits());
+  return half_to_float(bits);
 }
 inline u32 pack_bfloat16(float low, float high) {
-  return c10::BFloat16(low).x | static_cast<u32>(c10::BFloat16(high).x) << 16;
+  return float_to_bfloat16(low) | static_cast<u32>(float_to_bfloat16(high)) << 16;
 }
 inline u32 pack_float16(float low, float high) {
-  return c10::Half(low).x | static_cast<u32>(c10::Half(high).x) << 16;
+  return float_to_half(low) | static_cast<u32>(float_to_half(high)) << 16;
 }
 
 struct MultiplyArguments {

@@ -39,7 +39,7 @@ void EmulatedLauncher::launch(const cuda::KernelText& kernel, const cuda::Grid& 
   }
 }
 
-void EmulatedLauncher::touches(const at::Tensor& t, const char* name, bool writes) {
+void EmulatedLauncher::touches(const Tensor& t, const char* name, bool writes) {
   if (t.numel() == 0) return;
   int64_t last = 0;
   for (int64_t i = 0; i < t.dim(); ++i) last += (t.size(i) - 1) * t.stride(i);

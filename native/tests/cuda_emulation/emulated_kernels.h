@@ -24,7 +24,7 @@ class EmulatedLauncher : public cuda::Launcher {
   void launch(const cuda::KernelText& kernel, const cuda::Grid& grid, const void* parameters,
               size_t bytes) override;
   int multiprocessors() const override { return multiprocessors_; }
-  void touches(const at::Tensor& tensor, const char* name, bool writes) override;
+  void touches(const Tensor& tensor, const char* name, bool writes) override;
 
  private:
   int multiprocessors_;

@@ -31,7 +31,7 @@ internal static class LibraryFile
     internal static string? ElfFault(ReadOnlySpan<byte> head, long length)
     {
         if (length == 0) return "is empty";
-        if (head.Length < 4 || !head[..4].SequenceEqual("\x7F"u8.ToArray().Concat("ELF"u8.ToArray()).ToArray())) return "is not a library";
+        if (head.Length < 4 || !head[..4].SequenceEqual("\u007FELF"u8)) return "is not a library";
         if (head.Length < 64) return "is truncated";
         if (head[4] != 2) return "is a library for 32 bits";
         if (Wrong(ElfMachines, BinaryPrimitives.ReadUInt16LittleEndian(head[ElfMachine..])) is { } machine) return machine;

@@ -17,6 +17,9 @@ internal static unsafe class Native
     private static volatile int threadsChange;
     [ThreadStatic] private static int threadsApplied;
 
+    /// <summary>The loaded libtorch_cpu.</summary>
+    public static nint Libtorch { get; private set; }
+
     /// <summary>Where libtorch was found.</summary>
     public static string LibtorchPath { get; private set; } = "";
 
@@ -56,8 +59,8 @@ internal static unsafe class Native
         {
             if (ready) return;
             LoadedLibtorch found = LibtorchLocator.Load();
-            Libtorch.Bind(found.Handle);
-            (LibtorchPath, CudaPath, CudaFailure) = (found.Path, found.CudaPath, found.CudaFailure);
+            Interop.Libtorch.Bind(found.Handle);
+            (Libtorch, LibtorchPath, CudaPath, CudaFailure) = (found.Handle, found.Path, found.CudaPath, found.CudaFailure);
             string path = NativeLibraries.Locate(NativeMethods.Library);
             try
             {
@@ -87,7 +90,16 @@ internal static unsafe class Native
     /// <summary>Throws the exception that belongs to a status of the own library other than success.</summary>
     public static void Check(int status)
     {
-        if (status != Ok) throw Failure(status, Utf8(NativeMethods.LastError()));
+        if (status != Ok) throw Failure(status);
+    }
+
+    /// <summary>The exception for the call of the own library that failed last on this thread.</summary>
+    /// <param name="status">What it returned.</param>
+    /// <param name="what">What was tried, to stand in front of the library's words.</param>
+    public static LongformerException Failure(int status, string what = "")
+    {
+        string words = Utf8(NativeMethods.LastError());
+        return Classified(status, what.Length == 0 ? words : $"{what}: {words}");
     }
 
     /// <summary>Throws where a function of libtorch's interface failed.</summary>
@@ -107,7 +119,7 @@ internal static unsafe class Native
             : DeviceMessages.NotSupported(message) is { } text ? new DeviceException(text) : new TorchException(message);
     }
 
-    private static LongformerException Failure(int status, string message) => status switch
+    private static LongformerException Classified(int status, string message) => status switch
     {
         Argument => new InputException(message),
         DeviceMissing => new DeviceException(message),

@@ -18,9 +18,10 @@ public sealed unsafe partial class Tensor
         Device where = device ?? Device.Cpu;
         if (where.Type != DeviceType.Cpu) TorchRuntime.RequireDevice(where);
         nint result;
+        int status;
         fixed (long* s = shape)
-            Native.Check(NativeMethods.Empty(s, shape.Length, (int)dtype, (int)where.Type, where.Index, &result));
-        return Made(result);
+            status = NativeMethods.Empty(s, shape.Length, (int)dtype, (int)where.Type, where.Index, &result);
+        return status == 0 ? Made(result) : throw Native.Failure(status, $"a tensor {dtype}{Text(shape)}");
     }
 
     /// <summary>

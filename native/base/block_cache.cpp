@@ -1,0 +1,134 @@
+#include "block_cache.h"
+
+#include <cstdint>
+#include <iterator>
+
+#include "../torch/internal.h"
+
+#if defined(_WIN32)
+#include <windows.h>
+#else
+#include <sys/mman.h>
+#endif
+
+namespace longformer {
+namespace {
+
+constexpr size_t kGranule = size_t{64} << 10;  // sizes are rounded up to this, so that nearly equal ones are equal
+constexpr size_t kHugePage = size_t{2} << 20;
+constexpr size_t kCacheLimit = size_t{1} << 30;
+
+#if defined(_WIN32)
+void* map(size_t size) noexcept {
+  return VirtualAlloc(nullptr, size, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+}
+void unmap(void* memory, size_t) noexcept {
+  VirtualFree(memory, 0, MEM_RELEASE);
+}
+#else
+// Blocks in which a huge page fits begin at a multiple of one, so that as few small pages as possible are left: the matrix products
+// run through their weights with so many fewer misses of the page tables' cache.
+void* map(size_t size) noexcept {
+  const size_t extra = size >= kHugePage ? kHugePage : 0;
+  void* start = mmap(nullptr, size + extra, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (start == MAP_FAILED) return nullptr;
+  if (extra == 0) return start;
+  char* memory = static_cast<char*>(start);
+  const size_t before = (kHugePage - reinterpret_cast<uintptr_t>(memory) % kHugePage) % kHugePage;
+  if (before > 0) munmap(memory, before);
+  if (extra > before) munmap(memory + before + size, extra - before);
+#if defined(MADV_HUGEPAGE)
+  madvise(memory + before, size, MADV_HUGEPAGE);
+#endif
+  return memory + before;
+}
+void unmap(void* memory, size_t size) noexcept {
+  munmap(memory, size);
+}
+#endif
+
+}  // namespace
+
+void* BlockCache::take(size_t bytes) {
+  const size_t size = (bytes + kGranule - 1) / kGranule * kGranule;
+  void* memory = reuse(size);
+  if (memory != nullptr) return memory;
+  memory = map(size);
+  if (memory == nullptr) {
+    trim(0);
+    memory = map(size);
+    if (memory == nullptr) return nullptr;
+  }
+  try {
+    std::lock_guard<std::mutex> lock(mutex_);
+    used_.emplace(memory, size);
+  } catch (...) {
+    unmap(memory, size);
+    throw;
+  }
+  return memory;
+}
+
+void BlockCache::put(void* memory) noexcept {
+  // A thread of the parent may have held the lock when the process forked.
+  if (torch::is_forked()) return;
+  size_t size = 0;
+  bool kept = false;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = used_.find(memory);
+    if (found == used_.end()) return;
+    size = found->second;
+    used_.erase(found);
+    kept = keep({memory, size});
+  }
+  if (!kept) unmap(memory, size);
+  trim(kCacheLimit);
+}
+
+void* BlockCache::reuse(size_t size) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  const auto found = by_size_.lower_bound(size);
+  if (found == by_size_.end() || found->first > size + size / 4) return nullptr;
+  const Block block = *found->second;
+  used_.emplace(block.memory, block.size);  // first, since it may throw
+  unused_.erase(found->second);
+  by_size_.erase(found);
+  unused_bytes_ -= block.size;
+  return block.memory;
+}
+
+bool BlockCache::keep(Block block) noexcept {
+  bool listed = false;
+  try {
+    unused_.push_back(block);
+    listed = true;
+    by_size_.emplace(block.size, std::prev(unused_.end()));
+  } catch (...) {
+    if (listed) unused_.pop_back();
+    return false;
+  }
+  unused_bytes_ += block.size;
+  return true;
+}
+
+// Gives unused blocks back to the system until at most so many bytes are left.
+void BlockCache::trim(size_t limit) noexcept {
+  std::lock_guard<std::mutex> lock(mutex_);
+  while (unused_bytes_ > limit) {
+    const Block oldest = unused_.front();
+    auto [first, last] = by_size_.equal_range(oldest.size);
+    while (first != last && first->second != unused_.begin()) ++first;
+    if (first != last) by_size_.erase(first);
+    unused_.pop_front();
+    unused_bytes_ -= oldest.size;
+    unmap(oldest.memory, oldest.size);
+  }
+}
+
+BlockCache& block_cache() {
+  static BlockCache* const blocks = new BlockCache();
+  return *blocks;
+}
+
+}  // namespace longformer

@@ -1,0 +1,188 @@
+// Views: their sizes and strides.
+#include <algorithm>
+
+#include "tensor.h"
+
+namespace longformer {
+
+int64_t wrapped_dimension(int64_t dimension, int64_t dimensions) {
+  LONGFORMER_CHECK_INDEX(dimension >= -dimensions && dimension < dimensions, "longformer: a tensor of ", dimensions,
+                         " dimensions has no dimension ", dimension);
+  return dimension < 0 ? dimension + dimensions : dimension;
+}
+
+std::vector<int64_t> row_major_strides(IntList sizes) {
+  std::vector<int64_t> strides(sizes.size());
+  row_major_strides(sizes, strides.data());
+  return strides;
+}
+
+void row_major_strides(IntList sizes, int64_t* strides) {
+  int64_t step = 1;
+  for (size_t i = sizes.size(); i-- > 0; step *= std::max<int64_t>(sizes[i], 1)) strides[i] = step;
+}
+
+namespace {
+
+// Sizes and strides to change and to make a view of.
+struct Shape {
+  std::vector<int64_t> sizes, strides;
+  int64_t first = 0;
+  const Tensor& of;
+  explicit Shape(const Tensor& t) : sizes(t.sizes().vec()), strides(t.strides().vec()), of(t) {}
+  size_t at(int64_t dimension) const { return static_cast<size_t>(wrapped_dimension(dimension, static_cast<int64_t>(sizes.size()))); }
+  void erase(size_t d) {
+    sizes.erase(sizes.begin() + static_cast<std::ptrdiff_t>(d));
+    strides.erase(strides.begin() + static_cast<std::ptrdiff_t>(d));
+  }
+  Tensor view() const { return of.view_at(sizes, strides, first); }
+};
+
+// The wanted sizes with a -1 replaced by what is left of the elements.
+std::vector<int64_t> whole_sizes(IntList wanted, int64_t elements) {
+  std::vector<int64_t> sizes = wanted.vec();
+  const auto open = std::find(sizes.begin(), sizes.end(), -1);
+  int64_t product = 1;
+  for (auto i = sizes.begin(); i != sizes.end(); ++i)
+    if (i != open) product *= *i;
+  if (open != sizes.end() && product > 0) *open = elements / product;
+  const bool fits = open == sizes.end() ? product == elements : product > 0 && product * *open == elements;
+  LONGFORMER_CHECK_VALUE(fits, "longformer: ", elements, " elements have no shape ", wanted);
+  return sizes;
+}
+
+// The strides with which sizes run through the same elements in the same order; false where none do. Each run of dimensions that lie
+// behind one another in memory is cut anew.
+bool strides_for(IntList old_sizes, IntList old_strides, int64_t elements, IntList sizes, std::vector<int64_t>& strides) {
+  if (elements == 0) {
+    strides = row_major_strides(sizes);
+    return true;
+  }
+  strides.assign(sizes.size(), 1);
+  size_t to = sizes.size();
+  int64_t run = 1, inner = old_strides.empty() ? 1 : old_strides.back();
+  for (size_t from = old_sizes.size(); from-- > 0;) {
+    run *= old_sizes[from];
+    if (from > 0 && (old_sizes[from - 1] == 1 || old_strides[from - 1] == run * inner)) continue;
+    int64_t made = 1;
+    while (to > 0 && (made < run || sizes[to - 1] == 1)) {
+      strides[--to] = made * inner;
+      made *= sizes[to];
+    }
+    if (made != run) return false;
+    run = 1;
+    if (from > 0) inner = old_strides[from - 1];
+  }
+  return to == 0 || std::all_of(sizes.begin(), sizes.begin() + to, [](int64_t s) { return s == 1; });
+}
+
+}  // namespace
+
+Tensor Tensor::narrow(int64_t dimension, int64_t start, int64_t length) const {
+  Shape s(*this);
+  const size_t d = s.at(dimension);
+  LONGFORMER_CHECK_INDEX(start >= 0 && length >= 0 && start + length <= s.sizes[d], "longformer: ", start, " to ", start + length,
+                         " is no part of a dimension of ", s.sizes[d]);
+  s.sizes[d] = length;
+  s.first += start * s.strides[d];
+  return s.view();
+}
+
+Tensor Tensor::select(int64_t dimension, int64_t index) const {
+  Shape s(*this);
+  const size_t d = s.at(dimension);
+  LONGFORMER_CHECK_INDEX(index >= -s.sizes[d] && index < s.sizes[d], "longformer: ", index, " is no position in a dimension of ",
+                         s.sizes[d]);
+  s.first += (index < 0 ? index + s.sizes[d] : index) * s.strides[d];
+  s.erase(d);
+  return s.view();
+}
+
+Tensor Tensor::transpose(int64_t first, int64_t second) const {
+  Shape s(*this);
+  std::swap(s.sizes[s.at(first)], s.sizes[s.at(second)]);
+  std::swap(s.strides[s.at(first)], s.strides[s.at(second)]);
+  return s.view();
+}
+
+Tensor Tensor::permute(IntList dimensions) const {
+  const Shape old(*this);
+  Shape s = old;
+  LONGFORMER_CHECK_VALUE(dimensions.size() == s.sizes.size(), "longformer: ", dimensions, " does not order ", s.sizes.size(),
+                         " dimensions");
+  for (size_t i = 0; i < dimensions.size(); ++i) {
+    s.sizes[i] = old.sizes[old.at(dimensions[i])];
+    s.strides[i] = old.strides[old.at(dimensions[i])];
+  }
+  return s.view();
+}
+
+Tensor Tensor::unsqueeze(int64_t dimension) const {
+  Shape s(*this);
+  const auto d = static_cast<std::ptrdiff_t>(wrapped_dimension(dimension, static_cast<int64_t>(s.sizes.size()) + 1));
+  const auto i = static_cast<size_t>(d);
+  s.strides.insert(s.strides.begin() + d, i < s.sizes.size() ? s.sizes[i] * s.strides[i] : 1);
+  s.sizes.insert(s.sizes.begin() + d, 1);
+  return s.view();
+}
+
+Tensor Tensor::squeeze(int64_t dimension) const {
+  Shape s(*this);
+  if (s.sizes[s.at(dimension)] == 1) s.erase(s.at(dimension));
+  return s.view();
+}
+
+Tensor Tensor::expand(IntList wanted) const {
+  Shape s(*this);
+  const size_t more = wanted.size() - std::min(wanted.size(), s.sizes.size());
+  s.sizes.insert(s.sizes.begin(), more, 1);
+  s.strides.insert(s.strides.begin(), more, 0);
+  for (size_t i = 0; i < s.sizes.size(); ++i) {
+    const int64_t size = i < wanted.size() ? wanted[i] : 0;
+    if (size == -1 || size == s.sizes[i]) continue;
+    LONGFORMER_CHECK_VALUE(s.sizes[i] == 1 && wanted.size() == s.sizes.size(), "longformer: ", sizes(), " does not expand to ", wanted);
+    s.sizes[i] = size;
+    s.strides[i] = 0;
+  }
+  return s.view();
+}
+
+Tensor Tensor::unfold(int64_t dimension, int64_t size, int64_t step) const {
+  Shape s(*this);
+  const size_t d = s.at(dimension);
+  LONGFORMER_CHECK_VALUE(size >= 0 && size <= s.sizes[d] && step > 0, "longformer: no windows of ", size, " every ", step,
+                         " in a dimension of ", s.sizes[d]);
+  s.sizes.push_back(size);
+  s.strides.push_back(s.strides[d]);
+  s.sizes[d] = (s.sizes[d] - size) / step + 1;
+  s.strides[d] *= step;
+  return s.view();
+}
+
+Tensor Tensor::view(IntList wanted) const {
+  const std::vector<int64_t> whole = whole_sizes(wanted, numel());
+  std::vector<int64_t> strides;
+  LONGFORMER_CHECK_VALUE(strides_for(sizes(), this->strides(), numel(), whole, strides), "longformer: a tensor of ", sizes(),
+                         " with strides ", this->strides(), " cannot be seen as ", wanted, " without a copy");
+  return view_at(whole, strides, 0);
+}
+
+Tensor Tensor::reshape(IntList wanted) const {
+  const std::vector<int64_t> whole = whole_sizes(wanted, numel());
+  if (IntList(whole) == sizes()) return *this;
+  std::vector<int64_t> strides;
+  if (strides_for(sizes(), this->strides(), numel(), whole, strides)) return view_at(whole, strides, 0);
+  return contiguous().view_at(whole, row_major_strides(whole), 0);
+}
+
+Tensor Tensor::flatten(int64_t first, int64_t last) const {
+  const IntList all = sizes();
+  const auto from = wrapped_dimension(first, static_cast<int64_t>(all.size())), to = wrapped_dimension(last, static_cast<int64_t>(all.size()));
+  std::vector<int64_t> wanted(all.begin(), all.begin() + from);
+  wanted.push_back(1);
+  for (int64_t i = from; i <= to; ++i) wanted.back() *= all[static_cast<size_t>(i)];
+  wanted.insert(wanted.end(), all.begin() + to + 1, all.end());
+  return reshape(wanted);
+}
+
+}  // namespace longformer

@@ -1,0 +1,146 @@
+#include "multiply.h"
+
+#include <algorithm>
+#include <atomic>
+
+#include "../../base/parallel.h"
+#include "driver.h"
+#include "product_problem.h"
+
+namespace longformer::cpu {
+namespace {
+
+// Rows of a unit: enough that a weight is used often once it is in the second-level cache.
+constexpr int64_t kUnitRows = 84;
+// What the sums of a unit take of that cache.
+constexpr int64_t kSumBytes = int64_t(448) << 10;
+// Units for each thread, so that one that is held up does not hold up the others.
+constexpr int64_t kUnitsPerThread = 4;
+constexpr int64_t kPanelsAtOnce = 4, kElementsAtOnce = int64_t(1) << 15;
+
+int64_t parts_of(int64_t count, int64_t size) {
+  return (count + size - 1) / size;
+}
+
+// A view of the tensor whose last dimension is contiguous, or a copy that is; `kept` holds it.
+Operand operand_of(const Tensor& t, Tensor& kept) {
+  Operand m;
+  m.element = element_of(t);
+  if (t.stride(1) == 1 || t.size(1) == 1) {
+    kept = t;
+  } else if (t.stride(0) == 1 || t.size(0) == 1) {
+    kept = t;
+    m.transposed = true;
+  } else {
+    kept = t.contiguous();
+  }
+  m.data = kept.data_ptr();
+  m.stride = kept.stride(m.transposed ? 1 : 0);
+  return m;
+}
+
+// How the result is cut: into blocks of rows, each into parts of panels.
+struct Cut {
+  int64_t blocks, parts;
+};
+Cut cut(int64_t rows, int64_t panels, int64_t threads) {
+  Cut c = {parts_of(rows, kUnitRows), 1};
+  if (c.blocks >= threads) c.blocks = parts_of(c.blocks, threads) * threads;
+  const int64_t panel_bytes = parts_of(rows, c.blocks) * kPanel * int64_t(sizeof(float));
+  c.parts = std::min(panels, std::max<int64_t>(1, parts_of(panels * panel_bytes, kSumBytes)));
+  const bool even = c.blocks % threads == 0 && c.blocks >= 2 * threads;
+  if (!even) c.parts = std::max(c.parts, std::min(panels, parts_of(kUnitsPerThread * threads, c.blocks)));
+  return c;
+}
+
+}  // namespace
+
+int64_t packed_numel(int64_t inputs, int64_t outputs) {
+  return packed_elements(inputs, outputs);
+}
+
+Tensor pack_weight(const Tensor& weight) {
+  PackProblem p;
+  Tensor kept;
+  p.weight = operand_of(weight, kept);
+  p.outputs = weight.size(0);
+  p.inputs = weight.size(1);
+  const Tensor packed = empty({packed_elements(p.inputs, p.outputs)}, kFloat);
+  p.packed = packed.data_ptr<float>();
+  const auto pack = product_kernels(active_isa())->pack;
+  const int64_t panels = panels_of(p.outputs);
+  for_each_unit(parts_of(panels, kPanelsAtOnce), [&](int64_t i) {
+    pack(p, i * kPanelsAtOnce, std::min(panels, (i + 1) * kPanelsAtOnce), thread_scratch(kPackScratch * sizeof(float)));
+  });
+  return packed;
+}
+
+void multiply(const Product& product) {
+  ProductProblem p;
+  Tensor input;
+  p.input = operand_of(product.input, input);
+  p.rows = product.input.size(0);
+  p.inputs = product.input.size(1);
+  p.outputs = product.outputs;
+  p.packed = product.packed.data_ptr<float>();
+  p.element = element_of(product.out);
+  p.bias = product.bias.defined() ? product.bias.data_ptr() : nullptr;
+  p.activation = product.activation;
+  p.residual = product.residual.defined() ? product.residual.data_ptr() : nullptr;
+  p.output = product.out.data_ptr();
+  if (p.rows == 0 || p.outputs == 0) return;
+  const int64_t panels = panels_of(p.outputs), threads = get_num_threads();
+  const Cut c = cut(p.rows, panels, threads);
+  const int64_t units = c.blocks * c.parts;
+  const int64_t most_panels = parts_of(panels, c.parts);
+  const size_t bytes = product_scratch(p, parts_of(p.rows, c.blocks), most_panels) * sizeof(float);
+  const auto kernel = product_kernels(active_isa())->multiply;
+  std::atomic<int64_t> next{0};
+  parallel_for(0, std::min(threads, units), 1, [&](int64_t, int64_t) {
+    int64_t last_block = -1;
+    for (int64_t i = next++; i < units; i = next++) {
+      const int64_t block = i / c.parts, part = i % c.parts;
+      const ProductUnit unit = {p.rows * block / c.blocks, p.rows * (block + 1) / c.blocks, panels * part / c.parts,
+                                panels * (part + 1) / c.parts, most_panels, block == last_block};
+      kernel(p, unit, thread_scratch(bytes));
+      last_block = block;
+    }
+    trim_thread_scratch();
+  });
+}
+
+namespace {
+
+template <class Work>
+void for_elements(const Tensor& out, const Work& work) {
+  const int64_t count = out.numel(), size = out.element_size();
+  for_each_unit(parts_of(count, kElementsAtOnce), [&](int64_t i) {
+    const int64_t first = i * kElementsAtOnce;
+    work(first * size, std::min(kElementsAtOnce, count - first));
+  });
+}
+
+const char* at(const Tensor& t, int64_t bytes) {
+  return static_cast<const char*>(t.data_ptr()) + bytes;
+}
+
+}  // namespace
+
+void activate_into(const Tensor& input, Activation activation, const Tensor& residual, const Tensor& out) {
+  const auto kernel = product_kernels(active_isa())->activate;
+  const Element element = element_of(out);
+  for_elements(out, [&](int64_t bytes, int64_t count) {
+    kernel(at(input, bytes), residual.defined() ? at(residual, bytes) : nullptr, const_cast<char*>(at(out, bytes)), count,
+           element, activation);
+  });
+}
+
+void activate_backward_into(const Tensor& gradient, const Tensor& input, Activation activation, const Tensor& out) {
+  const auto kernel = product_kernels(active_isa())->activate_backward;
+  const Element element = element_of(out);
+  for_elements(out, [&](int64_t bytes, int64_t count) {
+    kernel(at(gradient, bytes), at(input, bytes), const_cast<char*>(at(out, bytes)), count, element, activation);
+  });
+}
+
+}  // namespace longformer::cpu

@@ -1,0 +1,31 @@
+// Matrix products in float32 on the threads of libtorch: the kernels of product.h over the whole result.
+#pragma once
+#include "../../base/tensor.h"
+#include "activation.h"
+
+namespace longformer::cpu {
+
+// A weight [outputs, inputs] of float32, bfloat16 or float16, in any strides, as the kernels read it: float32,
+// one dimension, whatever the instruction set. Of use for any number of rows.
+Tensor pack_weight(const Tensor& weight);
+int64_t packed_numel(int64_t inputs, int64_t outputs);
+
+struct Product {
+  Tensor input;   // [rows, inputs], any strides
+  Tensor packed;  // pack_weight of [outputs, inputs]
+  int64_t outputs = 0;
+  Tensor bias;  // [outputs] or undefined
+  Activation activation = Activation::none;
+  Tensor residual;  // like out, or undefined; may be out itself
+  Tensor out;       // rows * outputs elements, contiguous; bias and residual are of its type
+};
+
+// out = activation(input . weight^T + bias) + residual.
+void multiply(const Product& product);
+
+// activation(input) + residual, and the derivative there times gradient, for contiguous float32, bfloat16 and
+// float16 tensors; residual may be undefined, out one of the others.
+void activate_into(const Tensor& input, Activation activation, const Tensor& residual, const Tensor& out);
+void activate_backward_into(const Tensor& gradient, const Tensor& input, Activation activation, const Tensor& out);
+
+}  // namespace longformer::cpu

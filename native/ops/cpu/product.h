@@ -1,0 +1,234 @@
+// A matrix product with what comes behind it; compiled once for every instruction set like band_*.h. The tile
+// of the result that a group of rows has with two vectors of outputs stays in registers for kDepth inputs; a
+// panel of the weight stays in the second-level cache for all rows of a unit.
+#pragma once
+#include "activations.h"
+#include "band_tile.h"
+#include "product_problem.h"
+
+namespace {
+
+using longformer::cpu::kDepth;
+using longformer::cpu::kDepthStride;
+using longformer::cpu::kPanel;
+using longformer::cpu::Operand;
+using longformer::cpu::padded_inputs;
+using longformer::cpu::PackProblem;
+using longformer::cpu::ProductProblem;
+using longformer::cpu::ProductUnit;
+
+// Rows of accumulators that fit the registers beside two vectors of weights and one of the input.
+template <class V>
+constexpr int kTileRows = V::max_vectors == 4 ? 14 : 6;
+
+inline const char* element_at(const Operand& m, int64_t row, int64_t column) {
+  const int64_t index = m.transposed ? column * m.stride + row : row * m.stride + column;
+  return static_cast<const char*>(m.data) + index * element_size(m.element);
+}
+
+template <class V>
+void pack_panels(const PackProblem& p, int64_t first, int64_t last, void* scratch) {
+  constexpr int64_t width = 64, ld = width + 16;
+  float* const rows = static_cast<float*>(scratch);
+  for (int64_t panel = first; panel < last; ++panel) {
+    float* to = p.packed + panel * kPanel * padded_inputs(p.inputs);
+    const int64_t output = panel * kPanel, count = smaller(kPanel, p.outputs - output);
+    if (p.weight.transposed) {
+      for (int64_t i = 0; i < p.inputs; ++i, to += kPanel) {
+        if (count < kPanel) std::memset(to, 0, kPanel * sizeof(float));
+        read_row<V>(to, element_at(p.weight, output, i), p.weight.element, count);
+      }
+      std::memset(to, 0, size_t((padded_inputs(p.inputs) - p.inputs) * kPanel) * sizeof(float));
+      continue;
+    }
+    std::memset(rows, 0, size_t(kPanel * ld) * sizeof(float));
+    for (int64_t i = 0; i < p.inputs; i += width, to += width * kPanel) {
+      const int64_t now = smaller(width, p.inputs - i), padded = smaller(width, padded_inputs(p.inputs) - i);
+      for (int64_t o = 0; o < count; ++o) {
+        read_row<V>(rows + o * ld, element_at(p.weight, output + o, i), p.weight.element, now);
+        for (int64_t k = now; k < padded; ++k) rows[o * ld + k] = 0;
+      }
+      transpose<V>(to, kPanel, rows, ld, kPanel, padded, 1.0f);
+    }
+  }
+}
+
+// Inputs [first, first + depth) of a unit's rows, to rows that are kDepthStride apart.
+template <class V>
+void read_input(const ProductProblem& p, const ProductUnit& u, int64_t first, int64_t depth, int64_t padded_rows,
+                float* to, float* buffer) {
+  const int64_t rows = u.last_row - u.first_row;
+  if (!p.input.transposed) {
+    for (int64_t r = 0; r < rows; ++r)
+      read_row<V>(to + r * kDepthStride, element_at(p.input, u.first_row + r, first), p.input.element, depth);
+    return;
+  }
+  for (int64_t k = 0; k < depth; k += 16) {
+    for (int64_t j = 0; j < 16; ++j) {
+      float* row = buffer + j * padded_rows;
+      if (k + j < depth)
+        read_row<V>(row, element_at(p.input, u.first_row, first + k + j), p.input.element, rows);
+      else
+        std::memset(row, 0, size_t(rows) * sizeof(float));
+    }
+    transpose<V>(to + k, kDepthStride, buffer, padded_rows, 16, rows, 1.0f);
+  }
+}
+
+// What is read next is asked for meanwhile: weights from `weights` on, so many floats a step.
+struct NextWeights {
+  const float* weights;
+  ptrdiff_t step;
+};
+
+// c [ROWS][2 vectors] (+)= a [ROWS][depth] . b [depth][2 vectors].
+template <class V, int ROWS>
+inline __attribute__((always_inline)) void multiply_tile(const float* a, const float* b, ptrdiff_t depth,
+                                                         float* c, bool add, NextWeights next) {
+  using T = typename V::T;
+  constexpr int L = V::lanes;
+#pragma GCC unroll 16
+  for (int r = ROWS; r < 2 * ROWS; ++r) {  // the sums of the next group
+    __builtin_prefetch(c + r * kPanel, 1);
+    if (L == 16) __builtin_prefetch(c + r * kPanel + L, 1);
+  }
+  T sum[ROWS][2];
+  if (add) {
+#pragma GCC unroll 16
+    for (int r = 0; r < ROWS; ++r) {
+      sum[r][0] = V::load(c + r * kPanel);
+      sum[r][1] = V::load(c + r * kPanel + L);
+    }
+  } else {
+#pragma GCC unroll 16
+    for (int r = 0; r < ROWS; ++r) sum[r][0] = sum[r][1] = V::zero();
+  }
+  for (ptrdiff_t k = 0; k < depth; ++k, b += kPanel) {
+    const T low = V::load(b), high = V::load(b + L);
+    __builtin_prefetch(next.weights);
+    next.weights += next.step;
+#pragma GCC unroll 16
+    for (int r = 0; r < ROWS; ++r) {
+      const T x = V::set1(a[r * kDepthStride + k]);
+      sum[r][0] = V::fma(x, low, sum[r][0]);
+      sum[r][1] = V::fma(x, high, sum[r][1]);
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < ROWS; ++r) {
+    V::store(c + r * kPanel, sum[r][0]);
+    V::store(c + r * kPanel + L, sum[r][1]);
+  }
+}
+
+template <class V, int ROWS>
+inline void multiply_group(int rows, const float* a, const float* b, ptrdiff_t depth, float* c, bool add, NextWeights next) {
+  if constexpr (ROWS > 0) {
+    if (rows == ROWS)
+      multiply_tile<V, ROWS>(a, b, depth, c, add, next);
+    else
+      multiply_group<V, ROWS - 1>(rows, a, b, depth, c, add, next);
+  }
+}
+
+// Sums of a panel to the output: bias, activation, residual.
+template <class V>
+void finish_panel(const ProductProblem& p, const ProductUnit& u, int64_t panel, const float* sums) {
+  using T = typename V::T;
+  constexpr int L = V::lanes;
+  const int64_t output = panel * kPanel, count = smaller(kPanel, p.outputs - output), size = element_size(p.element);
+  alignas(64) float bias[kPanel] = {}, row[kPanel], other[kPanel];
+  if (p.bias != nullptr) read_row<V>(bias, static_cast<const char*>(p.bias) + output * size, p.element, count);
+  const Activation activation = p.activation;
+  for (int64_t r = u.first_row; r < u.last_row; ++r, sums += kPanel) {
+    const int64_t at = (r * p.outputs + output) * size;
+    char* const to = static_cast<char*>(p.output) + at;
+    const char* const residual = p.residual == nullptr ? nullptr : static_cast<const char*>(p.residual) + at;
+    if (count == kPanel) {
+#pragma GCC unroll 2
+      for (int i = 0; i < kPanel; i += L) {
+        T x = activate<V>(V::add(V::load(sums + i), V::load(bias + i)), activation);
+        if (residual != nullptr) x = V::add(x, load_element<V>(residual, i, p.element));
+        store_element<V>(to, i, p.element, x);
+      }
+      continue;
+    }
+    if (residual != nullptr) read_row<V>(other, residual, p.element, count);
+    for (int i = 0; i < count; i += L) {
+      T x = activate<V>(V::add(V::load(sums + i), V::load(bias + i)), activation);
+      if (residual != nullptr) x = V::add(x, V::load(other + i));
+      V::store(row + i, x);
+    }
+    write_row<V>(to, row, p.element, count, 1.0f);
+  }
+}
+
+template <class V>
+void multiply_unit(const ProductProblem& p, const ProductUnit& u, void* scratch) {
+  constexpr int most = kTileRows<V>, width = 2 * V::lanes;
+  const int64_t rows = u.last_row - u.first_row, padded_rows = (rows + 15) / 16 * 16;
+  const int64_t blocks = (p.inputs + kDepth - 1) / kDepth, groups = (rows + most - 1) / most, panels = u.most_panels;
+  float *const all_sums = static_cast<float*>(scratch), *const buffer = all_sums + padded_rows * kPanel * panels,
+               *a = buffer + 16 * padded_rows;
+  for (int64_t block = 0; block < blocks; ++block, a += padded_rows * kDepthStride) {
+    const int64_t first = block * kDepth, depth = smaller(kDepth, p.inputs - first);
+    if (!u.rows_are_read) read_input<V>(p, u, first, depth, padded_rows, a, buffer);
+    float* sums = all_sums;
+    for (int64_t panel = u.first_panel; panel < u.last_panel; ++panel, sums += padded_rows * kPanel) {
+      const float* const b = p.packed + (panel * padded_inputs(p.inputs) + first) * kPanel;
+      const float* const next = panel + 1 < u.last_panel
+                                    ? b + padded_inputs(p.inputs) * kPanel
+                                    : p.packed + (u.first_panel * padded_inputs(p.inputs) + first + depth) * kPanel;
+      const ptrdiff_t step = kPanel / (groups * (kPanel / width));
+      for (int column = 0; column < kPanel; column += width) {
+        for (int64_t g = 0; g < groups; ++g) {
+          const int64_t row = rows * g / groups, count = rows * (g + 1) / groups - row;
+          const NextWeights ahead = {next + (g + groups * (column / width)) * step * depth, step};
+          multiply_group<V, most>(int(count), a + row * kDepthStride, b + column, depth,
+                                  sums + row * kPanel + column, block > 0, ahead);
+        }
+      }
+      if (block + 1 == blocks) finish_panel<V>(p, u, panel, sums);
+    }
+  }
+}
+
+template <class V, class Function>
+inline void for_each_element(const void* first, const void* second, void* to, int64_t count, Element element,
+                             const Function& function) {
+  int64_t i = 0;
+  for (; i + V::lanes <= count; i += V::lanes)
+    store_element<V>(to, i, element, function(load_element<V>(first, i, element), load_element<V>(second, i, element)));
+  if (i == count) return;
+  const int64_t size = element_size(element);
+  alignas(64) typename V::S x[V::lanes], y[V::lanes];
+  read_row<V>(x, static_cast<const char*>(first) + i * size, element, count - i);
+  read_row<V>(y, static_cast<const char*>(second) + i * size, element, count - i);
+  V::store(x, function(V::load(x), V::load(y)));
+  write_row<V>(static_cast<char*>(to) + i * size, x, element, count - i, 1.0f);
+}
+
+template <class V>
+void activate_elements(const void* input, const void* residual, void* output, int64_t count, Element element,
+                       Activation activation) {
+  using T = typename V::T;
+  if (residual == nullptr)
+    for_each_element<V>(input, input, output, count, element, [activation](T x, T) __attribute__((always_inline)) {
+      return activate<V>(x, activation);
+    });
+  else
+    for_each_element<V>(input, residual, output, count, element, [activation](T x, T r) __attribute__((always_inline)) {
+      return V::add(activate<V>(x, activation), r);
+    });
+}
+
+template <class V>
+void activate_elements_backward(const void* gradient, const void* input, void* output, int64_t count, Element element,
+                                Activation activation) {
+  using T = typename V::T;
+  for_each_element<V>(gradient, input, output, count, element, [activation](T g, T x) __attribute__((always_inline)) {
+    return activate_backward<V>(g, x, activation);
+  });
+}
+
+}  // namespace

@@ -1,0 +1,87 @@
+// What product.cpp hands to the kernels of product.h: activation(input . weight^T + bias) + residual in
+// float32, whatever the tensors' type. Weights are packed in panels of kPanel outputs, [panel][inputs, rounded
+// up to 16][kPanel], zeros behind the last; every instruction set reads the same panels.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "activation.h"
+#include "band_problem.h"
+
+namespace longformer::cpu {
+
+constexpr int64_t kPanel = 32;
+// Inputs that a tile of the result is multiplied with in a row: so many of a panel's weights stay in the
+// first-level cache for all rows of a unit. Rows of the input lie an odd number of cache lines apart, so that
+// they share no cache sets.
+constexpr int64_t kDepth = 192, kDepthStride = kDepth + 16;
+
+// A matrix in memory, its last dimension contiguous.
+struct Operand {
+  const void* data = nullptr;
+  int64_t stride = 0;       // elements from row to row
+  bool transposed = false;  // it lies there as [columns, rows]
+  Element element = Element::float32;
+};
+
+struct PackProblem {
+  Operand weight;  // [outputs, inputs]
+  int64_t inputs = 0, outputs = 0;
+  float* packed = nullptr;
+};
+
+struct ProductProblem {
+  int64_t rows = 0, inputs = 0, outputs = 0;
+  Operand input;                 // [rows, inputs]
+  const float* packed = nullptr;
+  Element element = Element::float32;  // of bias, residual and output
+  const void* bias = nullptr;          // [outputs] or null
+  Activation activation = Activation::none;
+  const void* residual = nullptr;  // [rows, outputs] or null; may be the output
+  void* output = nullptr;          // [rows, outputs]
+};
+
+static inline int64_t padded_inputs(int64_t inputs) {
+  return (inputs + 15) / 16 * 16;
+}
+static inline int64_t panels_of(int64_t outputs) {
+  return (outputs + kPanel - 1) / kPanel;
+}
+static inline int64_t packed_elements(int64_t inputs, int64_t outputs) {
+  return panels_of(outputs) * kPanel * padded_inputs(inputs);
+}
+
+// Rows [first_row, last_row) of the result in panels [first_panel, last_panel).
+struct ProductUnit {
+  int64_t first_row, last_row, first_panel, last_panel;
+  int64_t most_panels;  // of the units that use one scratch
+  bool rows_are_read;   // the scratch holds these rows of the input from the call before
+};
+
+// Scratch in floats for units of at most so many rows and panels: the rows, what is being transposed, the sums.
+static inline size_t product_scratch(const ProductProblem& p, int64_t rows, int64_t panels) {
+  const int64_t padded = (rows + 15) / 16 * 16;
+  return size_t(padded * ((p.inputs + kDepth - 1) / kDepth * kDepthStride + 16 + panels * kPanel) + 64);
+}
+constexpr size_t kPackScratch = size_t(kPanel) * (64 + 16);
+
+struct ProductKernels {
+  void (*pack)(const PackProblem&, int64_t first_panel, int64_t last_panel, void* scratch);
+  void (*multiply)(const ProductProblem&, const ProductUnit&, void* scratch);
+  // count elements: activation(input) + residual (or null), and the derivative there times the gradient.
+  void (*activate)(const void* input, const void* residual, void* output, int64_t count, Element, Activation);
+  void (*activate_backward)(const void* gradient, const void* input, void* output, int64_t count, Element,
+                            Activation);
+};
+
+const ProductKernels* product_kernels_portable();
+const ProductKernels* product_kernels_avx2();
+const ProductKernels* product_kernels_avx512();
+
+static inline const ProductKernels* product_kernels(Isa isa) {
+  return isa == Isa::avx512 ? product_kernels_avx512()
+         : isa == Isa::avx2 ? product_kernels_avx2()
+                            : product_kernels_portable();
+}
+
+}  // namespace longformer::cpu

@@ -1,0 +1,12 @@
+// Which products the kernels of multiply.h compute.
+#pragma once
+#include "../../base/tensor.h"
+
+namespace longformer::cpu {
+
+// bfloat16 where the processor multiplies it by instructions of its own and libtorch has oneDNN, which uses them.
+bool by_bfloat16_instructions(ScalarType type);
+// float32, bfloat16 and float16.
+bool has_product(ScalarType type);
+
+}  // namespace longformer::cpu

@@ -1,0 +1,47 @@
+// longformer::hidden_dropout: element i of the flat input is kept where a mixer of 64 bits (the finaliser of SplitMix64 without its
+// last step) of seed + i reaches the probability with 24 of its bits. Its own gradient.
+#include <cmath>
+
+#include "cpu/hidden_dropout.h"
+#include "operators.h"
+
+namespace longformer {
+namespace {
+
+constexpr int64_t kSteps = int64_t(1) << 24;
+
+int64_t wrapped(uint64_t constant) {
+  return static_cast<int64_t>(constant);
+}
+
+// x ^ (x >> bits), the shift filling up with zeros.
+Tensor mixed(const Tensor& x, int64_t bits, uint64_t multiplier) {
+  const Tensor high = x.bitwise_right_shift(bits).bitwise_and((int64_t(1) << (64 - bits)) - 1);
+  return high.bitwise_xor_(x).mul(wrapped(multiplier));
+}
+
+Tensor hidden_dropout(const Tensor& input, double probability, int64_t seed) {
+  LONGFORMER_CHECK_VALUE(input.is_floating_point(), "longformer::hidden_dropout: input must be of a floating point type, got ",
+                         input.scalar_type());
+  LONGFORMER_CHECK_VALUE(probability >= 0 && probability <= 1, "longformer::hidden_dropout: probability must be in [0, 1], got ",
+                         probability);
+  if (probability == 0 || input.numel() == 0) return input.clone();
+  if (probability == 1) return zeros(input.sizes(), input.options());
+  const int64_t threshold = std::llround(probability * static_cast<double>(kSteps));
+  const double factor = 1 / (1 - probability);
+  if (input.is_cpu() && cpu::has_hidden_dropout(input.scalar_type()))
+    return cpu::hidden_dropout(input, static_cast<uint64_t>(seed), static_cast<uint64_t>(threshold), factor);
+  Tensor x = arange(input.numel(), input.device()).add(seed);
+  x = mixed(x, 30, 0xBF58476D1CE4E5B9ull);
+  x = mixed(x, 27, 0x94D049BB133111EBull);
+  const Tensor kept = x.bitwise_right_shift(40).bitwise_and(kSteps - 1).ge(static_cast<double>(threshold));
+  return input * kept.to(input.scalar_type()).mul(factor).view(input.sizes());
+}
+
+}  // namespace
+
+LONGFORMER_REGISTER(r) {
+  r.impl<hidden_dropout>("hidden_dropout");
+}
+
+}  // namespace longformer
