@@ -186,7 +186,6 @@ def test_a_compiled_model_breaks_at_no_operator_and_takes_every_length(make, tra
     assert graphs[1:] == graphs[:1] * 2, "no new graph for another length"
     reasons = torch._dynamo.utils.counters["graph_break"]
     assert all("Tensor.item()" in reason for reason in reasons) and (reasons == {} or not whole), dict(reasons)
-    assert graphs[0] == 1 or not whole
 
 
 @pytest.mark.filterwarnings("ignore")
