@@ -1,6 +1,7 @@
 // The functions of api.h. Nothing thrown leaves them.
 #include "api.h"
 
+#include <algorithm>
 #include <atomic>
 #include <exception>
 #include <mutex>
@@ -77,6 +78,7 @@ T* required(T* pointer, const char* what) {
 void initialize() {
   static std::mutex mutex;
   static std::atomic<bool> done{false};
+  refuse_if_forked();
   if (done.load(std::memory_order_acquire)) return;
   std::lock_guard<std::mutex> lock(mutex);
   if (done) return;
@@ -104,10 +106,17 @@ TensorHandle first_tensor(const longformer_value* arguments, int32_t n) {
     if (arguments[i].tag == LONGFORMER_TENSOR && pointer != nullptr) return static_cast<TensorHandle>(const_cast<void*>(pointer));
     if (arguments[i].tag != LONGFORMER_TENSOR_LIST) continue;
     const auto* handles = static_cast<TensorHandle const*>(pointer);
-    for (int32_t j = 0; j < arguments[i].n; ++j)
+    for (int32_t j = 0; handles != nullptr && j < arguments[i].n; ++j)
       if (handles[j] != nullptr) return handles[j];
   }
   return nullptr;
+}
+
+// The kernels of an operator take and give the same, whatever their device.
+const Kernel& any_kernel(const Operator& op) {
+  const Kernel* kernel = op.kernels;
+  while (kernel->direct == nullptr) ++kernel;
+  return *kernel;
 }
 
 const Kernel& kernel_for(const Operator& op, const longformer_value* arguments, int32_t n) {
@@ -132,8 +141,24 @@ Device checked_device(int32_t type, int32_t index) {
 
 IntList checked_sizes(const int64_t* sizes, int32_t rank) {
   LONGFORMER_CHECK_VALUE(rank >= 0 && (rank == 0 || sizes != nullptr), "sizes must be an array of ", rank);
-  for (int32_t i = 0; i < rank; ++i) LONGFORMER_CHECK_VALUE(sizes[i] >= 0, "size ", i, " must be at least 0, given ", sizes[i]);
-  return {sizes, static_cast<size_t>(rank)};
+  const IntList all(sizes, static_cast<size_t>(rank));
+  __int128 elements = 1;
+  for (int32_t i = 0; i < rank; ++i) {
+    LONGFORMER_CHECK_VALUE(sizes[i] >= 0, "size ", i, " must be at least 0, given ", sizes[i]);
+    elements *= std::max<int64_t>(sizes[i], 1);
+    LONGFORMER_CHECK_VALUE(elements <= INT64_MAX, "sizes ", all, " have more elements than 64 bits can count");
+  }
+  return all;
+}
+
+// libtorch computes in 64 bits how far a tensor reaches, and throws what must not reach this library where that overflows.
+void check_extent(IntList sizes, IntList strides, int64_t bytes) {
+  __int128 last = 1;
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    if (sizes[i] == 0) return;
+    last += static_cast<__int128>(sizes[i] - 1) * strides[i];
+    LONGFORMER_CHECK_VALUE(last * bytes <= INT64_MAX, "sizes ", sizes, " with strides ", strides, " reach farther than 64 bits can count");
+  }
 }
 
 }  // namespace
@@ -178,11 +203,8 @@ longformer_status longformer_ops_find(const char* name, longformer_operator* op,
     const auto found = operators().by_name.find(required(name, "name"));
     if (found == operators().by_name.end()) throw LoadError(text("there is no operator longformer::", name));
     const Operator& is = found->second;
-    for (const Kernel& kernel : is.kernels) {
-      if (kernel.direct == nullptr) continue;
-      if (arguments != nullptr) *arguments = kernel.arguments;
-      if (results != nullptr) *results = kernel.results;
-    }
+    if (arguments != nullptr) *arguments = any_kernel(is).arguments;
+    if (results != nullptr) *results = any_kernel(is).results;
     *required(op, "op") = reinterpret_cast<longformer_operator>(const_cast<Operator*>(&is));
   });
 }
@@ -190,9 +212,11 @@ longformer_status longformer_ops_find(const char* name, longformer_operator* op,
 longformer_status longformer_ops_call(longformer_operator op, const longformer_value* arguments, int32_t n, longformer_value* results) {
   return guarded([&] {
     const Operator& is = *reinterpret_cast<const Operator*>(required(op, "op"));
-    const Kernel& kernel = kernel_for(is, arguments, n);
-    LONGFORMER_CHECK_VALUE(n == kernel.arguments, "longformer::", is.name, " takes ", kernel.arguments, " arguments, given ", n);
-    kernel.direct(arguments, results);
+    const Kernel& any = any_kernel(is);
+    LONGFORMER_CHECK_VALUE(n == any.arguments, "longformer::", is.name, " takes ", any.arguments, " arguments, given ", n);
+    LONGFORMER_CHECK_VALUE(n == 0 || arguments != nullptr, "longformer::", is.name, ": arguments must not be null");
+    LONGFORMER_CHECK_VALUE(any.results == 0 || results != nullptr, "longformer::", is.name, ": results must not be null");
+    kernel_for(is, arguments, n).direct(arguments, results);
   });
 }
 
@@ -204,8 +228,14 @@ longformer_status longformer_ops_from_memory(void* data, const int64_t* sizes, c
     initialize();
     required(tensor, "tensor");
     const IntList shape = checked_sizes(sizes, rank);
+    int64_t elements = 1;
+    for (const int64_t size : shape) elements = size == 0 ? 0 : elements;
+    LONGFORMER_CHECK_VALUE(elements == 0 || data != nullptr, "data must not be null");
+    for (size_t i = 0; strides != nullptr && i < shape.size(); ++i)
+      LONGFORMER_CHECK_VALUE(strides[i] >= 0, "stride ", i, " must be at least 0, given ", strides[i]);
     const Device device = checked_device(device_type, device_index);
     const auto steps = strides != nullptr ? IntList(strides, shape.size()).vec() : row_major_strides(shape);
+    check_extent(shape, steps, element_size(static_cast<ScalarType>(dtype)));
     taken = true;
     *tensor = from_memory(data, shape, steps, static_cast<ScalarType>(dtype), device, release, context).release();
   });
@@ -217,8 +247,9 @@ longformer_status longformer_ops_empty(const int64_t* sizes, int32_t rank, int32
                                        void** tensor) {
   return guarded([&] {
     initialize();
+    required(tensor, "tensor");
     const Device device = checked_device(device_type, device_index);
-    *required(tensor, "tensor") = empty(checked_sizes(sizes, rank), {static_cast<ScalarType>(dtype), device}).release();
+    *tensor = empty(checked_sizes(sizes, rank), {static_cast<ScalarType>(dtype), device}).release();
   });
 }
 

@@ -8,10 +8,18 @@ void wrong_tag(const longformer_value& value, const char* expected) {
   throw ValueError(text("longformer: an argument must be ", expected, ", given something of the kind ", value.tag));
 }
 
+// The n elements at the value's pointer.
+template <class T>
+const T* elements_of(const longformer_value& value) {
+  LONGFORMER_CHECK_VALUE(value.n >= 0 && (value.n == 0 || value.data.pointer != nullptr),
+                         "longformer: an argument of ", value.n, " elements points at ", value.data.pointer);
+  return static_cast<const T*>(value.data.pointer);
+}
+
 TensorList borrow_list(const longformer_value& value) {
   if (value.tag != LONGFORMER_TENSOR_LIST) wrong_tag(value, "a list of tensors");
   TensorList tensors;
-  const auto* handles = static_cast<const TensorHandle*>(value.data.pointer);
+  const TensorHandle* handles = elements_of<TensorHandle>(value);
   for (int32_t i = 0; i < value.n; ++i) tensors.push_back(Tensor::borrow(handles[i]));
   return tensors;
 }
@@ -19,8 +27,13 @@ TensorList borrow_list(const longformer_value& value) {
 Integers Integers::from_call(const longformer_value& value) {
   if (value.tag != LONGFORMER_INT_LIST) wrong_tag(value, "a list of integers");
   Integers result;
-  result.list = {static_cast<const int64_t*>(value.data.pointer), static_cast<size_t>(value.n)};
+  result.list = {elements_of<int64_t>(value), static_cast<size_t>(value.n)};
   return result;
+}
+
+std::string_view borrow_words(const longformer_value& value) {
+  if (value.tag != LONGFORMER_STRING) wrong_tag(value, "a string");
+  return {elements_of<char>(value), static_cast<size_t>(value.n)};
 }
 
 void result_to_caller(TensorList&& tensors, longformer_value& result) {

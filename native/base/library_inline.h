@@ -34,6 +34,7 @@ inline Tensor take_tensor(Value value) { return Tensor::own(as<TensorHandle>(val
 // Throws where a direct call passes something of another kind.
 [[noreturn]] void wrong_tag(const longformer_value& value, const char* expected);
 TensorList borrow_list(const longformer_value& value);
+std::string_view borrow_words(const longformer_value& value);
 
 // Owned or borrowed integers and words.
 struct Integers {
@@ -115,9 +116,7 @@ template <>
 struct Argument<std::string_view> {
   static Words from_stack(Value value) { return {take_string(value), {}}; }
   static Words from_call(const longformer_value& value) {
-    if (value.tag != LONGFORMER_STRING) wrong_tag(value, "a string");
-    if (value.n == 0) return {};
-    return {{}, {static_cast<const char*>(value.data.pointer), static_cast<size_t>(value.n)}};
+    return {{}, borrow_words(value)};
   }
 };
 template <>

@@ -49,11 +49,11 @@ Tensor grad_of(const TokenRows& rows, const Tensor& grad_sum, double scale, int6
   }
   const ScalarType type = compute_type(table);
   const Tensor grad = zeros(table.sizes(), table.options().dtype(type));
-  const Tensor given = scaled.to(type);
+  const Tensor added = scaled.to(type);
   if (grad.is_cpu())
-    cpu::add_rows(grad, rows.ids, given, padding, rows.name);
+    cpu::add_rows(grad, rows.ids, added, padding, rows.name);
   else
-    grad.index_add_rows_(rows.ids, padding < 0 ? given : given.masked_fill(rows.ids.eq(static_cast<double>(padding)).unsqueeze(1), 0.0));
+    grad.index_add_rows_(rows.ids, padding < 0 ? added : added.masked_fill(rows.ids.eq(static_cast<double>(padding)).unsqueeze(1), 0.0));
   return grad.to(table.scalar_type());
 }
 

@@ -2,6 +2,7 @@
 // process that starts with neither library loaded (child.h).
 #include <dlfcn.h>
 
+#include <filesystem>
 #include <memory>
 
 #include "child.h"
@@ -45,8 +46,9 @@ TEST(WithoutLibtorch, every_call_says_so_and_a_later_one_is_found) {
 }
 
 std::string initialize_with(const std::vector<std::string>& impostors) {
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe");
   for (const std::string& kind : impostors) {
-    const std::string file = std::string(LONGFORMER_IMPOSTORS) + "/" + kind + "/libtorch_cpu.so";
+    const std::string file = program.parent_path() / "impostors" / kind / "libtorch_cpu.so";
     if (dlopen(file.c_str(), RTLD_NOW) == nullptr) return dlerror();
   }
   return answer(api().initialize());

@@ -35,7 +35,8 @@ void check_status(longformer_status status);
 class Values {
  public:
   void add(const Tensor& t) { push(t.defined() ? LONGFORMER_TENSOR : LONGFORMER_NONE, 1).data.pointer = t.handle(); }
-  void add(const OptionalTensor& t) { add(given(t) ? *t : Tensor()); }
+  // Not a copy: its handle would be gone before the call.
+  void add(const OptionalTensor& t) { given(t) ? add(*t) : none(); }
   void add(const TensorList& list);
   void add(int64_t value) { push(LONGFORMER_INT, 1).data.integer = value; }
   void add(double value) { push(LONGFORMER_DOUBLE, 1).data.real = value; }

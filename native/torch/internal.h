@@ -17,6 +17,8 @@ void register_all();
 
 // Whether this process was forked from one that had used the operators, whose threads did not come along.
 bool is_forked();
+// Throws ForkedError in such a process.
+void refuse_if_forked();
 // The process uses the operators: a fork from now on is noticed.
 void mark_used();
 

@@ -93,7 +93,7 @@ Tensor owned_memory(void* data, IntList sizes, IntList strides, ScalarType type,
     TensorHandle handle = nullptr;
     LONGFORMER_TORCH(from_blob(
         data, static_cast<int64_t>(sizes.size()), sizes.data(), strides.data(), 0, static_cast<int32_t>(type),
-        static_cast<int32_t>(device.type), std::max(device.index, 0), &handle, aoti_torch_layout_strided(), nullptr, 0,
+        static_cast<int32_t>(device.type), device.index, &handle, aoti_torch_layout_strided(), nullptr, 0,
         [](void*, void* c) {
           const std::unique_ptr<Release> r(static_cast<Release*>(c));
           r->function(r->context);

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "../base/library.h"
 #include "memory.h"
 
 namespace longformer {
@@ -174,9 +175,14 @@ Tensor empty(IntList sizes, TensorOptions options) {
     Tensor big = empty_from_cache(sizes, options.type);
     if (big.defined()) return big;
   }
-  const std::vector<int64_t> strides = row_major_strides(sizes);
+  // Without an allocation for what lives no longer than the call.
+  int64_t few[8];
+  std::vector<int64_t> many;
+  if (sizes.size() > 8) many.resize(sizes.size());
+  int64_t* const strides = sizes.size() > 8 ? many.data() : few;
+  row_major_strides(sizes, strides);
   TensorHandle handle = nullptr;
-  LONGFORMER_TORCH(aoti_torch_empty_strided(static_cast<int64_t>(sizes.size()), sizes.data(), strides.data(),
+  LONGFORMER_TORCH(aoti_torch_empty_strided(static_cast<int64_t>(sizes.size()), sizes.data(), strides,
                                             static_cast<int32_t>(options.type), static_cast<int32_t>(options.where.type),
                                             options.where.type == DeviceType::cuda ? options.where.index : 0, &handle));
   return Tensor::own(handle);
@@ -207,6 +213,9 @@ Tensor full(IntList sizes, double value, TensorOptions options) {
 }
 
 Tensor arange(int64_t begin, int64_t end, Device device) {
+  // Elsewhere the device counts by itself.
+  if (device.type != DeviceType::cpu)
+    return call("aten::cumsum", "", ones({std::max<int64_t>(end - begin, 0)}, {kLong, device}), int64_t{0}, std::nullopt).add(begin - 1);
   std::vector<int64_t> values;
   values.reserve(static_cast<size_t>(std::max<int64_t>(end - begin, 0)));
   for (int64_t i = begin; i < end; ++i) values.push_back(i);

@@ -61,7 +61,6 @@ public static class TensorBridge
         ArgumentNullException.ThrowIfNull(watch);
         try
         {
-            using IDisposable inference = TorchRuntime.InferenceMode();
             using TensorScope scope = new();
             Dictionary<string, Tensor> inputs = [];
             for (int i = 0; i < names.Length; i++)
@@ -85,7 +84,6 @@ public static class TensorBridge
         Tensor?[] inputs = [query, key, value, globalIndex, mask];
         try
         {
-            using IDisposable inference = TorchRuntime.InferenceMode();
             using TensorScope scope = new();
             (Tensor output, Tensor logSumExp) = LongformerOps.BandedAttention(query, key, value, Options(left, right, dilation, globalIndex, mask, scale) with
             {
@@ -106,7 +104,6 @@ public static class TensorBridge
         Tensor?[] inputs = [query, key, globalIndex, mask];
         try
         {
-            using IDisposable inference = TorchRuntime.InferenceMode();
             using TensorScope scope = new();
             return LongformerOps.BandedAttentionProbabilities(query, key, Options(left, right, dilation, globalIndex, mask, scale)).Keep();
         }
@@ -122,7 +119,6 @@ public static class TensorBridge
         Tensor?[] inputs = [query, key, value, globalIndex, mask];
         try
         {
-            using IDisposable inference = TorchRuntime.InferenceMode();
             using TensorScope scope = new();
             return LongformerOps.GlobalAttention(query, key, value, globalIndex, new GlobalAttentionOptions { Mask = mask, Scale = scale }).Keep();
         }
