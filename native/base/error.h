@@ -39,7 +39,10 @@ struct ForkedError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 // Throws TorchError with libtorch's words where a function of its interface returned something other than 0.
-void check(int32_t error, const char* call);  // call: its text, for where libtorch says nothing
+[[noreturn]] void throw_torch_error(const char* call);  // call: its text, for where libtorch says nothing
+inline void check(int32_t error, const char* call) {
+  if (error != 0) throw_torch_error(call);
+}
 #define LONGFORMER_TORCH(call) ::longformer::torch::check((call), #call)
 }  // namespace torch
 

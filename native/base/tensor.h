@@ -252,6 +252,7 @@ Tensor scalar(int64_t value);
 // A dimension counted from the end where negative; throws IndexError where there is none.
 int64_t wrapped_dimension(int64_t dimension, int64_t dimensions);
 std::vector<int64_t> row_major_strides(IntList sizes);
+void row_major_strides(IntList sizes, int64_t* strides);
 
 // --- functions of several tensors
 Tensor matmul(const Tensor& a, const Tensor& b);  // batches broadcast

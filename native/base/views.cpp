@@ -13,9 +13,13 @@ int64_t wrapped_dimension(int64_t dimension, int64_t dimensions) {
 
 std::vector<int64_t> row_major_strides(IntList sizes) {
   std::vector<int64_t> strides(sizes.size());
+  row_major_strides(sizes, strides.data());
+  return strides;
+}
+
+void row_major_strides(IntList sizes, int64_t* strides) {
   int64_t step = 1;
   for (size_t i = sizes.size(); i-- > 0; step *= std::max<int64_t>(sizes[i], 1)) strides[i] = step;
-  return strides;
 }
 
 namespace {

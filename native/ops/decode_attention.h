@@ -1,10 +1,9 @@
 // longformer::decode_attention between its checks and its kernels.
 #pragma once
 #include <optional>
-
 #include <vector>
 
-#include "../base/tensor.h"
+#include "../base/library.h"
 
 namespace longformer {
 

@@ -61,8 +61,7 @@ std::string take_error_words() {
   return words;
 }
 
-void check(Error error, const char* call) {
-  if (error == 0) return;
+void throw_torch_error(const char* call) {
   std::string words = take_error_words();
   if (words.empty()) {
     const std::string_view whole(call);

@@ -24,8 +24,8 @@ constexpr uint64_t kInterface = (uint64_t{2} << 56) | (uint64_t{10} << 48);
   X(Error, aoti_torch_library_init_def, (const char* ns, const char* file, uint32_t line, LibraryHandle*))                   \
   X(Error, aoti_torch_library_init_impl, (const char* ns, const char* key, const char* file, uint32_t line, LibraryHandle*)) \
   X(Error, aoti_torch_library_def, (LibraryHandle, const char* schema))                                                      \
-  X(Error, torch_library_impl, (LibraryHandle, const char* name, BoxedKernel, uint64_t interface))                           \
-  X(Error, torch_call_dispatcher, (const char* name, const char* overload, Value* stack, uint64_t interface))                \
+  X(Error, torch_library_impl, (LibraryHandle, const char* name, BoxedKernel, uint64_t written_for))                           \
+  X(Error, torch_call_dispatcher, (const char* name, const char* overload, Value* stack, uint64_t written_for))                \
   X(Error, aoti_torch_new_tensor_handle, (TensorHandle, TensorHandle*))                                                      \
   X(Error, aoti_torch_delete_tensor_object, (TensorHandle))                                                                  \
   X(Error, aoti_torch_new_uninitialized_tensor, (TensorHandle*))                                                             \

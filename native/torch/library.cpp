@@ -127,8 +127,7 @@ Value argument_value(const std::vector<OptionalTensor>& tensors) {
 }
 
 void call_dispatcher(const char* name, const char* overload, Value* stack) {
-  const Error error = torch_call_dispatcher(name, overload, stack, kInterface);
-  if (error != 0) check(error, name);
+  check(torch_call_dispatcher(name, overload, stack, kInterface), name);
 }
 
 namespace {
@@ -186,10 +185,17 @@ void register_all() {
   }
   for (const char* schema : operators().schemas) LONGFORMER_TORCH(aoti_torch_library_def(library, schema));
   const char* const keys[] = {"CPU", "CUDA", "Meta"};
-  for (int key = 0; key < 3; ++key) {
-    LONGFORMER_TORCH(aoti_torch_library_init_impl("longformer", keys[key], __FILE__, __LINE__, &library));
-    for (const auto& [name, op] : operators().by_name)
-      if (op.kernels[key].boxed != nullptr) LONGFORMER_TORCH(torch_library_impl(library, name.c_str(), op.kernels[key].boxed, kInterface));
+  LibraryHandle libraries[3], no_device = nullptr;
+  for (int key = 0; key < 3; ++key)
+    LONGFORMER_TORCH(aoti_torch_library_init_impl("longformer", keys[key], __FILE__, __LINE__, &libraries[key]));
+  // For operators without a tensor to tell the device by.
+  LONGFORMER_TORCH(aoti_torch_library_init_impl("longformer", "CompositeExplicitAutograd", __FILE__, __LINE__, &no_device));
+  for (const auto& [name, op] : operators().by_name) {
+    for (int key = 0; key < 3; ++key) {
+      const Kernel& kernel = op.kernels[key];
+      if (kernel.boxed != nullptr)
+        LONGFORMER_TORCH(torch_library_impl(kernel.arguments > 0 ? libraries[key] : no_device, name.c_str(), kernel.boxed, kInterface));
+    }
   }
 }
 

@@ -175,9 +175,14 @@ Tensor empty(IntList sizes, TensorOptions options) {
     Tensor big = empty_from_cache(sizes, options.type);
     if (big.defined()) return big;
   }
-  const std::vector<int64_t> strides = row_major_strides(sizes);
+  // Without an allocation for what lives no longer than the call.
+  int64_t few[8];
+  std::vector<int64_t> many;
+  if (sizes.size() > 8) many.resize(sizes.size());
+  int64_t* const strides = sizes.size() > 8 ? many.data() : few;
+  row_major_strides(sizes, strides);
   TensorHandle handle = nullptr;
-  LONGFORMER_TORCH(aoti_torch_empty_strided(static_cast<int64_t>(sizes.size()), sizes.data(), strides.data(),
+  LONGFORMER_TORCH(aoti_torch_empty_strided(static_cast<int64_t>(sizes.size()), sizes.data(), strides,
                                             static_cast<int32_t>(options.type), static_cast<int32_t>(options.where.type),
                                             options.where.type == DeviceType::cuda ? options.where.index : 0, &handle));
   return Tensor::own(handle);

@@ -11,7 +11,6 @@ internal static class TensorBytes
     /// <summary>Writes the elements in row-major order, from any device and of any strides, with at most a block's copy in memory.</summary>
     internal static void Write(Tensor tensor, Stream target)
     {
-        using IDisposable noGrad = TorchRuntime.NoGrad();
         if (tensor.ElementCount == 0)
             return;
         if (tensor.IsContiguous && tensor.Device == Device.Cpu)

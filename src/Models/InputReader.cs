@@ -1,3 +1,4 @@
+using LongformerInterop.Models.Gradients;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models;
@@ -79,7 +80,8 @@ internal sealed class InputReader
                 : [.. Enumerable.Range(0, sequences).Select(s => visible.AsSpan((int)reader._offsets[s]..(int)reader._offsets[s + 1]).Contains(false))],
             Globals = globals is null ? null : GlobalLayout.Create(reader._offsets, globals, host),
         };
-        Tensor? embeds = (inputs.WordVectors ?? inputs.InputsEmbeds)?.To(device).To(dtype).Reshape(tokens, configuration.HiddenSize);
+        Tensor? vectors = inputs.WordVectors ?? inputs.InputsEmbeds;
+        Tensor? embeds = vectors is null ? null : Differentiable.Reshape(Differentiable.To(vectors, device, dtype), tokens, configuration.HiddenSize);
         return SequenceBatch.Create(layout, host.Upload(device), embeds, inputs.BeforeLayer);
     }
 

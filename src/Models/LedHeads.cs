@@ -1,4 +1,5 @@
 using LongformerInterop.Checkpoints;
+using LongformerInterop.Models.Gradients;
 using LongformerInterop.Models.Layers;
 using LongformerInterop.Models.Led;
 using LongformerInterop.Torch;
@@ -34,7 +35,6 @@ public sealed class LedForConditionalGeneration : LedPretrained<LedLogitsOutputs
     public LedEncodedDocuments Encode(LedInputs inputs)
     {
         ArgumentNullException.ThrowIfNull(inputs);
-        using IDisposable mode = TorchRuntime.InferenceMode();
         using var scope = new TensorScope();
         SequenceBatch batch = LedInputReader.ReadDocuments(inputs, Configuration, Device, DType);
         LedEncoderOutputs encoder = Body.Encoder.Forward(batch, new LedDropout(null, Configuration), false, false);
@@ -64,7 +64,7 @@ public sealed class LedForConditionalGeneration : LedPretrained<LedLogitsOutputs
         Tensor logits = _output.Forward(hidden);
         return new LedLogitsOutputs
         {
-            Logits = logits.View(batch.Rows, batch.Length, Configuration.VocabSize),
+            Logits = Differentiable.Reshape(logits, batch.Rows, batch.Length, Configuration.VocabSize),
             Loss = inputs.Labels is null ? null : Losses.Classes(logits, inputs.Labels, [batch.Rows, batch.Length], Configuration.VocabSize),
             EncoderLastHiddenState = encoderStates,
         };
@@ -90,27 +90,21 @@ public sealed class LedForQuestionAnswering : LedPretrained<LedSpanOutputs>
 
     private protected override LedSpanOutputs Compute(LedInputs inputs, Tensor hidden, LedDecoderBatch batch, Tensor encoderStates, LedDropout dropout)
     {
-        Tensor logits = _outputs.Forward(hidden).View(batch.Rows, batch.Length, 2);
-        (Tensor start, Tensor end) = (logits.Select(2, 0).Contiguous(), logits.Select(2, 1).Contiguous());
+        Tensor logits = _outputs.Forward(hidden);
+        Tensor Column(int i) => Differentiable.Reshape(Differentiable.Narrow(logits, 1, i, 1), batch.Rows, batch.Length);
+        (Tensor start, Tensor end) = (Column(0), Column(1));
+        // Over the positions of the decoder; those outside are clamped to 0..S, and S (the answer was cut off) does not count.
+        long[] offsets = [.. Enumerable.Range(0, (int)batch.Rows + 1).Select(row => row * batch.Length)];
+        Tensor Loss(Tensor scores, Tensor positions, string name) =>
+            Losses.Positions(Differentiable.Reshape(scores, batch.Rows * batch.Length), positions, offsets, name);
         return new LedSpanOutputs
         {
             StartLogits = start,
             EndLogits = end,
             Loss = inputs.StartPositions is null || inputs.EndPositions is null ? null
-                : (Loss(start, inputs.StartPositions, "start_positions") + Loss(end, inputs.EndPositions, "end_positions")) * 0.5,
+                : Losses.Mean(Loss(start, inputs.StartPositions, "start_positions"), Loss(end, inputs.EndPositions, "end_positions")),
             EncoderLastHiddenState = encoderStates,
         };
-    }
-
-    /// <summary>Cross entropy over the positions; those outside are clamped to 0..S, and S (the answer was cut off) does not count.</summary>
-    private static Tensor Loss(Tensor logits, Tensor positions, string name)
-    {
-        using var scope = new TensorScope();
-        (long rows, long length) = (logits.Size(0), logits.Size(1));
-        if (positions.ElementCount != rows || positions.DType is not (DType.Int64 or DType.Int32))
-            throw new InputException($"{name}: expected int64 positions [{rows}], given {positions.DType} {InputReader.Show(positions.Shape)}");
-        long[] values = Array.ConvertAll(HostValues.ToInt64(positions), p => Math.Clamp(p, 0, length));
-        return scope.Keep(Functional.CrossEntropy(logits, HostBuffer.Upload(values, logits.Device), ignoreIndex: length));
     }
 }
 
@@ -143,7 +137,7 @@ public sealed class LedForSequenceClassification : LedPretrained<LedLogitsOutput
     private protected override LedLogitsOutputs Compute(LedInputs inputs, Tensor hidden, LedDecoderBatch batch, Tensor encoderStates, LedDropout dropout)
     {
         Tensor ends = HostBuffer.Upload(LastEnds(inputs, batch), hidden.Device);
-        Tensor pooled = dropout.Classifier.Hidden(hidden.IndexSelect(0, ends), dropout.Head, 0);
+        Tensor pooled = dropout.Classifier.Hidden(Differentiable.SelectRows(hidden, ends), dropout.Head, 0);
         Tensor logits = _output.Forward(dropout.Classifier.Hidden(_dense.Forward(pooled, HiddenActivation.Tanh), dropout.Head, 1));
         LongformerConfiguration labels = Configuration.Encoder with { ProblemType = Configuration.ProblemType, Id2Label = Configuration.Id2Label };
         return new LedLogitsOutputs

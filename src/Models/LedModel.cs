@@ -1,4 +1,5 @@
 using LongformerInterop.Checkpoints;
+using LongformerInterop.Models.Gradients;
 using LongformerInterop.Models.Led;
 using LongformerInterop.Torch;
 
@@ -22,5 +23,5 @@ public sealed class LedModel : LedPretrained<LedModelOutputs>
         LedLoader.Load(folder, options, nameof(LedModel), "", loader => new LedModel(loader, new LedBody(loader)));
 
     private protected override LedModelOutputs Compute(LedInputs inputs, Tensor hidden, LedDecoderBatch batch, Tensor encoderStates, LedDropout dropout) =>
-        new() { LastHiddenState = hidden.View(batch.Rows, batch.Length, -1), EncoderLastHiddenState = encoderStates };
+        new() { LastHiddenState = Differentiable.Reshape(hidden, batch.Rows, batch.Length, -1), EncoderLastHiddenState = encoderStates };
 }

@@ -31,7 +31,7 @@ public sealed record LoadOptions
     /// </summary>
     public bool? TF32 { get; init; }
 
-    /// <summary>Whether the parameters are to be trained: they are then copied out of the file and require gradients.</summary>
+    /// <summary>Whether the parameters are to be trained: they are then copied out of the file, and gradients are to be had of them.</summary>
     public bool Trainable { get; init; }
 
     /// <summary>Refuses what cannot be, before any weight is touched, and sets what belongs to the process.</summary>

@@ -1,4 +1,5 @@
 using LongformerInterop.Checkpoints;
+using LongformerInterop.Models.Gradients;
 using LongformerInterop.Models.Layers;
 using LongformerInterop.Torch;
 
@@ -40,7 +41,7 @@ public sealed class LongformerForMaskedLM : LongformerPretrained<LogitsOutputs>
         if (inputs.LogitRows is not null && inputs.Labels is not null)
             throw new InputException("LogitRows: expected no labels beside it, given both: a loss needs the logits of every token");
         if (inputs.LogitRows is not null)
-            hidden = hidden.IndexSelect(0, HostBuffer.Upload(HostValues.ToInt64(inputs.LogitRows), hidden.Device));
+            hidden = Differentiable.SelectRows(hidden, HostBuffer.Upload(HostValues.ToInt64(inputs.LogitRows), hidden.Device));
         // The exact GELU, whatever hidden_act says.
         Tensor logits = _decoder.Forward(_norm.Forward(_dense.Forward(hidden, HiddenActivation.Gelu)));
         Tensor? loss = inputs.Labels is null ? null : Losses.Classes(logits, inputs.Labels, batch.TokenShape, Configuration.VocabSize);
@@ -104,14 +105,15 @@ public sealed class LongformerForQuestionAnswering : LongformerPretrained<SpanOu
     private protected override SpanOutputs Compute(LongformerInputs inputs, SequenceBatch batch, Tensor hidden, Dropout dropout)
     {
         Tensor logits = _outputs.Forward(hidden);
-        (Tensor start, Tensor end) = (logits.Select(1, 0).Contiguous(), logits.Select(1, 1).Contiguous());
+        Tensor Column(int i) => Differentiable.Reshape(Differentiable.Narrow(logits, 1, i, 1), batch.TokenCount);
+        (Tensor start, Tensor end) = (Column(0), Column(1));
         return new SpanOutputs
         {
             StartLogits = batch.Unflatten(start),
             EndLogits = batch.Unflatten(end),
             Loss = inputs.StartPositions is null || inputs.EndPositions is null ? null
-                : (Losses.Positions(start, inputs.StartPositions, batch, "start_positions")
-                    + Losses.Positions(end, inputs.EndPositions, batch, "end_positions")) * 0.5,
+                : Losses.Mean(Losses.Positions(start, inputs.StartPositions, batch.Offsets, "start_positions"),
+                    Losses.Positions(end, inputs.EndPositions, batch.Offsets, "end_positions")),
         };
     }
 }
@@ -171,7 +173,7 @@ public sealed class LongformerForMultipleChoice : LongformerPretrained<LogitsOut
     private protected override LogitsOutputs Compute(LongformerInputs inputs, SequenceBatch batch, Tensor hidden, Dropout dropout)
     {
         Tensor pooled = dropout.Hidden(_pooler.Forward(hidden, batch), Configuration.NumHiddenLayers, 0);
-        Tensor logits = _classifier.Forward(pooled).View(batch.SequenceShape);
+        Tensor logits = Differentiable.Reshape(_classifier.Forward(pooled), batch.SequenceShape);
         Tensor? loss = inputs.Labels is null ? null : Losses.Classes(logits, inputs.Labels, batch.SequenceShape[..1], (int)batch.SequenceShape[1]);
         return new LogitsOutputs { Logits = logits, Loss = loss };
     }

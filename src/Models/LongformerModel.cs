@@ -1,4 +1,5 @@
 using LongformerInterop.Checkpoints;
+using LongformerInterop.Models.Gradients;
 using LongformerInterop.Models.Layers;
 using LongformerInterop.Torch;
 
@@ -55,7 +56,8 @@ internal sealed class LongformerBody
         {
             batch.BeforeLayer?.Invoke();
             states?.Add(hidden);
-            Tensor next = layer.Forward(hidden, batch, dropout, trace);
+            Tensor next = trace is not null ? layer.Forward(hidden, batch, dropout, trace)
+                : GradientTape.Layer([hidden], inputs => layer.Forward(inputs[0], batch, dropout, null));
             if (states is null)
                 hidden.Dispose();
             hidden = next;
@@ -85,7 +87,7 @@ internal sealed class LongformerEmbeddings
     public Tensor WordTable => _words;
 
     /// <summary>Rows of the word table; the padding row gets no gradient.</summary>
-    public Tensor Words(Tensor ids) => Functional.Embedding(ids, _words, _padding);
+    public Tensor Words(Tensor ids) => Differentiable.Embedding(ids, _words, _padding);
 
     public Tensor Forward(SequenceBatch batch, Dropout dropout)
     {

@@ -1,4 +1,5 @@
 using LongformerInterop.Checkpoints;
+using LongformerInterop.Models.Gradients;
 using LongformerInterop.Models.Layers;
 using LongformerInterop.Torch;
 
@@ -38,6 +39,7 @@ public abstract class LongformerPretrained<TOutputs> : PretrainedModel
         var dropout = new Dropout(inputs.DropoutSeed, Configuration.HiddenDropoutProb, Configuration.AttentionProbsDropoutProb);
         using AttentionTrace? trace = inputs.OutputAttentions ? new AttentionTrace() : null;
         List<Tensor>? states = inputs.OutputHiddenStates ? [] : null;
+        if (GradientTape.Current is { RecomputesLayers: true } tape) tape.Hold(batch.ReadByLayers);
         Tensor hidden = _body.Forward(batch, dropout, states, trace);
         LongformerOutputs head = Compute(inputs, batch, hidden, dropout);
         var outputs = (TOutputs)(head with
@@ -60,26 +62,13 @@ public abstract class LongformerPretrained<TOutputs> : PretrainedModel
             BeforeLayer = beforeLayer,
         }).ToDictionary();
 
-    /// <inheritdoc/>
-    public sealed override IReadOnlyDictionary<string, Tensor> LossAndGradients(IReadOnlyDictionary<string, Tensor> inputs)
+    private protected sealed override (Tensor? Loss, IReadOnlyList<(string Name, Tensor Words)> Words) LossOf(IReadOnlyDictionary<string, Tensor> inputs, GradientTape tape)
     {
-        if (!Options.Trainable)
-            throw new InvalidOperationException("gradients need a model that was loaded with Trainable = true");
-        using var scope = new TensorScope();
         LongformerInputs named = LongformerInputs.FromNames(inputs);
-        Tensor? words = named.InputIds is null ? null : WordEmbeddings(named.InputIds.To(Device));
-        Tensor loss = Forward(named with { WordVectors = words }).ToDictionary().GetValueOrDefault("loss")
-            ?? throw new InputException($"labels: expected what {Architecture} is trained on, given none");
-        List<(string Name, Tensor Tensor)> sources = [.. NamedParameters.Select(p => ("grad." + p.Name, p.Tensor))];
-        if (words is not null)
-            sources.Add(("grad_input_embeds", words));
-        Tensor?[] gradients = loss.Gradients([.. sources.Select(s => s.Tensor)], allowUnused: true);
-        var results = new Dictionary<string, Tensor> { ["loss"] = loss };
-        for (int i = 0; i < gradients.Length; i++)
-            if (gradients[i] is { } gradient)
-                results[sources[i].Name] = gradient;
-        scope.Keep(results.Values);
-        return results;
+        if (named.InputIds is null) return (Forward(named).ToDictionary().GetValueOrDefault("loss"), []);
+        Tensor words = WordEmbeddings(named.InputIds.To(Device));
+        tape.Watch(words);
+        return (Forward(named with { WordVectors = words }).ToDictionary().GetValueOrDefault("loss"), [("grad_input_embeds", words)]);
     }
 
     /// <summary>The word embeddings [..., C] of ids [...], to be given as <see cref="LongformerInputs.InputsEmbeds"/>.</summary>

@@ -1,3 +1,4 @@
+using LongformerInterop.Models.Gradients;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models;
@@ -24,7 +25,7 @@ internal static class Losses
             if (value != Ignored && (ulong)value >= (ulong)classes)
                 throw new InputException($"labels: expected class ids 0..{classes - 1}, or {Ignored} to ignore, given {value}");
         Tensor targets = HostBuffer.Upload(values, logits.Device);
-        return scope.Keep(Functional.CrossEntropy(logits, targets, ignoreIndex: Ignored));
+        return scope.Keep(Differentiable.CrossEntropy(logits, targets, Ignored));
     }
 
     /// <summary>Regression, single-label or multi-label loss of logits [S, labels]: by <c>problem_type</c>, else by the labels.</summary>
@@ -40,29 +41,36 @@ internal static class Losses
                 $"labels: expected a value for each of {InputReader.Show(logits.Shape)} ({problem}), given {InputReader.Show(labels.Shape)}");
         using var scope = new TensorScope();
         Tensor targets = labels.To(logits.Device).To(logits.DType).Reshape(logits.Shape);
-        return scope.Keep(problem == "regression" ? Functional.MseLoss(logits, targets) : Functional.BinaryCrossEntropyWithLogits(logits, targets));
+        return scope.Keep(problem == "regression" ? Differentiable.MeanSquaredError(logits, targets) : Differentiable.BinaryCrossEntropyWithLogits(logits, targets));
     }
 
     /// <summary>
     /// Cross entropy over the tokens of each sequence, logits [N]. Positions are clamped to 0..length, and those equal to the
     /// length (the answer was cut off) do not count.
     /// </summary>
-    public static Tensor Positions(Tensor logits, Tensor positions, SequenceBatch batch, string name)
+    /// <param name="logits">[N].</param>
+    /// <param name="positions">Int64 [S].</param>
+    /// <param name="offsets">S + 1 offsets of the sequences in N.</param>
+    /// <param name="name">Of the positions, for a message.</param>
+    public static Tensor Positions(Tensor logits, Tensor positions, long[] offsets, string name)
     {
-        using var scope = new TensorScope();
-        if (positions.ElementCount != batch.SequenceCount || positions.DType is not (DType.Int64 or DType.Int32))
+        int sequences = offsets.Length - 1;
+        if (positions.ElementCount != sequences || positions.DType is not (DType.Int64 or DType.Int32))
             throw new InputException(
-                $"{name}: expected int64 positions [{batch.SequenceCount}], given {positions.DType} {InputReader.Show(positions.Shape)}");
+                $"{name}: expected int64 positions [{sequences}], given {positions.DType} {InputReader.Show(positions.Shape)}");
         long[] values = HostValues.ToInt64(positions);
-        var losses = new List<Tensor>();
         for (int s = 0; s < values.Length; s++)
         {
-            (long from, long length) = (batch.Offsets[s], batch.Offsets[s + 1] - batch.Offsets[s]);
-            long position = Math.Clamp(values[s], 0, length);
-            if (position < length)
-                losses.Add(-logits.Narrow(0, from, length).LogSoftmax(0).Select(0, position));
+            long length = offsets[s + 1] - offsets[s], position = Math.Clamp(values[s], 0, length);
+            values[s] = position < length ? position : -1;
         }
-        // The mean of nothing, as the reference has it.
-        return scope.Keep(losses.Count == 0 ? Tensor.Full([], double.NaN, logits.DType, logits.Device) : Tensor.Stack([.. losses], 0).Mean());
+        return Differentiable.SpanLoss(logits, offsets, values);
+    }
+
+    /// <summary>The mean of two losses.</summary>
+    public static Tensor Mean(Tensor first, Tensor second)
+    {
+        using var scope = new TensorScope();
+        return scope.Keep(Differentiable.Scale(Differentiable.Add(first, second), 0.5));
     }
 }

@@ -8,7 +8,8 @@ namespace LongformerInterop.Models;
 /// <summary>A parameter of a model under its Hugging Face name.</summary>
 /// <param name="Name">Name in the checkpoint.</param>
 /// <param name="Tensor">The parameter itself, not a copy; it belongs to the model.</param>
-public readonly record struct NamedParameter(string Name, Tensor Tensor);
+/// <param name="IsTrained">Whether it is to be trained: not without <see cref="LoadOptions.Trainable"/>, and never for what HF calls a buffer.</param>
+public readonly record struct NamedParameter(string Name, Tensor Tensor, bool IsTrained);
 
 /// <summary>
 /// Takes parameters out of a checkpoint by explicit path, puts them on the wanted device and dtype, and remembers them under their
@@ -21,8 +22,6 @@ internal sealed class ParameterLoader
     private readonly LoadOptions _options;
     // Below this a product is no work worth packing for: the heads of classifiers.
     private const long FewestOutputs = 16;
-
-    private static readonly Operator SetData = Operator.Find("aten::set_data");
 
     private readonly List<NamedParameter> _loaded;
     private readonly List<IDisposable> _owned;
@@ -87,25 +86,37 @@ internal sealed class ParameterLoader
     {
         if (_options.Device == Device.Cpu || _options.Trainable)
             return null;
-        Tensor Joined(Func<Linear, Tensor> of)
+        using var scope = new TensorScope();
+        (Tensor weight, Tensor bias) = (Tensor.Cat([.. parts.Select(p => p.Weight)], 0).Keep(), Tensor.Cat([.. parts.Select(p => p.Bias)], 0).Keep());
+        Own(weight);
+        Own(bias);
+        long from = 0;
+        foreach (Linear part in parts)
         {
-            using var scope = new TensorScope();
-            Tensor all = Tensor.Cat([.. parts.Select(of)], 0);
-            long from = 0;
-            foreach (Linear part in parts)
-            {
-                long rows = of(part).Size(0);
-                SetData.Run(of(part), all.Narrow(0, from, rows));
-                from += rows;
-            }
-            Own(all);
-            return all.Keep();
+            long rows = part.Bias.Size(0);
+            (Tensor weightBefore, Tensor biasBefore) = (part.Weight, part.Bias);
+            part.MoveTo(weight.Narrow(0, from, rows).Keep(), bias.Narrow(0, from, rows).Keep());
+            Replace(weightBefore, part.Weight);
+            Replace(biasBefore, part.Bias);
+            from += rows;
         }
-        return (Joined(p => p.Weight), Joined(p => p.Bias));
+        return (weight, bias);
+    }
+
+    private void Replace(Tensor before, Tensor after)
+    {
+        int i = _loaded.FindIndex(p => ReferenceEquals(p.Tensor, before));
+        _loaded[i] = _loaded[i] with { Tensor = after };
+        before.Dispose();
     }
 
     /// <summary>The parameter, which now belongs to the model: no scope disposes it.</summary>
-    public Tensor Get(string name, params ReadOnlySpan<long> shape)
+    public Tensor Get(string name, params ReadOnlySpan<long> shape) => Take(name, shape, _options.Trainable);
+
+    /// <summary>The same for what HF calls a buffer, which is never trained.</summary>
+    public Tensor GetBuffer(string name, params ReadOnlySpan<long> shape) => Take(name, shape, isTrained: false);
+
+    private Tensor Take(string name, ReadOnlySpan<long> shape, bool isTrained)
     {
         Tensor parameter;
         using (var scope = new TensorScope())
@@ -117,9 +128,7 @@ internal sealed class ParameterLoader
                 parameter = stored.Clone();
             parameter.Keep();
         }
-        if (_options.Trainable)
-            parameter.RequiresGrad = true;
-        _loaded.Add(new NamedParameter(_name + name, parameter));
+        _loaded.Add(new NamedParameter(_name + name, parameter, isTrained));
         return parameter;
     }
 

@@ -1,4 +1,5 @@
 using LongformerInterop.Checkpoints;
+using LongformerInterop.Models.Gradients;
 using LongformerInterop.Models.Led;
 using LongformerInterop.Torch;
 
@@ -78,12 +79,34 @@ public abstract class PretrainedModel : IDisposable
 
     /// <summary>
     /// The loss and its gradients: <c>loss</c>, <c>grad.NAME</c> for every parameter that the loss depends on, and with ids <c>grad_input_embeds</c>, the
-    /// gradient with respect to the word embedding of every token (padding_idx included). The parameters' own gradients stay untouched. The
-    /// outputs join the caller's scope.
+    /// gradient with respect to the word embedding of every token (padding_idx included); with the ids of an LED's decoder also
+    /// <c>grad_decoder_input_embeds</c>. The outputs join the caller's scope. For gradients that add up over several passes, or of anything but the loss: a
+    /// <see cref="GradientTape"/> around the forward pass.
     /// </summary>
     /// <exception cref="InputException">The inputs hold no labels, or are wrong.</exception>
     /// <exception cref="InvalidOperationException">The model was not loaded with <see cref="LoadOptions.Trainable"/>.</exception>
-    public abstract IReadOnlyDictionary<string, Tensor> LossAndGradients(IReadOnlyDictionary<string, Tensor> inputs);
+    public IReadOnlyDictionary<string, Tensor> LossAndGradients(IReadOnlyDictionary<string, Tensor> inputs)
+    {
+        if (!Options.Trainable)
+            throw new InvalidOperationException("gradients need a model that was loaded with Trainable = true");
+        using var scope = new TensorScope();
+        using GradientSet gradients = CreateGradients();
+        using var tape = new GradientTape(gradients);
+        (Tensor? loss, IReadOnlyList<(string Name, Tensor Words)> words) = LossOf(inputs, tape);
+        tape.Backward(loss ?? throw new InputException($"labels: expected what {Architecture} is trained on, given none"));
+        var results = new Dictionary<string, Tensor> { ["loss"] = loss };
+        foreach ((string name, Tensor tensor) in NamedParameters.Where(p => p.IsTrained).Select(p => ("grad." + p.Name, p.Tensor)).Concat(words))
+            if (gradients[tensor] is { } gradient)
+                results[name] = gradient.Alias();
+        scope.Keep(results.Values);
+        return results;
+    }
+
+    /// <summary>A set for the gradients of all parameters that are trained: none where the model was not loaded with <see cref="LoadOptions.Trainable"/>.</summary>
+    public GradientSet CreateGradients() => new(NamedParameters.Where(p => p.IsTrained).Select(p => p.Tensor));
+
+    /// <summary>The loss, null without labels, and the word vectors of a pass by the names that their gradients get; the tape watches them.</summary>
+    private protected abstract (Tensor? Loss, IReadOnlyList<(string Name, Tensor Words)> Words) LossOf(IReadOnlyDictionary<string, Tensor> inputs, GradientTape tape);
 
     /// <summary>
     /// Writes <c>config.json</c> and <c>model.safetensors</c> under Hugging Face's names, beside the folder first: a full disk leaves what

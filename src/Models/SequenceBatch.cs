@@ -1,3 +1,4 @@
+using LongformerInterop.Models.Gradients;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models;
@@ -78,10 +79,13 @@ internal sealed class SequenceBatch
 
     /// <summary>Gives a per-token result [N, ...] the caller's layout, [B, T, ...] or [N, ...].</summary>
     public Tensor Unflatten(Tensor tokens) =>
-        IsPacked ? tokens : tokens.View([.. TokenShape, .. tokens.Shape[1..]]);
+        IsPacked ? tokens : Differentiable.Reshape(tokens, [.. TokenShape, .. tokens.Shape[1..]]);
 
     /// <summary>The rows [S, C] of the first tokens in [N, C].</summary>
-    public Tensor FirstTokens(Tensor hidden) => hidden.IndexSelect(0, FirstRows);
+    public Tensor FirstTokens(Tensor hidden) => Differentiable.SelectRows(hidden, FirstRows);
+
+    /// <summary>What the layers read besides their input, where a tape is to run them again when this pass is over.</summary>
+    public IEnumerable<Tensor?> ReadByLayers => [Visible, Globals?.Index, Globals?.SlotRows, Globals?.Rows, Globals?.FilledSlots];
 }
 
 /// <summary>What the host read of a batch: shapes, and the values for the device with their places.</summary>

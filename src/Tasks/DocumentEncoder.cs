@@ -140,7 +140,6 @@ public sealed class DocumentEncoder : IDisposable
 
     private List<float[]> Run(List<TextInput> batch, Pooling pooling, EmbeddingOptions options, CancellationToken cancellation)
     {
-        using IDisposable inference = TorchRuntime.InferenceMode();
         using TensorScope scope = new();
         Tensor hidden = _model.Forward(TextInputs.Pack(batch, options, cancellation)).LastHiddenState;
         // Pooled where the model is, so that the host waits once, for all vectors together.

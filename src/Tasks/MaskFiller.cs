@@ -72,7 +72,6 @@ public sealed class MaskFiller : IDisposable
         cancellation.ThrowIfCancellationRequested();
 
         float[] logits;
-        using (IDisposable inference = TorchRuntime.InferenceMode())
         using (TensorScope scope = new())
         {
             // The scores of the masks only: those of every token of a long document would take gigabytes.

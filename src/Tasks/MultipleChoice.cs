@@ -69,7 +69,6 @@ public sealed class MultipleChoice : IDisposable
         }
         cancellation.ThrowIfCancellationRequested();
         float[] logits;
-        using (IDisposable inference = TorchRuntime.InferenceMode())
         using (TensorScope scope = new())
             logits = TextInputs.ToFloats(_model.Forward(TextInputs.Pack(inputs, options, cancellation) with { Choices = choices.Count }).Logits);
         float[] scores = Scores.Softmax(logits);

@@ -102,7 +102,6 @@ public sealed class TextClassifier : IDisposable
 
     private float[] Run(List<TextInput> batch, TaskOptions options, CancellationToken cancellation)
     {
-        using IDisposable inference = TorchRuntime.InferenceMode();
         using TensorScope scope = new();
         return TextInputs.ToFloats(_model.Forward(TextInputs.Pack(batch, options, cancellation)).Logits);
     }

@@ -29,15 +29,15 @@ public enum DType
     Bool = 11,
     /// <summary>Single precision cut to 16 bits: 8 bits of exponent, 7 of fraction.</summary>
     BFloat16 = 15,
-    /// <summary>8-bit float with 5 bits of exponent; needs libtorch 2.1 or later.</summary>
+    /// <summary>8-bit float with 5 bits of exponent.</summary>
     Float8E5M2 = 23,
-    /// <summary>8-bit float with 4 bits of exponent and no infinities; needs libtorch 2.1 or later.</summary>
+    /// <summary>8-bit float with 4 bits of exponent and no infinities.</summary>
     Float8E4M3 = 24,
-    /// <summary>Unsigned 16-bit integer; needs libtorch 2.3 or later.</summary>
+    /// <summary>Unsigned 16-bit integer.</summary>
     UInt16 = 27,
-    /// <summary>Unsigned 32-bit integer; needs libtorch 2.3 or later.</summary>
+    /// <summary>Unsigned 32-bit integer.</summary>
     UInt32 = 28,
-    /// <summary>Unsigned 64-bit integer; needs libtorch 2.3 or later.</summary>
+    /// <summary>Unsigned 64-bit integer.</summary>
     UInt64 = 29,
 }
 

@@ -6,6 +6,11 @@ internal static class DeviceMessages
     private static readonly (string Name, DType Type)[] Halves =
         [("Half", DType.Float16), ("BFloat16", DType.BFloat16), ("Float8_e5m2", DType.Float8E5M2), ("Float8_e4m3fn", DType.Float8E4M3)];
 
+    /// <summary>Whether libtorch says that a device's memory does not do.</summary>
+    public static bool IsTooLittleMemory(string message) =>
+        message.Contains("CUDA out of memory", StringComparison.Ordinal) || message.Contains("CUDNN_STATUS_ALLOC_FAILED", StringComparison.Ordinal)
+        || message.Contains("CUBLAS_STATUS_ALLOC_FAILED", StringComparison.Ordinal);
+
     /// <summary>The message of an allocator that found too little memory, shortened to what was needed and what is free.</summary>
     public static string TooLittleMemory(string message)
     {

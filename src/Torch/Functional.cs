@@ -1,3 +1,5 @@
+using LongformerInterop.Torch.Interop;
+
 namespace LongformerInterop.Torch;
 
 /// <summary>How the losses of the examples become one number.</summary>
@@ -11,56 +13,49 @@ public enum Reduction
     Sum = 2,
 }
 
-/// <summary>The layers and losses of a network as functions. Errors as those of <see cref="Operator.Call"/>.</summary>
-public static unsafe class Functional
+/// <summary>Layers and losses of a network as functions, each with the function of its gradient. Errors as those of <see cref="Tensor"/>.</summary>
+public static class Functional
 {
-    private static readonly Operator
-        linearOp = Operator.Lazy("aten::linear"), layerNormOp = Operator.Lazy("aten::layer_norm"), embeddingOp = Operator.Lazy("aten::embedding"),
-        dropoutOp = Operator.Lazy("aten::dropout"), crossEntropyOp = Operator.Lazy("aten::cross_entropy_loss"),
-        bceOp = Operator.Lazy("aten::binary_cross_entropy_with_logits"), mseOp = Operator.Lazy("aten::mse_loss"),
-        normalizeNormOp = Operator.Lazy("aten::linalg_vector_norm"), oneHotOp = Operator.Lazy("aten::one_hot");
-
-    /// <summary>input x weight^T + bias: [..., in] -> [..., out].</summary>
-    /// <param name="input">[..., in].</param>
-    /// <param name="weight">[out, in].</param>
-    /// <param name="bias">[out], or null.</param>
-    public static Tensor Linear(Tensor input, Tensor weight, Tensor? bias = null) => linearOp.Call(input, weight, bias);
-
-    /// <summary>Layer normalization over the last dimensions, as many as <paramref name="weight"/> has.</summary>
-    /// <param name="input">[..., C].</param>
-    /// <param name="weight">[C].</param>
-    /// <param name="bias">[C], or null.</param>
-    /// <param name="epsilon">Added to the variance.</param>
-    public static Tensor LayerNorm(Tensor input, Tensor weight, Tensor? bias, double epsilon = 1e-5)
-    {
-        ArgumentNullException.ThrowIfNull(weight);
-        return layerNormOp.Call(input, weight.Shape, weight, bias, epsilon);
-    }
+    private static readonly AtenOperator
+        embeddingOp = new("aten::embedding"), embeddingBackwardOp = new("aten::embedding_dense_backward"),
+        softmaxBackwardOp = new("aten::_softmax_backward_data"), logSoftmaxBackwardOp = new("aten::_log_softmax_backward_data"),
+        crossEntropyOp = new("aten::cross_entropy_loss"), nllForwardOp = new("aten::nll_loss_forward"), nllBackwardOp = new("aten::nll_loss_backward"),
+        bceOp = new("aten::binary_cross_entropy_with_logits"), mseOp = new("aten::mse_loss"), mseBackwardOp = new("aten::mse_loss_backward");
 
     /// <summary>Rows of a table by index.</summary>
     /// <param name="indices">Integers, any shape [...].</param>
     /// <param name="weight">[rows, C].</param>
-    /// <param name="paddingIndex">A row that receives no gradient; null for none.</param>
     /// <returns>[..., C].</returns>
     /// <exception cref="TorchException">An index lies outside the table.</exception>
-    public static Tensor Embedding(Tensor indices, Tensor weight, long? paddingIndex = null) =>
-        embeddingOp.Call(weight, indices, paddingIndex ?? -1);
+    public static Tensor Embedding(Tensor indices, Tensor weight) => embeddingOp.Call(weight, indices, -1L, false, false);
 
-    /// <summary>Sets elements to zero with some probability and scales the others by 1 / (1 - probability); nothing outside training.</summary>
-    public static Tensor Dropout(Tensor input, double probability, bool training) => dropoutOp.Call(input, probability, training);
+    /// <summary>The gradient of <see cref="Embedding"/> with respect to the table.</summary>
+    /// <param name="gradient">[..., C].</param>
+    /// <param name="indices">As given to the forward function.</param>
+    /// <param name="rows">Of the table.</param>
+    /// <param name="paddingIndex">A row that receives no gradient; null for none.</param>
+    /// <returns>[rows, C].</returns>
+    public static Tensor EmbeddingBackward(Tensor gradient, Tensor indices, long rows, long? paddingIndex = null) =>
+        embeddingBackwardOp.Call(gradient, indices, rows, paddingIndex ?? -1, false);
 
-    /// <summary>Gaussian error linear unit; <paramref name="tanh"/> for the approximation by tanh.</summary>
-    public static Tensor Gelu(Tensor input, bool tanh = false)
+    /// <summary>The gradient of a softmax.</summary>
+    /// <param name="gradient">Of its output.</param>
+    /// <param name="output">What it gave.</param>
+    /// <param name="dimension">As given to it.</param>
+    public static Tensor SoftmaxBackward(Tensor gradient, Tensor output, long dimension)
     {
-        ArgumentNullException.ThrowIfNull(input);
-        return input.Gelu(tanh);
+        ArgumentNullException.ThrowIfNull(output);
+        return softmaxBackwardOp.Call(gradient, output, dimension, output.DType);
     }
 
-    /// <summary>Softmax over one dimension.</summary>
-    public static Tensor Softmax(Tensor input, long dimension = -1, DType? dtype = null)
+    /// <summary>The gradient of a logarithm of the softmax.</summary>
+    /// <param name="gradient">Of its output.</param>
+    /// <param name="output">What it gave.</param>
+    /// <param name="dimension">As given to it.</param>
+    public static Tensor LogSoftmaxBackward(Tensor gradient, Tensor output, long dimension)
     {
-        ArgumentNullException.ThrowIfNull(input);
-        return input.Softmax(dimension, dtype);
+        ArgumentNullException.ThrowIfNull(output);
+        return logSoftmaxBackwardOp.Call(gradient, output, dimension, output.DType);
     }
 
     /// <summary>Cross entropy of the softmax of logits with class labels.</summary>
@@ -72,22 +67,58 @@ public static unsafe class Functional
     public static Tensor CrossEntropy(Tensor logits, Tensor labels, long ignoreIndex = -100, Reduction reduction = Reduction.Mean,
         double labelSmoothing = 0) => crossEntropyOp.Call(logits, labels, Argument.None, (long)reduction, ignoreIndex, labelSmoothing);
 
+    /// <summary>The gradient of <see cref="CrossEntropy"/> without label smoothing, with respect to the logits.</summary>
+    /// <param name="gradient">Of the loss: no dimensions, or [N] without a reduction.</param>
+    /// <param name="logits">As given to the forward function, and so the rest.</param>
+    /// <param name="labels">[N].</param>
+    /// <param name="ignoreIndex">Examples with this label do not count.</param>
+    /// <param name="reduction">How the losses were put together.</param>
+    /// <returns>[N, classes].</returns>
+    public static Tensor CrossEntropyBackward(Tensor gradient, Tensor logits, Tensor labels, long ignoreIndex = -100,
+        Reduction reduction = Reduction.Mean)
+    {
+        ArgumentNullException.ThrowIfNull(logits);
+        using TensorScope scope = new();
+        Tensor likelihood = logits.LogSoftmax(1);
+        // The total weight is what a mean divides by.
+        (_, Tensor total) = nllForwardOp.Call2(likelihood, labels, Argument.None, (long)reduction, ignoreIndex);
+        Tensor inner = nllBackwardOp.Call(gradient, likelihood, labels, Argument.None, (long)reduction, ignoreIndex, total);
+        return scope.Keep(LogSoftmaxBackward(inner, likelihood, 1));
+    }
+
     /// <summary>Binary cross entropy of the sigmoid of logits with targets in 0..1, of equal shape and dtype.</summary>
     public static Tensor BinaryCrossEntropyWithLogits(Tensor logits, Tensor targets, Reduction reduction = Reduction.Mean) =>
         bceOp.Call(logits, targets, Argument.None, Argument.None, (long)reduction);
 
+    /// <summary>The gradient of <see cref="BinaryCrossEntropyWithLogits"/> with respect to the logits.</summary>
+    /// <param name="gradient">Of the loss: no dimensions, or the shape of the logits without a reduction.</param>
+    /// <param name="logits">As given to the forward function, and so the rest.</param>
+    /// <param name="targets">As the logits.</param>
+    /// <param name="reduction">How the losses were put together.</param>
+    public static Tensor BinaryCrossEntropyWithLogitsBackward(Tensor gradient, Tensor logits, Tensor targets, Reduction reduction = Reduction.Mean)
+    {
+        ArgumentNullException.ThrowIfNull(logits);
+        using TensorScope scope = new();
+        Tensor result = (logits.Sigmoid() - targets) * gradient;
+        return scope.Keep(reduction == Reduction.Mean ? result / (double)logits.ElementCount : result);
+    }
+
     /// <summary>Squared difference of two tensors of equal shape.</summary>
     public static Tensor MseLoss(Tensor input, Tensor target, Reduction reduction = Reduction.Mean) => mseOp.Call(input, target, (long)reduction);
+
+    /// <summary>The gradient of <see cref="MseLoss"/> with respect to the input.</summary>
+    /// <param name="gradient">Of the loss: no dimensions, or the shape of the input without a reduction.</param>
+    /// <param name="input">As given to the forward function, and so the rest.</param>
+    /// <param name="target">As the input.</param>
+    /// <param name="reduction">How the losses were put together.</param>
+    public static Tensor MseLossBackward(Tensor gradient, Tensor input, Tensor target, Reduction reduction = Reduction.Mean) =>
+        mseBackwardOp.Call(gradient, input, target, (long)reduction);
 
     /// <summary>Divided by the Euclidean norm over a dimension, or by <paramref name="epsilon"/> where the norm is smaller.</summary>
     public static Tensor Normalize(Tensor input, long dimension = -1, double epsilon = 1e-12)
     {
         ArgumentNullException.ThrowIfNull(input);
         using TensorScope scope = new();
-        Tensor norm = normalizeNormOp.Call(input, 2.0, new[] { dimension }, true);
-        return scope.Keep(input / norm.Clamp(minimum: epsilon));
+        return scope.Keep(input / (input * input).Sum(dimension, keep: true).Sqrt().Clamp(minimum: epsilon));
     }
-
-    /// <summary>Ones at the classes, zeros elsewhere: [...] -> [..., classes], Int64.</summary>
-    public static Tensor OneHot(Tensor labels, long classes) => oneHotOp.Call(labels, classes);
 }

@@ -1,3 +1,5 @@
+using LongformerInterop.Torch.Interop;
+
 namespace LongformerInterop.Torch;
 
 /// <summary>Which implementation of banded attention computes. All give the same; each is the others' check.</summary>
@@ -24,6 +26,8 @@ public enum Activation
     Relu,
     /// <summary>Hyperbolic tangent.</summary>
     Tanh,
+    /// <summary>x times its sigmoid; not in a fused layer.</summary>
+    Silu,
 }
 
 /// <summary>
@@ -94,26 +98,25 @@ public sealed record EmbeddingRows(Tensor Table, Tensor? Ids = null, long? Paddi
 /// <summary>
 /// The project's own operators (<c>longformer::*</c>), with shapes in B sequences, T tokens, H heads, D head dimension, G global
 /// tokens; packed batches put S sequences of unequal length one after the other, N tokens in all. The library with them is
-/// loaded at the first call. Errors as those of <see cref="Operator.Call"/>.
+/// loaded at the first call. Errors as those of <see cref="Tensor"/>.
 /// </summary>
-public static class LongformerOps
+public static partial class LongformerOps
 {
-    private static readonly Operator
-        bandedOp = Of("banded_attention"), bandedBackwardOp = Of("banded_attention_backward"), bandedProbabilitiesOp = Of("banded_attention_probabilities"),
-        globalOp = Of("global_attention"), globalProbabilitiesOp = Of("global_attention_probabilities"),
-        foldedOp = Of("folded_global_attention"), linearPackOp = Of("linear_pack"), linearOp = Of("linear"), linearOutOp = Of("linear", "out"),
-        addLayerNormOp = Of("add_layer_norm"), addLayerNormOutOp = Of("add_layer_norm", "out"),
-        embedOp = Of("embed"), decodeOp = Of("decode_attention"), multiplyAddOp = Of("_multiply_add_peak"),
-        toHandleOp = Of("_to_handle"), fromHandleOp = Of("_from_handle");
+    private static readonly OwnOperator
+        bandedOp = new("banded_attention"), bandedProbabilitiesOp = new("banded_attention_probabilities"), globalOp = new("global_attention"),
+        globalProbabilitiesOp = new("global_attention_probabilities"), foldedOp = new("folded_global_attention"),
+        decodeOp = new("decode_attention"), linearPackOp = new("linear_pack"), linearOp = new("linear"), linearIntoOp = new("_linear_into"),
+        activationOp = new("activation"), addLayerNormOp = new("add_layer_norm"), addLayerNormIntoOp = new("_add_layer_norm_into"),
+        embedOp = new("embed"), hiddenDropoutOp = new("hidden_dropout"), multiplyAddOp = new("_multiply_add_peak");
 
     /// <summary>Windowed, dilated and global attention in one. Global queries come out as local ones, to be overwritten with the result
-    /// of <see cref="GlobalAttention"/>. Differentiable in query, key and value.</summary>
+    /// of <see cref="GlobalAttention"/>.</summary>
     /// <param name="query">[B, T, H, D], or [N, H, D] when packed.</param>
     /// <param name="key">As the query.</param>
     /// <param name="value">As the query.</param>
     /// <param name="options">What each query sees.</param>
     /// <returns>The output, shaped as the query, and the logarithm of the sum of the exponentials [B, T, H] or [N, H], Float32 (Float64
-    /// for Float64), not differentiable. A query that sees nothing gives zeros.</returns>
+    /// for Float64). A query that sees nothing gives zeros.</returns>
     public static (Tensor Output, Tensor LogSumExp) BandedAttention(Tensor query, Tensor key, Tensor value, BandedAttentionOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
@@ -121,24 +124,7 @@ public static class LongformerOps
             options.SequenceOffsets, options.Scale, options.Dropout, options.Seed, NameOf(options.Implementation));
     }
 
-    /// <summary>The gradients of <see cref="BandedAttention"/>; differentiation calls it by itself.</summary>
-    /// <param name="gradient">Of the output, shaped as it.</param>
-    /// <param name="query">As given to the forward operator.</param>
-    /// <param name="key">As given to the forward operator.</param>
-    /// <param name="value">As given to the forward operator.</param>
-    /// <param name="output">The forward operator's output.</param>
-    /// <param name="logSumExp">The forward operator's second result.</param>
-    /// <param name="options">As given to the forward operator.</param>
-    public static (Tensor Query, Tensor Key, Tensor Value) BandedAttentionBackward(Tensor gradient, Tensor query, Tensor key, Tensor value,
-        Tensor output, Tensor logSumExp, BandedAttentionOptions options)
-    {
-        ArgumentNullException.ThrowIfNull(options);
-        return bandedBackwardOp.Call3(gradient, query, key, value, output, logSumExp, options.WindowLeft, options.WindowRight, options.Dilation,
-            options.Mask, options.GlobalIndex, options.SequenceOffsets, options.Scale, options.Dropout, options.Seed,
-            NameOf(options.Implementation));
-    }
-
-    /// <summary>The global queries over all keys of their sequence. Differentiable.</summary>
+    /// <summary>The global queries over all keys of their sequence.</summary>
     /// <param name="query">[S, G, H, D]: only the global tokens, by their own projection.</param>
     /// <param name="key">[B, T, H, D], or [N, H, D] when packed.</param>
     /// <param name="value">As the key.</param>
@@ -153,8 +139,7 @@ public static class LongformerOps
 
     /// <summary>
     /// As <see cref="GlobalAttention"/> with key and value projected from the hidden states, without projecting every token: the key
-    /// projection is folded into the query, the value projection applied after pooling. Differentiable in query, hidden, weights
-    /// and biases.
+    /// projection is folded into the query, the value projection applied after pooling.
     /// </summary>
     /// <param name="query">[S, G, H, D].</param>
     /// <param name="hidden">[B, T, C], or [N, C] when packed.</param>
@@ -181,8 +166,8 @@ public static class LongformerOps
     /// <param name="input">[..., in].</param>
     /// <param name="weight">[out, in].</param>
     /// <param name="bias">[out], or null.</param>
-    /// <param name="packed">What <see cref="LinearPack"/> made of the weight, or null. Where it is given and not empty, and no gradient is
-    /// recorded, only shape and dtype of the weight matter: any tensor of that shape will do.</param>
+    /// <param name="packed">What <see cref="LinearPack"/> made of the weight, or null. Where it is given and not
+    /// empty, only shape and dtype of the weight matter: any tensor of that shape will do.</param>
     /// <param name="activation">The function after the product.</param>
     /// <param name="residual">[..., out], or null.</param>
     public static Tensor Linear(Tensor input, Tensor weight, Tensor? bias = null, Tensor? packed = null, Activation activation = Activation.None,
@@ -192,9 +177,18 @@ public static class LongformerOps
     public static Tensor LinearInto(Tensor output, Tensor input, Tensor weight, Tensor? bias = null, Tensor? packed = null,
         Activation activation = Activation.None, Tensor? residual = null)
     {
-        linearOutOp.Run(input, weight, bias, packed, NameOf(activation), residual, output);
+        linearIntoOp.Run(input, weight, bias, packed, NameOf(activation), residual, output);
         return output;
     }
+
+    /// <summary>A function of each element: what <see cref="Linear"/> does after its product, by itself.</summary>
+    public static Tensor Activate(Tensor input, Activation activation) => activationOp.Call(input, NameOf(activation));
+
+    /// <summary>
+    /// Elements dropped with some probability, and the kept ones divided by 1 - probability. Whether element i of the flat input is kept
+    /// depends on the seed and on i alone; so the function is its own gradient.
+    /// </summary>
+    public static Tensor HiddenDropout(Tensor input, double probability, long seed) => hiddenDropoutOp.Call(input, probability, seed);
 
     /// <summary>Layer normalization of input + residual over the last dimension, in one pass.</summary>
     /// <param name="input">[..., C].</param>
@@ -208,12 +202,11 @@ public static class LongformerOps
     /// <summary><see cref="AddLayerNorm"/> into a tensor that exists, shaped as the input; it may be the input or the residual. Gives that tensor.</summary>
     public static Tensor AddLayerNormInto(Tensor output, Tensor input, Tensor? residual, Tensor weight, Tensor bias, double epsilon)
     {
-        addLayerNormOutOp.Run(input, residual, weight, bias, epsilon, output);
+        addLayerNormIntoOp.Run(input, residual, weight, bias, epsilon, output);
         return output;
     }
 
-    /// <summary>The embeddings of N tokens, normalized: LayerNorm(wordScale * word + position + type), in one pass where no gradient is
-    /// recorded. Differentiable in the tables, weight and bias.</summary>
+    /// <summary>The embeddings of N tokens, normalized: LayerNorm(wordScale * word + position + type), in one pass.</summary>
     /// <param name="words">The words' rows, or the tokens' own vectors.</param>
     /// <param name="positions">The positions' rows.</param>
     /// <param name="types">The token types' rows, or null.</param>
@@ -235,7 +228,7 @@ public static class LongformerOps
 
     /// <summary>
     /// One step of token-by-token decoding: queries of several documents, those of one document one behind the other, each over the keys
-    /// and values of its document, which are read once for all of them. Differentiable.
+    /// and values of its document, which are read once for all of them.
     /// </summary>
     /// <param name="query">[R, H, D].</param>
     /// <param name="keys">For each document [L, H, D].</param>
@@ -248,8 +241,8 @@ public static class LongformerOps
     public static Tensor DecodeAttention(Tensor query, Tensor[] keys, Tensor[] values, long[] rows, Tensor[] masks, double? scale = null) =>
         decodeOp.Call(query, keys, values, rows, masks, scale);
 
-    /// <summary>The probabilities of <see cref="BandedAttention"/>, for looking at them; memory grows with T * K. Never dropped out, not
-    /// differentiable. Dropout, seed and implementation of the options do not matter.</summary>
+    /// <summary>The probabilities of <see cref="BandedAttention"/>, for looking at them; memory grows with T * K. Never dropped
+    /// out. Dropout, seed and implementation of the options do not matter.</summary>
     /// <returns>[B, T, H, K] or [N, H, K] with K = G + <see cref="BandedAttentionOptions.WindowLeft"/> + 1 +
     /// <see cref="BandedAttentionOptions.WindowRight"/>: first the global keys in the order of their index, then the window from left to
     /// right in steps of the dilation. A global key inside the window is zero there.</returns>
@@ -270,19 +263,7 @@ public static class LongformerOps
 
     /// <summary>What the processor reaches in independent chains of Float32 multiply-adds on all threads, in GFLOP/s: measured now, in milliseconds.
     /// The roof that benchmarks compare with.</summary>
-    public static double MultiplyAddPeak() => multiplyAddOp.CallAll()[0].AsDouble();
-
-    /// <summary>
-    /// A number that carries a tensor, with what was recorded for differentiation, to another language in this process. It owns one
-    /// reference, which the receiver takes over; in C# that is <see cref="Tensor.FromHandle"/> with own: true.
-    /// </summary>
-    public static nint ToHandle(Tensor tensor) => (nint)toHandleOp.CallAll(tensor)[0].AsInt64();
-
-    /// <summary>The tensor behind a number of <c>longformer::_to_handle</c>; the number keeps its own reference.</summary>
-    public static Tensor FromHandle(nint handle) => fromHandleOp.Call((long)handle);
-
-    private static Operator Of(string name, string overload = "") =>
-        Operator.Lazy($"longformer::{name}", overload, TorchRuntime.LoadOperators);
+    public static double MultiplyAddPeak() => multiplyAddOp.CallDouble();
 
     private static string NameOf(AttentionImplementation implementation) => implementation switch
     {
@@ -299,6 +280,7 @@ public static class LongformerOps
         Activation.GeluTanh => "gelu_tanh",
         Activation.Relu => "relu",
         Activation.Tanh => "tanh",
+        Activation.Silu => "silu",
         _ => throw new InputException($"no activation has the number {(int)activation}"),
     };
 }

@@ -54,13 +54,14 @@ public sealed class OperatorProfile : IDisposable
         if (current == this) current = null;
     }
 
-    internal void Wait()
+    /// <summary>Counts a call that has returned, after waiting for the device.</summary>
+    /// <param name="name">The operator.</param>
+    /// <param name="second">Its second argument, where that is a tensor.</param>
+    /// <param name="start">When it was called (<see cref="Stopwatch.GetTimestamp"/>).</param>
+    internal void Add(string name, Tensor? second, long start)
     {
         if (device is { } waited) TorchRuntime.Synchronize(waited);
-    }
-
-    internal void Add(string name, Tensor? second, long ticks)
-    {
+        long ticks = Stopwatch.GetTimestamp() - start;
         (string, long, long) key = second is { Rank: 2 } ? (name, second.Size(0), second.Size(1)) : (name, -1, -1);
         (int calls, long before) = costs.GetValueOrDefault(key);
         costs[key] = (calls + 1, before + ticks);

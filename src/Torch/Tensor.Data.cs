@@ -49,17 +49,27 @@ public sealed unsafe partial class Tensor
     {
         if (!strides.IsEmpty && strides.Length != shape.Length)
             throw new InputException($"strides: expected {shape.Length} for the shape [{string.Join(", ", shape.ToArray())}], given {strides.Length}");
-        Shim.Ensure();
         Device where = device ?? Device.Cpu;
+        try
+        {
+            Native.Ensure();
+            TorchRuntime.RequireDevice(where);
+            if (memory == 0 && ElementsOf(shape) > 0) throw new InputException($"memory: it is null, but the shape {Text(shape)} has elements");
+        }
+        catch
+        {
+            (keepAlive as IMemoryLease)?.Return();
+            throw;
+        }
         GCHandle root = keepAlive is null ? default : GCHandle.Alloc(keepAlive);
         nint result;
         fixed (long* s = shape, d = strides)
         {
             // The native side calls back exactly once, also when it fails.
-            Shim.Check(NativeMethods.TensorFromBlob((void*)memory, s, strides.IsEmpty ? null : d, shape.Length, (int)dtype, (int)where.Type,
+            Native.Check(NativeMethods.FromMemory((void*)memory, s, strides.IsEmpty ? null : d, shape.Length, (int)dtype, (int)where.Type,
                 where.Index, keepAlive is null ? null : &FreeRoot, (void*)GCHandle.ToIntPtr(root), &result));
         }
-        return new Tensor(result, 0);
+        return Viewing(result);
     }
 
     /// <summary>A tensor over a managed array, without a copy: the array is pinned until libtorch frees the storage.</summary>
@@ -81,21 +91,19 @@ public sealed unsafe partial class Tensor
     /// 2^31-1 of them.</exception>
     public ReadOnlySpan<T> AsSpan<T>() where T : unmanaged
     {
-        NativeTensorInfo d = Describe();
-        if (d.DType != (int)DTypes.Of<T>())
+        if (DType != DTypes.Of<T>())
             throw new InputException($"{this}: read as {typeof(T).Name}, which is {DTypes.Of<T>()}; convert with To({nameof(DType)}.{DTypes.Of<T>()}) first");
-        return new ReadOnlySpan<T>((void*)CheckedData(d), checked((int)d.Elements));
+        return new ReadOnlySpan<T>((void*)CheckedData(), checked((int)ElementCount));
     }
 
     /// <summary>The bytes of the elements where they lie, row-major, whatever the dtype. Valid as long as the tensor is.</summary>
     /// <exception cref="InputException">A device other than the CPU, gaps between the elements, or more than 2^31-1 bytes.</exception>
     public ReadOnlySpan<byte> AsBytes()
     {
-        NativeTensorInfo d = Describe();
-        nint data = CheckedData(d);
-        if (d.Elements * d.ElementSize > int.MaxValue)
-            throw new InputException($"{this}: {d.Elements * d.ElementSize} bytes are more than a span holds; take it in parts");
-        return new ReadOnlySpan<byte>((void*)data, (int)(d.Elements * d.ElementSize));
+        nint data = CheckedData();
+        long bytes = ByteCount;
+        if (bytes > int.MaxValue) throw new InputException($"{this}: {bytes} bytes are more than a span holds; take it in parts");
+        return new ReadOnlySpan<byte>((void*)data, (int)bytes);
     }
 
     /// <summary>A copy of the elements, row-major, from any device and layout.</summary>
@@ -103,8 +111,7 @@ public sealed unsafe partial class Tensor
     /// <exception cref="InputException">Another dtype.</exception>
     public T[] ToArray<T>() where T : unmanaged
     {
-        NativeTensorInfo d = Describe();
-        if (d.DeviceType == (int)DeviceType.Cpu && (d.Flags & NativeTensorInfo.Contiguous) != 0)
+        if (Device == Device.Cpu && IsContiguous)
         {
             T[] copy = AsSpan<T>().ToArray();
             GC.KeepAlive(this);
@@ -121,8 +128,7 @@ public sealed unsafe partial class Tensor
     public T Item<T>() where T : unmanaged
     {
         if (ElementCount != 1) throw new InputException($"{this}: expected one element, it has {ElementCount}");
-        NativeTensorInfo d = Describe();
-        if (d.DeviceType != (int)DeviceType.Cpu) return ToArray<T>()[0];
+        if (Device != Device.Cpu) return ToArray<T>()[0];
         T value = AsSpan<T>()[0];
         GC.KeepAlive(this);
         return value;
@@ -150,12 +156,12 @@ public sealed unsafe partial class Tensor
         return (long)elements;
     }
 
-    private nint CheckedData(in NativeTensorInfo d)
+    private nint CheckedData()
     {
-        if (d.DeviceType != (int)DeviceType.Cpu) throw new InputException($"{this}: not in the memory of the CPU; copy it with To(Device.Cpu) first");
-        if ((d.Flags & NativeTensorInfo.Contiguous) == 0) throw new InputException($"{this}: has gaps between its elements; copy it with Contiguous() first");
-        if (d.Elements > int.MaxValue) throw new InputException($"{this}: {d.Elements} elements are more than a span holds; take it in parts");
-        return d.Data;
+        if (Device != Device.Cpu) throw new InputException($"{this}: not in the memory of the CPU; copy it with To(Device.Cpu) first");
+        if (!IsContiguous) throw new InputException($"{this}: has gaps between its elements; copy it with Contiguous() first");
+        if (ElementCount > int.MaxValue) throw new InputException($"{this}: {ElementCount} elements are more than a span holds; take it in parts");
+        return DataPointer;
     }
 
     [UnmanagedCallersOnly]

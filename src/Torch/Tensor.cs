@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using LongformerInterop.Torch.Interop;
 
 namespace LongformerInterop.Torch;
@@ -12,20 +11,31 @@ namespace LongformerInterop.Torch;
 /// Several threads may use a tensor at once as long as none changes or disposes it. Operators throw
 /// <see cref="TorchException"/> with libtorch's message for shapes and dtypes that do not fit,
 /// <see cref="ObjectDisposedException"/> for a disposed tensor. Dimensions count from 0, or from the end with negative numbers.
+/// Nothing is recorded for differentiation: that is done above, by the models.
 /// </remarks>
 public sealed unsafe partial class Tensor : IDisposable
 {
+    private static long live;
+
     private nint handle;
     private readonly int ownedMebibytes;
     private TensorScope? scope;
 
-    /// <summary>Takes over one reference that the shim handed out.</summary>
-    internal Tensor(nint handle, int ownedMebibytes)
+    // What libtorch says of the tensor, asked once: nothing here changes a tensor's shape. The sizes and strides are libtorch's own
+    // memory, valid as long as the handle.
+    private long* sizes, strides;
+    private int rank = -1, dtype;
+    private Device device;
+
+    private Tensor(nint handle, bool ownsMemory)
     {
         this.handle = handle;
-        this.ownedMebibytes = ownedMebibytes;
+        Interlocked.Increment(ref live);
         scope = TensorScope.Current;
         scope?.Add(this);
+        if (!ownsMemory) return;
+        Ask();
+        ownedMebibytes = (int)Math.Min(int.MaxValue, ByteCount >> 20);
         if (ownedMebibytes > 0) NativeMemoryWatch.Add(ownedMebibytes);
     }
 
@@ -33,7 +43,8 @@ public sealed unsafe partial class Tensor : IDisposable
     ~Tensor() => Release();
 
     /// <summary>
-    /// The address of libtorch's <c>c10::TensorImpl</c>, borrowed: valid as long as this object is neither disposed nor collected.
+    /// The AtenTensorHandle of libtorch's C interface (the address of an <c>at::Tensor</c>, as TorchSharp's <c>Tensor.Handle</c>),
+    /// borrowed: valid as long as this object is neither disposed nor collected.
     /// </summary>
     /// <exception cref="ObjectDisposedException">The tensor is disposed.</exception>
     public nint Handle => handle is nint h && h != 0 ? h : throw new ObjectDisposedException(nameof(Tensor), "the tensor is disposed");
@@ -41,24 +52,34 @@ public sealed unsafe partial class Tensor : IDisposable
     /// <summary>Whether <see cref="Dispose"/> ran.</summary>
     public bool IsDisposed => handle == 0;
 
+    internal static long Live => Volatile.Read(ref live);
+
     internal nint HandleOrZero => handle;
 
     internal TensorScope? Scope => scope;
 
-    /// <summary>
-    /// A tensor that something else made: Python's torch through <c>longformer::_to_handle</c>, or TorchSharp, whose
-    /// <c>Tensor.Handle</c> points at a cell that holds this address (<c>Marshal.ReadIntPtr</c> reads it). Both must use the libtorch
-    /// loaded here.
-    /// </summary>
-    /// <param name="handle">The address of a <c>c10::TensorImpl</c>.</param>
-    /// <param name="own">True: the caller's reference is taken over. False: the caller keeps its own and one is added.</param>
+    /// <summary>A tensor that something else made, such as TorchSharp or Python's torch, over the same memory. Both must use the libtorch
+    /// loaded here. What libtorch recorded of it for differentiation stays behind.</summary>
+    /// <param name="handle">An AtenTensorHandle: the address of an <c>at::Tensor</c>.</param>
+    /// <param name="own">True: the caller's handle is taken over. False: the caller keeps it.</param>
     /// <exception cref="InputException"><paramref name="handle"/> is zero.</exception>
+    /// <exception cref="TorchException">The tensor is undefined, or not of the dense layout.</exception>
     public static Tensor FromHandle(nint handle, bool own)
     {
         if (handle == 0) throw new InputException("handle: expected the address of a tensor, given zero");
-        Shim.Ensure();
-        Shim.Check(NativeMethods.TensorAdopt(handle, own ? 0 : 1));
-        return new Tensor(handle, 0);
+        Native.Ensure();
+        int layout;
+        Native.CheckTorch(Libtorch.GetLayout(handle, &layout), "handle");
+        if (layout != 0) throw new TorchException($"handle: expected a tensor of the dense layout, given layout {layout}");
+        long rank;
+        long* sizes, strides;
+        nint result;
+        Native.CheckTorch(Libtorch.GetDim(handle, &rank), "handle");
+        Native.CheckTorch(Libtorch.GetSizes(handle, &sizes), "handle");
+        Native.CheckTorch(Libtorch.GetStrides(handle, &strides), "handle");
+        Native.CheckTorch(Libtorch.Reinterpret(handle, rank, sizes, strides, 0, &result), "handle");
+        if (own) _ = Libtorch.DeleteTensor(handle);
+        return Viewing(result);
     }
 
     /// <summary>The sizes of all dimensions, a copy. <see cref="Size"/> reads one without allocating.</summary>
@@ -66,10 +87,9 @@ public sealed unsafe partial class Tensor : IDisposable
     {
         get
         {
-            long[] sizes = new long[Rank];
-            fixed (long* s = sizes) Shim.Check(NativeMethods.TensorShape(Handle, s, null, sizes.Length));
+            long[] copy = Sizes.ToArray();
             GC.KeepAlive(this);
-            return sizes;
+            return copy;
         }
     }
 
@@ -78,53 +98,84 @@ public sealed unsafe partial class Tensor : IDisposable
     {
         get
         {
-            long[] strides = new long[Rank];
-            fixed (long* s = strides) Shim.Check(NativeMethods.TensorShape(Handle, null, s, strides.Length));
+            long[] copy = Steps.ToArray();
             GC.KeepAlive(this);
-            return strides;
+            return copy;
         }
     }
 
     /// <summary>The number of dimensions; 0 for a scalar.</summary>
-    public int Rank => Describe().Rank;
+    public int Rank => Sizes.Length;
 
     /// <summary>The number of elements.</summary>
-    public long ElementCount => Describe().Elements;
+    public long ElementCount
+    {
+        get
+        {
+            long count = 1;
+            foreach (long size in Sizes) count *= size;
+            GC.KeepAlive(this);
+            return count;
+        }
+    }
 
     /// <summary>Bytes that the elements take when laid out without gaps.</summary>
-    public long ByteCount => Describe() is var d ? d.Elements * d.ElementSize : 0;
+    public long ByteCount => ElementCount * DType.ElementSize();
 
     /// <summary>The type of the elements.</summary>
-    public DType DType => (DType)Describe().DType;
+    public DType DType
+    {
+        get
+        {
+            Ask();
+            return (DType)dtype;
+        }
+    }
 
     /// <summary>Where the elements lie.</summary>
-    public Device Device => Describe() is var d ? Device.FromNative(d.DeviceType, d.DeviceIndex) : default;
+    public Device Device
+    {
+        get
+        {
+            Ask();
+            return device;
+        }
+    }
 
     /// <summary>Whether the elements lie in row-major order without gaps.</summary>
-    public bool IsContiguous => (Describe().Flags & NativeTensorInfo.Contiguous) != 0;
-
-    /// <summary>Whether no recorded operation made this tensor: its gradient is what <see cref="Backward"/> leaves in <see cref="Grad"/>.</summary>
-    public bool IsLeaf => (Describe().Flags & NativeTensorInfo.Leaf) != 0;
-
-    /// <summary>Whether it was made in inference mode and can never take part in differentiation.</summary>
-    public bool IsInference => (Describe().Flags & NativeTensorInfo.Inference) != 0;
+    public bool IsContiguous
+    {
+        get
+        {
+            bool contiguous = Layout.IsContiguous(Sizes, Steps);
+            GC.KeepAlive(this);
+            return contiguous;
+        }
+    }
 
     /// <summary>The address of the first element, zero if there is none in memory. Valid as long as the tensor is.</summary>
-    public nint DataPointer => Describe().Data;
+    public nint DataPointer
+    {
+        get
+        {
+            void* data;
+            Native.CheckTorch(Libtorch.GetDataPointer(Handle, &data), "the address of a tensor");
+            GC.KeepAlive(this);
+            return (nint)data;
+        }
+    }
 
     /// <summary>The size of one dimension.</summary>
     /// <exception cref="InputException">There is no such dimension.</exception>
     public long Size(int dimension)
     {
-        const int Capacity = 64;
-        long* sizes = stackalloc long[Capacity];
-        int rank = Rank;
-        int d = dimension < 0 ? dimension + rank : dimension;
-        if (d < 0 || d >= rank)
-            throw new InputException($"dimension: expected -{rank}..{rank - 1} of {this}, given {dimension}");
-        Shim.Check(NativeMethods.TensorShape(Handle, sizes, null, Capacity));
+        ReadOnlySpan<long> all = Sizes;
+        int d = dimension < 0 ? dimension + all.Length : dimension;
+        if ((uint)d >= (uint)all.Length)
+            throw new InputException($"dimension: expected -{all.Length}..{all.Length - 1} of {this}, given {dimension}");
+        long size = all[d];
         GC.KeepAlive(this);
-        return sizes[d];
+        return size;
     }
 
     /// <summary>
@@ -158,21 +209,64 @@ public sealed unsafe partial class Tensor : IDisposable
     }
 
     /// <summary>Dtype, shape and device, such as <c>Float32[2, 3] on cpu</c>.</summary>
-    public override string ToString() => IsDisposed ? "disposed tensor" : $"{DType}[{string.Join(", ", Shape)}] on {Device}";
+    public override string ToString() => IsDisposed ? "disposed tensor" : $"{Describe()} on {Device}";
+
+    /// <summary>Takes over a handle to a tensor with memory of its own.</summary>
+    internal static Tensor Made(nint handle) => new(handle, ownsMemory: true);
+
+    /// <summary>Takes over a handle to a tensor on the memory of another, or of somebody else.</summary>
+    internal static Tensor Viewing(nint handle) => new(handle, ownsMemory: false);
+
+    /// <summary>Dtype and shape, such as <c>Float32[2, 3]</c>.</summary>
+    internal string Describe() => IsDisposed ? "disposed tensor" : $"{DType}[{string.Join(", ", Shape)}]";
+
+    /// <summary>The sizes where they lie: valid as long as the tensor.</summary>
+    internal ReadOnlySpan<long> Sizes
+    {
+        get
+        {
+            Ask();
+            return new(sizes, rank);
+        }
+    }
+
+    /// <summary>The strides where they lie: valid as long as the tensor.</summary>
+    internal ReadOnlySpan<long> Steps
+    {
+        get
+        {
+            Ask();
+            return new(strides, rank);
+        }
+    }
+
+    // Several threads may ask at once: all find the same.
+    private void Ask()
+    {
+        nint h = Handle;
+        if (Volatile.Read(ref rank) >= 0) return;
+        long dimensions;
+        long* s, d;
+        int type, deviceType, index;
+        Native.CheckTorch(Libtorch.GetDim(h, &dimensions), "a tensor");
+        Native.CheckTorch(Libtorch.GetSizes(h, &s), "a tensor");
+        Native.CheckTorch(Libtorch.GetStrides(h, &d), "a tensor");
+        Native.CheckTorch(Libtorch.GetDType(h, &type), "a tensor");
+        Native.CheckTorch(Libtorch.GetDeviceType(h, &deviceType), "a tensor");
+        Native.CheckTorch(Libtorch.GetDeviceIndex(h, &index), "a tensor");
+        GC.KeepAlive(this);
+        sizes = s;
+        strides = d;
+        (dtype, device) = (type, Device.FromNative(deviceType, index));
+        Volatile.Write(ref rank, (int)dimensions);
+    }
 
     private void Release()
     {
         nint h = Interlocked.Exchange(ref handle, 0);
         if (h == 0) return;
-        _ = NativeMethods.TensorRelease(h);
+        Interlocked.Decrement(ref live);
+        _ = Libtorch.DeleteTensor(h);
         if (ownedMebibytes > 0) NativeMemoryWatch.Remove(ownedMebibytes);
-    }
-
-    private NativeTensorInfo Describe()
-    {
-        NativeTensorInfo info;
-        Shim.Check(NativeMethods.TensorDescribe(Handle, &info));
-        GC.KeepAlive(this);
-        return info;
     }
 }

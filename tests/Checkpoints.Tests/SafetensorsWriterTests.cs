@@ -75,7 +75,7 @@ public class SafetensorsWriterTests
     public void Large_strided_tensors_are_written_in_blocks()
     {
         using TensorScope scope = new();
-        Tensor wide = Tensor.Arange(3000 * 2000, DType.Float32).Reshape(3000, 2000).Transpose(0, 1);
+        Tensor wide = Tensor.Arange(3000 * 2000).To(DType.Float32).Reshape(3000, 2000).Transpose(0, 1);
         SafetensorsWriter.Write(_folder["f"], new Dictionary<string, Tensor> { ["t"] = wide });
         using SafetensorsFile file = SafetensorsFile.Open(_folder["f"]);
         Assert.That(file.Get("t").AsBytes().SequenceEqual(wide.Contiguous().AsBytes()), Is.True);
@@ -85,7 +85,7 @@ public class SafetensorsWriterTests
     public void Large_tensors_are_copied_from_file_to_file()
     {
         using TensorScope scope = new();
-        Tensor large = Tensor.Arange(700_001, DType.Int32);
+        Tensor large = Tensor.Arange(700_001).To(DType.Int32);
         SafetensorsWriter.Write(_folder["a"], new Dictionary<string, Tensor> { ["x"] = large, ["s"] = Tensor.From((byte)3), ["y"] = large + 1 });
         using Checkpoint checkpoint = Checkpoint.Open(_folder["a"]);
         SafetensorsWriter.Write(_folder["b"], checkpoint.Names.Select(n => TensorSource.From(n, checkpoint, n)));

@@ -25,7 +25,6 @@ public sealed class DeviceTests
     {
         using var scope = new TensorScope();
         using PretrainedModel model = load();
-        using IDisposable inference = TorchRuntime.InferenceMode();
         LongformerInputs batch = Batch();
         using OperatorProfile profile = OperatorProfile.Start();
         model.Run(new Dictionary<string, Tensor>
@@ -73,7 +72,6 @@ public sealed class DeviceTests
     public void A_layer_is_loaded_to_another_device_and_runs_without_values()
     {
         using var scope = new TensorScope();
-        using IDisposable mode = TorchRuntime.NoGrad();
         string folder = Golden.Open("self_attention", "all_global_chunks").Folder;
         using var layer = LongformerSelfAttentionModule.Load(folder, new LoadOptions { Device = Device.Meta });
         long width = LongformerConfiguration.Load(folder).HiddenSize;

@@ -1,3 +1,4 @@
+using LongformerInterop.Models.Gradients;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models.Tests;
@@ -107,14 +108,10 @@ public class GlobalTokenTests
 
         Dictionary<string, float[]> Gradients(LongformerInputs inputs)
         {
-            model.Forward(inputs).Loss!.Backward();
-            var gradients = new Dictionary<string, float[]>();
-            foreach (NamedParameter parameter in model.NamedParameters)
-            {
-                gradients[parameter.Name] = parameter.Tensor.Grad!.ToArray<float>();
-                parameter.Tensor.Grad = null;
-            }
-            return gradients;
+            using GradientSet gradients = model.CreateGradients();
+            using (var tape = new GradientTape(gradients))
+                tape.Backward(model.Forward(inputs).Loss!);
+            return model.NamedParameters.ToDictionary(p => p.Name, p => gradients[p.Tensor]!.ToArray<float>());
         }
     }
 }

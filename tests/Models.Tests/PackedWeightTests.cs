@@ -1,4 +1,5 @@
 using LongformerInterop.Checkpoints;
+using LongformerInterop.Models.Gradients;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models.Tests;
@@ -42,9 +43,13 @@ public class PackedWeightTests
         using var scope = new TensorScope();
         int[][] documents = [TinyModels.Document(1500, 1), TinyModels.Document(700, 2)];
         Tensor together = model.Forward(LongformerInputs.Pack(documents)).LastHiddenState;
-        Tensor whole = trained.Forward(LongformerInputs.Pack(documents)).LastHiddenState;
-        Assert.That(whole.RequiresGrad, Is.True);
-        Assert.That(Golden.MaxDifference(together, whole.Detach()), Is.LessThanOrEqualTo(1e-4));
+        using GradientSet gradients = trained.CreateGradients();
+        using (var tape = new GradientTape(gradients))
+        {
+            Tensor whole = trained.Forward(LongformerInputs.Pack(documents)).LastHiddenState;
+            Assert.That(GradientTape.Records(whole), Is.True);
+            Assert.That(Golden.MaxDifference(together, whole), Is.LessThanOrEqualTo(1e-4));
+        }
         Tensor alone = model.Forward(LongformerInputs.Pack([documents[1]])).LastHiddenState;
         Assert.That(Golden.MaxDifference(together.Narrow(0, 1500, 700), alone), Is.LessThanOrEqualTo(1e-4));
     }
@@ -100,10 +105,12 @@ public class PackedWeightTests
             model.Forward(inputs);
         Assert.That(TorchRuntime.LiveTensorCount, Is.EqualTo(before));
         double first = model.Forward(inputs).Loss!.ToDouble();
-        model.Forward(inputs).Loss!.Backward();
-        using (TorchRuntime.NoGrad())
-            foreach (NamedParameter parameter in model.NamedParameters.Where(p => p.Tensor.Grad is not null))
-                parameter.Tensor.SubInPlace(parameter.Tensor.Grad! * 0.01);
+        using GradientSet gradients = model.CreateGradients();
+        using (var tape = new GradientTape(gradients))
+            tape.Backward(model.Forward(inputs).Loss!);
+        foreach (Tensor parameter in gradients.Tensors)
+            if (gradients[parameter] is { } gradient)
+                parameter.AddInPlace(gradient, -0.01);
         Assert.That(model.Forward(inputs).Loss!.ToDouble(), Is.LessThan(first));
     }
 
@@ -115,10 +122,12 @@ public class PackedWeightTests
         using var scope = new TensorScope();
         Tensor Gradient(LongformerModel of)
         {
-            Tensor embeds = of.WordEmbeddings(Tensor.From<long>([0, 7, 8, 9, 2], 1, 5)).Detach();
-            embeds.RequiresGrad = true;
-            of.Forward(new LongformerInputs { InputsEmbeds = embeds }).LastHiddenState.Pow(3).Sum().Backward();
-            return embeds.Grad!;
+            Tensor embeds = of.WordEmbeddings(Tensor.From<long>([0, 7, 8, 9, 2], 1, 5));
+            using GradientSet gradients = new(embeds);
+            using var tape = new GradientTape(gradients);
+            Tensor output = of.Forward(new LongformerInputs { InputsEmbeds = embeds }).LastHiddenState;
+            tape.Backward(output, output * output);
+            return gradients[embeds]!.Alias();
         }
         Assert.That(Golden.MaxDifference(Gradient(model), Gradient(plain)), Is.LessThanOrEqualTo(1e-4));
         Assert.That(Gradient(model).Abs().Sum().ToDouble(), Is.GreaterThan(0));

@@ -2,7 +2,7 @@ using System.Collections.Concurrent;
 
 namespace LongformerInterop.Torch.Tests;
 
-/// <summary>Eight threads at once: each has its own errors, scopes and modes; tensors may be shared for reading.</summary>
+/// <summary>Eight threads at once: each has its own errors and scopes; tensors may be shared for reading.</summary>
 [TestFixture]
 [NonParallelizable]
 public class ConcurrencyTests
@@ -15,13 +15,13 @@ public class ConcurrencyTests
         long before = TorchRuntime.LiveTensorCount;
         using (new TensorScope())
         {
-            Tensor shared = Tensor.Arange(64, DType.Float32).View(8, 8);
+            Tensor shared = Tensor.Arange(64).To(DType.Float32).View(8, 8);
             OnThreads(id =>
             {
                 for (int i = 0; i < Rounds; i++)
                 {
                     using TensorScope scope = new();
-                    Tensor result = (shared + id).MatMul(shared.Transpose(0, 1)).Sum();
+                    Tensor result = (shared + (double)id).MatMul(shared.Transpose(0, 1)).Sum();
                     double columns = Enumerable.Range(0, 64).GroupBy(n => n % 8).Sum(g => g.Sum(n => (double)n + id) * g.Sum());
                     Assert.That(result.Item<float>(), Is.EqualTo(columns).Within(1e-3).Percent);
                 }
@@ -35,39 +35,28 @@ public class ConcurrencyTests
     {
         using TensorScope scope = new();
         Tensor x = Tensor.Ones([id + 2]);
-        for (int i = 0; i < Rounds; i++)
+        for (int i = 0; i < Rounds / 10; i++)
         {
-            TorchException? e = Assert.Throws<TorchException>(() => x.View(1000 + id));
-            Assert.That(e!.Message, Does.Contain($"Float[{id + 2}], [{1000 + id}]"));
+            TorchException? e = Assert.Throws<TorchException>(() => x.Repeat());
+            Assert.That(e!.Message, Does.StartWith($"aten::repeat(Float32[{id + 2}], []): "));
         }
     });
 
     [Test]
-    public void Each_thread_has_its_own_scopes_and_modes()
+    public void Each_thread_has_its_own_scopes()
     {
         using TensorScope scope = new();
-        using IDisposable noGrad = TorchRuntime.NoGrad();
-        Tensor x = Tensor.Ones([1]).WithGrad();
+        Tensor x = Tensor.Ones([1]);
         int joined = scope.Count;
         OnThreads(id =>
         {
             Assert.That(TensorScope.Current, Is.Null);
-            Assert.That(TorchRuntime.IsGradEnabled);
             using TensorScope own = new();
-            using IDisposable? mode = id % 2 == 0 ? TorchRuntime.NoGrad() : null;
-            for (int i = 0; i < Rounds; i++) Assert.That((x * 2).RequiresGrad, Is.EqualTo(id % 2 == 1));
+            for (int i = 0; i < Rounds; i++) Assert.That((x * (double)id).Item<float>(), Is.EqualTo(id));
             Assert.That(own.Count, Is.EqualTo(Rounds));
         });
         Assert.That(scope.Count, Is.EqualTo(joined));
     }
-
-    [Test]
-    public void Threads_may_look_up_the_same_operator_at_once() => OnThreads(_ =>
-    {
-        Operator op = Operator.Find("aten::logaddexp2");
-        using TensorScope scope = new();
-        Assert.That(op.Call(Tensor.Zeros([1]), Tensor.Zeros([1])).Item<float>(), Is.EqualTo(1));
-    });
 
     [Test]
     public void Every_thread_computes_with_the_wanted_thread_count()
@@ -85,18 +74,6 @@ public class ConcurrencyTests
             TorchRuntime.ThreadCount = before;
         }
     }
-
-    [Test]
-    public void Threads_may_differentiate_at_once() => OnThreads(id =>
-    {
-        for (int i = 0; i < Rounds / 10; i++)
-        {
-            using TensorScope scope = new();
-            Tensor x = Tensor.Full([16], id + 1.0, DType.Float64).WithGrad();
-            x.Pow(2).Sum().Backward();
-            Assert.That(x.Grad!.ToArray<double>(), Has.All.EqualTo(2.0 * (id + 1)));
-        }
-    });
 
     [Test]
     public void Finalizers_run_while_threads_compute()

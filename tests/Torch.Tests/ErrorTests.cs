@@ -7,45 +7,53 @@ public class ErrorTests : TensorTest
     [Test]
     public void A_wrong_shape_is_told_with_the_shapes() =>
         Assert.That(() => Tensor.Ones([2, 3]).MatMul(Tensor.Ones([4, 5])), Throws.TypeOf<TorchException>()
-            .With.Message.Contains("aten::matmul(Float[2, 3], Float[4, 5]): ").And.Message.Contains("2x3 and 4x5"));
+            .With.Message.Contains("aten::matmul(Float32[2, 3], Float32[4, 5]): ").And.Message.Contains("2x3 and 4x5"));
 
     [Test]
     public void A_message_has_no_native_stack_trace() =>
-        Assert.That(() => Tensor.Ones([2]).View(3), Throws.TypeOf<TorchException>().With.Message.Not.Contains("frame #"));
+        Assert.That(() => Tensor.Ones([2, 3]).MatMul(Tensor.Ones([4, 5])), Throws.TypeOf<TorchException>()
+            .With.Message.Not.Contains("frame #").And.Message.Not.Contains("Exception raised from").And.Message.Not.Contains("\n"));
 
     [Test]
-    public void Too_many_arguments_are_refused() =>
-        Assert.That(() => Operator.Find("aten::relu").Call(Tensor.Ones([1]), 1), Throws.TypeOf<InputException>()
-            .With.Message.Contains("aten::relu: takes 1 arguments, given 2"));
-
-    [Test]
-    public void Too_few_arguments_are_refused() =>
-        Assert.That(() => Operator.Find("aten::mm").Call(Tensor.Ones([1, 1])), Throws.TypeOf<InputException>()
-            .With.Message.Contains("aten::mm: argument 'mat2' (number 2, Tensor) is missing"));
-
-    [Test]
-    public void No_arguments_are_refused_where_some_are_needed() =>
-        Assert.That(() => Operator.Find("aten::relu").Call(), Throws.TypeOf<InputException>().With.Message.Contains("'self'"));
-
-    [Test]
-    public void Each_wrong_kind_of_argument_is_told_with_the_expected_one()
+    public void Each_kind_of_argument_is_told_as_it_was_given()
     {
         Tensor x = Tensor.Ones([2, 3]);
-        Refused("aten::relu", "", "'self' (number 1): expected Tensor, given int 3", 3);
-        Refused("aten::relu", "", "expected Tensor, given none", Argument.None);
-        Refused("aten::softmax", "int", "'dim' (number 2): expected int, given float 1.5", x, 1.5);
-        Refused("aten::softmax", "int", "'dim' (number 2): expected int, given bool true", x, true);
-        Refused("aten::dropout", "", "'p' (number 2): expected float, given string \"half\"", x, "half", true);
-        Refused("aten::dropout", "", "'train' (number 3): expected bool, given int 1", x, 0.5, 1);
-        Refused("aten::mul", "Scalar", "'other' (number 2): expected Scalar, given Float[2, 3]", x, x);
-        Refused("aten::permute", "", "'dims' (number 2): expected int[], given list of 2 floats", x, new[] { 0.0, 1.0 });
-        Refused("aten::permute", "", "'dims' (number 2): expected int[], given int 1", x, 1);
-        Refused("aten::gelu", "", "given [1, 2]", x, new long[] { 1, 2 });
-        Refused("aten::cat", "", "expected Tensor[], given Float[2, 3]", x);
-        Refused("aten::to", "dtype_layout", "'device' (number 4): expected Device?, given string \"cpu\"", x, DType.Float32, Argument.None, "cpu");
+        Assert.That(() => x.Softmax(7, DType.Float64), Throws.TypeOf<TorchException>().With.Message.StartsWith("aten::softmax.int(Float32[2, 3], 7, 7): "));
+        Assert.That(() => x.Sum([5]), Throws.TypeOf<TorchException>().With.Message.StartsWith("aten::sum.dim_IntList(Float32[2, 3], [5], false, none): "));
+        Assert.That(() => Tensor.Cat([x, Tensor.Ones([4])]), Throws.TypeOf<TorchException>().With.Message.StartsWith("aten::cat([Float32[2, 3], Float32[4]], 0): "));
+        Assert.That(() => x.MaskedFill(Tensor.Ones([5]).Gt(0), 0.5), Throws.TypeOf<TorchException>()
+            .With.Message.StartsWith("aten::masked_fill.Tensor(Float32[2, 3], Bool[5], 0.5): "));
+        Assert.That(() => Tensor.Ones([2], DType.Int64).Gelu(tanh: true), Throws.InstanceOf<LongformerException>().With.Message.Contains("longformer::activation"));
+        Assert.That(() => x + Tensor.Ones([4]), Throws.TypeOf<TorchException>().With.Message.StartsWith("aten::sub.Tensor(Float32[2, 3], Float32[4], -1): "));
+    }
 
-        static void Refused(string name, string overload, string message, params Argument[] arguments) =>
-            Assert.That(() => Operator.Find(name, overload).CallAll(arguments), Throws.TypeOf<InputException>().With.Message.Contains(message));
+    [Test]
+    public void Impossible_views_are_refused()
+    {
+        Tensor x = Tensor.Ones([2, 3]);
+        Assert.That(() => x.View(4), Throws.TypeOf<InputException>().With.Message.Contains("View([4])").And.Message.Contains("6 elements"));
+        Assert.That(() => x.View(-1, -1), Throws.TypeOf<InputException>().With.Message.Contains("at most one of -1"));
+        Assert.That(() => x.Reshape(4, -1), Throws.TypeOf<InputException>());
+        Assert.That(() => Tensor.Ones([0]).View(0, -1), Throws.TypeOf<InputException>());
+        Assert.That(() => x.View(long.MaxValue, long.MaxValue, 4), Throws.TypeOf<InputException>());
+        Assert.That(() => x.Transpose(0, 1).View(6), Throws.TypeOf<InputException>().With.Message.Contains("strides"));
+        Assert.That(() => x.Permute(0, 0), Throws.TypeOf<InputException>().With.Message.Contains("twice"));
+        Assert.That(() => x.Permute(0), Throws.TypeOf<InputException>());
+        Assert.That(() => x.Expand(2, 4), Throws.TypeOf<InputException>().With.Message.Contains("dimension 1"));
+        Assert.That(() => x.Expand(6), Throws.TypeOf<InputException>());
+        Assert.That(() => x.Expand(-1, 2, 3), Throws.TypeOf<InputException>());
+        Assert.That(() => x.Narrow(1, 2, 2), Throws.TypeOf<InputException>().With.Message.Contains("leave dimension 1"));
+        Assert.That(() => x.Narrow(1, 1, long.MaxValue), Throws.TypeOf<InputException>());
+        Assert.That(() => x.Narrow(1, 0, -1), Throws.TypeOf<InputException>());
+        Assert.That(() => x.Select(2, 0), Throws.TypeOf<InputException>().With.Message.Contains("-2..1"));
+        Assert.That(() => x.Select(1, 3), Throws.TypeOf<InputException>().With.Message.Contains("-3..2"));
+        Assert.That(() => x.Slice(0, 0, 1, 0), Throws.TypeOf<InputException>().With.Message.Contains("step"));
+        Assert.That(() => x.Unfold(1, 4, 1), Throws.TypeOf<InputException>().With.Message.Contains("0..3"));
+        Assert.That(() => x.AsStrided([2, 3], [3, 2]), Throws.TypeOf<InputException>().With.Message.Contains("leaves the storage"));
+        Assert.That(() => x.AsStrided([1], [1], -1), Throws.TypeOf<InputException>());
+        Assert.That(() => x.AsStrided([2], [-1], 3), Throws.TypeOf<InputException>().With.Message.Contains("negative"));
+        Assert.That(() => x.AsStrided([long.MaxValue, 3], [long.MaxValue, 1]), Throws.TypeOf<InputException>());
+        Assert.That(() => x.ViewAs(DType.Int64), Throws.TypeOf<TorchException>().With.Message.StartsWith("aten::view.dtype(Float32[2, 3], 4): "));
     }
 
     [Test]
@@ -55,7 +63,7 @@ public class ErrorTests : TensorTest
 
     [Test]
     public void A_dtype_that_libtorch_lacks_is_refused() =>
-        Assert.That(() => Tensor.Zeros([1], (DType)120), Throws.TypeOf<InputException>().With.Message.Contains("no dtype with the number 120"));
+        Assert.That(() => Tensor.Zeros([1], (DType)120), Throws.TypeOf<InputException>().With.Message.Contains("120"));
 
     [Test]
     public void An_index_outside_a_table_is_told() =>
@@ -78,9 +86,10 @@ public class ErrorTests : TensorTest
     [Test]
     public void An_absurd_allocation_is_an_exception()
     {
-        Assert.That(() => Tensor.Empty([1L << 60]), Throws.TypeOf<TorchException>().With.Message.Contains("aten::empty.memory_format([1152921504606846976]"));
-        Assert.That(() => Tensor.Zeros([1L << 40, 1L << 40]), Throws.TypeOf<TorchException>());
-        Assert.That(() => Tensor.Empty([-1]), Throws.TypeOf<TorchException>().With.Message.Contains("negative"));
+        Assert.That(() => Tensor.Empty([1L << 60]), Throws.InstanceOf<LongformerException>().With.Message.StartsWith("a tensor Float32[1152921504606846976]: ")
+            .And.Message.Contains("4611686018427387904 bytes").And.Message.Not.Contains("\n"));
+        Assert.That(() => Tensor.Zeros([1L << 40, 1L << 40]), Throws.InstanceOf<LongformerException>());
+        Assert.That(() => Tensor.Empty([-1]), Throws.TypeOf<InputException>().With.Message.Contains("-1"));
         Assert.That(Tensor.Ones([2]).Sum().Item<float>(), Is.EqualTo(2), "the library works on");
     }
 
@@ -89,7 +98,7 @@ public class ErrorTests : TensorTest
     {
         Tensor x = Tensor.Ones([2, 3]);
         long before = TorchRuntime.LiveTensorCount;
-        for (int i = 0; i < 100; i++) Assert.That(() => x.MatMul(x), Throws.TypeOf<TorchException>());
+        for (int i = 0; i < 20; i++) Assert.That(() => x.MatMul(x), Throws.TypeOf<TorchException>());
         Assert.That(TorchRuntime.LiveTensorCount, Is.EqualTo(before));
     }
 
@@ -100,52 +109,4 @@ public class ErrorTests : TensorTest
     [Test]
     public void Devices_are_read_as_they_are_written([Values("cpu", "cuda:0", "cuda:3", "meta")] string text) =>
         Assert.That(Device.Parse(text).ToString(), Is.EqualTo(text));
-
-    [Test]
-    public void A_library_is_loaded_by_an_absolute_path_that_exists()
-    {
-        Assert.That(() => TorchRuntime.LoadLibrary("libanything.so"), Throws.TypeOf<InputException>().With.Message.Contains("absolute"));
-        Assert.That(() => TorchRuntime.LoadLibrary("/nowhere/libanything.so"), Throws.TypeOf<TorchException>().With.Message.Contains("not found"));
-    }
-
-    [Test]
-    public void A_second_copy_of_a_loaded_library_is_refused()
-    {
-        string loaded = Interop.NativeLibraries.Locate("longformer_shim");
-        TorchRuntime.LoadLibrary(loaded);
-        string folder = Directory.CreateTempSubdirectory("longformer").FullName;
-        try
-        {
-            string copy = Path.Combine(folder, Path.GetFileName(loaded));
-            File.Copy(loaded, copy);
-            Assert.That(() => TorchRuntime.LoadLibrary(copy), Throws.TypeOf<InputException>().With.Message.Contains("is loaded already"));
-            string notALibrary = Path.Combine(folder, "libtext.so");
-            File.WriteAllText(notALibrary, "text");
-            Assert.That(() => TorchRuntime.LoadLibrary(notALibrary), Throws.TypeOf<TorchException>().With.Message.Contains("libtext.so"));
-        }
-        finally
-        {
-            Directory.Delete(folder, recursive: true);
-        }
-    }
-
-    [Test]
-    public void A_missing_native_library_is_told_with_the_places_searched()
-    {
-        string folder = Directory.CreateTempSubdirectory("longformer").FullName;
-        try
-        {
-            Assert.That(() => Interop.NativeLibraries.Locate("longformer_shim", folder, AppContext.BaseDirectory),
-                Throws.TypeOf<TorchException>().With.Message.Contains(folder).And.Message.Contains("LONGFORMER_NATIVE_DIR"));
-            Assert.That(() => Interop.NativeLibraries.Locate("longformer_shim", null, folder),
-                Throws.TypeOf<TorchException>().With.Message.Contains("liblongformer_shim.so not found"));
-            string library = Path.Combine(folder, "liblongformer_shim.so");
-            File.WriteAllText(library, "");
-            Assert.That(Interop.NativeLibraries.Locate("longformer_shim", null, folder), Is.EqualTo(library));
-        }
-        finally
-        {
-            Directory.Delete(folder, recursive: true);
-        }
-    }
 }

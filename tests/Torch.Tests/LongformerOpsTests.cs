@@ -9,11 +9,7 @@ public class LongformerOpsTests : TensorTest
 {
     private const int B = 2, T = 7, H = 2, D = 4;
 
-    private static (Tensor Query, Tensor Key, Tensor Value) Inputs()
-    {
-        TorchRuntime.ManualSeed(3);
-        return (Tensor.Randn([B, T, H, D]), Tensor.Randn([B, T, H, D]), Tensor.Randn([B, T, H, D]));
-    }
+    private (Tensor Query, Tensor Key, Tensor Value) Inputs() => (Randn(B, T, H, D), Randn(B, T, H, D), Randn(B, T, H, D));
 
     [Test]
     public void Banded_attention_takes_every_option([Values] AttentionImplementation implementation)
@@ -47,23 +43,7 @@ public class LongformerOpsTests : TensorTest
         Tensor whole = LongformerOps.BandedAttention(query.View(B * T, H, D), key.View(B * T, H, D), value.View(B * T, H, D),
             options with { SequenceOffsets = [0, T, 2 * T] }).Output;
         Tensor batch = LongformerOps.BandedAttention(query, key, value, options).Output;
-        Assert.That(whole.View(B, T, H, D).AllClose(batch, absolute: 1e-6));
-    }
-
-    [Test]
-    public void Banded_attention_is_differentiated()
-    {
-        (Tensor query, Tensor key, Tensor value) = Inputs();
-        BandedAttentionOptions options = new() { WindowLeft = 1, WindowRight = 1, Implementation = AttentionImplementation.Loop };
-        query.RequiresGrad = key.RequiresGrad = value.RequiresGrad = true;
-        (Tensor output, Tensor logSumExp) = LongformerOps.BandedAttention(query, key, value, options);
-        Tensor seed = Tensor.Randn([B, T, H, D]);
-        output.Backward(seed);
-        (Tensor dq, Tensor dk, Tensor dv) = LongformerOps.BandedAttentionBackward(seed, query.Detach(), key.Detach(), value.Detach(),
-            output.Detach(), logSumExp, options);
-        Assert.That(query.Grad!.AllClose(dq, absolute: 1e-6));
-        Assert.That(key.Grad!.AllClose(dk, absolute: 1e-6));
-        Assert.That(value.Grad!.AllClose(dv, absolute: 1e-6));
+        IsClose(whole.View(B, T, H, D), batch);
     }
 
     [Test]
@@ -83,85 +63,113 @@ public class LongformerOpsTests : TensorTest
     public void Folded_global_attention_equals_the_projected_one()
     {
         const int C = H * D;
-        Tensor hidden = Tensor.Randn([B, T, C]), index = Tensor.From([0L, 3, 5, -1], B, 2), globalQuery = Tensor.Randn([B, 2, H, D]);
-        Tensor keyWeight = Tensor.Randn([C, C]), keyBias = Tensor.Randn([C]), valueWeight = Tensor.Randn([C, C]), valueBias = Tensor.Randn([C]);
+        Tensor hidden = Randn(B, T, C), index = Tensor.From([0L, 3, 5, -1], B, 2), globalQuery = Randn(B, 2, H, D);
+        Tensor keyWeight = Randn(C, C), keyBias = Randn(C), valueWeight = Randn(C, C), valueBias = Randn(C);
         bool[] visible = new bool[B * T];
         for (int i = 0; i < visible.Length; i++) visible[i] = i != 2;
         GlobalAttentionOptions options = new() { Mask = Tensor.From(visible, B, T), Scale = 0.2 };
         Tensor folded = LongformerOps.FoldedGlobalAttention(globalQuery, hidden, keyWeight, keyBias, valueWeight, valueBias, index, options);
-        Tensor projected = LongformerOps.GlobalAttention(globalQuery, Functional.Linear(hidden, keyWeight, keyBias).View(B, T, H, D),
-            Functional.Linear(hidden, valueWeight, valueBias).View(B, T, H, D), index, options);
+        Tensor projected = LongformerOps.GlobalAttention(globalQuery, LongformerOps.Linear(hidden, keyWeight, keyBias).View(B, T, H, D),
+            LongformerOps.Linear(hidden, valueWeight, valueBias).View(B, T, H, D), index, options);
         Assert.That(folded.Shape, Is.EqualTo(new long[] { B, 2, H, D }));
-        Assert.That(folded.AllClose(projected, 1e-4, 1e-4));
+        IsClose(folded, projected, 1e-4, 1e-4);
         Assert.That(folded.Select(0, 1).Select(0, 1).ToArray<float>(), Has.All.Zero, "the padding of the index");
     }
 
     [Test]
     public void The_fused_linear_layer_equals_its_parts([Values] Activation activation, [Values] bool packed)
     {
-        Tensor x = Tensor.Randn([3, 8]), weight = Tensor.Randn([5, 8]), bias = Tensor.Randn([5]), residual = Tensor.Randn([3, 5]);
+        Tensor x = Randn(3, 8), weight = Randn(5, 8), bias = Randn(5), residual = Randn(3, 5);
         Tensor? pack = packed ? LongformerOps.LinearPack(weight) : null;
-        Tensor product = Functional.Linear(x, weight, bias);
+        Tensor product = x.MatMul(weight.Transpose(0, 1)) + bias;
         Tensor expected = residual + activation switch
         {
             Activation.Gelu => product.Gelu(),
             Activation.GeluTanh => product.Gelu(tanh: true),
             Activation.Relu => product.Relu(),
             Activation.Tanh => product.Tanh(),
+            Activation.Silu => product * product.Sigmoid(),
             _ => product,
         };
-        Assert.That(LongformerOps.Linear(x, weight, bias, pack, activation, residual).AllClose(expected, 1e-4, 1e-5));
+        IsClose(LongformerOps.Activate(product, activation), expected - residual, 1e-4, 1e-5);
+        if (activation == Activation.Silu)
+        {
+            Assert.That(() => LongformerOps.Linear(x, weight, bias, pack, activation, residual), Throws.TypeOf<InputException>().With.Message.Contains("silu"));
+            return;
+        }
+        IsClose(LongformerOps.Linear(x, weight, bias, pack, activation, residual), expected, 1e-4, 1e-5);
         Tensor output = Tensor.Empty([3, 5]);
         Assert.That(LongformerOps.LinearInto(output, x, weight, bias, pack, activation, residual), Is.SameAs(output));
-        Assert.That(output.AllClose(expected, 1e-4, 1e-5));
+        IsClose(output, expected, 1e-4, 1e-5);
     }
 
     [Test]
     public void The_fused_layer_normalization_equals_its_parts()
     {
-        Tensor x = Tensor.Randn([3, 8]), residual = Tensor.Randn([3, 8]), weight = Tensor.Randn([8]), bias = Tensor.Randn([8]);
-        Assert.That(LongformerOps.AddLayerNorm(x, residual, weight, bias, 1e-5).AllClose(Functional.LayerNorm(x + residual, weight, bias), 1e-4, 1e-5));
-        Assert.That(LongformerOps.AddLayerNorm(x, null, weight, bias, 1e-5).AllClose(Functional.LayerNorm(x, weight, bias), 1e-4, 1e-5));
+        Tensor x = Randn(3, 8), residual = Randn(3, 8), weight = Randn(8), bias = Randn(8);
+        IsClose(LongformerOps.AddLayerNorm(x, residual, weight, bias, 1e-5), Normalized(x + residual, weight, bias), 1e-4, 1e-5);
+        IsClose(LongformerOps.AddLayerNorm(x, null, weight, bias, 1e-5), Normalized(x, weight, bias), 1e-4, 1e-5);
+        Tensor output = Tensor.Empty([3, 8]);
+        Assert.That(LongformerOps.AddLayerNormInto(output, x, residual, weight, bias, 1e-5), Is.SameAs(output));
+        IsClose(output, Normalized(x + residual, weight, bias), 1e-4, 1e-5);
     }
 
     [Test]
     public void The_fused_embedding_equals_its_parts([Values] bool typed, [Values] bool vectors)
     {
-        Tensor words = Tensor.Randn([9, 8]), positions = Tensor.Randn([5, 8]), types = Tensor.Randn([2, 8]), weight = Tensor.Randn([8]), bias = Tensor.Randn([8]);
+        Tensor words = Randn(9, 8), positions = Randn(5, 8), types = Randn(2, 8), weight = Randn(8), bias = Randn(8);
         Tensor wordIds = Tensor.From<long>([8, 0, 3, 3, 1, 7], 6), positionIds = Tensor.From<long>([0, 1, 2, 3, 4, 0], 6), typeIds = Tensor.From<long>([0, 1, 1, 0, 0, 1], 6);
-        Tensor chosen = vectors ? Tensor.Randn([6, 8]) : Functional.Embedding(wordIds, words);
+        Tensor chosen = vectors ? Randn(6, 8) : Functional.Embedding(wordIds, words);
         Tensor sum = (chosen * 1.5) + Functional.Embedding(positionIds, positions);
         if (typed) sum += Functional.Embedding(typeIds, types);
         Tensor embedded = LongformerOps.Embed(vectors ? new(chosen) : new(words, wordIds), new(positions, positionIds), typed ? new(types, typeIds) : null,
             weight, bias, 1e-5, wordScale: 1.5);
-        Assert.That(embedded.AllClose(Functional.LayerNorm(sum, weight, bias), 1e-4, 1e-5));
+        IsClose(embedded, Normalized(sum, weight, bias), 1e-4, 1e-5);
     }
 
     [Test]
-    public void The_fused_embedding_records_no_gradient_of_padding_and_refuses_foreign_ids()
+    public void The_fused_embedding_refuses_foreign_ids()
     {
-        Tensor words = Tensor.Randn([9, 8]).WithGrad(), positions = Tensor.Randn([3, 8]), weight = Tensor.Randn([8]), bias = Tensor.Zeros([8]);
-        Tensor ids = Tensor.From<long>([8, 1, 3], 3);
-        LongformerOps.Embed(new(words, ids, PaddingIndex: 1), new(positions), null, weight, bias, 1e-5).Pow(2).Sum().Backward();
-        Assert.That(words.Grad!.Select(0, 1).Abs().Max().Item<float>(), Is.Zero);
-        Assert.That(words.Grad!.Select(0, 8).Abs().Max().Item<float>(), Is.GreaterThan(0));
-        using IDisposable mode = TorchRuntime.NoGrad();
+        Tensor words = Randn(9, 8), positions = Randn(3, 8), weight = Randn(8), bias = Tensor.Zeros([8]);
         Assert.That(() => LongformerOps.Embed(new(words, Tensor.From<long>([8, 9, 3], 3)), new(positions), null, weight, bias, 1e-5),
-            Throws.InstanceOf<TorchException>().With.Message.Contains("the ids of words must be rows of [9, C], given 9"));
+            Throws.InstanceOf<LongformerException>().With.Message.Contains("the ids of words must be rows of [9, C], given 9"));
     }
 
     [Test]
-    public void A_tensor_goes_through_a_handle_with_its_recording()
+    public void A_step_of_decoding_sees_its_own_document()
     {
-        Tensor x = Tensor.From(3.0).WithGrad();
-        nint handle = LongformerOps.ToHandle(x * x);
-        Tensor borrowed = LongformerOps.FromHandle(handle);
-        Tensor taken = Tensor.FromHandle(handle, own: true);
-        Assert.That(taken.Handle, Is.EqualTo(borrowed.Handle));
-        borrowed.Dispose();
-        taken.Backward();
-        Assert.That(x.Grad!.Item<double>(), Is.EqualTo(6));
-        Assert.That(() => LongformerOps.FromHandle(0), Throws.TypeOf<TorchException>().With.Message.Contains("_from_handle"));
+        Tensor query = Randn(3, H, D);
+        Tensor[] keys = [Randn(5, H, D), Randn(2, H, D)], values = [Randn(5, H, D), Randn(2, H, D)];
+        Tensor result = LongformerOps.DecodeAttention(query, keys, values, [1, 2], [], 0.5);
+        for (int row = 0, document = 0; row < 3; row++, document = 1)
+        {
+            Tensor scores = (keys[document] * query.Select(0, row)).Sum(-1) * 0.5;
+            IsClose(result.Select(0, row), (scores.Softmax(0).Unsqueeze(-1) * values[document]).Sum(0), 1e-4, 1e-5);
+        }
+    }
+
+    [Test]
+    public void Dropout_keeps_what_the_seed_says_and_is_its_own_gradient()
+    {
+        Tensor x = Tensor.Ones([100, 100]), dropped = LongformerOps.HiddenDropout(x, 0.25, 11);
+        Assert.That(dropped.EqualTo(LongformerOps.HiddenDropout(x, 0.25, 11)) && !dropped.EqualTo(LongformerOps.HiddenDropout(x, 0.25, 12)));
+        IsClose(LongformerOps.HiddenDropout(x * 3, 0.25, 11), dropped * 3);
+        Assert.That(dropped.Gt(0).Sum().Item<long>(), Is.InRange(7300, 7700));
+        Assert.That(dropped.Max().Item<float>(), Is.EqualTo(4f / 3).Within(1e-6));
+    }
+
+    [Test]
+    public void A_call_of_an_operator_with_one_token_is_short()
+    {
+        Tensor x = Randn(1, 8), weight = Randn(8), bias = Randn(8), output = Tensor.Empty([1, 8]);
+        double best = double.MaxValue;
+        for (int round = 0; round < 50; round++)
+        {
+            long start = System.Diagnostics.Stopwatch.GetTimestamp();
+            for (int i = 0; i < 1000; i++) LongformerOps.AddLayerNormInto(output, x, null, weight, bias, 1e-5);
+            best = Math.Min(best, System.Diagnostics.Stopwatch.GetElapsedTime(start).TotalMicroseconds / 1000);
+        }
+        Assert.That(best, Is.LessThan(2), "microseconds");
     }
 
     [Test]
@@ -171,8 +179,14 @@ public class LongformerOpsTests : TensorTest
         Assert.That(() => LongformerOps.BandedAttention(query, key, value, new() { WindowLeft = 1, WindowRight = 1, Implementation = (AttentionImplementation)9 }),
             Throws.TypeOf<InputException>());
         Assert.That(() => LongformerOps.BandedAttention(query, key, value, new() { WindowLeft = -1, WindowRight = 1 }),
-            Throws.TypeOf<TorchException>().With.Message.Contains("window_left"));
+            Throws.TypeOf<InputException>().With.Message.Contains("window_left"));
         Assert.That(() => LongformerOps.Linear(query, value, activation: (Activation)9), Throws.TypeOf<InputException>());
+    }
+
+    private static Tensor Normalized(Tensor x, Tensor weight, Tensor bias)
+    {
+        Tensor centered = x - x.Mean(-1, keep: true);
+        return (centered / (centered.Pow(2).Mean(-1, keep: true) + 1e-5).Sqrt() * weight) + bias;
     }
 
     private static float[] Expected(float[] q, float[] k, float[] v, BandedAttentionOptions o, bool[] visible, long[] global)

@@ -1,6 +1,6 @@
 namespace LongformerInterop.Torch.Tests;
 
-/// <summary>The cache of big blocks behind the tensors (native/shim/memory.cpp).</summary>
+/// <summary>The cache of big blocks behind the tensors (native/torch/memory.cpp).</summary>
 [TestFixture]
 public class MemoryTests : TensorTest
 {

@@ -7,9 +7,13 @@ public abstract class TensorTest
     private TensorScope? scope;
     private long before;
 
+    /// <summary>The random numbers of a test: the same each time.</summary>
+    protected Random Random { get; private set; } = new(0);
+
     [SetUp]
     public void OpenScope()
     {
+        Random = new Random(3);
         before = TorchRuntime.LiveTensorCount;
         scope = new TensorScope();
     }
@@ -20,5 +24,16 @@ public abstract class TensorTest
         scope!.Dispose();
         Assert.That(TensorScope.Current, Is.Null, "a test left a scope open");
         Assert.That(TorchRuntime.LiveTensorCount, Is.EqualTo(before), "a test left tensors behind");
+    }
+
+    protected Tensor Randn(params long[] shape) => Tensor.Randn(shape, Random);
+
+    /// <summary>Asserts |actual - expected| &lt;= absolute + relative * |expected| everywhere, and equal shapes.</summary>
+    protected static void IsClose(Tensor actual, Tensor expected, double relative = 1e-5, double absolute = 1e-6)
+    {
+        Assert.That(actual.Shape, Is.EqualTo(expected.Shape));
+        double[] given = actual.To(DType.Float64).ToArray<double>(), wanted = expected.To(DType.Float64).ToArray<double>();
+        for (int i = 0; i < given.Length; i++)
+            Assert.That(given[i], Is.EqualTo(wanted[i]).Within(absolute + (relative * Math.Abs(wanted[i]))), $"element {i}");
     }
 }

@@ -31,7 +31,6 @@ public class TensorTests : TensorTest
         Assert.That(x.Device, Is.EqualTo(Device.Cpu));
         Assert.That(x.IsContiguous);
         Assert.That(x.Transpose(0, 1).IsContiguous, Is.False);
-        Assert.That(x.IsLeaf);
         Assert.That(x.ToString(), Is.EqualTo("Float64[2, 3, 4] on cpu"));
         Assert.That(() => x.Size(3), Throws.TypeOf<InputException>().With.Message.Contains("-3..2"));
     }
@@ -47,6 +46,11 @@ public class TensorTests : TensorTest
     [TestCase(DType.Complex64, 8)]
     [TestCase(DType.Complex128, 16)]
     [TestCase(DType.Bool, 1)]
+    [TestCase(DType.Float8E5M2, 1)]
+    [TestCase(DType.Float8E4M3, 1)]
+    [TestCase(DType.UInt16, 2)]
+    [TestCase(DType.UInt32, 4)]
+    [TestCase(DType.UInt64, 8)]
     [TestCase(DType.BFloat16, 2)]
     public void A_dtype_is_the_one_that_libtorch_means(DType dtype, int bytes)
     {
@@ -146,7 +150,7 @@ public class TensorTests : TensorTest
     {
         Lease lease = new();
         Assert.That(() => Tensor.View(lease.Address, [4], (DType)99, keepAlive: lease), Throws.TypeOf<InputException>().With.Message.Contains("99"));
-        Assert.That(() => Tensor.View(lease.Address, [-4], DType.Float32, keepAlive: lease), Throws.TypeOf<InputException>().With.Message.Contains("negative"));
+        Assert.That(() => Tensor.View(lease.Address, [-4], DType.Float32, keepAlive: lease), Throws.TypeOf<InputException>().With.Message.Contains("given -4"));
         Assert.That(() => Tensor.View(0, [4], DType.Float32, keepAlive: lease), Throws.TypeOf<InputException>().With.Message.Contains("null"));
         Assert.That(() => Tensor.View(lease.Address, [1L << 40, 1L << 40], DType.Float32, keepAlive: lease), Throws.TypeOf<InputException>());
         Assert.That(() => Tensor.View(lease.Address, [2], DType.Float32, [-1], lease), Throws.TypeOf<InputException>());
@@ -160,19 +164,29 @@ public class TensorTests : TensorTest
         Lease lease = new();
         Tensor empty = Tensor.View(0, [0, 5], DType.Int64, keepAlive: lease);
         Assert.That(empty.Shape, Is.EqualTo(new long[] { 0, 5 }));
+        empty.Dispose();
         Assert.That(lease.Returned, Is.EqualTo(1));
     }
 
     [Test]
     public void A_handle_can_be_shared()
     {
-        Tensor original = Tensor.From([1f, 2f]).WithGrad();
+        Tensor original = Tensor.From([1f, 2f, 3f, 4f], 2, 2).Transpose(0, 1);
         Tensor shared = Tensor.FromHandle(original.Handle, own: false);
-        Assert.That(shared.Handle, Is.EqualTo(original.Handle));
-        Assert.That(shared.RequiresGrad);
+        Assert.That(shared.DataPointer, Is.EqualTo(original.DataPointer));
+        Assert.That(shared.Strides, Is.EqualTo(original.Strides));
         original.Dispose();
-        Assert.That(shared.ToArray<float>(), Is.EqualTo(new[] { 1f, 2f }));
+        Assert.That(shared.ToArray<float>(), Is.EqualTo(new[] { 1f, 3f, 2f, 4f }));
+        Tensor given = Tensor.FromHandle(NewHandle(shared), own: true);
+        Assert.That(given.ToArray<float>(), Is.EqualTo(new[] { 1f, 3f, 2f, 4f }));
         Assert.That(() => Tensor.FromHandle(0, own: true), Throws.TypeOf<InputException>().With.Message.Contains("zero"));
+    }
+
+    private static unsafe nint NewHandle(Tensor tensor)
+    {
+        nint handle;
+        Assert.That(Interop.Libtorch.NewTensorHandle(tensor.Handle, &handle), Is.Zero);
+        return handle;
     }
 
     internal static void Collect()

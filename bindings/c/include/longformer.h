@@ -50,9 +50,13 @@
  * throw a C++ exception or longjmp through it.
  *
  * Process. dlopen works; the library stays loaded after dlclose. Signal handlers of the host stay its own: the library
- * installs handlers for SIGSEGV and SIGFPE, which pass on what is not theirs, and one real-time signal. fork without exec
- * after the first call is not supported. liblongformer_shim.so and liblongformer_ops.so are looked for beside
- * liblongformer.so, or in the folder that the environment variable LONGFORMER_NATIVE_DIR names (an absolute path).
+ * installs handlers for SIGSEGV and SIGFPE, which pass on what is not theirs, and one real-time signal. liblongformer_ops.so is
+ * looked for beside liblongformer.so, or in the folder that the environment variable LONGFORMER_NATIVE_DIR names (an absolute
+ * path). libtorch 2.10 or later is taken from the process where one is loaded already, else from the folder that LIBTORCH names,
+ * else from beside liblongformer.so.
+ *
+ * fork. A process that was forked after the first call has only one of its threads: there every function returns LF_FORKED, except
+ * lf_version, lf_abi_version and lf_last_error, and it may exit in any way. Start workers by spawn, or make the first call in them.
  *
  * Shapes: B sequences, T tokens, N tokens of packed sequences one behind the other, H heads, D head dimension, C hidden
  * size, G global tokens. Ranges are half-open.
@@ -70,7 +74,7 @@
 #endif
 
 /* The version of this interface. It changes when a program must be compiled anew; additions do not change it. */
-#define LF_ABI_VERSION 1
+#define LF_ABI_VERSION 2
 
 /* As a length: the text ends before its first zero byte. */
 #define LF_TERMINATED ((size_t)-1)
@@ -93,7 +97,8 @@ typedef enum lf_status {
   LF_NOT_FOUND = 8,        /* no such item, name or property */
   LF_OUT_OF_MEMORY = 9,
   LF_INTERNAL = 10,        /* a defect of this library: please report the message */
-  LF_ABI_MISMATCH = 11     /* the program was compiled against another interface */
+  LF_ABI_MISMATCH = 11,    /* the program was compiled against another interface */
+  LF_FORKED = 12           /* this process was forked after the library had been used: start workers by spawn */
 } lf_status;
 
 /* Types of elements; the numbers are libtorch's c10::ScalarType. */
@@ -149,9 +154,6 @@ LF_API lf_status lf_get_threads(int32_t* threads);
 
 /* How many devices of a kind, "cpu" or "cuda", this libtorch and this machine have. */
 LF_API lf_status lf_device_count(const char* kind, int32_t* count);
-
-/* The seed of libtorch's random numbers. Generation does not use it: it has its own option "seed". */
-LF_API lf_status lf_set_seed(int64_t seed);
 
 /* Sends what the library has to say at this level and above to a callback (NULL: nowhere, as at the start), for the whole
  * process: a warning for a truncated document, a debug line for each batch. */

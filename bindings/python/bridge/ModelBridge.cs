@@ -29,7 +29,7 @@ public static class ModelBridge
     {
         ArgumentNullException.ThrowIfNull(model);
         using TensorScope scope = new();
-        return new NamedTensors([.. model.NamedParameters.Select(p => p.Name)], [.. model.NamedParameters.Select(p => p.Tensor.Detach().Keep())]);
+        return new NamedTensors([.. model.NamedParameters.Select(p => p.Name)], [.. model.NamedParameters.Select(p => p.Tensor.Alias().Keep())]);
     }
 
     /// <summary>Generates from named tensors, which are disposed: for each row its results.</summary>
@@ -54,7 +54,6 @@ public static class ModelBridge
                 throw new InputException($"{unknown}: unknown argument; generate takes input_ids, attention_mask, global_attention_mask and decoder_input_ids");
             if (!inputs.ContainsKey("input_ids"))
                 throw new InputException("input_ids: expected the tokens of the documents, given none");
-            using IDisposable inference = TorchRuntime.InferenceMode();
             GenerationOptions options = GenerationOptions.Parse(generation) with { Seed = seed };
             return [.. new TextGenerator(led, GenerationOptions.FromCheckpoint(folder)).Generate(Documents(inputs), options, cancellation: watch.Token)
                 .Select(row => row.ToArray())];

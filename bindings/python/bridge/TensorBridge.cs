@@ -43,9 +43,6 @@ public static class TensorBridge
 #pragma warning restore CA1308
     }
 
-    /// <summary>The number of <c>longformer::_to_handle</c> as <see cref="Tensor.FromHandle"/> takes it.</summary>
-    public static nint Handle(long handle) => (nint)handle;
-
     /// <summary>A row-major copy on the CPU, or the tensor's own memory where it is that already.</summary>
     public static Tensor ToCpu(Tensor tensor, string dtype)
     {
@@ -64,7 +61,6 @@ public static class TensorBridge
         ArgumentNullException.ThrowIfNull(watch);
         try
         {
-            using IDisposable inference = TorchRuntime.InferenceMode();
             using TensorScope scope = new();
             Dictionary<string, Tensor> inputs = [];
             for (int i = 0; i < names.Length; i++)
@@ -88,7 +84,6 @@ public static class TensorBridge
         Tensor?[] inputs = [query, key, value, globalIndex, mask];
         try
         {
-            using IDisposable inference = TorchRuntime.InferenceMode();
             using TensorScope scope = new();
             (Tensor output, Tensor logSumExp) = LongformerOps.BandedAttention(query, key, value, Options(left, right, dilation, globalIndex, mask, scale) with
             {
@@ -109,7 +104,6 @@ public static class TensorBridge
         Tensor?[] inputs = [query, key, globalIndex, mask];
         try
         {
-            using IDisposable inference = TorchRuntime.InferenceMode();
             using TensorScope scope = new();
             return LongformerOps.BandedAttentionProbabilities(query, key, Options(left, right, dilation, globalIndex, mask, scale)).Keep();
         }
@@ -125,7 +119,6 @@ public static class TensorBridge
         Tensor?[] inputs = [query, key, value, globalIndex, mask];
         try
         {
-            using IDisposable inference = TorchRuntime.InferenceMode();
             using TensorScope scope = new();
             return LongformerOps.GlobalAttention(query, key, value, globalIndex, new GlobalAttentionOptions { Mask = mask, Scale = scale }).Keep();
         }

@@ -10,6 +10,7 @@ import numpy as np
 from ._dlpack import DTYPES as DLPACK_DTYPES
 from ._dlpack import export, read, row_major
 from ._errors import InputError, LongformerError
+from ._fork import STATE
 
 __all__ = ["Borrowed", "NativeTensor", "Tensor", "borrow", "to_numpy"]
 
@@ -67,8 +68,8 @@ class _Owner:
         self._native = native
         self.__array_interface__ = _interface(native)
 
-    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
-        if not ending():
+    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing, state: Any = STATE) -> None:
+        if not ending() and not state.forked:
             self._native.release()
 
 
@@ -139,9 +140,9 @@ class Tensor:
     def __repr__(self) -> str:
         return f"Tensor({self.dtype}{list(self.shape)} on {self.device})"
 
-    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
+    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing, state: Any = STATE) -> None:
         native = getattr(self, "_native", None)
-        if native is not None and not ending():
+        if native is not None and not ending() and not state.forked:
             native.release()
 
 

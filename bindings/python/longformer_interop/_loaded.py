@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ._errors import LongformerError
+from ._fork import STATE, refuse_in_child
 from ._options import LoadOptions
 
 if TYPE_CHECKING:
@@ -113,6 +114,9 @@ class Loaded(Generic[N]):
         # Entered first, then looked: close does the opposite, so that one of the two sees the other.
         self._users.append(None)
         native = self._native
+        if STATE.forked:
+            self._users.pop()
+            refuse_in_child()
         if self._closing or native is None:
             self._leave()
             raise self._refusal()
@@ -127,7 +131,7 @@ class Loaded(Generic[N]):
         # The last call and close may both come here.
         with self._lock:
             native, self._native = self._native, None
-        if native is not None:
+        if native is not None and not STATE.forked:
             native.close()  # type: ignore[attr-defined]
 
     def _refusal(self) -> LongformerError:
@@ -146,10 +150,10 @@ class Loaded(Generic[N]):
             raise self._refusal()
         return _reload, (type(self), self.folder, self.options)
 
-    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
+    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing, state: Any = STATE) -> None:
         # When Python ends, so does the process; what a door needs may be gone already.
         native, self._native = self._native, None
-        if native is not None and not ending():
+        if native is not None and not ending() and not state.forked:
             native.close()  # type: ignore[attr-defined]
 
     def _describe(self) -> str:

@@ -20,7 +20,7 @@ def library_version() -> str:
 
 
 def torch_version() -> str:
-    """The version of the libtorch that is loaded, such as ``1.13.0``. Loads it."""
+    """The version of the libtorch that is loaded, such as ``2.10.0``. Loads it."""
     return default_door().torch_version()
 
 

@@ -1,4 +1,4 @@
-"""Accelerated HF models against themselves, forward and gradients. Needs PyTorch with transformers, and operators built for that PyTorch:
+"""Accelerated HF models against themselves: forward, gradients, compiled, under torch.func. Needs PyTorch with transformers:
 `make check-accelerate SID=<Debian sid root folder>` brings them together."""
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is not importable by this P
 transformers = pytest.importorskip("transformers", reason="transformers is not importable here: make check-accelerate SID=<root folder> runs these")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 lt = pytest.importorskip("longformer_interop.torch")
+import torch._dynamo.testing  # noqa: E402 - after the check
 
 
 def longformer(kind="LongformerModel", **changes):
@@ -149,3 +150,80 @@ def test_training_with_dropout_checkpointing_and_autocast():
         loss = fast(**inputs).loss
     loss.backward()
     assert torch.isfinite(loss) and all(torch.isfinite(p.grad).all() for p in fast.parameters() if p.grad is not None)
+
+
+def compiled(model):
+    """The model compiled for any length, and the counter of its graphs."""
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    counter = torch._dynamo.testing.CompileCounterWithBackend("aot_eager")
+    return torch.compile(model, dynamic=True, backend=counter), counter
+
+
+def breaks():
+    return dict(torch._dynamo.utils.counters["graph_break"])
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("globals_", [(), (0, 3)], ids=["window", "globals"])
+@pytest.mark.parametrize("training", [False, True], ids=["inference", "training"])
+@pytest.mark.parametrize("make", [longformer, led])
+def test_a_compiled_model_breaks_at_no_operator_and_takes_every_length(make, training, globals_):
+    plain = lt.accelerate(make())
+    fast, counter = compiled(copy.deepcopy(plain))
+    graphs = []
+    for length in (24, 37, 50, 63):
+        inputs = batch(length, globals_)
+        if make is led:
+            inputs["decoder_input_ids"] = inputs["input_ids"][:, :9]
+        for model in (plain, fast):
+            model.zero_grad()
+        with torch.set_grad_enabled(training):
+            wanted, given = plain(**inputs)[0], fast(**inputs)[0]
+        close(given, wanted, f"length {length}")
+        if training:
+            wanted.square().mean().backward()
+            given.square().mean().backward()
+            for (name, a), (_, b) in zip(fast.named_parameters(), plain.named_parameters()):
+                assert (a.grad is None) == (b.grad is None), name
+                if b.grad is not None:
+                    close(a.grad, b.grad, name)
+        graphs.append(counter.frame_count)
+    assert graphs[1:] == graphs[:1] * 3, "no new graph for another length"
+    # HF asks whether any token is global, which is one break of its own.
+    assert sum(breaks().values()) <= 1 and not any("longformer::" in reason or "_accelerate" in reason for reason in breaks()), breaks()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_layers_of_a_compiled_model_are_whole_graphs():
+    fast = lt.accelerate(longformer()).train()
+    layer = fast.encoder.layer[0].attention.self
+    hidden, is_global = torch.randn(2, 24, 32, requires_grad=True), torch.zeros(2, 24, dtype=torch.bool)
+    is_global[0, :2] = True
+    layer.dropout = 0.25
+    whole = torch.compile(layer, dynamic=True, fullgraph=True, backend="aot_eager")
+    torch.manual_seed(5)
+    one = whole(hidden, None, torch.zeros_like(is_global), is_global, True)[0]
+    torch.manual_seed(5)
+    again = whole(hidden, None, torch.zeros_like(is_global), is_global, True)[0]
+    other = whole(hidden, None, torch.zeros_like(is_global), is_global, True)[0]
+    assert torch.equal(one, again) and not torch.equal(one, other), "dropout follows torch's generator"
+    assert all(torch.isfinite(g).all() for g in torch.autograd.grad(one.square().sum(), [hidden, layer.query_global.weight]))
+
+
+@pytest.mark.parametrize("globals_", [(), (0, 3)], ids=["window", "globals"])
+def test_torch_func_over_an_accelerated_model_gives_the_gradients_of_autograd(globals_):
+    fast = lt.accelerate(longformer())
+    inputs = batch(20, globals_)
+    parameters = {n: p.detach() for n, p in fast.named_parameters()}
+
+    def loss(parameters):
+        return torch.func.functional_call(fast, parameters, kwargs=inputs).last_hidden_state.square().mean()
+
+    given = torch.func.grad(loss)(parameters)
+    fast(**inputs).last_hidden_state.square().mean().backward()
+    for name, p in fast.named_parameters():
+        if p.grad is not None:
+            close(given[name], p.grad, name)
+    with pytest.raises(NotImplementedError, match="longformer::"):
+        torch.func.jvp(loss, (parameters,), (parameters,))

@@ -4,6 +4,9 @@
 #include <cmath>
 #include <cstdlib>
 #include <new>
+#if defined(_WIN32)
+#include <malloc.h>
+#endif
 
 namespace longformer::cpu {
 
@@ -78,12 +81,31 @@ void fill_problem(BandProblem& p, BandTables& tables, const BandedAttention& a) 
 
 namespace {
 
+constexpr size_t kPage = 4096;
+
+// Memory at a multiple of a page; null where there is none.
+void* allocate_pages(size_t bytes) {
+#if defined(_WIN32)
+  return _aligned_malloc(bytes, kPage);
+#else
+  return std::aligned_alloc(kPage, bytes);
+#endif
+}
+
+void free_pages(void* memory) {
+#if defined(_WIN32)
+  _aligned_free(memory);
+#else
+  std::free(memory);
+#endif
+}
+
 struct Scratch {
   void* memory = nullptr;
   size_t bytes = 0;
-  ~Scratch() { std::free(memory); }
+  ~Scratch() { free_pages(memory); }
   void release() {
-    std::free(memory);
+    free_pages(memory);
     memory = nullptr;
     bytes = 0;
   }
@@ -96,8 +118,8 @@ constexpr size_t kKeptBytes = size_t(8) << 20;
 void* thread_scratch(size_t bytes) {
   if (bytes > scratch.bytes) {
     scratch.release();
-    const size_t rounded = (bytes + 4095) / 4096 * 4096;
-    scratch.memory = std::aligned_alloc(4096, rounded);
+    const size_t rounded = (bytes + kPage - 1) / kPage * kPage;
+    scratch.memory = allocate_pages(rounded);
     if (scratch.memory == nullptr) throw std::bad_alloc();
     scratch.bytes = rounded;
   }

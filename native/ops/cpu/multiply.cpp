@@ -11,7 +11,7 @@ namespace longformer::cpu {
 namespace {
 
 // Rows of a unit: enough that a weight is used often once it is in the second-level cache.
-constexpr int64_t kUnitRows = 140;
+constexpr int64_t kUnitRows = 84;
 // What the sums of a unit take of that cache.
 constexpr int64_t kSumBytes = int64_t(448) << 10;
 // Units for each thread, so that one that is held up does not hold up the others.
@@ -92,7 +92,8 @@ void multiply(const Product& product) {
   const int64_t panels = panels_of(p.outputs), threads = get_num_threads();
   const Cut c = cut(p.rows, panels, threads);
   const int64_t units = c.blocks * c.parts;
-  const size_t bytes = product_scratch(p, parts_of(p.rows, c.blocks), parts_of(panels, c.parts)) * sizeof(float);
+  const int64_t most_panels = parts_of(panels, c.parts);
+  const size_t bytes = product_scratch(p, parts_of(p.rows, c.blocks), most_panels) * sizeof(float);
   const auto kernel = product_kernels(active_isa())->multiply;
   std::atomic<int64_t> next{0};
   parallel_for(0, std::min(threads, units), 1, [&](int64_t, int64_t) {
@@ -100,7 +101,7 @@ void multiply(const Product& product) {
     for (int64_t i = next++; i < units; i = next++) {
       const int64_t block = i / c.parts, part = i % c.parts;
       const ProductUnit unit = {p.rows * block / c.blocks, p.rows * (block + 1) / c.blocks, panels * part / c.parts,
-                                panels * (part + 1) / c.parts, block == last_block};
+                                panels * (part + 1) / c.parts, most_panels, block == last_block};
       kernel(p, unit, thread_scratch(bytes));
       last_block = block;
     }

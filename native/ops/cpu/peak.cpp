@@ -7,6 +7,7 @@
 #include <immintrin.h>
 #endif
 
+#include "../../base/library.h"
 #include "../../base/parallel.h"
 #include "isa.h"
 
@@ -94,3 +95,11 @@ double multiply_add_peak() {
 }
 
 }  // namespace longformer::cpu
+
+namespace longformer {
+
+LONGFORMER_REGISTER(r) {
+  r.impl<cpu::multiply_add_peak>(torch::Key::cpu, "_multiply_add_peak");
+}
+
+}  // namespace longformer

@@ -53,36 +53,45 @@ void pack_panels(const PackProblem& p, int64_t first, int64_t last, void* scratc
   }
 }
 
-// Rows of the input in blocks of kDepth of their elements: [block][row][kDepthStride].
+// Inputs [first, first + depth) of a unit's rows, to rows that are kDepthStride apart.
 template <class V>
-void read_input(const ProductProblem& p, const ProductUnit& u, int64_t padded_rows, float* to, float* buffer) {
+void read_input(const ProductProblem& p, const ProductUnit& u, int64_t first, int64_t depth, int64_t padded_rows,
+                float* to, float* buffer) {
   const int64_t rows = u.last_row - u.first_row;
-  for (int64_t i = 0; i < p.inputs; i += kDepth, to += padded_rows * kDepthStride) {
-    const int64_t depth = smaller(kDepth, p.inputs - i);
-    if (!p.input.transposed) {
-      for (int64_t r = 0; r < rows; ++r)
-        read_row<V>(to + r * kDepthStride, element_at(p.input, u.first_row + r, i), p.input.element, depth);
-      continue;
+  if (!p.input.transposed) {
+    for (int64_t r = 0; r < rows; ++r)
+      read_row<V>(to + r * kDepthStride, element_at(p.input, u.first_row + r, first), p.input.element, depth);
+    return;
+  }
+  for (int64_t k = 0; k < depth; k += 16) {
+    for (int64_t j = 0; j < 16; ++j) {
+      float* row = buffer + j * padded_rows;
+      if (k + j < depth)
+        read_row<V>(row, element_at(p.input, u.first_row, first + k + j), p.input.element, rows);
+      else
+        std::memset(row, 0, size_t(rows) * sizeof(float));
     }
-    for (int64_t k = 0; k < depth; k += 16) {
-      for (int64_t j = 0; j < 16; ++j) {
-        float* row = buffer + j * padded_rows;
-        if (k + j < depth)
-          read_row<V>(row, element_at(p.input, u.first_row, i + k + j), p.input.element, rows);
-        else
-          std::memset(row, 0, size_t(rows) * sizeof(float));
-      }
-      transpose<V>(to + k, kDepthStride, buffer, padded_rows, 16, rows, 1.0f);
-    }
+    transpose<V>(to + k, kDepthStride, buffer, padded_rows, 16, rows, 1.0f);
   }
 }
+
+// What is read next is asked for meanwhile: weights from `weights` on, so many floats a step.
+struct NextWeights {
+  const float* weights;
+  ptrdiff_t step;
+};
 
 // c [ROWS][2 vectors] (+)= a [ROWS][depth] . b [depth][2 vectors].
 template <class V, int ROWS>
 inline __attribute__((always_inline)) void multiply_tile(const float* a, const float* b, ptrdiff_t depth,
-                                                         float* c, bool add) {
+                                                         float* c, bool add, NextWeights next) {
   using T = typename V::T;
   constexpr int L = V::lanes;
+#pragma GCC unroll 16
+  for (int r = ROWS; r < 2 * ROWS; ++r) {  // the sums of the next group
+    __builtin_prefetch(c + r * kPanel, 1);
+    if (L == 16) __builtin_prefetch(c + r * kPanel + L, 1);
+  }
   T sum[ROWS][2];
   if (add) {
 #pragma GCC unroll 16
@@ -96,6 +105,8 @@ inline __attribute__((always_inline)) void multiply_tile(const float* a, const f
   }
   for (ptrdiff_t k = 0; k < depth; ++k, b += kPanel) {
     const T low = V::load(b), high = V::load(b + L);
+    __builtin_prefetch(next.weights);
+    next.weights += next.step;
 #pragma GCC unroll 16
     for (int r = 0; r < ROWS; ++r) {
       const T x = V::set1(a[r * kDepthStride + k]);
@@ -111,12 +122,12 @@ inline __attribute__((always_inline)) void multiply_tile(const float* a, const f
 }
 
 template <class V, int ROWS>
-inline void multiply_group(int rows, const float* a, const float* b, ptrdiff_t depth, float* c, bool add) {
+inline void multiply_group(int rows, const float* a, const float* b, ptrdiff_t depth, float* c, bool add, NextWeights next) {
   if constexpr (ROWS > 0) {
     if (rows == ROWS)
-      multiply_tile<V, ROWS>(a, b, depth, c, add);
+      multiply_tile<V, ROWS>(a, b, depth, c, add, next);
     else
-      multiply_group<V, ROWS - 1>(rows, a, b, depth, c, add);
+      multiply_group<V, ROWS - 1>(rows, a, b, depth, c, add, next);
   }
 }
 
@@ -156,20 +167,25 @@ template <class V>
 void multiply_unit(const ProductProblem& p, const ProductUnit& u, void* scratch) {
   constexpr int most = kTileRows<V>, width = 2 * V::lanes;
   const int64_t rows = u.last_row - u.first_row, padded_rows = (rows + 15) / 16 * 16;
-  const int64_t blocks = (p.inputs + kDepth - 1) / kDepth, groups = (rows + most - 1) / most;
-  float *const a = static_cast<float*>(scratch), *const buffer = a + blocks * padded_rows * kDepthStride,
-               *const all_sums = buffer + 16 * padded_rows;
-  if (!u.rows_are_read) read_input<V>(p, u, padded_rows, a, buffer);
-  for (int64_t block = 0; block < blocks; ++block) {
+  const int64_t blocks = (p.inputs + kDepth - 1) / kDepth, groups = (rows + most - 1) / most, panels = u.most_panels;
+  float *const all_sums = static_cast<float*>(scratch), *const buffer = all_sums + padded_rows * kPanel * panels,
+               *a = buffer + 16 * padded_rows;
+  for (int64_t block = 0; block < blocks; ++block, a += padded_rows * kDepthStride) {
     const int64_t first = block * kDepth, depth = smaller(kDepth, p.inputs - first);
+    if (!u.rows_are_read) read_input<V>(p, u, first, depth, padded_rows, a, buffer);
     float* sums = all_sums;
     for (int64_t panel = u.first_panel; panel < u.last_panel; ++panel, sums += padded_rows * kPanel) {
       const float* const b = p.packed + (panel * padded_inputs(p.inputs) + first) * kPanel;
+      const float* const next = panel + 1 < u.last_panel
+                                    ? b + padded_inputs(p.inputs) * kPanel
+                                    : p.packed + (u.first_panel * padded_inputs(p.inputs) + first + depth) * kPanel;
+      const ptrdiff_t step = kPanel / (groups * (kPanel / width));
       for (int column = 0; column < kPanel; column += width) {
         for (int64_t g = 0; g < groups; ++g) {
           const int64_t row = rows * g / groups, count = rows * (g + 1) / groups - row;
-          multiply_group<V, most>(int(count), a + (block * padded_rows + row) * kDepthStride, b + column, depth,
-                                  sums + row * kPanel + column, block > 0);
+          const NextWeights ahead = {next + (g + groups * (column / width)) * step * depth, step};
+          multiply_group<V, most>(int(count), a + row * kDepthStride, b + column, depth,
+                                  sums + row * kPanel + column, block > 0, ahead);
         }
       }
       if (block + 1 == blocks) finish_panel<V>(p, u, panel, sums);

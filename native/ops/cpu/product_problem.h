@@ -54,7 +54,8 @@ static inline int64_t packed_elements(int64_t inputs, int64_t outputs) {
 // Rows [first_row, last_row) of the result in panels [first_panel, last_panel).
 struct ProductUnit {
   int64_t first_row, last_row, first_panel, last_panel;
-  bool rows_are_read;  // the scratch holds these rows of the input from the call before
+  int64_t most_panels;  // of the units that use one scratch
+  bool rows_are_read;   // the scratch holds these rows of the input from the call before
 };
 
 // Scratch in floats for units of at most so many rows and panels: the rows, what is being transposed, the sums.

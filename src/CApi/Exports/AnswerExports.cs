@@ -5,10 +5,10 @@ namespace LongformerInterop.CApi.Exports;
 
 internal static unsafe class AnswerExports
 {
-    [UnmanagedCallersOnly(EntryPoint = "lf_answer_count", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_answer_count", CallConvs = [typeof(CallConvCdecl)])]
     public static int Count(nint answer, nuint* count) => Read(answer, count, "count", a => (nuint)a.Count);
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_answer_text", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_answer_text", CallConvs = [typeof(CallConvCdecl)])]
     public static int Text(nint answer, nuint item, byte** text, nuint* length) => Failure.Run(() =>
     {
         Native.NotNull(text, "text");
@@ -18,7 +18,7 @@ internal static unsafe class AnswerExports
             *length = (nuint)bytes;
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_answer_label", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_answer_label", CallConvs = [typeof(CallConvCdecl)])]
     public static int Label(nint answer, nuint item, byte** label, nuint* length) => Failure.Run(() =>
     {
         Native.NotNull(label, "label");
@@ -28,7 +28,7 @@ internal static unsafe class AnswerExports
             *length = (nuint)bytes;
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_answer_range", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_answer_range", CallConvs = [typeof(CallConvCdecl)])]
     public static int Range(nint answer, nuint item, int unit, long* start, long* end) => Failure.Run(() =>
     {
         Native.NotNull(start, "start");
@@ -38,19 +38,19 @@ internal static unsafe class AnswerExports
         (*start, *end) = (from, to);
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_answer_score", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_answer_score", CallConvs = [typeof(CallConvCdecl)])]
     public static int Score(nint answer, nuint item, double* score) => Read(answer, score, "score", a => AnswerHandle.Has(a.Item(item).Score, "score"));
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_answer_logit", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_answer_logit", CallConvs = [typeof(CallConvCdecl)])]
     public static int Logit(nint answer, nuint item, double* logit) => Read(answer, logit, "logit", a => AnswerHandle.Has(a.Item(item).Logit, "logit"));
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_answer_group", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_answer_group", CallConvs = [typeof(CallConvCdecl)])]
     public static int Group(nint answer, nuint item, long* group) => Read(answer, group, "group", a => AnswerHandle.Has(a.Item(item).Group, "group"));
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_answer_id", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_answer_id", CallConvs = [typeof(CallConvCdecl)])]
     public static int Id(nint answer, nuint item, long* id) => Read(answer, id, "id", a => AnswerHandle.Has(a.Item(item).Id, "id"));
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_answer_tokens", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_answer_tokens", CallConvs = [typeof(CallConvCdecl)])]
     public static int Tokens(nint answer, nuint item, int** tokens, nuint* count) => Failure.Run(() =>
     {
         Native.NotNull(tokens, "tokens");
@@ -60,7 +60,7 @@ internal static unsafe class AnswerExports
         *count = (nuint)n;
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_answer_item", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_answer_item", CallConvs = [typeof(CallConvCdecl)])]
     public static int Item(nint answer, nuint item, int unit, byte** text, nuint* textLength, byte** label, nuint* labelLength,
         long* start, long* end, double* score, double* logit, long* group, long* id) => Failure.Run(() =>
     {
@@ -84,11 +84,11 @@ internal static unsafe class AnswerExports
         Native.Give(id, number);
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_answer_prompt_length", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_answer_prompt_length", CallConvs = [typeof(CallConvCdecl)])]
     public static int PromptLength(nint answer, nuint item, nuint* tokens) =>
         Read(answer, tokens, "tokens", a => (nuint)AnswerHandle.Has(a.Item(item).Sequence, "tokens").PromptLength);
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_answer_token_scores", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_answer_token_scores", CallConvs = [typeof(CallConvCdecl)])]
     public static int TokenScores(nint answer, nuint item, float** scores, nuint* count) => Failure.Run(() =>
     {
         Native.NotNull(scores, "scores");
@@ -98,11 +98,11 @@ internal static unsafe class AnswerExports
         *count = (nuint)n;
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_answer_ended", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_answer_ended", CallConvs = [typeof(CallConvCdecl)])]
     public static int Ended(nint answer, nuint item, int* ended) =>
         Read(answer, ended, "ended", a => AnswerHandle.Has(a.Item(item).Sequence, "tokens").Ended ? 1 : 0);
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_answer_logits", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_answer_logits", CallConvs = [typeof(CallConvCdecl)])]
     public static int Logits(nint answer, nuint item, nint* logits) => Failure.Run(() =>
     {
         Native.Out(logits, "logits");
@@ -110,7 +110,7 @@ internal static unsafe class AnswerExports
         *logits = Handles.Add(new TensorHandle(used.Value.Logits(item)));
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_answer_free", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_answer_free", CallConvs = [typeof(CallConvCdecl)])]
     public static int Free(nint answer) => Failure.Run(() => Handles.Free<AnswerHandle>(answer, "answer"));
 
     private static Lease<AnswerHandle> Use(nint answer) => Handles.Use<AnswerHandle>(answer, "answer");

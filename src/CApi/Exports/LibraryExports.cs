@@ -7,18 +7,11 @@ namespace LongformerInterop.CApi.Exports;
 // longformer.h documents every function of this folder.
 internal static unsafe class LibraryExports
 {
-    private const int AbiVersion = 1;
+    private const int AbiVersion = 2;
 
-    private static readonly byte* Version = Static(typeof(LibraryExports).Assembly.GetName().Version!.ToString(3));
     private static byte* torchVersion;
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_version", CallConvs = [typeof(CallConvCdecl)])]
-    public static byte* GetVersion() => Version;
-
-    [UnmanagedCallersOnly(EntryPoint = "lf_abi_version", CallConvs = [typeof(CallConvCdecl)])]
-    public static int GetAbiVersion() => AbiVersion;
-
-    [UnmanagedCallersOnly(EntryPoint = "lf_require_abi", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_require_abi", CallConvs = [typeof(CallConvCdecl)])]
     public static int RequireAbi(int version) => Failure.Run(() =>
     {
         if (version != AbiVersion)
@@ -26,10 +19,10 @@ internal static unsafe class LibraryExports
                 $"the program was compiled against interface {version} of longformer.h, the library that was loaded has interface {AbiVersion}");
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_last_error", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_last_error", CallConvs = [typeof(CallConvCdecl)])]
     public static byte* LastError() => Failure.LastError;
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_torch_version", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_torch_version", CallConvs = [typeof(CallConvCdecl)])]
     public static int TorchVersion(byte** version) => Failure.Run(() =>
     {
         Native.NotNull(version, "version");
@@ -38,7 +31,7 @@ internal static unsafe class LibraryExports
         *version = torchVersion;
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_set_threads", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_set_threads", CallConvs = [typeof(CallConvCdecl)])]
     public static int SetThreads(int threads) => Failure.Run(() =>
     {
         if (threads < 1)
@@ -46,14 +39,14 @@ internal static unsafe class LibraryExports
         TorchRuntime.ThreadCount = threads;
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_get_threads", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_get_threads", CallConvs = [typeof(CallConvCdecl)])]
     public static int GetThreads(int* threads) => Failure.Run(() =>
     {
         Native.NotNull(threads, "threads");
         *threads = TorchRuntime.ThreadCount;
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_device_count", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_device_count", CallConvs = [typeof(CallConvCdecl)])]
     public static int DeviceCount(byte* kind, int* count) => Failure.Run(() =>
     {
         Native.NotNull(count, "count");
@@ -65,14 +58,11 @@ internal static unsafe class LibraryExports
         });
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_set_seed", CallConvs = [typeof(CallConvCdecl)])]
-    public static int SetSeed(long seed) => Failure.Run(() => TorchRuntime.ManualSeed(seed));
-
-    [UnmanagedCallersOnly(EntryPoint = "lf_set_log", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_set_log", CallConvs = [typeof(CallConvCdecl)])]
     public static int SetLog(delegate* unmanaged[Cdecl]<void*, int, byte*, nuint, void> callback, void* context, int level) =>
         Failure.Run(() => LogSink.Set(callback, context, level));
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_live", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_live", CallConvs = [typeof(CallConvCdecl)])]
     public static int Live(long* handles, long* tensors) => Failure.Run(() =>
     {
         if (tensors is not null)
@@ -81,7 +71,7 @@ internal static unsafe class LibraryExports
             *handles = Handles.Live;
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_text_free", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_text_free", CallConvs = [typeof(CallConvCdecl)])]
     public static int TextFree(byte* text) => Failure.Run(() => Native.FreeText(text));
 
     // Lives as long as the process.

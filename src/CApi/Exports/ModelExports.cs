@@ -9,13 +9,13 @@ namespace LongformerInterop.CApi.Exports;
 
 internal static unsafe class ModelExports
 {
-    [UnmanagedCallersOnly(EntryPoint = "lf_model_load", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_model_load", CallConvs = [typeof(CallConvCdecl)])]
     public static int Load(byte* folder, nint options, nint* model) => Loading.Run(folder, options, model, "model", ModelHandle.Load);
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_model_free", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_model_free", CallConvs = [typeof(CallConvCdecl)])]
     public static int Free(nint model) => Failure.Run(() => Handles.Free<ModelHandle>(model, "model"));
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_model_architecture", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_model_architecture", CallConvs = [typeof(CallConvCdecl)])]
     public static int Architecture(nint model, byte** name) => Failure.Run(() =>
     {
         Native.NotNull(name, "name");
@@ -23,7 +23,7 @@ internal static unsafe class ModelExports
         *name = used.Value.Architecture;
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_model_run", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_model_run", CallConvs = [typeof(CallConvCdecl)])]
     public static int Run(nint model, byte** names, nint* tensors, nuint count, nint options, nint* outputs) => Failure.Run(() =>
     {
         Native.Out(outputs, "outputs");
@@ -36,25 +36,20 @@ internal static unsafe class ModelExports
         using CallWatch watch = new(settings.OrNull);
         watch.Finish();
         using TensorScope scope = new();
-        using IDisposable inference = TorchRuntime.InferenceMode();
         *outputs = Handles.Add(TensorMap.Results(used.Value.Model.Run(inputs.Tensors, states, attentions, watch.BeforeLayer)));
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_model_gradients", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_model_gradients", CallConvs = [typeof(CallConvCdecl)])]
     public static int Gradients(nint model, byte** names, nint* tensors, nuint count, nint* outputs) => Failure.Run(() =>
     {
         Native.Out(outputs, "outputs");
         using Lease<ModelHandle> used = Use(model);
         using NamedTensors inputs = new(names, tensors, count);
         using TensorScope scope = new();
-        Dictionary<string, Tensor> results = new(used.Value.Model.LossAndGradients(inputs.Tensors));
-        // The loss of a program that only reads numbers needs no graph behind it.
-        if (results.TryGetValue("loss", out Tensor? loss))
-            results["loss"] = loss.Detach();
-        *outputs = Handles.Add(TensorMap.Results(results));
+        *outputs = Handles.Add(TensorMap.Results(new Dictionary<string, Tensor>(used.Value.Model.LossAndGradients(inputs.Tensors))));
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_model_parameters", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_model_parameters", CallConvs = [typeof(CallConvCdecl)])]
     public static int Parameters(nint model, nint* parameters) => Failure.Run(() =>
     {
         Native.Out(parameters, "parameters");
@@ -62,14 +57,14 @@ internal static unsafe class ModelExports
         *parameters = Handles.Add(TensorMap.Shared(used.Value.Model.NamedParameters.Select(p => KeyValuePair.Create(p.Name, p.Tensor))));
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_model_save", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_model_save", CallConvs = [typeof(CallConvCdecl)])]
     public static int Save(nint model, byte* folder) => Failure.Run(() =>
     {
         using Lease<ModelHandle> used = Use(model);
         used.Value.Model.Save(Native.Name(folder, "folder"));
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_model_generate", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_model_generate", CallConvs = [typeof(CallConvCdecl)])]
     public static int Generate(nint model, byte** names, nint* tensors, nuint count, nint options, nint* answer) => Failure.Run(() =>
     {
         Native.Out(answer, "answer");
@@ -84,14 +79,13 @@ internal static unsafe class ModelExports
         GenerationDocument[] documents = GenerationSettings.Documents(inputs.Tensors);
         using CallWatch watch = new(settings.OrNull) { Documents = documents.Length };
         using TensorScope scope = new();
-        using IDisposable inference = TorchRuntime.InferenceMode();
         IReadOnlyList<IReadOnlyList<GeneratedSequence>> results = generator.Generate(documents, generation,
             watch.WantsTokens ? watch.Generated : null, watch, watch.BeforeLayer, watch.Token);
         watch.Finish();
         *answer = Handles.Add(new AnswerHandle([.. results.SelectMany((sequences, row) => sequences.Select(s => AnswerItem.From(s, row)))]));
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_convert", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_convert", CallConvs = [typeof(CallConvCdecl)])]
     public static int Convert(byte* source, byte* output, nint options, nint* report) => Failure.Run(() =>
     {
         if (report is not null)

@@ -6,7 +6,7 @@ namespace LongformerInterop.CApi.Exports;
 
 internal static unsafe class OperatorExports
 {
-    [UnmanagedCallersOnly(EntryPoint = "lf_banded_attention", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_banded_attention", CallConvs = [typeof(CallConvCdecl)])]
     public static int BandedAttention(nint query, nint key, nint value, long windowLeft, long windowRight, nint options,
         nint* output, nint* logSumExp) => Failure.Run(() =>
     {
@@ -31,7 +31,7 @@ internal static unsafe class OperatorExports
         *output = Handles.Add(first);
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_banded_attention_probabilities", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_banded_attention_probabilities", CallConvs = [typeof(CallConvCdecl)])]
     public static int Probabilities(nint query, nint key, long windowLeft, long windowRight, nint options, nint* probabilities) => Failure.Run(() =>
     {
         Native.Out(probabilities, "probabilities");
@@ -44,7 +44,7 @@ internal static unsafe class OperatorExports
         *probabilities = Handles.Add(TensorHandle.Result(LongformerOps.BandedAttentionProbabilities(q.Value.Tensor, k.Value.Tensor, how)));
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_global_attention", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_global_attention", CallConvs = [typeof(CallConvCdecl)])]
     public static int GlobalAttention(nint query, nint key, nint value, nint globalIndex, nint options, nint* output) => Failure.Run(() =>
     {
         Native.Out(output, "output");

@@ -6,54 +6,54 @@ namespace LongformerInterop.CApi.Exports;
 
 internal static unsafe class OptionExports
 {
-    [UnmanagedCallersOnly(EntryPoint = "lf_load_options_create", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_load_options_create", CallConvs = [typeof(CallConvCdecl)])]
     public static int LoadOptionsCreate(nint* options) => Failure.Run(() =>
     {
         Native.Out(options, "options");
         *options = Handles.Add(new LoadSettings());
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_load_options_set", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_load_options_set", CallConvs = [typeof(CallConvCdecl)])]
     public static int LoadOptionsSet(nint options, byte* name, byte* value) => Failure.Run(() =>
     {
         using Lease<LoadSettings> settings = Handles.Use<LoadSettings>(options, "options");
         settings.Value.Set(Native.Name(name, "name"), Native.Name(value, "value"));
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_load_options_free", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_load_options_free", CallConvs = [typeof(CallConvCdecl)])]
     public static int LoadOptionsFree(nint options) => Failure.Run(() => Handles.Free<LoadSettings>(options, "options"));
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_options_create", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_options_create", CallConvs = [typeof(CallConvCdecl)])]
     public static int Create(nint* options) => Failure.Run(() =>
     {
         Native.Out(options, "options");
         *options = Handles.Add(new CallSettings());
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_options_set_int", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_options_set_int", CallConvs = [typeof(CallConvCdecl)])]
     public static int SetInt(nint options, byte* name, long value) => Set(options, name, () => value);
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_options_set_float", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_options_set_float", CallConvs = [typeof(CallConvCdecl)])]
     public static int SetFloat(nint options, byte* name, double value) => Set(options, name, () => value);
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_options_set_text", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_options_set_text", CallConvs = [typeof(CallConvCdecl)])]
     public static int SetText(nint options, byte* name, byte* text, nuint length) => Set(options, name, () => Native.Text(text, length, "text"));
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_options_set_ints", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_options_set_ints", CallConvs = [typeof(CallConvCdecl)])]
     public static int SetInts(nint options, byte* name, long* values, nuint count) =>
         Set(options, name, () => Native.Span(values, count, "values").ToArray());
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_options_set_tensor", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_options_set_tensor", CallConvs = [typeof(CallConvCdecl)])]
     public static int SetTensor(nint options, byte* name, nint tensor) => Set(options, name, () =>
     {
         using Lease<TensorHandle> given = Handles.Use<TensorHandle>(tensor, "tensor");
         return TensorHandle.Share(given.Value.Tensor).Tensor;
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_options_free", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_options_free", CallConvs = [typeof(CallConvCdecl)])]
     public static int Free(nint options) => Failure.Run(() => Handles.Free<CallSettings>(options, "options"));
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_options_set_cancel", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_options_set_cancel", CallConvs = [typeof(CallConvCdecl)])]
     public static int SetCancel(nint options, delegate* unmanaged[Cdecl]<void*, int> callback, void* context) => Failure.Run(() =>
     {
         using Lease<CallSettings> settings = Handles.Use<CallSettings>(options, "options");
@@ -61,7 +61,7 @@ internal static unsafe class OptionExports
         settings.Value.CancelContext = context;
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_options_set_cancel_interval", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_options_set_cancel_interval", CallConvs = [typeof(CallConvCdecl)])]
     public static int SetCancelInterval(nint options, int milliseconds) => Failure.Run(() =>
     {
         using Lease<CallSettings> settings = Handles.Use<CallSettings>(options, "options");
@@ -70,7 +70,7 @@ internal static unsafe class OptionExports
         settings.Value.CancelInterval = milliseconds;
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_options_set_progress", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_options_set_progress", CallConvs = [typeof(CallConvCdecl)])]
     public static int SetProgress(nint options, delegate* unmanaged[Cdecl]<void*, long, long, long, int> callback, void* context) => Failure.Run(() =>
     {
         using Lease<CallSettings> settings = Handles.Use<CallSettings>(options, "options");
@@ -78,7 +78,7 @@ internal static unsafe class OptionExports
         settings.Value.ProgressContext = context;
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_options_set_on_text", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_options_set_on_text", CallConvs = [typeof(CallConvCdecl)])]
     public static int SetOnText(nint options, delegate* unmanaged[Cdecl]<void*, byte*, nuint, int> callback, void* context) => Failure.Run(() =>
     {
         using Lease<CallSettings> settings = Handles.Use<CallSettings>(options, "options");
@@ -86,7 +86,7 @@ internal static unsafe class OptionExports
         settings.Value.OnTextContext = context;
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_options_set_on_token", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_options_set_on_token", CallConvs = [typeof(CallConvCdecl)])]
     public static int SetOnToken(nint options, delegate* unmanaged[Cdecl]<void*, long, int, int, int, int> callback, void* context) => Failure.Run(() =>
     {
         using Lease<CallSettings> settings = Handles.Use<CallSettings>(options, "options");

@@ -8,13 +8,13 @@ namespace LongformerInterop.CApi.Exports;
 
 internal static unsafe class SummarizerExports
 {
-    [UnmanagedCallersOnly(EntryPoint = "lf_summarizer_load", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_summarizer_load", CallConvs = [typeof(CallConvCdecl)])]
     public static int Load(byte* folder, nint options, nint* summarizer) => Loading.Run(folder, options, summarizer, "summarizer", Summarizer.Load);
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_summarizer_free", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_summarizer_free", CallConvs = [typeof(CallConvCdecl)])]
     public static int Free(nint summarizer) => Failure.Run(() => Handles.Free<Summarizer>(summarizer, "summarizer"));
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_summarizer_summarize", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_summarizer_summarize", CallConvs = [typeof(CallConvCdecl)])]
     public static int Summarize(nint summarizer, byte** documents, nuint* lengths, nuint count, nint options, nint* answer) => Failure.Run(() =>
     {
         Native.Out(answer, "answer");

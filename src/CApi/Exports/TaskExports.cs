@@ -7,13 +7,13 @@ namespace LongformerInterop.CApi.Exports;
 
 internal static unsafe class TaskExports
 {
-    [UnmanagedCallersOnly(EntryPoint = "lf_document_encoder_load", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_document_encoder_load", CallConvs = [typeof(CallConvCdecl)])]
     public static int EncoderLoad(byte* folder, nint options, nint* encoder) => Loading.Run(folder, options, encoder, "encoder", DocumentEncoder.Load);
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_document_encoder_free", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_document_encoder_free", CallConvs = [typeof(CallConvCdecl)])]
     public static int EncoderFree(nint encoder) => Failure.Run(() => Handles.Free<DocumentEncoder>(encoder, "encoder"));
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_document_encoder_encode", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_document_encoder_encode", CallConvs = [typeof(CallConvCdecl)])]
     public static int Encode(nint encoder, byte** documents, nuint* lengths, nuint count, nint options, nint* embeddings, nint* offsets) => Failure.Run(() =>
     {
         Native.Out(embeddings, "embeddings");
@@ -28,7 +28,7 @@ internal static unsafe class TaskExports
         Native.Give(offsets, second);
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_document_encoder_encode_into", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_document_encoder_encode_into", CallConvs = [typeof(CallConvCdecl)])]
     public static int EncodeInto(nint encoder, byte** documents, nuint* lengths, nuint count, nint options,
         float* embeddings, nuint room, long* offsets) => Failure.Run(() =>
     {
@@ -52,16 +52,16 @@ internal static unsafe class TaskExports
             ends.CopyTo(new Span<long>(offsets, ends.Length));
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_document_encoder_hidden_size", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_document_encoder_hidden_size", CallConvs = [typeof(CallConvCdecl)])]
     public static int EncoderHiddenSize(nint encoder, int* size) => Read<DocumentEncoder, int>(encoder, "encoder", size, "size", e => e.HiddenSize);
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_question_answerer_load", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_question_answerer_load", CallConvs = [typeof(CallConvCdecl)])]
     public static int AnswererLoad(byte* folder, nint options, nint* answerer) => Loading.Run(folder, options, answerer, "answerer", QuestionAnswerer.Load);
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_question_answerer_free", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_question_answerer_free", CallConvs = [typeof(CallConvCdecl)])]
     public static int AnswererFree(nint answerer) => Failure.Run(() => Handles.Free<QuestionAnswerer>(answerer, "answerer"));
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_question_answerer_answer", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_question_answerer_answer", CallConvs = [typeof(CallConvCdecl)])]
     public static int Answer(nint answerer, byte* question, nuint questionLength, byte* document, nuint documentLength, nint options, nint* answer) =>
         Failure.Run(() =>
     {
@@ -83,14 +83,14 @@ internal static unsafe class TaskExports
             [.. answers.Select(a => new AnswerItem { Text = a.Text, Range = (a.Start, a.End), Score = a.Score, Logit = a.Logit })], text));
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_text_classifier_load", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_text_classifier_load", CallConvs = [typeof(CallConvCdecl)])]
     public static int ClassifierLoad(byte* folder, nint options, nint* classifier) => Loading.Run(folder, options, classifier, "classifier",
         static (path, how) => new TaskHandle<TextClassifier>(TextClassifier.Load(path, how)));
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_text_classifier_free", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_text_classifier_free", CallConvs = [typeof(CallConvCdecl)])]
     public static int ClassifierFree(nint classifier) => Failure.Run(() => Handles.Free<TaskHandle<TextClassifier>>(classifier, "classifier"));
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_text_classifier_classify", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_text_classifier_classify", CallConvs = [typeof(CallConvCdecl)])]
     public static int Classify(nint classifier, byte** documents, nuint* lengths, nuint count, nint options, nint* answer) => Failure.Run(() =>
     {
         Native.Out(answer, "answer");
@@ -105,14 +105,14 @@ internal static unsafe class TaskExports
             scores.Select(s => new AnswerItem { Label = s.Label, Score = s.Score, Logit = s.Logit, Group = document }))]));
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_token_classifier_load", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_token_classifier_load", CallConvs = [typeof(CallConvCdecl)])]
     public static int TaggerLoad(byte* folder, nint options, nint* classifier) => Loading.Run(folder, options, classifier, "classifier",
         static (path, how) => new TaskHandle<TokenClassifier>(TokenClassifier.Load(path, how)));
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_token_classifier_free", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_token_classifier_free", CallConvs = [typeof(CallConvCdecl)])]
     public static int TaggerFree(nint classifier) => Failure.Run(() => Handles.Free<TaskHandle<TokenClassifier>>(classifier, "classifier"));
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_token_classifier_tag", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_token_classifier_tag", CallConvs = [typeof(CallConvCdecl)])]
     public static int Tag(nint classifier, byte* text, nuint length, nint options, nint* answer) => Failure.Run(() =>
     {
         Native.Out(answer, "answer");
@@ -130,13 +130,13 @@ internal static unsafe class TaskExports
             [.. entities.Select(e => new AnswerItem { Label = e.Label, Text = e.Text, Range = (e.Start, e.End), Score = e.Score })], source));
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_multiple_choice_load", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_multiple_choice_load", CallConvs = [typeof(CallConvCdecl)])]
     public static int ChoiceLoad(byte* folder, nint options, nint* model) => Loading.Run(folder, options, model, "model", MultipleChoice.Load);
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_multiple_choice_free", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_multiple_choice_free", CallConvs = [typeof(CallConvCdecl)])]
     public static int ChoiceFree(nint model) => Failure.Run(() => Handles.Free<MultipleChoice>(model, "model"));
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_multiple_choice_choose", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_multiple_choice_choose", CallConvs = [typeof(CallConvCdecl)])]
     public static int Choose(nint model, byte* document, nuint documentLength, byte* question, nuint questionLength,
         byte** choices, nuint* choiceLengths, nuint choiceCount, nint options, nint* answer) => Failure.Run(() =>
     {
@@ -151,14 +151,14 @@ internal static unsafe class TaskExports
         *answer = Handles.Add(new AnswerHandle([.. scores.Select(c => new AnswerItem { Text = c.Choice, Id = c.Index, Score = c.Score, Logit = c.Logit })]));
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_mask_filler_load", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_mask_filler_load", CallConvs = [typeof(CallConvCdecl)])]
     public static int FillerLoad(byte* folder, nint options, nint* filler) =>
         Loading.Run(folder, options, filler, "filler", static (path, how) => new TaskHandle<MaskFiller>(MaskFiller.Load(path, how)));
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_mask_filler_free", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_mask_filler_free", CallConvs = [typeof(CallConvCdecl)])]
     public static int FillerFree(nint filler) => Failure.Run(() => Handles.Free<TaskHandle<MaskFiller>>(filler, "filler"));
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_mask_filler_fill", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_mask_filler_fill", CallConvs = [typeof(CallConvCdecl)])]
     public static int Fill(nint filler, byte* text, nuint length, nint options, nint* answer) => Failure.Run(() =>
     {
         Native.Out(answer, "answer");

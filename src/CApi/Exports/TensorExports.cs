@@ -9,7 +9,7 @@ internal static unsafe class TensorExports
 {
     private const int MaximumRank = 64;
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_tensor_from_memory", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_tensor_from_memory", CallConvs = [typeof(CallConvCdecl)])]
     public static int FromMemory(void* data, int dtype, long* shape, long* strides, int rank, byte* device,
         nint release, nint context, nint* tensor) => Failure.Run(() =>
     {
@@ -25,7 +25,7 @@ internal static unsafe class TensorExports
         *tensor = Handles.Add(new TensorHandle(view));
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_tensor_copy", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_tensor_copy", CallConvs = [typeof(CallConvCdecl)])]
     public static int Copy(void* data, nuint bytes, int dtype, long* shape, int rank, nint* tensor) => Failure.Run(() =>
     {
         Native.Out(tensor, "tensor");
@@ -40,7 +40,7 @@ internal static unsafe class TensorExports
         *tensor = Handles.Add(new TensorHandle(copy));
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_tensor_from_dlpack", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_tensor_from_dlpack", CallConvs = [typeof(CallConvCdecl)])]
     public static int FromDLPack(DLManagedTensor* managed, nint* tensor) => Failure.Run(() =>
     {
         Native.Out(tensor, "tensor");
@@ -48,7 +48,7 @@ internal static unsafe class TensorExports
         *tensor = Handles.Add(new TensorHandle(DLPack.From(managed)));
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_tensor_to_dlpack", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_tensor_to_dlpack", CallConvs = [typeof(CallConvCdecl)])]
     public static int ToDLPack(nint tensor, DLManagedTensor** managed) => Failure.Run(() =>
     {
         Native.NotNull(managed, "managed");
@@ -57,7 +57,7 @@ internal static unsafe class TensorExports
         *managed = DLPack.To(given.Value.Tensor);
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_tensor_from_torch", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_tensor_from_torch", CallConvs = [typeof(CallConvCdecl)])]
     public static int FromTorch(long handle, nint* tensor) => Failure.Run(() =>
     {
         Native.Out(tensor, "tensor");
@@ -66,34 +66,34 @@ internal static unsafe class TensorExports
         *tensor = Handles.Add(new TensorHandle(Tensor.FromHandle((nint)handle, own: false)));
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_tensor_to_torch", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_tensor_to_torch", CallConvs = [typeof(CallConvCdecl)])]
     public static int ToTorch(nint tensor, long* handle) => Read(tensor, handle, "handle", static t => t.Tensor.Handle);
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_tensor_data", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_tensor_data", CallConvs = [typeof(CallConvCdecl)])]
     public static int Data(nint tensor, nint* data) => Read(tensor, data, "data", static t => t.Tensor.DataPointer);
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_tensor_dtype", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_tensor_dtype", CallConvs = [typeof(CallConvCdecl)])]
     public static int Type(nint tensor, int* dtype) => Read(tensor, dtype, "dtype", static t => (int)t.Tensor.DType);
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_tensor_rank", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_tensor_rank", CallConvs = [typeof(CallConvCdecl)])]
     public static int Rank(nint tensor, int* rank) => Read(tensor, rank, "rank", static t => t.Tensor.Rank);
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_tensor_shape", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_tensor_shape", CallConvs = [typeof(CallConvCdecl)])]
     public static int Shape(nint tensor, nint* shape) => Read(tensor, shape, "shape", static t => (nint)t.Shape);
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_tensor_strides", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_tensor_strides", CallConvs = [typeof(CallConvCdecl)])]
     public static int Strides(nint tensor, nint* strides) => Read(tensor, strides, "strides", static t => (nint)t.Strides);
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_tensor_elements", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_tensor_elements", CallConvs = [typeof(CallConvCdecl)])]
     public static int ElementCount(nint tensor, long* elements) => Read(tensor, elements, "elements", static t => t.Tensor.ElementCount);
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_tensor_contiguous", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_tensor_contiguous", CallConvs = [typeof(CallConvCdecl)])]
     public static int Contiguous(nint tensor, int* contiguous) => Read(tensor, contiguous, "contiguous", static t => t.Tensor.IsContiguous ? 1 : 0);
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_tensor_device", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_tensor_device", CallConvs = [typeof(CallConvCdecl)])]
     public static int DeviceOf(nint tensor, nint* device) => Read(tensor, device, "device", static t => (nint)t.Device);
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_tensor_describe", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_tensor_describe", CallConvs = [typeof(CallConvCdecl)])]
     public static int Describe(nint tensor, nint* data, int* dtype, int* rank, nint* shape, nint* strides, nint* device) => Failure.Run(() =>
     {
         using Lease<TensorHandle> given = Use(tensor);
@@ -107,7 +107,7 @@ internal static unsafe class TensorExports
         Native.Give(device, where);
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_tensor_read", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_tensor_read", CallConvs = [typeof(CallConvCdecl)])]
     public static int Read(nint tensor, void* destination, nuint bytes) => Failure.Run(() =>
     {
         using Lease<TensorHandle> given = Use(tensor);
@@ -122,7 +122,7 @@ internal static unsafe class TensorExports
         NativeMemory.Copy((void*)near.DataPointer, destination, (nuint)needed);
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_tensor_convert", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_tensor_convert", CallConvs = [typeof(CallConvCdecl)])]
     public static int Convert(nint tensor, int dtype, byte* device, nint* converted) => Failure.Run(() =>
     {
         Native.Out(converted, "converted");
@@ -134,17 +134,17 @@ internal static unsafe class TensorExports
         *converted = Handles.Add(TensorHandle.Result(source.To(where, (DType)dtype)));
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_tensor_free", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_tensor_free", CallConvs = [typeof(CallConvCdecl)])]
     public static int Free(nint tensor) => Failure.Run(() => Handles.Free<TensorHandle>(tensor, "tensor"));
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_tensors_open", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_tensors_open", CallConvs = [typeof(CallConvCdecl)])]
     public static int MapOpen(byte* file, nint* tensors) => Failure.Run(() =>
     {
         Native.Out(tensors, "tensors");
         *tensors = Handles.Add(TensorMap.Open(Native.Name(file, "file")));
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_tensors_write", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_tensors_write", CallConvs = [typeof(CallConvCdecl)])]
     public static int MapWrite(byte* file, byte** names, nint* tensors, nuint count) => Failure.Run(() =>
     {
         string path = Native.Name(file, "file");
@@ -153,7 +153,7 @@ internal static unsafe class TensorExports
         SafetensorsWriter.Write(path, named.Tensors);
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_tensors_count", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_tensors_count", CallConvs = [typeof(CallConvCdecl)])]
     public static int MapCount(nint tensors, nuint* count) => Failure.Run(() =>
     {
         Native.NotNull(count, "count");
@@ -161,7 +161,7 @@ internal static unsafe class TensorExports
         *count = (nuint)map.Value.Count;
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_tensors_name", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_tensors_name", CallConvs = [typeof(CallConvCdecl)])]
     public static int MapName(nint tensors, nuint index, byte** name) => Failure.Run(() =>
     {
         Native.NotNull(name, "name");
@@ -169,7 +169,7 @@ internal static unsafe class TensorExports
         *name = map.Value.Name(Native.Index(index, map.Value.Count, "index"));
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_tensors_get", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_tensors_get", CallConvs = [typeof(CallConvCdecl)])]
     public static int MapGet(nint tensors, byte* name, nint* tensor) => Failure.Run(() =>
     {
         Native.Out(tensor, "tensor");
@@ -177,7 +177,7 @@ internal static unsafe class TensorExports
         *tensor = Handles.Add(map.Value.Get(Native.Name(name, "name")));
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_tensors_at", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_tensors_at", CallConvs = [typeof(CallConvCdecl)])]
     public static int MapAt(nint tensors, nuint index, byte** name, nint* tensor) => Failure.Run(() =>
     {
         Native.Out(tensor, "tensor");
@@ -188,7 +188,7 @@ internal static unsafe class TensorExports
         Native.Give((nint*)name, text);
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_tensors_free", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_tensors_free", CallConvs = [typeof(CallConvCdecl)])]
     public static int MapFree(nint tensors) => Failure.Run(() => Handles.Free<TensorMap>(tensors, "tensors"));
 
     private static Lease<TensorHandle> Use(nint tensor) => Handles.Use<TensorHandle>(tensor, "tensor");

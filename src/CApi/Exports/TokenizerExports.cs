@@ -7,17 +7,17 @@ namespace LongformerInterop.CApi.Exports;
 
 internal static unsafe class TokenizerExports
 {
-    [UnmanagedCallersOnly(EntryPoint = "lf_tokenizer_load", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_tokenizer_load", CallConvs = [typeof(CallConvCdecl)])]
     public static int Load(byte* folder, nint* tokenizer) => Failure.Run(() =>
     {
         Native.Out(tokenizer, "tokenizer");
         *tokenizer = Handles.Add(Tokenizer.Load(Native.Name(folder, "folder")));
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_tokenizer_free", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_tokenizer_free", CallConvs = [typeof(CallConvCdecl)])]
     public static int Free(nint tokenizer) => Failure.Run(() => Handles.Free<Tokenizer>(tokenizer, "tokenizer"));
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_tokenizer_encode", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_tokenizer_encode", CallConvs = [typeof(CallConvCdecl)])]
     public static int Encode(nint tokenizer, byte* text, nuint length, byte* pair, nuint pairLength, nint options, nint* encoding) => Failure.Run(() =>
     {
         Native.Out(encoding, "encoding");
@@ -28,7 +28,7 @@ internal static unsafe class TokenizerExports
         *encoding = Handles.Add(new EncodingHandle(used.Value.Encode(first, second, how)));
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_tokenizer_encode_batch", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_tokenizer_encode_batch", CallConvs = [typeof(CallConvCdecl)])]
     public static int EncodeBatch(nint tokenizer, byte** texts, nuint* lengths, byte** pairs, nuint* pairLengths, nuint count, nint options,
         nint* encodings) => Failure.Run(() =>
     {
@@ -45,7 +45,7 @@ internal static unsafe class TokenizerExports
             encodings[i] = Handles.Add(new EncodingHandle(results[i]));
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_tokenizer_decode", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_tokenizer_decode", CallConvs = [typeof(CallConvCdecl)])]
     public static int Decode(nint tokenizer, int* ids, nuint count, int skipSpecialTokens, byte** text, nuint* length) => Failure.Run(() =>
     {
         Native.NotNull(text, "text");
@@ -54,7 +54,7 @@ internal static unsafe class TokenizerExports
         Native.GiveText(used.Value.Decode(Native.Span(ids, count, "ids"), skipSpecialTokens != 0), text, length);
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_tokenizer_token_to_id", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_tokenizer_token_to_id", CallConvs = [typeof(CallConvCdecl)])]
     public static int TokenToId(nint tokenizer, byte* token, nuint length, int* id) => Failure.Run(() =>
     {
         Native.NotNull(id, "id");
@@ -63,7 +63,7 @@ internal static unsafe class TokenizerExports
         *id = used.Value.TokenToId(name) ?? throw new CallException(Status.NotFound, $"token: the vocabulary has no \"{name}\"");
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_tokenizer_id_to_token", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_tokenizer_id_to_token", CallConvs = [typeof(CallConvCdecl)])]
     public static int IdToToken(nint tokenizer, int id, byte** token, nuint* length) => Failure.Run(() =>
     {
         Native.NotNull(token, "token");
@@ -74,11 +74,11 @@ internal static unsafe class TokenizerExports
         Native.GiveText(text, token, length);
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_tokenizer_vocabulary_size", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_tokenizer_vocabulary_size", CallConvs = [typeof(CallConvCdecl)])]
     public static int VocabularySize(nint tokenizer, int* size) =>
         TaskExports.Read<Tokenizer, int>(tokenizer, "tokenizer", size, "size", t => t.VocabularySize);
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_tokenizer_special_token", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_tokenizer_special_token", CallConvs = [typeof(CallConvCdecl)])]
     public static int SpecialToken(nint tokenizer, byte* role, int* id) => Failure.Run(() =>
     {
         Native.NotNull(id, "id");
@@ -98,18 +98,18 @@ internal static unsafe class TokenizerExports
         } ?? throw new CallException(Status.NotFound, $"this tokenizer has no {name} token");
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_encoding_count", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_encoding_count", CallConvs = [typeof(CallConvCdecl)])]
     public static int Count(nint encoding, nuint* count) => Read(encoding, count, "count", e => (nuint)e.Encoding.Count);
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_encoding_values", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_encoding_values", CallConvs = [typeof(CallConvCdecl)])]
     public static int Values(nint encoding, byte* kind, nint* values) =>
         Read(encoding, values, "values", e => (nint)e.Values(Native.Name(kind, "kind")));
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_encoding_ranges", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_encoding_ranges", CallConvs = [typeof(CallConvCdecl)])]
     public static int Ranges(nint encoding, int unit, nint* ranges) =>
         Read(encoding, ranges, "ranges", e => (nint)e.Ranges(EncodingHandle.Unit(unit)));
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_encoding_describe", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_encoding_describe", CallConvs = [typeof(CallConvCdecl)])]
     public static int Describe(nint encoding, int unit, nuint* count, nint* ids, nint* ranges, nint* sequenceIds, nint* typeIds,
         nint* specialTokensMask, nint* attentionMask, nuint* overflowCount) => Failure.Run(() =>
     {
@@ -128,10 +128,10 @@ internal static unsafe class TokenizerExports
         }
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_encoding_overflow_count", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_encoding_overflow_count", CallConvs = [typeof(CallConvCdecl)])]
     public static int OverflowCount(nint encoding, nuint* count) => Read(encoding, count, "count", e => (nuint)e.Encoding.Overflowing.Count);
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_encoding_overflow", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_encoding_overflow", CallConvs = [typeof(CallConvCdecl)])]
     public static int Overflow(nint encoding, nuint index, nint* part) => Failure.Run(() =>
     {
         Native.Out(part, "part");
@@ -140,7 +140,7 @@ internal static unsafe class TokenizerExports
         *part = Handles.Add(new EncodingHandle(parts[Native.Index(index, parts.Count, "index")]));
     });
 
-    [UnmanagedCallersOnly(EntryPoint = "lf_encoding_free", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(EntryPoint = "lfm_encoding_free", CallConvs = [typeof(CallConvCdecl)])]
     public static int EncodingFree(nint encoding) => Failure.Run(() => Handles.Free<EncodingHandle>(encoding, "encoding"));
 
     private static Lease<Tokenizer> Use(nint tokenizer) => Handles.Use<Tokenizer>(tokenizer, "tokenizer");

@@ -92,7 +92,6 @@ internal static class EncodeBenchmark
     private static void ReadEmbeddings(LongformerModel model)
     {
         using TensorScope scope = new();
-        using IDisposable inference = TorchRuntime.InferenceMode();
         foreach (NamedParameter parameter in model.NamedParameters)
             if (parameter.Name.Contains("_embeddings.", StringComparison.Ordinal))
                 parameter.Tensor.Sum();
@@ -102,7 +101,6 @@ internal static class EncodeBenchmark
     {
         using TensorScope scope = new();
         LongformerInputs inputs = Inputs(model, lengths, cancellation);
-        using IDisposable inference = TorchRuntime.InferenceMode();
         long start = Stopwatch.GetTimestamp();
         model.Forward(inputs);
         TorchRuntime.Synchronize(model.Device);
@@ -158,7 +156,6 @@ internal static class EncodeBenchmark
     {
         using TensorScope scope = new();
         LongformerInputs inputs = Inputs(model, c.Lengths, cancellation);
-        using IDisposable inference = TorchRuntime.InferenceMode();
         using OperatorProfile profile = OperatorProfile.Start(model.Device);
         long start = Stopwatch.GetTimestamp();
         model.Forward(inputs);
@@ -177,10 +174,10 @@ internal static class EncodeBenchmark
     {
         "longformer::banded_attention" => "window attention",
         "longformer::global_attention" or "longformer::folded_global_attention" => "global attention",
-        "longformer::add_layer_norm" or "longformer::add_layer_norm.out" or "aten::layer_norm" => "layer norm",
+        "longformer::add_layer_norm" or "longformer::_add_layer_norm_into" or "aten::layer_norm" => "layer norm",
         "longformer::embed" or "aten::embedding" => "embeddings",
         "longformer::linear_pack" => "packing weights",
-        "longformer::linear" or "longformer::linear.out" => (cost.Weight?[0], cost.Weight?[1]) switch
+        "longformer::linear" or "longformer::_linear_into" => (cost.Weight?[0], cost.Weight?[1]) switch
         {
             var (o, i) when o == 3L * c.HiddenSize && i == c.HiddenSize => "linear: query, key, value",
             var (o, i) when o == c.HiddenSize && i == c.HiddenSize => "linear: hidden to hidden",

@@ -27,9 +27,8 @@ internal static class KernelBenchmark
     public static KernelResult Run(KernelCase c, Device device, AttentionImplementation implementation, int runs)
     {
         using TensorScope scope = new();
-        using IDisposable mode = TorchRuntime.NoGrad();
-        TorchRuntime.ManualSeed(0);
-        Tensor Random() => Tensor.Randn([c.Batch, c.Tokens, c.Heads, c.HeadSize], DType.Float32, device).To(c.DType);
+        Random numbers = new(0);
+        Tensor Random() => Tensor.Randn([c.Batch, c.Tokens, c.Heads, c.HeadSize], numbers, device).To(c.DType);
         (Tensor query, Tensor key, Tensor value, Tensor gradient) = (Random(), Random(), Random(), Random());
         BandedAttentionOptions options = new()
         {

@@ -42,8 +42,7 @@ internal sealed record MachineSpeed(double MultiplyAdd, double MatrixProduct, do
         const long count = 64 << 20;
         using TensorScope scope = new();
         Tensor from = Scratch(DType.Float32, device, count), to = Scratch(DType.Float32, device, count);
-        Operator copy = Operator.Find("aten::copy_");
-        return 2.0 * count * sizeof(float) / Best(6, device, () => copy.Run(to, from));
+        return 2.0 * count * sizeof(float) / Best(6, device, () => to.CopyInPlace(from));
     }
 
     /// <summary>Seconds of the fastest of some calls, after one that warms up.</summary>
@@ -67,7 +66,7 @@ internal sealed record MachineSpeed(double MultiplyAdd, double MatrixProduct, do
     private static Tensor Scratch(DType dtype, Device device, params ReadOnlySpan<long> shape)
     {
         // Random numbers: on a GPU, whose clock heeds the power that is drawn, products of equal ones run faster.
-        if (device != Device.Cpu) return Tensor.Randn(shape, DType.Float32, device).To(dtype);
+        if (device != Device.Cpu) return Tensor.Randn(shape, new Random(0), device).To(dtype);
         long bytes = dtype.ElementSize();
         foreach (long size in shape) bytes *= size;
         byte[] memory = GC.AllocateUninitializedArray<byte>(checked((int)bytes), pinned: true);

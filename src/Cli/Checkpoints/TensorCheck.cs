@@ -52,7 +52,6 @@ internal static class TensorCheck
     private static string? NotFinite(Checkpoint checkpoint, string name)
     {
         using TensorScope scope = new();
-        using IDisposable inference = TorchRuntime.InferenceMode();
         try
         {
             Tensor tensor = checkpoint.Get(name);

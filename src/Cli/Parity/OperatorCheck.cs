@@ -1,4 +1,5 @@
 using System.Globalization;
+using LongformerInterop.Models.Gradients;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Cli.Parity;
@@ -73,17 +74,19 @@ internal static class OperatorCheck
 
     private static List<ParityRow> Banded(string label, Shape shape, DType type, double tolerance, AttentionImplementation implementation, Device device, long seed)
     {
-        TorchRuntime.ManualSeed(seed);
+        Random random = new((int)seed);
         long[] sizes = shape.Offsets is null ? [shape.Batch, shape.Tokens, shape.Heads, shape.Size] : [shape.Tokens, shape.Heads, shape.Size];
-        Tensor[] inputs = [.. Enumerable.Range(0, 4).Select(_ => Tensor.Randn(sizes).To(type))];
+        Tensor[] inputs = [.. Enumerable.Range(0, 4).Select(_ => Tensor.Randn(sizes, random).To(type))];
         Tensor[] computed = Attend(implementation, device, type), expected = Attend(AttentionImplementation.Loop, Device.Cpu, DType.Float64);
         string[] names = ["output", "grad_query", "grad_key", "grad_value"];
         return [.. names.Select((name, i) => Compare(label, name, computed[i], expected[i], i == 0 ? tolerance : 2 * tolerance))];
 
         Tensor[] Attend(AttentionImplementation by, Device at, DType precision)
         {
-            Tensor[] leaves = [.. inputs.Take(3).Select(t => t.To(precision).To(at).Clone().WithGrad())];
-            (Tensor output, _) = LongformerOps.BandedAttention(leaves[0], leaves[1], leaves[2], new BandedAttentionOptions
+            Tensor[] leaves = [.. inputs.Take(3).Select(t => t.To(precision).To(at))];
+            using GradientSet gradients = new(leaves);
+            using GradientTape tape = new(gradients);
+            Tensor output = Differentiable.BandedAttention(leaves[0], leaves[1], leaves[2], new BandedAttentionOptions
             {
                 WindowLeft = shape.Left,
                 WindowRight = shape.Right,
@@ -93,19 +96,19 @@ internal static class OperatorCheck
                 SequenceOffsets = shape.Offsets,
                 Implementation = by,
             });
-            Tensor?[] gradients = output.Gradients(leaves, inputs[3].To(precision).To(at));
-            return [output.Detach(), .. gradients.Select(g => g!)];
+            tape.Backward(output, inputs[3].To(precision).To(at));
+            return [output, .. leaves.Select(leaf => gradients[leaf]!.Alias())];
         }
     }
 
     private static List<ParityRow> Global(string label, Shape shape, long channels, DType type, double tolerance, Device device, long seed)
     {
-        TorchRuntime.ManualSeed(seed);
+        Random random = new((int)seed);
         long sequences = shape.Offsets is null ? shape.Batch : shape.Offsets.Length - 1, features = shape.Heads * shape.Size;
-        Tensor query = Tensor.Randn([sequences, shape.Globals, shape.Heads, shape.Size]).To(type);
-        Tensor hidden = Tensor.Randn(shape.Offsets is null ? [shape.Batch, shape.Tokens, channels] : [shape.Tokens, channels]).To(type);
-        Tensor[] weights = [.. Enumerable.Range(0, 2).Select(_ => (Tensor.Randn([features, channels]) * (1 / Math.Sqrt(channels))).To(type))];
-        Tensor[] biases = [.. Enumerable.Range(0, 2).Select(_ => Tensor.Randn([features]).To(type))];
+        Tensor query = Tensor.Randn([sequences, shape.Globals, shape.Heads, shape.Size], random).To(type);
+        Tensor hidden = Tensor.Randn(shape.Offsets is null ? [shape.Batch, shape.Tokens, channels] : [shape.Tokens, channels], random).To(type);
+        Tensor[] weights = [.. Enumerable.Range(0, 2).Select(_ => (Tensor.Randn([features, channels], random) * (1 / Math.Sqrt(channels))).To(type))];
+        Tensor[] biases = [.. Enumerable.Range(0, 2).Select(_ => Tensor.Randn([features], random).To(type))];
         return [Compare(label, "output", Attend(device, type), Attend(Device.Cpu, DType.Float64), tolerance)];
 
         Tensor Attend(Device at, DType precision)
@@ -118,18 +121,18 @@ internal static class OperatorCheck
 
     private static List<ParityRow> Dense(string label, DType type, double tolerance, Device device, long seed)
     {
-        TorchRuntime.ManualSeed(seed);
-        Tensor input = Tensor.Randn([130, 96]).To(type), weight = (Tensor.Randn([192, 96]) * 0.1).To(type), bias = Tensor.Randn([192]).To(type), residual = Tensor.Randn([130, 96]).To(type);
-        Tensor gain = Tensor.Randn([96]).To(type), shift = Tensor.Randn([96]).To(type);
-        Tensor query = Tensor.Randn([5, 2, 64]).To(type), keys = Tensor.Randn([77, 2, 64]).To(type), values = Tensor.Randn([77, 2, 64]).To(type);
-        Tensor mask = Tensor.Rand([4, 77]).Gt(0.3).To(DType.UInt8);
-        Tensor table = Tensor.Randn([50, 96]).To(type), types = Tensor.Randn([2, 96]).To(type);
+        Random random = new((int)seed);
+        Tensor input = Tensor.Randn([130, 96], random).To(type), weight = (Tensor.Randn([192, 96], random) * 0.1).To(type), bias = Tensor.Randn([192], random).To(type), residual = Tensor.Randn([130, 96], random).To(type);
+        Tensor gain = Tensor.Randn([96], random).To(type), shift = Tensor.Randn([96], random).To(type);
+        Tensor query = Tensor.Randn([5, 2, 64], random).To(type), keys = Tensor.Randn([77, 2, 64], random).To(type), values = Tensor.Randn([77, 2, 64], random).To(type);
+        Tensor mask = Tensor.Rand([4, 77], random).Gt(0.3).To(DType.UInt8);
+        Tensor table = Tensor.Randn([50, 96], random).To(type), types = Tensor.Randn([2, 96], random).To(type);
         Tensor wordIds = Ids(50), positionIds = Ids(130), typeIds = Ids(2);
         Tensor[] computed = Compute(device, type), expected = Compute(Device.Cpu, DType.Float64);
         string[] names = ["linear", "linear_gelu", "add_layer_norm", "embed", "embed_scaled", "decode_attention"];
         return [.. names.Select((name, i) => Compare(label, name, computed[i], expected[i], tolerance))];
 
-        static Tensor Ids(long rows) => (Tensor.Rand([130]) * rows).To(DType.Int64);
+        Tensor Ids(long rows) => (Tensor.Rand([130], random) * rows).To(DType.Int64);
 
         Tensor[] Compute(Device at, DType precision)
         {

@@ -61,7 +61,7 @@ internal sealed class ParityReport
         return _rows;
     }
 
-    private static double[] Doubles(Tensor tensor) => tensor.Detach().To(Device.Cpu).To(DType.Float64).Contiguous().ToArray<double>();
+    private static double[] Doubles(Tensor tensor) => tensor.To(Device.Cpu).To(DType.Float64).Contiguous().ToArray<double>();
 
     private static string Shape(Tensor tensor) => string.Create(CultureInfo.InvariantCulture, $"[{string.Join(", ", tensor.Shape.ToArray())}]");
 }

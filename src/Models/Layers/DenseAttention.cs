@@ -1,130 +1,122 @@
+using LongformerInterop.Models.Gradients;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models.Layers;
 
 /// <summary>
-/// allenai's two other attention modes, in plain differentiable tensor operations: <c>n2</c>, the ordinary full attention that a Longformer
-/// is compared with, and <c>sliding_chunks_no_overlap</c>. Both are for fidelity to checkpoints that were made with them.
+/// allenai's two other attention modes: <c>n2</c>, the ordinary full attention that a Longformer is compared with, and
+/// <c>sliding_chunks_no_overlap</c>. Both are for fidelity to checkpoints that were made with them.
 /// </summary>
 internal static class DenseAttention
 {
-    // Hides a score from the softmax without making a row of NaN where everything is hidden.
-    private const double Hidden = -1e30;
-
     /// <summary>
     /// Full attention [N, H, D] over the visible keys of each sequence. Rows of padding are not zeroed: that is RoBERTa's attention.
     /// </summary>
-    public static Tensor Full(Tensor query, Tensor key, Tensor value, SequenceBatch batch, Dropout dropout, int layer) =>
-        BySequence(query, key, value, batch, part =>
-        {
-            Tensor scores = part.Query.Transpose(1, 2).MatMul(part.Key.Transpose(1, 2).Transpose(-1, -2)).To(SoftmaxType(query));  // [B, H, T, T]
-            if (part.Visible is not null)
-                scores = scores.MaskedFill(part.Visible.Not().View(part.Batch, 1, 1, part.Length), Hidden);
-            Tensor probabilities = dropout.Probabilities(scores.Softmax(-1).To(query.DType), layer, 0);
-            return probabilities.MatMul(part.Value.Transpose(1, 2)).Transpose(1, 2);
-        });
-
-    /// <summary>
-    /// <c>sliding_chunks_no_overlap</c> [N, H, D]: blocks of <paramref name="window"/> tokens see the block before, their own, the one after and the global
-    /// tokens. At the two ends some zero keys of score 0 stay in the softmax, as in the reference. A sequence is extended by padding
-    /// to whole blocks.
-    /// </summary>
-    public static Tensor NoOverlap(Tensor query, Tensor key, Tensor value, SequenceBatch batch, int window, Dropout dropout, int layer) =>
-        BySequence(query, key, value, batch, part =>
-        {
-            long length = (part.Length + window - 1) / window * window;
-            long added = length - part.Length;
-            Tensor q = WindowProducts.PadTokens(part.Query, 0, added);
-            Tensor k = WindowProducts.PadTokens(part.Key, 0, added);
-            Tensor v = WindowProducts.PadTokens(part.Value, 0, added);
-            Tensor scores = WindowProducts.MaskInvalidLocations(WindowProducts.NoOverlapScores(q, k, window), window, [1], autoregressive: false);
-            scores = scores.To(SoftmaxType(query));
-            // Columns of padding and of global tokens leave the window; the blocks outside the sequence count as neither.
-            Tensor removed = part.Removed(length, scores.DType);                                                       // [B, T, 1, 1], 1 or 0
-            Tensor hidden = WindowProducts.NoOverlapScores(removed.OnesLike(), removed, window).Gt(0.5);               // [B, T, 1, 3W]
-            scores = scores.MaskedFill(hidden, Hidden);
-            Tensor? globalValue = null;
-            if (part.Globals is not null)
-            {
-                (Tensor globalScores, globalValue) = part.GlobalColumns(q, scores.DType, Hidden);                      // [B, T, H, G], [B, G, H, D]
-                scores = Tensor.Cat([globalScores, scores], -1);
-            }
-            Tensor probabilities = scores.Softmax(-1);
-            if (part.Visible is not null || added > 0)
-                probabilities = probabilities.MaskedFill(part.Invisible(length), 0);
-            probabilities = dropout.Probabilities(probabilities.To(query.DType), layer, 0);
-            if (globalValue is null)
-                return WindowProducts.NoOverlapContext(probabilities, v, window).Slice(1, 0, part.Length);
-            long globals = globalValue.Shape[1];
-            Tensor local = WindowProducts.NoOverlapContext(probabilities.Narrow(3, globals, 3L * window).Contiguous(), v, window);
-            Tensor global = probabilities.Narrow(3, 0, globals).Transpose(1, 2).MatMul(globalValue.Transpose(1, 2)).Transpose(1, 2);
-            return (local + global).Slice(1, 0, part.Length);
-        });
-
-    private static DType SoftmaxType(Tensor query) => query.DType == DType.Float64 ? DType.Float64 : DType.Float32;
-
-    /// <summary>Runs all sequences at once where they have one length, else one by one.</summary>
-    private static Tensor BySequence(Tensor query, Tensor key, Tensor value, SequenceBatch batch, Func<Part, Tensor> attention)
+    public static Tensor Full(Tensor query, Tensor key, Tensor value, SequenceBatch batch, Dropout dropout, int layer)
     {
         using var scope = new TensorScope();
-        Tensor scaled = query * (1 / Math.Sqrt(query.Shape[2]));
+        Tensor? hidden = batch.Visible?.Eq(0);
         long first = batch.Offsets[1];
+        // Sequences of one length at once, others one by one.
         bool uniform = Enumerable.Range(0, batch.SequenceCount).All(s => batch.Offsets[s + 1] - batch.Offsets[s] == first);
-        var outputs = new List<Tensor>();
-        for (int s = 0; s < (uniform ? 1 : batch.SequenceCount); s++)
+        DenseAttentionPart Part(int s)
         {
-            using var inner = new TensorScope();
-            int count = uniform ? batch.SequenceCount : 1;
-            (long from, long length) = (batch.Offsets[s], batch.Offsets[s + 1] - batch.Offsets[s]);
-            long[] shape = [count, length, query.Shape[1], query.Shape[2]];
-            var part = new Part(
-                scaled.Narrow(0, from, count * length).View(shape), key.Narrow(0, from, count * length).View(shape),
-                value.Narrow(0, from, count * length).View(shape),
-                batch.Visible?.Narrow(0, from, count * length).View(count, length).To(DType.Bool),
-                batch.Globals?.Index.Narrow(0, s, count));
-            outputs.Add(inner.Keep(attention(part).Reshape(count * length, query.Shape[1], query.Shape[2])));
+            (long count, long from, long length) = (uniform ? batch.SequenceCount : 1, batch.Offsets[s], batch.Offsets[s + 1] - batch.Offsets[s]);
+            return new(count, from, length, from, length, hidden?.Narrow(0, from, count * length).View(count, 1, 1, length), dropout.SeedAt(layer, 0));
         }
-        return scope.Keep(outputs.Count == 1 ? outputs[0] : Tensor.Cat([.. outputs], 0));
+        return scope.Keep(Differentiable.DenseAttention(query, key, value, new DenseAttentionOptions
+        {
+            Parts = [.. Enumerable.Range(0, uniform ? 1 : batch.SequenceCount).Select(Part)],
+            Scale = 1 / Math.Sqrt(query.Size(2)),
+            Dropout = dropout.AttentionProbability,
+        }));
     }
 
-    /// <summary>Sequences of one length: query (scaled), key, value [B, T, H, D], visible bool [B, T], globals int64 [B, G] ending in -1.</summary>
-    private sealed record Part(Tensor Query, Tensor Key, Tensor Value, Tensor? Visible, Tensor? Globals)
+    /// <summary>
+    /// <c>sliding_chunks_no_overlap</c> [N, C]: blocks of <paramref name="window"/> tokens see the block before, their own, the one after and the global
+    /// tokens. At the two ends some zero keys of score 0 stay in the softmax, as in the reference. Rows of padding are zeros.
+    /// </summary>
+    public static Tensor NoOverlap(Tensor query, Tensor key, Tensor value, SequenceBatch batch, int window, Dropout dropout, int layer)
     {
-        public long Batch => Query.Shape[0];
-
-        public long Length => Query.Shape[1];
-
-        /// <summary>[B, length, 1, 1]: 1 at padding, at global tokens and behind the sequence.</summary>
-        public Tensor Removed(long length, DType dtype)
+        using var scope = new TensorScope();
+        Blocks blocks = Blocks.Of(batch, window, query.Device);
+        (long heads, long size, long keys) = (query.Size(1), query.Size(2), blocks.Hidden.Size(-1));
+        Tensor Rows(Tensor tokens, Tensor index, Tensor? empty)
         {
-            Tensor removed = Visible is null ? Tensor.Zeros([Batch, Length], DType.Bool, Query.Device) : Visible.Not();
-            if (Globals is not null)
-                // An empty slot marks one more column, which is cut off.
-                removed = Tensor.Cat([removed, Tensor.Zeros([Batch, 1], DType.Bool, Query.Device)], 1)
-                    .Scatter(1, Globals.MaskedFill(Globals.Lt(0), Length), true).Slice(1, 0, Length);
-            if (length > Length)
-                removed = Tensor.Cat([removed, Tensor.Ones([Batch, length - Length], DType.Bool, Query.Device)], 1);
-            return removed.To(dtype).View(Batch, length, 1, 1);
+            Tensor rows = Differentiable.SelectRows(Differentiable.Reshape(tokens, tokens.Size(0), heads * size), index, empty: empty);
+            return Differentiable.Reshape(rows, rows.Size(0), heads, size);
+        }
+        Tensor context = Differentiable.DenseAttention(
+            Rows(query, blocks.QueryRows, null), Rows(key, blocks.KeyRows, blocks.ZeroKeys), Rows(value, blocks.KeyRows, blocks.ZeroKeys), new DenseAttentionOptions
+            {
+                Parts = [new(blocks.Count, 0, window, 0, keys, blocks.Hidden, dropout.SeedAt(layer, 0))],
+                Scale = 1 / Math.Sqrt(size),
+                Dropout = dropout.AttentionProbability,
+            });
+        return scope.Keep(Differentiable.SelectRows(
+            Differentiable.Reshape(context, blocks.Count * window, heads * size), blocks.TokenRows, empty: batch.Visible?.Eq(0)));
+    }
+
+    /// <summary>The blocks of W tokens of all sequences, a sequence extended to whole ones, with the G + 3W keys of each.</summary>
+    /// <param name="Count">How many blocks there are.</param>
+    /// <param name="QueryRows">Int64 [blocks * W]: the row in N of every query; any row behind the end of a sequence.</param>
+    /// <param name="KeyRows">Int64 [blocks * (G + 3W)]: the row in N of every key.</param>
+    /// <param name="ZeroKeys">Bool, like these, true for keys outside the sequence, which are zeros.</param>
+    /// <param name="Hidden">Bool [blocks, 1, W, G + 3W], true where a key is hidden from a query.</param>
+    /// <param name="TokenRows">Int64 [N]: the row in blocks * W of every token.</param>
+    private sealed record Blocks(long Count, Tensor QueryRows, Tensor KeyRows, Tensor ZeroKeys, Tensor Hidden, Tensor TokenRows)
+    {
+        public static Blocks Of(SequenceBatch batch, int window, Device device)
+        {
+            List<long> queries = [], keys = [], sequences = [], tokens = [];
+            List<byte> outside = [], behind = [], first = [], last = [];
+            for (int s = 0; s < batch.SequenceCount; s++)
+            {
+                (long from, long length) = (batch.Offsets[s], batch.Offsets[s + 1] - batch.Offsets[s]);
+                long count = (length + window - 1) / window;
+                tokens.AddRange(Enumerable.Range(0, (int)length).Select(i => queries.Count + (long)i));
+                for (long block = 0; block < count; block++)
+                {
+                    sequences.Add(s);
+                    first.Add(block == 0 ? (byte)1 : (byte)0);
+                    last.Add(block == count - 1 ? (byte)1 : (byte)0);
+                    for (long at = (block - 1) * window; at < (block + 2) * window; at++)
+                    {
+                        long row = at >= 0 && at < length ? from + at : from;
+                        if (at >= block * window && at < (block + 1) * window) queries.Add(row);
+                        keys.Add(row);
+                        outside.Add(at < 0 || at >= length ? (byte)1 : (byte)0);
+                        // What is behind the end but inside the last block counts as padding; what lies outside all blocks does not.
+                        behind.Add(at >= length && at < count * window ? (byte)1 : (byte)0);
+                    }
+                }
+            }
+            long blocks = sequences.Count, width = 3L * window;
+            Tensor Flags(List<byte> values, params ReadOnlySpan<long> shape) => Tensor.From<byte>(values.ToArray(), shape).To(device).To(DType.Bool);
+            Tensor rows = HostBuffer.Upload(keys.ToArray(), device), zeros = Flags(outside, blocks, width);
+            Tensor removed = Removed(batch, device).IndexSelect(0, rows).View(blocks, width).And(zeros.Not()).Or(Flags(behind, blocks, width));
+            // At both ends, columns that no key of the sequence can have.
+            Tensor place = Tensor.Arange(window, device).View(window, 1) + Tensor.Arange(width, device);
+            Tensor hidden = removed.View(blocks, 1, 1, width).Or(Flags(first, blocks, 1, 1, 1).And(place.Lt(window)))
+                .Or(Flags(last, blocks, 1, 1, 1).And(place.Gt(width - 2)));
+            Tensor keyRows = rows.View(blocks, width);
+            if (batch.Globals is { } globals)
+            {
+                Tensor owner = HostBuffer.Upload(sequences.ToArray(), device);
+                Tensor ByBlock(Tensor slots) => slots.View(-1, globals.PerSequence).IndexSelect(0, owner);
+                Tensor empty = ByBlock(globals.Index.Lt(0));
+                keyRows = Tensor.Cat([ByBlock(globals.SlotRows), keyRows], 1);
+                hidden = Tensor.Cat([empty.View(blocks, 1, 1, -1).Expand(blocks, 1, window, -1), hidden], 3);
+                zeros = Tensor.Cat([empty.ZerosLike(), zeros], 1);
+            }
+            return new Blocks(blocks, HostBuffer.Upload(queries.ToArray(), device), keyRows.Reshape(-1), zeros.Reshape(-1), hidden, HostBuffer.Upload(tokens.ToArray(), device));
         }
 
-        /// <summary>bool [B, length, 1, 1]: padding and what is behind the sequence.</summary>
-        public Tensor Invisible(long length)
+        /// <summary>Bool [N], true for keys that are not in the window: padding, and global tokens, which have columns of their own.</summary>
+        private static Tensor Removed(SequenceBatch batch, Device device)
         {
-            Tensor invisible = Visible is null ? Tensor.Zeros([Batch, Length], DType.Bool, Query.Device) : Visible.Not();
-            if (length > Length)
-                invisible = Tensor.Cat([invisible, Tensor.Ones([Batch, length - Length], DType.Bool, Query.Device)], 1);
-            return invisible.View(Batch, length, 1, 1);
-        }
-
-        /// <summary>Scores [B, T, H, G] of the queries against the global keys, hidden in empty slots, and the global values [B, G, H, D].</summary>
-        public (Tensor Scores, Tensor Values) GlobalColumns(Tensor query, DType dtype, double hidden)
-        {
-            Tensor empty = Globals!.Lt(0);
-            long slots = Globals.Shape[1];
-            Tensor index = Globals.MaskedFill(empty, 0).View(Batch, slots, 1, 1).Expand(Batch, slots, Key.Shape[2], Key.Shape[3]);
-            Tensor keys = Key.Gather(1, index);
-            Tensor scores = query.Transpose(1, 2).MatMul(keys.Transpose(1, 2).Transpose(-1, -2)).Transpose(1, 2).To(dtype);
-            return (scores.MaskedFill(empty.View(Batch, 1, 1, slots), hidden), Value.Gather(1, index));
+            Tensor removed = batch.Visible?.Eq(0) ?? Tensor.Zeros([batch.TokenCount], DType.Bool, device);
+            return batch.Globals is null ? removed : removed.IndexFill(0, batch.Globals.Rows, 1);
         }
     }
 }

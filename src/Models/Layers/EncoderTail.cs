@@ -1,3 +1,4 @@
+using LongformerInterop.Models.Gradients;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models.Layers;
@@ -50,8 +51,8 @@ internal sealed class EncoderTail
     }
 
     private bool IsRecorded(Tensor context, Tensor hidden) =>
-        TorchRuntime.IsGradEnabled && (context.RequiresGrad || hidden.RequiresGrad || _attentionOutput.IsTrained || _attentionNorm.IsTrained
-            || _inner.IsTrained || _output.IsTrained || _outputNorm.IsTrained);
+        GradientTape.Records(context, hidden) || _attentionOutput.IsRecorded || _attentionNorm.IsRecorded || _inner.IsRecorded || _output.IsRecorded
+        || _outputNorm.IsRecorded;
 }
 
 /// <summary>The dropouts of one layer behind its attention, each a function of the states it drops from.</summary>

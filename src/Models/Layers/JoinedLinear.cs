@@ -1,3 +1,4 @@
+using LongformerInterop.Models.Gradients;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models.Layers;
@@ -43,5 +44,5 @@ internal sealed class JoinedLinear
         return views;
     }
 
-    private bool IsRecorded(Tensor input) => TorchRuntime.IsGradEnabled && (input.RequiresGrad || _parts.Any(p => p.IsTrained));
+    private bool IsRecorded(Tensor input) => GradientTape.Records(input) || _parts.Any(p => p.IsRecorded);
 }

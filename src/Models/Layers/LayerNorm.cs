@@ -1,3 +1,4 @@
+using LongformerInterop.Models.Gradients;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models.Layers;
@@ -19,18 +20,18 @@ public sealed class LayerNorm
     /// <summary>Takes <c>weight</c> and <c>bias</c> below a path of a checkpoint.</summary>
     internal static LayerNorm Load(ParameterLoader at, long size, double eps) => new(at.Get("weight", size), at.Get("bias", size), eps);
 
-    /// <summary>Whether it would be recorded for a gradient of the parameters, where gradients are recorded at all.</summary>
-    internal bool IsTrained => _weight.RequiresGrad || _bias.RequiresGrad;
+    /// <summary>Whether it is recorded now, for a gradient of its parameters.</summary>
+    internal bool IsRecorded => GradientTape.Records(_weight, _bias);
 
     /// <summary>The normalized input, [N, C].</summary>
-    public Tensor Forward(Tensor input) => LongformerOps.AddLayerNorm(input, null, _weight, _bias, _eps);
+    public Tensor Forward(Tensor input) => Differentiable.AddLayerNorm(input, null, _weight, _bias, _eps);
 
     /// <summary>The normalized sum of a sublayer's output and what went into it, both [N, C].</summary>
-    public Tensor Forward(Tensor input, Tensor residual) => LongformerOps.AddLayerNorm(input, residual, _weight, _bias, _eps);
+    public Tensor Forward(Tensor input, Tensor residual) => Differentiable.AddLayerNorm(input, residual, _weight, _bias, _eps);
 
     /// <summary>The normalized sum of rows of embedding tables, [N, C].</summary>
     internal Tensor Embed(EmbeddingRows words, EmbeddingRows positions, EmbeddingRows? types = null, double wordScale = 1) =>
-        LongformerOps.Embed(words, positions, types, _weight, _bias, _eps, wordScale);
+        Differentiable.Embed(words, positions, types, _weight, _bias, _eps, wordScale);
 
     /// <summary>The same of an input and a residual, written to <paramref name="output"/> [N, C], which may be either of the two and is returned; not where a gradient is recorded.</summary>
     public Tensor ForwardInto(Tensor output, Tensor input, Tensor? residual) =>

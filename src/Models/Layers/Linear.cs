@@ -1,3 +1,4 @@
+using LongformerInterop.Models.Gradients;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models.Layers;
@@ -19,13 +20,13 @@ public sealed class Linear
     }
 
     /// <summary>[out, in].</summary>
-    public Tensor Weight { get; }
+    public Tensor Weight { get; private set; }
 
     /// <summary>[out].</summary>
-    public Tensor Bias { get; }
+    public Tensor Bias { get; private set; }
 
-    /// <summary>Whether the product would be recorded for a gradient of the parameters, where gradients are recorded at all.</summary>
-    internal bool IsTrained => Weight.RequiresGrad || Bias.RequiresGrad;
+    /// <summary>Whether the product is recorded now, for a gradient of its parameters.</summary>
+    internal bool IsRecorded => GradientTape.Records(Weight, Bias);
 
     /// <summary>Takes <c>weight</c> and <c>bias</c> below a path of a checkpoint.</summary>
     internal static Linear Load(ParameterLoader at, long outputs, long inputs) =>
@@ -36,28 +37,33 @@ public sealed class Linear
     /// </summary>
     internal static Linear Of(Tensor weight, Tensor bias) => new(weight, bias, null);
 
+    /// <summary>From now on the same values elsewhere, while the model is loaded; the tensors so far are the caller's to dispose.</summary>
+    internal void MoveTo(Tensor weight, Tensor bias) => (Weight, Bias) = (weight, bias);
+
     /// <summary>[N, out] of [N, in].</summary>
-    public Tensor Forward(Tensor input) => LongformerOps.Linear(input, Weight, Bias, _packed?.Get()?.Packed);
+    public Tensor Forward(Tensor input) => Differentiable.Linear(input, Weight, Bias, _packed?.Get()?.Packed);
 
     /// <summary>The activation of the product, [N, out].</summary>
     public Tensor Forward(Tensor input, HiddenActivation activation)
     {
-        if (activation == HiddenActivation.Silu)
-        {
-            using var scope = new TensorScope();
-            Tensor product = Forward(input);
-            return scope.Keep(product * product.Sigmoid());
-        }
-        return LongformerOps.Linear(input, Weight, Bias, _packed?.Get()?.Packed, activation switch
-        {
-            HiddenActivation.Gelu => Activation.Gelu,
-            HiddenActivation.GeluTanh => Activation.GeluTanh,
-            HiddenActivation.Relu => Activation.Relu,
-            HiddenActivation.Tanh => Activation.Tanh,
-            _ => throw new ArgumentOutOfRangeException(nameof(activation), activation, "not an activation"),
-        });
+        if (activation != HiddenActivation.Silu)
+            return Differentiable.Linear(input, Weight, Bias, _packed?.Get()?.Packed, FunctionOf(activation));
+        // No product has it built in.
+        using var scope = new TensorScope();
+        return scope.Keep(Differentiable.Activate(Forward(input), Activation.Silu));
     }
 
     /// <summary>The product written to <paramref name="output"/> [N, out], which is returned; not where a gradient is recorded.</summary>
     public Tensor ForwardInto(Tensor output, Tensor input) => LongformerOps.LinearInto(output, input, Weight, Bias, _packed?.Get()?.Packed);
+
+    /// <summary>The function under its name in <see cref="LongformerOps"/>.</summary>
+    internal static Activation FunctionOf(HiddenActivation activation) => activation switch
+    {
+        HiddenActivation.Gelu => Activation.Gelu,
+        HiddenActivation.GeluTanh => Activation.GeluTanh,
+        HiddenActivation.Relu => Activation.Relu,
+        HiddenActivation.Tanh => Activation.Tanh,
+        HiddenActivation.Silu => Activation.Silu,
+        _ => throw new ArgumentOutOfRangeException(nameof(activation), activation, "not an activation"),
+    };
 }

@@ -1,4 +1,5 @@
 using LongformerInterop.Checkpoints;
+using LongformerInterop.Models.Gradients;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models.Layers;
@@ -40,7 +41,7 @@ public sealed class LongformerSelfAttention
     {
         using var scope = new TensorScope();
         (long tokens, long heads, long size) = (batch.TokenCount, _configuration.NumAttentionHeads, _configuration.HeadSize);
-        Tensor[] projected = Array.ConvertAll(_projections.Forward(hidden), t => t.View(tokens, heads, size));
+        Tensor[] projected = Array.ConvertAll(_projections.Forward(hidden), t => Differentiable.Reshape(t, tokens, heads, size));
         (Tensor query, Tensor key, Tensor value) = (projected[0], projected[1], projected[2]);
         Tensor context = _configuration.AttentionMode switch
         {
@@ -48,19 +49,17 @@ public sealed class LongformerSelfAttention
             AttentionMode.SlidingChunksNoOverlap => DenseAttention.NoOverlap(query, key, value, batch, _window.Left, dropout, _layer),
             _ => Window(query, key, value, batch, dropout, trace),
         };
-        context = context.Reshape(tokens, heads * size);
+        context = Differentiable.Reshape(context, tokens, heads * size);
         if (batch.Globals is null || _configuration.AttentionMode == AttentionMode.FullAttention)
             return scope.Keep(context);
         Tensor rows = Global(hidden, batch, batch.Globals, dropout, trace);
-        // A gradient needs the context as it was; else a few rows are no reason to copy all.
-        return scope.Keep(context.RequiresGrad
-            ? context.IndexCopy(0, batch.Globals.Rows, rows) : context.IndexCopyInPlace(0, batch.Globals.Rows, rows));
+        return scope.Keep(Differentiable.ReplaceRows(context, batch.Globals.Rows, rows));
     }
 
     /// <summary>The rows of all tokens, [N, H, D]; those of global tokens are overwritten afterwards.</summary>
     private Tensor Window(Tensor query, Tensor key, Tensor value, SequenceBatch batch, Dropout dropout, AttentionTrace? trace)
     {
-        (Tensor output, _) = LongformerOps.BandedAttention(query, key, value, new BandedAttentionOptions
+        Tensor output = Differentiable.BandedAttention(query, key, value, new BandedAttentionOptions
         {
             WindowLeft = _window.Left,
             WindowRight = _window.Right,
@@ -81,7 +80,8 @@ public sealed class LongformerSelfAttention
     {
         using var scope = new TensorScope();
         (long heads, long size, long slots) = (_configuration.NumAttentionHeads, _configuration.HeadSize, globals.PerSequence);
-        Tensor query = _queryGlobal!.Forward(hidden.IndexSelect(0, globals.SlotRows)).View(batch.SequenceCount, slots, heads, size);
+        Tensor query = Differentiable.Reshape(
+            _queryGlobal!.Forward(Differentiable.SelectRows(hidden, globals.SlotRows)), batch.SequenceCount, slots, heads, size);
         var options = new GlobalAttentionOptions
         {
             Mask = batch.Visible,
@@ -90,11 +90,11 @@ public sealed class LongformerSelfAttention
             Seed = dropout.SeedAt(_layer, 1),
         };
         // One global token must not cost two projections of the whole sequence: the operator folds them into the query where that is cheaper.
-        Tensor output = LongformerOps.FoldedGlobalAttention(
+        Tensor output = Differentiable.FoldedGlobalAttention(
             query, hidden, _keyGlobal!.Weight, _keyGlobal.Bias, _valueGlobal!.Weight, _valueGlobal.Bias, globals.Index, options);
         trace?.AddGlobal(query, _keyGlobal.Forward(hidden).View(batch.TokenCount, heads, size), batch, globals, _configuration.LargestWindow);
-        Tensor rows = output.Reshape(batch.SequenceCount * slots, heads * size);
-        return scope.Keep(globals.FilledSlots is null ? rows : rows.IndexSelect(0, globals.FilledSlots));
+        Tensor rows = Differentiable.Reshape(output, batch.SequenceCount * slots, heads * size);
+        return scope.Keep(globals.FilledSlots is null ? rows : Differentiable.SelectRows(rows, globals.FilledSlots));
     }
 }
 

@@ -19,16 +19,9 @@ internal static class DecodeProduct
     /// <summary>The activation of the product, [R, out].</summary>
     public static Tensor Forward(Linear linear, Tensor input, HiddenActivation activation)
     {
-        Activation? fused = activation switch
-        {
-            HiddenActivation.Gelu => Activation.Gelu,
-            HiddenActivation.GeluTanh => Activation.GeluTanh,
-            HiddenActivation.Relu => Activation.Relu,
-            HiddenActivation.Tanh => Activation.Tanh,
-            _ => null,
-        };
-        return fused is { } function && IsPlain(input)
-            ? LongformerOps.Linear(input, linear.Weight, linear.Bias, activation: function)
+        // No product has SiLU built in.
+        return activation != HiddenActivation.Silu && IsPlain(input)
+            ? LongformerOps.Linear(input, linear.Weight, linear.Bias, activation: Linear.FunctionOf(activation))
             : linear.Forward(input, activation);
     }
 

@@ -36,7 +36,6 @@ internal sealed class LedCachedSession : IDecodingSession
         (_decoder, _head, _documents) = (decoder, head, documents);
         (_maxLength, _rowsPerDocument, _vocabulary) = (maxLength, rowsPerDocument, configuration.VocabSize);
         (_used, _capacity) = (new int[documents.Count], new int[documents.Count]);
-        using IDisposable mode = TorchRuntime.InferenceMode();
         using var scope = new TensorScope();
         _nothing = Tensor.Empty([0], DType.UInt8, documents.States.Device).Keep();
         _visible = [.. Enumerable.Range(0, documents.Count).Select(d => documents.VisibleOf(d)?.Keep() ?? _nothing)];
@@ -47,7 +46,6 @@ internal sealed class LedCachedSession : IDecodingSession
 
     public Span<float> Start(IReadOnlyList<int[]> prompts)
     {
-        using IDisposable mode = TorchRuntime.InferenceMode();
         using var scope = new TensorScope();
         Array.Clear(_used);
         // A prompt is a chain of rows, of which only the last goes on.
@@ -84,7 +82,6 @@ internal sealed class LedCachedSession : IDecodingSession
                 throw new InputException($"the session is full: expected at most {_maxLength} tokens in {_rowsPerDocument} rows per document");
             fed.Add(new LedRow(parent.Document, tokens[i], [.. parent.Slots, slot]));
         }
-        using IDisposable mode = TorchRuntime.InferenceMode();
         using var scope = new TensorScope();
         LedStepLayout layout = LedStepLayout.Create(fed, _used);
         Tensor states = States(layout);

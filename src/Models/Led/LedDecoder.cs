@@ -1,3 +1,4 @@
+using LongformerInterop.Models.Gradients;
 using LongformerInterop.Models.Layers;
 using LongformerInterop.Torch;
 
@@ -82,17 +83,20 @@ internal sealed class LedDecoder
         using var scope = new TensorScope();
         (EmbeddingRows rows, double scale) = LedEncoder.WordRows(Words, batch.InputIds, words, batch.InputsEmbeds, PaddingId, WordScale);
         // Every row of the batch takes the same positions.
-        Tensor embedded = EmbeddingNorm.Embed(rows, new(Positions.Narrow(0, 0, batch.Length)), wordScale: scale);
+        Tensor embedded = EmbeddingNorm.Embed(rows, new(Differentiable.Narrow(Positions, 0, 0, batch.Length)), wordScale: scale);
         Tensor hidden = dropout.Hidden.Hidden(embedded, dropout.Decoder(0), 0);
         Tensor mask = CausalMask(batch.Length, hidden.Device);
         if (batch.Hidden is not null) mask = mask.Or(batch.Hidden);
+        if (GradientTape.Current is { RecomputesLayers: true } tape) tape.Hold(mask, batch.Visible);
 
         List<Tensor>? states = keepHiddenStates ? [hidden] : null;
         List<Tensor>? self = keepAttentions ? [] : null, cross = keepAttentions ? [] : null;
         foreach (LedDecoderLayer layer in Layers)
         {
             batch.BeforeLayer?.Invoke();
-            hidden = layer.Forward(hidden, batch, mask, dropout, self, cross);
+            hidden = keepAttentions ? layer.Forward(hidden, batch, mask, dropout, self, cross)
+                : GradientTape.Layer([hidden, batch.EncoderStates],
+                    inputs => layer.Forward(inputs[0], batch with { EncoderStates = inputs[1] }, mask, dropout, null, null));
             states?.Add(hidden);
         }
         if (LastNorm is not null)
@@ -108,7 +112,7 @@ internal sealed class LedDecoder
     private static Tensor CausalMask(long length, Device device)
     {
         using var scope = new TensorScope();
-        Tensor place = Tensor.Arange(length, DType.Int64, device);
+        Tensor place = Tensor.Arange(length, device);
         return scope.Keep(place.View(1, length).Gt(place.View(length, 1)).View(1, 1, length, length));
     }
 }
@@ -163,46 +167,49 @@ internal sealed class LedDecoderLayer
     private Tensor AttendSelf(Tensor hidden, LedDecoderBatch batch, Tensor mask, LedDropout dropout, List<Tensor>? trace)
     {
         using var scope = new TensorScope();
-        Tensor Heads(Linear projection) => Self.Split(projection.Forward(hidden).View(batch.Rows, batch.Length, -1));
-        Tensor scores = (Heads(Self.Query) * Self.Scale).MatMul(Heads(Self.Key).Transpose(-1, -2)).MaskedFill(mask, Self.Lowest);
-        Tensor probabilities = scores.Softmax(-1);                                                  // [B, H, S, S]
-        trace?.Add(scope.Keep(probabilities).Keep());
-        Tensor context = dropout.Attention.Hidden(probabilities, dropout.Decoder(_layer + 1), 4).MatMul(Heads(Self.Value));
-        return scope.Keep(Self.Output.Forward(LedAttention.Merge(context)));
+        Tensor context = Self.Attend(Self.Query.Forward(hidden), Self.Key.Forward(hidden), Self.Value.Forward(hidden), new DenseAttentionOptions
+        {
+            Parts = [new(batch.Rows, 0, batch.Length, 0, batch.Length, mask, dropout.Attention.SeedAt(dropout.Decoder(_layer + 1), 4))],
+            Scale = Self.Scale,
+            Dropout = dropout.Attention.HiddenProbability,
+            Probabilities = trace is null ? null : probabilities => trace.Add(probabilities.Keep()),   // [B, H, S, S]
+        });
+        return scope.Keep(Self.Output.Forward(context));
     }
 
     /// <summary>Each row against its own document, so that documents of unequal length need no padding.</summary>
     private Tensor AttendDocument(Tensor hidden, LedDecoderBatch batch, LedDropout dropout, List<Tensor>? trace)
     {
         using var scope = new TensorScope();
-        Tensor query = Cross.Split(Cross.Query.Forward(hidden).View(batch.Rows, batch.Length, -1)) * Cross.Scale;
-        Tensor keys = Cross.Key.Forward(batch.EncoderStates), values = Cross.Value.Forward(batch.EncoderStates);
-        long longest = Enumerable.Range(1, batch.Offsets.Length - 1).Max(s => batch.Offsets[s] - batch.Offsets[s - 1]);
-        var contexts = new Tensor[batch.Rows];
-        var traces = new Tensor[batch.Rows];
-        for (int row = 0; row < contexts.Length; row++)
+        Tensor? invisible = batch.Visible?.Eq(0);
+        DenseAttentionPart Part(int row)
         {
             int document = batch.Document(row);
             (long from, long length) = (batch.Offsets[document], batch.Offsets[document + 1] - batch.Offsets[document]);
-            Tensor Heads(Tensor t) => Cross.Split(t.Narrow(0, from, length).Unsqueeze(0));
-            Tensor scores = query.Narrow(0, row, 1).MatMul(Heads(keys).Transpose(-1, -2));
-            if (batch.Visible is not null)
-                scores = scores.MaskedFill(batch.Visible.Narrow(0, from, length).Eq(0).View(1, 1, 1, length), Cross.Lowest);
-            Tensor probabilities = scores.Softmax(-1);                                              // [1, H, S, T]
-            if (trace is not null) traces[row] = PadKeys(probabilities, longest - length);
-            contexts[row] = dropout.Attention.Hidden(probabilities, dropout.Cross(_layer, batch.Rows, row), 0).MatMul(Heads(values));
+            return new(1, row * batch.Length, batch.Length, from, length, invisible?.Narrow(0, from, length).View(1, 1, 1, length),
+                dropout.Attention.SeedAt(dropout.Cross(_layer, batch.Rows, row), 0));
         }
-        trace?.Add(scope.Keep(Tensor.Cat(traces, 0)).Keep());
-        Tensor context = contexts.Length == 1 ? contexts[0] : Tensor.Cat(contexts, 0);
-        return scope.Keep(Cross.Output.Forward(LedAttention.Merge(context)));
+        List<Tensor> rows = [];
+        Tensor context = Cross.Attend(
+            Cross.Query.Forward(hidden), Cross.Key.Forward(batch.EncoderStates), Cross.Value.Forward(batch.EncoderStates), new DenseAttentionOptions
+            {
+                Parts = [.. Enumerable.Range(0, (int)batch.Rows).Select(Part)],
+                Scale = Cross.Scale,
+                Dropout = dropout.Attention.HiddenProbability,
+                Probabilities = trace is null ? null : probabilities => rows.Add(probabilities.Keep()),   // [1, H, S, T]
+            });
+        trace?.Add(Joined(rows).Keep());
+        return scope.Keep(Cross.Output.Forward(context));
     }
 
-    private static Tensor PadKeys(Tensor probabilities, long missing)
+    /// <summary>[B, H, S, T] of B times [1, H, S, T_b], which are disposed: zeros behind the end of a shorter document.</summary>
+    private static Tensor Joined(List<Tensor> rows)
     {
-        if (missing == 0) return probabilities;
-        long[] shape = probabilities.Shape;
-        shape[^1] = missing;
-        return Tensor.Cat([probabilities, Tensor.Zeros(shape, probabilities.DType, probabilities.Device)], -1);
+        using var scope = new TensorScope();
+        long longest = rows.Max(row => row.Size(-1));
+        Tensor all = scope.Keep(Tensor.Cat([.. rows.Select(row => row.Pad([0, longest - row.Size(-1)], 0))], 0));
+        foreach (Tensor row in rows) row.Dispose();
+        return all;
     }
 }
 
@@ -217,14 +224,6 @@ internal sealed class LedAttention
         Value = Linear.Load(at / "v_proj", c.DModel, c.DModel);
         Query = Linear.Load(at / "q_proj", c.DModel, c.DModel);
         Output = Linear.Load(at / "out_proj", c.DModel, c.DModel);
-        // What HF fills hidden scores with: finite, so that a row without any visible key gives no NaN.
-        Lowest = at.DType switch
-        {
-            DType.Float64 => double.MinValue,
-            DType.Float16 => -65504,
-            DType.BFloat16 => -3.3895313892515355e38,
-            _ => float.MinValue,
-        };
     }
 
     public int Heads { get; }
@@ -241,20 +240,12 @@ internal sealed class LedAttention
 
     public double Scale => 1 / Math.Sqrt(Size);
 
-    public double Lowest { get; }
-
-    /// <summary>[B, S, H * D] to [B, H, S, D].</summary>
-    public Tensor Split(Tensor states)
+    /// <summary>Context [N, C] of queries [N, C], keys and values [M, C].</summary>
+    public Tensor Attend(Tensor query, Tensor key, Tensor value, DenseAttentionOptions options)
     {
         using var scope = new TensorScope();
-        return scope.Keep(states.View(states.Size(0), states.Size(1), Heads, Size).Transpose(1, 2));
-    }
-
-    /// <summary>[B, H, S, D] to [B * S, H * D].</summary>
-    public static Tensor Merge(Tensor context)
-    {
-        using var scope = new TensorScope();
-        long[] shape = context.Shape;
-        return scope.Keep(context.Transpose(1, 2).Reshape(shape[0] * shape[2], shape[1] * shape[3]));
+        Tensor ByHead(Tensor states) => Differentiable.Reshape(states, states.Size(0), Heads, Size);
+        Tensor context = Differentiable.DenseAttention(ByHead(query), ByHead(key), ByHead(value), options);
+        return scope.Keep(Differentiable.Reshape(context, query.Size(0), (long)Heads * Size));
     }
 }

@@ -1,3 +1,4 @@
+using LongformerInterop.Models.Gradients;
 using LongformerInterop.Models.Layers;
 using LongformerInterop.Torch;
 
@@ -52,7 +53,8 @@ internal sealed class LedEncoder
         foreach (LedEncoderLayer layer in _layers)
         {
             batch.BeforeLayer?.Invoke();
-            Tensor next = layer.Forward(hidden, batch, dropout, trace);
+            Tensor next = trace is not null ? layer.Forward(hidden, batch, dropout, trace)
+                : GradientTape.Layer([hidden], inputs => layer.Forward(inputs[0], batch, dropout, null));
             if (states is null) hidden.Dispose();
             hidden = next;
             states?.Add(hidden);
@@ -117,9 +119,9 @@ internal sealed class LedEncoderLayer
         if (_normFirst is { } layer)
         {
             Tensor gathered = _attention.Forward(layer.AttentionNorm.Forward(hidden), batch, dropout.Hidden, trace);
-            Tensor attended = dropout.Hidden.Hidden(layer.AttentionOutput.Forward(gathered), place, 2) + hidden;
+            Tensor attended = Differentiable.Add(dropout.Hidden.Hidden(layer.AttentionOutput.Forward(gathered), place, 2), hidden);
             Tensor inner = dropout.Activation.Hidden(layer.Inner.Forward(layer.OutputNorm.Forward(attended), layer.Activation), place, 3);
-            return scope.Keep(dropout.Hidden.Hidden(layer.Output.Forward(inner), place, 4) + attended);
+            return scope.Keep(Differentiable.Add(dropout.Hidden.Hidden(layer.Output.Forward(inner), place, 4), attended));
         }
         Tensor context = _attention.Forward(hidden, batch, dropout.Hidden, trace);
         TailDropout? drop = dropout.Hidden.IsOn

@@ -1,3 +1,4 @@
+using LongformerInterop.Models.Gradients;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models.Led;
@@ -61,7 +62,7 @@ internal static class LedInputReader
             if (given.Rank != 3 || given.Size(0) != rows || given.Size(2) != configuration.DModel)
                 throw new InputException($"decoder_inputs_embeds: expected shape [{rows}, length, {configuration.DModel}], given {InputReader.Show(given.Shape)}");
             length = given.Size(1);
-            embeds = given.To(device).To(states.DType).Reshape(rows * length, configuration.DModel);
+            embeds = Differentiable.Reshape(Differentiable.To(given, device, states.DType), rows * length, configuration.DModel);
         }
         else
         {

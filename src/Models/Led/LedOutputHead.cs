@@ -1,3 +1,4 @@
+using LongformerInterop.Models.Gradients;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models.Led;
@@ -14,15 +15,14 @@ internal sealed class LedOutputHead
         _weight = shared ?? (loader.Root / "lm_head").Get("weight", c.VocabSize, c.DModel);
         if (!loader.Root.Has("final_logits_bias")) return;
         // HF's buffer, which is not trained; older checkpoints lack it.
-        _bias = loader.Root.Get("final_logits_bias", 1, c.VocabSize);
-        _bias.RequiresGrad = false;
+        _bias = loader.Root.GetBuffer("final_logits_bias", 1, c.VocabSize);
     }
 
     /// <summary>[M, V] of [M, C].</summary>
     public Tensor Forward(Tensor hidden)
     {
         using var scope = new TensorScope();
-        return scope.Keep(LongformerOps.Linear(hidden, _weight, _bias?.View(_weight.Size(0))));
+        return scope.Keep(Differentiable.Linear(hidden, _weight, _bias?.View(_weight.Size(0))));
     }
 
     /// <summary>The same written to <paramref name="output"/> [M, V]; nothing is recorded.</summary>

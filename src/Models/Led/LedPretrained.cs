@@ -1,4 +1,5 @@
 using LongformerInterop.Checkpoints;
+using LongformerInterop.Models.Gradients;
 using LongformerInterop.Models.Layers;
 using LongformerInterop.Models.Led;
 using LongformerInterop.Torch;
@@ -38,13 +39,16 @@ public abstract class LedPretrained<TOutputs> : PretrainedModel
             throw new InputException("OutputAttentions: expected a padded batch, given a packed batch");
         SequenceBatch batch = LedInputReader.ReadDocuments(inputs, Configuration, Device, DType);
         var dropout = new LedDropout(inputs.DropoutSeed, Configuration);
-        if (sources is not null && batch.InputIds is not null) sources.Encoder = scope.Keep(WordEmbeddings(batch.InputIds));
-        LedEncoderOutputs encoder = Body.Encoder.Forward(batch, dropout, inputs.OutputHiddenStates, inputs.OutputAttentions, sources?.Encoder);
+        if (GradientTape.Current is { RecomputesLayers: true } tape) tape.Hold(batch.ReadByLayers);
+        Tensor? words = sources is null || batch.InputIds is null ? null
+            : sources.LookUp("grad_input_embeds", batch.InputIds, Body.Encoder.Words, inputs.SequenceOffsets is null ? batch.SequenceCount : 1);
+        LedEncoderOutputs encoder = Body.Encoder.Forward(batch, dropout, inputs.OutputHiddenStates, inputs.OutputAttentions, words);
         using AttentionTrace? trace = encoder.Trace;
         LedDecoderBatch decoderBatch = LedInputReader.ReadDecoder(inputs, Configuration, batch, encoder.LastHiddenState, LabelsAreTokens);
-        if (sources is not null && decoderBatch.InputIds is not null) sources.Decoder = scope.Keep(WordEmbeddings(decoderBatch.InputIds));
-        LedDecoderOutputs decoder = Body.Decoder.Forward(decoderBatch, dropout, inputs.OutputHiddenStates, inputs.OutputAttentions, sources?.Decoder);
-        Tensor Decoded(Tensor hidden) => hidden.View(decoderBatch.Rows, decoderBatch.Length, Configuration.DModel);
+        words = sources is null || decoderBatch.InputIds is null ? null
+            : sources.LookUp("grad_decoder_input_embeds", decoderBatch.InputIds, Body.Decoder.Words, decoderBatch.Rows);
+        LedDecoderOutputs decoder = Body.Decoder.Forward(decoderBatch, dropout, inputs.OutputHiddenStates, inputs.OutputAttentions, words);
+        Tensor Decoded(Tensor hidden) => Differentiable.Reshape(hidden, decoderBatch.Rows, decoderBatch.Length, Configuration.DModel);
 
         TOutputs outputs = Compute(inputs, decoder.LastHiddenState, decoderBatch, batch.Unflatten(encoder.LastHiddenState), dropout) with
         {
@@ -75,31 +79,11 @@ public abstract class LedPretrained<TOutputs> : PretrainedModel
             BeforeLayer = beforeLayer,
         }).ToDictionary();
 
-    /// <inheritdoc/>
-    /// <remarks>Besides, <c>grad_decoder_input_embeds</c>: the same for the tokens of the decoder.</remarks>
-    public sealed override IReadOnlyDictionary<string, Tensor> LossAndGradients(IReadOnlyDictionary<string, Tensor> inputs)
+    private protected sealed override (Tensor? Loss, IReadOnlyList<(string Name, Tensor Words)> Words) LossOf(IReadOnlyDictionary<string, Tensor> inputs, GradientTape tape)
     {
-        if (!Options.Trainable)
-            throw new InvalidOperationException("gradients need a model that was loaded with Trainable = true");
-        using var scope = new TensorScope();
-        LedInputs named = LedInputs.FromNames(inputs);
-        var words = new WordVectors();
-        Tensor loss = Forward(named, words).ToDictionary().GetValueOrDefault("loss")
-            ?? throw new InputException($"labels: expected what {Architecture} is trained on, given none");
-        List<(string Name, Tensor Tensor)> sources = [.. NamedParameters.Where(p => p.Tensor.RequiresGrad).Select(p => ("grad." + p.Name, p.Tensor))];
-        if (words.Encoder is not null) sources.Add(("grad_input_embeds", words.Encoder));
-        if (words.Decoder is not null) sources.Add(("grad_decoder_input_embeds", words.Decoder));
-        Tensor?[] gradients = loss.Gradients([.. sources.Select(s => s.Tensor)], allowUnused: true);
-        var results = new Dictionary<string, Tensor> { ["loss"] = loss };
-        for (int i = 0; i < gradients.Length; i++)
-        {
-            if (gradients[i] is not { } gradient) continue;
-            string name = sources[i].Name;
-            results[name] = name.StartsWith("grad.", StringComparison.Ordinal) ? gradient
-                : gradient.View(SequenceCount(named, gradient.Size(0), name), -1, Configuration.DModel);
-        }
-        scope.Keep(results.Values);
-        return results;
+        var words = new WordVectors(tape, Configuration.PadTokenId);
+        Tensor? loss = Forward(LedInputs.FromNames(inputs), words).ToDictionary().GetValueOrDefault("loss");
+        return (loss, words.LookedUp);
     }
 
     /// <summary>
@@ -109,27 +93,33 @@ public abstract class LedPretrained<TOutputs> : PretrainedModel
     public Tensor WordEmbeddings(Tensor ids)
     {
         ArgumentNullException.ThrowIfNull(ids);
-        return Functional.Embedding(ids, Body.Encoder.Words, Configuration.PadTokenId);
+        return Differentiable.Embedding(ids, Body.Encoder.Words, Configuration.PadTokenId);
     }
 
     /// <inheritdoc/>
     public sealed override void Save(string folder) => WriteFolder(folder, (Configuration with { Architectures = [Architecture] }).ToJson());
 
-    /// <summary>B, by which flat gradients of word vectors get the caller's layout; packed documents stay [1, N, C].</summary>
-    private static long SequenceCount(LedInputs inputs, long tokens, string name) =>
-        inputs.SequenceOffsets is { } offsets ? (name == "grad_input_embeds" ? 1 : offsets.Count - 1)
-            : inputs.InputIds is { } ids && ids.Size(0) > 0 && tokens % ids.Size(0) == 0 ? ids.Size(0) : (inputs.Labels?.Size(0) ?? 1);
-
     /// <summary>What the class makes of the decoder's last hidden states, [B * S, C].</summary>
     private protected abstract TOutputs Compute(LedInputs inputs, Tensor hidden, LedDecoderBatch batch, Tensor encoderStates, LedDropout dropout);
 }
 
-/// <summary>The word vectors that a pass looked up, [N, C] and [B * S, C], to take gradients of.</summary>
-internal sealed class WordVectors
+/// <summary>The word vectors that a pass looks up, to take gradients of.</summary>
+internal sealed class WordVectors(GradientTape tape, int padding)
 {
-    public Tensor? Encoder { get; set; }
+    private readonly List<(string Name, Tensor Words)> _lookedUp = [];
 
-    public Tensor? Decoder { get; set; }
+    /// <summary>The names that their gradients get, and the vectors [B, T, C].</summary>
+    public IReadOnlyList<(string Name, Tensor Words)> LookedUp => _lookedUp;
+
+    /// <summary>[N, C] of ids [N], which are those of B sequences.</summary>
+    public Tensor LookUp(string name, Tensor ids, Tensor table, long sequences)
+    {
+        using var scope = new TensorScope();
+        Tensor words = Differentiable.Reshape(Differentiable.Embedding(ids, table, padding), sequences, -1, table.Size(1));
+        tape.Watch(words);
+        _lookedUp.Add((name, words));
+        return scope.Keep(Differentiable.Reshape(words, ids.ElementCount, table.Size(1)));
+    }
 }
 
 /// <summary>Encoder, decoder, and the embeddings that they share.</summary>

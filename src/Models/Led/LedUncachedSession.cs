@@ -36,7 +36,6 @@ internal sealed class LedUncachedSession(LedDecoder decoder, LedOutputHead head,
 
     private Span<float> Run()
     {
-        using IDisposable mode = TorchRuntime.InferenceMode();
         using var scope = new TensorScope();
         (long rows, int length) = (_rows.Count, _rows.Max(r => r.Ids.Length));
         // Shorter rows are filled up behind their end, where no token of theirs looks.

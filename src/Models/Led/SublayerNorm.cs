@@ -1,3 +1,4 @@
+using LongformerInterop.Models.Gradients;
 using LongformerInterop.Models.Layers;
 using LongformerInterop.Torch;
 
@@ -15,5 +16,5 @@ internal sealed class SublayerNorm(LayerNorm norm, bool before)
     public Tensor Enter(Tensor hidden) => before ? norm.Forward(hidden) : hidden;
 
     /// <summary>What comes of the sublayer's output and its input, all [N, C].</summary>
-    public Tensor Leave(Tensor output, Tensor hidden) => before ? output + hidden : norm.Forward(output, hidden);
+    public Tensor Leave(Tensor output, Tensor hidden) => before ? Differentiable.Add(output, hidden) : norm.Forward(output, hidden);
 }

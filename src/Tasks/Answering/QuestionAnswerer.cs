@@ -111,7 +111,6 @@ public sealed class QuestionAnswerer : IDisposable
     private void Run(List<TextInput> batch, AnswerMerger merger, int top, AnswerOptions options, CancellationToken cancellation)
     {
         float[] start, end;
-        using (IDisposable inference = TorchRuntime.InferenceMode())
         using (TensorScope scope = new())
         {
             SpanOutputs outputs = _model.Forward(TextInputs.Pack(batch, options, cancellation));

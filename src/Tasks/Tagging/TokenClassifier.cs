@@ -47,7 +47,6 @@ public sealed class TokenClassifier : IDisposable
         TextInput input = new(encoding, options.Global.Resolve(encoding.Count, [], "text"));
         cancellation.ThrowIfCancellationRequested();
         float[] logits;
-        using (IDisposable inference = TorchRuntime.InferenceMode())
         using (TensorScope scope = new())
             logits = TextInputs.ToFloats(_model.Forward(TextInputs.Pack([input], options, cancellation)).Logits);
 

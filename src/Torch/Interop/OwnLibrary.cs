@@ -11,7 +11,7 @@ internal static unsafe partial class OwnLibrary
         Information information;
         if (AddressInformation((nint)(delegate* unmanaged<void>)&Landmark, &information) == 0 || information.FileName is null)
             return null;
-        string path = Path.GetFullPath(Shim.Utf8(information.FileName));
+        string path = Path.GetFullPath(Native.Utf8(information.FileName));
         return Path.GetDirectoryName(File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? path);
     }
 

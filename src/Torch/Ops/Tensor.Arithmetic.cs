@@ -1,108 +1,94 @@
+using LongformerInterop.Torch.Interop;
+
 namespace LongformerInterop.Torch;
 
-// Element by element arithmetic with broadcasting, and matrix products.
-public sealed partial class Tensor
+// Element by element arithmetic with broadcasting, and matrix products. libtorch 2.10 takes no bare numbers through its C interface:
+// they go as tensors without dimensions, which do not widen the dtype of a tensor that has some.
+public sealed unsafe partial class Tensor
 {
-    private static readonly Operator
-        addOp = Operator.Lazy("aten::add", "Tensor"), addScalarOp = Operator.Lazy("aten::add", "Scalar"),
-        subOp = Operator.Lazy("aten::sub", "Tensor"), subScalarOp = Operator.Lazy("aten::sub", "Scalar"),
-        rsubScalarOp = Operator.Lazy("aten::rsub", "Scalar"), mulOp = Operator.Lazy("aten::mul", "Tensor"),
-        mulScalarOp = Operator.Lazy("aten::mul", "Scalar"), divOp = Operator.Lazy("aten::div", "Tensor"),
-        divScalarOp = Operator.Lazy("aten::div", "Scalar"), divScalarModeOp = Operator.Lazy("aten::div", "Scalar_mode"),
-        divModeOp = Operator.Lazy("aten::div", "Tensor_mode"), remainderOp = Operator.Lazy("aten::remainder", "Scalar"),
-        reciprocalOp = Operator.Lazy("aten::reciprocal"), negOp = Operator.Lazy("aten::neg"), absOp = Operator.Lazy("aten::abs"),
-        signOp = Operator.Lazy("aten::sign"), expOp = Operator.Lazy("aten::exp"), logOp = Operator.Lazy("aten::log"),
-        sqrtOp = Operator.Lazy("aten::sqrt"), rsqrtOp = Operator.Lazy("aten::rsqrt"), sinOp = Operator.Lazy("aten::sin"),
-        cosOp = Operator.Lazy("aten::cos"), floorOp = Operator.Lazy("aten::floor"), ceilOp = Operator.Lazy("aten::ceil"),
-        roundOp = Operator.Lazy("aten::round"), powOp = Operator.Lazy("aten::pow", "Tensor_Scalar"),
-        powTensorOp = Operator.Lazy("aten::pow", "Tensor_Tensor"), clampOp = Operator.Lazy("aten::clamp"),
-        maximumOp = Operator.Lazy("aten::maximum"), minimumOp = Operator.Lazy("aten::minimum"), tanhOp = Operator.Lazy("aten::tanh"),
-        sigmoidOp = Operator.Lazy("aten::sigmoid"), reluOp = Operator.Lazy("aten::relu"), geluOp = Operator.Lazy("aten::gelu"),
-        softmaxOp = Operator.Lazy("aten::softmax", "int"), logSoftmaxOp = Operator.Lazy("aten::log_softmax", "int"),
-        matmulOp = Operator.Lazy("aten::matmul"), addmmOp = Operator.Lazy("aten::addmm"), einsumOp = Operator.Lazy("aten::einsum"),
-        addInPlaceOp = Operator.Lazy("aten::add_", "Tensor"), addScalarInPlaceOp = Operator.Lazy("aten::add_", "Scalar"),
-        subInPlaceOp = Operator.Lazy("aten::sub_", "Tensor"), mulInPlaceOp = Operator.Lazy("aten::mul_", "Tensor"),
-        mulScalarInPlaceOp = Operator.Lazy("aten::mul_", "Scalar"), divInPlaceOp = Operator.Lazy("aten::div_", "Tensor"),
-        divScalarInPlaceOp = Operator.Lazy("aten::div_", "Scalar"), copyInPlaceOp = Operator.Lazy("aten::copy_"),
-        fillInPlaceOp = Operator.Lazy("aten::fill_", "Scalar"), zeroInPlaceOp = Operator.Lazy("aten::zero_");
+    private static readonly AtenOperator
+        mulOp = new("aten::mul", "Tensor"), divOp = new("aten::div", "Tensor"), floorDivideOp = new("aten::floor_divide"),
+        remainderOp = new("aten::remainder", "Tensor"), negOp = new("aten::neg"), absOp = new("aten::abs"), signOp = new("aten::sign"),
+        expOp = new("aten::exp"), logOp = new("aten::log"), sqrtOp = new("aten::sqrt"), rsqrtOp = new("aten::rsqrt"),
+        roundOp = new("aten::round"), powOp = new("aten::pow", "Tensor_Tensor"), maximumOp = new("aten::maximum"),
+        minimumOp = new("aten::minimum"), tanhOp = new("aten::tanh"), sigmoidOp = new("aten::sigmoid"), reluOp = new("aten::relu"),
+        softmaxOp = new("aten::softmax", "int"), logSoftmaxOp = new("aten::log_softmax", "int"),
+        matmulOp = new("aten::matmul"), mulInPlaceOp = new("aten::mul_", "Tensor"),
+        divInPlaceOp = new("aten::div_", "Tensor"), addScaledInPlaceOp = new("aten::_foreach_addcmul_", "Tensor");
 
     /// <summary>Sum.</summary>
-    public static Tensor operator +(Tensor left, Tensor right) => addOp.Call(left, right);
+    public static Tensor operator +(Tensor left, Tensor right) => Given(left).Add(right);
 
     /// <summary>Sum.</summary>
-    public static Tensor operator +(Tensor left, Scalar right) => addScalarOp.Call(left, right);
+    public static Tensor operator +(Tensor left, double right) => Given(left).Add(right);
 
-    /// <summary>Sum.</summary>
-    public static Tensor operator +(Scalar left, Tensor right) => addScalarOp.Call(right, left);
-
-    /// <summary>Difference.</summary>
-    public static Tensor operator -(Tensor left, Tensor right) => subOp.Call(left, right);
+    /// <summary>Sum; integers stay integers.</summary>
+    public static Tensor operator +(Tensor left, long right) => Given(left).Add(right);
 
     /// <summary>Difference.</summary>
-    public static Tensor operator -(Tensor left, Scalar right) => subScalarOp.Call(left, right);
+    public static Tensor operator -(Tensor left, Tensor right) => Given(left).Sub(right);
 
     /// <summary>Difference.</summary>
-    public static Tensor operator -(Scalar left, Tensor right) => rsubScalarOp.Call(right, left);
+    public static Tensor operator -(Tensor left, double right) => Given(left).Add(-right);
+
+    /// <summary>Difference; integers stay integers.</summary>
+    public static Tensor operator -(Tensor left, long right) => Given(left).Add(-right);
 
     /// <summary>Product, element by element.</summary>
-    public static Tensor operator *(Tensor left, Tensor right) => mulOp.Call(left, right);
+    public static Tensor operator *(Tensor left, Tensor right) => mulOp.Call(Given(left), Given(right));
 
     /// <summary>Product.</summary>
-    public static Tensor operator *(Tensor left, Scalar right) => mulScalarOp.Call(left, right);
+    public static Tensor operator *(Tensor left, double right) => Given(left).WithNumber(mulOp, right);
 
-    /// <summary>Product.</summary>
-    public static Tensor operator *(Scalar left, Tensor right) => mulScalarOp.Call(right, left);
-
-    /// <summary>Quotient; integers give floating-point numbers.</summary>
-    public static Tensor operator /(Tensor left, Tensor right) => divOp.Call(left, right);
+    /// <summary>Product; integers stay integers.</summary>
+    public static Tensor operator *(Tensor left, long right) => mulOp.Call(Given(left), Argument.Number(right));
 
     /// <summary>Quotient; integers give floating-point numbers.</summary>
-    public static Tensor operator /(Tensor left, Scalar right) => divScalarOp.Call(left, right);
+    public static Tensor operator /(Tensor left, Tensor right) => divOp.Call(Given(left), Given(right));
+
+    /// <summary>Quotient; integers give floating-point numbers.</summary>
+    public static Tensor operator /(Tensor left, double right) => Given(left).WithNumber(divOp, right);
 
     /// <summary>Negation.</summary>
-    public static Tensor operator -(Tensor tensor) => negOp.Call(tensor);
+    public static Tensor operator -(Tensor tensor) => negOp.Call(Given(tensor));
 
-    /// <summary>This + scale * other.</summary>
-    public Tensor Add(Tensor other, double scale) => addOp.Call(this, other, scale);
+    /// <summary>This + scale * other. For integers, scale is 1.</summary>
+    public Tensor Add(Tensor other, double scale = 1)
+    {
+        bool exact = !DType.IsFloatingPoint() && !Given(other).DType.IsFloatingPoint();
+        return exact && scale == 1 ? SumOf(this, other) : Subtract(other, -scale);
+    }
 
     /// <summary>This + other.</summary>
-    public Tensor Add(Tensor other) => addOp.Call(this, other);
+    public Tensor Add(double other)
+    {
+        if (Rank == 0) return Lifted(t => t.Add(other));
+        using Tensor number = From(other);
+        using Tensor narrow = number.To(DType.IsFloatingPoint() ? DType.Float64 : DType.Float32);
+        return Subtract(narrow, -1);
+    }
 
-    /// <summary>This + other.</summary>
-    public Tensor Add(Scalar other) => addScalarOp.Call(this, other);
+    /// <summary>This + other; integers stay integers.</summary>
+    public Tensor Add(long other)
+    {
+        if (DType.IsFloatingPoint()) return Add((double)other);
+        using Tensor number = DType == DType.Bool ? From(other) : From(other).To(DType);
+        return SumOf(this, number);
+    }
 
     /// <summary>This - other.</summary>
-    public Tensor Sub(Tensor other) => subOp.Call(this, other);
-
-    /// <summary>This - other.</summary>
-    public Tensor Sub(Scalar other) => subScalarOp.Call(this, other);
-
-    /// <summary>This * other, element by element.</summary>
-    public Tensor Mul(Tensor other) => mulOp.Call(this, other);
-
-    /// <summary>This * other.</summary>
-    public Tensor Mul(Scalar other) => mulScalarOp.Call(this, other);
-
-    /// <summary>This / other; integers give floating-point numbers.</summary>
-    public Tensor Div(Tensor other) => divOp.Call(this, other);
-
-    /// <summary>This / other; integers give floating-point numbers.</summary>
-    public Tensor Div(Scalar other) => divScalarOp.Call(this, other);
+    public Tensor Sub(Tensor other)
+    {
+        if (DType.IsFloatingPoint() || Given(other).DType.IsFloatingPoint()) return Subtract(other, 1);
+        using Tensor negative = -other;
+        return SumOf(this, negative);
+    }
 
     /// <summary>This / other rounded down; integers stay integers.</summary>
-    public Tensor FloorDivide(Tensor other) => divModeOp.Call(this, other, "floor");
-
-    /// <summary>This / other rounded down; integers stay integers.</summary>
-    public Tensor FloorDivide(Scalar other) => divScalarModeOp.Call(this, other, "floor");
+    public Tensor FloorDivide(long other) => floorDivideOp.Call(this, Argument.Number(other));
 
     /// <summary>What the division rounded down leaves, with the sign of <paramref name="other"/>.</summary>
-    public Tensor Remainder(Scalar other) => remainderOp.Call(this, other);
-
-    /// <summary>1 / this.</summary>
-    public Tensor Reciprocal() => reciprocalOp.Call(this);
-
-    /// <summary>- this.</summary>
-    public Tensor Negate() => negOp.Call(this);
+    public Tensor Remainder(long other) => remainderOp.Call(this, Argument.Number(other));
 
     /// <summary>Absolute value.</summary>
     public Tensor Abs() => absOp.Call(this);
@@ -122,30 +108,20 @@ public sealed partial class Tensor
     /// <summary>1 / square root.</summary>
     public Tensor Rsqrt() => rsqrtOp.Call(this);
 
-    /// <summary>Sine.</summary>
-    public Tensor Sin() => sinOp.Call(this);
-
-    /// <summary>Cosine.</summary>
-    public Tensor Cos() => cosOp.Call(this);
-
-    /// <summary>Rounded down.</summary>
-    public Tensor Floor() => floorOp.Call(this);
-
-    /// <summary>Rounded up.</summary>
-    public Tensor Ceil() => ceilOp.Call(this);
-
     /// <summary>Rounded to the nearest integer, halves to even.</summary>
     public Tensor Round() => roundOp.Call(this);
 
     /// <summary>This to the power of the exponent.</summary>
-    public Tensor Pow(Scalar exponent) => powOp.Call(this, exponent);
-
-    /// <summary>This to the power of the exponent, element by element.</summary>
-    public Tensor Pow(Tensor exponent) => powTensorOp.Call(this, exponent);
+    public Tensor Pow(double exponent) => exponent == 2 ? mulOp.Call(this, this) : WithNumber(powOp, exponent);
 
     /// <summary>Cut to the range from <paramref name="minimum"/> to <paramref name="maximum"/>; null for no bound.</summary>
-    public Tensor Clamp(Scalar? minimum = null, Scalar? maximum = null) =>
-        clampOp.Call(this, minimum?.Argument ?? Argument.None, maximum?.Argument ?? Argument.None);
+    public Tensor Clamp(double? minimum = null, double? maximum = null)
+    {
+        using TensorScope scope = new();
+        Tensor result = minimum is { } low ? WithNumber(maximumOp, low) : this;
+        if (maximum is { } high) result = result.WithNumber(minimumOp, high);
+        return ReferenceEquals(result, this) ? scope.Keep(Alias()) : scope.Keep(result);
+    }
 
     /// <summary>The larger of two, element by element.</summary>
     public Tensor Maximum(Tensor other) => maximumOp.Call(this, other);
@@ -164,51 +140,131 @@ public sealed partial class Tensor
 
     /// <summary>Gaussian error linear unit.</summary>
     /// <param name="tanh">True: the approximation by tanh (HF's <c>gelu_new</c>); false: the exact one by erf.</param>
-    public Tensor Gelu(bool tanh = false) => geluOp.Call(this, tanh ? "tanh" : "none");
+    public Tensor Gelu(bool tanh = false) => LongformerOps.Activate(this, tanh ? Activation.GeluTanh : Activation.Gelu);
 
     /// <summary>Softmax over one dimension, computed in <paramref name="dtype"/> if given.</summary>
-    public Tensor Softmax(long dimension, DType? dtype = null) => softmaxOp.Call(this, dimension, dtype);
+    public Tensor Softmax(long dimension, DType? dtype = null) => softmaxOp.Call(this, dimension, Argument.Optional(dtype));
 
     /// <summary>Logarithm of the softmax over one dimension, computed in <paramref name="dtype"/> if given.</summary>
-    public Tensor LogSoftmax(long dimension, DType? dtype = null) => logSoftmaxOp.Call(this, dimension, dtype);
+    public Tensor LogSoftmax(long dimension, DType? dtype = null) => logSoftmaxOp.Call(this, dimension, Argument.Optional(dtype));
 
     /// <summary>Matrix product [..., n, k] x [..., k, m] -> [..., n, m]; leading dimensions broadcast.</summary>
     public Tensor MatMul(Tensor other) => matmulOp.Call(this, other);
 
-    /// <summary>This + left x right, with left [n, k], right [k, m] and this broadcast to [n, m].</summary>
-    public Tensor AddMatMul(Tensor left, Tensor right) => addmmOp.Call(this, left, right);
-
-    /// <summary>Sums of products by Einstein's notation, such as <c>"bthd,bshd-&gt;bhts"</c>.</summary>
-    public static Tensor Einsum(string equation, params ReadOnlySpan<Tensor> tensors) => einsumOp.Call(equation, tensors);
-
-    /// <summary>Adds scale * other to this tensor. Gives this tensor.</summary>
-    public Tensor AddInPlace(Tensor other, double scale = 1) =>
-        scale == 1 ? InPlace(addInPlaceOp, this, other) : InPlace(addInPlaceOp, this, other, scale);
+    /// <summary>Adds scale * other to this tensor. Gives this tensor. For integers, scale is an integer.</summary>
+    public Tensor AddInPlace(Tensor other, double scale = 1)
+    {
+        using Tensor one = Full([], 1, DType, Device);
+        using Tensor factor = DType.IsFloatingPoint() ? From([scale], 1) : From([checked((long)scale)], 1);
+        addScaledInPlaceOp.RunVoid((Tensor[])[this], (Tensor[])[Given(other)], (Tensor[])[one], factor);
+        return this;
+    }
 
     /// <summary>Adds a number to this tensor. Gives this tensor.</summary>
-    public Tensor AddInPlace(Scalar other) => InPlace(addScalarInPlaceOp, this, other);
+    public Tensor AddInPlace(double other)
+    {
+        using Tensor number = Full([], other, DType, Device);
+        return AddInPlace(number);
+    }
 
     /// <summary>Subtracts from this tensor. Gives this tensor.</summary>
-    public Tensor SubInPlace(Tensor other) => InPlace(subInPlaceOp, this, other);
+    public Tensor SubInPlace(Tensor other) => AddInPlace(other, -1);
 
     /// <summary>Multiplies this tensor. Gives this tensor.</summary>
-    public Tensor MulInPlace(Tensor other) => InPlace(mulInPlaceOp, this, other);
+    public Tensor MulInPlace(Tensor other)
+    {
+        mulInPlaceOp.Run(this, other);
+        return this;
+    }
 
     /// <summary>Multiplies this tensor. Gives this tensor.</summary>
-    public Tensor MulInPlace(Scalar other) => InPlace(mulScalarInPlaceOp, this, other);
+    public Tensor MulInPlace(double other)
+    {
+        mulInPlaceOp.Run(this, Argument.Number(other, DType));
+        return this;
+    }
 
     /// <summary>Divides this tensor. Gives this tensor.</summary>
-    public Tensor DivInPlace(Tensor other) => InPlace(divInPlaceOp, this, other);
-
-    /// <summary>Divides this tensor. Gives this tensor.</summary>
-    public Tensor DivInPlace(Scalar other) => InPlace(divScalarInPlaceOp, this, other);
+    public Tensor DivInPlace(double other)
+    {
+        divInPlaceOp.Run(this, Argument.Number(other, DType));
+        return this;
+    }
 
     /// <summary>Overwrites the elements with those of another tensor, converted and broadcast. Gives this tensor.</summary>
-    public Tensor CopyInPlace(Tensor source) => InPlace(copyInPlaceOp, this, source);
+    public Tensor CopyInPlace(Tensor source) => CopyFrom(Given(source), wait: true);
 
     /// <summary>Overwrites the elements with one value. Gives this tensor.</summary>
-    public Tensor FillInPlace(Scalar value) => InPlace(fillInPlaceOp, this, value);
+    public Tensor FillInPlace(double value)
+    {
+        Native.CheckTorch(Libtorch.Fill(Handle, value), $"aten::fill_({Describe()}, {value})");
+        GC.KeepAlive(this);
+        return this;
+    }
 
     /// <summary>Overwrites the elements with zeros. Gives this tensor.</summary>
-    public Tensor ZeroInPlace() => InPlace(zeroInPlaceOp, this);
+    public Tensor ZeroInPlace()
+    {
+        Native.CheckTorch(Libtorch.Zero(Handle), $"aten::zero_({Describe()})");
+        GC.KeepAlive(this);
+        return this;
+    }
+
+    private Tensor CopyFrom(Tensor source, bool wait)
+    {
+        Native.Ensure();
+        Native.CheckTorch(Libtorch.Copy(Handle, source.Handle, wait ? 0 : 1), $"aten::copy_({Describe()}, {source.Describe()})");
+        GC.KeepAlive(this);
+        GC.KeepAlive(source);
+        return this;
+    }
+
+    // The only addition of floating-point tensors that 2.10's interface offers on every device.
+    private Tensor Subtract(Tensor other, double scale)
+    {
+        Native.Ensure();
+        nint result;
+        Native.CheckTorch(Libtorch.Subtract(Handle, Given(other).Handle, scale, &result), $"aten::sub.Tensor({Describe()}, {other.Describe()}, {scale})");
+        GC.KeepAlive(this);
+        GC.KeepAlive(other);
+        return Made(result);
+    }
+
+    // That addition takes no integers.
+    private static Tensor SumOf(Tensor left, Tensor right)
+    {
+        DType type = left.DType == right.DType || right.Rank == 0 ? left.DType : left.Rank == 0 ? right.DType
+            : left.DType.ElementSize() >= right.DType.ElementSize() ? left.DType : right.DType;
+        if (type == DType.Bool) type = right.DType;
+        Tensor sum = Empty(Broadcast(left, right), type, left.Device).CopyInPlace(left);
+        return sum.AddInPlace(right);
+    }
+
+    private static long[] Broadcast(Tensor left, Tensor right)
+    {
+        long[] shape = new long[Math.Max(left.Rank, right.Rank)];
+        for (int i = 1; i <= shape.Length; i++)
+        {
+            long a = i <= left.Rank ? left.Sizes[^i] : 1, b = i <= right.Rank ? right.Sizes[^i] : 1;
+            if (a != b && a != 1 && b != 1) throw new InputException($"{left.Describe()} and {right.Describe()} do not fit together: {a} against {b}");
+            shape[^i] = a == 1 ? b : a;
+        }
+        return shape;
+    }
+
+    // A number must not widen this tensor's dtype; only where both have no dimensions would it.
+    private Tensor WithNumber(AtenOperator op, double number) =>
+        Rank > 0 ? op.Call(this, Argument.Number(number, DType)) : Lifted(t => op.Call(t, Argument.Number(number, t.DType)));
+
+    private Tensor Lifted(Func<Tensor, Tensor> work)
+    {
+        using TensorScope scope = new();
+        return scope.Keep(work(Reshape(1)).Reshape());
+    }
+
+    private static Tensor Given(Tensor tensor)
+    {
+        ArgumentNullException.ThrowIfNull(tensor);
+        return tensor;
+    }
 }

@@ -1,24 +1,27 @@
+using System.Runtime.InteropServices;
+using LongformerInterop.Torch.Interop;
+
 namespace LongformerInterop.Torch;
 
 // Tensors from nothing: constants, ranges, random numbers. Each takes a dtype (Float32 if not given) and a device (the CPU).
 public sealed unsafe partial class Tensor
 {
-    private static readonly Operator
-        emptyOp = Operator.Lazy("aten::empty", "memory_format"), zerosOp = Operator.Lazy("aten::zeros"),
-        onesOp = Operator.Lazy("aten::ones"), fullOp = Operator.Lazy("aten::full"), arangeOp = Operator.Lazy("aten::arange", "start_step"),
-        linspaceOp = Operator.Lazy("aten::linspace"), eyeOp = Operator.Lazy("aten::eye"), randOp = Operator.Lazy("aten::rand"),
-        randnOp = Operator.Lazy("aten::randn"), randintOp = Operator.Lazy("aten::randint", "low"), randpermOp = Operator.Lazy("aten::randperm"),
-        emptyLikeOp = Operator.Lazy("aten::empty_like"), zerosLikeOp = Operator.Lazy("aten::zeros_like"),
-        onesLikeOp = Operator.Lazy("aten::ones_like"), fullLikeOp = Operator.Lazy("aten::full_like"),
-        randnLikeOp = Operator.Lazy("aten::randn_like"), catOp = Operator.Lazy("aten::cat"), stackOp = Operator.Lazy("aten::stack"),
-        normalInPlaceOp = Operator.Lazy("aten::normal_"), uniformInPlaceOp = Operator.Lazy("aten::uniform_");
+    private static readonly AtenOperator catOp = new("aten::cat"), stackOp = new("aten::stack");
 
-    /// <summary>A tensor whose elements are not set.</summary>
+    /// <summary>A tensor whose elements are not set, row-major.</summary>
     /// <exception cref="TorchException">There is not that much memory.</exception>
+    /// <exception cref="InputException">A size is negative, or there is no such dtype.</exception>
     /// <exception cref="DeviceException">There is no such device.</exception>
     public static Tensor Empty(ReadOnlySpan<long> shape, DType dtype = DType.Float32, Device? device = null)
     {
-        fixed (long* s = shape) return emptyOp.Call(Argument.Ints(s, shape.Length), dtype, Argument.None, device);
+        Native.Ensure();
+        Device where = device ?? Device.Cpu;
+        if (where.Type != DeviceType.Cpu) TorchRuntime.RequireDevice(where);
+        nint result;
+        int status;
+        fixed (long* s = shape)
+            status = NativeMethods.Empty(s, shape.Length, (int)dtype, (int)where.Type, where.Index, &result);
+        return status == 0 ? Made(result) : throw Native.Failure(status, $"a tensor {dtype}{Text(shape)}");
     }
 
     /// <summary>
@@ -31,94 +34,97 @@ public sealed unsafe partial class Tensor
     public static Tensor EmptyHost(ReadOnlySpan<long> shape, DType dtype, Device partner)
     {
         if (partner.Type != DeviceType.Cuda) return Empty(shape, dtype);
-        fixed (long* s = shape) return emptyOp.Call(Argument.Ints(s, shape.Length), dtype, Argument.None, Device.Cpu, true);
+        TorchRuntime.RequireDevice(partner);
+        Span<long> strides = stackalloc long[shape.Length];
+        Layout.RowMajor(shape, strides);
+        nint result;
+        fixed (long* s = shape, d = strides)
+            Native.CheckTorch(Libtorch.EmptyPinned(shape.Length, s, d, (int)dtype, (int)DeviceType.Cpu, 0, &result), "pinned memory");
+        return Made(result);
     }
 
     /// <summary>Zeros.</summary>
-    public static Tensor Zeros(ReadOnlySpan<long> shape, DType dtype = DType.Float32, Device? device = null)
-    {
-        fixed (long* s = shape) return zerosOp.Call(Argument.Ints(s, shape.Length), dtype, Argument.None, device);
-    }
+    public static Tensor Zeros(ReadOnlySpan<long> shape, DType dtype = DType.Float32, Device? device = null) =>
+        Empty(shape, dtype, device).ZeroInPlace();
 
     /// <summary>Ones.</summary>
-    public static Tensor Ones(ReadOnlySpan<long> shape, DType dtype = DType.Float32, Device? device = null)
-    {
-        fixed (long* s = shape) return onesOp.Call(Argument.Ints(s, shape.Length), dtype, Argument.None, device);
-    }
+    public static Tensor Ones(ReadOnlySpan<long> shape, DType dtype = DType.Float32, Device? device = null) => Full(shape, 1, dtype, device);
 
     /// <summary>One value everywhere.</summary>
-    public static Tensor Full(ReadOnlySpan<long> shape, Scalar value, DType dtype = DType.Float32, Device? device = null)
+    public static Tensor Full(ReadOnlySpan<long> shape, double value, DType dtype = DType.Float32, Device? device = null) =>
+        Empty(shape, dtype, device).FillInPlace(value);
+
+    /// <summary>The integers 0, 1, ... below <paramref name="end"/>; Int64 [end].</summary>
+    public static Tensor Arange(long end, Device? device = null) => Arange(0, end, device);
+
+    /// <summary>The integers from <paramref name="start"/> to before <paramref name="end"/>; Int64 [end - start].</summary>
+    public static Tensor Arange(long start, long end, Device? device = null)
     {
-        fixed (long* s = shape) return fullOp.Call(Argument.Ints(s, shape.Length), value, dtype, Argument.None, device);
+        using TensorScope scope = new();
+        Tensor near = Empty([Math.Max(0, end - start)], DType.Int64);
+        Span<long> values = near.Writable<long>();
+        for (int i = 0; i < values.Length; i++) values[i] = start + i;
+        return scope.Keep(near.To(device ?? Device.Cpu));
     }
 
-    /// <summary>The integers 0, 1, ... below <paramref name="end"/>; [end].</summary>
-    public static Tensor Arange(long end, DType dtype = DType.Int64, Device? device = null) => Arange(0, end, 1, dtype, device);
-
-    /// <summary>The numbers from <paramref name="start"/>, by <paramref name="step"/>, before <paramref name="end"/>.</summary>
-    public static Tensor Arange(Scalar start, Scalar end, Scalar step, DType dtype = DType.Int64, Device? device = null) =>
-        arangeOp.Call(start, end, step, dtype, Argument.None, device);
-
-    /// <summary><paramref name="steps"/> numbers at equal distances from <paramref name="start"/> to <paramref name="end"/>, both included.</summary>
-    public static Tensor Linspace(double start, double end, long steps, DType dtype = DType.Float32, Device? device = null) =>
-        linspaceOp.Call((Scalar)start, (Scalar)end, steps, dtype, Argument.None, device);
-
-    /// <summary>The identity matrix [size, size].</summary>
-    public static Tensor Eye(long size, DType dtype = DType.Float32, Device? device = null) =>
-        eyeOp.Call(size, dtype, Argument.None, device);
-
-    /// <summary>Random numbers, uniform in [0, 1).</summary>
-    public static Tensor Rand(ReadOnlySpan<long> shape, DType dtype = DType.Float32, Device? device = null)
+    /// <summary>Random numbers, uniform in [0, 1), Float32: the same for the same generator's state.</summary>
+    /// <param name="shape">The sizes.</param>
+    /// <param name="random">Where they come from.</param>
+    /// <param name="device">Where they go.</param>
+    public static Tensor Rand(ReadOnlySpan<long> shape, Random random, Device? device = null)
     {
-        fixed (long* s = shape) return randOp.Call(Argument.Ints(s, shape.Length), dtype, Argument.None, device);
+        ArgumentNullException.ThrowIfNull(random);
+        using TensorScope scope = new();
+        Tensor near = Empty(shape);
+        foreach (ref float value in near.Writable<float>()) value = random.NextSingle();
+        return scope.Keep(near.To(device ?? Device.Cpu));
     }
 
-    /// <summary>Random numbers of the standard normal distribution.</summary>
-    public static Tensor Randn(ReadOnlySpan<long> shape, DType dtype = DType.Float32, Device? device = null)
+    /// <summary>Random numbers of the standard normal distribution, Float32: the same for the same generator's state.</summary>
+    /// <param name="shape">The sizes.</param>
+    /// <param name="random">Where they come from.</param>
+    /// <param name="device">Where they go.</param>
+    public static Tensor Randn(ReadOnlySpan<long> shape, Random random, Device? device = null)
     {
-        fixed (long* s = shape) return randnOp.Call(Argument.Ints(s, shape.Length), dtype, Argument.None, device);
+        ArgumentNullException.ThrowIfNull(random);
+        using TensorScope scope = new();
+        Tensor near = Empty(shape);
+        Span<float> values = near.Writable<float>();
+        // Box and Muller: two uniform numbers give two normal ones.
+        for (int i = 0; i < values.Length; i += 2)
+        {
+            double length = Math.Sqrt(-2 * Math.Log(1 - random.NextDouble()));
+            (double sine, double cosine) = Math.SinCos(2 * Math.PI * random.NextDouble());
+            values[i] = (float)(length * cosine);
+            if (i + 1 < values.Length) values[i + 1] = (float)(length * sine);
+        }
+        return scope.Keep(near.To(device ?? Device.Cpu));
     }
 
-    /// <summary>Random integers from <paramref name="low"/> to <paramref name="high"/> - 1.</summary>
-    public static Tensor RandInt(long low, long high, ReadOnlySpan<long> shape, DType dtype = DType.Int64, Device? device = null)
+    /// <summary>Unset elements in this tensor's shape, dtype (unless given) and device; row-major.</summary>
+    public Tensor EmptyLike(DType? dtype = null)
     {
-        fixed (long* s = shape) return randintOp.Call(low, high, Argument.Ints(s, shape.Length), dtype, Argument.None, device);
+        Tensor made = Empty(Sizes, dtype ?? DType, Device);
+        GC.KeepAlive(this);
+        return made;
     }
-
-    /// <summary>The integers below <paramref name="count"/> in random order; [count].</summary>
-    public static Tensor RandPerm(long count, DType dtype = DType.Int64, Device? device = null) =>
-        randpermOp.Call(count, dtype, Argument.None, device);
-
-    /// <summary>Unset elements in this tensor's shape, dtype (unless given) and device.</summary>
-    public Tensor EmptyLike(DType? dtype = null) => emptyLikeOp.Call(this, dtype);
 
     /// <summary>Zeros in this tensor's shape, dtype (unless given) and device.</summary>
-    public Tensor ZerosLike(DType? dtype = null) => zerosLikeOp.Call(this, dtype);
+    public Tensor ZerosLike(DType? dtype = null) => EmptyLike(dtype).ZeroInPlace();
 
     /// <summary>Ones in this tensor's shape, dtype (unless given) and device.</summary>
-    public Tensor OnesLike(DType? dtype = null) => onesLikeOp.Call(this, dtype);
-
-    /// <summary>One value in this tensor's shape, dtype (unless given) and device.</summary>
-    public Tensor FullLike(Scalar value, DType? dtype = null) => fullLikeOp.Call(this, value, dtype);
-
-    /// <summary>Standard normal random numbers in this tensor's shape, dtype (unless given) and device.</summary>
-    public Tensor RandnLike(DType? dtype = null) => randnLikeOp.Call(this, dtype);
+    public Tensor OnesLike(DType? dtype = null) => EmptyLike(dtype).FillInPlace(1);
 
     /// <summary>Tensors one after the other along a dimension that they have; the other sizes are equal.</summary>
-    public static Tensor Cat(ReadOnlySpan<Tensor> tensors, long dimension = 0) => catOp.Call(tensors, dimension);
+    public static Tensor Cat(ReadOnlySpan<Tensor> tensors, long dimension = 0) => catOp.Call(tensors.ToArray(), dimension);
 
     /// <summary>Tensors of one shape side by side along a new dimension.</summary>
-    public static Tensor Stack(ReadOnlySpan<Tensor> tensors, long dimension = 0) => stackOp.Call(tensors, dimension);
+    public static Tensor Stack(ReadOnlySpan<Tensor> tensors, long dimension = 0) => stackOp.Call(tensors.ToArray(), dimension);
 
-    /// <summary>Overwrites the elements with normal random numbers. Gives this tensor.</summary>
-    public Tensor NormalInPlace(double mean = 0, double deviation = 1) => InPlace(normalInPlaceOp, this, mean, deviation);
-
-    /// <summary>Overwrites the elements with random numbers uniform in [from, to). Gives this tensor.</summary>
-    public Tensor UniformInPlace(double from = 0, double to = 1) => InPlace(uniformInPlaceOp, this, from, to);
-
-    private Tensor InPlace(Operator op, params ReadOnlySpan<Argument> arguments)
+    // Only for tensors that were just made.
+    private Span<T> Writable<T>() where T : unmanaged
     {
-        op.Run(arguments);
-        return this;
+        ReadOnlySpan<T> values = AsSpan<T>();
+        return MemoryMarshal.CreateSpan(ref MemoryMarshal.GetReference(values), values.Length);
     }
 }

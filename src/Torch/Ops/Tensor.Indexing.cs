@@ -1,41 +1,66 @@
+using LongformerInterop.Torch.Interop;
+
 namespace LongformerInterop.Torch;
 
 // Parts of tensors: slices (views), picking by index, scattering, masks. Indices are Int64.
 public sealed partial class Tensor
 {
-    private static readonly Operator
-        sliceOp = Operator.Lazy("aten::slice", "Tensor"), selectOp = Operator.Lazy("aten::select", "int"), narrowOp = Operator.Lazy("aten::narrow"),
-        indexOp = Operator.Lazy("aten::index", "Tensor"), indexPutInPlaceOp = Operator.Lazy("aten::index_put_"),
-        indexPutOp = Operator.Lazy("aten::index_put"), indexSelectOp = Operator.Lazy("aten::index_select"),
-        indexCopyOp = Operator.Lazy("aten::index_copy"), indexCopyInPlaceOp = Operator.Lazy("aten::index_copy_"),
-        indexAddOp = Operator.Lazy("aten::index_add"), indexAddInPlaceOp = Operator.Lazy("aten::index_add_"),
-        indexFillOp = Operator.Lazy("aten::index_fill", "int_Scalar"), gatherOp = Operator.Lazy("aten::gather"),
-        scatterOp = Operator.Lazy("aten::scatter", "src"), scatterValueOp = Operator.Lazy("aten::scatter", "value"),
-        scatterAddOp = Operator.Lazy("aten::scatter_add"), maskedFillOp = Operator.Lazy("aten::masked_fill", "Scalar"),
-        maskedFillInPlaceOp = Operator.Lazy("aten::masked_fill_", "Scalar"), maskedSelectOp = Operator.Lazy("aten::masked_select"),
-        whereOp = Operator.Lazy("aten::where", "self"), whereScalarOp = Operator.Lazy("aten::where", "ScalarOther"),
-        nonZeroOp = Operator.Lazy("aten::nonzero"), diagonalOp = Operator.Lazy("aten::diagonal");
+    private static readonly AtenOperator
+        indexOp = new("aten::index", "Tensor"), indexSelectOp = new("aten::index_select"), indexCopyOp = new("aten::index_copy"),
+        indexCopyInPlaceOp = new("aten::index_copy_"), indexPutInPlaceOp = new("aten::index_put_"),
+        indexFillOp = new("aten::index_fill", "int_Tensor"), gatherOp = new("aten::gather"), scatterOp = new("aten::scatter", "src"),
+        scatterAddOp = new("aten::scatter_add"), maskedFillOp = new("aten::masked_fill", "Tensor"), maskedFillInPlaceOp = new("aten::masked_fill_", "Tensor"),
+        maskedSelectOp = new("aten::masked_select"), whereOp = new("aten::where", "self"), nonZeroOp = new("aten::nonzero");
 
     /// <summary>Every <paramref name="step"/>-th position of a dimension from <paramref name="start"/> before <paramref name="end"/>
     /// (null: its end); a view. Negative positions count from the end, positions outside are cut to the range.</summary>
-    public Tensor Slice(long dimension, long start, long? end = null, long step = 1) => sliceOp.Call(this, dimension, start, end, step);
+    public Tensor Slice(long dimension, long start, long? end = null, long step = 1)
+    {
+        int at = DimensionOf(nameof(Slice), dimension);
+        if (step < 1) throw new InputException($"Slice: expected a step of at least 1, given {step}");
+        long size = Sizes[at];
+        long first = Math.Clamp(start < 0 ? start + size : start, 0, size);
+        long last = end is long e ? Math.Clamp(e < 0 ? e + size : e, first, size) : size;
+        return Part(at, first, ((last - first) + step - 1) / step, step);
+    }
 
     /// <summary>One position of a dimension, which disappears; a view.</summary>
-    public Tensor Select(long dimension, long index) => selectOp.Call(this, dimension, index);
+    /// <exception cref="InputException">There is no such position.</exception>
+    public Tensor Select(long dimension, long index)
+    {
+        int at = DimensionOf(nameof(Select), dimension), rank = Rank;
+        long size = Sizes[at], i = index < 0 ? index + size : index;
+        if (i < 0 || i >= size) throw new InputException($"Select: expected a position of -{size}..{size - 1} of dimension {at} of {this}, given {index}");
+        Span<long> sizes = stackalloc long[rank - 1], steps = stackalloc long[rank - 1];
+        for (int d = 0, to = 0; d < rank; d++)
+        {
+            if (d == at) continue;
+            (sizes[to], steps[to]) = (Sizes[d], Steps[d]);
+            to++;
+        }
+        return ViewOf(sizes, steps, i * Steps[at]);
+    }
 
-    /// <summary><paramref name="length"/> positions of a dimension from <paramref name="start"/>; a view. Errors outside the range.</summary>
-    public Tensor Narrow(long dimension, long start, long length) => narrowOp.Call(this, dimension, start, length);
+    /// <summary><paramref name="length"/> positions of a dimension from <paramref name="start"/>; a view.</summary>
+    /// <exception cref="InputException">They leave the dimension.</exception>
+    public Tensor Narrow(long dimension, long start, long length)
+    {
+        int at = DimensionOf(nameof(Narrow), dimension);
+        long size = Sizes[at], first = start < 0 ? start + size : start;
+        if (first < 0 || length < 0 || first > size - length)
+            throw new InputException($"Narrow: positions {start} to {start + length} leave dimension {at} of {this}");
+        return Part(at, first, length, 1);
+    }
 
     /// <summary>Picks by one tensor of indices (or a mask) for each dimension, broadcast together; null takes a whole dimension.</summary>
-    public Tensor Index(params ReadOnlySpan<Tensor?> indices) => indexOp.Call(this, indices.ToArray());
-
-    /// <summary>A copy with <paramref name="values"/> written (or added) where the indices point.</summary>
-    public Tensor IndexPut(ReadOnlySpan<Tensor?> indices, Tensor values, bool accumulate = false) =>
-        indexPutOp.Call(this, indices.ToArray(), values, accumulate);
+    public Tensor Index(params ReadOnlySpan<Tensor?> indices) => indexOp.Call(this, Argument.OptionalTensors(indices.ToArray()));
 
     /// <summary>Writes (or adds) <paramref name="values"/> where the indices point. Gives this tensor.</summary>
-    public Tensor IndexPutInPlace(ReadOnlySpan<Tensor?> indices, Tensor values, bool accumulate = false) =>
-        InPlace(indexPutInPlaceOp, this, indices.ToArray(), values, accumulate);
+    public Tensor IndexPutInPlace(ReadOnlySpan<Tensor?> indices, Tensor values, bool accumulate = false)
+    {
+        indexPutInPlaceOp.Run(this, Argument.OptionalTensors(indices.ToArray()), values, accumulate);
+        return this;
+    }
 
     /// <summary>The positions of a dimension that <paramref name="index"/> [n] lists.</summary>
     public Tensor IndexSelect(long dimension, Tensor index) => indexSelectOp.Call(this, dimension, index);
@@ -44,34 +69,42 @@ public sealed partial class Tensor
     public Tensor IndexCopy(long dimension, Tensor index, Tensor source) => indexCopyOp.Call(this, dimension, index, source);
 
     /// <summary>Replaces the positions that <paramref name="index"/> [n] lists by those of <paramref name="source"/>. Gives this tensor.</summary>
-    public Tensor IndexCopyInPlace(long dimension, Tensor index, Tensor source) => InPlace(indexCopyInPlaceOp, this, dimension, index, source);
+    public Tensor IndexCopyInPlace(long dimension, Tensor index, Tensor source)
+    {
+        indexCopyInPlaceOp.Run(this, dimension, index, source);
+        return this;
+    }
 
-    /// <summary>A copy with <paramref name="source"/> added at the positions that <paramref name="index"/> [n] lists.</summary>
-    public Tensor IndexAdd(long dimension, Tensor index, Tensor source) => indexAddOp.Call(this, dimension, index, source);
-
-    /// <summary>Adds <paramref name="source"/> at the positions that <paramref name="index"/> [n] lists. Gives this tensor.</summary>
-    public Tensor IndexAddInPlace(long dimension, Tensor index, Tensor source) => InPlace(indexAddInPlaceOp, this, dimension, index, source);
+    /// <summary>Adds <paramref name="source"/> at the positions of a dimension that <paramref name="index"/> [n] lists; those listed twice
+    /// add up. Gives this tensor.</summary>
+    public Tensor IndexAddInPlace(long dimension, Tensor index, Tensor source)
+    {
+        var indices = new Tensor?[DimensionOf(nameof(IndexAddInPlace), dimension) + 1];
+        indices[^1] = index;
+        return IndexPutInPlace(indices, source, accumulate: true);
+    }
 
     /// <summary>A copy with one value at the positions that <paramref name="index"/> [n] lists.</summary>
-    public Tensor IndexFill(long dimension, Tensor index, Scalar value) => indexFillOp.Call(this, dimension, index, value);
+    public Tensor IndexFill(long dimension, Tensor index, double value) => indexFillOp.Call(this, dimension, index, Argument.Number(value, DType));
 
     /// <summary>For each element of <paramref name="index"/>, the element of this tensor at that position of the dimension; shape of the index.</summary>
-    public Tensor Gather(long dimension, Tensor index) => gatherOp.Call(this, dimension, index);
+    public Tensor Gather(long dimension, Tensor index) => gatherOp.Call(this, dimension, index, false);
 
     /// <summary>A copy with each element of <paramref name="source"/> written to the position of the dimension that the index tells.</summary>
     public Tensor Scatter(long dimension, Tensor index, Tensor source) => scatterOp.Call(this, dimension, index, source);
-
-    /// <summary>A copy with one value written to the positions of the dimension that the index tells.</summary>
-    public Tensor Scatter(long dimension, Tensor index, Scalar value) => scatterValueOp.Call(this, dimension, index, value);
 
     /// <summary>A copy with each element of <paramref name="source"/> added at the position of the dimension that the index tells.</summary>
     public Tensor ScatterAdd(long dimension, Tensor index, Tensor source) => scatterAddOp.Call(this, dimension, index, source);
 
     /// <summary>A copy with one value where the mask (Bool, broadcast) is true.</summary>
-    public Tensor MaskedFill(Tensor mask, Scalar value) => maskedFillOp.Call(this, mask, value);
+    public Tensor MaskedFill(Tensor mask, double value) => maskedFillOp.Call(this, mask, Argument.Number(value, DType));
 
     /// <summary>Writes one value where the mask (Bool, broadcast) is true. Gives this tensor.</summary>
-    public Tensor MaskedFillInPlace(Tensor mask, Scalar value) => InPlace(maskedFillInPlaceOp, this, mask, value);
+    public Tensor MaskedFillInPlace(Tensor mask, double value)
+    {
+        maskedFillInPlaceOp.Run(this, mask, Argument.Number(value, DType));
+        return this;
+    }
 
     /// <summary>The elements where the mask (Bool, broadcast) is true; [n].</summary>
     public Tensor MaskedSelect(Tensor mask) => maskedSelectOp.Call(this, mask);
@@ -80,11 +113,23 @@ public sealed partial class Tensor
     public static Tensor Where(Tensor condition, Tensor whereTrue, Tensor whereFalse) => whereOp.Call(condition, whereTrue, whereFalse);
 
     /// <summary>Elements of a tensor where the condition (Bool) is true, one value elsewhere.</summary>
-    public static Tensor Where(Tensor condition, Tensor whereTrue, Scalar whereFalse) => whereScalarOp.Call(condition, whereTrue, whereFalse);
+    public static Tensor Where(Tensor condition, Tensor whereTrue, double whereFalse)
+    {
+        using Tensor elsewhere = Full([], whereFalse, Given(whereTrue).DType);
+        return whereOp.Call(condition, whereTrue, elsewhere);
+    }
 
     /// <summary>The positions of the nonzero elements; [n, rank].</summary>
     public Tensor NonZero() => nonZeroOp.Call(this);
 
-    /// <summary>A diagonal over two dimensions as the last dimension; a view.</summary>
-    public Tensor Diagonal(long offset = 0, long first = 0, long second = 1) => diagonalOp.Call(this, offset, first, second);
+    private Tensor Part(int dimension, long start, long length, long step)
+    {
+        Span<long> sizes = stackalloc long[Rank], steps = stackalloc long[Rank];
+        Sizes.CopyTo(sizes);
+        Steps.CopyTo(steps);
+        long from = start * steps[dimension];
+        sizes[dimension] = length;
+        steps[dimension] *= step;
+        return ViewOf(sizes, steps, from);
+    }
 }

@@ -1,80 +1,145 @@
+using LongformerInterop.Torch.Interop;
+
 namespace LongformerInterop.Torch;
 
-// The same elements in another shape, order, dtype or place.
+// The same elements in another shape, order, dtype or place. Views are made here from sizes and strides.
 public sealed unsafe partial class Tensor
 {
-    private static readonly Operator
-        viewOp = Operator.Lazy("aten::view"), reshapeOp = Operator.Lazy("aten::reshape"), transposeOp = Operator.Lazy("aten::transpose", "int"),
-        permuteOp = Operator.Lazy("aten::permute"), contiguousOp = Operator.Lazy("aten::contiguous"), cloneOp = Operator.Lazy("aten::clone"),
-        detachOp = Operator.Lazy("aten::detach"), aliasOp = Operator.Lazy("aten::alias"), unsqueezeOp = Operator.Lazy("aten::unsqueeze"),
-        squeezeOp = Operator.Lazy("aten::squeeze"), squeezeDimOp = Operator.Lazy("aten::squeeze", "dim"),
-        expandOp = Operator.Lazy("aten::expand"), flattenOp = Operator.Lazy("aten::flatten", "using_ints"),
-        unflattenOp = Operator.Lazy("aten::unflatten", "int"), flipOp = Operator.Lazy("aten::flip"), rollOp = Operator.Lazy("aten::roll"),
-        repeatOp = Operator.Lazy("aten::repeat"), repeatInterleaveOp = Operator.Lazy("aten::repeat_interleave", "self_int"),
-        padOp = Operator.Lazy("aten::constant_pad_nd"), splitOp = Operator.Lazy("aten::split", "Tensor"),
-        splitSizesOp = Operator.Lazy("aten::split_with_sizes"), chunkOp = Operator.Lazy("aten::chunk"), unbindOp = Operator.Lazy("aten::unbind", "int"),
-        asStridedOp = Operator.Lazy("aten::as_strided"), unfoldOp = Operator.Lazy("aten::unfold"), toDtypeOp = Operator.Lazy("aten::to", "dtype"),
-        toLayoutOp = Operator.Lazy("aten::to", "dtype_layout"), viewDtypeOp = Operator.Lazy("aten::view", "dtype"),
-        triuOp = Operator.Lazy("aten::triu"), trilOp = Operator.Lazy("aten::tril");
+    private static readonly AtenOperator
+        flipOp = new("aten::flip"), repeatOp = new("aten::repeat"), repeatInterleaveOp = new("aten::repeat_interleave", "self_int"),
+        triuOp = new("aten::triu"), trilOp = new("aten::tril"), viewDtypeOp = new("aten::view", "dtype");
 
     /// <summary>The same memory in another shape; one size may be -1.</summary>
+    /// <exception cref="InputException">The shape has another number of elements, or the strides allow no view.</exception>
     public Tensor View(params ReadOnlySpan<long> shape)
     {
-        fixed (long* s = shape) return viewOp.Call(this, Argument.Ints(s, shape.Length));
+        Span<long> sizes = stackalloc long[shape.Length], steps = stackalloc long[shape.Length];
+        Resolve(nameof(View), shape, ElementCount, sizes);
+        if (!Layout.TryView(Sizes, Steps, sizes, steps))
+            throw new InputException($"View({Text(shape)}): the strides {Text(Steps)} of {this} allow no view; Reshape copies where it must");
+        return ViewOf(sizes, steps);
     }
 
-    /// <summary>The same memory read as another dtype of the same element size.</summary>
-    public Tensor ViewAs(DType dtype) => viewDtypeOp.Call(this, dtype);
+    /// <summary>The same memory read as another dtype. Where its elements are smaller or larger, the last dimension is as much longer or shorter.</summary>
+    /// <exception cref="TorchException">The last dimension has gaps, or does not hold a whole number of the other elements.</exception>
+    public Tensor ViewAs(DType other) => viewDtypeOp.CallView(this, other);
 
     /// <summary>Another shape, copied only where the strides require it; one size may be -1.</summary>
+    /// <exception cref="InputException">The shape has another number of elements.</exception>
     public Tensor Reshape(params ReadOnlySpan<long> shape)
     {
-        fixed (long* s = shape) return reshapeOp.Call(this, Argument.Ints(s, shape.Length));
+        Span<long> sizes = stackalloc long[shape.Length], steps = stackalloc long[shape.Length];
+        Resolve(nameof(Reshape), shape, ElementCount, sizes);
+        if (Layout.TryView(Sizes, Steps, sizes, steps)) return ViewOf(sizes, steps);
+        Tensor copy = Empty(sizes, DType, Device);
+        Span<long> rows = stackalloc long[Rank];
+        Layout.RowMajor(Sizes, rows);
+        using Tensor shaped = copy.ViewOf(Sizes, rows);
+        shaped.CopyInPlace(this);
+        return copy;
     }
 
     /// <summary>Two dimensions exchanged; a view.</summary>
-    public Tensor Transpose(long first, long second) => transposeOp.Call(this, first, second);
+    public Tensor Transpose(long first, long second)
+    {
+        Span<long> sizes = stackalloc long[Rank], steps = stackalloc long[Rank];
+        Sizes.CopyTo(sizes);
+        Steps.CopyTo(steps);
+        int a = DimensionOf(nameof(Transpose), first), b = DimensionOf(nameof(Transpose), second);
+        (sizes[a], sizes[b], steps[a], steps[b]) = (sizes[b], sizes[a], steps[b], steps[a]);
+        return ViewOf(sizes, steps);
+    }
 
     /// <summary>The dimensions in another order; a view.</summary>
     public Tensor Permute(params ReadOnlySpan<long> dimensions)
     {
-        fixed (long* d = dimensions) return permuteOp.Call(this, Argument.Ints(d, dimensions.Length));
+        if (dimensions.Length != Rank) throw new InputException($"Permute({Text(dimensions)}): expected {Rank} dimensions for {this}");
+        Span<long> sizes = stackalloc long[Rank], steps = stackalloc long[Rank];
+        Span<bool> taken = stackalloc bool[Rank];
+        for (int i = 0; i < dimensions.Length; i++)
+        {
+            int d = DimensionOf(nameof(Permute), dimensions[i]);
+            if (taken[d]) throw new InputException($"Permute({Text(dimensions)}): dimension {d} twice");
+            (sizes[i], steps[i], taken[d]) = (Sizes[d], Steps[d], true);
+        }
+        return ViewOf(sizes, steps);
     }
 
     /// <summary>Row-major without gaps; copied only if it is not.</summary>
-    public Tensor Contiguous() => contiguousOp.Call(this);
+    public Tensor Contiguous() => IsContiguous ? Alias() : Clone();
 
-    /// <summary>A copy.</summary>
-    public Tensor Clone() => cloneOp.Call(this);
-
-    /// <summary>The same memory, cut off from what was recorded for differentiation.</summary>
-    public Tensor Detach() => detachOp.Call(this);
+    /// <summary>A copy, row-major.</summary>
+    public Tensor Clone() => EmptyLike().CopyInPlace(this);
 
     /// <summary>A second object for the same memory, with a lifetime of its own.</summary>
-    public Tensor Alias() => aliasOp.Call(this);
+    public Tensor Alias()
+    {
+        nint result;
+        Native.CheckTorch(Libtorch.NewTensorHandle(Handle, &result), nameof(Alias));
+        GC.KeepAlive(this);
+        return Viewing(result);
+    }
 
     /// <summary>A new dimension of size 1; a view.</summary>
-    public Tensor Unsqueeze(long dimension) => unsqueezeOp.Call(this, dimension);
-
-    /// <summary>Without the dimensions of size 1; a view.</summary>
-    public Tensor Squeeze() => squeezeOp.Call(this);
+    public Tensor Unsqueeze(long dimension)
+    {
+        int rank = Rank, at = (int)(dimension < 0 ? dimension + rank + 1 : dimension);
+        if (at < 0 || at > rank) throw new InputException($"Unsqueeze: expected -{rank + 1}..{rank} for {this}, given {dimension}");
+        Span<long> sizes = stackalloc long[rank + 1], steps = stackalloc long[rank + 1];
+        for (int i = 0, from = 0; i <= rank; i++)
+        {
+            if (i == at) continue;
+            (sizes[i], steps[i]) = (Sizes[from], Steps[from]);
+            from++;
+        }
+        sizes[at] = 1;
+        steps[at] = at < rank ? Sizes[at] * Steps[at] : 1;
+        return ViewOf(sizes, steps);
+    }
 
     /// <summary>Without this dimension if its size is 1; a view.</summary>
-    public Tensor Squeeze(long dimension) => squeezeDimOp.Call(this, dimension);
+    public Tensor Squeeze(long dimension)
+    {
+        int at = DimensionOf(nameof(Squeeze), dimension);
+        return Sizes[at] == 1 ? Select(at, 0) : Alias();
+    }
 
     /// <summary>Dimensions of size 1 repeated without a copy; -1 keeps a size.</summary>
     public Tensor Expand(params ReadOnlySpan<long> shape)
     {
-        fixed (long* s = shape) return expandOp.Call(this, Argument.Ints(s, shape.Length));
+        int more = shape.Length - Rank;
+        if (more < 0) throw new InputException($"Expand({Text(shape)}): fewer dimensions than {this}");
+        Span<long> sizes = stackalloc long[shape.Length], steps = stackalloc long[shape.Length];
+        for (int i = 0; i < shape.Length; i++)
+        {
+            long have = i < more ? 1 : Sizes[i - more];
+            sizes[i] = shape[i] == -1 && i >= more ? have : shape[i];
+            if (sizes[i] < 0 || (have != 1 && sizes[i] != have))
+                throw new InputException($"Expand({Text(shape)}): dimension {i} of {this} cannot become {shape[i]}");
+            steps[i] = i < more || (have == 1 && sizes[i] != 1) ? 0 : Steps[i - more];
+        }
+        return ViewOf(sizes, steps);
     }
 
-    /// <summary>The dimensions from <paramref name="start"/> to <paramref name="end"/>, both included, as one.</summary>
-    public Tensor Flatten(long start = 0, long end = -1) => flattenOp.Call(this, start, end);
+    /// <summary>The dimensions from <paramref name="start"/> to <paramref name="end"/>, both included, as one; copied only where the
+    /// strides require it.</summary>
+    public Tensor Flatten(long start = 0, long end = -1)
+    {
+        if (Rank == 0) return Reshape(1);
+        int first = DimensionOf(nameof(Flatten), start), last = DimensionOf(nameof(Flatten), end);
+        if (first > last) throw new InputException($"Flatten: expected a start before the end, given {start} and {end} for {this}");
+        long product = 1;
+        for (int d = first; d <= last; d++) product *= Sizes[d];
+        return Reshape([.. Sizes[..first], product, .. Sizes[(last + 1)..]]);
+    }
 
-    /// <summary>One dimension as several; one size may be -1.</summary>
+    /// <summary>One dimension as several; a view. One size may be -1.</summary>
     public Tensor Unflatten(long dimension, params ReadOnlySpan<long> sizes)
     {
-        fixed (long* s = sizes) return unflattenOp.Call(this, dimension, Argument.Ints(s, sizes.Length));
+        int at = DimensionOf(nameof(Unflatten), dimension);
+        Span<long> parts = stackalloc long[sizes.Length];
+        Resolve(nameof(Unflatten), sizes, Sizes[at], parts);
+        return View([.. Sizes[..at], .. parts, .. Sizes[(at + 1)..]]);
     }
 
     /// <summary>The order along some dimensions reversed; a copy.</summary>
@@ -83,9 +148,6 @@ public sealed unsafe partial class Tensor
         fixed (long* d = dimensions) return flipOp.Call(this, Argument.Ints(d, dimensions.Length));
     }
 
-    /// <summary>Shifted along a dimension; what leaves at one end comes in at the other.</summary>
-    public Tensor Roll(long shift, long dimension) => rollOp.Call(this, shift, dimension);
-
     /// <summary>Copies side by side, as often as told for each dimension.</summary>
     public Tensor Repeat(params ReadOnlySpan<long> times)
     {
@@ -93,42 +155,84 @@ public sealed unsafe partial class Tensor
     }
 
     /// <summary>Every slice along a dimension repeated in place: a, a, b, b for two times.</summary>
-    public Tensor RepeatInterleave(long times, long dimension) => repeatInterleaveOp.Call(this, times, dimension);
+    public Tensor RepeatInterleave(long times, long dimension) =>
+        repeatInterleaveOp.Call(this, times, Argument.Optional(dimension), Argument.None);
 
     /// <summary>Padded with one value. <paramref name="padding"/>: before and after the last dimension, then before and after the one
     /// before it, and so on; negative numbers cut off.</summary>
-    public Tensor Pad(ReadOnlySpan<long> padding, Scalar value)
+    public Tensor Pad(ReadOnlySpan<long> padding, double value)
     {
-        fixed (long* p = padding) return padOp.Call(this, Argument.Ints(p, padding.Length), value);
+        nint result;
+        fixed (long* p = padding)
+        fixed (byte* mode = "constant\0"u8)
+            Native.CheckTorch(Libtorch.Pad(Handle, p, padding.Length, mode, &value, &result), $"aten::pad({Describe()}, {Text(padding)})");
+        GC.KeepAlive(this);
+        return Made(result);
     }
 
     /// <summary>Views of <paramref name="size"/> along a dimension each, the last one of what is left.</summary>
-    public Tensor[] Split(long size, long dimension = 0) => splitOp.CallList(this, size, dimension);
-
-    /// <summary>Views of the given sizes along a dimension, which add up to its size.</summary>
-    public Tensor[] Split(ReadOnlySpan<long> sizes, long dimension = 0)
+    public Tensor[] Split(long size, long dimension = 0)
     {
-        fixed (long* s = sizes) return splitSizesOp.CallList(this, Argument.Ints(s, sizes.Length), dimension);
+        int at = DimensionOf(nameof(Split), dimension);
+        if (size < 1) throw new InputException($"Split: expected a size of at least 1, given {size}");
+        long whole = Sizes[at];
+        var parts = new Tensor[Math.Max(1, (whole + size - 1) / size)];
+        for (int i = 0; i < parts.Length; i++) parts[i] = Narrow(at, i * size, Math.Min(size, whole - (i * size)));
+        return parts;
     }
 
     /// <summary>At most <paramref name="count"/> views of equal size along a dimension, the last one of what is left.</summary>
-    public Tensor[] Chunk(long count, long dimension = 0) => chunkOp.CallList(this, count, dimension);
+    public Tensor[] Chunk(long count, long dimension = 0)
+    {
+        if (count < 1) throw new InputException($"Chunk: expected a count of at least 1, given {count}");
+        return Split(Math.Max(1, (Sizes[DimensionOf(nameof(Chunk), dimension)] + count - 1) / count), dimension);
+    }
 
     /// <summary>One view for each position of a dimension, which disappears.</summary>
-    public Tensor[] Unbind(long dimension = 0) => unbindOp.CallList(this, dimension);
+    public Tensor[] Unbind(long dimension = 0)
+    {
+        int at = DimensionOf(nameof(Unbind), dimension);
+        var parts = new Tensor[Sizes[at]];
+        for (int i = 0; i < parts.Length; i++) parts[i] = Select(at, i);
+        return parts;
+    }
 
     /// <summary>A view with any shape and strides on the same memory.</summary>
     /// <param name="shape">The sizes.</param>
-    /// <param name="strides">Distances between neighbors in elements.</param>
+    /// <param name="strides">Distances between neighbors in elements, none negative.</param>
     /// <param name="offset">Where it starts, in elements from the start of the storage; null: where this tensor starts.</param>
+    /// <exception cref="InputException">The view would leave the storage.</exception>
     public Tensor AsStrided(ReadOnlySpan<long> shape, ReadOnlySpan<long> strides, long? offset = null)
     {
-        fixed (long* s = shape, d = strides)
-            return asStridedOp.Call(this, Argument.Ints(s, shape.Length), Argument.Ints(d, strides.Length), offset);
+        if (shape.Length != strides.Length) throw new InputException($"AsStrided({Text(shape)}, {Text(strides)}): expected as many strides as sizes");
+        long mine, bytes;
+        Native.CheckTorch(Libtorch.GetStorageOffset(Handle, &mine), nameof(AsStrided));
+        Native.CheckTorch(Libtorch.GetStorageSize(Handle, &bytes), nameof(AsStrided));
+        long first = offset ?? mine;
+        UInt128 last = ElementsOf(shape) == 0 ? 0 : (UInt128)1;
+        for (int d = 0; d < shape.Length; d++)
+        {
+            if (strides[d] < 0) throw new InputException($"AsStrided({Text(shape)}, {Text(strides)}): a stride is negative");
+            if (last > 0) last += (UInt128)(ulong)(shape[d] - 1) * (ulong)strides[d];
+        }
+        if (first < 0 || last + (ulong)first > (ulong)(bytes / DType.ElementSize()))
+            throw new InputException($"AsStrided({Text(shape)}, {Text(strides)}, {first}): leaves the storage of {bytes} bytes of {this}");
+        return ViewOf(shape, strides, first - mine);
     }
 
     /// <summary>Overlapping windows along a dimension as a new last dimension; a view.</summary>
-    public Tensor Unfold(long dimension, long size, long step) => unfoldOp.Call(this, dimension, size, step);
+    public Tensor Unfold(long dimension, long size, long step)
+    {
+        int rank = Rank, at = DimensionOf(nameof(Unfold), dimension);
+        if (size < 0 || size > Sizes[at] || step < 1)
+            throw new InputException($"Unfold: expected a size of 0..{Sizes[at]} and a step of at least 1 for {this}, given {size} and {step}");
+        Span<long> sizes = stackalloc long[rank + 1], steps = stackalloc long[rank + 1];
+        Sizes.CopyTo(sizes);
+        Steps.CopyTo(steps);
+        (sizes[rank], steps[rank]) = (size, steps[at]);
+        (sizes[at], steps[at]) = (((sizes[at] - size) / step) + 1, steps[at] * step);
+        return ViewOf(sizes, steps);
+    }
 
     /// <summary>The upper triangle of matrices, from the given diagonal on; zeros elsewhere.</summary>
     public Tensor Triu(long diagonal = 0) => triuOp.Call(this, diagonal);
@@ -136,21 +240,73 @@ public sealed unsafe partial class Tensor
     /// <summary>The lower triangle of matrices, up to the given diagonal; zeros elsewhere.</summary>
     public Tensor Tril(long diagonal = 0) => trilOp.Call(this, diagonal);
 
-    /// <summary>Converted to a dtype; the same memory if it has that dtype already.</summary>
-    public Tensor To(DType dtype) => toDtypeOp.Call(this, dtype);
+    /// <summary>Converted to a dtype, row-major; the same memory if it has that dtype already.</summary>
+    public Tensor To(DType other) => other == DType ? Alias() : EmptyLike(other).CopyInPlace(this);
 
-    /// <summary>Copied to a device; the same memory if it lies there already.</summary>
+    /// <summary>Copied to a device, row-major; the same memory if it lies there already.</summary>
     /// <exception cref="DeviceException">There is no such device.</exception>
-    public Tensor To(Device device) => toLayoutOp.Call(this, Argument.None, Argument.None, device);
+    public Tensor To(Device other) => To(other, DType);
 
-    /// <summary>Converted to a dtype on a device; the same memory if nothing changes.</summary>
+    /// <summary>Converted to a dtype on a device, row-major; the same memory if nothing changes.</summary>
     /// <exception cref="DeviceException">There is no such device.</exception>
-    public Tensor To(Device device, DType dtype) => toLayoutOp.Call(this, dtype, Argument.None, device);
+    public Tensor To(Device other, DType type)
+    {
+        if (other == Device) return To(type);
+        Tensor copy = Empty(Sizes, type, other).CopyInPlace(this);
+        GC.KeepAlive(this);
+        return copy;
+    }
 
     /// <summary>
     /// Copied to a device without waiting for the copy: what is done with the result there comes after it. From memory of
     /// <see cref="EmptyHost"/> the device copies by itself; from any other the values are read before the call returns.
     /// </summary>
     /// <exception cref="DeviceException">There is no such device.</exception>
-    public Tensor ToAsync(Device device) => toLayoutOp.Call(this, Argument.None, Argument.None, device, Argument.None, true);
+    public Tensor ToAsync(Device other)
+    {
+        if (other == Device) return Alias();
+        Tensor copy = Empty(Sizes, DType, other).CopyFrom(this, wait: false);
+        GC.KeepAlive(this);
+        return copy;
+    }
+
+    /// <summary>A view of the same storage.</summary>
+    /// <param name="shape">The sizes.</param>
+    /// <param name="steps">The strides; the caller has checked that they stay inside.</param>
+    /// <param name="from">Where it starts, in elements from where this tensor does.</param>
+    private Tensor ViewOf(ReadOnlySpan<long> shape, ReadOnlySpan<long> steps, long from = 0)
+    {
+        nint result;
+        fixed (long* s = shape, d = steps)
+            Native.CheckTorch(Libtorch.Reinterpret(Handle, shape.Length, s, d, from, &result), "a view");
+        GC.KeepAlive(this);
+        return Viewing(result);
+    }
+
+    private int DimensionOf(string operation, long dimension)
+    {
+        int rank = Rank;
+        long d = dimension < 0 ? dimension + rank : dimension;
+        return d >= 0 && d < rank ? (int)d
+            : throw new InputException($"{operation}: expected a dimension of -{rank}..{rank - 1} for {this}, given {dimension}");
+    }
+
+    private void Resolve(string operation, ReadOnlySpan<long> shape, long elements, Span<long> sizes)
+    {
+        int open = -1;
+        UInt128 known = 1;
+        for (int i = 0; i < shape.Length; i++)
+        {
+            sizes[i] = shape[i];
+            if (shape[i] == -1 && open < 0) open = i;
+            else if (shape[i] < 0) throw new InputException($"{operation}({Text(shape)}): expected sizes of 0 or more, and at most one of -1");
+            else known *= (ulong)shape[i];
+            if (known > long.MaxValue) break;
+        }
+        bool fits = open < 0 ? known == (ulong)elements : known != 0 && (ulong)elements % known == 0;
+        if (!fits) throw new InputException($"{operation}({Text(shape)}): {this} has {elements} elements to shape");
+        if (open >= 0) sizes[open] = (long)((ulong)elements / known);
+    }
+
+    private static string Text(ReadOnlySpan<long> values) => $"[{string.Join(", ", values.ToArray())}]";
 }

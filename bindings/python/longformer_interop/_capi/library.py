@@ -4,11 +4,14 @@ ctypes releases the GIL around every call. A test compares the signatures here w
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .. import _libtorch
 from .._errors import CheckpointError, DeviceError, InputError, LongformerError
+from .._fork import refuse_in_child, watch
 from .._paths import native_library
 
 __all__ = ["ABI_VERSION", "Cancelled", "CANCEL", "DTYPES", "LOG", "PROGRESS", "SIGNATURES", "TEXT", "library", "packed", "utf8"]
@@ -90,8 +93,13 @@ _library: Any = None
 
 
 def library() -> Any:
-    """The library, loaded and checked at the first call. Its functions raise where they fail."""
+    """The library, loaded and checked at the first call. Its functions raise where they fail.
+
+    Raises:
+        LongformerError: It cannot be loaded, or finds no libtorch, or this is a forked child, which must not call it.
+    """
     global _library
+    refuse_in_child()
     if _library is None:
         with _lock:
             if _library is None:
@@ -101,6 +109,8 @@ def library() -> Any:
 
 def _load() -> Any:
     path = native_library("liblongformer.so")
+    _libtorch.load()
+    watch()
     try:
         lib = ctypes.CDLL(str(path))
     except OSError as e:
@@ -122,7 +132,20 @@ def _load() -> Any:
         # A function as the result's type is called with the int that came back: cheaper than errcheck.
         function.restype = check
     lib.lf_require_abi(ABI_VERSION)
+    _require_libtorch(lib)
     return lib
+
+
+def _require_libtorch(lib: Any) -> None:
+    """Says at the first call, whatever it is, that there is no libtorch, and every place that was looked at."""
+    version = ctypes.c_char_p()
+    try:
+        lib.lf_torch_version(ctypes.byref(version))
+    except LongformerError as e:
+        file = _libtorch.package_libtorch()
+        if os.environ.get(_libtorch.VARIABLE) or (file is not None and not _libtorch.is_too_old(file)):
+            raise
+        raise type(e)(f"{e}. {_libtorch.without()}") from None
 
 
 def utf8(text: str, name: str = "text") -> bytes:

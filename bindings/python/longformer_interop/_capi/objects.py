@@ -11,6 +11,7 @@ from operator import itemgetter
 from typing import Any, TypeVar
 
 from .._arrays import Borrowed, NativeTensor
+from .._fork import STATE
 from .._options import DEFAULT_TASK, TaskOptions
 from .._watch import Asker, Watch
 from .library import CANCEL, CODE_POINTS, DTYPES, PROGRESS, TEXT, library, utf8
@@ -197,8 +198,8 @@ class _Owned:
         self._callbacks.append(callback)
         set_callback(self.handle, callback, None)
 
-    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
-        if not ending():
+    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing, state: Any = STATE) -> None:
+        if not ending() and not state.forked:
             self._lib.lf_options_free(self.handle)
 
 

@@ -7,7 +7,9 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from .. import _libtorch
 from .._errors import CheckpointError, DeviceError, InputError, LongformerError
+from .._fork import STATE, refuse_in_child, watch
 from .._paths import NATIVE_VARIABLE, assemblies, native_library
 
 __all__ = ["Net", "start", "translated"]
@@ -30,9 +32,11 @@ def start() -> Net:
     """Loads .NET (10 or later) and the assemblies at the first call.
 
     Raises:
-        LongformerError: pythonnet or .NET is missing, or another runtime is loaded already; the message says what to do.
+        LongformerError: pythonnet or .NET is missing, or another runtime is loaded already, or this is a forked child; the message says what
+            to do.
     """
     global _net
+    refuse_in_child()
     if _net is None:
         with _lock:
             if _net is None:
@@ -48,7 +52,9 @@ def _start() -> Net:
         raise LongformerError(f"this door needs pythonnet, which is not installed ({e}): pip install longformer-interop[clr]") from None
     folder = assemblies()
     # .NET looks beside its own program for native libraries, and that is Python; so it is told where ours are.
-    os.environ.setdefault(NATIVE_VARIABLE, str(native_library("liblongformer_shim.so").parent))
+    os.environ.setdefault(NATIVE_VARIABLE, str(native_library("liblongformer_ops.so").parent))
+    _libtorch.load()
+    watch()
     running = pythonnet.get_runtime_info()
     if running is None:
         try:
@@ -86,7 +92,8 @@ class translated:  # noqa: N801 - reads as a word where it is used
         self._exception = net.exception
 
     def __enter__(self) -> None:
-        return None
+        if STATE.forked:
+            refuse_in_child()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if error is None or not isinstance(error, self._exception):

@@ -8,8 +8,12 @@
     model = lt.accelerate(LongformerModel.from_pretrained(folder))   # same results, no padding
     out = lt.banded_attention(q, k, v, window=(256, 256))            # [B, T, H, D], with gradients
 
-Importing this loads the operator library into the PyTorch of this process. It must be the libtorch that the package was built against
-(``LIBTORCH=<torch folder> make`` builds for another); otherwise the import fails with a message that names both.
+Importing this loads the operator library into the PyTorch of this process, which may be any from 2.10 on; nothing is built. An older one
+is refused by its version.
+
+Every operator takes part in ``torch.autograd``, ``torch.compile``, ``torch.export``, ``torch.func`` (``grad``, ``vjp``, ``jacrev``,
+``vmap``) and ``torch.library.opcheck``. Derivatives that one does not have (forward mode and the second derivative of the banded
+attention) are refused by the operator's name.
 """
 from __future__ import annotations
 

@@ -91,14 +91,19 @@ def _forward(
     """[B, T, C] of [B, T, C], then (asked for) probabilities [B, T, H, G + window + 1] and [B, H, G, T]."""
     import torch
 
+    from ._traced import global_index
+
     ops = torch.ops.longformer
     batch, length, width = hidden_states.shape
     heads, size, w = self.num_heads, self.head_dim, self.one_sided_attn_window_size
     shape = (batch, length, heads, size)
     query, key, value = (layer(hidden_states).view(shape) for layer in (self.query, self.key, self.value))
     visible = None if is_index_masked is None else is_index_masked.logical_not()
-    index = _global_index(is_index_global_attn) if is_global_attn and is_index_global_attn is not None else None
+    is_global = is_index_global_attn if is_global_attn else None
     dropout = float(self.dropout) if self.training else 0.0
+    if torch.compiler.is_compiling() and not output_attentions:
+        return (_traced(self, query, key, value, hidden_states, is_global, visible, dropout).reshape(batch, length, width),)
+    index = None if is_global is None else global_index(is_global)
     seed = int(torch.randint(2**62, ())) if dropout > 0 else 0
     # The operators choose their own precision inside (softmax in float32); autocast must not change it under them.
     with torch.autocast(hidden_states.device.type, enabled=False):
@@ -110,7 +115,7 @@ def _forward(
         with torch.no_grad(), torch.autocast(hidden_states.device.type, enabled=False):
             probabilities = ops.banded_attention_probabilities(query, key, w, w, None, visible, index, None, None)
             if index is not None:
-                probabilities = probabilities.masked_fill(is_index_global_attn[:, :, None, None], 0)  # type: ignore[index]
+                probabilities = probabilities.masked_fill(is_global[:, :, None, None], 0)  # type: ignore[index]
             outputs += (probabilities.to(hidden_states.dtype),)
             if index is not None:
                 keys = self.key_global(hidden_states.to(self.key_global.weight.dtype)).view(shape).to(global_query.dtype)
@@ -119,14 +124,24 @@ def _forward(
     return outputs
 
 
-def _global_index(is_global: torch.Tensor) -> torch.Tensor:
-    """[B, T] flags as positions [B, G], ascending, padded at the end with -1."""
+def _traced(
+    self: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, hidden: torch.Tensor, is_global: torch.Tensor | None,
+    visible: torch.Tensor | None, dropout: float,
+) -> torch.Tensor:  # fmt: skip
+    """[B, T, H, D] of the layer, by the one operator that a tracer sees: no graph ends at it, and none is made anew for another length."""
     import torch
 
-    counts = is_global.sum(1)
-    slots = torch.arange(int(counts.max()), device=is_global.device)
-    order = torch.argsort(is_global.logical_not().to(torch.uint8), dim=1, stable=True)[:, : len(slots)]
-    return torch.where(slots < counts[:, None], order, -1)
+    # A tensor: as a number it would be another graph for each.
+    seed = torch.randint(2**62, ()) if dropout > 0 else None
+    globals_: list[Any] = [None] * 7
+    if is_global is not None:
+        layers = (self.query_global, self.key_global, self.value_global)
+        globals_ = [hidden.to(query.dtype), *(t.to(query.dtype) for layer in layers for t in (layer.weight, layer.bias))]
+    with torch.autocast(hidden.device.type, enabled=False):
+        output, _lse = torch.ops.longformer._layer_attention(
+            query, key, value, *globals_, is_global, visible, self.one_sided_attn_window_size, dropout, seed
+        )
+    return output
 
 
 def _add_global(

@@ -28,7 +28,6 @@ internal sealed class ConversionGroup : ParityGroup
 
     private static void RunConversion(ParityCase parityCase, ParityCall call, ParityReport report)
     {
-        using IDisposable inference = TorchRuntime.InferenceMode();
         DirectoryInfo folder = Directory.CreateTempSubdirectory("longformer-conversion-");
         try
         {

@@ -1,3 +1,4 @@
+using LongformerInterop.Models.Gradients;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Cli.Parity.Groups;
@@ -57,7 +58,7 @@ internal sealed class DenseAttention
     /// <summary>The whole attention [B, T, H, D]: local rows from the window, global rows from all keys.</summary>
     internal Tensor Run(Tensor query, Tensor key, Tensor value, Tensor globalQuery, Tensor globalKey, Tensor globalValue)
     {
-        Tensor local = LongformerOps.BandedAttention(query, key, value, _options).Output;
+        Tensor local = Differentiable.BandedAttention(query, key, value, _options);
         if (_globalIndex is null)
             return local;
         (long batch, long slots) = (_globalIndex.Shape[0], _globalIndex.Shape[1]);
@@ -67,10 +68,11 @@ internal sealed class DenseAttention
         long[] slotRows = new long[batch * slots];
         for (int i = 0; i < _filledSlots.Length; i++)
             slotRows[_filledSlots[i]] = _globalRows[i];
-        Tensor queries = globalQuery.Reshape([shape[0] * shape[1], .. token]).IndexSelect(0, Indices(slotRows, query.Device)).Reshape([batch, slots, .. token]);
-        Tensor result = LongformerOps.GlobalAttention(queries, globalKey, globalValue, _globalIndex, new GlobalAttentionOptions { Mask = _visible, Scale = _scale });
-        Tensor rows = result.Reshape([batch * slots, .. token]).IndexSelect(0, Indices(_filledSlots, query.Device));
-        return local.Reshape([shape[0] * shape[1], .. token]).IndexCopy(0, Indices(_globalRows, query.Device), rows).Reshape(shape);
+        Tensor Rows(Tensor tokens) => Differentiable.Reshape(tokens, [shape[0] * shape[1], .. token]);
+        Tensor queries = Differentiable.Reshape(Differentiable.SelectRows(Rows(globalQuery), Indices(slotRows, query.Device)), [batch, slots, .. token]);
+        Tensor result = Differentiable.GlobalAttention(queries, globalKey, globalValue, _globalIndex, new GlobalAttentionOptions { Mask = _visible, Scale = _scale });
+        Tensor rows = Differentiable.SelectRows(Differentiable.Reshape(result, [batch * slots, .. token]), Indices(_filledSlots, query.Device));
+        return Differentiable.Reshape(Differentiable.ReplaceRows(Rows(local), Indices(_globalRows, query.Device), rows), shape);
     }
 
     /// <summary>

@@ -15,7 +15,6 @@ internal sealed class LedGroup : ParityGroup
 
     internal override void Run(ParityCase parityCase, ParityCall call, ParityReport report)
     {
-        using IDisposable inference = TorchRuntime.InferenceMode();
         if (parityCase.Description.TryGetProperty("generation", out JsonElement generation))
         {
             using LedForConditionalGeneration generator = LedForConditionalGeneration.Load(parityCase.Folder, call.Load);

@@ -10,7 +10,6 @@ internal sealed class ModelsGroup : ParityGroup
 
     internal override void Run(ParityCase parityCase, ParityCall call, ParityReport report)
     {
-        using IDisposable inference = TorchRuntime.InferenceMode();
         using PretrainedModel model = PretrainedModel.Load(parityCase.Folder, call.Load);
         IReadOnlyDictionary<string, Tensor> Run() => model.Run(parityCase.Inputs(), report.ExpectsAny("hidden_states."),
             report.ExpectsAny("attentions.") || report.ExpectsAny("global_attentions."));

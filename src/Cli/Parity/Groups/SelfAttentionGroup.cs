@@ -11,7 +11,6 @@ internal sealed class SelfAttentionGroup : ParityGroup
 
     internal override void Run(ParityCase parityCase, ParityCall call, ParityReport report)
     {
-        using IDisposable inference = TorchRuntime.InferenceMode();
         Dictionary<string, Tensor> inputs = parityCase.Inputs();
         using LongformerSelfAttentionModule layer = LongformerSelfAttentionModule.Load(parityCase.Folder, call.Load);
         report.Compare("out", layer.Forward(inputs["hidden_states"].To(call.Device), inputs.GetValueOrDefault("attention_mask")));

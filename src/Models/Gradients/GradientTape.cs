@@ -1,0 +1,256 @@
+using System.Runtime.CompilerServices;
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.Models.Gradients;
+
+/// <summary>
+/// Records what the operators of <see cref="Differentiable"/> and the models made of them do on this thread, from the tensors of a
+/// <see cref="GradientSet"/> on, and runs it backward. Where no tape is open, and for tensors that do not depend on the set, the operators
+/// record nothing and take their fast ways.
+/// <para>
+/// This is no general autograd: only those operators are recorded. Whatever else is done with a tensor ends the recording of it.
+/// </para>
+/// <para>
+/// A tape holds what the backward pass will need, also when the <see cref="TensorScope"/> that it was made in has ended, and frees it as
+/// that pass goes by. Tapes nest; the innermost records. As a scope, a tape belongs to its thread and must not span an <c>await</c>.
+/// </para>
+/// </summary>
+/// <example><code>
+/// using GradientSet gradients = model.CreateGradients();
+/// using (GradientTape tape = new(gradients))
+/// {
+///     Tensor loss = model.Forward(inputs).Loss!;
+///     tape.Backward(loss);
+/// }
+/// Tensor? gradient = gradients[model.NamedParameters[0].Tensor];
+/// </code></example>
+public sealed class GradientTape : IDisposable
+{
+    [ThreadStatic] private static GradientTape? current;
+
+    private readonly int _thread = Environment.CurrentManagedThreadId;
+    private readonly GradientTape? _outer;
+    private readonly GradientTape? _parent;
+    private readonly bool _keepsNothing;
+    private readonly GradientSet _gradients;
+    private readonly Dictionary<Tensor, GradientSum> _sums = new(ReferenceEqualityComparer.Instance);
+    private readonly Dictionary<Tensor, GradientSum> _inputs = new(ReferenceEqualityComparer.Instance);  // of a layer that is run again: another tape's
+    private readonly List<Step> _steps = [];
+    private readonly List<Tensor> _held = [];
+    private bool _isOpen = true;
+
+    /// <summary>Begins to record on this thread.</summary>
+    /// <param name="gradients">The tensors to differentiate by; it must live as long as the tape.</param>
+    public GradientTape(GradientSet gradients)
+    {
+        ArgumentNullException.ThrowIfNull(gradients);
+        _gradients = gradients;
+        _outer = current;
+        current = this;
+    }
+
+    private GradientTape(GradientTape parent, bool keepsNothing)
+        : this(parent._gradients)
+    {
+        _parent = parent;
+        _keepsNothing = keepsNothing;
+    }
+
+    /// <summary>The tape that records on this thread; null: nothing is recorded.</summary>
+    public static GradientTape? Current => current;
+
+    /// <summary>
+    /// Whether of every layer of a model only what goes into it is kept: the backward pass runs the layer again, which costs about a third more
+    /// time and leaves the memory of one layer instead of all. The gradients are the same, bit for bit: dropouts are functions of their seeds.
+    /// </summary>
+    public bool RecomputesLayers { get; init; }
+
+    /// <summary>How many operators have been recorded and not yet been run backward.</summary>
+    public int Count => _steps.Count;
+
+    /// <summary>Whether an operator on these tensors is recorded now; its fast ways, which overwrite tensors, are then no ways.</summary>
+    public static bool Records(params ReadOnlySpan<Tensor?> tensors)
+    {
+        if (current is not { } tape) return false;
+        foreach (Tensor? tensor in tensors)
+            if (tape.Find(tensor) is not null) return true;
+        return false;
+    }
+
+    /// <summary>Adds a tensor to the set that was made while recording, such as looked-up word vectors: its gradient is kept besides those behind it.</summary>
+    public void Watch(Tensor tensor)
+    {
+        ArgumentNullException.ThrowIfNull(tensor);
+        _gradients.Add(tensor, Find(tensor) ?? new GradientSum());
+    }
+
+    /// <summary>
+    /// Runs what was recorded backward and adds the gradients of <paramref name="output"/> to those of the set. The tape is used up by it:
+    /// it records nothing more.
+    /// </summary>
+    /// <param name="output">The loss, or any other tensor that was recorded.</param>
+    /// <param name="gradient">What the end result's gradient with respect to <paramref name="output"/> is, of its shape; null: 1, for a tensor of one element.</param>
+    /// <exception cref="InvalidOperationException">The output depends on no tensor of the set, or the tape is used up.</exception>
+    /// <exception cref="InputException">The gradient has another shape than the output, or none is given for many elements.</exception>
+    public void Backward(Tensor output, Tensor? gradient = null)
+    {
+        ArgumentNullException.ThrowIfNull(output);
+        if (gradient is null && output.ElementCount != 1)
+            throw new InputException($"gradient: expected one for an output of {output.ElementCount} elements, given none");
+        using var scope = new TensorScope();
+        Backward([(output, gradient ?? output.OnesLike())]);
+    }
+
+    /// <summary>The same for several outputs at once, as of a model whose results go on elsewhere.</summary>
+    /// <param name="outputs">Tensors that were recorded, each with its gradient, of its shape.</param>
+    /// <exception cref="InvalidOperationException">An output depends on no tensor of the set, or the tape is used up.</exception>
+    /// <exception cref="InputException">A gradient has another shape than its output.</exception>
+    public void Backward(params ReadOnlySpan<(Tensor Output, Tensor Gradient)> outputs)
+    {
+        if (!_isOpen) throw new InvalidOperationException("the tape is used up by an earlier backward pass");
+        foreach ((Tensor output, Tensor gradient) in outputs)
+        {
+            if (!output.Shape.AsSpan().SequenceEqual(gradient.Shape))
+                throw new InputException($"gradient: expected shape {InputReader.Show(output.Shape)}, that of the output, given {InputReader.Show(gradient.Shape)}");
+            if (Find(output) is null)
+                throw new InvalidOperationException("the output depends on no tensor of the set: was it made by recorded operators while the tape was open?");
+        }
+        Close();
+        foreach ((Tensor output, Tensor gradient) in outputs)
+        {
+            Gradient borrowed = Gradient.Borrow(gradient);
+            Find(output)!.Share(borrowed);
+            borrowed.Release();
+        }
+        GradientTape? recording = current;
+        current = null;
+        try
+        {
+            while (_steps.Count > 0)
+            {
+                Step step = _steps[^1];
+                _steps.RemoveAt(_steps.Count - 1);
+                step.Run();
+            }
+            if (_parent is null) _gradients.MakeOwn();
+        }
+        finally
+        {
+            current = recording;
+            Release();
+        }
+    }
+
+    /// <summary>Ends the recording and frees what is left of it.</summary>
+    /// <exception cref="InvalidOperationException">Called on another thread, or while a tape inside this one is open.</exception>
+    public void Dispose()
+    {
+        if (_isOpen) Close();
+        Release();
+    }
+
+    /// <summary>
+    /// A layer: computed as it is where nothing is recorded or all is kept; else run again in the backward pass (<see cref="RecomputesLayers"/>).
+    /// </summary>
+    /// <param name="inputs">What goes into it, as far as a gradient may come of it. Other tensors that it uses must last (<see cref="Hold"/>).</param>
+    /// <param name="layer">Gives the same output for the same inputs whenever it is run.</param>
+    internal static Tensor Layer(Tensor[] inputs, Func<Tensor[], Tensor> layer)
+    {
+        if (current is not { RecomputesLayers: true } tape) return layer(inputs);
+        Tensor output;
+        using (var dry = new GradientTape(tape, keepsNothing: true))
+        {
+            output = layer(inputs);
+            if (dry.Find(output) is null) return output;
+        }
+        GradientSum?[] sums = Array.ConvertAll(inputs, tape.Find);
+        tape.Record(output, inputs, (gradient, saved) =>
+        {
+            using var again = new GradientTape(tape, keepsNothing: false);
+            for (int i = 0; i < saved.Length; i++)
+                if (sums[i] is { } sum) again._inputs[saved[i]] = sum;
+            again.Backward(layer(saved), gradient.Tensor);
+        });
+        return output;
+    }
+
+    /// <summary>Tensors that recomputed layers read: they live until the backward pass is over.</summary>
+    internal void Hold(params IEnumerable<Tensor?> tensors)
+    {
+        foreach (Tensor? tensor in tensors)
+            if (tensor is not null) _held.Add(tensor.Keep());
+    }
+
+    /// <summary>Where the gradient of a tensor gathers; null: it depends on nothing of the set.</summary>
+    internal GradientSum? Find(Tensor? tensor) =>
+        tensor is null ? null : _sums.GetValueOrDefault(tensor) ?? _inputs.GetValueOrDefault(tensor) ?? _gradients.Find(tensor) ?? _parent?.Find(tensor);
+
+    /// <summary>Records that an operator made a tensor.</summary>
+    /// <param name="output">The tensor, just made.</param>
+    /// <param name="saved">What the operator's backward needs: it is held until that has run.</param>
+    /// <param name="backward">Adds the gradients of the inputs, given that of the output and what was saved.</param>
+    internal void Record(Tensor output, ReadOnlySpan<Tensor?> saved, BackwardStep backward)
+    {
+        var sum = new GradientSum();
+        _sums.Add(output, sum);
+        if (_keepsNothing) return;
+        var held = new Tensor[saved.Length];
+        for (int i = 0; i < held.Length; i++)
+            held[i] = saved[i]?.Alias().Keep()!;
+        _steps.Add(new Step(sum, held, backward));
+    }
+
+    private void Close()
+    {
+        if (_thread != Environment.CurrentManagedThreadId)
+            throw new InvalidOperationException("a GradientTape ends on the thread that opened it; it must not span an await");
+        if (!ReferenceEquals(current, this))
+            throw new InvalidOperationException("a GradientTape ends before the one around it: a tape inside this one is still open");
+        current = _outer;
+        _isOpen = false;
+    }
+
+    private void Release()
+    {
+        foreach (Step step in _steps)
+            step.Release();
+        _steps.Clear();
+        foreach (Tensor tensor in _held)
+            tensor.Dispose();
+        _held.Clear();
+        foreach (GradientSum sum in _sums.Values)
+            if (!sum.IsWatched) sum.Clear();
+        _sums.Clear();
+    }
+
+    /// <summary>One operator that ran.</summary>
+    private sealed class Step(GradientSum output, Tensor[] saved, BackwardStep backward)
+    {
+        /// <summary>Its backward, if a gradient of its output arrived; what it held is free afterwards.</summary>
+        public void Run()
+        {
+            Gradient? gradient = output.Take();
+            try
+            {
+                using var scope = new TensorScope();
+                if (gradient is not null) backward(gradient, saved);
+            }
+            finally
+            {
+                gradient?.Release();
+                Release();
+            }
+        }
+
+        public void Release()
+        {
+            foreach (Tensor? tensor in saved)
+                tensor?.Dispose();
+        }
+    }
+}
+
+/// <summary>The backward of one operator: adds to the gradients of its inputs.</summary>
+/// <param name="gradient">Of the output.</param>
+/// <param name="saved">What was saved, in its order; null where a null was given.</param>
+internal delegate void BackwardStep(Gradient gradient, Tensor[] saved);

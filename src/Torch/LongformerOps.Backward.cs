@@ -1,0 +1,134 @@
+using LongformerInterop.Torch.Interop;
+
+namespace LongformerInterop.Torch;
+
+// The gradients of the operators. Arguments with the names of the forward operator's are what it was given.
+public static partial class LongformerOps
+{
+    private static readonly OwnOperator
+        bandedBackwardOp = new("banded_attention_backward"), globalBackwardOp = new("_global_attention_backward"),
+        foldedBackwardOp = new("_folded_global_attention_backward"), linearBackwardOp = new("_linear_backward"),
+        activationBackwardOp = new("_activation_backward"), addLayerNormBackwardOp = new("_add_layer_norm_backward"),
+        embedBackwardOp = new("_embed_backward");
+
+    /// <summary>The gradients of <see cref="BandedAttention"/>.</summary>
+    /// <param name="gradient">Of the output, shaped as it.</param>
+    /// <param name="query">As given to the forward operator.</param>
+    /// <param name="key">As given to the forward operator.</param>
+    /// <param name="value">As given to the forward operator.</param>
+    /// <param name="output">The forward operator's output.</param>
+    /// <param name="logSumExp">The forward operator's second result.</param>
+    /// <param name="options">As given to the forward operator.</param>
+    public static (Tensor Query, Tensor Key, Tensor Value) BandedAttentionBackward(Tensor gradient, Tensor query, Tensor key, Tensor value,
+        Tensor output, Tensor logSumExp, BandedAttentionOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        return bandedBackwardOp.Call3(gradient, query, key, value, output, logSumExp, options.WindowLeft, options.WindowRight, options.Dilation,
+            options.Mask, options.GlobalIndex, options.SequenceOffsets, options.Scale, options.Dropout, options.Seed,
+            NameOf(options.Implementation));
+    }
+
+    /// <summary>The gradients of <see cref="GlobalAttention"/>.</summary>
+    /// <param name="gradient">Of the output, [S, G, H, D].</param>
+    /// <param name="query">As given to the forward operator.</param>
+    /// <param name="key">As given to the forward operator.</param>
+    /// <param name="value">As given to the forward operator.</param>
+    /// <param name="globalIndex">As given to the forward operator.</param>
+    /// <param name="options">As given to the forward operator.</param>
+    public static (Tensor Query, Tensor Key, Tensor Value) GlobalAttentionBackward(Tensor gradient, Tensor query, Tensor key, Tensor value,
+        Tensor globalIndex, GlobalAttentionOptions? options = null)
+    {
+        options ??= new();
+        return globalBackwardOp.Call3(gradient, query, key, value, globalIndex, options.Mask, options.SequenceOffsets, options.Scale,
+            options.Dropout, options.Seed);
+    }
+
+    /// <summary>The gradients of <see cref="FoldedGlobalAttention"/>; null for a bias that was not given.</summary>
+    /// <param name="gradient">Of the output, [S, G, H, D].</param>
+    /// <param name="query">As given to the forward operator.</param>
+    /// <param name="hidden">As given to the forward operator.</param>
+    /// <param name="keyWeight">As given to the forward operator.</param>
+    /// <param name="keyBias">As given to the forward operator.</param>
+    /// <param name="valueWeight">As given to the forward operator.</param>
+    /// <param name="valueBias">As given to the forward operator.</param>
+    /// <param name="globalIndex">As given to the forward operator.</param>
+    /// <param name="options">As given to the forward operator.</param>
+    public static FoldedGlobalAttentionGradients FoldedGlobalAttentionBackward(Tensor gradient, Tensor query, Tensor hidden, Tensor keyWeight,
+        Tensor? keyBias, Tensor valueWeight, Tensor? valueBias, Tensor globalIndex, GlobalAttentionOptions? options = null)
+    {
+        options ??= new();
+        Tensor?[] r = new Tensor?[6];
+        foldedBackwardOp.CallInto(r, gradient, query, hidden, keyWeight, keyBias, valueWeight, valueBias, globalIndex, options.Mask,
+            options.SequenceOffsets, options.Scale, options.Dropout, options.Seed);
+        return new(r[0]!, r[1]!, r[2]!, r[3], r[4]!, r[5]);
+    }
+
+    /// <summary>The gradients of input x weight^T + bias; null where not needed.</summary>
+    /// <param name="gradient">[..., out].</param>
+    /// <param name="input">[..., in].</param>
+    /// <param name="weight">[out, in].</param>
+    /// <param name="needInput">Whether the gradient of the input is wanted.</param>
+    /// <param name="needWeight">Whether the gradient of the weight is wanted.</param>
+    /// <param name="needBias">Whether the gradient of the bias is wanted.</param>
+    public static (Tensor? Input, Tensor? Weight, Tensor? Bias) LinearBackward(Tensor gradient, Tensor input, Tensor weight, bool needInput,
+        bool needWeight, bool needBias)
+    {
+        Tensor?[] r = new Tensor?[3];
+        linearBackwardOp.CallInto(r, gradient, input, weight, needInput, needWeight, needBias);
+        return (r[0], r[1], r[2]);
+    }
+
+    /// <summary>The gradient of <see cref="Activate"/>.</summary>
+    /// <param name="gradient">Of its output.</param>
+    /// <param name="input">What it was given.</param>
+    /// <param name="activation">The function.</param>
+    public static Tensor ActivationBackward(Tensor gradient, Tensor input, Activation activation) =>
+        activationBackwardOp.Call(gradient, input, NameOf(activation));
+
+    /// <summary>The gradients of <see cref="AddLayerNorm"/>: of input and residual alike, of weight and of bias.</summary>
+    /// <param name="gradient">Of the output, shaped as the input.</param>
+    /// <param name="input">As given to the forward operator.</param>
+    /// <param name="residual">As given to the forward operator.</param>
+    /// <param name="weight">As given to the forward operator.</param>
+    /// <param name="epsilon">As given to the forward operator.</param>
+    public static (Tensor Sum, Tensor Weight, Tensor Bias) AddLayerNormBackward(Tensor gradient, Tensor input, Tensor? residual, Tensor weight,
+        double epsilon) => addLayerNormBackwardOp.Call3(gradient, input, residual, weight, epsilon);
+
+    /// <summary>The gradients of <see cref="Embed"/>: of the tables, weight and bias. A padding row gets zeros.</summary>
+    /// <param name="gradient">[N, C].</param>
+    /// <param name="words">As given to the forward operator.</param>
+    /// <param name="positions">As given to the forward operator.</param>
+    /// <param name="types">As given to the forward operator.</param>
+    /// <param name="weight">As given to the forward operator.</param>
+    /// <param name="bias">As given to the forward operator.</param>
+    /// <param name="epsilon">As given to the forward operator.</param>
+    /// <param name="wordScale">As given to the forward operator.</param>
+    public static EmbedGradients EmbedBackward(Tensor gradient, EmbeddingRows words, EmbeddingRows positions, EmbeddingRows? types, Tensor weight,
+        Tensor bias, double epsilon, double wordScale = 1)
+    {
+        ArgumentNullException.ThrowIfNull(words);
+        ArgumentNullException.ThrowIfNull(positions);
+        Tensor?[] r = new Tensor?[5];
+        embedBackwardOp.CallInto(r, gradient, words.Table, words.Ids, positions.Table, positions.Ids, types?.Table, types?.Ids, weight, bias, epsilon,
+            wordScale, words.PaddingIndex ?? -1, positions.PaddingIndex ?? -1);
+        return new(r[0]!, r[1]!, r[2], r[3]!, r[4]!);
+    }
+}
+
+/// <summary>What <see cref="LongformerOps.FoldedGlobalAttentionBackward"/> gives, each shaped as what it is the gradient of.</summary>
+/// <param name="Query">[S, G, H, D].</param>
+/// <param name="Hidden">[B, T, C], or [N, C] when packed.</param>
+/// <param name="KeyWeight">[H*D, C].</param>
+/// <param name="KeyBias">[H*D], or null.</param>
+/// <param name="ValueWeight">[H*D, C].</param>
+/// <param name="ValueBias">[H*D], or null.</param>
+public readonly record struct FoldedGlobalAttentionGradients(Tensor Query, Tensor Hidden, Tensor KeyWeight, Tensor? KeyBias, Tensor ValueWeight,
+    Tensor? ValueBias);
+
+/// <summary>What <see cref="LongformerOps.EmbedBackward"/> gives, each shaped as what it is the gradient of.</summary>
+/// <param name="Words">The words' table, or the tokens' own vectors.</param>
+/// <param name="Positions">The positions' table.</param>
+/// <param name="Types">The token types' table; null where there was none.</param>
+/// <param name="Weight">[C].</param>
+/// <param name="Bias">[C].</param>
+public readonly record struct EmbedGradients(Tensor Words, Tensor Positions, Tensor? Types, Tensor Weight, Tensor Bias);

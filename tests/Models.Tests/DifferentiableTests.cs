@@ -1,0 +1,195 @@
+using LongformerInterop.Models.Gradients;
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.Models.Tests;
+
+/// <summary>Every differentiable operator against finite differences in Float64.</summary>
+public sealed class DifferentiableTests
+{
+    private TensorScope _scope = null!;
+    private Random _random = null!;
+
+    [SetUp]
+    public void Begin() => (_scope, _random) = (new TensorScope(), new Random(5));
+
+    [TearDown]
+    public void End() => _scope.Dispose();
+
+    private Tensor Normal(params ReadOnlySpan<long> shape)
+    {
+        var values = new double[shape.ToArray().Aggregate(1L, (product, size) => product * size)];
+        for (int i = 0; i < values.Length; i++)
+            values[i] = Math.Sqrt(-2 * Math.Log(1 - _random.NextDouble())) * Math.Cos(2 * Math.PI * _random.NextDouble());
+        return Tensor.From<double>(values, values.Length).View(shape);
+    }
+
+    private static Tensor Ids(params ReadOnlySpan<long> ids) => Tensor.From<long>(ids, ids.Length);
+
+    /// <summary>
+    /// The gradients of the sum of the outputs, each times a random number, along random directions: analytic against the difference quotient of
+    /// the same operator.
+    /// </summary>
+    private void AssertGradients(Func<Tensor[], Tensor> of, params Tensor[] inputs)
+    {
+        using GradientSet gradients = new(inputs);
+        using var tape = new GradientTape(gradients);
+        Tensor output = of(inputs), weights = Normal(output.Shape);
+        Tensor plain;
+        tape.Backward(output, weights);
+        plain = of(inputs);
+        Assert.That((plain - output).Abs().Max().ToDouble(), Is.LessThan(1e-12), "the recorded operator gives what the plain one gives");
+        const double step = 1e-5;
+        for (int i = 0; i < inputs.Length; i++)
+        {
+            Assert.That(gradients[inputs[i]]!.Shape, Is.EqualTo(inputs[i].Shape), $"input {i}");
+            for (int direction = 0; direction < 4; direction++)
+            {
+                Tensor along = Normal(inputs[i].Shape);
+                double At(double sign) => (of([.. inputs.Select((input, j) => j == i ? input + (along * (sign * step)) : input)]) * weights).Sum().ToDouble();
+                double numeric = (At(1) - At(-1)) / (2 * step), analytic = (gradients[inputs[i]]! * along).Sum().ToDouble();
+                Assert.That(analytic, Is.EqualTo(numeric).Within(1e-6 * (1 + Math.Abs(numeric))), $"input {i}, direction {direction}");
+            }
+        }
+    }
+
+    [Test]
+    public void Sums_scalings_and_shapes()
+    {
+        AssertGradients(x => Differentiable.Add(x[0], x[1]), Normal(3, 4), Normal(3, 4));
+        AssertGradients(x => Differentiable.Add(x[0], Differentiable.Scale(x[0], 3)), Normal(3, 4));
+        AssertGradients(x => Differentiable.Add(x[0], x[0]), Normal(3, 4));
+        AssertGradients(x => Differentiable.Reshape(x[0], 2, -1), Normal(3, 4));
+        AssertGradients(x => Differentiable.Reshape(Differentiable.Narrow(x[0], 1, 1, 2), 6), Normal(3, 4));
+        AssertGradients(x => Differentiable.Add(Differentiable.Narrow(x[0], 0, 0, 2), Differentiable.Narrow(x[0], 0, 1, 2)), Normal(3, 4));
+        AssertGradients(x => Differentiable.Dropout(x[0], 0.4, 17), Normal(6, 7));
+    }
+
+    [Test]
+    public void Rows_chosen_and_replaced()
+    {
+        AssertGradients(x => Differentiable.SelectRows(x[0], Ids(2, 0, 2, 1)), Normal(4, 3));
+        AssertGradients(x => Differentiable.SelectRows(x[0], Ids(2, 0, 2), Tensor.From<bool>([false, true, false])), Normal(4, 3, 2));
+        AssertGradients(x => Differentiable.ReplaceRows(Differentiable.Scale(x[0], 1), Ids(3, 1), x[1]), Normal(4, 3), Normal(2, 3));
+    }
+
+    [Test]
+    public void A_conversion_gives_its_gradient_back_in_the_dtype_of_its_input()
+    {
+        Tensor input = Normal(5), weights = Normal(5).To(DType.Float32);
+        using GradientSet gradients = new(input);
+        using var tape = new GradientTape(gradients);
+        Tensor output = Differentiable.To(input, Device.Cpu, DType.Float32);
+        tape.Backward(output, weights);
+        Assert.That(gradients[input]!.DType, Is.EqualTo(DType.Float64));
+        Assert.That(gradients[input]!.ToArray<double>(), Is.EqualTo(weights.To(DType.Float64).ToArray<double>()));
+    }
+
+    [Test]
+    public void Products_and_activations([Values] Activation activation, [Values] bool bias)
+    {
+        Func<Tensor[], Tensor> linear = x => Differentiable.Linear(
+            x[0], x[1], bias ? x[2] : null, activation: activation == Activation.Silu ? Activation.None : activation);
+        AssertGradients(linear, bias ? [Normal(2, 3, 5), Normal(4, 5), Normal(4)] : [Normal(2, 3, 5), Normal(4, 5)]);
+        AssertGradients(x => Differentiable.Activate(x[0], activation), Normal(7, 5));
+    }
+
+    [Test]
+    public void Normalization([Values] bool residual) =>
+        AssertGradients(x => Differentiable.AddLayerNorm(x[0], residual ? x[3] : null, x[1], x[2], 1e-5),
+            residual ? [Normal(4, 6), Normal(6), Normal(6), Normal(4, 6)] : [Normal(4, 6), Normal(6), Normal(6)]);
+
+    [Test]
+    public void Embeddings([Values] bool ids, [Values] bool types)
+    {
+        Tensor words = ids ? Normal(9, 6) : Normal(5, 6);
+        AssertGradients(
+            x => Differentiable.Embed(new(x[0], ids ? Ids(2, 0, 8, 2, 3) : null), new(x[1], Ids(1, 2, 3, 1, 2)), types ? new(x[4], Ids(0, 1, 1, 0, 0)) : null, x[2], x[3], 1e-5, 1.7),
+            types ? [words, Normal(4, 6), Normal(6), Normal(6), Normal(2, 6)] : [words, Normal(4, 6), Normal(6), Normal(6)]);
+        AssertGradients(x => Differentiable.Embedding(Ids(2, 0, 8, 2, 3).View(5, 1), x[0], 4), Normal(9, 6));
+    }
+
+    [Test]
+    public void A_padding_row_gets_no_gradient()
+    {
+        Tensor table = Normal(4, 6), positions = Normal(5, 6), weight = Normal(6), bias = Normal(6);
+        using GradientSet gradients = new(table, positions);
+        using var tape = new GradientTape(gradients);
+        Tensor embedded = Differentiable.Embed(new(table, Ids(0, 1, 2), 1), new(positions, Ids(1, 1, 3), 1), null, weight, bias, 1e-5);
+        Tensor output = Differentiable.Add(embedded, Differentiable.Embedding(Ids(1, 2, 3), table, 1));
+        tape.Backward(output, Normal(3, 6));
+        double[] Sums(Tensor of) => gradients[of]!.Abs().Sum(1).ToArray<double>();
+        Assert.That(Sums(table).Select(sum => sum > 0), Is.EqualTo((bool[])[true, false, true, true]));
+        Assert.That(Sums(positions).Select(sum => sum > 0), Is.EqualTo((bool[])[false, false, false, true, false]));
+    }
+
+    [Test]
+    public void Windows_of_every_kind([Values] AttentionImplementation implementation, [Values(0, 0.3)] double dropout)
+    {
+        Tensor Attend(Tensor[] x, BandedAttentionOptions options) =>
+            Differentiable.BandedAttention(x[0], x[1], x[2], options with { Dropout = dropout, Seed = 23, Implementation = implementation });
+        Tensor[] Inputs(params ReadOnlySpan<long> shape) => [Normal(shape), Normal(shape), Normal(shape)];
+        var window = new BandedAttentionOptions { WindowLeft = 2, WindowRight = 3 };
+        AssertGradients(x => Attend(x, window), Inputs(2, 9, 2, 4));
+        AssertGradients(x => Attend(x, window with
+        {
+            Dilation = [1, 2], Mask = Tensor.From<byte>([.. Enumerable.Range(0, 18).Select(i => (byte)(i % 7 == 5 ? 0 : 1))], 2, 9), GlobalIndex = Tensor.From<long>([0, 4, 3, -1], 2, 2),
+        }), Inputs(2, 9, 2, 4));
+        AssertGradients(x => Attend(x, window with { SequenceOffsets = [0, 4, 11], GlobalIndex = Tensor.From<long>([0, 6], 2, 1) }), Inputs(11, 2, 4));
+    }
+
+    [Test]
+    public void Global_tokens([Values] bool packed, [Values(0, 0.3)] double dropout)
+    {
+        var options = new GlobalAttentionOptions
+        {
+            SequenceOffsets = packed ? [0, 4, 11] : null, Dropout = dropout, Seed = 29,
+            Mask = packed ? null : Tensor.From<byte>([1, 1, 1, 1, 1, 0, 1, 1, 1, 0], 2, 5),
+        };
+        Tensor index = Tensor.From<long>([0, 3, 2, -1], 2, 2);
+        long[] tokens = packed ? [11] : [2, 5];
+        AssertGradients(x => Differentiable.GlobalAttention(x[0], x[1], x[2], index, options), Normal(2, 2, 3, 4), Normal([.. tokens, 3, 4]), Normal([.. tokens, 3, 4]));
+        AssertGradients(x => Differentiable.FoldedGlobalAttention(x[0], x[1], x[2], x[3], x[4], x[5], index, options),
+            Normal(2, 2, 3, 4), Normal([.. tokens, 6]), Normal(12, 6), Normal(12), Normal(12, 6), Normal(12));
+        AssertGradients(x => Differentiable.FoldedGlobalAttention(x[0], x[1], x[2], null, x[3], null, index, options),
+            Normal(2, 2, 3, 4), Normal([.. tokens, 6]), Normal(12, 6), Normal(12, 6));
+    }
+
+    [Test]
+    public void Dense_attention([Values(0, 0.3)] double dropout)
+    {
+        Tensor causal = Tensor.From<byte>([0, 1, 1, 0, 0, 1, 0, 0, 0], 1, 1, 3, 3).To(DType.Bool);
+        // A query that sees nothing takes the mean of all values.
+        Tensor first = Tensor.From<byte>([0, 1, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0], 1, 1, 3, 4).To(DType.Bool);
+        DenseAttentionOptions Options(params DenseAttentionPart[] parts) => new() { Parts = parts, Scale = 0.7, Dropout = dropout };
+        AssertGradients(x => Differentiable.DenseAttention(x[0], x[1], x[2], Options(new DenseAttentionPart(2, 0, 3, 0, 3, causal, 31))), Normal(6, 2, 4), Normal(6, 2, 4), Normal(6, 2, 4));
+        // Two rows that read one document, and one of another.
+        AssertGradients(
+            x => Differentiable.DenseAttention(x[0], x[1], x[2], Options(new(1, 0, 3, 0, 4, first, 31), new(1, 3, 3, 0, 4, null, 32), new(1, 6, 3, 4, 2, null, 33))),
+            Normal(9, 2, 4), Normal(6, 2, 4), Normal(6, 2, 4));
+    }
+
+    [Test]
+    public void Losses_of_classes([Values(Reduction.Mean, Reduction.Sum)] Reduction reduction) =>
+        AssertGradients(x => Differentiable.CrossEntropy(x[0], Ids(2, -100, 0, 4), -100, reduction), Normal(4, 5));
+
+    [Test]
+    public void Losses_of_values_and_positions()
+    {
+        Tensor targets = Normal(3, 4);
+        AssertGradients(x => Differentiable.BinaryCrossEntropyWithLogits(x[0], targets.Sigmoid()), Normal(3, 4));
+        AssertGradients(x => Differentiable.MeanSquaredError(x[0], targets), Normal(3, 4));
+        AssertGradients(x => Differentiable.SpanLoss(x[0], [0, 4, 6, 11], [3, -1, 0]), Normal(11));
+    }
+
+    [Test]
+    public void A_loss_of_nothing_is_no_number_and_moves_nothing()
+    {
+        Tensor logits = Normal(3, 4), scores = Normal(5);
+        using GradientSet gradients = new(logits, scores);
+        using var tape = new GradientTape(gradients);
+        Tensor loss = Differentiable.Add(Differentiable.CrossEntropy(logits, Ids(-100, -100, -100)), Differentiable.SpanLoss(scores, [0, 5], [-1]));
+        Assert.That(loss.ToDouble(), Is.NaN);
+        tape.Backward(loss);
+        Assert.That(gradients[logits]!.Abs().Sum().ToDouble() + gradients[scores]!.Abs().Sum().ToDouble(), Is.Zero);
+    }
+}
