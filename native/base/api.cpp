@@ -11,6 +11,7 @@
 #include "../torch/cuda.h"
 #include "../torch/internal.h"
 #include "../torch/memory.h"
+#include "block_cache.h"
 #include "parallel.h"
 #include "registry.h"
 

@@ -10,6 +10,9 @@
 #else
 #include <sys/mman.h>
 #endif
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 namespace longformer {
 namespace {
@@ -129,6 +132,14 @@ void BlockCache::trim(size_t limit) noexcept {
 BlockCache& block_cache() {
   static BlockCache* const blocks = new BlockCache();
   return *blocks;
+}
+
+void set_up_malloc() {
+#if defined(__GLIBC__)
+  // The scratch memory of oneDNN does come from malloc. Up to 1 GiB a block stays in the heap, of which 2 GiB may be unused.
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, 2047 << 20);
+#endif
 }
 
 }  // namespace longformer

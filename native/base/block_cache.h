@@ -42,4 +42,7 @@ class BlockCache {
 // The one of this process, never freed: tensors may outlive every owner.
 BlockCache& block_cache();
 
+// Sets malloc so that libtorch's and oneDNN's own big blocks are kept for the next call. Once, at the start.
+void set_up_malloc();
+
 }  // namespace longformer

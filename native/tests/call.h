@@ -35,6 +35,7 @@ void check_status(longformer_status status);
 class Values {
  public:
   void add(const Tensor& t) { push(t.defined() ? LONGFORMER_TENSOR : LONGFORMER_NONE, 1).data.pointer = t.handle(); }
+  // Not a copy: its handle would be gone before the call.
   void add(const OptionalTensor& t) { given(t) ? add(*t) : none(); }
   void add(const TensorList& list);
   void add(int64_t value) { push(LONGFORMER_INT, 1).data.integer = value; }

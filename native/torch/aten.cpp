@@ -35,7 +35,12 @@ Tensor sum_of(const Tensor& a, const Tensor& b, int64_t sign) {
     for (size_t i = 0; i < sizes.size(); ++i)
       if (shape[before + i] == 1) shape[before + i] = sizes[i];
   }
-  const auto wide = [&](const Tensor& t) { return t.to(kLong).expand(shape); };
+  // A number joins the other's device as an operand of a product there: a copy would wait for the device.
+  const Device where = a.is_cpu() ? b.device() : a.device();
+  const auto wide = [&](const Tensor& t) {
+    const Tensor l = t.to(kLong);
+    return (l.device() == where || l.dim() > 0 ? l : ones({}, {kLong, where}).mul(l)).expand(shape);
+  };
   return stack({wide(a), sign < 0 ? wide(b.neg()) : wide(b)}).sum(0);
 }
 

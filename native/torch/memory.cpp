@@ -4,12 +4,9 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <utility>
 
 #include "../base/block_cache.h"
-
-#if defined(__GLIBC__)
-#include <malloc.h>
-#endif
 
 namespace longformer::torch {
 namespace {
@@ -21,10 +18,24 @@ using FromBlob = Error (*)(void* data, int64_t rank, const int64_t* sizes, const
                            int32_t device, int32_t index, TensorHandle*, int32_t layout, const uint8_t* metadata, int64_t metadata_size,
                            void (*deleter)(void* data, void* context), void* context);
 
+// What the owner of the memory wants to be called, once.
 struct Release {
   void (*function)(void*);
   void* context;
+  void run() {
+    if (const auto call = std::exchange(function, nullptr)) call(context);
+  }
 };
+// What libtorch holds of it. A call that fails may have used it too: until one has returned a tensor this is its caller's to delete.
+struct Handed {
+  Release release;
+  bool returned = false;
+};
+template <class AnyHanded>
+void run(AnyHanded* handed) {
+  handed->release.run();
+  if (handed->returned) delete handed;
+}
 
 #if !defined(_WIN32)
 // DLPack's structs, whose layout is fixed.
@@ -52,11 +63,9 @@ struct Returned {
 };
 using FromDlpack = Returned (*)(DlManagedTensor*, std::function<void(void*)> empty);
 
-// What lives as long as the tensor.
-struct Managed {
+struct Managed : Handed {
   DlManagedTensor tensor;
   std::vector<int64_t> sizes, strides;
-  Release release;
 };
 
 uint8_t dlpack_code(ScalarType type) {
@@ -66,7 +75,7 @@ uint8_t dlpack_code(ScalarType type) {
   return is_floating(type) ? 2 : 0;
 }
 
-Tensor by_dlpack(FromDlpack from, void* data, IntList sizes, IntList strides, ScalarType type, Device device, Release release) {
+Tensor by_dlpack(FromDlpack from, void* data, IntList sizes, IntList strides, ScalarType type, Device device, Release& release) {
   auto managed = std::make_unique<Managed>();
   managed->sizes = sizes.vec();
   managed->strides = strides.vec();
@@ -75,31 +84,31 @@ Tensor by_dlpack(FromDlpack from, void* data, IntList sizes, IntList strides, Sc
                             dlpack_code(type), static_cast<uint8_t>(8 * element_size(type)), 1, managed->sizes.data(),
                             managed->strides.data(), 0};
   managed->tensor.context = managed.get();
-  managed->tensor.deleter = [](DlManagedTensor* self) {
-    const std::unique_ptr<Managed> all(static_cast<Managed*>(self->context));
-    all->release.function(all->release.context);
-  };
-  auto* handle = new Returned(from(&managed->tensor, {}));
-  managed.release();
-  return Tensor::own(reinterpret_cast<TensorHandle>(handle));
+  managed->tensor.deleter = [](DlManagedTensor* self) { run(static_cast<Managed*>(self->context)); };
+  try {
+    auto* handle = new Returned(from(&managed->tensor, {}));
+    managed.release()->returned = true;
+    return Tensor::own(reinterpret_cast<TensorHandle>(handle));
+  } catch (...) {
+    release = managed->release;
+    throw;
+  }
 }
 #endif
 
-// Undefined where libtorch has neither function.
-Tensor owned_memory(void* data, IntList sizes, IntList strides, ScalarType type, Device device, Release release) {
+// Undefined where libtorch has neither function. Where nothing comes of it, `release` is still to be run, unless it has been.
+Tensor owned_memory(void* data, IntList sizes, IntList strides, ScalarType type, Device device, Release& release) {
   static const auto from_blob = reinterpret_cast<FromBlob>(find_function("torch_from_blob"));
   if (from_blob != nullptr) {
-    auto context = std::make_unique<Release>(release);
+    auto handed = std::make_unique<Handed>(Handed{release});
     TensorHandle handle = nullptr;
-    LONGFORMER_TORCH(from_blob(
+    const Error error = from_blob(
         data, static_cast<int64_t>(sizes.size()), sizes.data(), strides.data(), 0, static_cast<int32_t>(type),
         static_cast<int32_t>(device.type), device.index, &handle, aoti_torch_layout_strided(), nullptr, 0,
-        [](void*, void* c) {
-          const std::unique_ptr<Release> r(static_cast<Release*>(c));
-          r->function(r->context);
-        },
-        context.get()));
-    context.release();
+        [](void*, void* context) { run(static_cast<Handed*>(context)); }, handed.get());
+    if (error != 0) release = handed->release;
+    check(error, "torch_from_blob");
+    handed.release()->returned = true;
     return Tensor::own(handle);
   }
 #if !defined(_WIN32)
@@ -121,24 +130,27 @@ Tensor empty_from_cache(IntList sizes, ScalarType type) {
   if (!possible.load(std::memory_order_relaxed)) return {};
   void* memory = block_cache().take(bytes);
   if (memory == nullptr) return {};
-  const Release release{[](void* block) { block_cache().put(block); }, memory};
+  Release release{[](void* block) { block_cache().put(block); }, memory};
+  Tensor t;
   try {
-    Tensor t = owned_memory(memory, sizes, row_major_strides(sizes), type, {}, release);
-    if (t.defined()) return t;
-    possible = false;
+    t = owned_memory(memory, sizes, row_major_strides(sizes), type, {}, release);
   } catch (...) {
-    block_cache().put(memory);
+    release.run();
     throw;
   }
-  block_cache().put(memory);
+  if (t.defined()) return t;
+  possible = false;
+  release.run();
   return {};
 }
 
 Tensor from_memory(void* data, IntList sizes, IntList strides, ScalarType type, Device device, void (*release)(void* context),
                    void* context) {
+  Release once{release, context};
   try {
+    element_size(type);  // throws where no operator takes the type
     if (release != nullptr) {
-      Tensor t = owned_memory(data, sizes, strides, type, device, {release, context});
+      Tensor t = owned_memory(data, sizes, strides, type, device, once);
       LONGFORMER_CHECK_IMPLEMENTED(t.defined(), "libtorch ", version() / 100, ".", version() % 100,
                                    " cannot give memory back to its owner here; 2.11 or later can");
       return t;
@@ -149,17 +161,9 @@ Tensor from_memory(void* data, IntList sizes, IntList strides, ScalarType type, 
                                                         std::max(device.index, 0), &handle));
     return Tensor::own(handle);
   } catch (...) {
-    if (release != nullptr) release(context);
+    once.run();
     throw;
   }
-}
-
-void set_up_malloc() {
-#if defined(__GLIBC__)
-  // The scratch memory of oneDNN does come from malloc. Up to 1 GiB a block stays in the heap, of which 2 GiB may be unused.
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  mallopt(M_TRIM_THRESHOLD, 2047 << 20);
-#endif
 }
 
 }  // namespace longformer::torch

@@ -13,7 +13,4 @@ Tensor empty_from_cache(IntList sizes, ScalarType type);
 Tensor from_memory(void* data, IntList sizes, IntList strides, ScalarType type, Device device, void (*release)(void* context),
                    void* context);
 
-// Sets malloc so that libtorch's and oneDNN's own big blocks are kept for the next call. Once, at the start.
-void set_up_malloc();
-
 }  // namespace longformer::torch

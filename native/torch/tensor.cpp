@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "../base/library.h"
 #include "memory.h"
 
 namespace longformer {
@@ -212,6 +213,9 @@ Tensor full(IntList sizes, double value, TensorOptions options) {
 }
 
 Tensor arange(int64_t begin, int64_t end, Device device) {
+  // Elsewhere the device counts by itself.
+  if (device.type != DeviceType::cpu)
+    return call("aten::cumsum", "", ones({std::max<int64_t>(end - begin, 0)}, {kLong, device}), int64_t{0}, std::nullopt).add(begin - 1);
   std::vector<int64_t> values;
   values.reserve(static_cast<size_t>(std::max<int64_t>(end - begin, 0)));
   for (int64_t i = begin; i < end; ++i) values.push_back(i);

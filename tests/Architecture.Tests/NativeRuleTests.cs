@@ -49,10 +49,7 @@ public partial class NativeRuleTests
     [Test]
     public void What_names_functions_of_libtorch_is_small()
     {
-        Regex names = NamesOfLibtorch();
-        int lines = Directory.EnumerateFiles(Path.Combine(Native, "torch"))
-            .Where(f => names.IsMatch(WithoutComments(File.ReadAllText(f))))
-            .Sum(f => File.ReadLines(f).Count());
+        int lines = Directory.EnumerateFiles(Path.Combine(Native, "torch")).Sum(f => File.ReadLines(f).Count());
         Assert.That(lines, Is.InRange(300, 1500));
     }
 

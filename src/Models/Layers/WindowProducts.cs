@@ -3,9 +3,8 @@ using LongformerInterop.Torch;
 namespace LongformerInterop.Models.Layers;
 
 /// <summary>
-/// The raw window products of allenai's <c>sliding_chunks.py</c> and <c>diagonaled_mm_tvm.py</c> in differentiable tensor operations.
-/// The models run on <c>longformer::banded_attention</c>; these products serve the <c>sliding_chunks_no_overlap</c> mode, the
-/// attention probabilities that are returned on request, and whoever ports code from the reference.
+/// The raw window products of allenai's <c>sliding_chunks.py</c> and <c>diagonaled_mm_tvm.py</c> in plain tensor operations. The models run on
+/// <c>longformer::banded_attention</c>; these products are there to be looked at, for whoever ports code from the reference. Nothing is recorded for a gradient.
 /// Everything is [B, T, H, ...]; a window of one-sided size W has 2W + 1 columns, column j of row i being the key i + d(j - W).
 /// </summary>
 public static class WindowProducts
@@ -168,7 +167,7 @@ public static class WindowProducts
     }
 
     /// <summary>[B, T, H, X] with zeros added before and after its tokens.</summary>
-    internal static Tensor PadTokens(Tensor tokens, long before, long after)
+    private static Tensor PadTokens(Tensor tokens, long before, long after)
     {
         if (before == 0 && after == 0)
             return tokens;
@@ -176,7 +175,7 @@ public static class WindowProducts
     }
 
     /// <summary>For every block of W tokens the 3W tokens around it, zeros outside: a view [B, blocks, H, D, 3W] of the padded tensor.</summary>
-    internal static Tensor Neighborhoods(Tensor tokens, int window, long blocks)
+    private static Tensor Neighborhoods(Tensor tokens, int window, long blocks)
     {
         Tensor padded = PadTokens(tokens, window, ((blocks + 1) * window) - tokens.Shape[1]);
         return padded.Unfold(1, 3L * window, window);

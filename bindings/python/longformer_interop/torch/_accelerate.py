@@ -99,10 +99,12 @@ def _forward(
     shape = (batch, length, heads, size)
     query, key, value = (layer(hidden_states).view(shape) for layer in (self.query, self.key, self.value))
     visible = None if is_index_masked is None else is_index_masked.logical_not()
-    is_global = is_index_global_attn if is_global_attn else None
     dropout = float(self.dropout) if self.training else 0.0
     if torch.compiler.is_compiling() and not output_attentions:
-        return (_traced(self, query, key, value, hidden_states, is_global, visible, dropout).reshape(batch, length, width),)
+        # Whether a token is global may be known only when the graph runs; asking here would end the graph.
+        perhaps = None if is_global_attn is False else is_index_global_attn
+        return (_traced(self, query, key, value, hidden_states, perhaps, visible, dropout).reshape(batch, length, width),)
+    is_global = is_index_global_attn if is_global_attn else None
     index = None if is_global is None else global_index(is_global)
     seed = int(torch.randint(2**62, ())) if dropout > 0 else 0
     # The operators choose their own precision inside (softmax in float32); autocast must not change it under them.

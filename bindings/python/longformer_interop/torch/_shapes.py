@@ -23,7 +23,18 @@ def _of(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+#: By dtype: a packed weight, or None where it has no layout that a tracer knows.
+_PACKED: dict[torch.dtype, Tensor | None] = {}
+
+
+def _packed(dtype: torch.dtype) -> Tensor | None:
+    return _PACKED.get(dtype, torch.empty(0))
+
+
 def install(library: torch.library.Library) -> None:
+    for dtype in (torch.float32, torch.float64, torch.bfloat16, torch.float16):
+        packed = torch.ops.longformer.linear_pack(torch.ones(1, 1, dtype=dtype))
+        _PACKED[dtype] = packed if packed.layout == torch.strided and packed.dim() == 1 else None
     for name, function in _FAKES.items():
         torch.library.register_fake(f"longformer::{name}", function, lib=library, allow_override=True)
 
@@ -129,6 +140,17 @@ def global_attention_probabilities(
 @_of
 def _pooled_tokens(queries: Tensor, hidden: Tensor, mask: _MaybeTensor, sequence_offsets: Sequence[int]) -> Tensor:
     return _like(queries)
+
+
+@_of
+def linear_pack(weight: Tensor) -> Tensor:
+    # How a weight is packed is the processor's business, which one of a single number tells; and how large that is, the library's.
+    kind = _packed(weight.dtype)
+    if kind is None:
+        raise NotImplementedError(f"longformer::linear_pack: packing {weight.dtype} gives no tensor that can be traced on this processor; pack before")
+    if weight.device.type not in ("cpu", "meta") or kind.numel() == 0:
+        return weight.new_empty([0])
+    return weight.new_empty([torch.library.get_ctx().new_dynamic_size()], dtype=kind.dtype)
 
 
 @_of

@@ -36,6 +36,12 @@ def global_index(is_global: Tensor) -> Tensor:
     return torch.where(slots < counts[:, None], order, -1)
 
 
+def _index(is_global: Tensor | None) -> Tensor | None:
+    """The same, None where no token is global."""
+    index = None if is_global is None else global_index(is_global)
+    return None if index is None or index.shape[1] == 0 else index
+
+
 def _rows_of(hidden: Tensor, index: Tensor) -> Tensor:
     """[B, G, C]; slots without a token have the first token's."""
     return hidden.gather(1, index.clamp(min=0)[:, :, None].expand(-1, -1, hidden.shape[2]))
@@ -52,7 +58,7 @@ def _forward(
     value_bias: Any, is_global: Tensor | None, visible: Tensor | None, window: int, dropout: float, seed: Tensor | None,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     ops, number = torch.ops.longformer, 0 if seed is None else int(seed)
-    index = None if is_global is None else global_index(is_global)
+    index = _index(is_global)
     output, logsumexp = ops.banded_attention(query, key, value, window, window, None, visible, index, None, None, dropout, number)
     if index is not None:
         rows = F.linear(_rows_of(hidden, index), query_weight, query_bias).view(*index.shape, *query.shape[2:])
@@ -70,8 +76,10 @@ def _backward(
     window: int, dropout: float, seed: Tensor | None,
 ) -> tuple[Optional[Tensor], ...]:  # fmt: skip
     ops, number = torch.ops.longformer, 0 if seed is None else int(seed)
-    index = None if is_global is None else global_index(is_global)
-    others: tuple[Optional[Tensor], ...] = (None,) * 7
+    index = _index(is_global)
+    given = (hidden, query_weight, query_bias, key_weight, key_bias, value_weight, value_bias)
+    # Promised where there are flags, also where none of them is set.
+    others: tuple[Optional[Tensor], ...] = tuple(None if t is None or is_global is None else torch.zeros_like(t) for t in given)
     if index is not None:
         sequence, slot, position = _places(index)
         attended = grad_output.new_zeros(*index.shape, *query.shape[2:])
