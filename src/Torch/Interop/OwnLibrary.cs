@@ -5,9 +5,11 @@ namespace LongformerInterop.Torch.Interop;
 /// <summary>The file that this code was loaded from, where it is compiled ahead of time.</summary>
 internal static unsafe partial class OwnLibrary
 {
-    /// <summary>Its folder, with links resolved to the file itself; null where the loader does not know.</summary>
+    /// <summary>Its folder, with links resolved to the file itself; null where the loader does not tell.</summary>
     public static string? Folder()
     {
+        if (OperatingSystem.IsWindows())
+            return null;
         Information information;
         if (AddressInformation((nint)(delegate* unmanaged<void>)&Landmark, &information) == 0 || information.FileName is null)
             return null;
