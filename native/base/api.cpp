@@ -237,6 +237,11 @@ longformer_status longformer_ops_from_memory(void* data, const int64_t* sizes, c
     const Device device = checked_device(device_type, device_index);
     const auto steps = strides != nullptr ? IntList(strides, shape.size()).vec() : row_major_strides(shape);
     check_extent(shape, steps, element_size(static_cast<ScalarType>(dtype)));
+    if (elements == 0) {
+      // libtorch forgets the owner of memory at no address.
+      *tensor = empty(shape, {static_cast<ScalarType>(dtype), device}).release();
+      return;
+    }
     taken = true;
     *tensor = from_memory(data, shape, steps, static_cast<ScalarType>(dtype), device, release, context).release();
   });

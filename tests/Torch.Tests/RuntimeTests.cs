@@ -48,14 +48,14 @@ public class RuntimeTests : TensorTest
         long least = long.MaxValue;
         int threads = TorchRuntime.ThreadCount;
         TorchRuntime.ThreadCount = 1; // on a busy machine, threads that wait for each other take their time
-        for (int round = 0; round < 8; round++)
+        for (int round = 0; round < 8 || (round < 40 && least >= 32_000); round++)
         {
             long before = NativeHeap.Used();
             for (int i = 0; i < 2000; i++) Work();
             least = Math.Min(least, NativeHeap.Used() - before);
         }
         TorchRuntime.ThreadCount = threads;
-        // The runtime allocates too, as it compiles: so the best round counts. One leaked handle of each would be 64 KB.
+        // The runtime allocates too, as it compiles: so the best round counts: a leak would show in each, with 64 KB for one handle.
         Assert.That(least, Is.LessThan(32_000), "14,000 calls in a round, 1e5 in all, with tensors, lists and optional values");
 
         void Work()
