@@ -51,7 +51,7 @@ Tensor grad_of(const TokenRows& rows, const Tensor& grad_sum, double scale, int6
   const Tensor grad = zeros(table.sizes(), table.options().dtype(type));
   const Tensor added = scaled.to(type);
   if (grad.is_cpu())
-    cpu::add_rows(grad, rows.ids, added, padding, rows.name);
+    cpu::add_rows(grad, rows.ids, added, padding);
   else
     grad.index_add_rows_(rows.ids, padding < 0 ? added : added.masked_fill(rows.ids.eq(static_cast<double>(padding)).unsqueeze(1), 0.0));
   return grad.to(table.scalar_type());
@@ -68,6 +68,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> embed_backward(const Tensor& 
   LONGFORMER_CHECK_VALUE(grad_output.dim() == 2 && grad_output.size(0) == e.tokens && grad_output.size(1) == words.size(1),
                          "longformer::_embed_backward: grad_output must be [", e.tokens, ", ", words.size(1), "], got ",
                          grad_output.sizes());
+  for (const TokenRows* rows : {&e.words, &e.positions, &e.types})
+    if (rows->ids.defined() && rows->ids.is_cpu()) cpu::check_ids(rows->ids, rows->table.size(0), rows->name);
   const Summands s = summands_of(e);
   const NormGradients g = add_layer_norm_backward(grad_output, s.first, s.second, e.weight, e.eps);
   return {grad_of(e.words, g.sum, word_scale, word_padding), grad_of(e.positions, g.sum, 1.0, position_padding),
