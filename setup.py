@@ -9,7 +9,7 @@ from setuptools.command.build_py import build_py
 from wheel.bdist_wheel import bdist_wheel
 
 ROOT = Path(__file__).resolve().parent
-NATIVE = ("liblongformer.so", "liblongformer_shim.so", "liblongformer_ops.so")
+NATIVE = ("liblongformer.so", "liblongformer_ops.so")
 ASSEMBLIES = ROOT / "build" / "dotnet" / "bin" / "LongformerInterop.PythonNet" / "release"
 SCRATCH = ROOT / "build" / "python"
 
@@ -42,10 +42,10 @@ class WithBinaries(Distribution):
 
 
 class PlatformWheel(bdist_wheel):
-    """Any Python 3 (the libraries are not extension modules), this platform only."""
+    """Any Python 3 (the libraries are not extension modules), and any Linux from glibc 2.34 on: tools/symbols.sh checks what they ask for."""
 
     def get_tag(self) -> tuple[str, str, str]:
-        return ("py3", "none", super().get_tag()[2])
+        return ("py3", "none", "manylinux_2_34_x86_64")
 
 
 SCRATCH.mkdir(parents=True, exist_ok=True)

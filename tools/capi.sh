@@ -16,16 +16,15 @@ lay_out() { # prefix, folder of the libraries below it ("" or "/lib")
 }
 
 if [ $# -eq 0 ]; then
-  # A folder of its own: the other builds are of net10.0, and one restore would undo the other's.
-  dotnet publish src/CApi -c Release -f net9.0 -p:LongformerTargetFrameworks=net9.0 -p:ArtifactsPath="$PWD/build/capi" -v quiet --nologo
+  dotnet publish src/CApi -c Release -v quiet --nologo
   mkdir -p artifacts
   # Replaced, not overwritten: a process may have the old one mapped.
-  install -m 755 build/capi/publish/LongformerInterop.CApi/release_net9.0_linux-x64/liblongformer.so artifacts/liblongformer.so.new
+  install -m 755 build/dotnet/publish/LongformerInterop.CApi/release_linux-x64/liblongformer.so artifacts/liblongformer.so.new
   mv -f artifacts/liblongformer.so.new artifacts/liblongformer.so.1
   lay_out artifacts ""
 else
   prefix=$1
   mkdir -p "$prefix/lib"
-  install -m 755 artifacts/liblongformer.so.1 artifacts/liblongformer_shim.so artifacts/liblongformer_ops.so "$prefix/lib/"
+  install -m 755 artifacts/liblongformer.so.1 artifacts/liblongformer_ops.so "$prefix/lib/"
   lay_out "$prefix" /lib
 fi

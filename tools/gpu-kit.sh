@@ -3,10 +3,10 @@
 # .NET and compilers. The rest of what travels there is the tree itself; libtorch is there already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-# A folder of its own: the other builds are of net10.0, and one restore would undo the other's.
-dotnet publish src/Cli -c Release -f net9.0 -p:LongformerTargetFrameworks=net9.0 -p:ArtifactsPath="$PWD/build/aot" -v quiet --nologo
+# A folder of its own: a restore for one processor would undo the ordinary one.
+dotnet publish src/Cli -c Release -r linux-x64 -p:PublishAot=true -p:ArtifactsPath="$PWD/build/aot" -v quiet --nologo
 mkdir -p build/gpu-kit
-install -m 755 build/aot/publish/LongformerInterop.Cli/release_net9.0_linux-x64/longformer build/gpu-kit/longformer
+install -m 755 build/aot/publish/LongformerInterop.Cli/release_linux-x64/longformer build/gpu-kit/longformer
 install -m 755 artifacts/liblongformer_ops.so build/gpu-kit/liblongformer_ops.so
 tree=$(git ls-files -z | du -cb --files0-from=- | tail -n 1 | cut -f 1)
 kit=$(du -sb build/gpu-kit | cut -f 1)

@@ -1,20 +1,14 @@
 #!/usr/bin/env bash
-# Installs what the build needs on a bare Debian 12 machine and says clearly what is missing where it cannot.
-# Does nothing, quickly, where everything is there.
+# Installs what a bare Debian machine lacks, and says clearly what is missing where it cannot. Does nothing, quickly, where all is there.
+#   tools/setup.sh          what the command line is built with
+#   tools/setup.sh all      what the tests of every language need besides
+# libtorch comes from NuGet (tools/libtorch.sh), and nothing else is needed to run.
 set -euo pipefail
 
-# OpenBLAS: without it ATen's own matrix products (loop, chunks, gradients) fall to the reference BLAS, thirty times slower.
-# clang and pkg-config: the tests of the C library use it as its users do.
-packages=(g++ clang libclang-rt-dev cmake ninja-build pkg-config libtorch-dev libopenblas0-openmp libdnnl-dev libgtest-dev)
-if [ -n "${LIBTORCH:-}" ]; then
-  [ -f "$LIBTORCH/lib/libtorch_cpu.so" ] || { echo "setup: LIBTORCH='$LIBTORCH' has no lib/libtorch_cpu.so (expected the folder of a libtorch or of a Python torch package)" >&2; exit 1; }
-  packages=(g++ clang libclang-rt-dev cmake ninja-build pkg-config libdnnl-dev libgtest-dev)
-fi
-# The Python module and its tests: Debian's own packages, since nothing is downloaded from elsewhere.
-packages+=(python3-venv python3-numpy python3-setuptools python3-wheel python3-pytest python3-hypothesis python3-tqdm mypy
-  python3-nbconvert python3-ipykernel python3-matplotlib)
-# Debian's PyTorch is the libtorch above, so the operators can be tested in it.
-[ -n "${LIBTORCH:-}" ] || packages+=(python3-torch)
+packages=(g++ cmake ninja-build)
+# clang and pkg-config: the tests of the C library use it as its users do. Python: Debian's own packages, nothing is downloaded from elsewhere.
+[ "${1:-}" != all ] || packages+=(clang libclang-rt-dev pkg-config libgtest-dev python3-venv python3-numpy python3-setuptools python3-wheel
+  python3-pytest python3-hypothesis python3-tqdm mypy python3-nbconvert python3-ipykernel python3-matplotlib)
 
 if ! command -v dotnet >/dev/null; then
   echo "setup: the .NET SDK 10 is not on PATH; install it first (package dotnet-sdk-10.0 of your distribution's or Microsoft's feed)" >&2
@@ -59,7 +53,7 @@ missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' || missing+=("$package")
 done
-nvrtc_is_here || want_nvrtc=yes
+[ "${1:-}" != all ] || nvrtc_is_here || want_nvrtc=yes
 if [ ${#missing[@]} -eq 0 ]; then
   [ -n "${want_nvrtc:-}" ] && command -v apt-get >/dev/null && [ "$(id -u)" -eq 0 ] || exit 0
 fi

@@ -1,6 +1,7 @@
 // The functions of api.h. Nothing thrown leaves them.
 #include "api.h"
 
+#include <algorithm>
 #include <atomic>
 #include <exception>
 #include <mutex>
@@ -141,8 +142,24 @@ Device checked_device(int32_t type, int32_t index) {
 
 IntList checked_sizes(const int64_t* sizes, int32_t rank) {
   LONGFORMER_CHECK_VALUE(rank >= 0 && (rank == 0 || sizes != nullptr), "sizes must be an array of ", rank);
-  for (int32_t i = 0; i < rank; ++i) LONGFORMER_CHECK_VALUE(sizes[i] >= 0, "size ", i, " must be at least 0, given ", sizes[i]);
-  return {sizes, static_cast<size_t>(rank)};
+  const IntList all(sizes, static_cast<size_t>(rank));
+  __int128 elements = 1;
+  for (int32_t i = 0; i < rank; ++i) {
+    LONGFORMER_CHECK_VALUE(sizes[i] >= 0, "size ", i, " must be at least 0, given ", sizes[i]);
+    elements *= std::max<int64_t>(sizes[i], 1);
+    LONGFORMER_CHECK_VALUE(elements <= INT64_MAX, "sizes ", all, " have more elements than 64 bits can count");
+  }
+  return all;
+}
+
+// libtorch computes in 64 bits how far a tensor reaches, and throws what must not reach this library where that overflows.
+void check_extent(IntList sizes, IntList strides, int64_t bytes) {
+  __int128 last = 1;
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    if (sizes[i] == 0) return;
+    last += static_cast<__int128>(sizes[i] - 1) * strides[i];
+    LONGFORMER_CHECK_VALUE(last * bytes <= INT64_MAX, "sizes ", sizes, " with strides ", strides, " reach farther than 64 bits can count");
+  }
 }
 
 }  // namespace
@@ -219,6 +236,7 @@ longformer_status longformer_ops_from_memory(void* data, const int64_t* sizes, c
       LONGFORMER_CHECK_VALUE(strides[i] >= 0, "stride ", i, " must be at least 0, given ", strides[i]);
     const Device device = checked_device(device_type, device_index);
     const auto steps = strides != nullptr ? IntList(strides, shape.size()).vec() : row_major_strides(shape);
+    check_extent(shape, steps, element_size(static_cast<ScalarType>(dtype)));
     taken = true;
     *tensor = from_memory(data, shape, steps, static_cast<ScalarType>(dtype), device, release, context).release();
   });

@@ -7,23 +7,19 @@
 namespace longformer {
 
 int64_t element_size(ScalarType type) {
-  switch (type) {
-    case ScalarType::uint8:
-    case ScalarType::int8:
-    case ScalarType::boolean:
+  switch (static_cast<int32_t>(type)) {
+    case 0: case 1: case 11: case 23: case 24: case 25: case 26:  // uint8, int8, bool, four kinds of float8
       return 1;
-    case ScalarType::int16:
-    case ScalarType::float16:
-    case ScalarType::bfloat16:
+    case 2: case 5: case 15: case 27:  // int16, float16, bfloat16, uint16
       return 2;
-    case ScalarType::int32:
-    case ScalarType::float32:
+    case 3: case 6: case 8: case 28:  // int32, float32, complex32, uint32
       return 4;
-    case ScalarType::int64:
-    case ScalarType::float64:
+    case 4: case 7: case 9: case 29:  // int64, float64, complex64, uint64
       return 8;
+    case 10:  // complex128
+      return 16;
   }
-  throw ValueError(text("longformer: no operator takes the dtype with the number ", static_cast<int32_t>(type)));
+  throw ValueError(text("longformer: no dtype has the number ", static_cast<int32_t>(type)));
 }
 
 bool is_floating(ScalarType type) {

@@ -157,6 +157,10 @@ int version() {
   return is_loaded() ? loaded_version : 0;
 }
 
+void* address_in_libtorch() {
+  return reinterpret_cast<void*>(aoti_torch_abi_version);
+}
+
 void* find_function(const char* name) {
   void* library = cpu_library.load();
   return library != nullptr ? symbol(library, name) : nullptr;

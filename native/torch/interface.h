@@ -94,6 +94,8 @@ void load();
 bool is_loaded();
 // 2.10 as 210, 2.14 as 214.
 int version();
+// An address inside the loaded libtorch_cpu, by which its file is found; null before load().
+void* address_in_libtorch();
 // A function of the loaded libtorch_cpu, or of libtorch_cuda; null where there is none. For what the lists above do not hold.
 void* find_function(const char* name);
 void* find_cuda_function(const char* name);

@@ -26,7 +26,7 @@ public enum Activation
     Relu,
     /// <summary>Hyperbolic tangent.</summary>
     Tanh,
-    /// <summary>x times its sigmoid.</summary>
+    /// <summary>x times its sigmoid; not in a fused layer.</summary>
     Silu,
 }
 

@@ -49,11 +49,12 @@ public sealed unsafe partial class Tensor
     {
         if (!strides.IsEmpty && strides.Length != shape.Length)
             throw new InputException($"strides: expected {shape.Length} for the shape [{string.Join(", ", shape.ToArray())}], given {strides.Length}");
-        Native.Ensure();
         Device where = device ?? Device.Cpu;
         try
         {
+            Native.Ensure();
             TorchRuntime.RequireDevice(where);
+            if (memory == 0 && ElementsOf(shape) > 0) throw new InputException($"memory: it is null, but the shape {Text(shape)} has elements");
         }
         catch
         {

@@ -20,7 +20,7 @@ public sealed class DifferentiableTests
         var values = new double[shape.ToArray().Aggregate(1L, (product, size) => product * size)];
         for (int i = 0; i < values.Length; i++)
             values[i] = Math.Sqrt(-2 * Math.Log(1 - _random.NextDouble())) * Math.Cos(2 * Math.PI * _random.NextDouble());
-        return Tensor.From<double>(values, shape);
+        return Tensor.From<double>(values, values.Length).View(shape);
     }
 
     private static Tensor Ids(params ReadOnlySpan<long> ids) => Tensor.From<long>(ids, ids.Length);

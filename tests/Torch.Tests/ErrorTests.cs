@@ -23,7 +23,7 @@ public class ErrorTests : TensorTest
         Assert.That(() => Tensor.Cat([x, Tensor.Ones([4])]), Throws.TypeOf<TorchException>().With.Message.StartsWith("aten::cat([Float32[2, 3], Float32[4]], 0): "));
         Assert.That(() => x.MaskedFill(Tensor.Ones([5]).Gt(0), 0.5), Throws.TypeOf<TorchException>()
             .With.Message.StartsWith("aten::masked_fill.Tensor(Float32[2, 3], Bool[5], 0.5): "));
-        Assert.That(() => Tensor.Ones([2], DType.Int64).Gelu(tanh: true), Throws.InstanceOf<LongformerException>().With.Message.StartsWith("aten::gelu(Int64[2], \"tanh\"): "));
+        Assert.That(() => Tensor.Ones([2], DType.Int64).Gelu(tanh: true), Throws.InstanceOf<LongformerException>().With.Message.Contains("longformer::activation"));
         Assert.That(() => x + Tensor.Ones([4]), Throws.TypeOf<TorchException>().With.Message.StartsWith("aten::sub.Tensor(Float32[2, 3], Float32[4], -1): "));
     }
 
@@ -53,7 +53,7 @@ public class ErrorTests : TensorTest
         Assert.That(() => x.AsStrided([1], [1], -1), Throws.TypeOf<InputException>());
         Assert.That(() => x.AsStrided([2], [-1], 3), Throws.TypeOf<InputException>().With.Message.Contains("negative"));
         Assert.That(() => x.AsStrided([long.MaxValue, 3], [long.MaxValue, 1]), Throws.TypeOf<InputException>());
-        Assert.That(() => x.ViewAs(DType.Int64), Throws.TypeOf<InputException>().With.Message.Contains("8 bytes"));
+        Assert.That(() => x.ViewAs(DType.Int64), Throws.TypeOf<TorchException>().With.Message.StartsWith("aten::view.dtype(Float32[2, 3], 4): "));
     }
 
     [Test]

@@ -127,7 +127,7 @@ void load_builtins(void* nvrtc_function) {
 // Where libtorch lies; empty where none is loaded.
 std::string torch_folder() {
   if (!torch::is_loaded()) return {};
-  return folder_of(reinterpret_cast<void*>(torch::aoti_torch_abi_version)).string();
+  return folder_of(torch::address_in_libtorch()).string();
 }
 
 Nvrtc load_nvrtc() {

@@ -43,7 +43,7 @@ internal readonly struct Argument
     /// <summary>A bool.</summary>
     public static implicit operator Argument(bool value) => new(Tag.Bool, 0, value ? 1 : 0, null);
 
-    /// <summary>A str.</summary>
+    /// <summary>A str, for own operators.</summary>
     public static implicit operator Argument(string text) => new(Tag.String, 0, 0, text);
 
     /// <summary>A ScalarType, an int to the interface.</summary>
@@ -72,9 +72,6 @@ internal readonly struct Argument
 
     /// <summary>A ScalarType? of libtorch's.</summary>
     public static Argument Optional(DType? dtype) => dtype is DType d ? new(Tag.Int, 0, (long)d, null, optional: true) : None;
-
-    /// <summary>A str? of libtorch's.</summary>
-    public static Argument OptionalText(string text) => new(Tag.String, 0, 0, text, optional: true);
 
     /// <summary>A number in place of a tensor, which does not widen the dtype of the tensor that it meets.</summary>
     public static Argument Number(double value, DType meets) =>
@@ -146,7 +143,7 @@ internal readonly struct Argument
         {
             Tag.Tensor => (ulong)NewHandle(Unsafe.As<Tensor>(source!)),
             Tag.Number => (ulong)NewNumber(),
-            Tag.String => (ulong)NewText(Unsafe.As<string>(source!)),
+            Tag.String => throw new NotSupportedException("libtorch 2.10 never frees the text that its operators are given"),
             Tag.IntList => (ulong)NewInts(),
             Tag.TensorList => (ulong)NewTensors(Unsafe.As<Tensor?[]>(source!)),
             _ => (ulong)bits,
@@ -195,14 +192,6 @@ internal readonly struct Argument
         };
         Native.CheckTorch(error, "a number as a tensor");
         return handle;
-    }
-
-    private static unsafe nint NewText(string text)
-    {
-        byte[] bytes = Encoding.UTF8.GetBytes(text);
-        nint made;
-        fixed (byte* b = bytes) Native.CheckTorch(Libtorch.NewString(b, (nuint)bytes.Length, &made), "text");
-        return made;
     }
 
     private unsafe nint NewInts()

@@ -31,7 +31,6 @@ internal static unsafe class Libtorch
     public static delegate* unmanaged<nuint, nint*, int> NewList;
     public static delegate* unmanaged<nint, ulong, int> ListPush;
     public static delegate* unmanaged<nint, int> DeleteList;
-    public static delegate* unmanaged<byte*, nuint, nint*, int> NewString;
 
     public static delegate* unmanaged[SuppressGCTransition]<nint, long*, int> GetDim;
     public static delegate* unmanaged[SuppressGCTransition]<nint, long**, int> GetSizes;
@@ -75,7 +74,6 @@ internal static unsafe class Libtorch
         NewList = (delegate* unmanaged<nuint, nint*, int>)Function("torch_new_list_reserve_size");
         ListPush = (delegate* unmanaged<nint, ulong, int>)Function("torch_list_push_back");
         DeleteList = (delegate* unmanaged<nint, int>)Function("torch_delete_list");
-        NewString = (delegate* unmanaged<byte*, nuint, nint*, int>)Function("torch_new_string_handle");
         GetDim = (delegate* unmanaged[SuppressGCTransition]<nint, long*, int>)Function("aoti_torch_get_dim");
         GetSizes = (delegate* unmanaged[SuppressGCTransition]<nint, long**, int>)Function("aoti_torch_get_sizes");
         GetStrides = (delegate* unmanaged[SuppressGCTransition]<nint, long**, int>)Function("aoti_torch_get_strides");

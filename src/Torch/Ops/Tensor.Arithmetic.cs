@@ -7,12 +7,12 @@ namespace LongformerInterop.Torch;
 public sealed unsafe partial class Tensor
 {
     private static readonly AtenOperator
-        mulOp = new("aten::mul", "Tensor"), divOp = new("aten::div", "Tensor"), divModeOp = new("aten::div", "Tensor_mode"),
+        mulOp = new("aten::mul", "Tensor"), divOp = new("aten::div", "Tensor"), floorDivideOp = new("aten::floor_divide"),
         remainderOp = new("aten::remainder", "Tensor"), negOp = new("aten::neg"), absOp = new("aten::abs"), signOp = new("aten::sign"),
         expOp = new("aten::exp"), logOp = new("aten::log"), sqrtOp = new("aten::sqrt"), rsqrtOp = new("aten::rsqrt"),
         roundOp = new("aten::round"), powOp = new("aten::pow", "Tensor_Tensor"), maximumOp = new("aten::maximum"),
         minimumOp = new("aten::minimum"), tanhOp = new("aten::tanh"), sigmoidOp = new("aten::sigmoid"), reluOp = new("aten::relu"),
-        geluOp = new("aten::gelu"), softmaxOp = new("aten::softmax", "int"), logSoftmaxOp = new("aten::log_softmax", "int"),
+        softmaxOp = new("aten::softmax", "int"), logSoftmaxOp = new("aten::log_softmax", "int"),
         matmulOp = new("aten::matmul"), mulInPlaceOp = new("aten::mul_", "Tensor"),
         divInPlaceOp = new("aten::div_", "Tensor"), addScaledInPlaceOp = new("aten::_foreach_addcmul_", "Tensor");
 
@@ -85,7 +85,7 @@ public sealed unsafe partial class Tensor
     }
 
     /// <summary>This / other rounded down; integers stay integers.</summary>
-    public Tensor FloorDivide(long other) => divModeOp.Call(this, Argument.Number(other), Argument.OptionalText("floor"));
+    public Tensor FloorDivide(long other) => floorDivideOp.Call(this, Argument.Number(other));
 
     /// <summary>What the division rounded down leaves, with the sign of <paramref name="other"/>.</summary>
     public Tensor Remainder(long other) => remainderOp.Call(this, Argument.Number(other));
@@ -140,7 +140,7 @@ public sealed unsafe partial class Tensor
 
     /// <summary>Gaussian error linear unit.</summary>
     /// <param name="tanh">True: the approximation by tanh (HF's <c>gelu_new</c>); false: the exact one by erf.</param>
-    public Tensor Gelu(bool tanh = false) => geluOp.Call(this, tanh ? "tanh" : "none");
+    public Tensor Gelu(bool tanh = false) => LongformerOps.Activate(this, tanh ? Activation.GeluTanh : Activation.Gelu);
 
     /// <summary>Softmax over one dimension, computed in <paramref name="dtype"/> if given.</summary>
     public Tensor Softmax(long dimension, DType? dtype = null) => softmaxOp.Call(this, dimension, Argument.Optional(dtype));

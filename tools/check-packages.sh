@@ -1,0 +1,153 @@
+#!/usr/bin/env bash
+# Installs each package of artifacts/ (tools/pack.sh) somewhere clean and runs the README's example with it. Needs root for what runs in other
+# Debian root folders. The last line is "N passed, N failed".
+#   tools/check-packages.sh [TRIXIE [SID]]     the two root folders, made where they are missing
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+trixie=${1:-${TRIXIE:?usage: tools/check-packages.sh TRIXIE SID}}
+sid=${2:-${SID:?usage: tools/check-packages.sh TRIXIE SID}}
+logs=$root/build/package-logs
+. tools/counting.sh
+work=$root/build/packages
+[ -n "${PART:-}" ] || rm -rf "$work"
+mkdir -p "$work"
+libtorch=$(tools/libtorch.sh)
+version=$(sed -nE 's:.*<Version>(.*)</Version>.*:\1:p' Directory.Build.props)
+wheel=$(echo artifacts/longformer_interop-"$version"-py3-none-manylinux_2_34_x86_64.whl)
+tarball=artifacts/longformer-$version-linux-x64.tar.gz
+
+# Each check is a call of this script by itself, so that its first failure ends it.
+example() { # language: the README's block in it
+  awk -v fence="\`\`\`$1" '$0 == fence { inside = 1; next } /^```$/ { if (inside) exit } inside' README.md
+}
+
+# What the examples read: tiny checkpoints under the names that stand there, and a book.
+desk() { # folder
+  mkdir -p "$1"
+  ./longformer random "$1/longformer-base-4096" --tokenizer parity-tests/goldens/tokenizer/roberta >/dev/null
+  ./longformer random "$1/longformer-triviaqa" --head question-answering --tokenizer parity-tests/goldens/tokenizer/roberta >/dev/null
+  head -c 3000 LICENSE > "$1/book.txt"
+}
+
+# Packages come from artifacts/ and from this machine's NuGet folder; what is installed goes into the work folder alone, so that a package
+# of the same version from an earlier day is not taken.
+nuget_config() { # folder
+  cat > "$1/nuget.config" <<CONFIG
+<configuration>
+  <packageSources><add key="made here" value="$root/artifacts" /></packageSources>
+  <fallbackPackageFolders><add key="machine" value="${NUGET_PACKAGES:-$HOME/.nuget/packages}" /></fallbackPackageFolders>
+</configuration>
+CONFIG
+}
+
+console_application() { # package...
+  local folder=$work/console
+  rm -rf "$folder" && desk "$folder" && nuget_config "$folder"
+  (
+    cd "$folder"
+    export NUGET_PACKAGES=$work/nuget
+    dotnet new console --no-restore >/dev/null
+    for package in "$@"; do dotnet add package "$package"; done
+    (cd "$root" && example csharp) > Program.cs
+    cat Program.cs
+    env -u LIBTORCH -u LONGFORMER_NATIVE_DIR dotnet run > output
+    cat output
+    [ "$(cat output)" -gt 0 ]
+  )
+}
+
+nuget_with_libtorch() { console_application LongformerInterop-cpu; }
+nuget_and_libtorch() { console_application LongformerInterop libtorch-cpu-linux-x64; }
+
+symbols() { tools/symbols.sh artifacts/liblongformer_ops.so artifacts/liblongformer.so.1; }
+
+tool() {
+  desk "$work/tool" && nuget_config "$work/tool"
+  (
+    cd "$work/tool"
+    export NUGET_PACKAGES=$work/nuget
+    dotnet tool install --tool-path installed LongformerInterop.Cli --version "$version"
+    LIBTORCH=$libtorch installed/longformer info longformer-base-4096
+    LIBTORCH=$libtorch installed/longformer encode longformer-base-4096 --input book.txt --output vectors.npy
+    # Without a libtorch one line that says so.
+    if installed/longformer encode longformer-base-4096 --input book.txt --output vectors.npy 2> refused; then exit 1; fi
+    cat refused
+    grep -q LIBTORCH refused && [ "$(wc -l < refused)" -eq 1 ]
+  )
+}
+
+python_without_torch() {
+  desk "$work/python"
+  /usr/bin/python3 -m venv "$work/python/venv"
+  local python=$work/python/venv/bin/python site
+  "$python" -m pip --quiet --disable-pip-version-check install --no-index --no-deps "$wheel"
+  # numpy is Debian's, and nothing else of Debian's Python is seen.
+  site=$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+  ln -s "$(/usr/bin/python3 -c 'import numpy, os; print(os.path.dirname(numpy.__file__))')" "$site/numpy"
+  example python > "$work/python/example.py"
+  (
+    cd "$work/python"
+    if "$python" -c 'import torch' 2>/dev/null; then echo "expected a Python without torch"; exit 1; fi
+    LIBTORCH=$libtorch "$python" example.py | tee output
+    [ "$(wc -l < output)" -eq 3 ]
+  )
+}
+
+python_beside_torch() {
+  desk "$work/beside"
+  .venv/bin/python -m pip --quiet --disable-pip-version-check install --no-index --no-deps --target "$work/beside/site" "$wheel"
+  example python > "$work/beside/example.py"
+  cat > "$work/beside/torch_example.py" <<'PYTHON'
+import torch
+import longformer_interop as lf
+import longformer_interop.torch as lt
+from transformers import LongformerConfig, LongformerModel
+
+assert "/site/" in lf.__file__, lf.__file__
+torch.manual_seed(0)
+model = LongformerModel(LongformerConfig(vocab_size=99, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, attention_window=8)).eval()
+ids = torch.randint(3, 99, (1, 100))
+with torch.no_grad():
+    before = model(ids).last_hidden_state
+    after = lt.accelerate(model)(ids).last_hidden_state
+print("PyTorch", torch.__version__, "largest difference", (before - after).abs().max().item())
+assert torch.allclose(before, after, atol=1e-5)
+PYTHON
+  (
+    cd "$work/beside"
+    "$root/tools/in-root.sh" "$sid" env PYTHONPATH=site python3 example.py | tee output
+    [ "$(wc -l < output)" -eq 3 ]
+    "$root/tools/in-root.sh" "$sid" env PYTHONPATH=site HF_HUB_OFFLINE=1 python3 torch_example.py
+  )
+}
+
+c_in_another_release() {
+  # Unpacked below another name, since it may be moved.
+  desk "$work/c"
+  tar -C "$work/c" -xzf "$tarball"
+  mv "$work/c/longformer-$version-linux-x64" "$work/c/moved"
+  example c > "$work/c/example.c"
+  (
+    cd "$work/c"
+    in_root() { "$root/tools/in-root.sh" "$trixie" env LIBTORCH="$libtorch" "$@"; }
+    in_root cmake -S moved/share/longformer/examples -B examples -DCMAKE_PREFIX_PATH="$PWD/moved" -DCMAKE_BUILD_TYPE=Release
+    in_root cmake --build examples
+    in_root examples/encode longformer-base-4096 book.txt
+    in_root examples/answer longformer-triviaqa "Who wrote it?" book.txt
+    in_root sh -c 'cc example.c $(PKG_CONFIG_PATH=moved/lib/pkgconfig pkg-config --cflags --libs longformer) -o example && ./example'
+  )
+}
+
+if [ -n "${PART:-}" ]; then
+  $PART
+  exit
+fi
+
+tools/root-folder.sh "$trixie" trixie gcc g++ cmake make pkgconf
+tools/root-folder.sh "$sid" sid python3-torch python3-transformers python3-numpy libopenblas0-pthread
+export TRIXIE=$trixie SID=$sid
+for part in symbols nuget_with_libtorch nuget_and_libtorch tool python_without_torch python_beside_torch c_in_another_release; do
+  check $part env PART=$part tools/check-packages.sh
+done
+close
