@@ -89,8 +89,8 @@ Tensor by_dlpack(FromDlpack from, void* data, IntList sizes, IntList strides, Sc
   managed->strides = strides.vec();
   managed->release = release;
   managed->tensor.tensor = {data, device.type == DeviceType::cpu ? 1 : 2, std::max(device.index, 0), static_cast<int32_t>(sizes.size()),
-                            kDlpackCodes[static_cast<int32_t>(type)], static_cast<uint8_t>(8 * element_size(type)), 1, managed->sizes.data(),
-                            managed->strides.data(), 0};
+                            kDlpackCodes[static_cast<int32_t>(type)], static_cast<uint8_t>(8 * element_size(type)), 1,
+                            managed->sizes.data(), managed->strides.data(), 0};
   managed->tensor.context = managed.get();
   managed->tensor.deleter = [](DlManagedTensor* self) { run(static_cast<Managed*>(self->context)); };
   void* const handle = libtorch_allocate(sizeof(Returned));
