@@ -79,12 +79,9 @@ struct Managed : Handed {
   std::vector<int64_t> sizes, strides;
 };
 
-uint8_t dlpack_code(ScalarType type) {
-  if (type == kBFloat16) return 4;
-  if (type == kBool) return 6;
-  if (type == kByte) return 1;
-  return is_floating(type) ? 2 : 0;
-}
+// What DLPack calls the kinds of numbers, in the order of c10::ScalarType: 0 signed, 1 unsigned, 2 float, 4 bfloat16, 5 complex, 6 bool,
+// and from 10 on four kinds of float8. The rest has no elements of whole bytes.
+constexpr uint8_t kDlpackCodes[] = {1, 0, 0, 0, 0, 2, 2, 2, 5, 5, 5, 6, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 12, 10, 13, 11, 1, 1, 1};
 
 Tensor by_dlpack(FromDlpack from, void* data, IntList sizes, IntList strides, ScalarType type, Device device, Release& release) {
   auto managed = std::make_unique<Managed>();
@@ -92,8 +89,8 @@ Tensor by_dlpack(FromDlpack from, void* data, IntList sizes, IntList strides, Sc
   managed->strides = strides.vec();
   managed->release = release;
   managed->tensor.tensor = {data, device.type == DeviceType::cpu ? 1 : 2, std::max(device.index, 0), static_cast<int32_t>(sizes.size()),
-                            dlpack_code(type), static_cast<uint8_t>(8 * element_size(type)), 1, managed->sizes.data(),
-                            managed->strides.data(), 0};
+                            kDlpackCodes[static_cast<int32_t>(type)], static_cast<uint8_t>(8 * element_size(type)), 1,
+                            managed->sizes.data(), managed->strides.data(), 0};
   managed->tensor.context = managed.get();
   managed->tensor.deleter = [](DlManagedTensor* self) { run(static_cast<Managed*>(self->context)); };
   void* const handle = libtorch_allocate(sizeof(Returned));
