@@ -98,7 +98,7 @@ python_without_torch() {
     cd "$work/python"
     if "$python" -c 'import torch' 2>/dev/null; then echo "expected a Python without torch"; exit 1; fi
     LIBTORCH=$libtorch "$python" example.py | tee output
-    [ "$(wc -l < output)" -eq 3 ]
+    [ "$(wc -l < output)" -ge 3 ]
   )
 }
 
@@ -125,7 +125,7 @@ PYTHON
   (
     cd "$inside/beside"
     "$root/tools/in-root.sh" "$sid" env PYTHONPATH=site python3 example.py | tee output
-    [ "$(wc -l < output)" -eq 3 ]
+    [ "$(wc -l < output)" -ge 3 ]
     "$root/tools/in-root.sh" "$sid" env PYTHONPATH=site HF_HUB_OFFLINE=1 python3 torch_example.py
   )
 }
