@@ -98,7 +98,7 @@ python_without_torch() {
     cd "$work/python"
     if "$python" -c 'import torch' 2>/dev/null; then echo "expected a Python without torch"; exit 1; fi
     LIBTORCH=$libtorch "$python" example.py | tee output
-    [ "$(wc -l < output)" -eq 3 ]
+    [ "$(wc -l < output)" -ge 3 ]
   )
 }
 
@@ -125,7 +125,7 @@ PYTHON
   (
     cd "$inside/beside"
     "$root/tools/in-root.sh" "$sid" env PYTHONPATH=site python3 example.py | tee output
-    [ "$(wc -l < output)" -eq 3 ]
+    [ "$(wc -l < output)" -ge 3 ]
     "$root/tools/in-root.sh" "$sid" env PYTHONPATH=site HF_HUB_OFFLINE=1 python3 torch_example.py
   )
 }
@@ -142,7 +142,7 @@ c_in_another_release() {
     in_root cmake -S moved/share/longformer/examples -B examples -DCMAKE_PREFIX_PATH="$PWD/moved" -DCMAKE_BUILD_TYPE=Release
     in_root cmake --build examples
     in_root examples/encode longformer-base-4096 book.txt
-    in_root examples/answer longformer-triviaqa "Who wrote it?" book.txt
+    in_root examples/answer longformer-triviaqa "Who wrote it?" "$(head -c 500 book.txt)"
     in_root sh -c 'cc example.c $(PKG_CONFIG_PATH=moved/lib/pkgconfig pkg-config --cflags --libs longformer) -o example && ./example'
   )
 }
