@@ -18,7 +18,8 @@ logs=$build/logs
 if [ "${INSIDE_ROOT:-}" = yes ]; then
   # Here the shell runs in the root folder, with this tree at its own path.
   windows() { printf 'Z:%s' "$PWD/$1" | tr / '\\'; }
-  export WINEDEBUG=-all LONGFORMER_NATIVE_DIR LIBTORCH
+  # Wine has no GetNumaNodeProcessorMaskEx, which Intel's OpenMP asks for where it is to bind threads to processors.
+  export WINEDEBUG=-all KMP_AFFINITY=disabled LONGFORMER_NATIVE_DIR LIBTORCH
   LONGFORMER_NATIVE_DIR=$(windows $build/artifacts)
   LIBTORCH=$(printf 'Z:%s' "$(readlink -f build/libtorch-win-x64)" | tr / '\\')
   wineboot --init >/dev/null 2>&1

@@ -1,41 +1,13 @@
 #include "../base/library.h"
 
-#include <cstdlib>
 #include <map>
-#include <new>
 
-#include "internal.h"
+#include "../base/allocator.h"
 #include "../base/registry.h"
-
-#if defined(_WIN32)
-#include <windows.h>
-#endif
+#include "internal.h"
 
 namespace longformer::torch {
 namespace {
-
-// The allocator of libtorch's own new and delete: on Windows another C runtime's than ours.
-void* libtorch_allocate(size_t bytes) {
-#if defined(_WIN32)
-  static const auto allocate =
-      reinterpret_cast<void* (*)(size_t)>(reinterpret_cast<void*>(GetProcAddress(GetModuleHandleA("ucrtbase.dll"), "malloc")));
-  void* memory = allocate(bytes);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-#else
-  return ::operator new(bytes);
-#endif
-}
-
-void libtorch_free(void* memory) {
-#if defined(_WIN32)
-  static const auto release =
-      reinterpret_cast<void (*)(void*)>(reinterpret_cast<void*>(GetProcAddress(GetModuleHandleA("ucrtbase.dll"), "free")));
-  release(memory);
-#else
-  ::operator delete(memory);
-#endif
-}
 
 struct HeldList {
   ListHandle handle;

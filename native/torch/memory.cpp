@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include "../base/allocator.h"
 #include "../base/block_cache.h"
 
 namespace longformer::torch {
@@ -37,7 +38,6 @@ void run(AnyHanded* handed) {
   if (handed->returned) delete handed;
 }
 
-#if !defined(_WIN32)
 // DLPack's structs, whose layout is fixed.
 struct DlTensor {
   void* data;
@@ -55,13 +55,24 @@ struct DlManagedTensor {
 };
 
 // A tensor that libtorch 2.10's at::fromDLPack returns: one pointer, in memory whose address the compiler passes along, since it has a
-// destructor. Made in place by new, its address is a handle, which libtorch deletes.
+// destructor. Made in memory of libtorch's allocator, its address is a handle, which libtorch deletes.
 struct Returned {
   void* pointer;
   Returned(const Returned&) = delete;
   ~Returned() {}
 };
-using FromDlpack = Returned (*)(DlManagedTensor*, std::function<void(void*)> empty);
+#if defined(_WIN32)
+// Of Microsoft's library, and passed by its address: eight words, empty where the last one is null.
+struct EmptyFunction {
+  alignas(16) void* words[8] = {};
+  ~EmptyFunction() {}
+};
+constexpr char kFromDlpack[] = "?fromDLPack@at@@YA?AVTensor@1@PEAUDLManagedTensor@@V?$function@$$A6AXPEAX@Z@std@@@Z";
+#else
+using EmptyFunction = std::function<void(void*)>;
+constexpr char kFromDlpack[] = "_ZN2at10fromDLPackEP15DLManagedTensorSt8functionIFvPvEE";
+#endif
+using FromDlpack = Returned (*)(DlManagedTensor*, EmptyFunction);
 
 struct Managed : Handed {
   DlManagedTensor tensor;
@@ -85,16 +96,17 @@ Tensor by_dlpack(FromDlpack from, void* data, IntList sizes, IntList strides, Sc
                             managed->strides.data(), 0};
   managed->tensor.context = managed.get();
   managed->tensor.deleter = [](DlManagedTensor* self) { run(static_cast<Managed*>(self->context)); };
+  void* const handle = libtorch_allocate(sizeof(Returned));
   try {
-    auto* handle = new Returned(from(&managed->tensor, {}));
-    managed.release()->returned = true;
-    return Tensor::own(reinterpret_cast<TensorHandle>(handle));
+    new (handle) Returned(from(&managed->tensor, {}));
   } catch (...) {
+    libtorch_free(handle);
     release = managed->release;
     throw;
   }
+  managed.release()->returned = true;
+  return Tensor::own(static_cast<TensorHandle>(handle));
 }
-#endif
 
 // Undefined where libtorch has neither function. Where nothing comes of it, `release` is still to be run, unless it has been.
 Tensor owned_memory(void* data, IntList sizes, IntList strides, ScalarType type, Device device, Release& release) {
@@ -111,11 +123,8 @@ Tensor owned_memory(void* data, IntList sizes, IntList strides, ScalarType type,
     handed.release()->returned = true;
     return Tensor::own(handle);
   }
-#if !defined(_WIN32)
-  static const auto from_dlpack =
-      reinterpret_cast<FromDlpack>(find_function("_ZN2at10fromDLPackEP15DLManagedTensorSt8functionIFvPvEE"));
+  static const auto from_dlpack = reinterpret_cast<FromDlpack>(find_function(kFromDlpack));
   if (from_dlpack != nullptr) return by_dlpack(from_dlpack, data, sizes, strides, type, device, release);
-#endif
   return {};
 }
 

@@ -26,7 +26,7 @@ internal static class AtomicFile
                 // Without this, a crash after the rename could leave the new name with the old disk blocks.
                 (stream as FileStream)?.Flush(flushToDisk: true);
             }
-            File.Move(temporary, path, overwrite: true);
+            Replacement.Move(temporary, path);
             FolderSync.Flush(folder);
         }
         catch (Exception e)

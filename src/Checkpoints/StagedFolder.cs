@@ -85,12 +85,12 @@ public sealed class StagedFolder : IDisposable
         {
             string name = System.IO.Path.GetFileName(file);
             written.Add(name);
-            File.Move(file, System.IO.Path.Combine(_target, name), overwrite: true);
+            Replacement.Move(file, System.IO.Path.Combine(_target, name));
         }
         if (written.Any(IsWeights))
         {
             foreach (string file in Directory.GetFiles(_target).Where(f => IsWeights(System.IO.Path.GetFileName(f)) && !written.Contains(System.IO.Path.GetFileName(f))))
-                File.Delete(file);
+                Replacement.Delete(file);
         }
         FolderSync.Flush(_target);
         Directory.Delete(Path, recursive: true);

@@ -5,6 +5,7 @@ namespace LongformerInterop.Models.Tests;
 
 /// <summary>The size of longformer-base-4096 with seeded random weights, over its full length.</summary>
 [Category("base size")]
+[Platform(Exclude = "Win", Reason = "takes many minutes under Wine, and reads the peak of its memory from /proc")]
 public class BaseSizeTests
 {
     [Test]

@@ -1,4 +1,5 @@
 using LongformerInterop.Checkpoints;
+using LongformerInterop.Checkpoints.Tests;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models.Tests;
@@ -82,14 +83,8 @@ public class LoadingTests
         using Checkpoint checkpoint = Checkpoint.Open(folder.Path);
         using LongformerModel mapped = LongformerModel.Load(folder.Path);
         using LongformerModel trained = LongformerModel.Load(folder.Path, new LoadOptions { Trainable = true });
-        Assert.That(mapped.NamedParameters.All(p => IsMapped(p.Tensor.DataPointer)), Is.True);
-        Assert.That(trained.NamedParameters.Any(p => IsMapped(p.Tensor.DataPointer)), Is.False);
-
-        bool IsMapped(nint address) => File.ReadLines("/proc/self/maps").Where(line => line.Contains(folder.Path, StringComparison.Ordinal)).Any(line =>
-        {
-            string[] range = line.Split(' ')[0].Split('-');
-            return (ulong)address >= Convert.ToUInt64(range[0], 16) && (ulong)address < Convert.ToUInt64(range[1], 16);
-        });
+        Assert.That(mapped.NamedParameters.All(p => Mapping.Holds(p.Tensor.DataPointer, folder.Path)), Is.True);
+        Assert.That(trained.NamedParameters.Any(p => Mapping.Holds(p.Tensor.DataPointer, folder.Path)), Is.False);
     }
 
     [Test]
