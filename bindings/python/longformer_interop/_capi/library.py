@@ -16,7 +16,7 @@ from .._paths import native_library
 
 __all__ = ["ABI_VERSION", "Cancelled", "CANCEL", "DTYPES", "LOG", "PROGRESS", "SIGNATURES", "TEXT", "library", "packed", "utf8"]
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 CODE_POINTS = 1
 NOT_FOUND = 8
 
