@@ -3,7 +3,7 @@
 # accelerated (longformer_interop.torch.accelerate), and compares the outcome of every test and subtest. Downloads nothing: the test files
 # come from a checkout of transformers, whose models must be those of the root folder's transformers. Needs root. Not part of the tests.
 #   tools/check-hf-tests.sh ROOT CHECKOUT[@REVISION]
-# ROOT as for check-accelerate.sh; CHECKOUT a folder with tests/ and src/, or a git repository (without a work tree too) with a revision.
+# ROOT as for check-accelerate.sh; CHECKOUT a folder with tests/, utils/ and src/, or a git repository (without a work tree too) with a revision.
 set -euo pipefail
 usage="usage: tools/check-hf-tests.sh ROOT CHECKOUT[@REVISION]"
 dir=$(realpath "${1:?$usage}")
@@ -29,8 +29,8 @@ inside=/root/longformer-hf-tests
 rm -rf "${dir:?}$inside"
 mkdir -p "$dir$inside/hf" "$dir$inside/artifacts"
 case $checkout in
-  *@*) git -C "${checkout%@*}" archive "${checkout##*@}" src tests conftest.py pyproject.toml | tar x -C "$dir$inside/hf" ;;
-  *) cp -r "$checkout/src" "$checkout/tests" "$checkout/conftest.py" "$checkout/pyproject.toml" "$dir$inside/hf" ;;
+  *@*) git -C "${checkout%@*}" archive "${checkout##*@}" src tests utils conftest.py pyproject.toml | tar x -C "$dir$inside/hf" ;;
+  *) cp -r "$checkout/src" "$checkout/tests" "$checkout/utils" "$checkout/conftest.py" "$checkout/pyproject.toml" "$dir$inside/hf" ;;
 esac
 installed=$(in_root python3 -c 'import importlib.util; print(importlib.util.find_spec("transformers").submodule_search_locations[0])')
 for model in longformer/modeling_longformer.py led/modeling_led.py; do
@@ -44,7 +44,8 @@ cp "$root/artifacts/liblongformer_ops.so" "$dir$inside/artifacts/"
 cp "$root/tools/hf_accelerated.py" "$dir$inside/python/"
 
 run() { # run NAME ACCELERATE
-  in_root env LONGFORMER_NATIVE_DIR=$inside/artifacts LONGFORMER_ACCELERATE="$2" LONGFORMER_OUTCOMES=$inside/"$1".txt PYTHONPATH=$inside/python \
+  # One thread: the models are tiny, and waiting for another thread on a busy machine takes longer than their work.
+  in_root env OMP_NUM_THREADS=1 LONGFORMER_NATIVE_DIR=$inside/artifacts LONGFORMER_ACCELERATE="$2" LONGFORMER_OUTCOMES=$inside/"$1".txt PYTHONPATH=$inside/python \
     sh -c "cd $inside/hf && python3 -m pytest -q -p no:cacheprovider -p hf_accelerated tests/models/longformer/test_modeling_longformer.py \
       tests/models/led/test_modeling_led.py" >"$dir$inside/$1.log" 2>&1 || true
   echo "$1: $(tail -n 1 "$dir$inside/$1.log")"

@@ -179,9 +179,9 @@ def test_a_compiled_model_breaks_at_no_operator_and_takes_every_length(make, tra
                 wanted.square().mean().backward()
                 given.square().mean().backward()
                 for (name, a), (_, b) in zip(fast.named_parameters(), plain.named_parameters()):
-                    assert (a.grad is None) == (b.grad is None), name
-                    if b.grad is not None:
-                        close(a.grad, b.grad, name)
+                    # A graph gives zeros to what it does not use.
+                    grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in (a, b)]
+                    close(*grads, name)
             graphs.append(counter.frame_count)
     assert graphs[1:] == graphs[:1] * 2, "no new graph for another length"
     reasons = torch._dynamo.utils.counters["graph_break"]
