@@ -35,7 +35,7 @@ std::string take_error_words() {
   } else {
     words.swap(kept_words);
   }
-  for (const char* behind : {"\nException raised from", "\nC++ CapturedTraceback", "\nframe #0: "}) {
+  for (const char* behind : {"\nException raised from", "\nC++ CapturedTraceback", "\nframe #0: ", "\n0000"}) {
     const size_t end = words.find(behind);
     if (end != std::string::npos) words.resize(end);
   }
