@@ -9,9 +9,17 @@ trixie=${1:-${TRIXIE:?usage: tools/check-packages.sh TRIXIE SID}}
 sid=${2:-${SID:?usage: tools/check-packages.sh TRIXIE SID}}
 logs=$root/build/package-logs
 . tools/counting.sh
-work=$root/build/packages
-[ -n "${PART:-}" ] || rm -rf "$work"
-mkdir -p "$work"
+# What runs in a root folder lies below this tree, which is seen there; the rest far from it, since programs of a clone use what is built in it.
+inside=$root/build/packages
+if [ -z "${PART:-}" ]; then
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
+  export WORK=$work
+  rm -rf "$inside"
+else
+  work=${WORK:-$(mktemp -d)}
+fi
+mkdir -p "$inside"
 libtorch=$(tools/libtorch.sh)
 version=$(sed -nE 's:.*<Version>(.*)</Version>.*:\1:p' Directory.Build.props)
 wheel=$(echo artifacts/longformer_interop-"$version"-py3-none-manylinux_2_34_x86_64.whl)
@@ -24,9 +32,9 @@ example() { # language: the README's block in it
 
 # What the examples read: tiny checkpoints under the names that stand there, and a book.
 desk() { # folder
-  mkdir -p "$1"
-  ./longformer random "$1/longformer-base-4096" --tokenizer parity-tests/goldens/tokenizer/roberta >/dev/null
-  ./longformer random "$1/longformer-triviaqa" --head question-answering --tokenizer parity-tests/goldens/tokenizer/roberta >/dev/null
+  rm -rf "$1" && mkdir -p "$1"
+  ./longformer random "$1/longformer-base-4096" --tokens 4096 --tokenizer parity-tests/goldens/tokenizer/roberta >/dev/null
+  ./longformer random "$1/longformer-triviaqa" --tokens 4096 --head question-answering --tokenizer parity-tests/goldens/tokenizer/roberta >/dev/null
   head -c 3000 LICENSE > "$1/book.txt"
 }
 
@@ -43,7 +51,7 @@ CONFIG
 
 console_application() { # package...
   local folder=$work/console
-  rm -rf "$folder" && desk "$folder" && nuget_config "$folder"
+  desk "$folder" && nuget_config "$folder"
   (
     cd "$folder"
     export NUGET_PACKAGES=$work/nuget
@@ -95,10 +103,10 @@ python_without_torch() {
 }
 
 python_beside_torch() {
-  desk "$work/beside"
-  .venv/bin/python -m pip --quiet --disable-pip-version-check install --no-index --no-deps --target "$work/beside/site" "$wheel"
-  example python > "$work/beside/example.py"
-  cat > "$work/beside/torch_example.py" <<'PYTHON'
+  desk "$inside/beside"
+  .venv/bin/python -m pip --quiet --disable-pip-version-check install --no-index --no-deps --target "$inside/beside/site" "$wheel"
+  example python > "$inside/beside/example.py"
+  cat > "$inside/beside/torch_example.py" <<'PYTHON'
 import torch
 import longformer_interop as lf
 import longformer_interop.torch as lt
@@ -115,7 +123,7 @@ print("PyTorch", torch.__version__, "largest difference", (before - after).abs()
 assert torch.allclose(before, after, atol=1e-5)
 PYTHON
   (
-    cd "$work/beside"
+    cd "$inside/beside"
     "$root/tools/in-root.sh" "$sid" env PYTHONPATH=site python3 example.py | tee output
     [ "$(wc -l < output)" -eq 3 ]
     "$root/tools/in-root.sh" "$sid" env PYTHONPATH=site HF_HUB_OFFLINE=1 python3 torch_example.py
@@ -124,12 +132,12 @@ PYTHON
 
 c_in_another_release() {
   # Unpacked below another name, since it may be moved.
-  desk "$work/c"
-  tar -C "$work/c" -xzf "$tarball"
-  mv "$work/c/longformer-$version-linux-x64" "$work/c/moved"
-  example c > "$work/c/example.c"
+  desk "$inside/c"
+  tar -C "$inside/c" -xzf "$tarball"
+  mv "$inside/c/longformer-$version-linux-x64" "$inside/c/moved"
+  example c > "$inside/c/example.c"
   (
-    cd "$work/c"
+    cd "$inside/c"
     in_root() { "$root/tools/in-root.sh" "$trixie" env LIBTORCH="$libtorch" "$@"; }
     in_root cmake -S moved/share/longformer/examples -B examples -DCMAKE_PREFIX_PATH="$PWD/moved" -DCMAKE_BUILD_TYPE=Release
     in_root cmake --build examples

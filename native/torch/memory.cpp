@@ -79,11 +79,30 @@ struct Managed : Handed {
   std::vector<int64_t> sizes, strides;
 };
 
+// What DLPack calls the kind of number behind one of c10::ScalarType.
 uint8_t dlpack_code(ScalarType type) {
-  if (type == kBFloat16) return 4;
-  if (type == kBool) return 6;
-  if (type == kByte) return 1;
-  return is_floating(type) ? 2 : 0;
+  switch (static_cast<int32_t>(type)) {
+    case 1: case 2: case 3: case 4:  // signed integers
+      return 0;
+    case 0: case 27: case 28: case 29:  // unsigned ones
+      return 1;
+    case 15:  // bfloat16
+      return 4;
+    case 8: case 9: case 10:  // complex numbers
+      return 5;
+    case 11:  // bool
+      return 6;
+    case 23:  // float8_e5m2
+      return 12;
+    case 24:  // float8_e4m3fn
+      return 10;
+    case 25:  // float8_e5m2fnuz
+      return 13;
+    case 26:  // float8_e4m3fnuz
+      return 11;
+    default:  // float16, float32, float64
+      return 2;
+  }
 }
 
 Tensor by_dlpack(FromDlpack from, void* data, IntList sizes, IntList strides, ScalarType type, Device device, Release& release) {

@@ -18,7 +18,7 @@ public static class Functional
 {
     private static readonly AtenOperator
         embeddingOp = new("aten::embedding"), embeddingBackwardOp = new("aten::embedding_dense_backward"),
-        softmaxBackwardOp = new("aten::_softmax_backward_data"), logSoftmaxBackwardOp = new("aten::_log_softmax_backward_data"),
+        logSoftmaxBackwardOp = new("aten::_log_softmax_backward_data"),
         crossEntropyOp = new("aten::cross_entropy_loss"), nllForwardOp = new("aten::nll_loss_forward"), nllBackwardOp = new("aten::nll_loss_backward"),
         bceOp = new("aten::binary_cross_entropy_with_logits"), mseOp = new("aten::mse_loss"), mseBackwardOp = new("aten::mse_loss_backward");
 
@@ -37,26 +37,6 @@ public static class Functional
     /// <returns>[rows, C].</returns>
     public static Tensor EmbeddingBackward(Tensor gradient, Tensor indices, long rows, long? paddingIndex = null) =>
         embeddingBackwardOp.Call(gradient, indices, rows, paddingIndex ?? -1, false);
-
-    /// <summary>The gradient of a softmax.</summary>
-    /// <param name="gradient">Of its output.</param>
-    /// <param name="output">What it gave.</param>
-    /// <param name="dimension">As given to it.</param>
-    public static Tensor SoftmaxBackward(Tensor gradient, Tensor output, long dimension)
-    {
-        ArgumentNullException.ThrowIfNull(output);
-        return softmaxBackwardOp.Call(gradient, output, dimension, output.DType);
-    }
-
-    /// <summary>The gradient of a logarithm of the softmax.</summary>
-    /// <param name="gradient">Of its output.</param>
-    /// <param name="output">What it gave.</param>
-    /// <param name="dimension">As given to it.</param>
-    public static Tensor LogSoftmaxBackward(Tensor gradient, Tensor output, long dimension)
-    {
-        ArgumentNullException.ThrowIfNull(output);
-        return logSoftmaxBackwardOp.Call(gradient, output, dimension, output.DType);
-    }
 
     /// <summary>Cross entropy of the softmax of logits with class labels.</summary>
     /// <param name="logits">[N, classes].</param>
@@ -83,7 +63,7 @@ public static class Functional
         // The total weight is what a mean divides by.
         (_, Tensor total) = nllForwardOp.Call2(likelihood, labels, Argument.None, (long)reduction, ignoreIndex);
         Tensor inner = nllBackwardOp.Call(gradient, likelihood, labels, Argument.None, (long)reduction, ignoreIndex, total);
-        return scope.Keep(LogSoftmaxBackward(inner, likelihood, 1));
+        return scope.Keep(logSoftmaxBackwardOp.Call(inner, likelihood, 1L, likelihood.DType));
     }
 
     /// <summary>Binary cross entropy of the sigmoid of logits with targets in 0..1, of equal shape and dtype.</summary>

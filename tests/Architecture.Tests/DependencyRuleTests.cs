@@ -34,15 +34,6 @@ public class DependencyRuleTests
     }
 
     [Test]
-    public void The_operators_never_include_the_shim()
-    {
-        IEnumerable<string> offenders = Directory
-            .EnumerateFiles(Path.Combine(Root, "native", "ops"), "*", SearchOption.AllDirectories)
-            .Where(f => File.ReadAllText(f).Contains("longformer_shim", StringComparison.Ordinal));
-        Assert.That(offenders, Is.Empty);
-    }
-
-    [Test]
     public void Platform_invocation_lives_in_Interop_folders_only()
     {
         string interop = $"{Path.DirectorySeparatorChar}Interop{Path.DirectorySeparatorChar}";

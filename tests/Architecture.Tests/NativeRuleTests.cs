@@ -26,7 +26,7 @@ public partial class NativeRuleTests
         IEnumerable<string> offenders =
             from file in Sources()
             from Match include in Include().Matches(File.ReadAllText(file))
-            where Regex.IsMatch(include.Groups[1].Value, @"^<(torch|ATen|c10|caffe2)/") || !IsOwnOrSystem(file, include.Groups[1].Value)
+            where Regex.IsMatch(include.Groups[1].Value, @"^<(torch|ATen|c10|caffe2)/") || !IsOwnOrSystem(include.Groups[1].Value)
             select $"{Path.GetRelativePath(Root, file)}: {include.Groups[1].Value}";
         Assert.That(offenders, Is.Empty);
     }
@@ -117,17 +117,12 @@ public partial class NativeRuleTests
 
     private static string WithoutComments(string code) => Regex.Replace(code, @"//[^\n]*|/\*.*?\*/", "", RegexOptions.Singleline);
 
-    /// <summary>A header of this folder by its path from the file or from a folder above it, or one of the system.</summary>
-    private static bool IsOwnOrSystem(string file, string include)
+    /// <summary>A header of native/ by the end of its path (which folders a target looks in is CMake's business), or one of the system.</summary>
+    private static bool IsOwnOrSystem(string include)
     {
         if (include.StartsWith('<')) return true;
-        string path = include.Trim('"');
-        for (DirectoryInfo? d = Directory.GetParent(file); d is not null && d.FullName.StartsWith(Native, StringComparison.Ordinal); d = d.Parent)
-        {
-            if (File.Exists(Path.Combine(d.FullName, path))) return true;
-            if (Directory.EnumerateDirectories(d.FullName).Any(below => File.Exists(Path.Combine(below, path)))) return true;
-        }
-        return false;
+        string end = "/" + Regex.Replace(include.Trim('"'), @"^(\.\./)+", "");
+        return Directory.EnumerateFiles(Native, "*", SearchOption.AllDirectories).Any(f => f.Replace('\\', '/').EndsWith(end, StringComparison.Ordinal));
     }
 
     private static Version ToVersion(string text) => Version.Parse(text.Contains('.', StringComparison.Ordinal) ? text : string.Create(CultureInfo.InvariantCulture, $"{text}.0"));

@@ -54,14 +54,6 @@ public class FunctionalTests : TensorTest
     }
 
     [Test]
-    public void The_gradients_of_softmaxes_are_their_derivatives()
-    {
-        Tensor x = Doubles(3, 4), gradient = Doubles(3, 4);
-        Check(x, gradient, t => t.Softmax(1), g => Functional.SoftmaxBackward(g, x.Softmax(1), 1));
-        Check(x, gradient, t => t.LogSoftmax(1), g => Functional.LogSoftmaxBackward(g, x.LogSoftmax(1), 1));
-    }
-
-    [Test]
     public void The_gradient_of_an_embedding_adds_up_rows_and_leaves_the_padding_out()
     {
         Tensor ids = Tensor.From([2L, 0, 2, 1], 2, 2), gradient = Tensor.Arange(8).To(DType.Float32).View(2, 2, 2);

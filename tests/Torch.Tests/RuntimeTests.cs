@@ -44,14 +44,17 @@ public class RuntimeTests : TensorTest
     [Test]
     public void Many_calls_leave_no_handles_behind()
     {
-        Tensor x = Randn(8, 8), index = Tensor.From([1L, 0]);
+        Tensor x = Randn(8, 8), y = Tensor.Zeros([8, 2]), index = Tensor.From([1L, 0]);
         long least = long.MaxValue;
+        int threads = TorchRuntime.ThreadCount;
+        TorchRuntime.ThreadCount = 1; // on a busy machine, threads that wait for each other take their time
         for (int round = 0; round < 8; round++)
         {
             long before = NativeHeap.Used();
             for (int i = 0; i < 2000; i++) Work();
             least = Math.Min(least, NativeHeap.Used() - before);
         }
+        TorchRuntime.ThreadCount = threads;
         // The runtime allocates too, as it compiles: so the best round counts. One leaked handle of each would be 64 KB.
         Assert.That(least, Is.LessThan(32_000), "14,000 calls in a round, 1e5 in all, with tensors, lists and optional values");
 
@@ -60,7 +63,7 @@ public class RuntimeTests : TensorTest
             using TensorScope scope = new();
             _ = (x * 2.0).Sum(0, keep: true, DType.Float64);
             _ = Tensor.Cat([x, x.Gelu()]);
-            _ = x.Index(null, index);
+            _ = y.IndexAddInPlace(1, index, x.Narrow(1, 2, 2));
             _ = x.MatMul(x.Transpose(0, 1)).Softmax(-1);
         }
     }
@@ -69,16 +72,13 @@ public class RuntimeTests : TensorTest
     public void Refused_calls_leave_no_handles_behind()
     {
         Tensor x = Tensor.Ones([2, 3]);
-        for (int i = 0; i < 3; i++) Assert.That(() => x.MatMul(x), Throws.TypeOf<TorchException>());
-        long before = NativeHeap.Used();
-        for (int i = 0; i < 200; i++)
-            try
-            {
-                x.MatMul(x);
-            }
-            catch (TorchException)
-            {
-            }
-        Assert.That(NativeHeap.Used() - before, Is.LessThan(1L << 17));
+        long least = long.MaxValue;
+        for (int round = 0; round < 5; round++)
+        {
+            long before = NativeHeap.Used();
+            for (int i = 0; i < 40; i++) Assert.That(() => x.MatMul(x), Throws.TypeOf<TorchException>());
+            least = Math.Min(least, NativeHeap.Used() - before);
+        }
+        Assert.That(least, Is.LessThan(16_000), "bytes of 40 refused calls");
     }
 }

@@ -236,3 +236,17 @@ def test_a_library_that_is_none_is_refused_by_its_path(tmp_path):
     )
     shown = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=60).stdout
     assert shown.startswith("LongformerError") and str(tmp_path) in shown and "cannot be loaded" in shown
+
+
+def test_a_forked_child_is_refused_and_ends():
+    code = (
+        f"import os, sys; sys.path.insert(0, {str(ROOT)!r})\nimport torch, longformer_interop as lf, longformer_interop.torch as lt\n"
+        "q = torch.ones(1, 4, 2, 2); lt.banded_attention(q, q, q, 1); pid = os.fork()\n"
+        "if pid == 0:\n"
+        "    try: lt.banded_attention(q, q, q, 1)\n"
+        "    except lf.LongformerError as e: print('spawn' in str(e) and 'forkserver' in str(e), flush=True)\n"
+        "    sys.exit(3)\n"
+        "print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), float(lt.banded_attention(q, q, q, 1).sum()))"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "True\n3 16.0\n", done

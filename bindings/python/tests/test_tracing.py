@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,20 @@ except Exception as e:  # noqa: BLE001 - whatever it is, it is the reason
 
 import torch._dynamo.testing  # noqa: E402 - after the check
 from operators import samples  # noqa: E402
+from torch.utils.cpp_extension import include_paths  # noqa: E402
 
 SAMPLES = samples(torch.float32)
-#: What compiles: the graph alone, and (where there is a compiler of C++) code.
-BACKENDS = ["aot_eager", *(["inductor"] if shutil.which("g++") and not os.environ.get("LONGFORMER_NO_INDUCTOR") else [])]
+
+
+def compiles_code():
+    """Whether Inductor has a compiler of C++ and the headers of PyTorch and Python, which Debian packs apart (CPATH may name them too)."""
+    folders = [Path(p) for p in (*include_paths(), sysconfig.get_path("include"), "/usr/include", *os.environ.get("CPATH", "").split(":"))]
+    headers = ("torch/csrc/inductor/cpp_prefix.h", "Python.h")
+    return shutil.which("g++") is not None and all(any((f / h).is_file() for f in folders) for h in headers)
+
+
+#: What compiles: the graph alone, and code.
+BACKENDS = ["aot_eager", *(["inductor"] if compiles_code() else [])]
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 

@@ -67,9 +67,6 @@ internal readonly struct Argument
     /// <summary>A Tensor? of libtorch's.</summary>
     public static Argument Optional(Tensor? tensor) => tensor is null ? None : new(Tag.Tensor, 0, 0, tensor, optional: true);
 
-    /// <summary>An int? of libtorch's.</summary>
-    public static Argument Optional(long? value) => value is long v ? new(Tag.Int, 0, v, null, optional: true) : None;
-
     /// <summary>A ScalarType? of libtorch's.</summary>
     public static Argument Optional(DType? dtype) => dtype is DType d ? new(Tag.Int, 0, (long)d, null, optional: true) : None;
 

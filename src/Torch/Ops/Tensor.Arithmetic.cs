@@ -7,14 +7,12 @@ namespace LongformerInterop.Torch;
 public sealed unsafe partial class Tensor
 {
     private static readonly AtenOperator
-        mulOp = new("aten::mul", "Tensor"), divOp = new("aten::div", "Tensor"), floorDivideOp = new("aten::floor_divide"),
-        remainderOp = new("aten::remainder", "Tensor"), negOp = new("aten::neg"), absOp = new("aten::abs"), signOp = new("aten::sign"),
-        expOp = new("aten::exp"), logOp = new("aten::log"), sqrtOp = new("aten::sqrt"), rsqrtOp = new("aten::rsqrt"),
-        roundOp = new("aten::round"), powOp = new("aten::pow", "Tensor_Tensor"), maximumOp = new("aten::maximum"),
-        minimumOp = new("aten::minimum"), tanhOp = new("aten::tanh"), sigmoidOp = new("aten::sigmoid"), reluOp = new("aten::relu"),
-        softmaxOp = new("aten::softmax", "int"), logSoftmaxOp = new("aten::log_softmax", "int"),
-        matmulOp = new("aten::matmul"), mulInPlaceOp = new("aten::mul_", "Tensor"),
-        divInPlaceOp = new("aten::div_", "Tensor"), addScaledInPlaceOp = new("aten::_foreach_addcmul_", "Tensor");
+        mulOp = new("aten::mul", "Tensor"), divOp = new("aten::div", "Tensor"), negOp = new("aten::neg"), absOp = new("aten::abs"),
+        signOp = new("aten::sign"), expOp = new("aten::exp"), logOp = new("aten::log"), sqrtOp = new("aten::sqrt"),
+        powOp = new("aten::pow", "Tensor_Tensor"), maximumOp = new("aten::maximum"), minimumOp = new("aten::minimum"),
+        tanhOp = new("aten::tanh"), sigmoidOp = new("aten::sigmoid"), reluOp = new("aten::relu"), softmaxOp = new("aten::softmax", "int"),
+        logSoftmaxOp = new("aten::log_softmax", "int"), matmulOp = new("aten::matmul"), mulInPlaceOp = new("aten::mul_", "Tensor"),
+        addScaledInPlaceOp = new("aten::_foreach_addcmul_", "Tensor");
 
     /// <summary>Sum.</summary>
     public static Tensor operator +(Tensor left, Tensor right) => Given(left).Add(right);
@@ -84,12 +82,6 @@ public sealed unsafe partial class Tensor
         return SumOf(this, negative);
     }
 
-    /// <summary>This / other rounded down; integers stay integers.</summary>
-    public Tensor FloorDivide(long other) => floorDivideOp.Call(this, Argument.Number(other));
-
-    /// <summary>What the division rounded down leaves, with the sign of <paramref name="other"/>.</summary>
-    public Tensor Remainder(long other) => remainderOp.Call(this, Argument.Number(other));
-
     /// <summary>Absolute value.</summary>
     public Tensor Abs() => absOp.Call(this);
 
@@ -105,12 +97,6 @@ public sealed unsafe partial class Tensor
     /// <summary>Square root.</summary>
     public Tensor Sqrt() => sqrtOp.Call(this);
 
-    /// <summary>1 / square root.</summary>
-    public Tensor Rsqrt() => rsqrtOp.Call(this);
-
-    /// <summary>Rounded to the nearest integer, halves to even.</summary>
-    public Tensor Round() => roundOp.Call(this);
-
     /// <summary>This to the power of the exponent.</summary>
     public Tensor Pow(double exponent) => exponent == 2 ? mulOp.Call(this, this) : WithNumber(powOp, exponent);
 
@@ -122,12 +108,6 @@ public sealed unsafe partial class Tensor
         if (maximum is { } high) result = result.WithNumber(minimumOp, high);
         return ReferenceEquals(result, this) ? scope.Keep(Alias()) : scope.Keep(result);
     }
-
-    /// <summary>The larger of two, element by element.</summary>
-    public Tensor Maximum(Tensor other) => maximumOp.Call(this, other);
-
-    /// <summary>The smaller of two, element by element.</summary>
-    public Tensor Minimum(Tensor other) => minimumOp.Call(this, other);
 
     /// <summary>Hyperbolic tangent.</summary>
     public Tensor Tanh() => tanhOp.Call(this);
@@ -181,13 +161,6 @@ public sealed unsafe partial class Tensor
     public Tensor MulInPlace(double other)
     {
         mulInPlaceOp.Run(this, Argument.Number(other, DType));
-        return this;
-    }
-
-    /// <summary>Divides this tensor. Gives this tensor.</summary>
-    public Tensor DivInPlace(double other)
-    {
-        divInPlaceOp.Run(this, Argument.Number(other, DType));
         return this;
     }
 

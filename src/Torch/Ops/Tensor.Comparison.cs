@@ -6,9 +6,9 @@ namespace LongformerInterop.Torch;
 public sealed partial class Tensor
 {
     private static readonly AtenOperator
-        eqOp = new("aten::eq", "Tensor"), neOp = new("aten::ne", "Tensor"), ltOp = new("aten::lt", "Tensor"), leOp = new("aten::le", "Tensor"),
-        gtOp = new("aten::gt", "Tensor"), geOp = new("aten::ge", "Tensor"), andOp = new("aten::logical_and"), orOp = new("aten::logical_or"),
-        notOp = new("aten::logical_not"), isNanOp = new("aten::isnan"), isFiniteOp = new("aten::isfinite"), equalOp = new("aten::equal"),
+        eqOp = new("aten::eq", "Tensor"), neOp = new("aten::ne", "Tensor"), ltOp = new("aten::lt", "Tensor"),
+        leOp = new("aten::le", "Tensor"), gtOp = new("aten::gt", "Tensor"), geOp = new("aten::ge", "Tensor"),
+        andOp = new("aten::logical_and"), orOp = new("aten::logical_or"), notOp = new("aten::logical_not"), equalOp = new("aten::equal"),
         isInOp = new("aten::isin", "Tensor_Tensor");
 
     /// <summary>This == other.</summary>
@@ -55,12 +55,6 @@ public sealed partial class Tensor
 
     /// <summary>Zero.</summary>
     public Tensor Not() => notOp.Call(this);
-
-    /// <summary>Not a number.</summary>
-    public Tensor IsNan() => isNanOp.Call(this);
-
-    /// <summary>Neither infinite nor not a number.</summary>
-    public Tensor IsFinite() => isFiniteOp.Call(this);
 
     /// <summary>Whether each element occurs in <paramref name="values"/>.</summary>
     public Tensor IsIn(Tensor values) => isInOp.Call(this, values, false, false);

@@ -6,7 +6,8 @@ namespace LongformerInterop.Torch;
 // Tensors from nothing: constants, ranges, random numbers. Each takes a dtype (Float32 if not given) and a device (the CPU).
 public sealed unsafe partial class Tensor
 {
-    private static readonly AtenOperator catOp = new("aten::cat"), stackOp = new("aten::stack");
+    private static readonly AtenOperator
+        catOp = new("aten::cat"), stackOp = new("aten::stack");
 
     /// <summary>A tensor whose elements are not set, row-major.</summary>
     /// <exception cref="TorchException">There is not that much memory.</exception>

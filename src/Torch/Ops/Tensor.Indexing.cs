@@ -6,11 +6,10 @@ namespace LongformerInterop.Torch;
 public sealed partial class Tensor
 {
     private static readonly AtenOperator
-        indexOp = new("aten::index", "Tensor"), indexSelectOp = new("aten::index_select"), indexCopyOp = new("aten::index_copy"),
-        indexCopyInPlaceOp = new("aten::index_copy_"), indexPutInPlaceOp = new("aten::index_put_"),
-        indexFillOp = new("aten::index_fill", "int_Tensor"), gatherOp = new("aten::gather"), scatterOp = new("aten::scatter", "src"),
-        scatterAddOp = new("aten::scatter_add"), maskedFillOp = new("aten::masked_fill", "Tensor"), maskedFillInPlaceOp = new("aten::masked_fill_", "Tensor"),
-        maskedSelectOp = new("aten::masked_select"), whereOp = new("aten::where", "self"), nonZeroOp = new("aten::nonzero");
+        indexSelectOp = new("aten::index_select"), indexCopyOp = new("aten::index_copy"), indexCopyInPlaceOp = new("aten::index_copy_"),
+        indexPutInPlaceOp = new("aten::index_put_"), indexFillOp = new("aten::index_fill", "int_Tensor"),
+        maskedFillOp = new("aten::masked_fill", "Tensor"), maskedFillInPlaceOp = new("aten::masked_fill_", "Tensor"),
+        whereOp = new("aten::where", "self");
 
     /// <summary>Every <paramref name="step"/>-th position of a dimension from <paramref name="start"/> before <paramref name="end"/>
     /// (null: its end); a view. Negative positions count from the end, positions outside are cut to the range.</summary>
@@ -52,16 +51,6 @@ public sealed partial class Tensor
         return Part(at, first, length, 1);
     }
 
-    /// <summary>Picks by one tensor of indices (or a mask) for each dimension, broadcast together; null takes a whole dimension.</summary>
-    public Tensor Index(params ReadOnlySpan<Tensor?> indices) => indexOp.Call(this, Argument.OptionalTensors(indices.ToArray()));
-
-    /// <summary>Writes (or adds) <paramref name="values"/> where the indices point. Gives this tensor.</summary>
-    public Tensor IndexPutInPlace(ReadOnlySpan<Tensor?> indices, Tensor values, bool accumulate = false)
-    {
-        indexPutInPlaceOp.Run(this, Argument.OptionalTensors(indices.ToArray()), values, accumulate);
-        return this;
-    }
-
     /// <summary>The positions of a dimension that <paramref name="index"/> [n] lists.</summary>
     public Tensor IndexSelect(long dimension, Tensor index) => indexSelectOp.Call(this, dimension, index);
 
@@ -81,20 +70,12 @@ public sealed partial class Tensor
     {
         var indices = new Tensor?[DimensionOf(nameof(IndexAddInPlace), dimension) + 1];
         indices[^1] = index;
-        return IndexPutInPlace(indices, source, accumulate: true);
+        indexPutInPlaceOp.Run(this, Argument.OptionalTensors(indices), source, true);
+        return this;
     }
 
     /// <summary>A copy with one value at the positions that <paramref name="index"/> [n] lists.</summary>
     public Tensor IndexFill(long dimension, Tensor index, double value) => indexFillOp.Call(this, dimension, index, Argument.Number(value, DType));
-
-    /// <summary>For each element of <paramref name="index"/>, the element of this tensor at that position of the dimension; shape of the index.</summary>
-    public Tensor Gather(long dimension, Tensor index) => gatherOp.Call(this, dimension, index, false);
-
-    /// <summary>A copy with each element of <paramref name="source"/> written to the position of the dimension that the index tells.</summary>
-    public Tensor Scatter(long dimension, Tensor index, Tensor source) => scatterOp.Call(this, dimension, index, source);
-
-    /// <summary>A copy with each element of <paramref name="source"/> added at the position of the dimension that the index tells.</summary>
-    public Tensor ScatterAdd(long dimension, Tensor index, Tensor source) => scatterAddOp.Call(this, dimension, index, source);
 
     /// <summary>A copy with one value where the mask (Bool, broadcast) is true.</summary>
     public Tensor MaskedFill(Tensor mask, double value) => maskedFillOp.Call(this, mask, Argument.Number(value, DType));
@@ -106,9 +87,6 @@ public sealed partial class Tensor
         return this;
     }
 
-    /// <summary>The elements where the mask (Bool, broadcast) is true; [n].</summary>
-    public Tensor MaskedSelect(Tensor mask) => maskedSelectOp.Call(this, mask);
-
     /// <summary>Elements of one tensor where the condition (Bool) is true, of the other elsewhere; all broadcast.</summary>
     public static Tensor Where(Tensor condition, Tensor whereTrue, Tensor whereFalse) => whereOp.Call(condition, whereTrue, whereFalse);
 
@@ -118,9 +96,6 @@ public sealed partial class Tensor
         using Tensor elsewhere = Full([], whereFalse, Given(whereTrue).DType);
         return whereOp.Call(condition, whereTrue, elsewhere);
     }
-
-    /// <summary>The positions of the nonzero elements; [n, rank].</summary>
-    public Tensor NonZero() => nonZeroOp.Call(this);
 
     private Tensor Part(int dimension, long start, long length, long step)
     {

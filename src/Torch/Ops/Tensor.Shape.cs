@@ -6,8 +6,7 @@ namespace LongformerInterop.Torch;
 public sealed unsafe partial class Tensor
 {
     private static readonly AtenOperator
-        flipOp = new("aten::flip"), repeatOp = new("aten::repeat"), repeatInterleaveOp = new("aten::repeat_interleave", "self_int"),
-        triuOp = new("aten::triu"), trilOp = new("aten::tril"), viewDtypeOp = new("aten::view", "dtype");
+        viewDtypeOp = new("aten::view", "dtype");
 
     /// <summary>The same memory in another shape; one size may be -1.</summary>
     /// <exception cref="InputException">The shape has another number of elements, or the strides allow no view.</exception>
@@ -142,22 +141,6 @@ public sealed unsafe partial class Tensor
         return View([.. Sizes[..at], .. parts, .. Sizes[(at + 1)..]]);
     }
 
-    /// <summary>The order along some dimensions reversed; a copy.</summary>
-    public Tensor Flip(params ReadOnlySpan<long> dimensions)
-    {
-        fixed (long* d = dimensions) return flipOp.Call(this, Argument.Ints(d, dimensions.Length));
-    }
-
-    /// <summary>Copies side by side, as often as told for each dimension.</summary>
-    public Tensor Repeat(params ReadOnlySpan<long> times)
-    {
-        fixed (long* t = times) return repeatOp.Call(this, Argument.Ints(t, times.Length));
-    }
-
-    /// <summary>Every slice along a dimension repeated in place: a, a, b, b for two times.</summary>
-    public Tensor RepeatInterleave(long times, long dimension) =>
-        repeatInterleaveOp.Call(this, times, Argument.Optional(dimension), Argument.None);
-
     /// <summary>Padded with one value. <paramref name="padding"/>: before and after the last dimension, then before and after the one
     /// before it, and so on; negative numbers cut off.</summary>
     public Tensor Pad(ReadOnlySpan<long> padding, double value)
@@ -233,12 +216,6 @@ public sealed unsafe partial class Tensor
         (sizes[at], steps[at]) = (((sizes[at] - size) / step) + 1, steps[at] * step);
         return ViewOf(sizes, steps);
     }
-
-    /// <summary>The upper triangle of matrices, from the given diagonal on; zeros elsewhere.</summary>
-    public Tensor Triu(long diagonal = 0) => triuOp.Call(this, diagonal);
-
-    /// <summary>The lower triangle of matrices, up to the given diagonal; zeros elsewhere.</summary>
-    public Tensor Tril(long diagonal = 0) => trilOp.Call(this, diagonal);
 
     /// <summary>Converted to a dtype, row-major; the same memory if it has that dtype already.</summary>
     public Tensor To(DType other) => other == DType ? Alias() : EmptyLike(other).CopyInPlace(this);

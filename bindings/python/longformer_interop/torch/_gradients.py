@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from .._fork import STATE, refuse_in_child
 from ._composed import COMPOSED
 
 __all__ = ["install"]
@@ -190,6 +191,8 @@ class _Operator:
 
     def record(self, keyset: Any, *given: Any, **keywords: Any) -> Any:
         """Called by the dispatcher in the operator's place; the last arguments may be missing where they are the defaults."""
+        if STATE.forked:
+            refuse_in_child()
         values = list(given)
         for i in range(len(given), len(self.names)):
             values.append(keywords.get(self.names[i], self._defaults[i]))

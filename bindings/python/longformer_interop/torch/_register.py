@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .._errors import LongformerError
+from .._fork import watch
 from .._libtorch import OLDEST
 from .._paths import native_library
 
@@ -50,6 +51,7 @@ def register() -> Path:
         _traced.define(_fragment)
         for part in (_shapes, _gradients, _batches):
             part.install(_fragment)
+        watch()
         _loaded = path
         return path
 
