@@ -2,9 +2,7 @@
 // there this library stands in for std::cerr's buffer, keeps those lines for each thread and passes on all others.
 #include "../base/error.h"
 
-#include <iostream>
-#include <streambuf>
-
+#include "../base/cerr.h"
 #include "internal.h"
 
 namespace longformer::torch {
@@ -12,37 +10,21 @@ namespace {
 
 thread_local std::string kept_words;
 
-#if !defined(_WIN32)
 constexpr char kStart[] = "] Exception in aoti_torch: ";
 
-class KeptWords : public std::streambuf {
- public:
-  explicit KeptWords(std::streambuf* real) : real_(real) {}
-
- protected:
-  int overflow(int c) override { return c == traits_type::eof() ? c : real_->sputc(static_cast<char>(c)); }
-  std::streamsize xsputn(const char* s, std::streamsize n) override {
-    // libtorch writes each such message at once.
-    const std::string_view line(s, static_cast<size_t>(n));
-    const size_t start = line.find(kStart);
-    if (start == std::string_view::npos) return real_->sputn(s, n);
-    kept_words = line.substr(start + sizeof(kStart) - 1);
-    return n;
-  }
-  int sync() override { return real_->pubsync(); }
-
- private:
-  std::streambuf* real_;
-};
-#endif
+bool keeps(std::string_view line) {
+  // libtorch writes each such message at once.
+  const size_t start = line.find(kStart);
+  if (start == std::string_view::npos) return false;
+  kept_words = line.substr(start + sizeof(kStart) - 1);
+  return true;
+}
 
 }  // namespace
 
 void keep_error_words() {
-#if !defined(_WIN32)
   // Never taken away again: libtorch may write for as long as the process lives.
-  if (torch_exception_get_what == nullptr) std::cerr.rdbuf(new KeptWords(std::cerr.rdbuf()));
-#endif
+  if (torch_exception_get_what == nullptr) divert_cerr(keeps);
 }
 
 std::string take_error_words() {
@@ -53,7 +35,7 @@ std::string take_error_words() {
   } else {
     words.swap(kept_words);
   }
-  for (const char* behind : {"\nException raised from", "\nC++ CapturedTraceback", "\nframe #0: "}) {
+  for (const char* behind : {"\nException raised from", "\nC++ CapturedTraceback", "\nframe #0: ", "\n0000"}) {
     const size_t end = words.find(behind);
     if (end != std::string::npos) words.resize(end);
   }

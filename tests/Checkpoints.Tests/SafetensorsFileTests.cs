@@ -148,6 +148,7 @@ public class SafetensorsFileTests
     }
 
     [Test]
+    [Platform(Exclude = "Win", Reason = "Windows cuts no file that is mapped")]
     public void A_file_cut_short_behind_our_back_is_noticed_when_the_next_tensor_is_taken()
     {
         string path = WriteFloats("f.safetensors", [1, 2, 3, 4, 5, 6]);

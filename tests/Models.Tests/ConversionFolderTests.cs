@@ -46,7 +46,8 @@ public class ConversionFolderTests
             Assert.That(File.ReadAllText(_folder["out/" + name]), Is.EqualTo(File.ReadAllText(_folder["in/" + name])), name);
         Assert.That(Directory.Exists(_folder["out/2_Normalize"]), Is.True);
         Assert.That(File.Exists(_folder["out/training_args.bin"]), Is.False);
-        Assert.That(result.Files, Is.EquivalentTo(Directory.EnumerateFiles(_folder["out"], "*", SearchOption.AllDirectories).Select(f => Path.GetRelativePath(_folder["out"], f))));
+        Assert.That(result.Files, Is.EquivalentTo(Directory.EnumerateFiles(_folder["out"], "*", SearchOption.AllDirectories)
+            .Select(f => Path.GetRelativePath(_folder["out"], f).Replace(Path.DirectorySeparatorChar, '/'))));
         LongformerConfiguration configuration = LongformerConfiguration.Load(_folder["out"]);
         Assert.That((configuration.BosTokenId, configuration.EosTokenId, configuration.SepTokenId), Is.EqualTo((2, 3, 3)));
         Assert.That(result.Notes, Has.None.Contains("[SEP]"));

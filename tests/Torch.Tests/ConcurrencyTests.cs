@@ -31,6 +31,7 @@ public class ConcurrencyTests
     }
 
     [Test]
+    [Platform(Exclude = "Win", Reason = "Wine 10 ends a .NET process in which several threads catch libtorch's exceptions at once")]
     public void Each_thread_reads_its_own_error() => OnThreads(id =>
     {
         using TensorScope scope = new();

@@ -111,8 +111,7 @@ public class LocatorTests
         byte[] foreign = Head(machine: OperatingSystem.IsWindows() ? 0xAA64 : 183);
         Is(foreign, "another processor", "Arm64", "x64");
         byte[] cut = Head();
-        if (OperatingSystem.IsWindows()) cut[OfSections + 16] = 0x7F;
-        else BitConverter.TryWriteBytes(cut.AsSpan(40), 1_000_000L);
+        BitConverter.TryWriteBytes(cut.AsSpan(OperatingSystem.IsWindows() ? OfSections + 16 : 40), 1_000_000);
         Is(cut, "truncated");
     }
 
