@@ -2,7 +2,8 @@
 // them is made there, and a number joins them where they are.
 #include <gtest/gtest.h>
 
-#include "support.h"
+#include "../torch/cuda.h"
+#include "kernels_tensors.h"
 
 namespace longformer::test {
 namespace {
@@ -26,6 +27,25 @@ TEST(AnotherDevice, counts_by_itself_and_takes_numbers) {
 TEST(AnotherDevice, drops_hidden_states_and_probabilities_there) {
   const Tensor at = arange(6, kElsewhere).view({2, 3});
   EXPECT_TRUE(dropout_mask(5, at, at, at, 0.5).is_meta());
+}
+
+// What linear does on a GPU, which libtorch does on any device.
+TEST(AnotherDevice, libtorch_writes_a_product_into_given_memory) {
+  const Tensor x = randn({5, 7}), w = randn({3, 7}), b = randn({3});
+  for (const Tensor& bias : {b, Tensor()}) {
+    const Tensor out = full({5, 3}, 9, kFloat);
+    void* const memory = out.data_ptr();
+    torch::linear_into(out, x, w, bias);
+    EXPECT_EQ(out.data_ptr(), memory);
+    const Tensor product = matmul(x.to(kDouble), w.to(kDouble).t());
+    EXPECT_LT(max_difference(out, bias.defined() ? product + bias.to(kDouble) : product), 1e-5);
+  }
+}
+
+TEST(AnotherDevice, a_libtorch_without_cuda_says_so) {
+  if (torch::has_cuda()) GTEST_SKIP() << "this libtorch has CUDA";
+  EXPECT_FALSE(torch::cuda_linear_gelu(randn({2, 2}), randn({2, 2}), randn({2})).defined());
+  expect_words(any_error([] { torch::current_cuda_stream(0); }), {"libtorch with CUDA", "libtorch_cuda"});
 }
 
 }  // namespace
