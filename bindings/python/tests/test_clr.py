@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pytorch import pytorch
 
 pytestmark = pytest.mark.usefixtures("needs_clr")
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -79,7 +80,7 @@ def test_large_arrays_cost_no_copy(clr):
 @pytest.mark.parametrize("order", ["", "before", "after"])
 def test_it_starts_and_ends_cleanly_beside_torch(order, models):
     if order:
-        pytest.importorskip("torch", reason="PyTorch is not importable by this Python")
+        pytorch()
     torch = "import torch; t = torch.ones(3) @ torch.ones(3)\n"
     code = (
         f"import sys; sys.path.insert(0, {str(PACKAGE)!r})\n"
@@ -97,7 +98,7 @@ def test_it_starts_and_ends_cleanly_beside_torch(order, models):
 
 
 def test_the_operators_are_shared_with_torch(clr, models):
-    torch = pytest.importorskip("torch", reason="PyTorch is not importable by this Python")
+    torch = pytorch()
     lt = pytest.importorskip("longformer_interop.torch")
     x = torch.randn(1, 9, 2, 4)
     np.testing.assert_allclose(clr.banded_attention(x, x, x, 2), lt.banded_attention(x, x, x, 2).numpy(), atol=1e-6)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pytorch import pytorch
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -26,7 +27,7 @@ def run(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("order", ["before", "after"])
 def test_torch_and_the_library_share_one_libtorch_whichever_comes_first(order):
-    pytest.importorskip("torch", reason="PyTorch is not importable by this Python")
+    pytorch()
     ours = "import longformer_interop as lf; import numpy as np; x = np.ones((1, 4, 2, 2), 'f'); y = lf.banded_attention(x, x, x, 1)\n"
     theirs = "import torch; t = (torch.ones(3, 3) @ torch.ones(3, 3)).sum().item()\n"
     done = run((theirs + ours if order == "before" else ours + theirs) + SHOW + "print(t, float(y.sum()), torch.__version__.split('+')[0] == lf.torch_version())")
@@ -39,7 +40,7 @@ def test_torch_and_the_library_share_one_libtorch_whichever_comes_first(order):
 
 
 def test_the_operators_of_torch_and_the_library_are_of_one_registration():
-    pytest.importorskip("torch", reason="PyTorch is not importable by this Python")
+    pytorch()
     code = (
         "import longformer_interop as lf; import numpy as np; x = np.ones((1, 4, 2, 2), 'f'); y = lf.banded_attention(x, x, x, 1)\n"
         "import torch, longformer_interop.torch as lt; q = torch.from_numpy(x).requires_grad_(); z = lt.banded_attention(q, q, q, 1)\n"

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pytorch import pytorch
 
 
 def inputs(length=21, rows=2):
@@ -82,7 +83,7 @@ def test_an_unread_capsule_frees_what_it_holds(lf, models):
 
 
 def test_torch_tensors_go_in_and_come_out(lf, models):
-    torch = pytest.importorskip("torch", reason="PyTorch is not importable by this Python")
+    torch = pytorch()
     given = inputs()
     with lf.load_model(models / "encoder", dtype="bfloat16") as model:
         wanted = model(**given)["last_hidden_state"]

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="PyTorch is not importable by this Python")
-
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+from pytorch import pytorch  # noqa: E402 - after the path
+
+torch = pytorch()
 try:
     import longformer_interop.torch as lt
 except Exception as e:  # noqa: BLE001 - whatever it is, it is the reason
