@@ -21,6 +21,9 @@ internal enum Status
     OutOfMemory = 9,
     Internal = 10,
     AbiMismatch = 11,
+
+    /// <summary>Given by exports.c alone: no managed code runs in a forked process.</summary>
+    Forked = 12,
 }
 
 /// <summary>A failure that belongs to the C interface itself.</summary>

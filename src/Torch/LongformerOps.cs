@@ -159,7 +159,7 @@ public static partial class LongformerOps
     }
 
     /// <summary>A weight [out, in] arranged for <see cref="Linear"/>, to be made once per weight. Empty where nothing is to be gained: in
-    /// Float64, on other devices than the CPU, and in a build without oneDNN.</summary>
+    /// Float64, on other devices than the CPU, and elsewhere where packing gains nothing.</summary>
     public static Tensor LinearPack(Tensor weight) => linearPackOp.Call(weight);
 
     /// <summary>activation(input x weight^T + bias) + residual in one pass: [..., in] -> [..., out].</summary>

@@ -13,7 +13,7 @@ internal sealed class PackedWeight(params Linear[] parts) : IDisposable
     private readonly Lock _lock = new();
     private volatile Form? _form;
 
-    /// <summary>What to multiply with; null where packing gains nothing (a build without oneDNN) and the parts are to be used.</summary>
+    /// <summary>What to multiply with; null where packing gains nothing (another dtype or device) and the parts are to be used.</summary>
     public Form? Get()
     {
         Form form = _form ?? Make();
