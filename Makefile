@@ -44,7 +44,7 @@ cli: longformer ## build the command line alone
 	@dotnet build src/Cli -v quiet --nologo
 
 managed: cli ## build the C# solution
-	@dotnet build LongformerInterop.sln -v quiet --nologo
+	@dotnet build LongformerInterop.sln -c Release -v quiet --nologo
 
 # The C library is compiled ahead of time, which takes a minute: only when something that goes into it is newer.
 CAPI_INPUTS := $(shell find src bindings/c/include bindings/c/cmake -type f -not -path 'src/Cli/*') Directory.Build.props Directory.Packages.props tools/capi.sh
