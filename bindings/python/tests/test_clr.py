@@ -34,10 +34,10 @@ def test_the_net_api_loads_and_runs(clr, models):
 
 
 def test_gradients_by_the_net_api(clr):
-    x = clr.to_net(np.array([1.0, 2.0, 3.0]))
-    x.RequiresGrad = True
-    (x * x).Sum().Backward()
-    np.testing.assert_allclose(clr.from_net(x.Grad), [2, 4, 6])
+    from LongformerInterop.Torch import Activation, LongformerOps
+
+    x, gradient = clr.to_net(np.array([1.0, -2.0, 3.0])), clr.to_net(np.array([5.0, 6.0, 7.0]))
+    np.testing.assert_allclose(clr.from_net(LongformerOps.ActivationBackward(gradient, x, Activation.Relu)), [5, 0, 7])
 
 
 def test_arrays_and_tensors_share_memory(clr):
