@@ -34,10 +34,9 @@ def test_the_net_api_loads_and_runs(clr, models):
 
 
 def test_gradients_by_the_net_api(clr):
-    from LongformerInterop.Torch import Activation, LongformerOps
-
+    operators, relu = clr.net.Torch.LongformerOps, clr.net.Torch.Activation.Relu
     x, gradient = clr.to_net(np.array([1.0, -2.0, 3.0])), clr.to_net(np.array([5.0, 6.0, 7.0]))
-    np.testing.assert_allclose(clr.from_net(LongformerOps.ActivationBackward(gradient, x, Activation.Relu)), [5, 0, 7])
+    np.testing.assert_allclose(clr.from_net(operators.ActivationBackward(gradient, x, relu)), [5, 0, 7])
 
 
 def test_arrays_and_tensors_share_memory(clr):
