@@ -61,19 +61,15 @@ public sealed unsafe partial class Tensor
             (keepAlive as IMemoryLease)?.Return();
             throw;
         }
-        Lender? lender = keepAlive is not null && !GivesMemoryBack ? new Lender(keepAlive) : null;
-        GCHandle root = keepAlive is null || lender is not null ? default : GCHandle.Alloc(keepAlive);
+        GCHandle root = keepAlive is null ? default : GCHandle.Alloc(keepAlive);
         nint result;
-        int status;
         fixed (long* s = shape, d = strides)
         {
             // The native side calls back exactly once, also when it fails.
-            status = NativeMethods.FromMemory((void*)memory, s, strides.IsEmpty ? null : d, shape.Length, (int)dtype, (int)where.Type,
-                where.Index, root.IsAllocated ? &FreeRoot : null, (void*)GCHandle.ToIntPtr(root), &result);
+            Native.Check(NativeMethods.FromMemory((void*)memory, s, strides.IsEmpty ? null : d, shape.Length, (int)dtype, (int)where.Type,
+                where.Index, keepAlive is null ? null : &FreeRoot, (void*)GCHandle.ToIntPtr(root), &result));
         }
-        if (status == 0) return Viewing(result, lender);
-        if (lender is not null) (keepAlive as IMemoryLease)?.Return();
-        throw Native.Failure(status);
+        return Viewing(result);
     }
 
     /// <summary>A tensor over a managed array, without a copy: the array is pinned until libtorch frees the storage.</summary>
@@ -160,16 +156,6 @@ public sealed unsafe partial class Tensor
         return (long)elements;
     }
 
-    /// <summary>Whether libtorch tells of the end of memory that was lent to it. On Windows it does since 2.11; before, the tensors of this
-    /// program count themselves: one that another program made of theirs does not count.</summary>
-    internal static bool GivesMemoryBack
-    {
-        get => givesMemoryBack ?? (!OperatingSystem.IsWindows() || Libtorch.Version >= new Version(2, 11));
-        set => givesMemoryBack = value;
-    }
-
-    private static bool? givesMemoryBack;
-
     private nint CheckedData()
     {
         if (Device != Device.Cpu) throw new InputException($"{this}: not in the memory of the CPU; copy it with To(Device.Cpu) first");
@@ -185,19 +171,6 @@ public sealed unsafe partial class Tensor
         object? target = root.Target;
         root.Free();
         (target as IMemoryLease)?.Return();
-    }
-
-    /// <summary>Memory and the tensors of this program that view it; the last one gives it back.</summary>
-    internal sealed class Lender(object owner)
-    {
-        private int users;
-
-        public void Lend() => Interlocked.Increment(ref users);
-
-        public void TakeBack()
-        {
-            if (Interlocked.Decrement(ref users) == 0) (owner as IMemoryLease)?.Return();
-        }
     }
 
     private sealed class PinnedArray : IMemoryLease

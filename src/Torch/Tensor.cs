@@ -21,20 +21,15 @@ public sealed unsafe partial class Tensor : IDisposable
     private readonly int ownedMebibytes;
     private TensorScope? scope;
 
-    // Who lent the memory, where libtorch cannot tell him of its end.
-    private readonly Lender? lender;
-
     // What libtorch says of the tensor, asked once: nothing here changes a tensor's shape. The sizes and strides are libtorch's own
     // memory, valid as long as the handle.
     private long* sizes, strides;
     private int rank = -1, dtype;
     private Device device;
 
-    private Tensor(nint handle, bool ownsMemory, Lender? lender = null)
+    private Tensor(nint handle, bool ownsMemory)
     {
         this.handle = handle;
-        this.lender = lender;
-        lender?.Lend();
         Interlocked.Increment(ref live);
         scope = TensorScope.Current;
         scope?.Add(this);
@@ -220,7 +215,7 @@ public sealed unsafe partial class Tensor : IDisposable
     internal static Tensor Made(nint handle) => new(handle, ownsMemory: true);
 
     /// <summary>Takes over a handle to a tensor on the memory of another, or of somebody else.</summary>
-    internal static Tensor Viewing(nint handle, Lender? lender = null) => new(handle, ownsMemory: false, lender);
+    internal static Tensor Viewing(nint handle) => new(handle, ownsMemory: false);
 
     /// <summary>Dtype and shape, such as <c>Float32[2, 3]</c>.</summary>
     internal string Describe() => IsDisposed ? "disposed tensor" : $"{DType}[{string.Join(", ", Shape)}]";
@@ -273,6 +268,5 @@ public sealed unsafe partial class Tensor : IDisposable
         Interlocked.Decrement(ref live);
         _ = Libtorch.DeleteTensor(h);
         if (ownedMebibytes > 0) NativeMemoryWatch.Remove(ownedMebibytes);
-        lender?.TakeBack();
     }
 }

@@ -34,13 +34,13 @@ internal sealed unsafe class AtenOperator
         return Tensor.Made((nint)stack[0]);
     }
 
-    /// <summary>Calls an operator whose one result is a tensor on the memory of another: gives its handle. Errors as <see cref="Call"/>.</summary>
+    /// <summary>Calls an operator whose one result is a tensor on the memory of another. Errors as <see cref="Call"/>.</summary>
     [SkipLocalsInit]
-    public nint CallHandle(params ReadOnlySpan<Argument> arguments)
+    public Tensor CallView(params ReadOnlySpan<Argument> arguments)
     {
         ulong* stack = stackalloc ulong[Capacity];
         Invoke(arguments, stack);
-        return (nint)stack[0];
+        return Tensor.Viewing((nint)stack[0]);
     }
 
     /// <summary>Calls an operator whose results are two tensors. Errors as <see cref="Call"/>.</summary>

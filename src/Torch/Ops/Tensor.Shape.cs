@@ -21,7 +21,7 @@ public sealed unsafe partial class Tensor
 
     /// <summary>The same memory read as another dtype. Where its elements are smaller or larger, the last dimension is as much longer or shorter.</summary>
     /// <exception cref="TorchException">The last dimension has gaps, or does not hold a whole number of the other elements.</exception>
-    public Tensor ViewAs(DType other) => Viewing(viewDtypeOp.CallHandle(this, other), lender);
+    public Tensor ViewAs(DType other) => viewDtypeOp.CallView(this, other);
 
     /// <summary>Another shape, copied only where the strides require it; one size may be -1.</summary>
     /// <exception cref="InputException">The shape has another number of elements.</exception>
@@ -76,7 +76,7 @@ public sealed unsafe partial class Tensor
         nint result;
         Native.CheckTorch(Libtorch.NewTensorHandle(Handle, &result), nameof(Alias));
         GC.KeepAlive(this);
-        return Viewing(result, lender);
+        return Viewing(result);
     }
 
     /// <summary>A new dimension of size 1; a view.</summary>
@@ -257,7 +257,7 @@ public sealed unsafe partial class Tensor
         fixed (long* s = shape, d = steps)
             Native.CheckTorch(Libtorch.Reinterpret(Handle, shape.Length, s, d, from, &result), "a view");
         GC.KeepAlive(this);
-        return Viewing(result, lender);
+        return Viewing(result);
     }
 
     private int DimensionOf(string operation, long dimension)
