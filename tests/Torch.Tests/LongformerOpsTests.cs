@@ -158,18 +158,15 @@ public class LongformerOpsTests : TensorTest
         Assert.That(dropped.Max().Item<float>(), Is.EqualTo(4f / 3).Within(1e-6));
     }
 
+    // What such a call costs is benchmarks/calls.sh's to say; that nothing but arguments goes over is the reason that it costs little.
     [Test]
-    public void A_call_of_an_operator_with_one_token_is_short()
+    public void A_call_into_a_given_tensor_makes_no_object()
     {
         Tensor x = Randn(1, 8), weight = Randn(8), bias = Randn(8), output = Tensor.Empty([1, 8]);
-        double best = double.MaxValue;
-        for (int round = 0; round < 50; round++)
-        {
-            long start = System.Diagnostics.Stopwatch.GetTimestamp();
-            for (int i = 0; i < 1000; i++) LongformerOps.AddLayerNormInto(output, x, null, weight, bias, 1e-5);
-            best = Math.Min(best, System.Diagnostics.Stopwatch.GetElapsedTime(start).TotalMicroseconds / 1000);
-        }
-        Assert.That(best, Is.LessThan(2), "microseconds");
+        LongformerOps.AddLayerNormInto(output, x, null, weight, bias, 1e-5);
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        for (int i = 0; i < 100; i++) LongformerOps.AddLayerNormInto(output, x, null, weight, bias, 1e-5);
+        Assert.That(GC.GetAllocatedBytesForCurrentThread() - before, Is.Zero);
     }
 
     [Test]

@@ -100,7 +100,7 @@ def test_the_wheel_holds_everything_and_works_elsewhere(tmp_path, models):
     build = [python, "-m", "pip", "--quiet", "--disable-pip-version-check", "wheel", "--no-index", "--no-build-isolation", "--no-deps"]
     subprocess.run([*build, "--wheel-dir", str(tmp_path), str(ROOT)], check=True, capture_output=True, timeout=300)
     [wheel] = tmp_path.glob("longformer_interop-*.whl")
-    assert "-py3-none-linux" in wheel.name
+    assert "-py3-none-manylinux_2_34_x86_64" in wheel.name
     names = zipfile.ZipFile(wheel).namelist()
     for file in ("_native/liblongformer.so", "_native/liblongformer_ops.so", "_net/LongformerInterop.PythonNet.dll", "py.typed", "clr/runtimeconfig.json"):
         assert f"longformer_interop/{file}" in names

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
@@ -55,8 +56,16 @@ internal static class NativeLibraries
 
     private static string FileName(string name) => OperatingSystem.IsWindows() ? $"{name}.dll" : $"lib{name}.so";
 
-    // In a library compiled ahead of time AppContext.BaseDirectory is the folder of the host's executable, such as /usr/bin.
-    private static string ProgramFolder() => RuntimeFeature.IsDynamicCodeSupported ? AppContext.BaseDirectory : OwnLibrary.Folder() ?? AppContext.BaseDirectory;
+    // In a library compiled ahead of time AppContext.BaseDirectory is the folder of the host's executable, such as /usr/bin; where pythonnet
+    // started .NET it is empty.
+    private static string ProgramFolder() => RuntimeFeature.IsDynamicCodeSupported
+        ? Named(AppContext.BaseDirectory) ?? Named(AssemblyFolder()) ?? Environment.CurrentDirectory
+        : OwnLibrary.Folder() ?? AppContext.BaseDirectory;
+
+    [UnconditionalSuppressMessage("SingleFile", "IL3000", Justification = "A program in a single file has a base directory.")]
+    private static string? AssemblyFolder() => Path.GetDirectoryName(typeof(NativeLibraries).Assembly.Location);
+
+    private static string? Named(string? folder) => string.IsNullOrEmpty(folder) ? null : folder;
 
     // Where the host looks for native files of packages: runtimes/<rid>/native below the program or in NuGet's cache.
     private static IEnumerable<string> RuntimeFolders()

@@ -1,7 +1,7 @@
-/* Start and overhead: speed ENCODER_FOLDER. Prints the milliseconds from the start of the process to the first embedding of a text of
+/* Start and overhead through C: start ENCODER_FOLDER. Prints the milliseconds from the start of the process to the first embedding of a text of
  * about 500 tokens, and what a call costs beside the model's own time. */
 #define _POSIX_C_SOURCE 200809L
-#include "support.h"
+#include "../../bindings/c/tests/support.h"
 
 #include <time.h>
 #include <unistd.h>
@@ -81,7 +81,6 @@ int main(int argc, char** argv) {
   }
   printf("start to first embedding of %d tokens: %.0f ms; a call: %.3f microseconds; attention of one token with its tensors: %.1f microseconds\n",
          (int)shape[0], first, best, attention_of_one_token());
-  CHECK(best < 20);
   OK(lf_tensor_free(tokens));
   OK(lf_document_encoder_free(encoder));
   OK(lf_options_free(options));
