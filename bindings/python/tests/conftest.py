@@ -39,7 +39,7 @@ def make_checkpoints(folder: Path) -> Path:
             continue
         shutil.rmtree(folder / name, ignore_errors=True)
         command = [str(ROOT / "longformer"), "random", str(folder / name), "--tokenizer", str(GOLDENS / "tokenizer" / "tiny"), *arguments]
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
+        subprocess.run(command, check=True, capture_output=True, timeout=300)
     return folder
 
 

@@ -142,5 +142,5 @@ if __name__ == "__main__":
         pool.close()
         pool.join()
 """).format(root=str(ROOT), door=lf.__name__, encoder=str(models / "encoder")))
-    done = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, timeout=300)
     assert (done.stdout, done.stderr) == ("[(1, 64), (1, 64)]\n", "")
