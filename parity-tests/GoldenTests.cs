@@ -13,7 +13,7 @@ public class GoldenTests
         [AttentionImplementation.Fused, AttentionImplementation.Chunks, AttentionImplementation.Loop], Device.Cpu);
 
     // The goldens of conversion answer to the tests of Checkpoints; the runner has no such group, and says so.
-    private static readonly string[] ForOtherTests = ["conversion"];
+    private static readonly string[] ForOtherTests = ["conversion", "metrics"];
 
     private static IEnumerable<TestCaseData> Cases() => ParityRunner.FindCases(Goldens)
         .Where(folder => !ForOtherTests.Contains(Path.GetFileName(Path.GetDirectoryName(folder)!)))
@@ -34,6 +34,7 @@ public class GoldenTests
     [TestCase("tokenizer")]
     [TestCase("gradients")]
     [TestCase("conversion")]
+    [TestCase("training")]
     public void The_goldens_hold_cases_of_the_group(string group) =>
         Assert.That(Directory.EnumerateDirectories(Path.Combine(Goldens, group)), Is.Not.Empty);
 

@@ -61,6 +61,16 @@ public sealed class LedForConditionalGeneration : LedPretrained<LedLogitsOutputs
 
     private protected override LedLogitsOutputs Compute(LedInputs inputs, Tensor hidden, LedDecoderBatch batch, Tensor encoderStates, LedDropout dropout)
     {
+        if (inputs.TrainingLoss is { } training && inputs.Labels is not null)
+        {
+            (Tensor rows, Tensor labels) = Losses.Labelled(inputs.Labels, [batch.Rows, batch.Length], Configuration.VocabSize, hidden.Device);
+            return new LedLogitsOutputs
+            {
+                Logits = Tensor.Empty([0, Configuration.VocabSize], hidden.DType, hidden.Device),
+                Loss = _output.Loss(Differentiable.SelectRows(hidden, rows), labels, training),
+                EncoderLastHiddenState = encoderStates,
+            };
+        }
         Tensor logits = _output.Forward(hidden);
         return new LedLogitsOutputs
         {

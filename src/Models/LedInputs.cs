@@ -39,6 +39,12 @@ public sealed record LedInputs
     /// <summary>Generation: ids [B, S], -100 ignored. Classification: [B] ids, or floats as HF takes them.</summary>
     public Tensor? Labels { get; init; }
 
+    /// <summary>
+    /// Generation, with <see cref="Labels"/>: the loss is the sum over the labels that are not -100, and there are no logits ([0, vocabulary]). Null: the
+    /// mean, as in HF, beside the logits of every position.
+    /// </summary>
+    public TrainingLoss? TrainingLoss { get; init; }
+
     /// <summary>Question answering: [B] first token of the answer.</summary>
     public Tensor? StartPositions { get; init; }
 

@@ -42,6 +42,16 @@ public sealed class LongformerForMaskedLM : LongformerPretrained<LogitsOutputs>
             throw new InputException("LogitRows: expected no labels beside it, given both: a loss needs the logits of every token");
         if (inputs.LogitRows is not null)
             hidden = Differentiable.SelectRows(hidden, HostBuffer.Upload(HostValues.ToInt64(inputs.LogitRows), hidden.Device));
+        if (inputs.TrainingLoss is { } training && inputs.Labels is not null)
+        {
+            (Tensor rows, Tensor labels) = Losses.Labelled(inputs.Labels, batch.TokenShape, Configuration.VocabSize, hidden.Device);
+            Tensor states = _norm.Forward(_dense.Forward(Differentiable.SelectRows(hidden, rows), HiddenActivation.Gelu));
+            return new LogitsOutputs
+            {
+                Logits = Tensor.Empty([0, Configuration.VocabSize], hidden.DType, hidden.Device),
+                Loss = Differentiable.VocabularyLoss(states, _decoder.Weight, _decoder.Bias, labels, training.LabelSmoothing, training.RowsPerBlock),
+            };
+        }
         // The exact GELU, whatever hidden_act says.
         Tensor logits = _decoder.Forward(_norm.Forward(_dense.Forward(hidden, HiddenActivation.Gelu)));
         Tensor? loss = inputs.Labels is null ? null : Losses.Classes(logits, inputs.Labels, batch.TokenShape, Configuration.VocabSize);

@@ -58,6 +58,12 @@ public sealed record LongformerInputs
     /// </summary>
     public Tensor? LogitRows { get; init; }
 
+    /// <summary>
+    /// Masked LM, with <see cref="Labels"/>: the loss is the sum over the labelled tokens, and there are no logits ([0, vocabulary]). Null: the mean, as in
+    /// Hugging Face, beside the logits of every token.
+    /// </summary>
+    public TrainingLoss? TrainingLoss { get; init; }
+
     /// <summary>Question answering: [B] first token of the answer.</summary>
     public Tensor? StartPositions { get; init; }
 

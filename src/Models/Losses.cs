@@ -16,6 +16,21 @@ internal static class Losses
     public static Tensor Classes(Tensor logits, Tensor labels, long[] shape, int classes)
     {
         using var scope = new TensorScope();
+        long[] values = Checked(labels, shape, classes);
+        Tensor targets = HostBuffer.Upload(values, logits.Device);
+        return scope.Keep(Differentiable.CrossEntropy(logits, targets, Ignored));
+    }
+
+    /// <summary>The labelled ones among M rows: their numbers, int64 [L], and labels, int64 [L], on a device.</summary>
+    public static (Tensor Rows, Tensor Labels) Labelled(Tensor labels, long[] shape, int classes, Device device)
+    {
+        long[] values = Checked(labels, shape, classes);
+        long[] rows = [.. Enumerable.Range(0, values.Length).Where(i => values[i] != Ignored)];
+        return (HostBuffer.Upload(rows, device), HostBuffer.Upload(Array.ConvertAll(rows, row => values[row]), device));
+    }
+
+    private static long[] Checked(Tensor labels, long[] shape, int classes)
+    {
         if (!labels.Shape.SequenceEqual(shape) && !(shape.Length == 1 && labels.ElementCount == shape[0]))
             throw new InputException($"labels: expected shape {InputReader.Show(shape)}, given {InputReader.Show(labels.Shape)}");
         if (labels.DType is not (DType.Int64 or DType.Int32))
@@ -24,8 +39,7 @@ internal static class Losses
         foreach (long value in values)
             if (value != Ignored && (ulong)value >= (ulong)classes)
                 throw new InputException($"labels: expected class ids 0..{classes - 1}, or {Ignored} to ignore, given {value}");
-        Tensor targets = HostBuffer.Upload(values, logits.Device);
-        return scope.Keep(Differentiable.CrossEntropy(logits, targets, Ignored));
+        return values;
     }
 
     /// <summary>Regression, single-label or multi-label loss of logits [S, labels]: by <c>problem_type</c>, else by the labels.</summary>

@@ -14,13 +14,14 @@ public enum Reduction
 }
 
 /// <summary>Layers and losses of a network as functions, each with the function of its gradient. Errors as those of <see cref="Tensor"/>.</summary>
-public static class Functional
+public static partial class Functional
 {
     private static readonly AtenOperator
         embeddingOp = new("aten::embedding"), embeddingBackwardOp = new("aten::embedding_dense_backward"),
         logSoftmaxBackwardOp = new("aten::_log_softmax_backward_data"),
         crossEntropyOp = new("aten::cross_entropy_loss"), nllForwardOp = new("aten::nll_loss_forward"), nllBackwardOp = new("aten::nll_loss_backward"),
-        bceOp = new("aten::binary_cross_entropy_with_logits"), mseOp = new("aten::mse_loss"), mseBackwardOp = new("aten::mse_loss_backward");
+        bceOp = new("aten::binary_cross_entropy_with_logits"), mseOp = new("aten::mse_loss"), mseBackwardOp = new("aten::mse_loss_backward"),
+        expInPlaceOp = new("aten::exp_");
 
     /// <summary>Rows of a table by index.</summary>
     /// <param name="indices">Integers, any shape [...].</param>
@@ -64,6 +65,35 @@ public static class Functional
         (_, Tensor total) = nllForwardOp.Call2(likelihood, labels, Argument.None, (long)reduction, ignoreIndex);
         Tensor inner = nllBackwardOp.Call(gradient, likelihood, labels, Argument.None, (long)reduction, ignoreIndex, total);
         return scope.Keep(logSoftmaxBackwardOp.Call(inner, likelihood, 1L, likelihood.DType));
+    }
+
+    /// <summary>
+    /// The sum of the cross entropies of logits with labels, and its gradient with respect to the logits, from one softmax. With smoothing e a row's
+    /// loss is (1 - e) nll + e * mean over the classes of -log p.
+    /// </summary>
+    /// <param name="logits">[N, classes]; the softmax is computed in Float32 (of Float64 in Float64).</param>
+    /// <param name="labels">Int64 [N], each 0..classes-1.</param>
+    /// <param name="labelSmoothing">e, from 0 to below 1.</param>
+    /// <param name="withGradient">Whether the gradient is wanted; without it the second result holds log p.</param>
+    /// <returns>A number and [N, classes], both in the dtype of the softmax.</returns>
+    public static (Tensor Loss, Tensor Gradient) CrossEntropyAndGradient(Tensor logits, Tensor labels, double labelSmoothing = 0, bool withGradient = true)
+    {
+        ArgumentNullException.ThrowIfNull(logits);
+        ArgumentNullException.ThrowIfNull(labels);
+        if (labelSmoothing is not (>= 0 and < 1)) throw new InputException($"labelSmoothing: expected 0 to below 1, given {labelSmoothing}");
+        using TensorScope scope = new();
+        (long rows, long classes) = (logits.Size(0), logits.Size(1));
+        Tensor likelihood = scope.Keep(logits.LogSoftmax(1, logits.DType == DType.Float64 ? DType.Float64 : DType.Float32));
+        if (rows == 0) return (scope.Keep(Tensor.Zeros([], likelihood.DType, logits.Device)), likelihood);
+        (Tensor loss, _) = nllForwardOp.Call2(likelihood, labels, Argument.None, (long)Reduction.Sum, -1L);
+        if (labelSmoothing > 0) loss = (loss * (1 - labelSmoothing)).Add(likelihood.Sum(), -labelSmoothing / classes);
+        scope.Keep(loss);
+        if (!withGradient) return (loss, likelihood);
+        expInPlaceOp.Run(likelihood);
+        if (labelSmoothing > 0) likelihood.AddInPlace(-labelSmoothing / classes);
+        Tensor places = Tensor.Arange(rows, logits.Device) * classes + labels;
+        likelihood.View(-1).IndexAddInPlace(0, places, Tensor.Full([rows], labelSmoothing - 1, likelihood.DType, logits.Device));
+        return (loss, likelihood);
     }
 
     /// <summary>Binary cross entropy of the sigmoid of logits with targets in 0..1, of equal shape and dtype.</summary>

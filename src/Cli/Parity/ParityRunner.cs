@@ -17,6 +17,7 @@ internal static class ParityRunner
         new ModelsGroup(),
         new TokenizerGroup(),
         new GradientsGroup(),
+        new TrainingGroup(),
         new LedGroup(),
         new ConversionGroup(),
     ];

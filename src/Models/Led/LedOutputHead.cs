@@ -25,6 +25,13 @@ internal sealed class LedOutputHead
         return scope.Keep(Differentiable.Linear(hidden, _weight, _bias?.View(_weight.Size(0))));
     }
 
+    /// <summary>The sum of the cross entropies of rows [M, C] with labels [M].</summary>
+    public Tensor Loss(Tensor hidden, Tensor labels, TrainingLoss training)
+    {
+        using var scope = new TensorScope();
+        return scope.Keep(Differentiable.VocabularyLoss(hidden, _weight, _bias?.View(_weight.Size(0)), labels, training.LabelSmoothing, training.RowsPerBlock));
+    }
+
     /// <summary>The same written to <paramref name="output"/> [M, V]; nothing is recorded.</summary>
     public void ForwardInto(Tensor output, Tensor hidden)
     {

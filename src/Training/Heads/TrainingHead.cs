@@ -1,0 +1,97 @@
+using LongformerInterop.Models;
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.Training.Heads;
+
+/// <summary>
+/// A model together with what its head learns: the sum of the losses of a batch, and the number of labels that a mean divides it by. So the mean of a
+/// step over several batches is the one over all its labels.
+/// </summary>
+public abstract class TrainingHead : IDisposable
+{
+    private protected TrainingHead(PretrainedModel model) => Model = model;
+
+    /// <summary>The model; it goes with the head.</summary>
+    public PretrainedModel Model { get; }
+
+    /// <summary>Part of the probability that is spread over all classes, from 0 to below 1.</summary>
+    public double LabelSmoothing { get; init; }
+
+    /// <summary>The sum of the losses, a Float32 number (Float64 for a Float64 model).</summary>
+    /// <param name="batch">The examples.</param>
+    /// <param name="seed">Of the dropouts; null: none, for an evaluation.</param>
+    /// <param name="beforeLayer">Called before every layer; what it throws ends the pass.</param>
+    /// <exception cref="InputException">An example does not fit the model.</exception>
+    public abstract Tensor LossSum(IReadOnlyList<TrainingExample> batch, long? seed = null, Action? beforeLayer = null);
+
+    /// <summary>How many labels an example adds to what the loss is divided by.</summary>
+    public abstract long LabelCount(TrainingExample example);
+
+    /// <summary>The head of a model.</summary>
+    /// <param name="model">Loaded with <see cref="LoadOptions.Trainable"/> where it is to learn; it belongs to the head from now on.</param>
+    /// <param name="labelSmoothing">See <see cref="LabelSmoothing"/>.</param>
+    /// <exception cref="InputException">Nothing can be trained on this architecture.</exception>
+    public static TrainingHead Of(PretrainedModel model, double labelSmoothing = 0)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        if (labelSmoothing is not (>= 0 and < 1)) throw new InputException($"label smoothing: expected 0 to below 1, given {labelSmoothing}");
+        return model switch
+        {
+            LongformerForMaskedLM m => new MaskedLanguageHead(m) { LabelSmoothing = labelSmoothing },
+            LongformerForSequenceClassification m => new SequenceHead(m) { LabelSmoothing = labelSmoothing },
+            LongformerForTokenClassification m => new TokenHead(m) { LabelSmoothing = labelSmoothing },
+            LongformerForQuestionAnswering m when labelSmoothing == 0 => new SpanHead(m),
+            LongformerForMultipleChoice m => new ChoiceHead(m) { LabelSmoothing = labelSmoothing },
+            LedForConditionalGeneration m => new WritingHead(m) { LabelSmoothing = labelSmoothing },
+            LongformerForQuestionAnswering => throw new InputException($"label smoothing: expected 0 for question answering, whose answers may be several, given {labelSmoothing}"),
+            _ => throw new InputException($"training: expected a model with a head that learns, given {model.Architecture}"),
+        };
+    }
+
+    /// <summary>Frees the model.</summary>
+    public void Dispose()
+    {
+        Model.Dispose();
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>The examples behind one another; the tensors join the current scope.</summary>
+    private protected static LongformerInputs Pack(IReadOnlyList<TrainingExample> batch, long? seed, Action? beforeLayer)
+    {
+        List<int[]> ids = [];
+        List<byte[]>? masks = batch.Any(e => e.Globals is not null) ? [] : null;
+        int? choices = null;
+        foreach (TrainingExample example in batch)
+        {
+            if (masks is not null && example.Globals is null)
+                throw new InputException($"{example.Source}: expected global positions, as other examples of the batch have them, given none");
+            byte[]? mask = masks is null ? null : Mask(example);
+            int from = 0;
+            foreach (int length in example.Lengths ?? [example.Ids.Length])
+            {
+                ids.Add(example.Ids[from..(from + length)]);
+                masks?.Add(mask![from..(from + length)]);
+                from += length;
+            }
+            choices = example.Lengths?.Length;
+        }
+        return LongformerInputs.Pack(ids, masks) with { Choices = choices, DropoutSeed = seed, BeforeLayer = beforeLayer };
+    }
+
+    /// <summary>1 at the global tokens of an example.</summary>
+    private protected static byte[] Mask(TrainingExample example)
+    {
+        var mask = new byte[example.Ids.Length];
+        foreach (int position in example.Globals ?? [])
+            mask[position] = (uint)position < (uint)mask.Length ? (byte)1
+                : throw new InputException($"{example.Source}: expected global positions of its {mask.Length} tokens, given {position}");
+        return mask;
+    }
+
+    /// <summary>Labels of all examples, one behind the other.</summary>
+    private protected static Tensor Labels(IReadOnlyList<TrainingExample> batch) =>
+        Tensor.From<long>([.. batch.SelectMany(LabelsOf).Select(label => (long)label)]);
+
+    private protected static int[] LabelsOf(TrainingExample example) =>
+        example.Labels ?? throw new InputException($"{example.Source}: expected labels, given none");
+}

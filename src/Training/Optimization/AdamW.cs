@@ -1,0 +1,73 @@
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.Training.Optimization;
+
+/// <summary>The settings of <see cref="AdamW"/>; the defaults are PyTorch's.</summary>
+public sealed record AdamWOptions
+{
+    /// <summary>Decay of the mean of the gradients.</summary>
+    public double Beta1 { get; init; } = 0.9;
+
+    /// <summary>Decay of the mean of the squared gradients.</summary>
+    public double Beta2 { get; init; } = 0.999;
+
+    /// <summary>Added to the root of the mean square.</summary>
+    public double Epsilon { get; init; } = 1e-8;
+}
+
+/// <summary>
+/// Adam with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101), by libtorch's fused step: one pass over each parameter. With t = 1, 2, ...
+/// for each parameter:
+/// <code>
+/// p -= rate * decay * p
+/// m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
+/// p -= rate * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
+/// </code>
+/// </summary>
+public sealed class AdamW : IOptimizer
+{
+    private readonly AdamWOptions _options;
+    private readonly OptimizerState _state = new();
+
+    /// <summary>An optimizer that remembers nothing yet.</summary>
+    /// <param name="options">Its settings.</param>
+    /// <exception cref="InputException">A setting is outside its range.</exception>
+    public AdamW(AdamWOptions? options = null)
+    {
+        _options = options ?? new AdamWOptions();
+        if (_options.Beta1 is not (>= 0 and < 1)) throw new InputException($"beta1: expected 0 to below 1, given {_options.Beta1}");
+        if (_options.Beta2 is not (>= 0 and < 1)) throw new InputException($"beta2: expected 0 to below 1, given {_options.Beta2}");
+        if (_options.Epsilon is not >= 0) throw new InputException($"epsilon: expected 0 or more, given {_options.Epsilon}");
+    }
+
+    /// <inheritdoc/>
+    public IReadOnlyDictionary<string, Tensor> State => _state.Tensors;
+
+    /// <inheritdoc/>
+    public void Step(IReadOnlyList<ParameterGradient> gradients, double learningRate)
+    {
+        ArgumentNullException.ThrowIfNull(gradients);
+        foreach (IGrouping<(double, double, Device, DType), ParameterGradient> group in
+                 gradients.GroupBy(g => (g.Parameter.RateFactor, g.Parameter.WeightDecay, g.Parameter.Master.Device, g.Parameter.Master.DType)))
+        {
+            ParameterGradient[] some = [.. group];
+            Tensor[] Parts(string part) => Array.ConvertAll(some, g => Part(g.Parameter, part));
+            Tensor[] steps = Parts("step");
+            foreach (Tensor step in steps) step.AddInPlace(1.0);
+            Functional.FusedAdamW(Array.ConvertAll(some, g => g.Parameter.Master), Array.ConvertAll(some, g => g.Gradient), Parts("mean"), Parts("square"), steps,
+                learningRate * group.Key.Item1, _options.Beta1, _options.Beta2, group.Key.Item2, _options.Epsilon);
+            foreach (ParameterGradient g in some) g.Parameter.Publish();
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Restore(IReadOnlyDictionary<string, Tensor> state, IReadOnlyList<TrainedParameter> parameters) =>
+        _state.Restore(state, parameters, p => [("step", [], p.Master.Device), ("mean", p.Master.Shape, p.Master.Device), ("square", p.Master.Shape, p.Master.Device)]);
+
+    /// <summary>Frees what it remembers.</summary>
+    public void Dispose() => _state.Dispose();
+
+    private Tensor Part(TrainedParameter parameter, string part) => part == "step"
+        ? _state.Get(parameter, part, [], DType.Float32, parameter.Master.Device)
+        : _state.Get(parameter, part, parameter.Master.Shape, parameter.Master.DType, parameter.Master.Device);
+}

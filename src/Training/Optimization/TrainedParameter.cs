@@ -1,0 +1,59 @@
+using LongformerInterop.Models;
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.Training.Optimization;
+
+/// <summary>
+/// A parameter that an optimizer changes. Where the model computes in half precision, the optimizer works on a Float32 master and the model gets
+/// its rounded values after every step.
+/// </summary>
+public sealed class TrainedParameter : IDisposable
+{
+    private readonly bool _ownsMaster;
+
+    /// <summary>A parameter of a model that was loaded with <see cref="LoadOptions.Trainable"/>.</summary>
+    /// <param name="name">Hugging Face's name.</param>
+    /// <param name="model">The model's tensor.</param>
+    /// <param name="rateFactor">What the learning rate of a step is multiplied with.</param>
+    /// <param name="weightDecay">Decay in each step, as a part of the rate.</param>
+    public TrainedParameter(string name, Tensor model, double rateFactor = 1, double weightDecay = 0)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        (Name, Model, RateFactor, WeightDecay) = (name, model, rateFactor, weightDecay);
+        _ownsMaster = model.DType is DType.BFloat16 or DType.Float16;
+        Master = _ownsMaster ? model.To(DType.Float32).Keep() : model;
+    }
+
+    /// <summary>Hugging Face's name.</summary>
+    public string Name { get; }
+
+    /// <summary>The model's tensor.</summary>
+    public Tensor Model { get; }
+
+    /// <summary>What the optimizer changes: the model's tensor, or a Float32 copy of it.</summary>
+    public Tensor Master { get; }
+
+    /// <summary>Whether <see cref="Master"/> is a copy.</summary>
+    public bool HasMaster => _ownsMaster;
+
+    /// <summary>What the learning rate of a step is multiplied with.</summary>
+    public double RateFactor { get; }
+
+    /// <summary>Decay in each step, as a part of the rate.</summary>
+    public double WeightDecay { get; }
+
+    /// <summary>The first row that is trained; the rows before it stay as they are. 0: all are.</summary>
+    public long FirstRow { get; init; }
+
+    /// <summary>Gives the model the master's values.</summary>
+    public void Publish()
+    {
+        if (_ownsMaster) Model.CopyInPlace(Master);
+    }
+
+    /// <summary>Frees the master; the model's tensor is the model's.</summary>
+    public void Dispose()
+    {
+        if (_ownsMaster) Master.Dispose();
+    }
+}

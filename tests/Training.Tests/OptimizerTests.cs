@@ -1,0 +1,128 @@
+using LongformerInterop.Checkpoints;
+using LongformerInterop.Models;
+using LongformerInterop.Tests;
+using LongformerInterop.Torch;
+using LongformerInterop.Training.Heads;
+using LongformerInterop.Training.Optimization;
+
+namespace LongformerInterop.Training.Tests;
+
+/// <summary>Optimizers, schedules, and steps put together of them.</summary>
+public sealed class OptimizerTests
+{
+    private static Tensor Values(int seed, params long[] shape) => Tensor.From<float>(
+        [.. Enumerable.Range(0, (int)shape.Aggregate(1L, (a, b) => a * b)).Select(i => (float)Math.Sin((seed * 3.1) + i))], shape);
+
+    private static IOptimizer Create(string kind) => kind switch
+    {
+        "adamw" => new AdamW(),
+        "adafactor" => new Adafactor(),
+        _ => new Adafactor(new AdafactorOptions { Beta1 = 0.9, ScaleByParameter = true }),
+    };
+
+    [Test]
+    public void AdamW_is_its_formula()
+    {
+        using var scope = new TensorScope();
+        using var optimizer = new AdamW(new AdamWOptions { Beta1 = 0.8, Beta2 = 0.95, Epsilon = 1e-3 });
+        Tensor tensor = Values(1, 2, 3);
+        var parameter = new TrainedParameter("p", tensor, rateFactor: 2, weightDecay: 0.1);
+        double[] p = Array.ConvertAll(tensor.ToArray<float>(), v => (double)v), m = new double[6], v = new double[6];
+        for (int t = 1; t <= 4; t++)
+        {
+            float[] g = Values(t + 5, 2, 3).ToArray<float>();
+            optimizer.Step([new ParameterGradient(parameter, Tensor.From<float>(g, 2, 3))], 0.01);
+            for (int i = 0; i < 6; i++)
+            {
+                p[i] -= 0.02 * 0.1 * p[i];
+                m[i] = (0.8 * m[i]) + (0.2 * g[i]);
+                v[i] = (0.95 * v[i]) + (0.05 * g[i] * g[i]);
+                p[i] -= 0.02 * (m[i] / (1 - Math.Pow(0.8, t))) / (Math.Sqrt(v[i] / (1 - Math.Pow(0.95, t))) + 1e-3);
+            }
+        }
+        Assert.That(tensor.ToArray<float>(), Is.EqualTo(Array.ConvertAll(p, x => (float)x)).Within(1e-6f));
+    }
+
+    [TestCase("adamw")]
+    [TestCase("adafactor")]
+    [TestCase("adafactor with a mean")]
+    public void A_restored_optimizer_goes_on_to_the_bit(string kind)
+    {
+        using var scope = new TensorScope();
+        (Tensor one, Tensor two) = (Values(1, 3, 4), Values(2, 5));
+        TrainedParameter[] parameters = [new("one", one, weightDecay: 0.1), new("two", two), new("never reached", Values(3, 2))];
+        using IOptimizer first = Create(kind), second = Create(kind);
+        void Step(IOptimizer optimizer, int t) => optimizer.Step([.. parameters.Take(2).Select((p, i) => new ParameterGradient(p, Values((t * 2) + i, p.Model.Shape)))], 0.01);
+        Step(first, 1);
+        Step(first, 2);
+        (float[] before, float[] beforeTwo) = (one.ToArray<float>(), two.ToArray<float>());
+        second.Restore(first.State, parameters);
+        Step(first, 3);
+        (float[] after, float[] afterTwo) = (one.ToArray<float>(), two.ToArray<float>());
+        one.CopyInPlace(Tensor.From<float>(before, 3, 4));
+        two.CopyInPlace(Tensor.From<float>(beforeTwo, 5));
+        Step(second, 3);
+        Assert.That(one.ToArray<float>(), Is.EqualTo(after));
+        Assert.That(two.ToArray<float>(), Is.EqualTo(afterTwo));
+        Assert.That(after, Is.Not.EqualTo(before));
+        Dictionary<string, Tensor> damaged = new(first.State) { [first.State.Keys.First(k => !k.EndsWith("step", StringComparison.Ordinal))] = Values(1, 9) };
+        Assert.That(() => second.Restore(damaged, parameters), Throws.TypeOf<CheckpointException>().With.Message.Contains("given [9]"));
+        damaged.Remove("one/step");
+        Assert.That(() => second.Restore(damaged, parameters), Throws.TypeOf<CheckpointException>());
+    }
+
+    [Test]
+    public void Half_precision_has_a_master()
+    {
+        using var scope = new TensorScope();
+        Tensor model = Tensor.Full([4], 1, DType.BFloat16);
+        using var parameter = new TrainedParameter("p", model);
+        using var optimizer = new AdamW();
+        // Each step is far below what BFloat16 tells from 1, their sum is not.
+        for (int i = 0; i < 100; i++) optimizer.Step([new ParameterGradient(parameter, Tensor.Ones([4]))], 1e-4);
+        Assert.That(parameter.Master.ToArray<float>(), Is.EqualTo(new float[] { 0.99f, 0.99f, 0.99f, 0.99f }).Within(1e-5f));
+        Assert.That(model.To(DType.Float32).ToArray<float>()[0], Is.EqualTo(0.99f).Within(0.004f).And.LessThan(1));
+    }
+
+    // From transformers 5.12.1's schedules, learning rate 1, 4 warm-up steps of 20.
+    [TestCase(ScheduleKind.Linear, 0, 0)]
+    [TestCase(ScheduleKind.Linear, 3, 0.75)]
+    [TestCase(ScheduleKind.Linear, 12, 0.5)]
+    [TestCase(ScheduleKind.Linear, 25, 0)]
+    [TestCase(ScheduleKind.Cosine, 8, 0.8535533905932737)]
+    [TestCase(ScheduleKind.Polynomial, 12, 0.125)]
+    [TestCase(ScheduleKind.Polynomial, 21, 0)]
+    [TestCase(ScheduleKind.Constant, 2, 0.5)]
+    [TestCase(ScheduleKind.Constant, 19, 1)]
+    [TestCase(ScheduleKind.InverseSqrt, 3, 0.75)]
+    [TestCase(ScheduleKind.InverseSqrt, 4, 1)]
+    [TestCase(ScheduleKind.InverseSqrt, 16, 0.5)]
+    public void Schedules_are_those_of_transformers(ScheduleKind kind, long step, double rate) =>
+        Assert.That(new Schedule { LearningRate = 1, Kind = kind, WarmupSteps = 4, TotalSteps = 20, Power = 3 }.At(step), Is.EqualTo(rate).Within(1e-12));
+
+    [Test]
+    public void Without_a_warm_up_the_inverse_root_counts_from_ten_thousand() =>
+        Assert.That(new Schedule { LearningRate = 1, Kind = ScheduleKind.InverseSqrt }.At(30_000), Is.EqualTo(0.5).Within(1e-12));
+
+    [Test]
+    public void Parts_stand_still_or_learn_slower()
+    {
+        using LongformerForSequenceClassification model = LongformerForSequenceClassification.Load(TinyCheckpoints.Classifier, new LoadOptions { Trainable = true });
+        Dictionary<string, TrainedParameter> Plan(ParameterPlan plan) => plan.Of(model).ToDictionary(p => p.Name);
+        Dictionary<string, TrainedParameter> all = Plan(new ParameterPlan { WeightDecay = 0.1, HeadFactor = 5, LayerDecay = 0.5 });
+        Assert.That(all, Has.Count.EqualTo(model.NamedParameters.Count));
+        Assert.That(all["classifier.dense.weight"].RateFactor, Is.EqualTo(5));
+        Assert.That(all["longformer.encoder.layer.1.output.dense.weight"].RateFactor, Is.EqualTo(1));
+        Assert.That(all["longformer.encoder.layer.0.output.dense.weight"].RateFactor, Is.EqualTo(0.5));
+        Assert.That(all["longformer.embeddings.word_embeddings.weight"].RateFactor, Is.EqualTo(0.25));
+        Assert.That(all["longformer.encoder.layer.0.output.dense.weight"].WeightDecay, Is.EqualTo(0.1));
+        Assert.That(all["longformer.encoder.layer.0.output.dense.bias"].WeightDecay, Is.Zero);
+        Assert.That(all["longformer.encoder.layer.0.output.LayerNorm.weight"].WeightDecay, Is.Zero);
+        Assert.That(Plan(new ParameterPlan { Frozen = FrozenPart.Body }).Keys, Is.EquivalentTo(new[] { "classifier.dense.weight", "classifier.dense.bias", "classifier.out_proj.weight", "classifier.out_proj.bias" }));
+        Assert.That(Plan(new ParameterPlan { Frozen = FrozenPart.Embeddings }).Keys, Has.None.Contains("embeddings"));
+        Assert.That(Plan(new ParameterPlan { Frozen = FrozenPart.AllButBiases }).Keys.Where(n => !n.StartsWith("classifier", StringComparison.Ordinal)), Has.All.EndsWith("bias"));
+        TrainedParameter positions = Plan(new ParameterPlan { Frozen = FrozenPart.AllButAddedPositions, FirstAddedPosition = 50, WeightDecay = 0.1 }).Values.Single();
+        Assert.That((positions.Name, positions.FirstRow, positions.WeightDecay), Is.EqualTo(("longformer.embeddings.position_embeddings.weight", 50L, 0.0)));
+        Assert.That(() => Plan(new ParameterPlan { Frozen = FrozenPart.AllButAddedPositions, FirstAddedPosition = 98 }), Throws.TypeOf<InputException>());
+    }
+}
