@@ -1,5 +1,4 @@
-// Operators of libtorch by their names. A number goes in as a tensor without dimensions: libtorch 2.10 takes
-// none of its Scalars here.
+// Operators of libtorch by their names. A number goes in as a tensor without dimensions: libtorch 2.10 takes none of its Scalars here.
 #include <algorithm>
 #include <cmath>
 
@@ -13,8 +12,7 @@ namespace {
 
 // A number as an operand of t: of integers an integer, which then stay integers.
 Tensor operand(const Tensor& t, double number) {
-  if (!t.is_floating_point() && number == std::floor(number) && std::abs(number) < 0x1p62)
-    return scalar(static_cast<int64_t>(number));
+  if (!t.is_floating_point() && number == std::floor(number) && std::abs(number) < 0x1p62) return scalar(static_cast<int64_t>(number));
   return scalar(number);
 }
 
@@ -23,13 +21,11 @@ Tensor like(const Tensor& t, const Tensor& result) {
   return t.is_floating_point() ? result.to(t.scalar_type()) : result;
 }
 
-// sign 1: a + b, -1: a - b. libtorch's own take a Scalar, which is a float where the interface has it, and
-// which integers refuse.
+// sign 1: a + b, -1: a - b. libtorch's own take a Scalar, which is a float where the interface has it, and which integers refuse.
 Tensor sum_of(const Tensor& a, const Tensor& b, int64_t sign) {
   if (a.is_floating_point() || b.is_floating_point()) {
     torch::TensorHandle result = nullptr;
-    LONGFORMER_TORCH(
-        torch::aoti_torch_aten_subtract_Tensor(a.handle(), b.handle(), static_cast<double>(-sign), &result));
+    LONGFORMER_TORCH(torch::aoti_torch_aten_subtract_Tensor(a.handle(), b.handle(), static_cast<double>(-sign), &result));
     return Tensor::own(result);
   }
   std::vector<int64_t> shape(std::max(a.sizes().size(), b.sizes().size()), 1);
@@ -265,8 +261,8 @@ Tensor stack(const TensorList& tensors, int64_t dimension) {
 }
 Tensor pad(const Tensor& t, IntList pad, double value) {
   torch::TensorHandle result = nullptr;
-  LONGFORMER_TORCH(torch::aoti_torch_aten_pad(t.handle(), pad.data(), static_cast<int64_t>(pad.size()),
-                                              "constant", &value, &result));
+  LONGFORMER_TORCH(
+      torch::aoti_torch_aten_pad(t.handle(), pad.data(), static_cast<int64_t>(pad.size()), "constant", &value, &result));
   return Tensor::own(result);
 }
 Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {

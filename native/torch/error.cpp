@@ -1,6 +1,5 @@
-// What libtorch says when a call fails. From 2.13 on a function tells it. Before, libtorch writes it to
-// std::cerr and returns a number: there this library stands in for std::cerr's buffer, keeps those lines for
-// each thread and passes on all others.
+// What libtorch says when a call fails. From 2.13 on a function tells it. Before, libtorch writes it to std::cerr and returns a number:
+// there this library stands in for std::cerr's buffer, keeps those lines for each thread and passes on all others.
 #include "../base/error.h"
 
 #include "../base/cerr.h"
@@ -36,8 +35,7 @@ std::string take_error_words() {
   } else {
     words.swap(kept_words);
   }
-  for (const char* behind :
-       {"\nException raised from", "\nC++ CapturedTraceback", "\nframe #0: ", "\n0000"}) {
+  for (const char* behind : {"\nException raised from", "\nC++ CapturedTraceback", "\nframe #0: ", "\n0000"}) {
     const size_t end = words.find(behind);
     if (end != std::string::npos) words.resize(end);
   }

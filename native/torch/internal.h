@@ -9,8 +9,7 @@ namespace longformer::torch {
 
 // From now on what libtorch says of failing calls is kept where it would print it (before 2.13).
 void keep_error_words();
-// What libtorch said of this thread's last failing call; empty where it said nothing. Asked once for each
-// failure.
+// What libtorch said of this thread's last failing call; empty where it said nothing. Asked once for each failure.
 std::string take_error_words();
 
 // Hands the collected schemas and kernels to the dispatcher, once.

@@ -106,10 +106,10 @@ namespace {
 
 // at::autocast's functions, which the C interface lacks; null where a libtorch exports them by other names.
 struct Autocast {
-  bool (*is_enabled)(int8_t device) = reinterpret_cast<bool (*)(int8_t)>(
-      find_function("_ZN2at8autocast19is_autocast_enabledEN3c1010DeviceTypeE"));
-  void (*set_enabled)(int8_t device, bool) = reinterpret_cast<void (*)(int8_t, bool)>(
-      find_function("_ZN2at8autocast20set_autocast_enabledEN3c1010DeviceTypeEb"));
+  bool (*is_enabled)(int8_t device) =
+      reinterpret_cast<bool (*)(int8_t)>(find_function("_ZN2at8autocast19is_autocast_enabledEN3c1010DeviceTypeE"));
+  void (*set_enabled)(int8_t device, bool) =
+      reinterpret_cast<void (*)(int8_t, bool)>(find_function("_ZN2at8autocast20set_autocast_enabledEN3c1010DeviceTypeEb"));
 };
 const Autocast& autocast() {
   static const Autocast functions;
@@ -136,8 +136,7 @@ PlainMode::~PlainMode() {
 void refuse_if_forked() {
   if (is_forked())
     throw ForkedError(
-        "this process was forked from one that had used the operators of Longformer, and their threads did "
-        "not come along: start it by "
+        "this process was forked from one that had used the operators of Longformer, and their threads did not come along: start it by "
         "spawn or forkserver instead");
 }
 
@@ -160,17 +159,14 @@ void register_all() {
   const char* const keys[] = {"CPU", "CUDA", "Meta"};
   LibraryHandle libraries[3], no_device = nullptr;
   for (int key = 0; key < 3; ++key)
-    LONGFORMER_TORCH(
-        aoti_torch_library_init_impl("longformer", keys[key], __FILE__, __LINE__, &libraries[key]));
+    LONGFORMER_TORCH(aoti_torch_library_init_impl("longformer", keys[key], __FILE__, __LINE__, &libraries[key]));
   // For operators without a tensor to tell the device by.
-  LONGFORMER_TORCH(aoti_torch_library_init_impl("longformer", "CompositeExplicitAutograd", __FILE__, __LINE__,
-                                                &no_device));
+  LONGFORMER_TORCH(aoti_torch_library_init_impl("longformer", "CompositeExplicitAutograd", __FILE__, __LINE__, &no_device));
   for (const auto& [name, op] : operators().by_name) {
     for (int key = 0; key < 3; ++key) {
       const Kernel& kernel = op.kernels[key];
       if (kernel.boxed != nullptr)
-        LONGFORMER_TORCH(torch_library_impl(kernel.arguments > 0 ? libraries[key] : no_device, name.c_str(),
-                                            kernel.boxed, kInterface));
+        LONGFORMER_TORCH(torch_library_impl(kernel.arguments > 0 ? libraries[key] : no_device, name.c_str(), kernel.boxed, kInterface));
     }
   }
 }

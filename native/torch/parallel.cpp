@@ -59,8 +59,7 @@ void run_part(int64_t begin, int64_t end, void* context) {
 }  // namespace
 
 void set_threads(int threads) {
-  LONGFORMER_CHECK_VALUE(threads >= 0, "threads must be at least 1, or 0 for libtorch's own number, given ",
-                         threads);
+  LONGFORMER_CHECK_VALUE(threads >= 0, "threads must be at least 1, or 0 for libtorch's own number, given ", threads);
   wanted_threads = threads;
 }
 
@@ -76,8 +75,7 @@ void apply_threads() {
   applied_threads = wanted;
 }
 
-void run_parallel(int64_t begin, int64_t end, int64_t grain, void (*work)(int64_t, int64_t, const void*),
-                  const void* context) {
+void run_parallel(int64_t begin, int64_t end, int64_t grain, void (*work)(int64_t, int64_t, const void*), const void* context) {
   if (begin >= end) return;
   Call call;
   call.work = work;
