@@ -14,7 +14,7 @@ import unicodedata
 import tokenizers
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
 
-LETTER, NUMBER, SPACE, CONTROL, PUNCTUATION, CHINESE, MARK, WORD, DECOMPOSES, LOWERS = (1 << i for i in range(10))
+LETTER, NUMBER, SPACE, CONTROL, PUNCTUATION, CHINESE, MARK, WORD, DECOMPOSES, LOWERS, COMBINING = (1 << i for i in range(11))
 
 
 def code_points():
@@ -30,12 +30,13 @@ def collect():
     split = pre_tokenizers.ByteLevel(add_prefix_space=False).pre_tokenize_str
     bert_split = pre_tokenizers.BertPreTokenizer().pre_tokenize_str
     clean, chinese, strip, lower = bert(clean_text=True), bert(handle_chinese_chars=True), bert(strip_accents=True), bert(lowercase=True)
-    nfd = normalizers.NFD().normalize_str
+    nfd, nfkd = normalizers.NFD().normalize_str, normalizers.NFKD().normalize_str
+    accents = normalizers.StripAccents().normalize_str
     # An added token with single_word is found beside a character exactly when that character is not \w.
     word = Tokenizer(models.BPE())
     word.add_tokens([AddedToken("#", single_word=True, normalized=False)])
 
-    flags, decompositions, lowered = {}, {}, {}
+    flags, decompositions, compatible, lowered = {}, {}, {}, {}
     for c in code_points():
         s, f = chr(c), 0
         if len(split("a" + s)) == 1:
@@ -58,13 +59,30 @@ def collect():
         if not 0xAC00 <= c < 0xAC00 + 11172 and d != s:  # Hangul syllables are decomposed by arithmetic
             f |= DECOMPOSES
             decompositions[c] = [ord(x) for x in d]
+        if nfkd(s) != d:
+            compatible[c] = [ord(x) for x in nfkd(s)]
+        if accents(s) == "":
+            f |= COMBINING
         if lower(s) != s:
             f |= LOWERS
             lowered[c] = [ord(x) for x in lower(s)]
         if s != "#" and len(word.encode("#" + s).ids) == 0:
             f |= WORD
         flags[c] = f
-    return flags, decompositions, lowered
+    return flags, decompositions, compatible, lowered
+
+
+def compositions():
+    """What two characters become one under NFC; Hangul, which composes by arithmetic, left out."""
+    nfc = normalizers.NFC().normalize_str
+    pairs = {}
+    for c in code_points():
+        parts = unicodedata.decomposition(chr(c)).split()
+        if len(parts) == 2 and not parts[0].startswith("<"):
+            left, right = (int(p, 16) for p in parts)
+            if nfc(chr(left) + chr(right)) == chr(c):
+                pairs[c] = [left, right]
+    return pairs
 
 
 def combining_classes():
@@ -127,11 +145,13 @@ def literal(name, summary, data):
 
 
 def main():
-    flags, decompositions, lowered = collect()
+    flags, decompositions, compatible, lowered = collect()
     parts = [
         literal("FlagRuns", "Pairs (run length, flags) over all code points.", runs(flags, 0)),
         literal("CombiningRuns", "Pairs (run length, canonical combining class) over all code points.", runs(combining_classes(), 0)),
         literal("Decompositions", "Full canonical decompositions, Hangul left out.", mapping(decompositions)),
+        literal("CompatibleDecompositions", "Full compatibility decompositions where they are not the canonical ones.", mapping(compatible)),
+        literal("Compositions", "What two characters compose: the composed one, then the two.", mapping(compositions())),
         literal("LowerCase", "Lower case of single characters, context ignored.", mapping(lowered)),
     ]
     with open(sys.argv[1], "w", encoding="utf-8") as f:

@@ -42,8 +42,8 @@ public enum Side
 /// <summary>How encodings are filled up to one length.</summary>
 public sealed record PaddingOptions
 {
-    /// <summary>Where padding goes.</summary>
-    public Side Side { get; init; } = Side.Right;
+    /// <summary>Where padding goes; null: as the tokenizer's files say (<c>padding_side</c>).</summary>
+    public Side? Side { get; init; }
 
     /// <summary>Number of tokens to fill up to; null: the longest of the batch. Longer encodings stay as they are.</summary>
     public int? Length { get; init; }
@@ -73,8 +73,8 @@ public sealed record EncodeOptions
     /// <summary>How much of what is cut off is kept as overflowing parts.</summary>
     public OverflowExtent Overflow { get; init; } = OverflowExtent.Complete;
 
-    /// <summary>Where truncation cuts.</summary>
-    public Side TruncationSide { get; init; } = Side.Right;
+    /// <summary>Where truncation cuts; null: as the tokenizer's files say (<c>truncation_side</c>).</summary>
+    public Side? TruncationSide { get; init; }
 
     /// <summary>Padding; null: none.</summary>
     public PaddingOptions? Padding { get; init; }
@@ -85,6 +85,9 @@ public sealed record EncodeOptions
     /// </summary>
     public bool? AddPrefixSpace { get; init; }
 
-    /// <summary>Whether strings like <c>&lt;/s&gt;</c> inside the text are read as plain text instead of as special tokens.</summary>
-    public bool SplitSpecialTokens { get; init; }
+    /// <summary>
+    /// Whether strings like <c>&lt;/s&gt;</c> inside the text are read as plain text instead of as special tokens; null: as the tokenizer's files say
+    /// (<c>split_special_tokens</c>).
+    /// </summary>
+    public bool? SplitSpecialTokens { get; init; }
 }

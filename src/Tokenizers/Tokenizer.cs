@@ -18,30 +18,49 @@ public abstract class Tokenizer
     // Below this many characters, starting threads costs more than it saves.
     private const int ParallelCharacters = 1 << 15;
 
+    private readonly Dictionary<int, string> _normalizedContents = [];
+    private readonly TokenizerDefaults _defaults;
+
     private protected Tokenizer(TokenizerParts parts, Func<string, string>? normalize = null)
     {
         Vocabulary = parts.Vocabulary;
         Frame = parts.Frame;
         SpecialTokens = parts.SpecialTokens;
-        ModelMaxLength = parts.ModelMaxLength;
+        _defaults = parts.Defaults;
         RawTokens = new AddedTokenSplitter(Vocabulary.Added.Where(t => !t.Normalized));
-        NormalizedTokens = new AddedTokenSplitter(
-            Vocabulary.Added.Where(t => t.Normalized)
-                .Select(t => normalize is null ? t : t with { Content = normalize(t.Content) })
-                .Where(t => t.Content.Length > 0));
+        AddedToken[] normalized = [.. Vocabulary.Added.Where(t => t.Normalized)];
+        if (normalize is not null)
+        {
+            normalized = Array.ConvertAll(normalized, t => t with { Content = normalize(t.Content) });
+            _normalizedContents = Vocabulary.Added.Where(t => Vocabulary.OnceNormalized.Contains(t.Id)).ToDictionary(t => t.Id, t => normalize(t.Content));
+        }
+
+        NormalizedTokens = new AddedTokenSplitter(normalized.Where(t => t.Content.Length > 0));
     }
 
     /// <summary>What it is, for people: "byte-level BPE" or "WordPiece".</summary>
     public abstract string Kind { get; }
 
-    /// <summary>Number of tokens, added ones included; ids are 0 to one less.</summary>
-    public int VocabularySize => Vocabulary.Count;
+    /// <summary>One more than the highest id, added tokens included: the rows that an embedding table needs. Ids below it may be unused.</summary>
+    public int VocabularySize => Vocabulary.Size;
 
     /// <summary>Ids of the tokens with a role.</summary>
     public SpecialTokenIds SpecialTokens { get; }
 
     /// <summary>Largest number of tokens that the tokenizer's configuration names (<c>model_max_length</c>); null if it names none.</summary>
-    public int? ModelMaxLength { get; }
+    public int? ModelMaxLength => _defaults.ModelMaxLength;
+
+    /// <summary>Where truncation cuts unless a call says otherwise (<c>truncation_side</c>).</summary>
+    public Side TruncationSide => _defaults.TruncationSide;
+
+    /// <summary>Where padding goes unless a call says otherwise (<c>padding_side</c>).</summary>
+    public Side PaddingSide => _defaults.PaddingSide;
+
+    /// <summary>Whether special tokens written in a text are plain text unless a call says otherwise (<c>split_special_tokens</c>).</summary>
+    public bool SplitSpecialTokens => _defaults.SplitSpecialTokens;
+
+    /// <summary>Whether decoding takes out the spaces before punctuation of a whole text (<c>clean_up_tokenization_spaces</c>).</summary>
+    private protected bool CleansUpText => _defaults.CleanUp;
 
     /// <summary>The tokens that are found in a text before it is cut into pieces, by id.</summary>
     public IReadOnlyList<AddedToken> AddedTokens => Vocabulary.Added;
@@ -57,7 +76,8 @@ public abstract class Tokenizer
     /// <summary>
     /// Loads the tokenizer of a checkpoint folder: <c>tokenizer.json</c> if there is one, else <c>vocab.json</c> and <c>merges.txt</c> (byte-level BPE),
     /// else <c>vocab.txt</c> (WordPiece), with <c>tokenizer_config.json</c>, <c>special_tokens_map.json</c> and <c>added_tokens.json</c> where present.
-    /// The truncation and padding that a tokenizer.json may carry are not taken over: they are a caller's choice.
+    /// tokenizer_config.json overrules tokenizer.json as its <c>tokenizer_class</c> does in HF's transformers. Of the truncation and padding that a
+    /// tokenizer.json may carry only the sides are taken over: the rest is a caller's choice.
     /// </summary>
     /// <param name="folder">The folder.</param>
     /// <param name="options">Choices that overrule the files.</param>
@@ -76,9 +96,9 @@ public abstract class Tokenizer
     public Encoding Encode(string text, string? pair = null, EncodeOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(text);
-        options ??= EncodeOptions.Default;
+        options = WithDefaults(options);
         Encoding encoding = EncodeUnpadded(text, pair, options);
-        return options.Padding is null ? encoding : encoding.Pad(PaddedLength(options.Padding, encoding.Count), options.Padding.Side, PaddingId());
+        return options.Padding is null ? encoding : encoding.Pad(PaddedLength(options.Padding, encoding.Count), SideOf(options.Padding), PaddingId());
     }
 
     /// <summary>Cuts many texts, or pairs of texts, into tokens, on all cores if they are long; the same as one after the other.</summary>
@@ -89,7 +109,7 @@ public abstract class Tokenizer
     public IReadOnlyList<Encoding> EncodeBatch(IReadOnlyList<string> texts, IReadOnlyList<string>? pairs = null, EncodeOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(texts);
-        options ??= EncodeOptions.Default;
+        options = WithDefaults(options);
         if (pairs is not null && pairs.Count != texts.Count)
             throw new TokenizerException($"pairs: expected {texts.Count} second texts, one for each text, given {pairs.Count}");
         for (int i = 0; i < texts.Count; i++)
@@ -119,17 +139,17 @@ public abstract class Tokenizer
             return encodings;
         int length = PaddedLength(options.Padding, encodings.Max(e => e.Count));
         int padId = PaddingId();
-        return Array.ConvertAll(encodings, e => e.Pad(length, options.Padding.Side, padId));
+        return Array.ConvertAll(encodings, e => e.Pad(length, SideOf(options.Padding), padId));
     }
 
     /// <summary>Puts tokens back together.</summary>
-    /// <param name="ids">Token ids.</param>
+    /// <param name="ids">Token ids. Unused ids, and ids beyond the vocabulary, such as those of a padded embedding table, give nothing.</param>
     /// <param name="skipSpecialTokens">Whether special tokens are left out.</param>
     /// <param name="cleanUp">
     /// WordPiece: whether the spaces that it put before punctuation and contractions are taken out again (as HF's WordPiece decoder does by default).
     /// Byte-level BPE puts none and gives back the text's own bytes; bytes that are not UTF-8 become U+FFFD.
     /// </param>
-    /// <exception cref="TokenizerException">An id is outside the vocabulary.</exception>
+    /// <exception cref="TokenizerException">An id is negative.</exception>
     public abstract string Decode(ReadOnlySpan<int> ids, bool skipSpecialTokens = false, bool cleanUp = true);
 
     /// <summary>The id of a token, or null if the vocabulary lacks it. Tokens of byte-level BPE are written in GPT-2's byte alphabet.</summary>
@@ -140,13 +160,13 @@ public abstract class Tokenizer
         return Vocabulary.IdOf(token);
     }
 
-    /// <summary>The token of an id, or null if the id is outside the vocabulary.</summary>
+    /// <summary>The token of an id, or null if the id is unused or outside the vocabulary.</summary>
     /// <param name="id">The id.</param>
-    public string? IdToToken(int id) => (uint)id < (uint)Vocabulary.Count ? Vocabulary.TokenOf(id) : null;
+    public string? IdToToken(int id) => Vocabulary.TokenOf(id);
 
     /// <summary>Whether <see cref="Decode"/> leaves the token out on request; false for ids outside the vocabulary.</summary>
     /// <param name="id">The id.</param>
-    public bool IsSpecial(int id) => (uint)id < (uint)Vocabulary.Count && Vocabulary.IsSpecial(id);
+    public bool IsSpecial(int id) => Vocabulary.IsSpecial(id);
 
     /// <summary>Number of special tokens that are put around one text, or around a pair.</summary>
     /// <param name="pair">Whether there are two texts.</param>
@@ -160,12 +180,32 @@ public abstract class Tokenizer
     {
     }
 
-    private protected void CheckIds(ReadOnlySpan<int> ids)
+    private protected static void CheckIds(ReadOnlySpan<int> ids)
     {
         for (int i = 0; i < ids.Length; i++)
-            if ((uint)ids[i] >= (uint)Vocabulary.Count)
-                throw new TokenizerException($"ids[{i}]: expected an id of the vocabulary, 0 to {Vocabulary.Count - 1}, given {ids[i]}");
+            if (ids[i] < 0)
+                throw new TokenizerException($"ids[{i}]: expected an id of 0 or more, given {ids[i]}");
     }
+
+    /// <summary>
+    /// The token of an id as it is decoded, one that is looked for in normalized text in its normalized form; null for an unused id, and for a
+    /// special token where those are skipped.
+    /// </summary>
+    private protected string? DecodedTokenOf(int id, bool skipSpecialTokens)
+    {
+        string? token = _normalizedContents.TryGetValue(id, out string? normalized) ? normalized : Vocabulary.TokenOf(id);
+        return token is null || (skipSpecialTokens && Vocabulary.IsSpecial(token)) ? null : token;
+    }
+
+    private EncodeOptions WithDefaults(EncodeOptions? options)
+    {
+        options ??= EncodeOptions.Default;
+        return options.TruncationSide is not null && options.SplitSpecialTokens is not null
+            ? options
+            : options with { TruncationSide = options.TruncationSide ?? TruncationSide, SplitSpecialTokens = options.SplitSpecialTokens ?? SplitSpecialTokens };
+    }
+
+    private Side SideOf(PaddingOptions padding) => padding.Side ?? PaddingSide;
 
     private Encoding EncodeUnpadded(string text, string? pair, EncodeOptions options)
     {
@@ -201,7 +241,7 @@ public abstract class Tokenizer
                 buffer.StartMarking();
             Tokenize(part.Sequence == 0 ? text : pair!, options, buffer);
             if (limited)
-                buffer.KeepPieces(limit!.Value, options.TruncationSide);
+                buffer.KeepPieces(limit!.Value, options.TruncationSide!.Value);
             places[part.Sequence] = (start, buffer.Count - start);
         }
 
@@ -223,8 +263,8 @@ public abstract class Tokenizer
         string text, string? pair, EncodeOptions options, int room, FramePart[] parts, TokenBuffer buffer, Span<(int Start, int Count)> places)
     {
         (int first, int second) = Truncation.Lengths(places[0].Count, pair is null ? null : places[1].Count, room, options.Truncation);
-        List<Range> firstParts = Truncation.Parts(places[0].Count, first, options.Stride, options.TruncationSide);
-        List<Range> secondParts = pair is null ? [0..0] : Truncation.Parts(places[1].Count, second, options.Stride, options.TruncationSide);
+        List<Range> firstParts = Truncation.Parts(places[0].Count, first, options.Stride, options.TruncationSide!.Value);
+        List<Range> secondParts = pair is null ? [0..0] : Truncation.Parts(places[1].Count, second, options.Stride, options.TruncationSide!.Value);
         (int firstStart, int secondStart) = (places[0].Start, places[1].Start);
 
         // Every part of one text with every part of the other, the rest of the first text before the rest of the second (HF's order).
@@ -276,5 +316,5 @@ public abstract class Tokenizer
 /// <param name="Vocabulary">Tokens and added tokens.</param>
 /// <param name="Frame">Special tokens around texts.</param>
 /// <param name="SpecialTokens">Roles.</param>
-/// <param name="ModelMaxLength">As configured.</param>
-internal sealed record TokenizerParts(Vocabulary Vocabulary, SpecialTokenFrame Frame, SpecialTokenIds SpecialTokens, int? ModelMaxLength);
+/// <param name="Defaults">As configured.</param>
+internal sealed record TokenizerParts(Vocabulary Vocabulary, SpecialTokenFrame Frame, SpecialTokenIds SpecialTokens, TokenizerDefaults Defaults);

@@ -426,8 +426,9 @@ LF_API lf_status lf_tokenizer_free(lf_tokenizer* tokenizer);
 /* Text, or a pair (pair not NULL), to tokens. The batch writes count handles, all or none, and works on all cores; pairs may be NULL.
  * Options: "add_special_tokens" int, default 1; "max_length" int; "stride" int; "overflow" text: "complete" (default: the parts cover the text),
  * "up_to_limit" (as Hugging Face's tokenizers since 0.23, which reads each text only as far as max_length needs); "truncation" text: "longest_first" (default),
- * "only_first", "only_second", "do_not_truncate"; "truncation_side" text: "right" (default), "left"; "padding" text: "none" (default),
- * "longest", "max_length"; "padding_side" text; "pad_to_multiple_of" int; "add_prefix_space" int; "split_special_tokens" int. */
+ * "only_first", "only_second", "do_not_truncate"; "truncation_side" text: "right", "left"; "padding" text: "none" (default), "longest", "max_length";
+ * "padding_side" text: "right", "left"; "pad_to_multiple_of" int; "add_prefix_space" int; "split_special_tokens" int. The sides and the last two are as
+ * the tokenizer's files say unless given. Unused ids decode to nothing. */
 LF_API lf_status lf_tokenizer_encode(const lf_tokenizer* tokenizer, const char* text, size_t length, const char* pair, size_t pair_length,
                                      const lf_options* options, lf_encoding** encoding);
 LF_API lf_status lf_tokenizer_encode_batch(const lf_tokenizer* tokenizer, const char* const* texts, const size_t* lengths,

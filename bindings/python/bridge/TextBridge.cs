@@ -67,17 +67,17 @@ public static class TextBridge
     /// <param name="truncation">HF's name of the strategy.</param>
     /// <param name="prefixSpace">Null: as the files say.</param>
     /// <param name="padding">none, longest or max_length.</param>
-    /// <param name="paddingSide">right or left.</param>
+    /// <param name="paddingSide">right or left; null: as the tokenizer's files say.</param>
     /// <param name="multipleOf">Lengths are rounded up to a multiple of it; null: they are not.</param>
     public static EncodedText[] EncodeBatch(Tokenizer tokenizer, string[] texts, string[]? pairs, bool special, int? maxLength, string truncation,
-        bool? prefixSpace, string padding, string paddingSide, int? multipleOf)
+        bool? prefixSpace, string padding, string? paddingSide, int? multipleOf)
     {
         ArgumentNullException.ThrowIfNull(tokenizer);
         ArgumentNullException.ThrowIfNull(truncation);
         PaddingOptions filled = new()
         {
             Length = padding == "max_length" ? maxLength : null,
-            Side = paddingSide == "left" ? Side.Left : Side.Right,
+            Side = paddingSide switch { null => null, "left" => Side.Left, _ => Side.Right },
             MultipleOf = multipleOf,
         };
         EncodeOptions options = Options(special, maxLength, 0, truncation, prefixSpace) with { Padding = padding == "none" ? null : filled };

@@ -116,7 +116,7 @@ class Tokenizer(Loaded["NativeTokenizer"]):
         max_length: int | None = None,
         truncation: str = "longest_first",
         padding: str = "none",
-        padding_side: str = "right",
+        padding_side: str | None = None,
         pad_to_multiple_of: int | None = None,
         add_prefix_space: bool | None = None,
     ) -> list[Encoding]:
@@ -129,7 +129,7 @@ class Tokenizer(Loaded["NativeTokenizer"]):
             max_length: As for ``encode``.
             truncation: As for ``encode``.
             padding: ``"none"``, ``"longest"`` (all as long as the longest) or ``"max_length"``. The models need none.
-            padding_side: ``"right"`` or ``"left"``.
+            padding_side: ``"right"`` or ``"left"``; None: as the tokenizer's files say.
             pad_to_multiple_of: Lengths are rounded up to a multiple of this.
             add_prefix_space: As for ``encode``.
 
@@ -144,7 +144,8 @@ class Tokenizer(Loaded["NativeTokenizer"]):
             raise InputError(f"pairs: expected {len(given)} texts, as many as texts, given {len(second)}")
         _one_of("truncation", truncation, TRUNCATIONS)
         _one_of("padding", padding, ("none", "longest", "max_length"))
-        _one_of("padding_side", padding_side, ("right", "left"))
+        if padding_side is not None:
+            _one_of("padding_side", padding_side, ("right", "left"))
         if padding == "max_length" and max_length is None:
             raise InputError("padding: max_length needs the argument max_length")
         options = {

@@ -159,7 +159,7 @@ internal static unsafe class TokenizerExports
         PaddingOptions filled = new()
         {
             Length = padding == "max_length" ? maxLength : null,
-            Side = reader.Choice("padding_side", Side.Right, ("right", Side.Right), ("left", Side.Left)),
+            Side = reader.Choice<Side?>("padding_side", null, ("right", Side.Right), ("left", Side.Left)),
             MultipleOf = reader.Int("pad_to_multiple_of"),
         };
         EncodeOptions result = new()
@@ -171,10 +171,10 @@ internal static unsafe class TokenizerExports
             Truncation = reader.Choice("truncation", TruncationStrategy.LongestFirst, ("longest_first", TruncationStrategy.LongestFirst),
                 ("only_first", TruncationStrategy.OnlyFirst), ("only_second", TruncationStrategy.OnlySecond),
                 ("do_not_truncate", TruncationStrategy.DoNotTruncate)),
-            TruncationSide = reader.Choice("truncation_side", Side.Right, ("right", Side.Right), ("left", Side.Left)),
+            TruncationSide = reader.Choice<Side?>("truncation_side", null, ("right", Side.Right), ("left", Side.Left)),
             Padding = padding == "none" ? null : filled,
             AddPrefixSpace = reader.Flag("add_prefix_space"),
-            SplitSpecialTokens = reader.Flag("split_special_tokens") ?? false,
+            SplitSpecialTokens = reader.Flag("split_special_tokens"),
         };
         reader.Finish(function);
         return result;

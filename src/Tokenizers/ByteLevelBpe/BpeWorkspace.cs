@@ -6,18 +6,22 @@ namespace LongformerInterop.Tokenizers.ByteLevelBpe;
 /// <summary>
 /// Cuts one piece of text into tokens by merging its bytes. Holds scratch space and the cache of words, so a call borrows one for itself.
 /// </summary>
-/// <param name="model">The merges.</param>
-/// <param name="unknownId">The token for a byte that the vocabulary lacks; -1: such a byte is an error.</param>
-internal sealed class BpeWorkspace(BpeModel model, int unknownId)
+/// <param name="bpe">The merges, and what becomes of bytes that the vocabulary lacks.</param>
+internal sealed class BpeWorkspace(BpeParts bpe)
 {
     // Below this many bytes, looking at every pair for each merge is faster than a heap; above, it would be quadratic.
     private const int HeapThreshold = 96;
     private const int KeptCapacity = 1 << 16;
 
     private readonly WordCache _cache = new();
+    private readonly BpeModel _model = bpe.Model;
+
+    // Where bytes are dropped, ranges shift by the length of their characters in UTF-8, so positions must count that.
+    private readonly bool _dropsBytes = bpe.UnknownId < 0 && Enumerable.Range(0, 256).Any(b => bpe.Model.TokenOfByte((byte)b) < 0);
     private int[] _symbols = [], _first = [], _ranks = [], _starts = [], _ends = [], _next = [], _previous = [];
     private ulong[] _heap = [];
-    private int _heapCount;
+    private int _heapCount, _symbolCount, _symbolBytes;
+    private bool _unknownRun;
 
     /// <summary>Appends the tokens of a piece, with ranges in the whole text.</summary>
     public void Append(ReadOnlySpan<char> text, int start, int end, TokenBuffer output)
@@ -60,20 +64,39 @@ internal sealed class BpeWorkspace(BpeModel model, int unknownId)
 
     private void Merge(ReadOnlySpan<char> word, int offset, bool spaceBefore, TokenBuffer output, int firstUnits = 0)
     {
-        int count = ReadBytes(word, spaceBefore, firstUnits);
-        int bytes = count;
+        if (bpe.WholeWords is { } words && words.TryGetValue(Spell(word, spaceBefore), out int whole))
+        {
+            output.Add(whole, offset, offset + (word.IsEmpty ? firstUnits : word.Length));
+            return;
+        }
+
+        _symbolCount = _symbolBytes = 0;
+        _unknownRun = false;
+        ReadBytes(word, spaceBefore, firstUnits);
+        int count = _symbolCount;
         count = count < HeapThreshold ? MergeShort(count) : MergeLong(count);
         for (int i = 0; i < count; i++)
         {
-            int last = (i + 1 < count ? _first[i + 1] : bytes) - 1;
+            int last = (i + 1 < count ? _first[i + 1] : _symbolBytes) - 1;
             output.Add(_symbols[i], offset + _starts[_first[i]], offset + _ends[last]);
         }
     }
 
-    /// <summary>Symbols of the bytes of the word's UTF-8, and for each byte the range of its character.</summary>
-    private int ReadBytes(ReadOnlySpan<char> word, bool spaceBefore, int firstUnits)
+    private static string Spell(ReadOnlySpan<char> word, bool spaceBefore)
     {
-        Reserve(checked((word.Length * 3) + 1));
+        byte[] bytes = System.Text.Encoding.UTF8.GetBytes(word.ToString());
+        string spelt = string.Create(bytes.Length, bytes, static (characters, b) =>
+        {
+            for (int i = 0; i < b.Length; i++)
+                characters[i] = ByteAlphabet.CharacterOf(b[i]);
+        });
+        return spaceBefore ? ByteAlphabet.Space + spelt : spelt;
+    }
+
+    /// <summary>Symbols of the bytes of the word's UTF-8, and for each byte the range of its character.</summary>
+    private void ReadBytes(ReadOnlySpan<char> word, bool spaceBefore, int firstUnits)
+    {
+        Reserve(checked(((word.Length * 3) + 1) * (_dropsBytes ? 2 : 1)));
         int count = 0;
         if (spaceBefore)
             AddByte((byte)' ', ref count, 0, firstUnits);
@@ -105,33 +128,40 @@ internal sealed class BpeWorkspace(BpeModel model, int unknownId)
 
             i = end;
         }
-
-        return count;
     }
 
+    /// <summary>
+    /// Takes one byte. One that the vocabulary lacks becomes the unknown token, alone or with those beside it; without such a token it gives nothing,
+    /// and, as in the reference, what follows then takes the ranges from where it stood.
+    /// </summary>
     private void AddByte(byte value, ref int count, int start, int end)
     {
-        int symbol = model.TokenOfByte(value);
-        if (symbol < 0)
+        int units = _dropsBytes && ByteAlphabet.CharacterOf(value) >= 0x80 ? 2 : 1;
+        for (int i = 0; i < units; i++)
         {
-            symbol = unknownId >= 0
-                ? unknownId
-                : throw new TokenizerException(
-                    $"text: expected only bytes that the vocabulary has a token for, given byte 0x{value:X2} ('{ByteAlphabet.CharacterOf(value)}'), which it lacks");
+            _starts[count] = start;
+            _ends[count++] = end;
         }
 
-        _symbols[count] = symbol;
-        _first[count] = count;
-        _starts[count] = start;
-        _ends[count] = end;
-        count++;
+        int symbol = _model.TokenOfByte(value);
+        bool unknown = symbol < 0;
+        if (unknown && bpe.UnknownId < 0)
+            return;
+        if (!(unknown && _unknownRun && bpe.FuseUnknown))
+        {
+            _symbols[_symbolCount] = unknown ? bpe.UnknownId : symbol;
+            _first[_symbolCount++] = _symbolBytes;
+        }
+
+        _unknownRun = unknown;
+        _symbolBytes += units;
     }
 
     /// <summary>Merges the pair of lowest rank, the leftmost of equals, until none is left; returns the number of symbols.</summary>
     private int MergeShort(int count)
     {
         for (int i = 0; i + 1 < count; i++)
-            _ranks[i] = model.RankOf(_symbols[i], _symbols[i + 1], out _);
+            _ranks[i] = _model.RankOf(_symbols[i], _symbols[i + 1], out _);
         while (count > 1)
         {
             int best = 0;
@@ -140,16 +170,16 @@ internal sealed class BpeWorkspace(BpeModel model, int unknownId)
                     best = i;
             if (_ranks[best] == BpeModel.NoMerge)
                 break;
-            model.RankOf(_symbols[best], _symbols[best + 1], out _symbols[best]);
+            _model.RankOf(_symbols[best], _symbols[best + 1], out _symbols[best]);
             int moved = count - best - 2;
             _symbols.AsSpan(best + 2, moved).CopyTo(_symbols.AsSpan(best + 1));
             _first.AsSpan(best + 2, moved).CopyTo(_first.AsSpan(best + 1));
             _ranks.AsSpan(best + 1, moved).CopyTo(_ranks.AsSpan(best));
             count--;
             if (best + 1 < count)
-                _ranks[best] = model.RankOf(_symbols[best], _symbols[best + 1], out _);
+                _ranks[best] = _model.RankOf(_symbols[best], _symbols[best + 1], out _);
             if (best > 0)
-                _ranks[best - 1] = model.RankOf(_symbols[best - 1], _symbols[best], out _);
+                _ranks[best - 1] = _model.RankOf(_symbols[best - 1], _symbols[best], out _);
         }
 
         return count;
@@ -174,7 +204,7 @@ internal sealed class BpeWorkspace(BpeModel model, int unknownId)
             int right = _next[at];
 
             // An entry is stale if its symbol was merged away (-1), is the last, or now forms another pair.
-            if (_symbols[at] < 0 || right < 0 || model.RankOf(_symbols[at], _symbols[right], out int result) != (int)(top >> 32))
+            if (_symbols[at] < 0 || right < 0 || _model.RankOf(_symbols[at], _symbols[right], out int result) != (int)(top >> 32))
                 continue;
             _symbols[at] = result;
             _symbols[right] = -1;
@@ -193,7 +223,7 @@ internal sealed class BpeWorkspace(BpeModel model, int unknownId)
         for (int i = 0; i >= 0; i = _next[i])
         {
             _symbols[kept] = _symbols[i];
-            _first[kept++] = i;
+            _first[kept++] = _first[i];
         }
 
         return kept;
@@ -201,7 +231,7 @@ internal sealed class BpeWorkspace(BpeModel model, int unknownId)
 
     private void PushPair(int left)
     {
-        int rank = model.RankOf(_symbols[left], _symbols[_next[left]], out _);
+        int rank = _model.RankOf(_symbols[left], _symbols[_next[left]], out _);
         if (rank == BpeModel.NoMerge)
             return;
         if (_heapCount == _heap.Length)

@@ -1,7 +1,7 @@
-using System.Text;
+using LongformerInterop.Tokenizers.Normalizers;
 using LongformerInterop.Tokenizers.Text;
 using LongformerInterop.Tokenizers.Unicode;
-using LongformerInterop.Tokenizers.Vocabularies;
+using LongformerInterop.Tokenizers.WordPiece;
 
 namespace LongformerInterop.Tokenizers.ByteLevelBpe;
 
@@ -10,27 +10,25 @@ internal sealed class ByteLevelBpeTokenizer : Tokenizer
 {
     private const byte SlowCount = byte.MaxValue;
 
-    private readonly bool _trimOffsets;
-    private readonly bool _addPrefixSpace;
-    private readonly bool _trimKeepsPrefixSpace;
+    private readonly BpeParts _bpe;
     private readonly Pool<BpeWorkspace> _workspaces;
+    private readonly Pool<AlignedText> _normalizedTexts = new(static () => new AlignedText());
     private readonly byte[] _tokenBytes;
     private readonly int[] _tokenByteStarts;
     private readonly byte[] _leadingSpaces, _trailingSpaces;
 
     public ByteLevelBpeTokenizer(TokenizerParts parts, BpeParts bpe)
-        : base(parts)
+        : base(parts, bpe.Normalizer is { } normalizer ? normalizer.Normalize : null)
     {
-        _addPrefixSpace = bpe.AddPrefixSpace;
-        _trimOffsets = bpe.TrimOffsets;
-        _trimKeepsPrefixSpace = bpe.TrimKeepsPrefixSpace;
-        _workspaces = new Pool<BpeWorkspace>(() => new BpeWorkspace(bpe.Model, bpe.UnknownId));
-        (_tokenBytes, _tokenByteStarts) = CollectBytes(parts.Vocabulary);
-        _leadingSpaces = new byte[parts.Vocabulary.Count];
-        _trailingSpaces = new byte[parts.Vocabulary.Count];
-        for (int id = 0; id < parts.Vocabulary.Count; id++)
+        _bpe = bpe;
+        _workspaces = new Pool<BpeWorkspace>(() => new BpeWorkspace(bpe));
+        int size = parts.Vocabulary.Size;
+        (_tokenBytes, _tokenByteStarts) = CollectBytes(size);
+        _leadingSpaces = new byte[size];
+        _trailingSpaces = new byte[size];
+        for (int id = 0; id < size; id++)
         {
-            string token = parts.Vocabulary.TokenOf(id);
+            string token = parts.Vocabulary.TokenOf(id) ?? "";
             _leadingSpaces[id] = (byte)Math.Min(CountLeading(token), SlowCount);
             _trailingSpaces[id] = (byte)Math.Min(CountTrailing(token), SlowCount);
         }
@@ -47,16 +45,18 @@ internal sealed class ByteLevelBpeTokenizer : Tokenizer
     public override string Decode(ReadOnlySpan<int> ids, bool skipSpecialTokens = false, bool cleanUp = true)
     {
         CheckIds(ids);
+        if (_bpe.JoinsWithSpaces)
+            return string.Join(' ', ids.ToArray().Select(id => DecodedTokenOf(id, skipSpecialTokens)).OfType<string>());
         int length = 0;
         foreach (int id in ids)
-            length = checked(length + _tokenByteStarts[id + 1] - _tokenByteStarts[id]);
+            length = checked(length + BytesOf(id).Length);
         byte[] bytes = new byte[length];
         int at = 0;
         foreach (int id in ids)
         {
-            if (skipSpecialTokens && IsSpecial(id))
+            if (skipSpecialTokens && DecodedTokenOf(id, skipSpecialTokens) is null)
                 continue;
-            ReadOnlySpan<byte> own = _tokenBytes.AsSpan(_tokenByteStarts[id].._tokenByteStarts[id + 1]);
+            ReadOnlySpan<byte> own = BytesOf(id);
             own.CopyTo(bytes.AsSpan(at));
             at += own.Length;
         }
@@ -68,23 +68,43 @@ internal sealed class ByteLevelBpeTokenizer : Tokenizer
     private protected override void Tokenize(string text, EncodeOptions options, TokenBuffer output)
     {
         BpeWorkspace workspace = _workspaces.Rent();
-        bool prefix = options.AddPrefixSpace ?? _addPrefixSpace;
+        bool prefix = options.AddPrefixSpace ?? _bpe.AddPrefixSpace, keepSpecial = options.SplitSpecialTokens == true;
         void Plain(int start, int end) => TokenizePlain(text, start, end, prefix, workspace, output);
 
-        // Nothing is normalized in byte-level BPE; tokens marked so are merely looked for after the others.
-        RawTokens.Split(text, 0, text.Length, options.SplitSpecialTokens, output, NormalizedTokens.IsEmpty
-            ? Plain
-            : (start, end) => NormalizedTokens.Split(text, start, end, options.SplitSpecialTokens, output, Plain));
+        RawTokens.Split(text, 0, text.Length, keepSpecial, output,
+            _bpe.Normalizer is not null ? (start, end) => TokenizeNormalized(text.AsSpan(start, end - start), start, keepSpecial, prefix, workspace, output)
+            : NormalizedTokens.IsEmpty ? Plain
+            : (start, end) => NormalizedTokens.Split(text, start, end, keepSpecial, output, Plain));
         workspace.Trim();
         _workspaces.Return(workspace);
+    }
+
+    /// <summary>Normalizes a stretch, cuts what that gives, and finds the ranges of its tokens in the given text.</summary>
+    private void TokenizeNormalized(
+        ReadOnlySpan<char> text, int offset, bool keepSpecial, bool prefix, BpeWorkspace workspace, TokenBuffer output)
+    {
+        AlignedText aligned = _normalizedTexts.Rent();
+        _bpe.Normalizer!.Normalize(text, aligned);
+        string normal = aligned.Characters.ToString();
+        int before = output.Count;
+        NormalizedTokens.Split(
+            normal, 0, normal.Length, keepSpecial, output, (start, end) => TokenizePlain(normal, start, end, prefix, workspace, output));
+        foreach (ref TextRange range in output.RangesFrom(before, output.Count - before))
+        {
+            int last = Math.Max(range.End - 1, range.Start);
+            range = new TextRange(offset + aligned.Starts[range.Start], offset + aligned.Ends[last]);
+        }
+
+        aligned.Trim();
+        _normalizedTexts.Return(aligned);
     }
 
     /// <inheritdoc/>
     private protected override void TrimOffsets(string text, EncodeOptions options, ReadOnlySpan<int> ids, Span<TextRange> ranges)
     {
-        if (!_trimOffsets)
+        if (!_bpe.TrimOffsets)
             return;
-        bool keepsPrefix = options.AddPrefixSpace ?? _trimKeepsPrefixSpace;
+        bool keepsPrefix = options.AddPrefixSpace ?? _bpe.TrimKeepsPrefixSpace;
         for (int i = 0; i < ids.Length; i++)
         {
             int leading = _leadingSpaces[ids[i]], trailing = _trailingSpaces[ids[i]];
@@ -93,20 +113,20 @@ internal sealed class ByteLevelBpeTokenizer : Tokenizer
         }
     }
 
-    private static void TokenizePlain(string text, int start, int end, bool prefix, BpeWorkspace workspace, TokenBuffer output)
+    private void TokenizePlain(string text, int start, int end, bool prefix, BpeWorkspace workspace, TokenBuffer output)
     {
         ReadOnlySpan<char> visible = text.AsSpan(0, end);
         int at = start;
         if (prefix && visible[start] != ' ')
         {
             UnicodeTables.CodePointAt(visible, start, out int firstUnits);
-            at += Gpt2Splitter.FirstPieceEndAfterSpace(visible[start..]);
+            at = _bpe.UsesPattern ? at + Gpt2Splitter.FirstPieceEndAfterSpace(visible[start..]) : end;
             workspace.AppendAfterSpace(visible, start, at, firstUnits, output);
         }
 
         while (at < end)
         {
-            int next = Gpt2Splitter.PieceEnd(visible, at);
+            int next = _bpe.UsesPattern ? Gpt2Splitter.PieceEnd(visible, at) : end;
             workspace.Append(visible, at, next, output);
             at = next;
         }
@@ -120,10 +140,11 @@ internal sealed class ByteLevelBpeTokenizer : Tokenizer
     {
         if (leading == SlowCount || trailing == SlowCount)
         {
+            // An added token is what it swallowed; in normalized text that may be a space which was none before.
             bool added = Vocabulary.IsAdded(id);
-            ReadOnlySpan<char> token = added ? text.AsSpan(range.Start, range.Length) : Vocabulary.TokenOf(id);
-            leading = CountLeading(token);
-            trailing = CountTrailing(token);
+            ReadOnlySpan<char> token = added ? text.AsSpan(range.Start, range.Length) : Vocabulary.TokenOf(id) ?? "";
+            leading = CountLeading(token, added ? _bpe.Normalizer : null);
+            trailing = CountTrailing(token, added ? _bpe.Normalizer : null);
         }
 
         int start = range.Start, end = range.End;
@@ -136,32 +157,36 @@ internal sealed class ByteLevelBpeTokenizer : Tokenizer
         return new TextRange(start, end);
     }
 
-    private static int CountLeading(ReadOnlySpan<char> token)
+    private static int CountLeading(ReadOnlySpan<char> token, TextNormalizer? normalizer = null)
     {
         int count = 0;
-        while (count < token.Length && IsSpace(token[count]))
+        while (count < token.Length && IsSpace(token[count], normalizer))
             count++;
         return count;
     }
 
-    private static int CountTrailing(ReadOnlySpan<char> token)
+    private static int CountTrailing(ReadOnlySpan<char> token, TextNormalizer? normalizer = null)
     {
         int count = 0;
-        while (count < token.Length && IsSpace(token[^(count + 1)]))
+        while (count < token.Length && IsSpace(token[^(count + 1)], normalizer))
             count++;
         return count;
     }
 
-    private static bool IsSpace(char c) => c == ByteAlphabet.Space || char.IsWhiteSpace(c);
+    private static bool IsSpace(char c, TextNormalizer? normalizer) =>
+        c == ByteAlphabet.Space || char.IsWhiteSpace(c) || (normalizer is not null && c >= 0x80 && normalizer.Normalize(c.ToString()) == " ");
+
+    private ReadOnlySpan<byte> BytesOf(int id) =>
+        id < _tokenByteStarts.Length - 1 ? _tokenBytes.AsSpan(_tokenByteStarts[id].._tokenByteStarts[id + 1]) : default;
 
     /// <summary>The bytes that each token stands for; a token with a character outside the byte alphabet stands for its own UTF-8.</summary>
-    private static (byte[] Bytes, int[] Starts) CollectBytes(Vocabulary vocabulary)
+    private (byte[] Bytes, int[] Starts) CollectBytes(int size)
     {
         MemoryStream bytes = new();
-        int[] starts = new int[vocabulary.Count + 1];
-        for (int id = 0; id < vocabulary.Count; id++)
+        int[] starts = new int[size + 1];
+        for (int id = 0; id < size; id++)
         {
-            string token = vocabulary.TokenOf(id);
+            string token = DecodedTokenOf(id, skipSpecialTokens: false) ?? "";
             if (token.All(c => ByteAlphabet.ByteOf(c) >= 0))
                 foreach (char c in token)
                     bytes.WriteByte((byte)ByteAlphabet.ByteOf(c));
@@ -176,8 +201,32 @@ internal sealed class ByteLevelBpeTokenizer : Tokenizer
 
 /// <summary>What byte-level BPE needs besides what every tokenizer has.</summary>
 /// <param name="Model">The merges.</param>
-/// <param name="UnknownId">Token of a byte that the vocabulary lacks; -1: none.</param>
-/// <param name="AddPrefixSpace">Whether a text is read as if it began with a space.</param>
-/// <param name="TrimOffsets">Whether spaces are left out of offsets.</param>
-/// <param name="TrimKeepsPrefixSpace">Whether trimming spares the one space of a first token (the post-processor's add_prefix_space).</param>
-internal sealed record BpeParts(BpeModel Model, int UnknownId, bool AddPrefixSpace, bool TrimOffsets, bool TrimKeepsPrefixSpace);
+internal sealed record BpeParts(BpeModel Model)
+{
+    /// <summary>Token of a byte that the vocabulary lacks; -1: such a byte gives no token, as in the reference.</summary>
+    public int UnknownId { get; init; } = -1;
+
+    /// <summary>Whether such bytes in a row are one token.</summary>
+    public bool FuseUnknown { get; init; }
+
+    /// <summary>Where a whole piece that the vocabulary has is one token whatever the merges make of it (<c>ignore_merges</c>); null: it is not.</summary>
+    public Dictionary<string, int>? WholeWords { get; init; }
+
+    /// <summary>What is done to text first; null: nothing.</summary>
+    public TextNormalizer? Normalizer { get; init; }
+
+    /// <summary>Whether text is cut into words by GPT-2's pattern before the merges.</summary>
+    public bool UsesPattern { get; init; } = true;
+
+    /// <summary>Whether a text is read as if it began with a space.</summary>
+    public bool AddPrefixSpace { get; init; }
+
+    /// <summary>Whether decoding writes the tokens as they are with spaces between, for want of a decoder.</summary>
+    public bool JoinsWithSpaces { get; init; }
+
+    /// <summary>Whether spaces are left out of offsets.</summary>
+    public bool TrimOffsets { get; init; }
+
+    /// <summary>Whether trimming spares the one space of a first token (the post-processor's add_prefix_space).</summary>
+    public bool TrimKeepsPrefixSpace { get; init; }
+}

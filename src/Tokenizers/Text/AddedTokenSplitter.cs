@@ -24,15 +24,18 @@ internal sealed class AddedTokenSplitter
 
     /// <summary>The next token at or after a position; false if there is none.</summary>
     /// <param name="text">The text; its ends count as no word characters.</param>
-    /// <param name="from">Where the token before ended.</param>
+    /// <param name="from">Where the token before ended, with the white space that it took.</param>
+    /// <param name="search">
+    /// Where to look from: behind the string of the token before, not behind the white space that it took, which may belong to this token too.
+    /// </param>
     /// <param name="keepSpecial">Whether special tokens are passed over.</param>
     /// <param name="match">The token.</param>
-    public bool TryFind(ReadOnlySpan<char> text, int from, bool keepSpecial, out AddedTokenMatch match)
+    public bool TryFind(ReadOnlySpan<char> text, int from, ref int search, bool keepSpecial, out AddedTokenMatch match)
     {
         match = default;
         if (_contents is null)
             return false;
-        for (int at = from; at < text.Length;)
+        for (int at = search; at < text.Length;)
         {
             int found = text[at..].IndexOfAny(_contents);
             if (found < 0)
@@ -40,14 +43,17 @@ internal sealed class AddedTokenSplitter
             at += found;
             AddedToken token = LongestAt(text[at..]);
             int start = at, end = at + token.Content.Length;
-            at = end;
+            at = search = end;
             if (keepSpecial && token.Special)
                 continue;
             if (token.SingleWord && (IsWordBefore(text, start) || IsWordAt(text, end)))
                 continue;
             if (token.LeftStrip)
+            {
                 while (start > from && char.IsWhiteSpace(text[start - 1]))
                     start--;
+                start = Math.Max(start, from);
+            }
             if (token.RightStrip)
                 while (end < text.Length && char.IsWhiteSpace(text[end]))
                     end++;
@@ -68,8 +74,8 @@ internal sealed class AddedTokenSplitter
     public void Split(string text, int start, int end, bool keepSpecial, TokenBuffer output, Action<int, int> plain)
     {
         ReadOnlySpan<char> part = text.AsSpan(start, end - start);
-        int at = 0;
-        while (TryFind(part, at, keepSpecial, out AddedTokenMatch match))
+        int at = 0, search = 0;
+        while (TryFind(part, at, ref search, keepSpecial, out AddedTokenMatch match))
         {
             if (match.Start > at)
                 plain(start + at, start + match.Start);

@@ -35,6 +35,9 @@ internal enum CharFlags : ushort
 
     /// <summary>Differs from its lower case.</summary>
     Lowers = 512,
+
+    /// <summary>A combining mark of any kind, removed by the normalizer StripAccents.</summary>
+    Combining = 1024,
 }
 
 /// <summary>
@@ -44,11 +47,15 @@ internal enum CharFlags : ushort
 internal static partial class UnicodeTables
 {
     private const int HangulFirst = 0xAC00, HangulCount = 11172;
+    private const int LeadFirst = 0x1100, LeadCount = 19, VowelFirst = 0x1161, VowelCount = 21, TrailFirst = 0x11A7, TrailCount = 28;
 
     private static readonly TwoLevelTable Flags = new(FlagRuns);
     private static readonly TwoLevelTable Combining = new(CombiningRuns);
     private static readonly Dictionary<int, int[]> DecompositionOf = ReadMapping(Decompositions);
     private static readonly Dictionary<int, int[]> LowerCaseOf = ReadMapping(LowerCase);
+    private static readonly Lazy<Dictionary<int, int[]>> CompatibleOf = new(() => ReadMapping(CompatibleDecompositions));
+    private static readonly Lazy<Dictionary<(int, int), int>> CompositionOf =
+        new(() => ReadMapping(Compositions).ToDictionary(e => (e.Value[0], e.Value[1]), e => e.Key));
 
     /// <summary>Properties of a code point; surrogates have none.</summary>
     public static CharFlags FlagsOf(int codePoint) => (CharFlags)Flags[codePoint];
@@ -81,6 +88,35 @@ internal static partial class UnicodeTables
         found.CopyTo(parts);
         count = found.Length;
         return true;
+    }
+
+    /// <summary>Full compatibility decomposition where it differs from the canonical one; false otherwise.</summary>
+    public static bool TryDecomposeCompatibly(int codePoint, out ReadOnlySpan<int> parts)
+    {
+        bool found = CompatibleOf.Value.TryGetValue(codePoint, out int[]? known);
+        parts = known;
+        return found;
+    }
+
+    /// <summary>The character that two compose (NFC); false if there is none.</summary>
+    public static bool TryCompose(int first, int second, out int composed)
+    {
+        // Unicode Standard, section 3.12: leading and vowel make a syllable, and a syllable without a trailing consonant takes one.
+        (uint lead, uint vowel) = ((uint)(first - LeadFirst), (uint)(second - VowelFirst));
+        if (lead < LeadCount && vowel < VowelCount)
+        {
+            composed = HangulFirst + (int)(((lead * VowelCount) + vowel) * TrailCount);
+            return true;
+        }
+
+        (uint syllable, uint trail) = ((uint)(first - HangulFirst), (uint)(second - TrailFirst));
+        if (syllable < HangulCount && syllable % TrailCount == 0 && trail is > 0 and < TrailCount)
+        {
+            composed = first + (int)trail;
+            return true;
+        }
+
+        return CompositionOf.Value.TryGetValue((first, second), out composed);
     }
 
     /// <summary>Lower case of one character, without context; false if the character stays as it is.</summary>

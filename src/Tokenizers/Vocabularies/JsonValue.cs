@@ -23,12 +23,18 @@ internal readonly struct JsonValue
 
     public bool IsArray => _element.ValueKind == JsonValueKind.Array;
 
+    public bool IsZero => _element.ValueKind == JsonValueKind.Number && _element.GetDouble() == 0;
+
+    public bool IsNull => _element.ValueKind == JsonValueKind.Null;
+
+    public bool IsObject => _element.ValueKind == JsonValueKind.Object;
+
     /// <summary>Reads a file whose top is an object.</summary>
     public static JsonValue ReadObject(string path)
     {
         try
         {
-            JsonValue root = new(path, "", JsonDocument.Parse(TextFile.ReadUtf8(path)).RootElement);
+            JsonValue root = new(path, "", JsonDocument.Parse(LenientJson.ToStandard(TextFile.ReadUtf8(path))).RootElement);
             return root._element.ValueKind == JsonValueKind.Object ? root : throw root.Expected("a JSON object");
         }
         catch (JsonException e)
@@ -62,6 +68,9 @@ internal readonly struct JsonValue
         }
     }
 
+    /// <summary>Whether a property is there, null though it may be.</summary>
+    public bool Has(string key) => IsObject && _element.TryGetProperty(key, out _);
+
     public string AsString()
     {
         if (!IsString)
@@ -84,9 +93,11 @@ internal readonly struct JsonValue
             ? value
             : throw Expected("an integer from 0 to 2147483647");
 
-    /// <summary>A number that may be beyond any integer (HF writes "no limit" as 1e30); null if it is.</summary>
+    /// <summary>A number that may be beyond any integer (HF writes "no limit" as 1e30, some as Infinity); null if it is.</summary>
     public int? AsLimit()
     {
+        if (IsString && AsString() == "Infinity")
+            return null;
         if (_element.ValueKind != JsonValueKind.Number)
             throw Expected("a number");
         return _element.TryGetInt32(out int value) && value is > 0 and < 1_000_000_000 ? value : null;

@@ -1,4 +1,5 @@
 using LongformerInterop.Tokenizers.ByteLevelBpe;
+using LongformerInterop.Tokenizers.Normalizers;
 using LongformerInterop.Tokenizers.Text;
 using LongformerInterop.Tokenizers.WordPiece;
 
@@ -7,15 +8,14 @@ namespace LongformerInterop.Tokenizers.Vocabularies;
 /// <summary>Reads a tokenizer.json. What it asks for and this library does not do is refused by name, never passed over.</summary>
 internal static class TokenizerJson
 {
-    public static Tokenizer Load(string folder, string path, TokenizerOptions options)
+    public static Tokenizer Load(TokenizerFolder folder, JsonValue root, TokenizerOptions options)
     {
-        JsonValue root = JsonValue.ReadObject(path);
         JsonValue model = root["model"];
-        string type = model.Optional("type")?.AsString() ?? (model.Optional("merges") is null ? "missing" : "BPE");
+        string type = model.Optional("type")?.AsString() ?? TypeByKeys(model);
         return type switch
         {
-            "BPE" => LoadBpe(folder, path, root, model, options),
-            "WordPiece" => LoadWordPiece(folder, path, root, model, options),
+            "BPE" => LoadBpe(folder, root, model, options),
+            "WordPiece" => LoadWordPiece(folder, root, model, options),
             _ => throw new TokenizerException($"{model.Where}.type: expected BPE or WordPiece, given {type}"),
         };
     }
@@ -32,49 +32,60 @@ internal static class TokenizerJson
         Normalized = value.Boolean("normalized", false),
     };
 
-    private static ByteLevelBpeTokenizer LoadBpe(string folder, string path, JsonValue root, JsonValue model, TokenizerOptions options)
+    /// <summary>The kind of a model that does not name it, as files of old do not: by what it has.</summary>
+    private static string TypeByKeys(JsonValue model)
     {
-        RefuseUnless(model, "dropout", v => v.Expected("no dropout: it makes encoding random"));
-        RefuseUnless(model, "continuing_subword_prefix", v => v.IsString && v.AsString().Length == 0 ? null : v.Expected("none"));
-        RefuseUnless(model, "end_of_word_suffix", v => v.IsString && v.AsString().Length == 0 ? null : v.Expected("none"));
-        foreach (string flag in new[] { "byte_fallback", "ignore_merges" })
-            RefuseUnless(model, flag, v => v.AsBoolean() ? v.Expected("false") : null);
-        if (root.Optional("normalizer") is { } normalizer)
-            throw Unsupported(normalizer, "no normalizer for BPE");
-
-        JsonValue byteLevel = Only(root, "pre_tokenizer", "pretokenizers", "ByteLevel")
-                              ?? throw new TokenizerException($"{path}: pre_tokenizer: expected ByteLevel for BPE, given none");
-        RefuseUnless(byteLevel, "use_regex", v => v.AsBoolean() ? null : v.Expected("true"));
-        Only(root, "decoder", "decoders", "ByteLevel");
-        Dictionary<string, int> ids = VocabularyFiles.ReadIds(model["vocab"]);
-        BpeModel merges = new(TokenizerLoader.ByteTokens(ids), VocabularyFiles.ReadMerges(model["merges"], ids));
-        (Vocabulary vocabulary, SpecialTokenIds roles, int? maxLength) = ReadVocabulary(folder, path, root, ids, TokenizerFamily.Roberta);
-        int unknown = model.Optional("unk_token") is { } unk ? UnknownId(unk, ids) : -1;
-        if (unknown >= 0 && TokenizerLoader.ByteTokens(ids).Contains(-1))
-            RefuseUnless(model, "fuse_unk", v => v.AsBoolean() ? v.Expected("false where the vocabulary lacks bytes") : null);
-
-        PostProcessor post = ReadPostProcessor(root, vocabulary);
-        return new ByteLevelBpeTokenizer(
-            new TokenizerParts(vocabulary, post.Frame, roles, maxLength),
-            new BpeParts(
-                merges, unknown, options.AddPrefixSpace ?? byteLevel.Boolean("add_prefix_space", true), post.TrimOffsets,
-                options.AddPrefixSpace ?? post.KeepsPrefixSpace));
+        if (model.Optional("merges") is not null)
+            return "BPE";
+        string[] keys = ["unk_token", "continuing_subword_prefix", "max_input_chars_per_word"];
+        return Array.TrueForAll(keys, model.Has) ? "WordPiece" : model.Optional("vocab") is { IsArray: true } ? "Unigram" : "WordLevel";
     }
 
-    private static WordPieceTokenizer LoadWordPiece(string folder, string path, JsonValue root, JsonValue model, TokenizerOptions options)
+    private static ByteLevelBpeTokenizer LoadBpe(TokenizerFolder folder, JsonValue root, JsonValue model, TokenizerOptions options)
     {
+        string path = root.Where;
+        Dictionary<string, int> ids = VocabularyFiles.ReadIds(model["vocab"]);
+        List<(int, int, int)> merges = VocabularyFiles.ReadMerges(model["merges"], ids);
+        if (folder.Kind == TokenizerKind.Roberta && !folder.IsOlder)
+            return TokenizerLoader.BuildRoberta(folder, path, ids, merges, options);
+
+        RefuseUnless(model, "dropout", v => v.IsZero ? null : v.Expected("no dropout: it makes encoding random"));
+        RefuseUnless(model, "continuing_subword_prefix", v => v.IsString && v.AsString().Length == 0 ? null : v.Expected("none"));
+        RefuseUnless(model, "end_of_word_suffix", v => v.IsString && v.AsString().Length == 0 ? null : v.Expected("none"));
+        RefuseUnless(model, "byte_fallback", v => v.AsBoolean() ? v.Expected("false") : null);
+        JsonValue byteLevel = Only(root, "pre_tokenizer", "pretokenizers", "ByteLevel")
+                              ?? throw new TokenizerException($"{path}: pre_tokenizer: expected ByteLevel for BPE, given none");
+        Only(root, "decoder", "decoders", "ByteLevel");
+        (Vocabulary vocabulary, SpecialTokenIds roles) = ReadVocabulary(folder, path, root, ids, TokenizerKind.Roberta);
+        PostProcessor post = ReadPostProcessor(root, vocabulary);
+        bool prefix = options.AddPrefixSpace ?? Overruled(folder, TokenizerKind.Roberta, "add_prefix_space", false, byteLevel.Boolean("add_prefix_space", true));
+        return new ByteLevelBpeTokenizer(
+            new TokenizerParts(vocabulary, post.Frame, roles, TokenizerDefaults.Read(folder)),
+            new BpeParts(new BpeModel(TokenizerLoader.ByteTokens(ids), merges))
+            {
+                UnknownId = model.Optional("unk_token") is { } unk ? UnknownId(unk, ids) : -1,
+                FuseUnknown = model.Boolean("fuse_unk", false),
+                WholeWords = model.Boolean("ignore_merges", false) ? ids : null,
+                Normalizer = root.Optional("normalizer") is { } normalizer ? NormalizerReader.Read(normalizer) : null,
+                UsesPattern = byteLevel.Boolean("use_regex", true),
+                AddPrefixSpace = prefix,
+                JoinsWithSpaces = root.Optional("decoder") is null,
+                TrimOffsets = post.IsSequence ? post.TrimOffsets : post.Trims && Overruled(folder, TokenizerKind.Roberta, "trim_offsets", true, post.TrimOffsets),
+                TrimKeepsPrefixSpace = options.AddPrefixSpace
+                    ?? (post.IsSequence ? post.KeepsPrefixSpace : Overruled(folder, TokenizerKind.Roberta, "add_prefix_space", false, post.KeepsPrefixSpace)),
+            });
+    }
+
+    private static WordPieceTokenizer LoadWordPiece(TokenizerFolder folder, JsonValue root, JsonValue model, TokenizerOptions options)
+    {
+        string path = root.Where;
+        Dictionary<string, int> ids = VocabularyFiles.ReadIds(model["vocab"]);
+        if (folder.Kind == TokenizerKind.Bert && !folder.IsOlder)
+            return TokenizerLoader.BuildBert(folder, path, ids, options);
+
         Only(root, "pre_tokenizer", "pretokenizers", "BertPreTokenizer");
         if (root.Optional("pre_tokenizer") is null)
             throw new TokenizerException($"{path}: pre_tokenizer: expected BertPreTokenizer for WordPiece, given none");
-        BertNormalizer normalizer = BertNormalizer.None;
-        if (Only(root, "normalizer", "normalizers", "BertNormalizer") is { } n)
-        {
-            bool lower = options.LowerCase ?? n.Boolean("lowercase", true);
-            normalizer = new BertNormalizer(
-                n.Boolean("clean_text", true), n.Boolean("handle_chinese_chars", true),
-                options.StripAccents ?? (options.LowerCase is null ? n.Optional("strip_accents")?.AsBoolean() : null) ?? lower, lower);
-        }
-
         string prefix = model.Optional("continuing_subword_prefix")?.AsString() ?? "##";
         bool cleanUp = true;
         if (Only(root, "decoder", "decoders", "WordPiece") is { } decoder)
@@ -83,22 +94,51 @@ internal static class TokenizerJson
             RefuseUnless(decoder, "prefix", v => v.AsString() == prefix ? null : v.Expected($"the prefix of the model, '{prefix}'"));
         }
 
-        Dictionary<string, int> ids = VocabularyFiles.ReadIds(model["vocab"]);
-        (Vocabulary vocabulary, SpecialTokenIds roles, int? maxLength) = ReadVocabulary(folder, path, root, ids, TokenizerFamily.Bert);
+        (Vocabulary vocabulary, SpecialTokenIds roles) = ReadVocabulary(folder, path, root, ids, TokenizerKind.Bert);
         int unknown = UnknownId(model["unk_token"], ids);
         int longest = model.Optional("max_input_chars_per_word")?.AsId() ?? WordPieceModel.DefaultMaxWordLength;
         PostProcessor post = ReadPostProcessor(root, vocabulary);
+        (BertNormalizer bert, TextNormalizer? general) = ReadNormalizer(folder, root, options);
         return new WordPieceTokenizer(
-            new TokenizerParts(vocabulary, post.Frame, roles, maxLength), new WordPieceModel(ids, prefix, unknown, longest), normalizer, cleanUp);
+            new TokenizerParts(vocabulary, post.Frame, roles, TokenizerDefaults.Read(folder)),
+            new WordPieceModel(ids, prefix, unknown, longest),
+            new WordPieceParts(bert) { General = general, CleansUp = cleanUp, JoinsWithSpaces = root.Optional("decoder") is null });
     }
 
-    private static (Vocabulary Vocabulary, SpecialTokenIds Roles, int? MaxLength) ReadVocabulary(
-        string folder, string path, JsonValue root, Dictionary<string, int> ids, TokenizerFamily family)
+    /// <summary>BERT's normalizer with what overrules it; any other as it stands.</summary>
+    private static (BertNormalizer Bert, TextNormalizer? General) ReadNormalizer(TokenizerFolder folder, JsonValue root, TokenizerOptions options)
+    {
+        if (root.Optional("normalizer") is not { } value)
+            return (BertNormalizer.None, null);
+        JsonValue alone = TypeOf(value) == "Sequence" && value["normalizers"].Items().ToArray() is [{ } single] ? single : value;
+        if (TypeOf(alone) != "BertNormalizer")
+            return (BertNormalizer.None, NormalizerReader.Read(value));
+        BertNormalizer own = NormalizerReader.ReadBert(alone);
+        bool isTop = TypeOf(value) == "BertNormalizer";
+        if (folder.Kind == TokenizerKind.Bert && isTop)
+            return (TokenizerLoader.BertNormalizer(folder, options) with { CleanText = own.CleanText }, null);
+        bool? named = options.LowerCase ?? (folder.Kind == TokenizerKind.Unsaid ? folder.Setting("do_lower_case") : null);
+        bool? strip = options.StripAccents ?? (options.LowerCase is null && folder.Kind == TokenizerKind.Unsaid ? folder.Setting("strip_accents") : null);
+        bool? chinese = folder.Kind == TokenizerKind.Unsaid ? folder.Setting("tokenize_chinese_chars") : null;
+        bool lower = named ?? own.LowerCase;
+        bool accents = strip ?? (named is null ? own.StripAccents : lower);
+        return (own with { LowerCase = lower, StripAccents = accents, ChineseCharacters = chinese ?? own.ChineseCharacters }, null);
+    }
+
+    /// <summary>
+    /// A setting that both files have: the class's own if it is of that kind, which has a value where tokenizer_config.json names none; what
+    /// tokenizer_config.json names where no class is said; else that of tokenizer.json.
+    /// </summary>
+    private static bool Overruled(TokenizerFolder folder, TokenizerKind kind, string key, bool classDefault, bool written) =>
+        folder.Kind == kind ? folder.Setting(key, classDefault) : folder.Kind == TokenizerKind.Unsaid ? folder.Setting(key, written) : written;
+
+    private static (Vocabulary Vocabulary, SpecialTokenIds Roles) ReadVocabulary(
+        TokenizerFolder folder, string path, JsonValue root, Dictionary<string, int> ids, TokenizerKind family)
     {
         SpecialTokenFiles special = SpecialTokenFiles.Read(folder, family);
-        IEnumerable<AddedToken> added = root.Optional("added_tokens")?.Items().Select(v => ReadAddedToken(v, v["id"].AsId())) ?? [];
-        Vocabulary vocabulary = Vocabulary.Create(path, ids, added, path);
-        return (vocabulary, special.Ids(vocabulary), TokenizerLoader.MaxLength(special.Configuration));
+        AddedToken[] written = [.. root.Optional("added_tokens")?.Items().Select(v => ReadAddedToken(v, v["id"].AsId())) ?? []];
+        Vocabulary vocabulary = Vocabulary.Create(path, ids, written, special.ToAdd(written));
+        return (vocabulary, special.Ids(vocabulary));
     }
 
     private static int UnknownId(JsonValue unknown, Dictionary<string, int> ids) =>
@@ -106,17 +146,25 @@ internal static class TokenizerJson
 
     private static PostProcessor ReadPostProcessor(JsonValue root, Vocabulary vocabulary)
     {
+        PostProcessor none = new(SpecialTokenFrame.None, Trims: false, TrimOffsets: false, KeepsPrefixSpace: false);
         if (root.Optional("post_processor") is not { } value)
-            return new PostProcessor(SpecialTokenFrame.None, TrimOffsets: false, KeepsPrefixSpace: false);
+            return none;
         if (TypeOf(value) != "Sequence")
             return ReadProcessor(value, vocabulary);
 
-        // Newer conversions write [ByteLevel, TemplateProcessing]: trim, then frame.
-        JsonValue[] steps = [.. value["processors"].Items()];
-        if (steps.Length != 2 || TypeOf(steps[0]) != "ByteLevel" || TypeOf(steps[1]) != "TemplateProcessing")
-            throw value.Expected("a Sequence of ByteLevel and TemplateProcessing, in that order");
-        PostProcessor trimming = ReadProcessor(steps[0], vocabulary);
-        return trimming with { Frame = ReadProcessor(steps[1], vocabulary).Frame };
+        // In whatever order: trimming looks at each text alone, and the frame is put around whole texts.
+        PostProcessor? frame = null, trimming = null;
+        foreach (JsonValue step in value["processors"].Items())
+        {
+            PostProcessor read = ReadProcessor(step, vocabulary);
+            bool trims = read.Trims && read.TrimOffsets;
+            if ((read.Frame != SpecialTokenFrame.None && frame is not null) || (trims && trimming is not null))
+                throw value.Expected("a Sequence of at most one frame and one trimming of offsets");
+            frame = read.Frame != SpecialTokenFrame.None ? read : frame;
+            trimming = trims ? read : trimming;
+        }
+
+        return (trimming ?? none) with { Frame = frame?.Frame ?? SpecialTokenFrame.None, IsSequence = true };
     }
 
     private static PostProcessor ReadProcessor(JsonValue value, Vocabulary vocabulary)
@@ -125,16 +173,17 @@ internal static class TokenizerJson
         {
             case "RobertaProcessing":
                 return new PostProcessor(
-                    SpecialTokenFrame.Roberta(TokenAndId(value["cls"], vocabulary), TokenAndId(value["sep"], vocabulary)),
+                    SpecialTokenFrame.Roberta(TokenAndId(value["cls"], vocabulary), TokenAndId(value["sep"], vocabulary)), Trims: true,
                     value.Boolean("trim_offsets", true), value.Boolean("add_prefix_space", true));
             case "ByteLevel":
-                return new PostProcessor(SpecialTokenFrame.None, value.Boolean("trim_offsets", true), value.Boolean("add_prefix_space", true));
+                return new PostProcessor(
+                    SpecialTokenFrame.None, Trims: true, value.Boolean("trim_offsets", true), value.Boolean("add_prefix_space", true));
             case "BertProcessing":
                 return new PostProcessor(
-                    SpecialTokenFrame.Bert(TokenAndId(value["cls"], vocabulary), TokenAndId(value["sep"], vocabulary)), false, false);
+                    SpecialTokenFrame.Bert(TokenAndId(value["cls"], vocabulary), TokenAndId(value["sep"], vocabulary)), false, false, false);
             case "TemplateProcessing":
                 return new PostProcessor(
-                    new SpecialTokenFrame(ReadTemplate(value, "single", 1, vocabulary), ReadTemplate(value, "pair", 2, vocabulary)), false, false);
+                    new SpecialTokenFrame(ReadTemplate(value, "single", 1, vocabulary), ReadTemplate(value, "pair", 2, vocabulary)), false, false, false);
             default:
                 throw Unsupported(value, "RobertaProcessing, BertProcessing, TemplateProcessing or ByteLevel");
         }
@@ -205,5 +254,14 @@ internal static class TokenizerJson
             throw error;
     }
 
-    private sealed record PostProcessor(SpecialTokenFrame Frame, bool TrimOffsets, bool KeepsPrefixSpace);
+    /// <summary>What is done after the model.</summary>
+    /// <param name="Frame">Special tokens around texts.</param>
+    /// <param name="Trims">Whether it has a word on offsets at all.</param>
+    /// <param name="TrimOffsets">Whether spaces are left out of offsets.</param>
+    /// <param name="KeepsPrefixSpace">Whether trimming spares the one space of a first token.</param>
+    private sealed record PostProcessor(SpecialTokenFrame Frame, bool Trims, bool TrimOffsets, bool KeepsPrefixSpace)
+    {
+        /// <summary>Whether it is a Sequence, whose settings no class changes.</summary>
+        public bool IsSequence { get; init; }
+    }
 }

@@ -3,46 +3,40 @@ namespace LongformerInterop.Tokenizers.Vocabularies;
 /// <summary>Reads vocabularies and merges, as files of their own or as parts of a tokenizer.json.</summary>
 internal static class VocabularyFiles
 {
-    /// <summary>An object of token to id.</summary>
+    /// <summary>An object of token to id; of a token given twice the later id counts.</summary>
     public static Dictionary<string, int> ReadIds(JsonValue vocabulary)
     {
         Dictionary<string, int> ids = new(StringComparer.Ordinal);
-        Dictionary<int, string> tokens = [];
         foreach ((string token, JsonValue value) in vocabulary.Properties())
-        {
-            int id = value.AsId();
-            if (!ids.TryAdd(token, id))
-                throw new TokenizerException($"{vocabulary.Where}: expected each token once, given '{token}' twice, with ids {ids[token]} and {id}");
+            ids[token] = value.AsId();
+        Dictionary<int, string> tokens = new(ids.Count);
+        foreach ((string token, int id) in ids)
             if (!tokens.TryAdd(id, token))
                 throw new TokenizerException($"{vocabulary.Where}: expected one token per id, given '{tokens[id]}' and '{token}' both with id {id}");
-        }
-
         return ids.Count > 0 ? ids : throw new TokenizerException($"{vocabulary.Where}: expected at least one token, given none");
     }
 
-    /// <summary>vocab.txt: one token per line, the line number less one is the id.</summary>
+    /// <summary>
+    /// vocab.txt: one token per line, the line number less one is the id; white space behind a token is none of it, and of equal lines the last
+    /// counts. An empty line is the empty token, which no text contains.
+    /// </summary>
     public static Dictionary<string, int> ReadLines(string path)
     {
         string[] lines = TextFile.ReadLines(path);
         Dictionary<string, int> ids = new(lines.Length, StringComparer.Ordinal);
         for (int i = 0; i < lines.Length; i++)
-            if (!ids.TryAdd(lines[i], i))
-                throw new TokenizerException($"{path}: line {i + 1}: expected each token once, given '{lines[i]}', which line {ids[lines[i]] + 1} has too");
+            ids[lines[i].TrimEnd()] = i;
         return ids.Count > 0 ? ids : throw new TokenizerException($"{path}: expected one token per line, given an empty file");
     }
 
-    /// <summary>merges.txt: two tokens per line, in order of rank; a first line that begins with <c>#version</c> is no merge.</summary>
+    /// <summary>merges.txt: two tokens per line, in order of rank; lines that begin with <c>#version</c>, and empty ones, are no merges.</summary>
     public static List<(int Left, int Right, int Result)> ReadMerges(string path, Dictionary<string, int> ids)
     {
         string[] lines = TextFile.ReadLines(path);
         List<(int, int, int)> merges = new(lines.Length);
         for (int i = 0; i < lines.Length; i++)
-        {
-            if (i == 0 && lines[i].StartsWith("#version", StringComparison.Ordinal))
-                continue;
-            merges.Add(Merge($"{path}: line {i + 1}", lines[i], ids));
-        }
-
+            if (lines[i].Length > 0 && !lines[i].StartsWith("#version", StringComparison.Ordinal))
+                merges.Add(Merge($"{path}: line {i + 1}", lines[i], ids));
         return merges;
     }
 
@@ -54,7 +48,8 @@ internal static class VocabularyFiles
         {
             if (!item.IsArray)
             {
-                merges.Add(Merge(item.Where, item.AsString(), ids));
+                if (!item.AsString().StartsWith("#version", StringComparison.Ordinal))
+                    merges.Add(Merge(item.Where, item.AsString(), ids));
                 continue;
             }
 

@@ -54,6 +54,12 @@ internal sealed class WordPieceModel
         }
 
         output.RemoveFrom(before);
+        if (_unknownId < 0)
+        {
+            throw new TokenizerException(
+                $"text: expected only words that the vocabulary can spell, there being no unknown token in it, given '{word}'");
+        }
+
         output.Add(_unknownId, offset + starts[0], offset + ends[^1]);
     }
 

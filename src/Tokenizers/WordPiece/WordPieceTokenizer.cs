@@ -1,7 +1,7 @@
 using System.Text;
+using LongformerInterop.Tokenizers.Normalizers;
 using LongformerInterop.Tokenizers.Text;
 using LongformerInterop.Tokenizers.Unicode;
-using LongformerInterop.Tokenizers.Vocabularies;
 
 namespace LongformerInterop.Tokenizers.WordPiece;
 
@@ -10,19 +10,15 @@ internal sealed class WordPieceTokenizer : Tokenizer
 {
     private readonly WordPieceModel _model;
     private readonly BertNormalizer _normalizer;
-    private readonly bool _cleanUp;
-    private readonly Dictionary<int, string> _normalizedContents;
+    private readonly WordPieceParts _parts;
     private readonly Pool<Workspace> _workspaces = new(static () => new Workspace());
 
-    public WordPieceTokenizer(TokenizerParts parts, WordPieceModel model, BertNormalizer normalizer, bool cleanUp)
-        : base(parts, normalizer.Normalize)
+    public WordPieceTokenizer(TokenizerParts parts, WordPieceModel model, WordPieceParts wordPiece)
+        : base(parts, wordPiece.General is { } general ? general.Normalize : wordPiece.Bert.Normalize)
     {
         _model = model;
-        _normalizer = normalizer;
-        _cleanUp = cleanUp;
-
-        // The reference decodes a token that is looked for in normalized text to its normalized form.
-        _normalizedContents = AddedTokens.Where(t => t.Normalized).ToDictionary(t => t.Id, t => normalizer.Normalize(t.Content));
+        _normalizer = wordPiece.Bert;
+        _parts = wordPiece;
     }
 
     /// <inheritdoc/>
@@ -36,23 +32,27 @@ internal sealed class WordPieceTokenizer : Tokenizer
         bool first = true;
         foreach (int id in ids)
         {
-            if (skipSpecialTokens && IsSpecial(id))
+            if (DecodedTokenOf(id, skipSpecialTokens) is not { } token)
                 continue;
-            string token = _normalizedContents.TryGetValue(id, out string? normalized) ? normalized : Vocabulary.TokenOf(id);
             if (!first)
-                token = token.StartsWith(_model.Prefix, StringComparison.Ordinal) ? token[_model.Prefix.Length..] : " " + token;
+            {
+                token = !_parts.JoinsWithSpaces && token.StartsWith(_model.Prefix, StringComparison.Ordinal)
+                    ? token[_model.Prefix.Length..]
+                    : " " + token;
+            }
+
             first = false;
-            text.Append(cleanUp && _cleanUp ? CleanUp(token) : token);
+            text.Append(cleanUp && _parts.CleansUp && !_parts.JoinsWithSpaces ? CleanUp(token, isDecoder: true) : token);
         }
 
-        return text.ToString();
+        return cleanUp && CleansUpText ? CleanUp(text.ToString(), isDecoder: false) : text.ToString();
     }
 
     /// <inheritdoc/>
     private protected override void Tokenize(string text, EncodeOptions options, TokenBuffer output)
     {
         Workspace workspace = _workspaces.Rent();
-        RawTokens.Split(text, 0, text.Length, options.SplitSpecialTokens, output, NormalizedTokens.IsEmpty
+        RawTokens.Split(text, 0, text.Length, options.SplitSpecialTokens == true, output, NormalizedTokens.IsEmpty && _parts.General is null
             ? (start, end) => TokenizePlain(text.AsSpan(0, end), start, workspace, output)
             : (start, end) => TokenizeNormalized(text.AsSpan(start, end - start), start, options, workspace, output));
         workspace.Text.Trim();
@@ -118,15 +118,19 @@ internal sealed class WordPieceTokenizer : Tokenizer
         }
     }
 
-    /// <summary>The slow way, for the rare tokenizer with added tokens that are looked for in normalized text.</summary>
+    /// <summary>The slow way, for tokenizers with added tokens that are looked for in normalized text, or with a normalizer other than BERT's.</summary>
     private void TokenizeNormalized(ReadOnlySpan<char> text, int offset, EncodeOptions options, Workspace workspace, TokenBuffer output)
     {
         AlignedText normal = workspace.Text;
-        _normalizer.Normalize(text, normal);
-        int at = 0;
-        while (NormalizedTokens.TryFind(normal.Characters, at, options.SplitSpecialTokens, out AddedTokenMatch match))
+        if (_parts.General is { } general)
+            general.Normalize(text, normal);
+        else
+            _normalizer.Normalize(text, normal);
+        int at = 0, search = 0;
+        while (NormalizedTokens.TryFind(normal.Characters, at, ref search, options.SplitSpecialTokens == true, out AddedTokenMatch match))
         {
-            AppendWords(normal, at, match.Start, offset, output);
+            if (match.Start > at)
+                AppendWords(normal, at, match.Start, offset, output);
             output.MarkPiece(isAddedToken: true);
             output.Add(match.Id, offset + normal.Starts[match.Start], offset + normal.Ends[match.End - 1]);
             at = match.End;
@@ -165,20 +169,24 @@ internal sealed class WordPieceTokenizer : Tokenizer
         _model.Append(normal.Characters[start..end], normal.Starts[start..end], normal.Ends[start..end], offset, output);
     }
 
-    /// <summary>The reference's clean-up, token by token, in its order.</summary>
-    private static string CleanUp(string token) => !token.Contains(' ')
-        ? token
-        : token.Replace(" .", ".", StringComparison.Ordinal)
+    /// <summary>The reference's clean-up in its order: of its decoder, token by token, and of the whole text.</summary>
+    private static string CleanUp(string text, bool isDecoder)
+    {
+        if (!text.Contains(' '))
+            return text;
+        text = text.Replace(" .", ".", StringComparison.Ordinal)
             .Replace(" ?", "?", StringComparison.Ordinal)
             .Replace(" !", "!", StringComparison.Ordinal)
             .Replace(" ,", ",", StringComparison.Ordinal)
             .Replace(" ' ", "'", StringComparison.Ordinal)
             .Replace(" n't", "n't", StringComparison.Ordinal)
-            .Replace(" 'm", "'m", StringComparison.Ordinal)
-            .Replace(" do not", " don't", StringComparison.Ordinal)
-            .Replace(" 's", "'s", StringComparison.Ordinal)
+            .Replace(" 'm", "'m", StringComparison.Ordinal);
+        if (isDecoder)
+            text = text.Replace(" do not", " don't", StringComparison.Ordinal);
+        return text.Replace(" 's", "'s", StringComparison.Ordinal)
             .Replace(" 've", "'ve", StringComparison.Ordinal)
             .Replace(" 're", "'re", StringComparison.Ordinal);
+    }
 
     private sealed class Workspace
     {
@@ -186,4 +194,18 @@ internal sealed class WordPieceTokenizer : Tokenizer
 
         public AlignedText Text { get; } = new();
     }
+}
+
+/// <summary>What WordPiece needs besides what every tokenizer has.</summary>
+/// <param name="Bert">BERT's normalization.</param>
+internal sealed record WordPieceParts(BertNormalizer Bert)
+{
+    /// <summary>A normalizer of another kind, in place of BERT's; null: BERT's.</summary>
+    public TextNormalizer? General { get; init; }
+
+    /// <summary>Whether decoding takes out the spaces that it put before punctuation and contractions.</summary>
+    public bool CleansUp { get; init; } = true;
+
+    /// <summary>Whether decoding writes the tokens as they are with spaces between, for want of a decoder.</summary>
+    public bool JoinsWithSpaces { get; init; }
 }

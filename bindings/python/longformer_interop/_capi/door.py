@@ -29,7 +29,7 @@ _ROLES = {
 }  # fmt: skip
 
 #: Defaults of the library, which need not be said.
-_TOKENIZE = {"add_special_tokens": True, "stride": 0, "truncation": "longest_first", "padding": "none", "padding_side": "right"}
+_TOKENIZE = {"add_special_tokens": True, "stride": 0, "truncation": "longest_first", "padding": "none"}
 _ANSWER = {"top": 1, "max_answer_tokens": 30, "overlap": 128}
 _TAG = {"aggregation": "simple"}
 _FILL = {"top": 5}

@@ -121,7 +121,7 @@ internal sealed class TokenizerGroup : ParityGroup
         {
             Padding = new PaddingOptions
             {
-                Side = line.GetProperty("side").GetString() == "left" ? Side.Left : Side.Right,
+                Side = line.TryGetProperty("side", out JsonElement side) ? side.GetString() == "left" ? Side.Left : Side.Right : null,
                 Length = Optional(line, "length"),
                 MultipleOf = Optional(line, "pad_to_multiple_of"),
             },
