@@ -14,6 +14,8 @@ public sealed class Checkpoint : IDisposable
     private static readonly string[] KnownFiles =
         ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
 
+    private static readonly string[] TokenizerFiles = ["tokenizer.json", "vocab.json", "vocab.txt"];
+
     private readonly IReadOnlyList<ITensorFile> _files;
     private readonly Dictionary<string, (ITensorFile File, TensorEntry Entry)> _tensors;
 
@@ -40,22 +42,57 @@ public sealed class Checkpoint : IDisposable
     /// <summary>What the first file says about itself; empty for formats without such strings.</summary>
     public IReadOnlyDictionary<string, string> Metadata => _files[0].Metadata;
 
-    /// <summary>Opens the weights of a folder, or one file (an <c>index.json</c> opens its shards).</summary>
-    /// <exception cref="CheckpointException">Nothing to open (the message lists what was looked for), or a malformed file.</exception>
-    public static Checkpoint Open(string path)
+    /// <summary>
+    /// Opens the weights of a folder, or one file (an <c>index.json</c> opens its shards). A folder of PEFT's with a LoRA adapter gives its base, under
+    /// HF's names, with the adapter merged.
+    /// </summary>
+    /// <param name="path">The folder or file.</param>
+    /// <param name="baseFolder">For an adapter: its base; null: where the adapter says, or a folder of that name beside it.</param>
+    /// <exception cref="CheckpointException">Nothing to open (the message lists what was looked for), a malformed file, or an adapter without its base.</exception>
+    public static Checkpoint Open(string path, string? baseFolder = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
+        if (AdapterFolder.IsAdapter(path))
+            return OpenAdapter(AdapterFolder.Read(path), baseFolder);
+        return OpenPlain(path);
+    }
+
+    private static Checkpoint OpenPlain(string path)
+    {
         string file = Directory.Exists(path) ? FindIn(path) : path;
         string folder = System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(file))!;
         return file.EndsWith(".index.json", StringComparison.Ordinal) ? OpenShards(file, folder) : OpenSingle(file, folder);
     }
 
-    /// <summary>The folder of a checkpoint that is given as its folder or as the file with its weights.</summary>
-    public static string FolderOf(string path)
+    /// <summary>
+    /// What a path seems to be that holds no checkpoint's files, and what to do: the name of a repository on the hub, a cache of downloads, an
+    /// adapter without its base. Null if nothing is known.
+    /// </summary>
+    public static string? Hint(string path)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        return AdapterFolder.IsAdapter(path) ? AdapterFolder.NeedsBase(path) : FileHints.OfFolder(path);
+    }
+
+    /// <summary>The folder with the configuration of a checkpoint that is given as its folder, as the file with its weights, or as an adapter's folder.</summary>
+    /// <param name="path">The folder or file.</param>
+    /// <param name="baseFolder">As for <see cref="Open"/>.</param>
+    /// <exception cref="CheckpointException">An adapter without its base.</exception>
+    public static string FolderOf(string path, string? baseFolder = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
-        return File.Exists(path) ? System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))! : path;
+        if (AdapterFolder.IsAdapter(path))
+            return FolderOfPlain(AdapterFolder.Read(path).FindBase(baseFolder));
+        return FolderOfPlain(path);
     }
+
+    /// <summary>The folder with the tokenizer: the adapter's own where it brings one, else that of <see cref="FolderOf"/>.</summary>
+    /// <param name="path">The folder or file.</param>
+    /// <param name="baseFolder">As for <see cref="Open"/>.</param>
+    public static string TokenizerFolderOf(string path, string? baseFolder = null) =>
+        AdapterFolder.IsAdapter(path) && TokenizerFiles.Any(f => File.Exists(System.IO.Path.Combine(path, f))) ? path : FolderOf(path, baseFolder);
+
+    private static string FolderOfPlain(string path) => File.Exists(path) ? System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))! : path;
 
     /// <summary>Whether a tensor of this name is there.</summary>
     public bool Contains(string name) => _tensors.ContainsKey(name);
@@ -134,6 +171,8 @@ public sealed class Checkpoint : IDisposable
         string? found = KnownFiles.Select(f => System.IO.Path.Combine(folder, f)).FirstOrDefault(File.Exists);
         if (found is not null)
             return found;
+        if (FileHints.OfFolder(folder) is { } what)
+            throw new CheckpointException($"{folder}: no weights: {what}");
         string[] present = [.. Directory.EnumerateFileSystemEntries(folder).Select(f => System.IO.Path.GetFileName(f)!).Order(StringComparer.Ordinal)];
         string holds = present.Length == 0 ? "the folder is empty" : $"the folder holds {string.Join(", ", present.Take(20))}{(present.Length > 20 ? ", ..." : "")}";
         string hint = present.FirstOrDefault(f => f.EndsWith(".safetensors", StringComparison.Ordinal) || f.EndsWith(".bin", StringComparison.Ordinal)
@@ -142,10 +181,30 @@ public sealed class Checkpoint : IDisposable
         throw new CheckpointException($"{folder}: no weights: looked for {string.Join(", ", KnownFiles)}; {holds}{hint}");
     }
 
+    private static Checkpoint OpenAdapter(AdapterFolder adapter, string? baseFolder)
+    {
+        string at = adapter.FindBase(baseFolder);
+        Checkpoint opened = OpenPlain(at);
+        try
+        {
+            Checkpoint bases = opened.Rename(NameMap.RecognizeIn(opened));
+            MergedFile merged = adapter.Merge(bases);
+            Dictionary<string, (ITensorFile, TensorEntry)> tensors = new(bases._tensors, StringComparer.Ordinal);
+            foreach (TensorEntry entry in merged.Entries.Values)
+                tensors[entry.Name] = (merged, entry);
+            return new Checkpoint(merged.Path, FolderOfPlain(at), [.. bases._files, merged], tensors);
+        }
+        catch
+        {
+            opened.Dispose();
+            throw;
+        }
+    }
+
     private static Checkpoint OpenSingle(string path, string folder)
     {
         if (!File.Exists(path))
-            throw new CheckpointException($"{path}: no such file or folder");
+            throw new CheckpointException($"{path}: no such file or folder{(FileHints.OfFolder(path) is { } hint ? $": {hint}" : "")}");
         ITensorFile file = TensorFiles.Open(path);
         return new Checkpoint(path, folder, [file], file.Entries.Values.ToDictionary(e => e.Name, e => (file, e), StringComparer.Ordinal));
     }

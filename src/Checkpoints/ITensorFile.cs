@@ -43,6 +43,10 @@ internal static class TensorFiles
             return TorchFile.OpenZip(path);
         if (TorchFile.IsPickle(read))
             return TorchFile.OpenLegacy(path);
+        if (count == 0)
+            throw new CheckpointException($"{path}: the file is empty: a download that was broken off?");
+        if (FileHints.OfContent(read) is { } hint)
+            throw new CheckpointException($"{path}: expected weights, given {hint}");
         if (count > 262 && read[257..262].SequenceEqual("ustar"u8))
             throw new CheckpointException($"{path}: a tar archive (torch before 0.2, or a packed folder): unpack it, or save it with a later torch");
         return SafetensorsFile.Open(path);

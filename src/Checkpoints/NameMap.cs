@@ -66,6 +66,13 @@ public sealed class NameMap
 
     private static readonly string[] BackboneParts = ["embeddings", "encoder", "decoder", "shared", "pooler"];
 
+    // What modules that wrap others call what they wrap, at any depth: FSDP, activation checkpointing, torch.compile, fairscale, Lightning.
+    private static readonly HashSet<string> WrapperSegments = new(StringComparer.Ordinal)
+    {
+        "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_orig_mod", "_fpw_module", "_forward_module", "_original_module",
+    };
+
+    private readonly Dictionary<string, string> _sources = new(StringComparer.Ordinal);
     private readonly Dictionary<string, NameMapEntry> _entries = new(StringComparer.Ordinal);
     private readonly List<DroppedName> _dropped = [];
     private readonly List<string> _findings = [];
@@ -119,6 +126,7 @@ public sealed class NameMap
     {
         NameMap map = new();
         Configuration configuration = Configuration.Parse(configurationJson, path);
+        tensors = map.WithoutWrappers(tensors);
         string[] encoders = Prefixes(tensors, n => n.EndsWith(WordEmbeddings, StringComparison.Ordinal) ? n.Length - WordEmbeddings.Length : -1);
         string[] sequences = Prefixes(tensors, n => n.IndexOf(FirstLayer, StringComparison.Ordinal));
         if (sequences.Length == 1 && encoders.Length == 0)
@@ -130,6 +138,46 @@ public sealed class NameMap
         return map;
     }
 
+    /// <summary>The tensors under names without what wrapping modules put in front and in between.</summary>
+    private IReadOnlyCollection<TensorEntry> WithoutWrappers(IReadOnlyCollection<TensorEntry> tensors)
+    {
+        List<TensorEntry> plain = new(tensors.Count);
+        HashSet<string> segments = new(StringComparer.Ordinal);
+        foreach (TensorEntry tensor in tensors)
+        {
+            string[] parts = tensor.Name.Split('.');
+            string[] inner = [.. parts.Where(p => !WrapperSegments.Contains(p))];
+
+            // DDP's and DeepSpeed's "module" in front is a prefix like any other; between names it is nothing.
+            string[] kept = [.. inner.Where((p, i) => i == 0 || p != "module")];
+            if (kept.Length == parts.Length || kept.Length == 0)
+            {
+                plain.Add(tensor);
+                continue;
+            }
+
+            segments.UnionWith(parts.Except(kept, StringComparer.Ordinal));
+            TensorEntry renamed = tensor.Rename(string.Join('.', kept), 0);
+            plain.Add(renamed);
+            _sources[renamed.Name] = tensor.Name;
+        }
+
+        if (_sources.Count == 0)
+            return tensors;
+        if (plain.Select(t => t.Name).Distinct(StringComparer.Ordinal).Count() < plain.Count)
+        {
+            // Both a wrapped tensor and one of the same name without: neither is a mere wrapping of the other.
+            _sources.Clear();
+            return tensors;
+        }
+
+        _findings.Add(string.Create(CultureInfo.InvariantCulture,
+            $"{_sources.Count} names have what wrapping modules add ({string.Join(", ", segments.Order(StringComparer.Ordinal))}): left out"));
+        return plain;
+    }
+
+    private string SourceOf(string name) => _sources.GetValueOrDefault(name, name);
+
     private static string[] Prefixes(IReadOnlyCollection<TensorEntry> tensors, Func<string, int> anchor) =>
         [.. tensors.Select(t => (t.Name, At: anchor(t.Name))).Where(t => t.At == 0 || (t.At > 0 && t.Name[t.At - 1] == '.'))
             .Select(t => t.Name[..t.At]).Distinct(StringComparer.Ordinal)];
@@ -137,7 +185,7 @@ public sealed class NameMap
     private void MapUnknown(IReadOnlyCollection<TensorEntry> tensors, int candidates)
     {
         foreach (TensorEntry tensor in tensors)
-            _entries.Add(tensor.Name, new NameMapEntry(tensor.Name));
+            _entries.Add(tensor.Name, new NameMapEntry(SourceOf(tensor.Name)));
         _findings.Add(candidates == 0
             ? "the names are none of a Longformer, LED, RoBERTa, BERT or BART model"
             : "the names are those of several models in one file");
@@ -209,15 +257,15 @@ public sealed class NameMap
             }
             if (rest.EndsWith("position_ids", StringComparison.Ordinal) || rest.EndsWith("embeddings.token_type_ids", StringComparison.Ordinal))
             {
-                _dropped.Add(new DroppedName(tensor.Name, "a buffer that the model computes itself"));
+                _dropped.Add(new DroppedName(SourceOf(tensor.Name), "a buffer that the model computes itself"));
                 continue;
             }
             string modern = ModernNorm(name);
             oldNorms += modern == name ? 0 : 1;
-            if (!_entries.TryAdd(modern, new NameMapEntry(tensor.Name, skipRows(rest))))
+            if (!_entries.TryAdd(modern, new NameMapEntry(SourceOf(tensor.Name), skipRows(rest))))
             {
                 throw new CheckpointException($"{path}: the tensors {SafetensorsHeader.Quote(_entries[modern].Source)} and "
-                    + $"{SafetensorsHeader.Quote(tensor.Name)} would both be {modern}");
+                    + $"{SafetensorsHeader.Quote(SourceOf(tensor.Name))} would both be {modern}");
             }
         }
         Describe(wrapper, backbone, oldNorms);
@@ -254,7 +302,7 @@ public sealed class NameMap
                 return default;
             try
             {
-                using JsonDocument document = JsonDocument.Parse(json);
+                using JsonDocument document = JsonText.Parse(System.Text.Encoding.UTF8.GetBytes(json));
                 JsonElement root = document.RootElement;
                 if (root.ValueKind != JsonValueKind.Object)
                     throw new CheckpointException($"{path}: the configuration beside it is not a JSON object");

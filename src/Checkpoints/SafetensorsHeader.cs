@@ -73,7 +73,8 @@ internal sealed class SafetensorsHeader
         SafetensorsHeader header = new(file, dataStart, fileLength - dataStart);
         if (!Utf8.IsValid(json))
             throw Failure(file, "the header is not UTF-8 text");
-        if (json.IsEmpty || json[0] != (byte)'{')
+        // White space around the object is JSON, and the reference reads it so.
+        if (!json.TrimStart(" \t\r\n"u8).StartsWith("{"u8))
             throw Failure(file, "the header is not a JSON object: it does not begin with '{'");
         try
         {
@@ -111,6 +112,8 @@ internal sealed class SafetensorsHeader
         if (_metadata is not null)
             throw Failure("__metadata__ stands twice in the header");
         _metadata = new Dictionary<string, string>(StringComparer.Ordinal);
+        if (reader.TokenType == JsonTokenType.Null)
+            return;
         if (reader.TokenType != JsonTokenType.StartObject)
             throw Failure($"__metadata__ is {Kind(reader.TokenType)}, not an object of strings");
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
@@ -149,7 +152,9 @@ internal sealed class SafetensorsHeader
                     offsets = ReadIntegers(ref reader, name, field, 2);
                     break;
                 default:
-                    throw Failure($"tensor {Quote(name)} has the unknown field {Quote(field)}: known are dtype, shape and data_offsets");
+                    // A newer writer's: the reference passes over what it does not know.
+                    reader.Skip();
+                    break;
             }
         }
         if (type is null || shape is null || offsets is null)

@@ -30,7 +30,7 @@ internal static class ShardIndex
     {
         try
         {
-            using JsonDocument document = JsonDocument.Parse(json);
+            using JsonDocument document = JsonText.Parse(json);
             if (document.RootElement.ValueKind != JsonValueKind.Object
                 || !document.RootElement.TryGetProperty("weight_map", out JsonElement map) || map.ValueKind != JsonValueKind.Object)
                 throw new CheckpointException($"{path}: not the index of a checkpoint: it has no object 'weight_map'");

@@ -81,25 +81,31 @@ public sealed class Weights
             _session.Ties[name] = group;
     }
 
-    /// <summary>Ends loading: everything that does not fit comes in one exception.</summary>
+    /// <summary>
+    /// Ends loading: everything that does not fit comes in one exception. A tensor that no place wants is no failure by itself: it is returned, to be
+    /// told, and listed in the exception where something else fails, since it may be what is missing under another name.
+    /// </summary>
     /// <param name="ignored">
     /// Full names that may be in the checkpoint without being taken; <c>*</c> stands for any characters:
     /// <c>*.position_ids</c>, <c>lm_head.*</c>.
     /// </param>
-    /// <exception cref="CheckpointException">Tensors are missing, unexpected or of another shape; the message lists all.</exception>
-    public void Finish(params ReadOnlySpan<string> ignored)
+    /// <returns>What was not taken, by name.</returns>
+    /// <exception cref="CheckpointException">Tensors are missing or of another shape; the message lists all, and what was not taken.</exception>
+    public IReadOnlyList<CheckpointProblem> Finish(params ReadOnlySpan<string> ignored)
     {
-        List<CheckpointProblem> problems = [.. _session.Problems.Values];
+        List<CheckpointProblem> leftOver = [];
         foreach (string name in _session.Checkpoint.Names.Order(StringComparer.Ordinal))
         {
             if (!_session.Taken.Contains(name) && !MatchesAny(name, ignored))
             {
                 TensorEntry entry = _session.Checkpoint.Entry(name);
-                problems.Add(new(CheckpointProblemKind.Unexpected, name, TensorEntry.ShapeText(entry.Shape), entry.File));
+                leftOver.Add(new(CheckpointProblemKind.Unexpected, name, TensorEntry.ShapeText(entry.Shape), entry.File));
             }
         }
-        if (problems.Count > 0)
-            throw new CheckpointException($"{_session.Subject} cannot be loaded from {_session.Checkpoint.Path}", problems);
+        return _session.Problems.Count == 0
+            ? leftOver
+            : throw new CheckpointException(
+                $"{_session.Subject} cannot be loaded from {_session.Checkpoint.Path}", [.. _session.Problems.Values, .. leftOver]);
     }
 
     /// <summary>Whether a name matches a pattern in which <c>*</c> stands for any characters, also none.</summary>

@@ -27,6 +27,16 @@ public class SafetensorsHeaderTests
         });
     }
 
+    // What safetensors 0.8 reads too: white space around the object, no metadata, a field of a newer writer.
+    [TestCase(""" \n\t{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}\r\n  """)]
+    [TestCase("""{"__metadata__":null,"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}""")]
+    [TestCase("""{"a":{"dtype":"F32","scale":[1,{"x":null}],"shape":[2],"data_offsets":[0,8],"note":"new"}}""")]
+    public void What_the_reference_reads_is_read(string json)
+    {
+        SafetensorsHeader header = Parse(System.Text.RegularExpressions.Regex.Unescape(json), 8);
+        Assert.That(header.Entries["a"].ToString(), Is.EqualTo("a F32 [2]"));
+    }
+
     [Test]
     public void Names_are_compared_after_their_escapes_are_resolved()
     {
@@ -35,7 +45,6 @@ public class SafetensorsHeaderTests
     }
 
     [TestCase("""[1]""", 0, "not a JSON object")]
-    [TestCase("""   {}""", 0, "does not begin with '{'")]
     [TestCase("", 0, "not a JSON object")]
     [TestCase("{", 0, "not valid JSON")]
     [TestCase("{}x", 0, "not valid JSON")]
@@ -54,7 +63,6 @@ public class SafetensorsHeaderTests
     [TestCase("""{"a":{"dtype":"F32","dtype":"F16","shape":[2],"data_offsets":[0,8]}}""", 8, "gives dtype twice")]
     [TestCase("""{"a":{"dtype":"F32","shape":[2],"shape":[2],"data_offsets":[0,8]}}""", 8, "gives shape twice")]
     [TestCase("""{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"data_offsets":[0,8]}}""", 8, "gives data_offsets twice")]
-    [TestCase("""{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"scale":1}}""", 8, "unknown field 'scale'")]
     [TestCase("""{"a":{"dtype":"F99","shape":[2],"data_offsets":[0,8]}}""", 8, "unknown dtype 'F99'")]
     [TestCase("""{"a":{"dtype":"f32","shape":[2],"data_offsets":[0,8]}}""", 8, "unknown dtype 'f32'")]
     [TestCase("""{"a":{"dtype":6,"shape":[2],"data_offsets":[0,8]}}""", 8, "dtype is a number")]

@@ -38,5 +38,10 @@ internal sealed record PickleDType(StoredType? Type, string Name);
 /// <param name="Root">The number of elements of the storage under that key, where it is named only through such views; else -1.</param>
 internal sealed record PickleStorage(string Key, StoredType? Type, long Count, long First = 0, long Root = -1);
 
+/// <summary>
+/// A tensor of a kind that no model here takes: sparse, quantized, complex with 16 bytes, without data. It harms nobody who does not want it.
+/// </summary>
+internal sealed record PickleForeignTensor(string Kind);
+
 /// <summary>A tensor: a strided view of a storage. Offset and strides count elements.</summary>
 internal sealed record PickleTensor(PickleStorage Storage, StoredType Type, long Offset, long[] Shape, long[] Strides);

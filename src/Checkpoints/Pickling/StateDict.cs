@@ -3,8 +3,9 @@ namespace LongformerInterop.Checkpoints.Pickling;
 /// <summary>The state dict inside what a checkpoint's pickle holds: the whole of it, or one entry of a training checkpoint.</summary>
 internal static class StateDict
 {
-    // pytorch-lightning's, and two that are common in training scripts.
-    private static readonly string[] InnerNames = ["state_dict", "model_state_dict", "model"];
+    // pytorch-lightning's, DeepSpeed's, and those that are common in training scripts; one may lie inside another.
+    private static readonly string[] InnerNames = ["state_dict", "model_state_dict", "module", "model", "model_state", "net", "network", "weights", "params"];
+    private const int MaximumDepth = 4;
 
     /// <summary>The tensors by name.</summary>
     /// <param name="root">What the pickle holds.</param>
@@ -22,7 +23,7 @@ internal static class StateDict
             RefuseUnknown(unknown, file);
             throw new CheckpointException($"{file}: holds {Kind(root)}, not a state dict");
         }
-        PickleDictionary? inner = InnerNames.Select(n => top.Find(n)).OfType<PickleDictionary>().FirstOrDefault(HasTensors);
+        PickleDictionary? inner = FindInner(top, 1);
         if (inner is null)
         {
             RefuseUnknown(unknown, file);
@@ -48,6 +49,13 @@ internal static class StateDict
                 throw new CheckpointException($"{file}: the tensor {SafetensorsHeader.Quote(name)} stands twice in the state dict");
         }
         return tensors;
+    }
+
+    private static PickleDictionary? FindInner(PickleDictionary outer, int depth)
+    {
+        PickleDictionary[] candidates = [.. InnerNames.Select(n => outer.Find(n)).OfType<PickleDictionary>()];
+        return candidates.FirstOrDefault(HasTensors)
+            ?? (depth == MaximumDepth ? null : candidates.Select(c => FindInner(c, depth + 1)).FirstOrDefault(c => c is not null));
     }
 
     private static bool HasTensors(PickleDictionary dictionary) => dictionary.Pairs.Any(p => p.Value is PickleTensor);
@@ -90,6 +98,7 @@ internal static class StateDict
         PickleDictionary => "a dictionary",
         PickleSequence => "a list",
         PickleTensor => "a tensor",
+        PickleForeignTensor foreign => $"a tensor ({foreign.Kind})",
         PickleOpaque opaque => $"a {opaque.Maker.FullName}",
         PickleGlobal global => $"the class {global.FullName}",
         PickleStorage => "a storage",

@@ -20,12 +20,21 @@ internal static class TorchGlobals
         ["complex128"] = null, ["complex32"] = null, ["qint8"] = null, ["quint8"] = null, ["qint32"] = null,
     };
 
+    // Ways to make tensors of kinds that no model here takes.
+    private static readonly Dictionary<string, string> ForeignTensors = new(StringComparer.Ordinal)
+    {
+        ["torch._utils._rebuild_sparse_tensor"] = "sparse", ["torch._utils._rebuild_sparse_csr_tensor"] = "sparse",
+        ["torch._utils._rebuild_qtensor"] = "quantized", ["torch._utils._rebuild_nested_tensor"] = "nested",
+        ["torch._utils._rebuild_meta_tensor_no_storage"] = "without data",
+    };
+
     private static readonly Dictionary<string, StoredType?> Storages = new(StringComparer.Ordinal)
     {
         ["DoubleStorage"] = StoredType.F64, ["FloatStorage"] = StoredType.F32, ["HalfStorage"] = StoredType.F16,
         ["BFloat16Storage"] = StoredType.BF16, ["LongStorage"] = StoredType.I64, ["IntStorage"] = StoredType.I32,
         ["ShortStorage"] = StoredType.I16, ["CharStorage"] = StoredType.I8, ["ByteStorage"] = StoredType.U8,
-        ["BoolStorage"] = StoredType.Bool, ["ComplexFloatStorage"] = StoredType.C64, ["UntypedStorage"] = null,
+        ["BoolStorage"] = StoredType.Bool, ["ComplexFloatStorage"] = StoredType.C64, ["UntypedStorage"] = null, ["ComplexDoubleStorage"] = null,
+        ["QInt8Storage"] = null, ["QUInt8Storage"] = null, ["QInt32Storage"] = null, ["QUInt4x2Storage"] = null, ["QUInt2x4Storage"] = null,
     };
 
     // What a checkpoint has no use for even outside of its state dict: such a file is an attack, and is refused whatever else it holds.
@@ -63,27 +72,41 @@ internal static class TorchGlobals
     internal static bool IsKnown(PickleGlobal global) => TryStorage(global, out _) || global.FullName is
         "torch._utils._rebuild_tensor" or "torch._utils._rebuild_tensor_v2" or "torch._utils._rebuild_tensor_v3"
         or "torch._utils._rebuild_parameter" or "torch._utils._rebuild_parameter_with_state" or "torch.nn.parameter.Parameter"
+        or "torch.nn.parameter.Buffer" or "torch._tensor._rebuild_from_type_v2" or "torch._tensor._rebuild_from_type"
+        or "torch.per_tensor_affine" or "torch.per_channel_affine" or "torch.sparse_coo" or "torch.sparse_csr" or "torch.strided"
         or "collections.OrderedDict" or "builtins.dict" or "__builtin__.dict" or "builtins.set" or "__builtin__.set"
         or "builtins.frozenset" or "__builtin__.frozenset" or "builtins.list" or "__builtin__.list" or "builtins.tuple" or "__builtin__.tuple"
-        or "torch.Size" or "torch.device" or "torch.serialization._get_layout" or "_codecs.encode" or "torch.Tensor" or "torch._tensor.Tensor";
+        or "torch.Size" or "torch.device" or "torch.serialization._get_layout" or "_codecs.encode" or "torch.Tensor" or "torch._tensor.Tensor"
+        || ForeignTensors.ContainsKey(global.FullName);
 
     /// <summary>What a call makes: a value of this reader, or an opaque one for a name that it does not know.</summary>
     /// <exception cref="FormatException">The arguments are not those that torch writes.</exception>
     internal static object? Call(PickleGlobal global, IReadOnlyList<object?> arguments) => global.FullName switch
     {
+        "torch._tensor._rebuild_from_type_v2" or "torch._tensor._rebuild_from_type" => RebuildFromType(global, arguments),
         "torch._utils._rebuild_tensor" => RebuildTensor(global, arguments, 4, null),
         "torch._utils._rebuild_tensor_v2" => RebuildTensor(global, arguments, 6, null),
         "torch._utils._rebuild_tensor_v3" => RebuildTensor(global, arguments, 7, arguments.Count > 6 ? arguments[6] as PickleDType : null),
-        "torch._utils._rebuild_parameter" or "torch._utils._rebuild_parameter_with_state" or "torch.nn.parameter.Parameter" =>
-            arguments is [PickleTensor tensor, ..] ? tensor : throw new FormatException($"{global.FullName} is given no tensor"),
+        "torch._utils._rebuild_parameter" or "torch._utils._rebuild_parameter_with_state" or "torch.nn.parameter.Parameter"
+            or "torch.nn.parameter.Buffer" =>
+            arguments is [PickleTensor or PickleForeignTensor, ..] ? arguments[0] : throw new FormatException($"{global.FullName} is given no tensor"),
         "collections.OrderedDict" or "builtins.dict" or "__builtin__.dict" => MakeDictionary(arguments),
         "builtins.set" or "__builtin__.set" or "builtins.frozenset" or "__builtin__.frozenset" or "builtins.list" or "__builtin__.list"
             or "builtins.tuple" or "__builtin__.tuple" or "torch.Size" =>
             new PickleSequence(arguments is [PickleSequence items, ..] ? [.. items.Items] : []),
         "torch.device" or "torch.serialization._get_layout" => arguments.Count > 0 ? arguments[0] : null,
         "_codecs.encode" => arguments is [string text, ..] ? Encoding.Latin1.GetBytes(text) : throw new FormatException("_codecs.encode is given no text"),
+        var name when ForeignTensors.TryGetValue(name, out string? kind) => new PickleForeignTensor(kind),
         _ => new PickleOpaque(global),
     };
+
+    // (function, type, its arguments, the attributes that Python hung on the tensor): torch/_tensor.py. The attributes are none of its values.
+    private static object? RebuildFromType(PickleGlobal global, IReadOnlyList<object?> arguments)
+    {
+        if (arguments is not [PickleGlobal function, _, PickleSequence given, ..])
+            throw new FormatException($"{global.FullName} is not given a function, a type and arguments");
+        return function.FullName == global.FullName ? throw new FormatException($"{global.FullName} is given itself") : Call(function, given.Items);
+    }
 
     private static PickleDictionary MakeDictionary(IReadOnlyList<object?> arguments)
     {
@@ -110,16 +133,16 @@ internal static class TorchGlobals
     }
 
     // (storage, offset, size, stride[, requires_grad, backward_hooks[, dtype][, metadata]]): torch/_utils.py.
-    private static PickleTensor RebuildTensor(PickleGlobal global, IReadOnlyList<object?> arguments, int needed, PickleDType? dtype)
+    private static object RebuildTensor(PickleGlobal global, IReadOnlyList<object?> arguments, int needed, PickleDType? dtype)
     {
         if (arguments.Count < needed || arguments[0] is not PickleStorage storage || arguments[1] is not long offset
             || arguments[2] is not PickleSequence size || arguments[3] is not PickleSequence stride)
             throw new FormatException($"{global.FullName} is not given a storage, an offset, a size and a stride");
         if (needed == 7 && dtype is null)
             throw new FormatException($"{global.FullName} is given no dtype");
-        StoredType type = (dtype is null ? storage.Type : dtype.Type)
-            ?? throw new FormatException($"{global.FullName}: elements of type {dtype?.Name ?? "bytes"} are not supported");
-        return new PickleTensor(storage, type, offset, Integers(size), Integers(stride));
+        return (dtype is null ? storage.Type : dtype.Type) is { } type
+            ? new PickleTensor(storage, type, offset, Integers(size), Integers(stride))
+            : new PickleForeignTensor($"elements of type {dtype?.Name ?? "bytes"}");
     }
 
     private static long[] Integers(PickleSequence sequence)

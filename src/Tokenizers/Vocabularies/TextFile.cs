@@ -32,6 +32,8 @@ internal static class TextFile
         }
 
         ReadOnlyMemory<byte> content = bytes;
+        if (FileHints.OfContent(bytes) is { } hint)
+            throw new TokenizerException($"{path}: expected a tokenizer file, given {hint}");
         if (content.Span.StartsWith("\uFEFF"u8))
             content = content[3..];
         if (!Utf8.IsValid(content.Span))

@@ -10,7 +10,11 @@ internal static class TokenizerLoader
     public static Tokenizer Load(string path, TokenizerOptions options)
     {
         if (!Directory.Exists(path))
-            throw new TokenizerException($"{path}: expected a folder with a tokenizer, {(File.Exists(path) ? "given a file" : "but there is none")}");
+        {
+            string given = File.Exists(path) ? "given a file" : FileHints.OfFolder(path) is { } what ? $"but {what}" : "but there is none";
+            throw new TokenizerException($"{path}: expected a folder with a tokenizer, {given}");
+        }
+
         TokenizerFolder folder = TokenizerFolder.Read(path);
         string vocabulary = folder.PathOf("vocab.json"), merges = folder.PathOf("merges.txt"), wordPiece = folder.PathOf("vocab.txt");
         if (folder.Json is { } json)
@@ -19,7 +23,7 @@ internal static class TokenizerLoader
             return LoadBpe(folder, vocabulary, merges, options);
         if (File.Exists(wordPiece))
             return LoadWordPiece(folder, wordPiece, options);
-        throw new TokenizerException($"{path}: expected tokenizer.json, or vocab.json and merges.txt, or vocab.txt, but there is none of them");
+        throw new TokenizerException($"{path}: expected tokenizer.json, or vocab.json and merges.txt, or vocab.txt, {(FileHints.OfFolder(path) is { } hint ? $"but {hint}" : "but there is none of them")}");
     }
 
     /// <summary>The token of each byte; -1 where the vocabulary lacks it.</summary>

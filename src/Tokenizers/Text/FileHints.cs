@@ -1,0 +1,52 @@
+namespace LongformerInterop;
+
+/// <summary>
+/// What people give in place of a checkpoint's folder or file, recognised so that the message says what to do. Shared as source, since the
+/// tokenizers depend on no other project.
+/// </summary>
+internal static class FileHints
+{
+    /// <summary>What a folder that lacks a checkpoint's files seems to be, with what to do; null if nothing is known.</summary>
+    public static string? OfFolder(string path)
+    {
+        if (!Directory.Exists(path))
+            return File.Exists(path) || !LooksLikeHubId(path) ? null
+                : $"'{path}' looks like a repository on the Hugging Face hub: nothing is downloaded here; download it (hf download {path} --local-dir DIR) and give that folder";
+        string snapshots = Path.Combine(path, "snapshots");
+        if (!Directory.Exists(snapshots))
+        {
+            return Path.GetFileName(Path.GetFullPath(path).TrimEnd(Path.DirectorySeparatorChar)) == "snapshots" && Directory.GetDirectories(path) is [.., { } one]
+                ? $"the folder holds the versions of a download: give one of them, such as {one}"
+                : HoldsRepositories(path) ? "the folder is a cache of downloads: give a version inside one of its models-- folders, below snapshots" : null;
+        }
+
+        return $"the folder is the cache of one download: give the version itself, {Version(path, snapshots)}";
+    }
+
+    /// <summary>What the beginning of a file shows it to be instead of weights or JSON, with what to do; null if nothing is known.</summary>
+    public static string? OfContent(ReadOnlySpan<byte> start)
+    {
+        if (start.StartsWith("version https://git-lfs"u8))
+            return "a Git LFS pointer, not the file itself: run 'git lfs pull' in the folder that it was cloned to, or download the file";
+        ReadOnlySpan<byte> text = start.TrimStart(" \t\r\n"u8);
+        if (text.StartsWith("\uFEFF"u8))
+            text = text[3..];
+        return text.StartsWith("<!DOCTYPE"u8) || text.StartsWith("<!doctype"u8) || text.StartsWith("<html"u8) || text.StartsWith("<HTML"u8)
+            ? "a web page, not the file itself: what was downloaded is the page about it; download its raw content"
+            : null;
+    }
+
+    // Two names with one slash, without what only paths have.
+    private static bool LooksLikeHubId(string path) =>
+        path.Split('/') is [{ Length: > 0 } owner, { Length: > 0 } name] && !owner.StartsWith('.') && !name.StartsWith('.') && owner != "~"
+        && (owner + name).All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.') && !Directory.Exists(owner);
+
+    private static bool HoldsRepositories(string path) => Directory.EnumerateDirectories(path, "models--*").Any();
+
+    private static string Version(string path, string snapshots)
+    {
+        string main = Path.Combine(path, "refs", "main");
+        string? named = File.Exists(main) ? Path.Combine(snapshots, File.ReadAllText(main).Trim()) : null;
+        return Directory.Exists(named) ? named : Directory.GetDirectories(snapshots).Order(StringComparer.Ordinal).FirstOrDefault() ?? "which is not there yet";
+    }
+}
