@@ -12,11 +12,7 @@ public class GoldenTests
     private static readonly ParitySettings Everything = new(
         [AttentionImplementation.Fused, AttentionImplementation.Chunks, AttentionImplementation.Loop], Device.Cpu);
 
-    // The goldens of conversion answer to the tests of Checkpoints; the runner has no such group, and says so.
-    private static readonly string[] ForOtherTests = ["conversion", "metrics"];
-
     private static IEnumerable<TestCaseData> Cases() => ParityRunner.FindCases(Goldens)
-        .Where(folder => !ForOtherTests.Contains(Path.GetFileName(Path.GetDirectoryName(folder)!)))
         .Select(folder => new TestCaseData(folder).SetArgDisplayNames(Path.GetRelativePath(Goldens, folder)));
 
     [TestCaseSource(nameof(Cases))]
@@ -35,6 +31,7 @@ public class GoldenTests
     [TestCase("gradients")]
     [TestCase("conversion")]
     [TestCase("training")]
+    [TestCase("led")]
     public void The_goldens_hold_cases_of_the_group(string group) =>
         Assert.That(Directory.EnumerateDirectories(Path.Combine(Goldens, group)), Is.Not.Empty);
 
