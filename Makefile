@@ -98,7 +98,7 @@ check-hf: build ## load what convert and Save write in HF's transformers, and co
 	@tools/check-hf.sh "$(SID)"
 
 format: ## format the C++ and C# sources
-	clang-format -i $$(git ls-files 'native/*.cpp' 'native/*.h')
+	clang-format -i $$(git ls-files 'native/*.cpp' 'native/*.h' 'native/*.cuh' 'native/*.cu')
 	dotnet format LongformerInterop.sln
 
 clean: ## remove what the build made

@@ -11,7 +11,8 @@ namespace longformer::torch {
 #if defined(_WIN32)
 template <class Function>
 Function of_c_runtime(const char* name) {
-  return reinterpret_cast<Function>(reinterpret_cast<void*>(GetProcAddress(GetModuleHandleA("ucrtbase.dll"), name)));
+  return reinterpret_cast<Function>(
+      reinterpret_cast<void*>(GetProcAddress(GetModuleHandleA("ucrtbase.dll"), name)));
 }
 void* libtorch_allocate(size_t bytes) {
   static const auto allocate = of_c_runtime<void* (*)(size_t)>("malloc");

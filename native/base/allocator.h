@@ -1,4 +1,5 @@
-// The allocator of libtorch's own new and delete, for what it is to free and what it leaves to us: on Windows another C runtime's than ours.
+// The allocator of libtorch's own new and delete, for what it is to free and what it leaves to us: on Windows
+// another C runtime's than ours.
 #pragma once
 #include <cstddef>
 

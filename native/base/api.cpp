@@ -91,7 +91,8 @@ void initialize() {
   done = true;
 }
 
-// torch.ops.load_library does nothing but load. Where there is no libtorch yet, whoever calls initialize later hears why.
+// torch.ops.load_library does nothing but load. Where there is no libtorch yet, whoever calls initialize
+// later hears why.
 #if !defined(_WIN32)
 __attribute__((constructor)) void initialize_at_load() {
   try {
@@ -104,7 +105,8 @@ __attribute__((constructor)) void initialize_at_load() {
 TensorHandle first_tensor(const longformer_value* arguments, int32_t n) {
   for (int32_t i = 0; i < n; ++i) {
     const void* pointer = arguments[i].data.pointer;
-    if (arguments[i].tag == LONGFORMER_TENSOR && pointer != nullptr) return static_cast<TensorHandle>(const_cast<void*>(pointer));
+    if (arguments[i].tag == LONGFORMER_TENSOR && pointer != nullptr)
+      return static_cast<TensorHandle>(const_cast<void*>(pointer));
     if (arguments[i].tag != LONGFORMER_TENSOR_LIST) continue;
     const auto* handles = static_cast<TensorHandle const*>(pointer);
     for (int32_t j = 0; handles != nullptr && j < arguments[i].n; ++j)
@@ -123,20 +125,25 @@ const Kernel& any_kernel(const Operator& op) {
 const Kernel& kernel_for(const Operator& op, const longformer_value* arguments, int32_t n) {
   Device device;
   if (const TensorHandle first = first_tensor(arguments, n)) device = Tensor::borrow(first).device();
-  const Key key = device.type == DeviceType::cuda ? Key::cuda : device.type == DeviceType::meta ? Key::meta : Key::cpu;
+  const Key key = device.type == DeviceType::cuda   ? Key::cuda
+                  : device.type == DeviceType::meta ? Key::meta
+                                                    : Key::cpu;
   const Kernel& kernel = op.kernels[static_cast<int>(key)];
   const bool known = device.type == DeviceType::cpu || key != Key::cpu;
-  LONGFORMER_CHECK_IMPLEMENTED(known && kernel.direct != nullptr, "longformer::", op.name, " does not run on ", device);
+  LONGFORMER_CHECK_IMPLEMENTED(known && kernel.direct != nullptr, "longformer::", op.name,
+                               " does not run on ", device);
   return kernel;
 }
 
 Device checked_device(int32_t type, int32_t index) {
   const auto device = static_cast<DeviceType>(type);
-  LONGFORMER_CHECK_VALUE(device == DeviceType::cpu || device == DeviceType::cuda || device == DeviceType::meta,
-                         "device types are 0 (cpu), 1 (cuda) and 14 (meta), given ", type);
+  LONGFORMER_CHECK_VALUE(
+      device == DeviceType::cpu || device == DeviceType::cuda || device == DeviceType::meta,
+      "device types are 0 (cpu), 1 (cuda) and 14 (meta), given ", type);
   LONGFORMER_CHECK_IMPLEMENTED(device != DeviceType::cuda || has_cuda(),
-                               "device \"cuda\" is not available: the libtorch of this process, ", version() / 100, ".",
-                               version() % 100, ", has no CUDA or its libtorch_cuda is not loaded");
+                               "device \"cuda\" is not available: the libtorch of this process, ",
+                               version() / 100, ".", version() % 100,
+                               ", has no CUDA or its libtorch_cuda is not loaded");
   return {device, device == DeviceType::cpu ? -1 : index};
 }
 
@@ -147,18 +154,21 @@ IntList checked_sizes(const int64_t* sizes, int32_t rank) {
   for (int32_t i = 0; i < rank; ++i) {
     LONGFORMER_CHECK_VALUE(sizes[i] >= 0, "size ", i, " must be at least 0, given ", sizes[i]);
     elements *= std::max<int64_t>(sizes[i], 1);
-    LONGFORMER_CHECK_VALUE(elements <= INT64_MAX, "sizes ", all, " have more elements than 64 bits can count");
+    LONGFORMER_CHECK_VALUE(elements <= INT64_MAX, "sizes ", all,
+                           " have more elements than 64 bits can count");
   }
   return all;
 }
 
-// libtorch computes in 64 bits how far a tensor reaches, and throws what must not reach this library where that overflows.
+// libtorch computes in 64 bits how far a tensor reaches, and throws what must not reach this library where
+// that overflows.
 void check_extent(IntList sizes, IntList strides, int64_t bytes) {
   __int128 last = 1;
   for (size_t i = 0; i < sizes.size(); ++i) {
     if (sizes[i] == 0) return;
     last += static_cast<__int128>(sizes[i] - 1) * strides[i];
-    LONGFORMER_CHECK_VALUE(last * bytes <= INT64_MAX, "sizes ", sizes, " with strides ", strides, " reach farther than 64 bits can count");
+    LONGFORMER_CHECK_VALUE(last * bytes <= INT64_MAX, "sizes ", sizes, " with strides ", strides,
+                           " reach farther than 64 bits can count");
   }
 }
 
@@ -198,7 +208,8 @@ int32_t longformer_ops_torch_version(void) {
   return version();
 }
 
-longformer_status longformer_ops_find(const char* name, longformer_operator* op, int32_t* arguments, int32_t* results) {
+longformer_status longformer_ops_find(const char* name, longformer_operator* op, int32_t* arguments,
+                                      int32_t* results) {
   return guarded([&] {
     initialize();
     const auto found = operators().by_name.find(required(name, "name"));
@@ -210,20 +221,25 @@ longformer_status longformer_ops_find(const char* name, longformer_operator* op,
   });
 }
 
-longformer_status longformer_ops_call(longformer_operator op, const longformer_value* arguments, int32_t n, longformer_value* results) {
+longformer_status longformer_ops_call(longformer_operator op, const longformer_value* arguments, int32_t n,
+                                      longformer_value* results) {
   return guarded([&] {
     const Operator& is = *reinterpret_cast<const Operator*>(required(op, "op"));
     const Kernel& any = any_kernel(is);
-    LONGFORMER_CHECK_VALUE(n == any.arguments, "longformer::", is.name, " takes ", any.arguments, " arguments, given ", n);
-    LONGFORMER_CHECK_VALUE(n == 0 || arguments != nullptr, "longformer::", is.name, ": arguments must not be null");
-    LONGFORMER_CHECK_VALUE(any.results == 0 || results != nullptr, "longformer::", is.name, ": results must not be null");
+    LONGFORMER_CHECK_VALUE(n == any.arguments, "longformer::", is.name, " takes ", any.arguments,
+                           " arguments, given ", n);
+    LONGFORMER_CHECK_VALUE(n == 0 || arguments != nullptr, "longformer::", is.name,
+                           ": arguments must not be null");
+    LONGFORMER_CHECK_VALUE(any.results == 0 || results != nullptr, "longformer::", is.name,
+                           ": results must not be null");
     kernel_for(is, arguments, n).direct(arguments, results);
   });
 }
 
-longformer_status longformer_ops_from_memory(void* data, const int64_t* sizes, const int64_t* strides, int32_t rank, int32_t dtype,
-                                             int32_t device_type, int32_t device_index, void (*release)(void* context), void* context,
-                                             void** tensor) {
+longformer_status longformer_ops_from_memory(void* data, const int64_t* sizes, const int64_t* strides,
+                                             int32_t rank, int32_t dtype, int32_t device_type,
+                                             int32_t device_index, void (*release)(void* context),
+                                             void* context, void** tensor) {
   bool taken = false;
   const longformer_status status = guarded([&] {
     initialize();
@@ -243,14 +259,15 @@ longformer_status longformer_ops_from_memory(void* data, const int64_t* sizes, c
       return;
     }
     taken = true;
-    *tensor = from_memory(data, shape, steps, static_cast<ScalarType>(dtype), device, release, context).release();
+    *tensor =
+        from_memory(data, shape, steps, static_cast<ScalarType>(dtype), device, release, context).release();
   });
   if (!taken && release != nullptr) release(context);
   return status;
 }
 
-longformer_status longformer_ops_empty(const int64_t* sizes, int32_t rank, int32_t dtype, int32_t device_type, int32_t device_index,
-                                       void** tensor) {
+longformer_status longformer_ops_empty(const int64_t* sizes, int32_t rank, int32_t dtype, int32_t device_type,
+                                       int32_t device_index, void** tensor) {
   return guarded([&] {
     initialize();
     required(tensor, "tensor");

@@ -17,7 +17,8 @@
 namespace longformer {
 namespace {
 
-constexpr size_t kGranule = size_t{64} << 10;  // sizes are rounded up to this, so that nearly equal ones are equal
+constexpr size_t kGranule = size_t{64}
+                            << 10;  // sizes are rounded up to this, so that nearly equal ones are equal
 constexpr size_t kHugePage = size_t{2} << 20;
 constexpr size_t kCacheLimit = size_t{1} << 30;
 
@@ -29,8 +30,8 @@ void unmap(void* memory, size_t) noexcept {
   VirtualFree(memory, 0, MEM_RELEASE);
 }
 #else
-// Blocks in which a huge page fits begin at a multiple of one, so that as few small pages as possible are left: the matrix products
-// run through their weights with so many fewer misses of the page tables' cache.
+// Blocks in which a huge page fits begin at a multiple of one, so that as few small pages as possible are
+// left: the matrix products run through their weights with so many fewer misses of the page tables' cache.
 void* map(size_t size) noexcept {
   const size_t extra = size >= kHugePage ? kHugePage : 0;
   void* start = mmap(nullptr, size + extra, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -136,7 +137,8 @@ BlockCache& block_cache() {
 
 void set_up_malloc() {
 #if defined(__GLIBC__)
-  // The scratch memory of oneDNN does come from malloc. Up to 1 GiB a block stays in the heap, of which 2 GiB may be unused.
+  // The scratch memory of oneDNN does come from malloc. Up to 1 GiB a block stays in the heap, of which 2 GiB
+  // may be unused.
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, 2047 << 20);
 #endif

@@ -16,11 +16,15 @@ namespace {
 bool (*keeps_words)(std::string_view written) = nullptr;
 
 #if defined(_WIN32)
-// libtorch's std::cerr is that of Microsoft's library, whose classes this compiler does not know. Its buffer gets a table of virtual
-// functions that is a copy of its own but for the one that writes several characters; the library's own names say which that is.
+// libtorch's std::cerr is that of Microsoft's library, whose classes this compiler does not know. Its buffer
+// gets a table of virtual functions that is a copy of its own but for the one that writes several characters;
+// the library's own names say which that is.
 constexpr int kFunctions = 15, kBefore = 1;  // before them: its type
-constexpr char kLibrary[] = "msvcp140.dll", kCerr[] = "?cerr@std@@3V?$basic_ostream@DU?$char_traits@D@std@@@1@A",
-               kBuffer[] = "?rdbuf@?$basic_ios@DU?$char_traits@D@std@@@std@@QEBAPEAV?$basic_streambuf@DU?$char_traits@D@std@@@2@XZ",
+constexpr char kLibrary[] = "msvcp140.dll",
+               kCerr[] = "?cerr@std@@3V?$basic_ostream@DU?$char_traits@D@std@@@1@A",
+               kBuffer[] =
+                   "?rdbuf@?$basic_ios@DU?$char_traits@D@std@@@std@@QEBAPEAV?$basic_streambuf@DU?$char_"
+                   "traits@D@std@@@2@XZ",
                kTable[] = "??_7?$basic_streambuf@DU?$char_traits@D@std@@@std@@6B@",
                kWrite[] = "?xsputn@?$basic_streambuf@DU?$char_traits@D@std@@@std@@MEAA_JPEBD_J@Z";
 
@@ -49,7 +53,8 @@ void stand_in() {
   HMODULE self = nullptr;
   // The table has to stay for as long as the process lives.
   if (index == kFunctions || buffer == nullptr ||
-      !GetModuleHandleExA(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_PIN, reinterpret_cast<const char*>(&write), &self))
+      !GetModuleHandleExA(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_PIN,
+                          reinterpret_cast<const char*>(&write), &self))
     return;
   static void* table[kBefore + kFunctions];
   void* const* const own = static_cast<void**>(*buffer);

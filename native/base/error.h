@@ -1,5 +1,6 @@
-// Errors of the operators and of libtorch. Each becomes a status and a message at the library's border (api.h), and an exception of
-// Python where Python called through the dispatcher (std::invalid_argument is ValueError there, others RuntimeError).
+// Errors of the operators and of libtorch. Each becomes a status and a message at the library's border
+// (api.h), and an exception of Python where Python called through the dispatcher (std::invalid_argument is
+// ValueError there, others RuntimeError).
 #pragma once
 #include <cstdint>
 #include <sstream>
@@ -54,20 +55,20 @@ std::string text(const Parts&... parts) {
 }
 
 // The parts of the message are evaluated only where the condition fails.
-#define LONGFORMER_CHECK_VALUE(condition, ...) \
-  do {                                         \
+#define LONGFORMER_CHECK_VALUE(condition, ...)                                         \
+  do {                                                                                 \
     if (!(condition)) throw ::longformer::ValueError(::longformer::text(__VA_ARGS__)); \
   } while (false)
-#define LONGFORMER_CHECK_INDEX(condition, ...) \
-  do {                                         \
+#define LONGFORMER_CHECK_INDEX(condition, ...)                                         \
+  do {                                                                                 \
     if (!(condition)) throw ::longformer::IndexError(::longformer::text(__VA_ARGS__)); \
   } while (false)
-#define LONGFORMER_CHECK(condition, ...) \
-  do {                                   \
+#define LONGFORMER_CHECK(condition, ...)                                         \
+  do {                                                                           \
     if (!(condition)) throw std::runtime_error(::longformer::text(__VA_ARGS__)); \
   } while (false)
-#define LONGFORMER_CHECK_IMPLEMENTED(condition, ...) \
-  do {                                               \
+#define LONGFORMER_CHECK_IMPLEMENTED(condition, ...)                                            \
+  do {                                                                                          \
     if (!(condition)) throw ::longformer::NotImplementedError(::longformer::text(__VA_ARGS__)); \
   } while (false)
 

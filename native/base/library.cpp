@@ -5,7 +5,8 @@
 namespace longformer::torch {
 
 void wrong_tag(const longformer_value& value, const char* expected) {
-  throw ValueError(text("longformer: an argument must be ", expected, ", given something of the kind ", value.tag));
+  throw ValueError(
+      text("longformer: an argument must be ", expected, ", given something of the kind ", value.tag));
 }
 
 // The n elements at the value's pointer.

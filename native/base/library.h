@@ -1,9 +1,10 @@
-// How operators are registered and called. A kernel is a plain function of the types below; a template reads its arguments either
-// from the dispatcher's stack (Python's torch.ops, register_autograd) or from the direct call of api.h (C#), and writes its results.
+// How operators are registered and called. A kernel is a plain function of the types below; a template reads
+// its arguments either from the dispatcher's stack (Python's torch.ops, register_autograd) or from the direct
+// call of api.h (C#), and writes its results.
 //
-// Arguments:  const Tensor&, const OptionalTensor&, const TensorList&, int64_t, double, bool, std::string_view, IntList,
-//             OptionalIntList, std::optional<double>
-// Results:    Tensor, std::tuple<Tensor, ...>, TensorList, int64_t, double, void. An undefined tensor is None.
+// Arguments:  const Tensor&, const OptionalTensor&, const TensorList&, int64_t, double, bool,
+//             std::string_view, IntList, OptionalIntList, std::optional<double>
+// Results:    Tensor, std::tuple<Tensor, ...>, TensorList, int64_t, double, void (undefined tensor: None)
 #pragma once
 #include <string>
 #include <string_view>
@@ -48,18 +49,20 @@ class Registry {
 };
 
 // Filled before other objects of the library, so that the library can register all when it is loaded.
-// LONGFORMER_REGISTER(r) { r.def("..."); r.impl<forward>("banded_attention"); } once in a file, in namespace longformer.
+// LONGFORMER_REGISTER(r) { r.def("..."); r.impl<forward>("banded_attention"); } once in a file, in namespace
+// longformer.
 struct Registration {
   explicit Registration(void (*fill)(Registry&));
 };
-#define LONGFORMER_REGISTER(r)                                                                 \
-  static void register_operators_of_file(::longformer::torch::Registry& r);                    \
+#define LONGFORMER_REGISTER(r)                                                                              \
+  static void register_operators_of_file(::longformer::torch::Registry& r);                                 \
   __attribute__((init_priority(1000))) static const ::longformer::torch::Registration registration_of_file( \
-      register_operators_of_file);                                                             \
+      register_operators_of_file);                                                                          \
   static void register_operators_of_file(::longformer::torch::Registry& r)
 
-// Calls any operator of libtorch by name: typed wrappers in tensor.cpp and aten.cpp only, since a wrong kind is a crash. All
-// arguments are passed, also those with defaults. Arguments as in the list above, and ScalarType, std::nullopt.
+// Calls any operator of libtorch by name: typed wrappers in tensor.cpp and aten.cpp only, since a wrong kind
+// is a crash. All arguments are passed, also those with defaults. Arguments as in the list above, and
+// ScalarType, std::nullopt.
 template <class Result = Tensor, class... Arguments>
 Result call(const char* name, const char* overload, const Arguments&... arguments);
 

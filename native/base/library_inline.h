@@ -4,8 +4,8 @@
 
 namespace longformer::torch {
 
-// --- one argument. Stored holds it while the kernel runs: from_stack takes over what the dispatcher's value owns, from_call borrows
-// from the caller.
+// --- one argument. Stored holds it while the kernel runs: from_stack takes over what the dispatcher's value
+// owns, from_call borrows from the caller.
 template <class T>
 T as(Value value) {
   static_assert(sizeof(T) <= sizeof(Value));
@@ -30,7 +30,9 @@ std::vector<Value> take_list(Value list);
 Value new_string(std::string_view text);
 std::string take_string(Value string);
 Value new_tensor_value(const Tensor& t);  // a reference of its own, also of an undefined tensor
-inline Tensor take_tensor(Value value) { return Tensor::own(as<TensorHandle>(value)); }
+inline Tensor take_tensor(Value value) {
+  return Tensor::own(as<TensorHandle>(value));
+}
 // Throws where a direct call passes something of another kind.
 [[noreturn]] void wrong_tag(const longformer_value& value, const char* expected);
 TensorList borrow_list(const longformer_value& value);
@@ -51,7 +53,9 @@ struct OptionalIntegers {
 struct Words {
   std::string owned;
   std::string_view borrowed;
-  operator std::string_view() const { return borrowed.data() != nullptr ? borrowed : std::string_view(owned); }
+  operator std::string_view() const {
+    return borrowed.data() != nullptr ? borrowed : std::string_view(owned);
+  }
 };
 
 template <class T>
@@ -115,9 +119,7 @@ struct Argument<bool> {
 template <>
 struct Argument<std::string_view> {
   static Words from_stack(Value value) { return {take_string(value), {}}; }
-  static Words from_call(const longformer_value& value) {
-    return {{}, borrow_words(value)};
-  }
+  static Words from_call(const longformer_value& value) { return {{}, borrow_words(value)}; }
 };
 template <>
 struct Argument<IntList> {
@@ -148,10 +150,18 @@ struct Argument<std::optional<double>> {
 };
 
 // --- one result
-inline Value result_value(const Tensor& t) { return new_tensor_value(t); }
-inline Value result_value(Tensor&& t) { return t.defined() ? value_of(t.release()) : new_tensor_value(t); }
-inline Value result_value(int64_t x) { return value_of(x); }
-inline Value result_value(double x) { return value_of(x); }
+inline Value result_value(const Tensor& t) {
+  return new_tensor_value(t);
+}
+inline Value result_value(Tensor&& t) {
+  return t.defined() ? value_of(t.release()) : new_tensor_value(t);
+}
+inline Value result_value(int64_t x) {
+  return value_of(x);
+}
+inline Value result_value(double x) {
+  return value_of(x);
+}
 Value result_value(const TensorList& tensors);
 
 inline void result_to_caller(Tensor&& t, longformer_value& result) {
@@ -175,7 +185,9 @@ template <class Result>
 struct Results {
   static constexpr int count = 1;
   static void to_stack(Result&& result, Value* stack) { stack[0] = result_value(std::move(result)); }
-  static void to_call(Result&& result, longformer_value* results) { result_to_caller(std::move(result), results[0]); }
+  static void to_call(Result&& result, longformer_value* results) {
+    result_to_caller(std::move(result), results[0]);
+  }
 };
 template <class... Each>
 struct Results<std::tuple<Each...>> {
@@ -189,7 +201,8 @@ struct Results<std::tuple<Each...>> {
 };
 
 // --- a kernel in both forms
-// While an operator works, libtorch records no gradient and torch.autocast does not change the types of what it computes.
+// While an operator works, libtorch records no gradient and torch.autocast does not change the types of what
+// it computes.
 class PlainMode {
  public:
   PlainMode();
@@ -214,7 +227,8 @@ struct Forms {
   }
   template <size_t... i>
   static auto read_call(const longformer_value* arguments, std::index_sequence<i...>) {
-    return std::tuple<decltype(Of<Arguments>::from_call(*arguments))...>{Of<Arguments>::from_call(arguments[i])...};
+    return std::tuple<decltype(Of<Arguments>::from_call(*arguments))...>{
+        Of<Arguments>::from_call(arguments[i])...};
   }
   // Calls the function with what is stored converted to what it takes.
   template <class Stored>
@@ -256,21 +270,47 @@ Kernel kernel() {
 }
 
 // --- calls of libtorch's operators
-inline Value argument_value(const Tensor& t) { return new_tensor_value(t); }
-inline Value argument_value(const OptionalTensor& t) { return given(t) ? new_cell(new_tensor_value(*t)) : 0; }
-inline Value argument_value(std::nullopt_t) { return 0; }
-inline Value argument_value(int64_t x) { return value_of(x); }
-inline Value argument_value(double x) { return value_of(x); }
-inline Value argument_value(bool x) { return value_of(x); }
-inline Value argument_value(std::optional<double> x) { return x ? new_cell(value_of(*x)) : 0; }
-inline Value argument_value(std::string_view x) { return new_string(x); }
-inline Value argument_value(const char* x) { return new_string(x); }
+inline Value argument_value(const Tensor& t) {
+  return new_tensor_value(t);
+}
+inline Value argument_value(const OptionalTensor& t) {
+  return given(t) ? new_cell(new_tensor_value(*t)) : 0;
+}
+inline Value argument_value(std::nullopt_t) {
+  return 0;
+}
+inline Value argument_value(int64_t x) {
+  return value_of(x);
+}
+inline Value argument_value(double x) {
+  return value_of(x);
+}
+inline Value argument_value(bool x) {
+  return value_of(x);
+}
+inline Value argument_value(std::optional<double> x) {
+  return x ? new_cell(value_of(*x)) : 0;
+}
+inline Value argument_value(std::string_view x) {
+  return new_string(x);
+}
+inline Value argument_value(const char* x) {
+  return new_string(x);
+}
 Value argument_value(IntList list);
-inline Value argument_value(const std::vector<int64_t>& list) { return argument_value(IntList(list)); }
-inline Value argument_value(OptionalIntList list) { return list ? new_cell(argument_value(*list)) : 0; }
+inline Value argument_value(const std::vector<int64_t>& list) {
+  return argument_value(IntList(list));
+}
+inline Value argument_value(OptionalIntList list) {
+  return list ? new_cell(argument_value(*list)) : 0;
+}
 Value argument_value(const std::vector<OptionalTensor>& tensors);
-inline Value argument_value(const TensorList& tensors) { return result_value(tensors); }
-inline Value argument_value(ScalarType type) { return value_of(static_cast<int64_t>(type)); }
+inline Value argument_value(const TensorList& tensors) {
+  return result_value(tensors);
+}
+inline Value argument_value(ScalarType type) {
+  return value_of(static_cast<int64_t>(type));
+}
 
 void call_dispatcher(const char* name, const char* overload, Value* stack);
 

@@ -9,18 +9,27 @@
 #include <utility>
 #include <vector>
 
-#include "error.h"
 #include "../torch/interface.h"
+#include "error.h"
 
 namespace longformer {
 
 // The numbers of c10::ScalarType.
 enum class ScalarType : int32_t {
-  uint8 = 0, int8 = 1, int16 = 2, int32 = 3, int64 = 4, float16 = 5, float32 = 6, float64 = 7, boolean = 11, bfloat16 = 15
+  uint8 = 0,
+  int8 = 1,
+  int16 = 2,
+  int32 = 3,
+  int64 = 4,
+  float16 = 5,
+  float32 = 6,
+  float64 = 7,
+  boolean = 11,
+  bfloat16 = 15
 };
-constexpr ScalarType kByte = ScalarType::uint8, kInt = ScalarType::int32, kLong = ScalarType::int64, kHalf = ScalarType::float16,
-                     kFloat = ScalarType::float32, kDouble = ScalarType::float64, kBool = ScalarType::boolean,
-                     kBFloat16 = ScalarType::bfloat16;
+constexpr ScalarType kByte = ScalarType::uint8, kInt = ScalarType::int32, kLong = ScalarType::int64,
+                     kHalf = ScalarType::float16, kFloat = ScalarType::float32, kDouble = ScalarType::float64,
+                     kBool = ScalarType::boolean, kBFloat16 = ScalarType::bfloat16;
 int64_t element_size(ScalarType type);
 bool is_floating(ScalarType type);
 std::ostream& operator<<(std::ostream& to, ScalarType type);  // "Float", "Long", ... as libtorch writes them
@@ -40,8 +49,9 @@ class IntList {
  public:
   IntList() = default;
   IntList(const int64_t* data, size_t size) : data_(data), size_(size) {}
-  IntList(const std::vector<int64_t>& v) : data_(v.data()), size_(v.size()) {}             // NOLINT: meant to convert
-  IntList(std::initializer_list<int64_t> v) : data_(v.begin()), size_(v.size()) {}         // NOLINT: for arguments of a call only
+  IntList(const std::vector<int64_t>& v) : data_(v.data()), size_(v.size()) {}  // NOLINT: meant to convert
+  IntList(std::initializer_list<int64_t> v)
+      : data_(v.begin()), size_(v.size()) {}  // NOLINT: for arguments of a call only
   const int64_t* begin() const { return data_; }
   const int64_t* end() const { return data_ + size_; }
   const int64_t* data() const { return data_; }
@@ -117,7 +127,8 @@ class Tensor {
   bool is_same(const Tensor& other) const;
 
   // --- views
-  Tensor view_at(IntList sizes, IntList strides, int64_t first) const;  // first: counted from this tensor's own first element
+  Tensor view_at(IntList sizes, IntList strides,
+                 int64_t first) const;  // first: counted from this tensor's own first element
   Tensor as_strided(IntList sizes, IntList strides, int64_t offset) const;  // offset: in the storage
   Tensor narrow(int64_t dimension, int64_t start, int64_t length) const;
   Tensor select(int64_t dimension, int64_t index) const;
@@ -154,8 +165,8 @@ class Tensor {
   Tensor mul(int64_t number) const;
   Tensor remainder(int64_t number) const;
   Tensor neg() const;
-  const Tensor& add_(const Tensor& other) const;
-  const Tensor& sub_(const Tensor& other) const;
+  const Tensor& add_(const Tensor& other) const { return copy_(add(other)); }
+  const Tensor& sub_(const Tensor& other) const { return copy_(sub(other)); }
   const Tensor& mul_(const Tensor& other) const;
   const Tensor& mul_(double number) const;
   const Tensor& mul_(int64_t number) const;
@@ -202,7 +213,7 @@ class Tensor {
 
   // --- reductions
   Tensor sum() const;
-  Tensor sum(int64_t dimension, bool keep = false) const;
+  Tensor sum(int64_t dimension, bool keep = false) const { return sum(IntList(&dimension, 1), keep); }
   Tensor sum(IntList dimensions, bool keep = false) const;
   Tensor max() const;
   Tensor abs() const;
@@ -215,10 +226,18 @@ class Tensor {
   bool owned_ = false;
 };
 
-inline Tensor operator+(const Tensor& a, const Tensor& b) { return a.add(b); }
-inline Tensor operator-(const Tensor& a, const Tensor& b) { return a.sub(b); }
-inline Tensor operator*(const Tensor& a, const Tensor& b) { return a.mul(b); }
-inline Tensor operator/(const Tensor& a, const Tensor& b) { return a.div(b); }
+inline Tensor operator+(const Tensor& a, const Tensor& b) {
+  return a.add(b);
+}
+inline Tensor operator-(const Tensor& a, const Tensor& b) {
+  return a.sub(b);
+}
+inline Tensor operator*(const Tensor& a, const Tensor& b) {
+  return a.mul(b);
+}
+inline Tensor operator/(const Tensor& a, const Tensor& b) {
+  return a.div(b);
+}
 template <class Number, class = std::enable_if_t<std::is_arithmetic_v<Number>>>
 Tensor operator+(const Tensor& a, Number b) {
   return a.add(std::conditional_t<std::is_integral_v<Number>, int64_t, double>(b));
@@ -227,14 +246,22 @@ template <class Number, class = std::enable_if_t<std::is_arithmetic_v<Number>>>
 Tensor operator*(const Tensor& a, Number b) {
   return a.mul(std::conditional_t<std::is_integral_v<Number>, int64_t, double>(b));
 }
-inline const Tensor& operator+=(const Tensor& a, const Tensor& b) { return a.add_(b); }
-inline Tensor operator&(const Tensor& a, const Tensor& b) { return a.logical_and(b); }
-inline Tensor operator|(const Tensor& a, const Tensor& b) { return a.logical_or(b); }
+inline Tensor operator&(const Tensor& a, const Tensor& b) {
+  return a.logical_and(b);
+}
+inline Tensor operator|(const Tensor& a, const Tensor& b) {
+  return a.logical_or(b);
+}
+inline const Tensor& operator+=(const Tensor& a, const Tensor& b) {
+  return a.add_(b);
+}
 
 using OptionalTensor = std::optional<Tensor>;
 using TensorList = std::vector<Tensor>;
 // Whether an optional tensor is there and defined.
-inline bool given(const OptionalTensor& t) { return t.has_value() && t->defined(); }
+inline bool given(const OptionalTensor& t) {
+  return t.has_value() && t->defined();
+}
 
 // --- making tensors. Big blocks on the CPU come from a cache of blocks (memory.h).
 Tensor empty(IntList sizes, TensorOptions options);  // row-major
@@ -244,9 +271,11 @@ Tensor zeros_like(const Tensor& t);
 Tensor ones(IntList sizes, TensorOptions options);
 Tensor full(IntList sizes, double value, TensorOptions options);
 Tensor arange(int64_t begin, int64_t end, Device device = {});  // int64
-inline Tensor arange(int64_t end, Device device = {}) { return arange(0, end, device); }
+inline Tensor arange(int64_t end, Device device = {}) {
+  return arange(0, end, device);
+}
 Tensor from_values(const std::vector<int64_t>& values, Device device = {});  // int64 [n]
-Tensor scalar(double value);                                                 // float64 on the CPU, no dimensions
+Tensor scalar(double value);  // float64 on the CPU, no dimensions
 Tensor scalar(int64_t value);
 
 // A dimension counted from the end where negative; throws IndexError where there is none.
@@ -258,7 +287,8 @@ void row_major_strides(IntList sizes, int64_t* strides);
 Tensor matmul(const Tensor& a, const Tensor& b);  // batches broadcast
 Tensor cat(const TensorList& tensors, int64_t dimension = 0);
 Tensor stack(const TensorList& tensors, int64_t dimension = 0);
-Tensor pad(const Tensor& t, IntList pad, double value = 0);  // constant_pad_nd: from the last dimension, before and after
+Tensor pad(const Tensor& t, IntList pad,
+           double value = 0);  // constant_pad_nd: from the last dimension, before and after
 Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias);  // bias may be undefined
 Tensor embedding(const Tensor& table, const Tensor& rows);
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);

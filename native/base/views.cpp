@@ -6,8 +6,8 @@
 namespace longformer {
 
 int64_t wrapped_dimension(int64_t dimension, int64_t dimensions) {
-  LONGFORMER_CHECK_INDEX(dimension >= -dimensions && dimension < dimensions, "longformer: a tensor of ", dimensions,
-                         " dimensions has no dimension ", dimension);
+  LONGFORMER_CHECK_INDEX(dimension >= -dimensions && dimension < dimensions, "longformer: a tensor of ",
+                         dimensions, " dimensions has no dimension ", dimension);
   return dimension < 0 ? dimension + dimensions : dimension;
 }
 
@@ -30,7 +30,9 @@ struct Shape {
   int64_t first = 0;
   const Tensor& of;
   explicit Shape(const Tensor& t) : sizes(t.sizes().vec()), strides(t.strides().vec()), of(t) {}
-  size_t at(int64_t dimension) const { return static_cast<size_t>(wrapped_dimension(dimension, static_cast<int64_t>(sizes.size()))); }
+  size_t at(int64_t dimension) const {
+    return static_cast<size_t>(wrapped_dimension(dimension, static_cast<int64_t>(sizes.size())));
+  }
   void erase(size_t d) {
     sizes.erase(sizes.begin() + static_cast<std::ptrdiff_t>(d));
     strides.erase(strides.begin() + static_cast<std::ptrdiff_t>(d));
@@ -51,9 +53,10 @@ std::vector<int64_t> whole_sizes(IntList wanted, int64_t elements) {
   return sizes;
 }
 
-// The strides with which sizes run through the same elements in the same order; false where none do. Each run of dimensions that lie
-// behind one another in memory is cut anew.
-bool strides_for(IntList old_sizes, IntList old_strides, int64_t elements, IntList sizes, std::vector<int64_t>& strides) {
+// The strides with which sizes run through the same elements in the same order; false where none do. Each run
+// of dimensions that lie behind one another in memory is cut anew.
+bool strides_for(IntList old_sizes, IntList old_strides, int64_t elements, IntList sizes,
+                 std::vector<int64_t>& strides) {
   if (elements == 0) {
     strides = row_major_strides(sizes);
     return true;
@@ -81,8 +84,8 @@ bool strides_for(IntList old_sizes, IntList old_strides, int64_t elements, IntLi
 Tensor Tensor::narrow(int64_t dimension, int64_t start, int64_t length) const {
   Shape s(*this);
   const size_t d = s.at(dimension);
-  LONGFORMER_CHECK_INDEX(start >= 0 && length >= 0 && start + length <= s.sizes[d], "longformer: ", start, " to ", start + length,
-                         " is no part of a dimension of ", s.sizes[d]);
+  LONGFORMER_CHECK_INDEX(start >= 0 && length >= 0 && start + length <= s.sizes[d], "longformer: ", start,
+                         " to ", start + length, " is no part of a dimension of ", s.sizes[d]);
   s.sizes[d] = length;
   s.first += start * s.strides[d];
   return s.view();
@@ -91,8 +94,8 @@ Tensor Tensor::narrow(int64_t dimension, int64_t start, int64_t length) const {
 Tensor Tensor::select(int64_t dimension, int64_t index) const {
   Shape s(*this);
   const size_t d = s.at(dimension);
-  LONGFORMER_CHECK_INDEX(index >= -s.sizes[d] && index < s.sizes[d], "longformer: ", index, " is no position in a dimension of ",
-                         s.sizes[d]);
+  LONGFORMER_CHECK_INDEX(index >= -s.sizes[d] && index < s.sizes[d], "longformer: ", index,
+                         " is no position in a dimension of ", s.sizes[d]);
   s.first += (index < 0 ? index + s.sizes[d] : index) * s.strides[d];
   s.erase(d);
   return s.view();
@@ -108,8 +111,8 @@ Tensor Tensor::transpose(int64_t first, int64_t second) const {
 Tensor Tensor::permute(IntList dimensions) const {
   const Shape old(*this);
   Shape s = old;
-  LONGFORMER_CHECK_VALUE(dimensions.size() == s.sizes.size(), "longformer: ", dimensions, " does not order ", s.sizes.size(),
-                         " dimensions");
+  LONGFORMER_CHECK_VALUE(dimensions.size() == s.sizes.size(), "longformer: ", dimensions, " does not order ",
+                         s.sizes.size(), " dimensions");
   for (size_t i = 0; i < dimensions.size(); ++i) {
     s.sizes[i] = old.sizes[old.at(dimensions[i])];
     s.strides[i] = old.strides[old.at(dimensions[i])];
@@ -119,7 +122,8 @@ Tensor Tensor::permute(IntList dimensions) const {
 
 Tensor Tensor::unsqueeze(int64_t dimension) const {
   Shape s(*this);
-  const auto d = static_cast<std::ptrdiff_t>(wrapped_dimension(dimension, static_cast<int64_t>(s.sizes.size()) + 1));
+  const auto d =
+      static_cast<std::ptrdiff_t>(wrapped_dimension(dimension, static_cast<int64_t>(s.sizes.size()) + 1));
   const auto i = static_cast<size_t>(d);
   s.strides.insert(s.strides.begin() + d, i < s.sizes.size() ? s.sizes[i] * s.strides[i] : 1);
   s.sizes.insert(s.sizes.begin() + d, 1);
@@ -140,7 +144,8 @@ Tensor Tensor::expand(IntList wanted) const {
   for (size_t i = 0; i < s.sizes.size(); ++i) {
     const int64_t size = i < wanted.size() ? wanted[i] : 0;
     if (size == -1 || size == s.sizes[i]) continue;
-    LONGFORMER_CHECK_VALUE(s.sizes[i] == 1 && wanted.size() == s.sizes.size(), "longformer: ", sizes(), " does not expand to ", wanted);
+    LONGFORMER_CHECK_VALUE(s.sizes[i] == 1 && wanted.size() == s.sizes.size(), "longformer: ", sizes(),
+                           " does not expand to ", wanted);
     s.sizes[i] = size;
     s.strides[i] = 0;
   }
@@ -150,8 +155,8 @@ Tensor Tensor::expand(IntList wanted) const {
 Tensor Tensor::unfold(int64_t dimension, int64_t size, int64_t step) const {
   Shape s(*this);
   const size_t d = s.at(dimension);
-  LONGFORMER_CHECK_VALUE(size >= 0 && size <= s.sizes[d] && step > 0, "longformer: no windows of ", size, " every ", step,
-                         " in a dimension of ", s.sizes[d]);
+  LONGFORMER_CHECK_VALUE(size >= 0 && size <= s.sizes[d] && step > 0, "longformer: no windows of ", size,
+                         " every ", step, " in a dimension of ", s.sizes[d]);
   s.sizes.push_back(size);
   s.strides.push_back(s.strides[d]);
   s.sizes[d] = (s.sizes[d] - size) / step + 1;
@@ -162,8 +167,9 @@ Tensor Tensor::unfold(int64_t dimension, int64_t size, int64_t step) const {
 Tensor Tensor::view(IntList wanted) const {
   const std::vector<int64_t> whole = whole_sizes(wanted, numel());
   std::vector<int64_t> strides;
-  LONGFORMER_CHECK_VALUE(strides_for(sizes(), this->strides(), numel(), whole, strides), "longformer: a tensor of ", sizes(),
-                         " with strides ", this->strides(), " cannot be seen as ", wanted, " without a copy");
+  LONGFORMER_CHECK_VALUE(strides_for(sizes(), this->strides(), numel(), whole, strides),
+                         "longformer: a tensor of ", sizes(), " with strides ", this->strides(),
+                         " cannot be seen as ", wanted, " without a copy");
   return view_at(whole, strides, 0);
 }
 
@@ -177,7 +183,8 @@ Tensor Tensor::reshape(IntList wanted) const {
 
 Tensor Tensor::flatten(int64_t first, int64_t last) const {
   const IntList all = sizes();
-  const auto from = wrapped_dimension(first, static_cast<int64_t>(all.size())), to = wrapped_dimension(last, static_cast<int64_t>(all.size()));
+  const auto from = wrapped_dimension(first, static_cast<int64_t>(all.size())),
+             to = wrapped_dimension(last, static_cast<int64_t>(all.size()));
   std::vector<int64_t> wanted(all.begin(), all.begin() + from);
   wanted.push_back(1);
   for (int64_t i = from; i <= to; ++i) wanted.back() *= all[static_cast<size_t>(i)];

@@ -1,5 +1,5 @@
-// longformer::activation and its gradient. On a CPU by the kernels of cpu/product.h where they know the type, elsewhere from
-// libtorch's operators, in float32 for 16-bit types.
+// longformer::activation and its gradient. On a CPU by the kernels of cpu/product.h where they know the type,
+// elsewhere from libtorch's operators, in float32 for 16-bit types.
 #include "cpu/multiply.h"
 #include "cpu/products.h"
 #include "operators.h"
@@ -7,7 +7,8 @@
 namespace longformer {
 namespace {
 
-constexpr double kGeluCube = 0.044715, kGeluSlope = 0.7978845608028654;  // sqrt(2 / pi), of the formula with tanh
+constexpr double kGeluCube = 0.044715,
+                 kGeluSlope = 0.7978845608028654;  // sqrt(2 / pi), of the formula with tanh
 
 cpu::Activation activation_of(const char* op, std::string_view name) {
   using cpu::Activation;
@@ -16,14 +17,16 @@ cpu::Activation activation_of(const char* op, std::string_view name) {
   if (name == "gelu_tanh") return Activation::gelu_tanh;
   if (name == "relu") return Activation::relu;
   if (name == "tanh") return Activation::tanh;
-  LONGFORMER_CHECK_VALUE(name == "silu", "longformer::", op,
-                         ": activation must be \"none\", \"gelu\", \"gelu_tanh\", \"relu\", \"tanh\" or \"silu\", got \"", name, "\"");
+  LONGFORMER_CHECK_VALUE(
+      name == "silu", "longformer::", op,
+      ": activation must be \"none\", \"gelu\", \"gelu_tanh\", \"relu\", \"tanh\" or \"silu\", got \"", name,
+      "\"");
   return Activation::silu;
 }
 
 void check_floating(const char* op, const Tensor& input) {
-  LONGFORMER_CHECK_VALUE(input.is_floating_point(), "longformer::", op, ": input must be of a floating point type, got ",
-                         input.scalar_type());
+  LONGFORMER_CHECK_VALUE(input.is_floating_point(), "longformer::", op,
+                         ": input must be of a floating point type, got ", input.scalar_type());
 }
 
 bool by_kernel(const Tensor& input) {
@@ -88,11 +91,12 @@ Tensor derivative(const Tensor& x, cpu::Activation function) {
 Tensor activation_backward(const Tensor& grad_output, const Tensor& input, std::string_view name) {
   check_floating("_activation_backward", input);
   const cpu::Activation function = activation_of("_activation_backward", name);
-  LONGFORMER_CHECK_VALUE(grad_output.sizes() == input.sizes() && grad_output.scalar_type() == input.scalar_type() &&
+  LONGFORMER_CHECK_VALUE(grad_output.sizes() == input.sizes() &&
+                             grad_output.scalar_type() == input.scalar_type() &&
                              grad_output.device() == input.device(),
-                         "longformer::_activation_backward: grad_output must be ", input.scalar_type(), " ", input.sizes(), " on ",
-                         input.device(), " like input, got ", grad_output.scalar_type(), " ", grad_output.sizes(), " on ",
-                         grad_output.device());
+                         "longformer::_activation_backward: grad_output must be ", input.scalar_type(), " ",
+                         input.sizes(), " on ", input.device(), " like input, got ",
+                         grad_output.scalar_type(), " ", grad_output.sizes(), " on ", grad_output.device());
   if (by_kernel(input)) {
     const Tensor out = empty(input.sizes(), input.options());
     cpu::activate_backward_into(grad_output.contiguous(), input.contiguous(), function, out);

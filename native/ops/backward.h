@@ -8,8 +8,8 @@ struct LinearGradients {
   Tensor input, weight, bias;
 };
 // --- linear.cpp: of input . weight^T + bias; undefined where not needed.
-LinearGradients linear_backward(const Tensor& grad_output, const Tensor& input, const Tensor& weight, bool need_input,
-                                bool need_weight, bool need_bias);
+LinearGradients linear_backward(const Tensor& grad_output, const Tensor& input, const Tensor& weight,
+                                bool need_input, bool need_weight, bool need_bias);
 // a [rows, depth] . b [columns, depth]^T + bias [columns] by the fastest way there is; bias may be undefined.
 Tensor matrix_product(const Tensor& a, const Tensor& b, const Tensor& bias = {});
 
@@ -17,7 +17,7 @@ struct NormGradients {
   Tensor sum, weight, bias;
 };
 // --- layer_norm.cpp
-NormGradients add_layer_norm_backward(const Tensor& grad_output, const Tensor& input, const OptionalTensor& residual,
-                                      const Tensor& weight, double eps);
+NormGradients add_layer_norm_backward(const Tensor& grad_output, const Tensor& input,
+                                      const OptionalTensor& residual, const Tensor& weight, double eps);
 
 }  // namespace longformer

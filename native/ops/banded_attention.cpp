@@ -9,8 +9,8 @@ namespace {
 
 void check_fused_device(const char* op, const Tensor& query) {
   LONGFORMER_CHECK_IMPLEMENTED(query.is_cuda(), "longformer::", op,
-                              ": implementation \"fused\" runs on cpu and cuda, got ", query.device(),
-                              "; \"chunks\" runs on every device");
+                               ": implementation \"fused\" runs on cpu and cuda, got ", query.device(),
+                               "; \"chunks\" runs on every device");
 }
 
 // The fused kernels of the device. CUDA's serve no float64 and no heads of more than 128 dimensions: those go
@@ -26,8 +26,8 @@ BandedBackward fused_backward(const char* op, const BandedAttention& a, const Ba
   return banded_attention_fused_cuda_backward(a, g.grad_output, g.output, g.logsumexp);
 }
 
-std::tuple<Tensor, Tensor> forward(const BandedOptions& options, const Tensor& query,
-                                           const Tensor& key, const Tensor& value) {
+std::tuple<Tensor, Tensor> forward(const BandedOptions& options, const Tensor& query, const Tensor& key,
+                                   const Tensor& value) {
   const char* op = "banded_attention";
   const Implementation implementation = check_implementation(op, options.implementation);
   const BandedAttention a = check_banded_attention(op, query, key, value, options);
@@ -43,15 +43,12 @@ std::tuple<Tensor, Tensor> forward(const BandedOptions& options, const Tensor& q
       result = fused(op, a);
       break;
   }
-  return {result.out.reshape(query.sizes()),
-          result.lse.reshape(query.sizes().slice(0, query.dim() - 1))};
+  return {result.out.reshape(query.sizes()), result.lse.reshape(query.sizes().slice(0, query.dim() - 1))};
 }
 
-std::tuple<Tensor, Tensor, Tensor> backward(const BandedOptions& options,
-                                                        const Tensor& grad_output,
-                                                        const Tensor& query, const Tensor& key,
-                                                        const Tensor& value, const Tensor& output,
-                                                        const Tensor& logsumexp) {
+std::tuple<Tensor, Tensor, Tensor> backward(const BandedOptions& options, const Tensor& grad_output,
+                                            const Tensor& query, const Tensor& key, const Tensor& value,
+                                            const Tensor& output, const Tensor& logsumexp) {
   const char* op = "banded_attention_backward";
   const Implementation implementation = check_implementation(op, options.implementation);
   const BandedAttention a = check_banded_attention(op, query, key, value, options);
@@ -72,10 +69,9 @@ std::tuple<Tensor, Tensor, Tensor> backward(const BandedOptions& options,
   return {shaped(result.grad_q), shaped(result.grad_k), shaped(result.grad_v)};
 }
 
-Tensor probabilities(const Tensor& query, const Tensor& key, int64_t window_left,
-                         int64_t window_right, OptionalIntList dilation,
-                         const OptionalTensor& mask, const OptionalTensor& global_index,
-                         OptionalIntList sequence_offsets, std::optional<double> scale) {
+Tensor probabilities(const Tensor& query, const Tensor& key, int64_t window_left, int64_t window_right,
+                     OptionalIntList dilation, const OptionalTensor& mask, const OptionalTensor& global_index,
+                     OptionalIntList sequence_offsets, std::optional<double> scale) {
   // There is no value; the key stands in for it in the checks.
   const BandedAttention a = check_banded_attention(
       "banded_attention_probabilities", query, key, key,

@@ -1,7 +1,9 @@
-// The contract between the checked operator (schema.cpp, banded_attention.cpp) and its implementations (loop.cpp, chunks.cpp,
-// cpu/, cuda/). Whoever fills these structs has validated every shape, dtype and index; an implementation trusts them.
+// The contract between the checked operator (schema.cpp, banded_attention.cpp) and its implementations
+// (loop.cpp, chunks.cpp, cpu/, cuda/). Whoever fills these structs has validated every shape, dtype and
+// index; an implementation trusts them.
 //
-// Dimensions: B sequences, T tokens, H heads, D head dimension, W one-sided window, G global tokens of a sequence.
+// Dimensions: B sequences, T tokens, H heads, D head dimension, W one-sided window, G global tokens of a
+// sequence.
 #pragma once
 #include <cstdint>
 #include <tuple>
@@ -14,23 +16,25 @@ namespace longformer {
 // What a query at position i of its sequence sees, per head h with dilation d = dilation[h]:
 //   local keys   j = i + d*s, s = -window_left .. window_right, 0 <= j < length, visible[j]
 //   global keys  every position of global_index of its sequence that is visible
-// Each key counts once even if it is both. A query whose own position is not visible gives a row of zeros, and so does a
-// query that sees no key. Softmax runs in float32 (float64 for float64 inputs).
+// Each key counts once even if it is both. A query whose own position is not visible gives a row of zeros,
+// and so does a query that sees no key. Softmax runs in float32 (float64 for float64 inputs).
 struct BandedAttention {
-  Tensor q, k, v;               // [N, H, D] with N = sum of lengths; last dimension contiguous; any strides else
-  std::vector<int64_t> offsets;     // S+1 ascending token offsets of the S sequences in N (a [B,T,...] batch: 0, T, 2T ...)
-  Tensor visible;               // uint8/bool [N] contiguous, or undefined: all visible
-  Tensor global_index;          // int64 [S, G] contiguous: positions inside the sequence, ascending, then -1; or undefined
-  int64_t window_left = 0;          // keys to the left, in steps of the dilation
-  int64_t window_right = 0;         // keys to the right (0: causal)
-  std::vector<int64_t> dilation;    // H values >= 1
-  double scale = 1.0;               // multiplies q.k
-  double dropout = 0.0;             // probability of dropping an attention probability; kept ones are divided by 1-p
-  int64_t seed = 0;                 // of the dropout
+  Tensor q, k, v;  // [N, H, D] with N = sum of lengths; last dimension contiguous; any strides else
+  // S+1 ascending token offsets of the S sequences in N (of a batch [B, T, ...]: 0, T, 2T ...).
+  std::vector<int64_t> offsets;
+  Tensor visible;  // bool [N] contiguous, or undefined: all visible
+  // int64 [S, G] contiguous: positions inside the sequence, ascending, then -1; or undefined.
+  Tensor global_index;
+  int64_t window_left = 0;        // keys to the left, in steps of the dilation
+  int64_t window_right = 0;       // keys to the right (0: causal)
+  std::vector<int64_t> dilation;  // H values >= 1
+  double scale = 1.0;             // multiplies q.k
+  double dropout = 0.0;  // probability of dropping an attention probability; kept ones are divided by 1-p
+  int64_t seed = 0;      // of the dropout
 };
 
-// out: like q [N, H, D]. lse: [N, H] float32 (float64 for float64 inputs), log of the sum of exp(scale*q.k); -inf where
-// the row is empty.
+// out: like q [N, H, D]. lse: [N, H] float32 (float64 for float64 inputs), log of the sum of exp(scale*q.k);
+// -inf where the row is empty.
 struct BandedForward {
   Tensor out, lse;
 };
@@ -38,11 +42,12 @@ struct BandedBackward {
   Tensor grad_q, grad_k, grad_v;
 };
 
-// Dropout is a pure function of (seed, head, query token, key token) so that every implementation drops the same
-// probabilities, forward and backward, in any order: query and key are positions in N. True: kept.
+// Dropout is a pure function of (seed, head, query token, key token) so that every implementation drops the
+// same probabilities, forward and backward, in any order: query and key are positions in N. True: kept.
 // One round of a 64-bit mixer (the finaliser of SplitMix64) on a combination of the coordinates.
 inline bool dropout_keeps(uint64_t seed, uint64_t head, uint64_t query, uint64_t key, double probability) {
-  uint64_t x = seed + 0x9E3779B97F4A7C15ull * (head + 1) + 0xBF58476D1CE4E5B9ull * (query + 1) + 0x94D049BB133111EBull * (key + 1);
+  uint64_t x = seed + 0x9E3779B97F4A7C15ull * (head + 1) + 0xBF58476D1CE4E5B9ull * (query + 1) +
+               0x94D049BB133111EBull * (key + 1);
   x ^= x >> 30;
   x *= 0xBF58476D1CE4E5B9ull;
   x ^= x >> 27;
@@ -51,7 +56,8 @@ inline bool dropout_keeps(uint64_t seed, uint64_t head, uint64_t query, uint64_t
   return static_cast<double>(x >> 11) * 0x1.0p-53 >= probability;
 }
 
-// loop: the dense oracle (loop.cpp). Any floating dtype, any device that libtorch serves. Memory O(T^2) of one sequence.
+// loop: the dense oracle (loop.cpp). Any floating dtype, any device that libtorch serves. Memory O(T^2) of
+// one sequence.
 BandedForward banded_attention_loop(const BandedAttention& a);
 BandedBackward banded_attention_loop_backward(const BandedAttention& a, const Tensor& grad_out,
                                               const Tensor& out, const Tensor& lse);

@@ -16,28 +16,27 @@ void check_same_kind(const char* op, const char* name, const Tensor& t, const ch
                      const Tensor& reference) {
   LONGFORMER_CHECK_VALUE(t.defined(), "longformer::", op, ": ", name, " must be a tensor, got none");
   LONGFORMER_CHECK_VALUE(t.scalar_type() == reference.scalar_type(), "longformer::", op, ": ", name,
-                    " must have the dtype of ", reference_name, ", ", reference.scalar_type(), ", got ",
-                    t.scalar_type());
+                         " must have the dtype of ", reference_name, ", ", reference.scalar_type(), ", got ",
+                         t.scalar_type());
   LONGFORMER_CHECK_VALUE(t.device() == reference.device(), "longformer::", op, ": ", name,
-                    " must be on the device of ", reference_name, ", ", reference.device(), ", got ",
-                    t.device());
-  LONGFORMER_CHECK_VALUE(t.is_strided(), "longformer::", op, ": ", name,
-                    " must be dense (strided)");
+                         " must be on the device of ", reference_name, ", ", reference.device(), ", got ",
+                         t.device());
+  LONGFORMER_CHECK_VALUE(t.is_strided(), "longformer::", op, ": ", name, " must be dense (strided)");
 }
 
 void check_same_shape(const char* op, const char* name, const Tensor& t, const char* reference_name,
                       const Tensor& reference) {
   check_same_kind(op, name, t, reference_name, reference);
   LONGFORMER_CHECK_VALUE(t.sizes() == reference.sizes(), "longformer::", op, ": ", name,
-                    " must have the shape of ", reference_name, ", ", reference.sizes(), ", got ", t.sizes());
+                         " must have the shape of ", reference_name, ", ", reference.sizes(), ", got ",
+                         t.sizes());
 }
 
 void check_floating(const char* op, const char* name, const Tensor& t) {
   LONGFORMER_CHECK_VALUE(t.defined(), "longformer::", op, ": ", name, " must be a tensor, got none");
   LONGFORMER_CHECK_VALUE(is_floating(t.scalar_type()), "longformer::", op, ": ", name,
-                    " must be float32, float64, bfloat16 or float16, got ", t.scalar_type());
-  LONGFORMER_CHECK_VALUE(t.is_strided(), "longformer::", op, ": ", name,
-                    " must be dense (strided)");
+                         " must be float32, float64, bfloat16 or float16, got ", t.scalar_type());
+  LONGFORMER_CHECK_VALUE(t.is_strided(), "longformer::", op, ": ", name, " must be dense (strided)");
 }
 
 // Offsets of the sequences in N: those given for a packed tensor [N, ...], else 0, T, 2T ... of a batch [B,
@@ -47,37 +46,38 @@ std::vector<int64_t> check_sequences(const char* op, const char* name, const Ten
   std::vector<int64_t> offsets;
   if (!sequence_offsets.has_value()) {
     LONGFORMER_CHECK_VALUE(t.dim() == dims + 2, "longformer::", op, ": ", name, " must be [B, T, ", shape,
-                      "] when sequence_offsets is not given, got shape ", t.sizes());
+                           "] when sequence_offsets is not given, got shape ", t.sizes());
     const int64_t batch = t.size(0), tokens = t.size(1);
     offsets.resize(batch + 1);
     for (int64_t s = 0; s <= batch; ++s) offsets[s] = s * tokens;
     return offsets;
   }
   LONGFORMER_CHECK_VALUE(t.dim() == dims + 1, "longformer::", op, ": ", name, " must be [N, ", shape,
-                    "] when sequence_offsets is given, got shape ", t.sizes());
+                         "] when sequence_offsets is given, got shape ", t.sizes());
   offsets = sequence_offsets->vec();
   LONGFORMER_CHECK_VALUE(!offsets.empty() && offsets.front() == 0, "longformer::", op,
-                    ": sequence_offsets must start with 0, got ", *sequence_offsets);
-  LONGFORMER_CHECK_VALUE(offsets.back() == t.size(0), "longformer::", op, ": sequence_offsets must end with the ",
-                    t.size(0), " tokens of ", name, ", got ", offsets.back());
+                         ": sequence_offsets must start with 0, got ", *sequence_offsets);
+  LONGFORMER_CHECK_VALUE(offsets.back() == t.size(0), "longformer::", op,
+                         ": sequence_offsets must end with the ", t.size(0), " tokens of ", name, ", got ",
+                         offsets.back());
   const auto descent = std::adjacent_find(offsets.begin(), offsets.end(), std::greater<int64_t>());
   LONGFORMER_CHECK_VALUE(descent == offsets.end(), "longformer::", op, ": sequence_offsets must ascend, got ",
-                    *descent, " before ", *(descent + 1), " at index ", descent - offsets.begin());
+                         *descent, " before ", *(descent + 1), " at index ", descent - offsets.begin());
   return offsets;
 }
 
 // bool [N], or undefined where everything is visible.
-Tensor check_mask(const char* op, const OptionalTensor& mask, const Tensor& tokens,
-                      bool packed) {
+Tensor check_mask(const char* op, const OptionalTensor& mask, const Tensor& tokens, bool packed) {
   if (!mask.has_value() || !mask->defined()) return {};
   const auto expected = tokens.sizes().slice(0, packed ? 1 : 2);
   LONGFORMER_CHECK_VALUE(mask->sizes() == expected, "longformer::", op, ": mask must be ",
-                    packed ? "[N] = " : "[B, T] = ", expected, ", got ", mask->sizes());
+                         packed ? "[N] = " : "[B, T] = ", expected, ", got ", mask->sizes());
   const auto type = mask->scalar_type();
   LONGFORMER_CHECK_VALUE(type == kBool || type == kByte || type == kLong, "longformer::", op,
-                    ": mask must be bool, uint8 or int64, got ", type);
+                         ": mask must be bool, uint8 or int64, got ", type);
   LONGFORMER_CHECK_VALUE(mask->device() == tokens.device(), "longformer::", op,
-                    ": mask must be on the device of query, ", tokens.device(), ", got ", mask->device());
+                         ": mask must be on the device of query, ", tokens.device(), ", got ",
+                         mask->device());
   return (type == kBool ? *mask : mask->ne(0)).reshape({-1}).contiguous();
 }
 
@@ -89,16 +89,17 @@ bool readable(const Tensor& t) {
 
 // int64 [S, G], contiguous.
 Tensor check_global_index(const char* op, const Tensor& index, const Tensor& tokens,
-                              const std::vector<int64_t>& offsets) {
+                          const std::vector<int64_t>& offsets) {
   const int64_t sequences = static_cast<int64_t>(offsets.size()) - 1;
   LONGFORMER_CHECK_VALUE(index.defined(), "longformer::", op, ": global_index must be a tensor, got none");
   LONGFORMER_CHECK_VALUE(index.scalar_type() == kLong, "longformer::", op,
-                    ": global_index must be int64, got ", index.scalar_type());
+                         ": global_index must be int64, got ", index.scalar_type());
   LONGFORMER_CHECK_VALUE(index.dim() == 2 && index.size(0) == sequences, "longformer::", op,
-                    ": global_index must be [S, G] with S = ", sequences, " sequences, got ", index.sizes());
+                         ": global_index must be [S, G] with S = ", sequences, " sequences, got ",
+                         index.sizes());
   LONGFORMER_CHECK_VALUE(index.device() == tokens.device(), "longformer::", op,
-                    ": global_index must be on the device of query, ", tokens.device(), ", got ",
-                    index.device());
+                         ": global_index must be on the device of query, ", tokens.device(), ", got ",
+                         index.device());
   const Tensor dense = index.contiguous();
   if (!readable(dense)) return dense;
   const int64_t* value = dense.data_ptr<int64_t>();
@@ -106,11 +107,13 @@ Tensor check_global_index(const char* op, const Tensor& index, const Tensor& tok
   for (int64_t s = 0; s < sequences; ++s) {
     const int64_t length = offsets[s + 1] - offsets[s];
     for (int64_t g = 0; g < globals; ++g, ++value) {
-      LONGFORMER_CHECK_VALUE(*value >= -1 && *value < length, "longformer::", op, ": global_index[", s, ", ", g,
-                        "] must be a position of its sequence, 0 .. ", length - 1, ", or -1, got ", *value);
-      LONGFORMER_CHECK_VALUE(g == 0 || *value == -1 || (value[-1] != -1 && value[-1] < *value), "longformer::", op,
-                        ": global_index must ascend strictly with -1 only at the end, got ", *value,
-                        " behind ", value[-1], " at [", s, ", ", g, "]");
+      LONGFORMER_CHECK_VALUE(*value >= -1 && *value < length, "longformer::", op, ": global_index[", s, ", ",
+                             g, "] must be a position of its sequence, 0 .. ", length - 1, ", or -1, got ",
+                             *value);
+      LONGFORMER_CHECK_VALUE(g == 0 || *value == -1 || (value[-1] != -1 && value[-1] < *value),
+                             "longformer::", op,
+                             ": global_index must ascend strictly with -1 only at the end, got ", *value,
+                             " behind ", value[-1], " at [", s, ", ", g, "]");
     }
   }
   return dense;
@@ -124,7 +127,7 @@ double check_scale(const char* op, std::optional<double> scale, int64_t head_dim
 
 void check_dropout(const char* op, double dropout) {
   LONGFORMER_CHECK_VALUE(dropout >= 0.0 && dropout < 1.0, "longformer::", op,
-                    ": dropout must be a probability, 0 <= dropout < 1, got ", dropout);
+                         ": dropout must be a probability, 0 <= dropout < 1, got ", dropout);
 }
 
 // [B, T, ...] or [N, ...] as [N, ...] with the last dimension contiguous; a view where the strides allow it.
@@ -158,7 +161,7 @@ GlobalAttention check_global_options(const char* op, const Tensor& query, const 
       "longformer::", op, ": query must be [S, G, H, D] with [S, G] = ", global_index.sizes(),
       " as global_index, got ", query.sizes());
   LONGFORMER_CHECK_VALUE(query.size(2) > 0 && query.size(3) > 0, "longformer::", op,
-                    ": query must have at least one head and one dimension, got shape ", query.sizes());
+                         ": query must have at least one head and one dimension, got shape ", query.sizes());
   a.visible = check_mask(op, options.mask, tokens, packed);
   a.scale = check_scale(op, options.scale, query.size(3));
   check_dropout(op, options.dropout);
@@ -180,26 +183,26 @@ BandedAttention check_banded_attention(const char* op, const Tensor& query, cons
   check_same_shape(op, "value", value, "query", query);
   const int64_t heads = query.size(-2);
   LONGFORMER_CHECK_VALUE(heads > 0 && query.size(-1) > 0, "longformer::", op,
-                    ": query must have at least one head and one dimension, got shape ", query.sizes());
+                         ": query must have at least one head and one dimension, got shape ", query.sizes());
 
   // A window or a dilation longer than the longest sequence reaches no more than one of that length: clamped,
   // so that no implementation needs to think of overflow.
   const int64_t reach = std::max<int64_t>(longest(a.offsets), 1);
   LONGFORMER_CHECK_VALUE(options.window_left >= 0, "longformer::", op, ": window_left must be >= 0, got ",
-                    options.window_left);
+                         options.window_left);
   LONGFORMER_CHECK_VALUE(options.window_right >= 0, "longformer::", op, ": window_right must be >= 0, got ",
-                    options.window_right);
+                         options.window_right);
   a.window_left = std::min(options.window_left, reach);
   a.window_right = std::min(options.window_right, reach);
   a.dilation.assign(heads, 1);
   if (options.dilation.has_value()) {
     const auto given = *options.dilation;
-    LONGFORMER_CHECK_VALUE(given.size() == 1 || static_cast<int64_t>(given.size()) == heads, "longformer::", op,
-                      ": dilation must have 1 value or one for each of the ", heads, " heads, got ",
-                      given.size());
+    LONGFORMER_CHECK_VALUE(given.size() == 1 || static_cast<int64_t>(given.size()) == heads,
+                           "longformer::", op, ": dilation must have 1 value or one for each of the ", heads,
+                           " heads, got ", given.size());
     for (size_t h = 0; h < given.size(); ++h)
       LONGFORMER_CHECK_VALUE(given[h] >= 1, "longformer::", op, ": dilation[", h, "] must be >= 1, got ",
-                        given[h]);
+                             given[h]);
     for (int64_t h = 0; h < heads; ++h)
       a.dilation[h] = std::min(given.size() == 1 ? given[0] : given[h], reach);
   }
@@ -227,14 +230,14 @@ BandedGradients check_banded_gradients(const BandedAttention& a, const Tensor& q
   check_same_shape(op, "output", output, "query", query);
   const auto expected = query.sizes().slice(0, query.dim() - 1);
   LONGFORMER_CHECK_VALUE(logsumexp.defined() && logsumexp.sizes() == expected, "longformer::", op,
-                    ": logsumexp must be ", expected, " as banded_attention returned it, got ",
-                    logsumexp.sizes());
+                         ": logsumexp must be ", expected, " as banded_attention returned it, got ",
+                         logsumexp.sizes());
   LONGFORMER_CHECK_VALUE(logsumexp.scalar_type() == compute_type(query), "longformer::", op,
-                    ": logsumexp must be ", compute_type(query), " for query of ", query.scalar_type(),
-                    ", got ", logsumexp.scalar_type());
+                         ": logsumexp must be ", compute_type(query), " for query of ", query.scalar_type(),
+                         ", got ", logsumexp.scalar_type());
   LONGFORMER_CHECK_VALUE(logsumexp.device() == query.device(), "longformer::", op,
-                    ": logsumexp must be on the device of query, ", query.device(), ", got ",
-                    logsumexp.device());
+                         ": logsumexp must be on the device of query, ", query.device(), ", got ",
+                         logsumexp.device());
   return {grad_output.reshape(a.q.sizes()).contiguous(), output.reshape(a.q.sizes()).contiguous(),
           logsumexp.reshape(a.q.sizes().slice(0, 2)).contiguous()};
 }
@@ -243,7 +246,7 @@ Implementation check_implementation(const char* op, std::string_view name) {
   if (name == "fused") return Implementation::fused;
   if (name == "chunks") return Implementation::chunks;
   LONGFORMER_CHECK_VALUE(name == "loop", "longformer::", op,
-                    ": implementation must be \"fused\", \"chunks\" or \"loop\", got \"", name, "\"");
+                         ": implementation must be \"fused\", \"chunks\" or \"loop\", got \"", name, "\"");
   return Implementation::loop;
 }
 
@@ -255,8 +258,8 @@ GlobalAttention check_global_attention(const char* op, const Tensor& query, cons
   auto offsets = check_sequences(op, "key", key, 2, "H, D", options.sequence_offsets);
   GlobalAttention a = check_global_options(op, query, key, global_index, options, std::move(offsets));
   LONGFORMER_CHECK_VALUE(key.sizes().slice(key.dim() - 2) == query.sizes().slice(2), "longformer::", op,
-                    ": key must have the heads and head dimension of query, ", query.sizes().slice(2),
-                    ", got shape ", key.sizes());
+                         ": key must have the heads and head dimension of query, ", query.sizes().slice(2),
+                         ", got shape ", key.sizes());
   check_same_shape(op, "value", value, "key", key);
   const bool packed = options.sequence_offsets.has_value();
   a.key = flatten_tokens(key, packed);
@@ -264,11 +267,9 @@ GlobalAttention check_global_attention(const char* op, const Tensor& query, cons
   return a;
 }
 
-GlobalAttention check_folded_global_attention(const char* op, const Tensor& query,
-                                              const Tensor& hidden, const Tensor& key_weight,
-                                              const OptionalTensor& key_bias,
-                                              const Tensor& value_weight,
-                                              const OptionalTensor& value_bias,
+GlobalAttention check_folded_global_attention(const char* op, const Tensor& query, const Tensor& hidden,
+                                              const Tensor& key_weight, const OptionalTensor& key_bias,
+                                              const Tensor& value_weight, const OptionalTensor& value_bias,
                                               const Tensor& global_index, const GlobalOptions& options) {
   check_floating(op, "query", query);
   check_same_kind(op, "hidden", hidden, "query", query);
@@ -278,14 +279,14 @@ GlobalAttention check_folded_global_attention(const char* op, const Tensor& quer
   const auto check_weight = [&](const char* name, const Tensor& weight) {
     check_same_kind(op, name, weight, "query", query);
     LONGFORMER_CHECK_VALUE(weight.dim() == 2 && weight.size(0) == features && weight.size(1) == channels,
-                      "longformer::", op, ": ", name, " must be [H*D, C] = [", features, ", ", channels,
-                      "], got ", weight.sizes());
+                           "longformer::", op, ": ", name, " must be [H*D, C] = [", features, ", ", channels,
+                           "], got ", weight.sizes());
   };
   const auto check_bias = [&](const char* name, const OptionalTensor& bias) {
     if (!bias.has_value() || !bias->defined()) return;
     check_same_kind(op, name, *bias, "query", query);
     LONGFORMER_CHECK_VALUE(bias->dim() == 1 && bias->size(0) == features, "longformer::", op, ": ", name,
-                      " must be [H*D] = [", features, "], got ", bias->sizes());
+                           " must be [H*D] = [", features, "], got ", bias->sizes());
   };
   check_weight("key_weight", key_weight);
   check_bias("key_bias", key_bias);
@@ -314,8 +315,8 @@ void check_pooled_tokens(const Tensor& queries, const Tensor& hidden, const Opti
 
 Embedding check_embed(const Tensor& words, const OptionalTensor& word_ids, const Tensor& positions,
                       const OptionalTensor& position_ids, const OptionalTensor& types,
-                      const OptionalTensor& type_ids, const Tensor& weight, const Tensor& bias,
-                      double eps, double word_scale) {
+                      const OptionalTensor& type_ids, const Tensor& weight, const Tensor& bias, double eps,
+                      double word_scale) {
   const auto or_none = [](const OptionalTensor& t) { return t.has_value() ? *t : Tensor(); };
   Embedding e;
   e.words = {"words", words, or_none(word_ids)};
@@ -325,7 +326,8 @@ Embedding check_embed(const Tensor& words, const OptionalTensor& word_ids, const
   e.bias = bias;
   e.eps = eps;
   e.word_scale = word_scale;
-  LONGFORMER_CHECK_VALUE(words.dim() == 2, "longformer::embed: words must be [rows, C], given ", words.sizes());
+  LONGFORMER_CHECK_VALUE(words.dim() == 2, "longformer::embed: words must be [rows, C], given ",
+                         words.sizes());
   e.tokens = words.size(0);
   for (const TokenRows* rows : {&e.types, &e.positions, &e.words})
     if (rows->ids.defined()) e.tokens = rows->ids.numel();
@@ -333,21 +335,22 @@ Embedding check_embed(const Tensor& words, const OptionalTensor& word_ids, const
   for (const TokenRows* rows : {&e.words, &e.positions, &e.types}) {
     if (!rows->table.defined()) {
       LONGFORMER_CHECK_VALUE(!rows->ids.defined(), "longformer::embed: there are ids for ", rows->name,
-                        ", but no table");
+                             ", but no table");
       continue;
     }
     LONGFORMER_CHECK_VALUE(rows->table.dim() == 2 && rows->table.size(1) == columns,
-                      "longformer::embed: ", rows->name, " must be [rows, ", columns, "], given ",
-                      rows->table.sizes());
+                           "longformer::embed: ", rows->name, " must be [rows, ", columns, "], given ",
+                           rows->table.sizes());
     if (rows->ids.defined()) {
       LONGFORMER_CHECK_VALUE(
           rows->ids.dim() == 1 && rows->ids.size(0) == e.tokens && rows->ids.scalar_type() == kLong,
           "longformer::embed: the ids of ", rows->name, " must be int64 [", e.tokens, "], given ",
           rows->ids.scalar_type(), " ", rows->ids.sizes());
     } else {
-      LONGFORMER_CHECK_VALUE(e.tokens == 0 || (rows->table.size(0) > 0 && e.tokens % rows->table.size(0) == 0),
-                        "longformer::embed: without ids, the rows of ", rows->name, " must go into the ",
-                        e.tokens, " tokens, given ", rows->table.sizes());
+      LONGFORMER_CHECK_VALUE(
+          e.tokens == 0 || (rows->table.size(0) > 0 && e.tokens % rows->table.size(0) == 0),
+          "longformer::embed: without ids, the rows of ", rows->name, " must go into the ", e.tokens,
+          " tokens, given ", rows->table.sizes());
     }
   }
   LONGFORMER_CHECK_VALUE(

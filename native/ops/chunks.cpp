@@ -1,5 +1,5 @@
-// chunks: overlapping blocks of keys by matrix products, in operators of libtorch only, so for any device. The
-// paper's own way, without its padding to a multiple of the window and with every option.
+// chunks: overlapping blocks of keys by matrix products, in operators of libtorch only, so for any device.
+// The paper's own way, without its padding to a multiple of the window and with every option.
 //
 // A head of dilation d sees a sequence as d interleaved ones (positions r, r+d, r+2d ...), each with an
 // undilated band. The queries are cut into blocks of `block` rows; block b needs the keys b*block - left ..
@@ -37,7 +37,7 @@ int64_t divide_up(int64_t x, int64_t y) {
 struct Group {
   int64_t begin, sequences, first_sequence, length;
   std::vector<int64_t> heads;
-  Tensor head_index;             // int64 [h] on the device
+  Tensor head_index;                 // int64 [h] on the device
   int64_t dilation, left, right;     // of the interleaved sequences
   int64_t positions, block, blocks;  // M = blocks * block positions of a residue
   int64_t span;                      // keys of a block
@@ -51,8 +51,7 @@ struct Arrangement {
   // [N, h', E] -> [S, h', d, before + M + after, E]; `fill` where there is no token.
   Tensor arrange(const Tensor& t, int64_t before, int64_t after, double fill) const {
     const int64_t d = g.dilation, tokens = d * g.positions, heads = t.size(1), width = t.size(2);
-    Tensor x =
-        t.narrow(0, g.begin, g.sequences * g.length).reshape({g.sequences, g.length, heads, width});
+    Tensor x = t.narrow(0, g.begin, g.sequences * g.length).reshape({g.sequences, g.length, heads, width});
     x = pad(x, {0, 0, 0, 0, d * before, tokens - g.length + d * after}, fill);
     return x.reshape({g.sequences, before + g.positions + after, d, heads, width})
         .permute({0, 3, 2, 1, 4})
@@ -69,10 +68,10 @@ struct Arrangement {
   void store(const Tensor& to, const Tensor& from, int64_t before = 0) const {
     const int64_t width = from.size(4), heads = from.size(1);
     const Tensor x = from.narrow(3, before, g.positions)
-                             .permute({0, 3, 2, 1, 4})
-                             .reshape({g.sequences, g.positions * g.dilation, heads, width})
-                             .narrow(1, 0, g.length)
-                             .reshape({g.sequences * g.length, heads, width});
+                         .permute({0, 3, 2, 1, 4})
+                         .reshape({g.sequences, g.positions * g.dilation, heads, width})
+                         .narrow(1, 0, g.length)
+                         .reshape({g.sequences * g.length, heads, width});
     const Tensor rows = to.narrow(0, g.begin, g.sequences * g.length);
     if (heads == to.size(1))
       rows.copy_(x);
@@ -130,13 +129,13 @@ class Blocks {
     k_ = layout_.tokens(a.k, g.left, g.right);
 
     const Tensor row = arange(g.block, on_device).unsqueeze(1),
-                     column = arange(g.span, on_device).unsqueeze(0);
+                 column = arange(g.span, on_device).unsqueeze(0);
     const Tensor from_left = column - row;  // 0 at the left end of the row's window
     band_ = from_left.ge(0) & from_left.le(g.left + g.right);
 
     const int64_t count = g.sequences * g.length;
     Tensor local = a.visible.defined() ? a.visible.narrow(0, g.begin, count).to(kBool)
-                                           : ones({count}, {kBool, on_device});
+                                       : ones({count}, {kBool, on_device});
     if (a.global_index.defined()) {
       globals_ = a.global_index.size(1);
       const Tensor index = a.global_index.narrow(0, g.first_sequence, g.sequences);
@@ -214,8 +213,7 @@ class Blocks {
     const Tensor hidden = (band_ & columns(local_seen_, b, n).transpose(4, 5)).logical_not_();
     Tensor score = matmul(q, columns(k_, b, n).transpose(4, 5)).masked_fill_(hidden, -infinity);
     if (globals_ == 0) return score;
-    const Tensor global =
-        matmul(q, kg_.transpose(4, 5)).masked_fill_(global_seen_.logical_not(), -infinity);
+    const Tensor global = matmul(q, kg_.transpose(4, 5)).masked_fill_(global_seen_.logical_not(), -infinity);
     return cat({global, score}, -1);
   }
 
@@ -229,8 +227,8 @@ class Blocks {
       const Tensor global = (global_token_ + g_.begin).view({g_.sequences, 1, 1, 1, 1, globals_});
       key = cat({global.expand(shape), key}, -1);
     }
-    const Tensor keeps = dropout_mask(a_.seed, g_.head_index.view({-1, 1, 1, 1, 1}),
-                                          rows(query_token_, b, n), key, a_.dropout);
+    const Tensor keeps = dropout_mask(a_.seed, g_.head_index.view({-1, 1, 1, 1, 1}), rows(query_token_, b, n),
+                                      key, a_.dropout);
     return keeps.to(compute_type(a_.q)).div_(1.0 - a_.dropout);
   }
 
@@ -289,8 +287,7 @@ BandedAttention visible_tokens(const BandedAttention& a) {
 }
 
 // probabilities [.., block, G + span] times values: the global columns and the span apart.
-Tensor times(const Blocks& blocks, const Tensor& p, const Tensor& globals,
-                 const Tensor& span) {
+Tensor times(const Blocks& blocks, const Tensor& p, const Tensor& globals, const Tensor& span) {
   const int64_t G = blocks.globals();
   Tensor product = matmul(p.narrow(-1, G, p.size(-1) - G), span);
   if (G > 0) product += matmul(p.narrow(-1, 0, G), globals);
@@ -372,9 +369,7 @@ BandedBackward banded_attention_chunks_backward(const BandedAttention& given, co
                            const Tensor& global) {
         const Tensor part = matmul(weights.narrow(-1, G, g.span).transpose(4, 5), from);
         for (int64_t i = 0; i < n; ++i) local.narrow(3, (b + i) * g.block, g.span).add_(part.select(3, i));
-        if (G > 0)
-          global.add_(
-              matmul(weights.narrow(-1, 0, G).transpose(4, 5), from).sum(IntList({2, 3})));
+        if (G > 0) global.add_(matmul(weights.narrow(-1, 0, G).transpose(4, 5), from).sum(IntList({2, 3})));
       };
       add(grad_score, q_rows, gk, gkg);
       add(dropped, g_rows, gv, gvg);
@@ -394,8 +389,7 @@ Tensor banded_probabilities(const BandedAttention& given, int64_t window_left, i
   const BandedAttention a = visible_tokens(given);
   const int64_t globals = a.global_index.defined() ? a.global_index.size(1) : 0;
   const int64_t width = globals + window_left + 1 + window_right;
-  const Tensor result =
-      zeros({a.q.size(0), a.q.size(1), width}, a.q.options().dtype(compute_type(a.q)));
+  const Tensor result = zeros({a.q.size(0), a.q.size(1), width}, a.q.options().dtype(compute_type(a.q)));
   for_each_group(a, [&](const Group& g) {
     const Blocks blocks(a, g);
     const int64_t window = g.left + 1 + g.right;

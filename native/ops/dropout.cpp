@@ -18,7 +18,7 @@ int64_t wrapped(uint64_t constant) {
 }  // namespace
 
 Tensor dropout_mask(int64_t seed, const Tensor& head, const Tensor& query, const Tensor& key,
-                        double probability) {
+                    double probability) {
   const auto times = [](const Tensor& coordinate, uint64_t constant) {
     return coordinate.add(int64_t{1}).mul(wrapped(constant));
   };

@@ -1,5 +1,5 @@
-// embed from libtorch's operators, for what a device's kernel does not take, and its gradient. The devices' own are in cpu/embed.cpp and
-// cuda/embed_op.cpp.
+// embed from libtorch's operators, for what a device's kernel does not take, and its gradient. The devices'
+// own are in cpu/embed.cpp and cuda/embed_op.cpp.
 #include "backward.h"
 #include "cpu/embed_backward.h"
 #include "operators.h"
@@ -36,7 +36,8 @@ Tensor embed_by_aten(const Embedding& e, int64_t, int64_t) {
 
 namespace {
 
-// The gradient of a table whose rows the tokens took: of the row `padding` none. Sums of 16-bit types are float32.
+// The gradient of a table whose rows the tokens took: of the row `padding` none. Sums of 16-bit types are
+// float32.
 Tensor grad_of(const TokenRows& rows, const Tensor& grad_sum, double scale, int64_t padding) {
   const Tensor& table = rows.table;
   const int64_t count = table.size(0), tokens = grad_sum.size(0);
@@ -53,27 +54,31 @@ Tensor grad_of(const TokenRows& rows, const Tensor& grad_sum, double scale, int6
   if (grad.is_cpu())
     cpu::add_rows(grad, rows.ids, added, padding);
   else
-    grad.index_add_rows_(rows.ids, padding < 0 ? added : added.masked_fill(rows.ids.eq(static_cast<double>(padding)).unsqueeze(1), 0.0));
+    grad.index_add_rows_(
+        rows.ids,
+        padding < 0 ? added : added.masked_fill(rows.ids.eq(static_cast<double>(padding)).unsqueeze(1), 0.0));
   return grad.to(table.scalar_type());
 }
 
-std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> embed_backward(const Tensor& grad_output, const Tensor& words,
-                                                                  const OptionalTensor& word_ids, const Tensor& positions,
-                                                                  const OptionalTensor& position_ids, const OptionalTensor& types,
-                                                                  const OptionalTensor& type_ids, const Tensor& weight,
-                                                                  const Tensor& bias, double eps, double word_scale,
-                                                                  int64_t word_padding, int64_t position_padding) {
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> embed_backward(
+    const Tensor& grad_output, const Tensor& words, const OptionalTensor& word_ids, const Tensor& positions,
+    const OptionalTensor& position_ids, const OptionalTensor& types, const OptionalTensor& type_ids,
+    const Tensor& weight, const Tensor& bias, double eps, double word_scale, int64_t word_padding,
+    int64_t position_padding) {
   const Embedding e =
       check_embed(words, word_ids, positions, position_ids, types, type_ids, weight, bias, eps, word_scale);
-  LONGFORMER_CHECK_VALUE(grad_output.dim() == 2 && grad_output.size(0) == e.tokens && grad_output.size(1) == words.size(1),
-                         "longformer::_embed_backward: grad_output must be [", e.tokens, ", ", words.size(1), "], got ",
-                         grad_output.sizes());
+  LONGFORMER_CHECK_VALUE(
+      grad_output.dim() == 2 && grad_output.size(0) == e.tokens && grad_output.size(1) == words.size(1),
+      "longformer::_embed_backward: grad_output must be [", e.tokens, ", ", words.size(1), "], got ",
+      grad_output.sizes());
   for (const TokenRows* rows : {&e.words, &e.positions, &e.types})
     if (rows->ids.defined() && rows->ids.is_cpu()) cpu::check_ids(rows->ids, rows->table.size(0), rows->name);
   const Summands s = summands_of(e);
   const NormGradients g = add_layer_norm_backward(grad_output, s.first, s.second, e.weight, e.eps);
-  return {grad_of(e.words, g.sum, word_scale, word_padding), grad_of(e.positions, g.sum, 1.0, position_padding),
-          e.types.table.defined() ? grad_of(e.types, g.sum, 1.0, -1) : Tensor(), g.weight, g.bias.to(bias.scalar_type())};
+  return {grad_of(e.words, g.sum, word_scale, word_padding),
+          grad_of(e.positions, g.sum, 1.0, position_padding),
+          e.types.table.defined() ? grad_of(e.types, g.sum, 1.0, -1) : Tensor(), g.weight,
+          g.bias.to(bias.scalar_type())};
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
-// The attention of the global tokens themselves: a few queries over all keys of their sequence. Made of libtorch's operators in float32
-// (float64 for float64), so that it runs on every device; the gradients are in global_attention_backward.cpp.
+// The attention of the global tokens themselves: a few queries over all keys of their sequence. Made of
+// libtorch's operators in float32 (float64 for float64), so that it runs on every device; the gradients are
+// in global_attention_backward.cpp.
 #include "global_attention.h"
 
 #include <algorithm>
@@ -66,7 +67,7 @@ Tensor visible_softmax(const Tensor& visible, const Run& run, const Tensor& scor
   const Tensor hidden = tokens_of(visible, run).eq(0).unsqueeze(1).unsqueeze(1);
   // The lowest number instead of -inf: a row without any visible key then has no NaN on its way to zeros.
   const double lowest = scores.scalar_type() == kDouble ? std::numeric_limits<double>::lowest()
-                                                            : std::numeric_limits<float>::lowest();
+                                                        : std::numeric_limits<float>::lowest();
   return scores.masked_fill(hidden, lowest).softmax(-1).masked_fill(hidden, 0.0);
 }
 
@@ -76,7 +77,8 @@ Tensor dropout_factors(const GlobalAttention& a, const Run& run, const Tensor& s
   const Device device = scores.device();
   const Tensor sequence = arange(run.first, run.first + run.count, device).view({-1, 1, 1, 1});
   const Tensor slot = sequence.mul(globals) + arange(row, row + rows, device).view({1, 1, -1, 1});
-  const Tensor key = arange(run.begin, run.begin + run.count * run.length, device).view({run.count, 1, 1, run.length});
+  const Tensor key =
+      arange(run.begin, run.begin + run.count * run.length, device).view({run.count, 1, 1, run.length});
   const Tensor head = arange(scores.size(1), device).view({1, -1, 1, 1});
   const Tensor keeps = dropout_mask(a.seed, head, slot.add(a.offsets.back()), key, a.dropout);
   return keeps.to(scores.scalar_type()).div_(1.0 - a.dropout);
@@ -88,7 +90,8 @@ int64_t rows_at_once(const Run& run, int64_t heads) {
 
 namespace {
 
-// softmax over the visible keys, then dropout. scores: [count, H, rows, length] of the global rows from `row` on.
+// softmax over the visible keys, then dropout. scores: [count, H, rows, length] of the global rows from `row`
+// on.
 Tensor probabilities(const GlobalAttention& a, const Run& run, const Tensor& scores, int64_t row) {
   const Tensor p = visible_softmax(a.visible, run, scores), factors = dropout_factors(a, run, scores, row);
   return factors.defined() ? p * factors : p;
@@ -111,8 +114,7 @@ Tensor for_each_run(const GlobalAttention& a, Attend&& attend) {
       rows = std::min(rows_at_once(run, heads), globals - row);
       parts.push_back(attend(run, row, rows));
     }
-    const Tensor all =
-        (parts.size() == 1 ? parts[0] : cat(parts, 2)).transpose(1, 2);  // [count, G, H, D]
+    const Tensor all = (parts.size() == 1 ? parts[0] : cat(parts, 2)).transpose(1, 2);  // [count, G, H, D]
     const Tensor empty = empty_rows(a, run).unsqueeze(-1).unsqueeze(-1);
     results.push_back(all.masked_fill(empty, 0.0).to(a.query.scalar_type()));
   }
@@ -121,7 +123,8 @@ Tensor for_each_run(const GlobalAttention& a, Attend&& attend) {
 
 }  // namespace
 
-Tensor projected_scores(const GlobalAttention& a, const Tensor& query, const Tensor& key, const Run& run, int64_t row, int64_t rows) {
+Tensor projected_scores(const GlobalAttention& a, const Tensor& query, const Tensor& key, const Run& run,
+                        int64_t row, int64_t rows) {
   const Tensor q = query.narrow(0, run.first, run.count).narrow(1, row, rows).transpose(1, 2);
   return matmul(q * a.scale, key.permute({0, 2, 3, 1}));
 }
@@ -133,24 +136,24 @@ Tensor attend_projected(const GlobalAttention& a) {
   const Tensor query = a.query.to(type);
   return for_each_run(a, [&](const Run& run, int64_t row, int64_t rows) {
     const Tensor key = visible_tokens_of(a.visible, a.key, run),
-                     value = visible_tokens_of(a.visible, a.value, run);
+                 value = visible_tokens_of(a.visible, a.value, run);
     const Tensor p = probabilities(a, run, projected_scores(a, query, key, run, row, rows), row);
     return matmul(p, value.transpose(1, 2));
   });
 }
 
 Tensor global_attention(const Tensor& query, const Tensor& key, const Tensor& value,
-                            const Tensor& global_index, const OptionalTensor& mask,
-                            OptionalIntList sequence_offsets, std::optional<double> scale,
-                            double dropout, int64_t seed) {
+                        const Tensor& global_index, const OptionalTensor& mask,
+                        OptionalIntList sequence_offsets, std::optional<double> scale, double dropout,
+                        int64_t seed) {
   return attend_projected(check_global_attention("global_attention", query, key, value, global_index,
                                                  {mask, sequence_offsets, scale, dropout, seed}));
 }
 
 }  // namespace
 
-Tensor pooled_tokens_by_aten(const Tensor& queries, const Tensor& hidden,
-                                 const OptionalTensor& mask, IntList sequence_offsets) {
+Tensor pooled_tokens_by_aten(const Tensor& queries, const Tensor& hidden, const OptionalTensor& mask,
+                             IntList sequence_offsets) {
   const Tensor visible = mask.has_value() ? *mask : Tensor();
   const int64_t rows = queries.size(1);
   TensorList results;
@@ -170,9 +173,11 @@ Tensor pooled_tokens_by_aten(const Tensor& queries, const Tensor& hidden,
 
 namespace {
 
-Tensor pooled_tokens(const Tensor& queries, const Tensor& hidden, const Tensor& visible, const std::vector<int64_t>& offsets) {
+Tensor pooled_tokens(const Tensor& queries, const Tensor& hidden, const Tensor& visible,
+                     const std::vector<int64_t>& offsets) {
   const OptionalTensor mask = visible.defined() ? OptionalTensor(visible) : std::nullopt;
-  return queries.is_cuda() ? pooled_tokens_on_cuda(queries, hidden, mask, offsets) : pooled_tokens_on_cpu(queries, hidden, mask, offsets);
+  return queries.is_cuda() ? pooled_tokens_on_cuda(queries, hidden, mask, offsets)
+                           : pooled_tokens_on_cpu(queries, hidden, mask, offsets);
 }
 
 }  // namespace
@@ -192,13 +197,11 @@ ScalarType projection_type(const Tensor& query) {
 
 namespace {
 
-Tensor folded_global_attention(const Tensor& query, const Tensor& hidden,
-                                   const Tensor& key_weight, const OptionalTensor& key_bias,
-                                   const Tensor& value_weight,
-                                   const OptionalTensor& value_bias,
-                                   const Tensor& global_index, const OptionalTensor& mask,
-                                   OptionalIntList sequence_offsets, std::optional<double> scale,
-                                   double dropout, int64_t seed) {
+Tensor folded_global_attention(const Tensor& query, const Tensor& hidden, const Tensor& key_weight,
+                               const OptionalTensor& key_bias, const Tensor& value_weight,
+                               const OptionalTensor& value_bias, const Tensor& global_index,
+                               const OptionalTensor& mask, OptionalIntList sequence_offsets,
+                               std::optional<double> scale, double dropout, int64_t seed) {
   GlobalAttention a = check_folded_global_attention("folded_global_attention", query, hidden, key_weight,
                                                     key_bias, value_weight, value_bias, global_index,
                                                     {mask, sequence_offsets, scale, dropout, seed});
@@ -208,7 +211,8 @@ Tensor folded_global_attention(const Tensor& query, const Tensor& hidden,
   if (!folding_is_cheaper(a, channels)) {
     const ScalarType product_type = projection_type(query);
     const auto project = [&](const Tensor& weight, const OptionalTensor& bias) {
-      return matrix_product(a.key.to(product_type), weight.to(product_type), given(bias) ? bias->to(product_type) : Tensor())
+      return matrix_product(a.key.to(product_type), weight.to(product_type),
+                            given(bias) ? bias->to(product_type) : Tensor())
           .view({-1, heads, dim});
     };
     const Tensor keys = project(key_weight, key_bias);
@@ -235,31 +239,25 @@ Tensor folded_global_attention(const Tensor& query, const Tensor& hidden,
   if (given(key_bias)) key_shift = matmul(q, key_bias->to(type).view({heads, dim, 1}));
   return for_each_run(a, [&](const Run& run, int64_t row, int64_t rows) {
     const Tensor tokens = visible_tokens_of(a.visible, a.key, run);  // [count, length, C]
-    const auto part = [&](const Tensor& t) {
-      return t.narrow(0, run.first, run.count).narrow(2, row, rows);
-    };
+    const auto part = [&](const Tensor& t) { return t.narrow(0, run.first, run.count).narrow(2, row, rows); };
     // Heads and rows in one matrix: the hidden states are the same for all heads.
-    Tensor scores =
-        matmul(part(folded).reshape({run.count, heads * rows, channels}), tokens.transpose(1, 2))
-            .view({run.count, heads, rows, run.length});
+    Tensor scores = matmul(part(folded).reshape({run.count, heads * rows, channels}), tokens.transpose(1, 2))
+                        .view({run.count, heads, rows, run.length});
     if (key_shift.defined()) scores = scores + part(key_shift);
     const Tensor p = probabilities(a, run, scores, row);
     const Tensor pooled = matmul(p.reshape({run.count, heads * rows, run.length}), tokens)
-                                  .view({run.count, heads, rows, channels});
+                              .view({run.count, heads, rows, channels});
     Tensor out = matmul(pooled, wv.transpose(1, 2));  // [count, H, rows, D]
     // The bias is pooled with the values: times the sum of the probabilities, which dropout moves away
     // from 1.
-    if (given(value_bias))
-      out = out + p.sum(-1, true) * value_bias->to(type).view({heads, 1, dim});
+    if (given(value_bias)) out = out + p.sum(-1, true) * value_bias->to(type).view({heads, 1, dim});
     return out;
   });
 }
 
-Tensor global_attention_probabilities(const Tensor& query, const Tensor& key,
-                                          const Tensor& global_index,
-                                          const OptionalTensor& mask,
-                                          OptionalIntList sequence_offsets,
-                                          std::optional<double> scale) {
+Tensor global_attention_probabilities(const Tensor& query, const Tensor& key, const Tensor& global_index,
+                                      const OptionalTensor& mask, OptionalIntList sequence_offsets,
+                                      std::optional<double> scale) {
   const GlobalAttention a =
       check_global_attention("global_attention_probabilities", query, key, key, global_index,
                              {mask, sequence_offsets, scale, /*dropout=*/0.0, /*seed=*/0});
@@ -269,11 +267,10 @@ Tensor global_attention_probabilities(const Tensor& query, const Tensor& key,
   for (const Run& run : runs) longest = std::max(longest, run.length);
   TensorList results;
   for (const Run& run : runs) {
-    Tensor p =
-        zeros({run.count, query.size(1), query.size(2), run.length}, query.options().dtype(type));
+    Tensor p = zeros({run.count, query.size(1), query.size(2), run.length}, query.options().dtype(type));
     if (run.length > 0) {
-      const Tensor scores = projected_scores(
-          a, a.query.to(type), visible_tokens_of(a.visible, a.key, run), run, 0, query.size(1));
+      const Tensor scores = projected_scores(a, a.query.to(type), visible_tokens_of(a.visible, a.key, run),
+                                             run, 0, query.size(1));
       p = probabilities(a, run, scores, 0).transpose(1, 2);
       p = p.masked_fill(empty_rows(a, run).unsqueeze(-1).unsqueeze(-1), 0.0);
     }

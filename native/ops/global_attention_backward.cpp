@@ -26,8 +26,10 @@ Tensor grad_of_scores(const Probabilities& p, const Tensor& grad_dropped) {
 }
 
 // Of a run and its rows row .. row+rows: [count, H, rows, D] in the compute type, zeros in the empty rows.
-Tensor grad_of_rows(const GlobalAttention& a, const Tensor& grad_output, const Run& run, int64_t row, int64_t rows) {
-  const Tensor grad = grad_output.narrow(0, run.first, run.count).narrow(1, row, rows).to(compute_type(grad_output));
+Tensor grad_of_rows(const GlobalAttention& a, const Tensor& grad_output, const Run& run, int64_t row,
+                    int64_t rows) {
+  const Tensor grad =
+      grad_output.narrow(0, run.first, run.count).narrow(1, row, rows).to(compute_type(grad_output));
   const Tensor empty = empty_rows(a, run).narrow(1, row, rows).unsqueeze(-1).unsqueeze(-1);
   return grad.masked_fill(empty, 0.0).transpose(1, 2);
 }
@@ -45,10 +47,12 @@ void for_each_part(const GlobalAttention& a, const Work& work) {
 }
 
 void check_gradient(const char* op, const Tensor& grad_output, const Tensor& query) {
-  LONGFORMER_CHECK_VALUE(grad_output.sizes() == query.sizes() && grad_output.scalar_type() == query.scalar_type() &&
+  LONGFORMER_CHECK_VALUE(grad_output.sizes() == query.sizes() &&
+                             grad_output.scalar_type() == query.scalar_type() &&
                              grad_output.device() == query.device(),
-                         "longformer::", op, ": grad_output must be ", query.scalar_type(), " ", query.sizes(), " on ", query.device(),
-                         " like query, got ", grad_output.scalar_type(), " ", grad_output.sizes(), " on ", grad_output.device());
+                         "longformer::", op, ": grad_output must be ", query.scalar_type(), " ",
+                         query.sizes(), " on ", query.device(), " like query, got ",
+                         grad_output.scalar_type(), " ", grad_output.sizes(), " on ", grad_output.device());
 }
 
 // Adds [count, length, ...] to the tokens of a run.
@@ -75,17 +79,19 @@ AttentionGradients projected_backward(const GlobalAttention& a, const Tensor& gr
     const Tensor grad = grad_of_rows(a, grad_output, run, row, rows);
     const Tensor grad_scores = grad_of_scores(p, matmul(grad, value.transpose(2, 3))) * a.scale;
     const Tensor q = query.narrow(0, run.first, run.count).narrow(1, row, rows).transpose(1, 2);
-    grads.query.narrow(0, run.first, run.count).narrow(1, row, rows).copy_(matmul(grad_scores, key).transpose(1, 2));
+    grads.query.narrow(0, run.first, run.count)
+        .narrow(1, row, rows)
+        .copy_(matmul(grad_scores, key).transpose(1, 2));
     add_to_tokens(grads.key, run, matmul(grad_scores.transpose(2, 3), q).transpose(1, 2));
     add_to_tokens(grads.value, run, matmul(p.dropped.transpose(2, 3), grad).transpose(1, 2));
   });
   return grads;
 }
 
-std::tuple<Tensor, Tensor, Tensor> global_attention_backward(const Tensor& grad_output, const Tensor& query, const Tensor& key,
-                                                             const Tensor& value, const Tensor& global_index,
-                                                             const OptionalTensor& mask, OptionalIntList sequence_offsets,
-                                                             std::optional<double> scale, double dropout, int64_t seed) {
+std::tuple<Tensor, Tensor, Tensor> global_attention_backward(
+    const Tensor& grad_output, const Tensor& query, const Tensor& key, const Tensor& value,
+    const Tensor& global_index, const OptionalTensor& mask, OptionalIntList sequence_offsets,
+    std::optional<double> scale, double dropout, int64_t seed) {
   constexpr const char* op = "_global_attention_backward";
   const GlobalAttention a = check_global_attention(op, query, key, value, global_index,
                                                    {mask, sequence_offsets, scale, dropout, seed});
@@ -96,17 +102,19 @@ std::tuple<Tensor, Tensor, Tensor> global_attention_backward(const Tensor& grad_
 }
 
 struct FoldedGradients {
-  Tensor query, hidden, key_weight, value_weight, value_bias;  // in the compute type; hidden [N, C]; no bias: undefined
+  Tensor query, hidden, key_weight, value_weight,
+      value_bias;  // in the compute type; hidden [N, C]; no bias: undefined
 };
 
 FoldedGradients folded_backward(const GlobalAttention& a, const Tensor& grad_output, const Tensor& key_weight,
                                 const Tensor& value_weight, const Tensor& value_bias) {
   const ScalarType type = compute_type(a.query);
   const int64_t heads = a.query.size(2), dim = a.query.size(3), channels = a.key.size(1);
-  const Tensor wk = key_weight.to(type).reshape({heads, dim, channels}), wv = value_weight.to(type).reshape({heads, dim, channels});
+  const Tensor wk = key_weight.to(type).reshape({heads, dim, channels}),
+               wv = value_weight.to(type).reshape({heads, dim, channels});
   const Tensor bias = value_bias.defined() ? value_bias.to(type).reshape({heads, dim, 1}) : Tensor();
   const Tensor q = a.query.to(type).permute({0, 2, 1, 3}) * a.scale;  // [S, H, G, D]
-  const Tensor folded = matmul(q, wk);                                // [S, H, G, C]: scores are folded . hidden
+  const Tensor folded = matmul(q, wk);  // [S, H, G, C]: scores are folded . hidden
   const TensorOptions options = q.options();
   const Tensor grad_folded = zeros(folded.sizes(), options), grad_hidden = zeros(a.key.sizes(), options),
                grad_wv = zeros({heads, dim, channels}, options),
@@ -144,48 +152,55 @@ FoldedGradients folded_backward(const GlobalAttention& a, const Tensor& grad_out
 }
 
 // Where the keys and values of all tokens are projected.
-FoldedGradients unfolded_backward(GlobalAttention a, const Tensor& grad_output, const Tensor& key_weight, const Tensor& key_bias,
-                                  const Tensor& value_weight, const Tensor& value_bias) {
+FoldedGradients unfolded_backward(GlobalAttention a, const Tensor& grad_output, const Tensor& key_weight,
+                                  const Tensor& key_bias, const Tensor& value_weight,
+                                  const Tensor& value_bias) {
   const ScalarType type = projection_type(a.query), wide = compute_type(a.query);
   const int64_t heads = a.query.size(2), dim = a.query.size(3);
   Tensor hidden = a.key.to(type);
   // A token that is not visible may hold NaN, and its gradients of 0 times that must be 0.
   if (a.visible.defined()) hidden = hidden.masked_fill(a.visible.eq(0).unsqueeze(-1), 0.0);
   const auto project = [&](const Tensor& weight, const Tensor& bias) {
-    return matrix_product(hidden, weight.to(type), bias.defined() ? bias.to(type) : bias).view({-1, heads, dim});
+    return matrix_product(hidden, weight.to(type), bias.defined() ? bias.to(type) : bias)
+        .view({-1, heads, dim});
   };
   a.key = project(key_weight, key_bias);
   a.value = project(value_weight, value_bias);
   const AttentionGradients g = projected_backward(a, grad_output);
   const auto flat = [&](const Tensor& t) { return t.to(type).view({-1, heads * dim}); };
   const LinearGradients of_key = linear_backward(flat(g.key), hidden, key_weight.to(type), true, true, false),
-                        of_value = linear_backward(flat(g.value), hidden, value_weight.to(type), true, true, value_bias.defined());
-  return {g.query, of_key.input.to(wide) + of_value.input.to(wide), of_key.weight, of_value.weight, of_value.bias};
+                        of_value = linear_backward(flat(g.value), hidden, value_weight.to(type), true, true,
+                                                   value_bias.defined());
+  return {g.query, of_key.input.to(wide) + of_value.input.to(wide), of_key.weight, of_value.weight,
+          of_value.bias};
 }
 
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> folded_global_attention_backward(
-    const Tensor& grad_output, const Tensor& query, const Tensor& hidden, const Tensor& key_weight, const OptionalTensor& key_bias,
-    const Tensor& value_weight, const OptionalTensor& value_bias, const Tensor& global_index, const OptionalTensor& mask,
-    OptionalIntList sequence_offsets, std::optional<double> scale, double dropout, int64_t seed) {
+    const Tensor& grad_output, const Tensor& query, const Tensor& hidden, const Tensor& key_weight,
+    const OptionalTensor& key_bias, const Tensor& value_weight, const OptionalTensor& value_bias,
+    const Tensor& global_index, const OptionalTensor& mask, OptionalIntList sequence_offsets,
+    std::optional<double> scale, double dropout, int64_t seed) {
   constexpr const char* op = "_folded_global_attention_backward";
-  const GlobalAttention a = check_folded_global_attention(op, query, hidden, key_weight, key_bias, value_weight, value_bias,
-                                                          global_index, {mask, sequence_offsets, scale, dropout, seed});
+  const GlobalAttention a =
+      check_folded_global_attention(op, query, hidden, key_weight, key_bias, value_weight, value_bias,
+                                    global_index, {mask, sequence_offsets, scale, dropout, seed});
   check_gradient(op, grad_output, query);
-  const Tensor bias_of_keys = given(key_bias) ? *key_bias : Tensor(), bias_of_values = given(value_bias) ? *value_bias : Tensor();
-  const Tensor grad_key_bias = given(key_bias) ? zeros_like(*key_bias) : Tensor();  // the softmax does not see it
+  const Tensor bias_of_keys = given(key_bias) ? *key_bias : Tensor(),
+               bias_of_values = given(value_bias) ? *value_bias : Tensor();
+  const Tensor grad_key_bias =
+      given(key_bias) ? zeros_like(*key_bias) : Tensor();  // the softmax does not see it
   if (query.numel() == 0)
-    return {zeros_like(query), zeros_like(hidden), zeros_like(key_weight), grad_key_bias, zeros_like(value_weight),
-            given(value_bias) ? zeros_like(*value_bias) : Tensor()};
-  const FoldedGradients g = folding_is_cheaper(a, a.key.size(1))
-                                ? folded_backward(a, grad_output, key_weight, value_weight, bias_of_values)
-                                : unfolded_backward(a, grad_output, key_weight, bias_of_keys, value_weight, bias_of_values);
+    return {zeros_like(query),        zeros_like(hidden),
+            zeros_like(key_weight),   grad_key_bias,
+            zeros_like(value_weight), given(value_bias) ? zeros_like(*value_bias) : Tensor()};
+  const FoldedGradients g =
+      folding_is_cheaper(a, a.key.size(1))
+          ? folded_backward(a, grad_output, key_weight, value_weight, bias_of_values)
+          : unfolded_backward(a, grad_output, key_weight, bias_of_keys, value_weight, bias_of_values);
   const ScalarType type = query.scalar_type();
-  return {g.query.to(type),
-          g.hidden.to(type).view(hidden.sizes()),
-          g.key_weight.to(type),
-          grad_key_bias,
-          g.value_weight.to(type),
-          g.value_bias.defined() ? g.value_bias.to(type) : Tensor()};
+  return {g.query.to(type),        g.hidden.to(type).view(hidden.sizes()),
+          g.key_weight.to(type),   grad_key_bias,
+          g.value_weight.to(type), g.value_bias.defined() ? g.value_bias.to(type) : Tensor()};
 }
 
 }  // namespace

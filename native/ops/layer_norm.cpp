@@ -1,19 +1,20 @@
-// add_layer_norm from libtorch's operators, and its gradient. The devices' own forward kernels are in cpu/layer_norm.cpp and
-// cuda/layer_norm_op.cpp.
+// add_layer_norm from libtorch's operators, and its gradient. The devices' own forward kernels are in
+// cpu/layer_norm.cpp and cuda/layer_norm_op.cpp.
 #include "backward.h"
 #include "cpu/norm_backward.h"
 #include "operators.h"
 
 namespace longformer {
 
-Tensor add_layer_norm_by_aten(const Tensor& input, const OptionalTensor& residual, const Tensor& weight, const Tensor& bias,
-                              double eps) {
+Tensor add_layer_norm_by_aten(const Tensor& input, const OptionalTensor& residual, const Tensor& weight,
+                              const Tensor& bias, double eps) {
   return layer_norm(given(residual) ? input + *residual : input, weight, bias, eps);
 }
 
 namespace {
 
-NormGradients norm_backward_by_aten(const Tensor& grad_output, const Tensor& sum, const Tensor& weight, double eps) {
+NormGradients norm_backward_by_aten(const Tensor& grad_output, const Tensor& sum, const Tensor& weight,
+                                    double eps) {
   const ScalarType type = compute_type(sum);
   const int64_t columns = sum.size(-1);
   const double one_of_them = 1.0 / static_cast<double>(columns);
@@ -21,27 +22,30 @@ NormGradients norm_backward_by_aten(const Tensor& grad_output, const Tensor& sum
   const Tensor centred = x - x.sum(1, true) * one_of_them;
   const Tensor factor = ((centred * centred).sum(1, true) * one_of_them).add(eps).rsqrt();
   const Tensor normal = centred * factor, slope = g * weight.to(type);
-  const Tensor grad =
-      factor * (slope - slope.sum(1, true) * one_of_them - normal * ((slope * normal).sum(1, true) * one_of_them));
+  const Tensor grad = factor * (slope - slope.sum(1, true) * one_of_them -
+                                normal * ((slope * normal).sum(1, true) * one_of_them));
   return {grad.to(sum.scalar_type()).view(sum.sizes()), (g * normal).sum(0).to(weight.scalar_type()),
           g.sum(0).to(weight.scalar_type())};
 }
 
 }  // namespace
 
-NormGradients add_layer_norm_backward(const Tensor& grad_output, const Tensor& input, const OptionalTensor& residual,
-                                      const Tensor& weight, double eps) {
+NormGradients add_layer_norm_backward(const Tensor& grad_output, const Tensor& input,
+                                      const OptionalTensor& residual, const Tensor& weight, double eps) {
   constexpr const char* op = "longformer::_add_layer_norm_backward: ";
-  LONGFORMER_CHECK_VALUE(input.dim() >= 1 && weight.dim() == 1 && weight.size(0) == input.size(-1), op, "weight must be [",
-                         input.dim() >= 1 ? input.size(-1) : 0, "] for input ", input.sizes(), ", got ", weight.sizes());
-  LONGFORMER_CHECK_VALUE(grad_output.sizes() == input.sizes(), op, "grad_output must be ", input.sizes(), " like input, got ",
-                         grad_output.sizes());
-  LONGFORMER_CHECK_VALUE(!given(residual) || residual->sizes() == input.sizes(), op, "residual must be ", input.sizes(),
-                         " like input, got ", given(residual) ? residual->sizes() : IntList());
+  LONGFORMER_CHECK_VALUE(input.dim() >= 1 && weight.dim() == 1 && weight.size(0) == input.size(-1), op,
+                         "weight must be [", input.dim() >= 1 ? input.size(-1) : 0, "] for input ",
+                         input.sizes(), ", got ", weight.sizes());
+  LONGFORMER_CHECK_VALUE(grad_output.sizes() == input.sizes(), op, "grad_output must be ", input.sizes(),
+                         " like input, got ", grad_output.sizes());
+  LONGFORMER_CHECK_VALUE(!given(residual) || residual->sizes() == input.sizes(), op, "residual must be ",
+                         input.sizes(), " like input, got ", given(residual) ? residual->sizes() : IntList());
   if (input.numel() == 0) return {empty_like(input), zeros_like(weight), zeros_like(weight)};
-  const auto like_input = [&](const Tensor& t) { return t.scalar_type() == input.scalar_type() && t.is_cpu(); };
-  if (input.is_cpu() && cpu::has_norm_backward(input.scalar_type()) && like_input(grad_output) && like_input(weight) &&
-      (!given(residual) || like_input(*residual)))
+  const auto like_input = [&](const Tensor& t) {
+    return t.scalar_type() == input.scalar_type() && t.is_cpu();
+  };
+  if (input.is_cpu() && cpu::has_norm_backward(input.scalar_type()) && like_input(grad_output) &&
+      like_input(weight) && (!given(residual) || like_input(*residual)))
     return cpu::norm_backward(grad_output, input, given(residual) ? *residual : Tensor(), weight, eps);
   // The sum is what the forward pass normalizes: not rounded to 16 bits.
   const ScalarType type = compute_type(input);
@@ -53,8 +57,9 @@ NormGradients add_layer_norm_backward(const Tensor& grad_output, const Tensor& i
 
 namespace {
 
-std::tuple<Tensor, Tensor, Tensor> backward_operator(const Tensor& grad_output, const Tensor& input, const OptionalTensor& residual,
-                                                     const Tensor& weight, double eps) {
+std::tuple<Tensor, Tensor, Tensor> backward_operator(const Tensor& grad_output, const Tensor& input,
+                                                     const OptionalTensor& residual, const Tensor& weight,
+                                                     double eps) {
   NormGradients g = add_layer_norm_backward(grad_output, input, residual, weight, eps);
   return {std::move(g.sum), std::move(g.weight), std::move(g.bias)};
 }

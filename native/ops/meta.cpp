@@ -21,7 +21,8 @@ Two banded(const BandedOptions& options, const Tensor& query, const Tensor& key,
   check_implementation("banded_attention", options.implementation);
   check_banded_attention("banded_attention", query, key, value, options);
   const IntList sizes = query.sizes();
-  return {empty_like(query), empty(sizes.slice(0, sizes.size() - 1), query.options().dtype(compute_type(query)))};
+  return {empty_like(query),
+          empty(sizes.slice(0, sizes.size() - 1), query.options().dtype(compute_type(query)))};
 }
 
 Three banded_backward(const BandedOptions& options, const Tensor& grad_output, const Tensor& query,
@@ -32,8 +33,8 @@ Three banded_backward(const BandedOptions& options, const Tensor& grad_output, c
   return {empty_like(query), empty_like(key), empty_like(value)};
 }
 
-Tensor banded_probabilities_shape(const Tensor& query, const Tensor& key, int64_t window_left, int64_t window_right,
-                                  OptionalIntList dilation, const OptionalTensor& mask,
+Tensor banded_probabilities_shape(const Tensor& query, const Tensor& key, int64_t window_left,
+                                  int64_t window_right, OptionalIntList dilation, const OptionalTensor& mask,
                                   const OptionalTensor& global_index, OptionalIntList sequence_offsets,
                                   std::optional<double> scale) {
   check_banded_attention("banded_attention_probabilities", query, key, key,
@@ -53,17 +54,18 @@ Tensor global(const Tensor& query, const Tensor& key, const Tensor& value, const
 }
 
 Three global_backward(const Tensor&, const Tensor& query, const Tensor& key, const Tensor& value,
-                      const Tensor& global_index, const OptionalTensor& mask, OptionalIntList sequence_offsets,
-                      std::optional<double> scale, double dropout, int64_t seed) {
+                      const Tensor& global_index, const OptionalTensor& mask,
+                      OptionalIntList sequence_offsets, std::optional<double> scale, double dropout,
+                      int64_t seed) {
   check_global_attention("_global_attention_backward", query, key, value, global_index,
                          {mask, sequence_offsets, scale, dropout, seed});
   return {empty_like(query), empty_like(key), empty_like(value)};
 }
 
-Tensor folded(const Tensor& query, const Tensor& hidden, const Tensor& key_weight, const OptionalTensor& key_bias,
-              const Tensor& value_weight, const OptionalTensor& value_bias, const Tensor& global_index,
-              const OptionalTensor& mask, OptionalIntList sequence_offsets, std::optional<double> scale,
-              double dropout, int64_t seed) {
+Tensor folded(const Tensor& query, const Tensor& hidden, const Tensor& key_weight,
+              const OptionalTensor& key_bias, const Tensor& value_weight, const OptionalTensor& value_bias,
+              const Tensor& global_index, const OptionalTensor& mask, OptionalIntList sequence_offsets,
+              std::optional<double> scale, double dropout, int64_t seed) {
   check_folded_global_attention("folded_global_attention", query, hidden, key_weight, key_bias, value_weight,
                                 value_bias, global_index, {mask, sequence_offsets, scale, dropout, seed});
   return empty_like(query);
@@ -77,15 +79,16 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> folded_backward(
   check_folded_global_attention("_folded_global_attention_backward", query, hidden, key_weight, key_bias,
                                 value_weight, value_bias, global_index,
                                 {mask, sequence_offsets, scale, dropout, seed});
-  return {empty_like(query),       empty_like(hidden),         empty_like(key_weight), like_if_given(key_bias),
-          empty_like(value_weight), like_if_given(value_bias)};
+  return {empty_like(query),       empty_like(hidden),       empty_like(key_weight),
+          like_if_given(key_bias), empty_like(value_weight), like_if_given(value_bias)};
 }
 
 Tensor global_probabilities(const Tensor& query, const Tensor& key, const Tensor& global_index,
                             const OptionalTensor& mask, OptionalIntList sequence_offsets,
                             std::optional<double> scale) {
-  const GlobalAttention a = check_global_attention("global_attention_probabilities", query, key, key, global_index,
-                                                   {mask, sequence_offsets, scale, /*dropout=*/0.0, /*seed=*/0});
+  const GlobalAttention a =
+      check_global_attention("global_attention_probabilities", query, key, key, global_index,
+                             {mask, sequence_offsets, scale, /*dropout=*/0.0, /*seed=*/0});
   int64_t longest = 0;
   for (size_t s = 1; s < a.offsets.size(); ++s) longest = std::max(longest, a.offsets[s] - a.offsets[s - 1]);
   return empty({query.size(0), query.size(1), query.size(2), longest},
@@ -113,15 +116,16 @@ Tensor linear_pack(const Tensor& weight) {
 Tensor linear_shape(const Tensor& input, const Tensor& weight, const OptionalTensor&, const OptionalTensor&,
                     std::string_view, const OptionalTensor&) {
   LONGFORMER_CHECK_VALUE(input.dim() >= 1 && weight.dim() == 2 && input.size(-1) == weight.size(1),
-                         "longformer::linear: weight must be [outputs, ", input.dim() >= 1 ? input.size(-1) : 0,
-                         "] for input ", input.sizes(), ", got ", weight.sizes());
+                         "longformer::linear: weight must be [outputs, ",
+                         input.dim() >= 1 ? input.size(-1) : 0, "] for input ", input.sizes(), ", got ",
+                         weight.sizes());
   auto sizes = input.sizes().vec();
   sizes.back() = weight.size(0);
   return empty(sizes, input.options());
 }
 
-Three linear_backward(const Tensor&, const Tensor& input, const Tensor& weight, bool need_input, bool need_weight,
-                      bool need_bias) {
+Three linear_backward(const Tensor&, const Tensor& input, const Tensor& weight, bool need_input,
+                      bool need_weight, bool need_bias) {
   return {like_if(need_input, input), like_if(need_weight, weight),
           need_bias ? empty({weight.size(0)}, weight.options()) : Tensor()};
 }
@@ -153,9 +157,10 @@ Tensor embed(const Tensor& words, const OptionalTensor& word_ids, const Tensor& 
 
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> embed_backward(
     const Tensor&, const Tensor& words, const OptionalTensor&, const Tensor& positions, const OptionalTensor&,
-    const OptionalTensor& types, const OptionalTensor&, const Tensor& weight, const Tensor& bias, double, double,
-    int64_t, int64_t) {
-  return {empty_like(words), empty_like(positions), like_if_given(types), empty_like(weight), empty_like(bias)};
+    const OptionalTensor& types, const OptionalTensor&, const Tensor& weight, const Tensor& bias, double,
+    double, int64_t, int64_t) {
+  return {empty_like(words), empty_like(positions), like_if_given(types), empty_like(weight),
+          empty_like(bias)};
 }
 
 }  // namespace

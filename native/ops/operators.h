@@ -27,22 +27,20 @@ struct BandedOptions {
 
 // The signature of an operator that takes tensors, then the options in the order of the schema.
 template <typename Result, typename... Tensors>
-using WithOptions = Result(Tensors..., int64_t window_left, int64_t window_right,
-                           OptionalIntList dilation, const OptionalTensor& mask,
-                           const OptionalTensor& global_index,
-                           OptionalIntList sequence_offsets, std::optional<double> scale,
-                           double dropout, int64_t seed, std::string_view implementation);
+using WithOptions = Result(Tensors..., int64_t window_left, int64_t window_right, OptionalIntList dilation,
+                           const OptionalTensor& mask, const OptionalTensor& global_index,
+                           OptionalIntList sequence_offsets, std::optional<double> scale, double dropout,
+                           int64_t seed, std::string_view implementation);
 
 // Adapts function(options, tensors...) to that signature, so that the list of options is written only here.
 template <auto function>
 struct TakesOptions;
 template <typename Result, typename... Tensors, Result (*function)(const BandedOptions&, Tensors...)>
 struct TakesOptions<function> {
-  static Result call(Tensors... tensors, int64_t window_left, int64_t window_right,
-                     OptionalIntList dilation, const OptionalTensor& mask,
-                     const OptionalTensor& global_index, OptionalIntList sequence_offsets,
-                     std::optional<double> scale, double dropout, int64_t seed,
-                     std::string_view implementation) {
+  static Result call(Tensors... tensors, int64_t window_left, int64_t window_right, OptionalIntList dilation,
+                     const OptionalTensor& mask, const OptionalTensor& global_index,
+                     OptionalIntList sequence_offsets, std::optional<double> scale, double dropout,
+                     int64_t seed, std::string_view implementation) {
     return function(BandedOptions{window_left, window_right, dilation, mask, global_index, sequence_offsets,
                                   scale, dropout, seed, implementation},
                     tensors...);
@@ -72,8 +70,8 @@ Implementation check_implementation(const char* op, std::string_view name);
 struct GlobalAttention {
   Tensor query, key, value;
   std::vector<int64_t> offsets;  // S+1
-  Tensor visible;            // bool [N] or undefined
-  Tensor global_index;       // int64 [S, G]
+  Tensor visible;                // bool [N] or undefined
+  Tensor global_index;           // int64 [S, G]
   double scale, dropout;
   int64_t seed;
 };
@@ -87,15 +85,13 @@ struct GlobalOptions {
 GlobalAttention check_global_attention(const char* op, const Tensor& query, const Tensor& key,
                                        const Tensor& value, const Tensor& global_index,
                                        const GlobalOptions& options);
-GlobalAttention check_folded_global_attention(const char* op, const Tensor& query,
-                                              const Tensor& hidden, const Tensor& key_weight,
-                                              const OptionalTensor& key_bias,
-                                              const Tensor& value_weight,
-                                              const OptionalTensor& value_bias,
+GlobalAttention check_folded_global_attention(const char* op, const Tensor& query, const Tensor& hidden,
+                                              const Tensor& key_weight, const OptionalTensor& key_bias,
+                                              const Tensor& value_weight, const OptionalTensor& value_bias,
                                               const Tensor& global_index, const GlobalOptions& options);
 
-void check_pooled_tokens(const Tensor& queries, const Tensor& hidden,
-                         const OptionalTensor& mask, IntList sequence_offsets);
+void check_pooled_tokens(const Tensor& queries, const Tensor& hidden, const OptionalTensor& mask,
+                         IntList sequence_offsets);
 
 // Rows of a table for N tokens: ids[n], or without ids n modulo the table's rows.
 struct TokenRows {
@@ -109,10 +105,10 @@ struct Embedding {
   double eps, word_scale;
   int64_t tokens;
 };
-Embedding check_embed(const Tensor& words, const OptionalTensor& word_ids,
-                      const Tensor& positions, const OptionalTensor& position_ids,
-                      const OptionalTensor& types, const OptionalTensor& type_ids,
-                      const Tensor& weight, const Tensor& bias, double eps, double word_scale);
+Embedding check_embed(const Tensor& words, const OptionalTensor& word_ids, const Tensor& positions,
+                      const OptionalTensor& position_ids, const OptionalTensor& types,
+                      const OptionalTensor& type_ids, const Tensor& weight, const Tensor& bias, double eps,
+                      double word_scale);
 
 // --- embed.cpp: what the devices' kernels fall back to
 
@@ -123,7 +119,7 @@ Tensor embed_by_aten(const Embedding& e, int64_t word_padding = -1, int64_t posi
 // dropout_keeps for whole tensors: int64 coordinates that broadcast against each other -> bool, on their
 // device.
 Tensor dropout_mask(int64_t seed, const Tensor& head, const Tensor& query, const Tensor& key,
-                        double probability);
+                    double probability);
 
 // --- chunks.cpp
 
@@ -132,21 +128,23 @@ Tensor banded_probabilities(const BandedAttention& a, int64_t window_left, int64
 
 // --- linear.cpp: what the kernels of cpu/ fall back to
 
-Tensor linear_by_aten(const Tensor& input, const Tensor& weight,
-                          const OptionalTensor& bias, const OptionalTensor& packed,
-                          std::string_view activation, const OptionalTensor& residual);
-Tensor add_layer_norm_by_aten(const Tensor& input, const OptionalTensor& residual,
-                                  const Tensor& weight, const Tensor& bias, double eps);
+Tensor linear_by_aten(const Tensor& input, const Tensor& weight, const OptionalTensor& bias,
+                      const OptionalTensor& packed, std::string_view activation,
+                      const OptionalTensor& residual);
+Tensor add_layer_norm_by_aten(const Tensor& input, const OptionalTensor& residual, const Tensor& weight,
+                              const Tensor& bias, double eps);
 
 // --- global_attention.cpp: what _pooled_tokens falls back to where a device has no kernel for it
 
-Tensor pooled_tokens_by_aten(const Tensor& queries, const Tensor& hidden,
-                                 const OptionalTensor& mask, IntList sequence_offsets);
+Tensor pooled_tokens_by_aten(const Tensor& queries, const Tensor& hidden, const OptionalTensor& mask,
+                             IntList sequence_offsets);
 
 // --- cpu/pooled_tokens.cpp, cuda/pooled_tokens_op.cpp: _pooled_tokens of a device
 
-Tensor pooled_tokens_on_cpu(const Tensor& queries, const Tensor& hidden, const OptionalTensor& mask, IntList sequence_offsets);
-Tensor pooled_tokens_on_cuda(const Tensor& queries, const Tensor& hidden, const OptionalTensor& mask, IntList sequence_offsets);
+Tensor pooled_tokens_on_cpu(const Tensor& queries, const Tensor& hidden, const OptionalTensor& mask,
+                            IntList sequence_offsets);
+Tensor pooled_tokens_on_cuda(const Tensor& queries, const Tensor& hidden, const OptionalTensor& mask,
+                             IntList sequence_offsets);
 
 // Scores and softmax run in float32, in float64 for float64 inputs.
 inline ScalarType compute_type(const Tensor& t) {

@@ -1,6 +1,7 @@
 // The operators of the library. Their kernels are registered where they are written: banded_attention.cpp,
-// global_attention.cpp, linear.cpp, cpu/, cuda/; shapes without data in meta.cpp. Each differentiable operator has its backward
-// operator here; who records gradients calls it (src/Models' tape, Python's torch.library.register_autograd).
+// global_attention.cpp, linear.cpp, cpu/, cuda/; shapes without data in meta.cpp. Each differentiable
+// operator has its backward operator here; who records gradients calls it (src/Models' tape, Python's
+// torch.library.register_autograd).
 #include "../base/library.h"
 
 namespace longformer {
@@ -47,8 +48,10 @@ LONGFORMER_REGISTER(r) {
       "global_attention(Tensor query, Tensor key, Tensor value, Tensor global_index, Tensor? mask=None, "
       "int[]? sequence_offsets=None, float? scale=None, float dropout=0.0, int seed=0) -> Tensor");
   r.def(
-      "_global_attention_backward(Tensor grad_output, Tensor query, Tensor key, Tensor value, Tensor global_index, "
-      "Tensor? mask, int[]? sequence_offsets, float? scale, float dropout, int seed) -> (Tensor, Tensor, Tensor)");
+      "_global_attention_backward(Tensor grad_output, Tensor query, Tensor key, Tensor value, Tensor "
+      "global_index, "
+      "Tensor? mask, int[]? sequence_offsets, float? scale, float dropout, int seed) -> (Tensor, Tensor, "
+      "Tensor)");
   // The same without projecting every token: hidden [B, T, C] or [N, C], weights [H*D, C], biases [H*D]. The
   // key weight is folded into the query and the value weight applied after pooling, unless G is so large that
   // projecting is cheaper.
@@ -62,11 +65,12 @@ LONGFORMER_REGISTER(r) {
   r.def(
       "_folded_global_attention_backward(Tensor grad_output, Tensor query, Tensor hidden, Tensor key_weight, "
       "Tensor? key_bias, Tensor value_weight, Tensor? value_bias, Tensor global_index, Tensor? mask, "
-      "int[]? sequence_offsets, float? scale, float dropout, int seed) -> (Tensor grad_query, Tensor grad_hidden, "
+      "int[]? sequence_offsets, float? scale, float dropout, int seed) -> (Tensor grad_query, Tensor "
+      "grad_hidden, "
       "Tensor grad_key_weight, Tensor grad_key_bias, Tensor grad_value_weight, Tensor grad_value_bias)");
-  // For each sequence softmax(queries . hidden) . hidden over its visible tokens: queries [S, R, C] in float32
-  // (float64 for float64), hidden [N, C] of any floating dtype, mask bool [N] -> like the queries; zeros where
-  // no token is visible. What folded_global_attention pools with when no gradient is recorded.
+  // For each sequence softmax(queries . hidden) . hidden over its visible tokens: queries [S, R, C] in
+  // float32 (float64 for float64), hidden [N, C] of any floating dtype, mask bool [N] -> like the queries;
+  // zeros where no token is visible. What folded_global_attention pools with when no gradient is recorded.
   r.def("_pooled_tokens(Tensor queries, Tensor hidden, Tensor? mask, int[] sequence_offsets) -> Tensor");
   // The probabilities of global_attention: [S, G, H, L] with L the longest sequence, zeros behind the end of
   // a shorter one.
@@ -84,9 +88,11 @@ LONGFORMER_REGISTER(r) {
       "Tensor? residual=None) -> Tensor");
   // Into a tensor like the result.
   r.def(
-      "_linear_into(Tensor input, Tensor weight, Tensor? bias, Tensor? packed, str activation, Tensor? residual, "
+      "_linear_into(Tensor input, Tensor weight, Tensor? bias, Tensor? packed, str activation, Tensor? "
+      "residual, "
       "Tensor(a!) out) -> ()");
-  // The gradients of input . weight^T + bias: like input, weight [O, I] and bias [O]; undefined where not needed.
+  // The gradients of input . weight^T + bias: like input, weight [O, I] and bias [O]; undefined where not
+  // needed.
   r.def(
       "_linear_backward(Tensor grad_output, Tensor input, Tensor weight, bool need_input, bool need_weight, "
       "bool need_bias) -> (Tensor, Tensor, Tensor)");
@@ -94,17 +100,20 @@ LONGFORMER_REGISTER(r) {
   r.def("activation(Tensor input, str activation) -> Tensor");
   // input: what went into the activation.
   r.def("_activation_backward(Tensor grad_output, Tensor input, str activation) -> Tensor");
-  // Keeps element i of the flat input where the seed says so, divided by 1 - probability; the gradient is the same of its gradient.
+  // Keeps element i of the flat input where the seed says so, divided by 1 - probability; the gradient is the
+  // same of its gradient.
   r.def("hidden_dropout(Tensor input, float probability, int seed) -> Tensor");
   // LayerNorm(input + residual) over the last dimension.
   r.def("add_layer_norm(Tensor input, Tensor? residual, Tensor weight, Tensor bias, float eps) -> Tensor");
   // Into a tensor like the input, which may be the input or the residual.
   r.def(
-      "_add_layer_norm_into(Tensor input, Tensor? residual, Tensor weight, Tensor bias, float eps, Tensor(a!) out) "
+      "_add_layer_norm_into(Tensor input, Tensor? residual, Tensor weight, Tensor bias, float eps, "
+      "Tensor(a!) out) "
       "-> ()");
   // grad_sum is the gradient of input and of residual alike.
   r.def(
-      "_add_layer_norm_backward(Tensor grad_output, Tensor input, Tensor? residual, Tensor weight, float eps) -> "
+      "_add_layer_norm_backward(Tensor grad_output, Tensor input, Tensor? residual, Tensor weight, float "
+      "eps) -> "
       "(Tensor grad_sum, Tensor grad_weight, Tensor grad_bias)");
 
   // LayerNorm(word_scale * word + position + type) for N tokens -> [N, C]. Each of the three is a row of a
@@ -118,9 +127,12 @@ LONGFORMER_REGISTER(r) {
       "int word_padding=-1, int position_padding=-1) -> Tensor");
   // grad_types is undefined without types; the padding rows get zeros.
   r.def(
-      "_embed_backward(Tensor grad_output, Tensor words, Tensor? word_ids, Tensor positions, Tensor? position_ids, "
-      "Tensor? types, Tensor? type_ids, Tensor weight, Tensor bias, float eps, float word_scale, int word_padding, "
-      "int position_padding) -> (Tensor grad_words, Tensor grad_positions, Tensor grad_types, Tensor grad_weight, "
+      "_embed_backward(Tensor grad_output, Tensor words, Tensor? word_ids, Tensor positions, Tensor? "
+      "position_ids, "
+      "Tensor? types, Tensor? type_ids, Tensor weight, Tensor bias, float eps, float word_scale, int "
+      "word_padding, "
+      "int position_padding) -> (Tensor grad_words, Tensor grad_positions, Tensor grad_types, Tensor "
+      "grad_weight, "
       "Tensor grad_bias)");
 
   // One step of token-by-token decoding: R queries [R, H, D] of several documents, rows[d] of them in a row

@@ -1,4 +1,5 @@
-// The gradients of embed against central differences of the forward operator, with every combination of tables, ids and padding rows.
+// The gradients of embed against central differences of the forward operator, with every combination of
+// tables, ids and padding rows.
 #include <cmath>
 #include <numeric>
 
@@ -19,12 +20,14 @@ struct Call {
   int64_t word_padding = -1, position_padding = -1;
 
   Tensor forward() const {
-    return call<Tensor>("embed", words, optional(word_ids), positions, optional(position_ids), optional(types), optional(type_ids),
-                        weight, bias, eps, word_scale, word_padding, position_padding);
+    return call<Tensor>("embed", words, optional(word_ids), positions, optional(position_ids),
+                        optional(types), optional(type_ids), weight, bias, eps, word_scale, word_padding,
+                        position_padding);
   }
   Five backward(Way way = Way::direct) const {
-    return call<Five>(way, "_embed_backward", grad, words, optional(word_ids), positions, optional(position_ids), optional(types),
-                      optional(type_ids), weight, bias, eps, word_scale, word_padding, position_padding);
+    return call<Five>(way, "_embed_backward", grad, words, optional(word_ids), positions,
+                      optional(position_ids), optional(types), optional(type_ids), weight, bias, eps,
+                      word_scale, word_padding, position_padding);
   }
   double loss() const {
     const Doubles y = values(forward()), g = values(grad);
@@ -63,11 +66,14 @@ TEST(BackwardEmbed, equals_finite_differences) {
   for (int round = 0; round < 30; ++round) {
     SCOPED_TRACE(round);
     const Call c = random_call(rng, uniform(rng, 1, 5) * 3 + round % 2, uniform(rng, 2, 20));
-    const auto [words, positions, types, weight, bias] = c.backward(round % 3 == 0 ? Way::dispatcher : Way::direct);
+    const auto [words, positions, types, weight, bias] =
+        c.backward(round % 3 == 0 ? Way::dispatcher : Way::direct);
     ASSERT_EQ(types.defined(), c.types.defined());
-    TensorList inputs = {c.words, c.positions, c.weight, c.bias}, gradients = {words, positions, weight, bias};
+    TensorList inputs = {c.words, c.positions, c.weight, c.bias},
+               gradients = {words, positions, weight, bias};
     if (types.defined()) inputs.push_back(c.types), gradients.push_back(types);
-    expect_finite_differences(inputs, gradients, [&] { return c.loss(); }, 1e-6, 25);
+    expect_finite_differences(
+        inputs, gradients, [&] { return c.loss(); }, 1e-6, 25);
   }
 }
 
@@ -83,7 +89,9 @@ TEST(BackwardEmbed, padding_rows_get_zeros_and_others_are_as_before) {
     const Five given = c.backward();
     EXPECT_EQ(max_magnitude(std::get<0>(given)[c.word_padding]), 0.0);
     EXPECT_EQ(max_magnitude(std::get<1>(given)[c.position_padding]), 0.0);
-    const auto without = [](const Tensor& t, int64_t row) { return t.clone().index_fill_(0, integer_tensor({row}, {1}), 0.0); };
+    const auto without = [](const Tensor& t, int64_t row) {
+      return t.clone().index_fill_(0, integer_tensor({row}, {1}), 0.0);
+    };
     EXPECT_EQ(max_difference(std::get<0>(given), without(std::get<0>(whole), c.word_padding)), 0.0);
     EXPECT_EQ(max_difference(std::get<1>(given), without(std::get<1>(whole), c.position_padding)), 0.0);
     EXPECT_EQ(max_difference(std::get<3>(given), std::get<3>(whole)), 0.0);
@@ -121,7 +129,8 @@ TEST(BackwardEmbed, refuses_what_does_not_fit) {
   c.grad = zeros({6, 8}, kDouble);
   c.words = random_tensor(rng, {9, 8}, kDouble);
   c.word_ids = integer_tensor({0, 1, 2, 3, 4, 9}, {6});
-  expect_words(any_error([&] { c.backward(); }), {"the ids of words must be rows of [9, C]", "given 9 for token 5"});
+  expect_words(any_error([&] { c.backward(); }),
+               {"the ids of words must be rows of [9, C]", "given 9 for token 5"});
 }
 
 }  // namespace

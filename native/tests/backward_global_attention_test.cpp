@@ -1,5 +1,5 @@
-// The gradients of global_attention and of its folded form against the definition on the host, whose own gradients are checked by
-// central differences (global_attention_test.cpp).
+// The gradients of global_attention and of its folded form against the definition on the host, whose own
+// gradients are checked by central differences (global_attention_test.cpp).
 #include <cmath>
 
 #include "global_definition.h"
@@ -16,13 +16,14 @@ OptionalTensor optional(const Tensor& t) {
 
 Three backward(const GlobalProblem& p, const Tensor& k, const Tensor& v, Way way = Way::direct) {
   const GlobalOptions o = p.options();
-  return call<Three>(way, "_global_attention_backward", p.grad_out, p.query, k, v, p.index, o.mask, o.sequence_offsets, o.scale,
-                     o.dropout, o.seed);
+  return call<Three>(way, "_global_attention_backward", p.grad_out, p.query, k, v, p.index, o.mask,
+                     o.sequence_offsets, o.scale, o.dropout, o.seed);
 }
 Six folded_backward(const GlobalProblem& p, Way way = Way::direct) {
   const GlobalOptions o = p.options();
-  return call<Six>(way, "_folded_global_attention_backward", p.grad_out, p.query, p.hidden, p.key_weight, optional(p.key_bias),
-                   p.value_weight, optional(p.value_bias), p.index, o.mask, o.sequence_offsets, o.scale, o.dropout, o.seed);
+  return call<Six>(way, "_folded_global_attention_backward", p.grad_out, p.query, p.hidden, p.key_weight,
+                   optional(p.key_bias), p.value_weight, optional(p.value_bias), p.index, o.mask,
+                   o.sequence_offsets, o.scale, o.dropout, o.seed);
 }
 
 void expect_close(const Tensor& given, const Tensor& expected, double relative) {
@@ -103,8 +104,10 @@ TEST(BackwardGlobalAttention, what_is_not_visible_may_hold_nan_and_gets_zeros) {
 TEST(BackwardGlobalAttention, refuses_a_gradient_of_another_shape) {
   GlobalProblem p = random_global_problem(1, kDouble, 3);
   p.grad_out = zeros({1, 2, 3}, kDouble);
-  expect_words(value_error([&] { folded_backward(p); }), {"_folded_global_attention_backward: grad_output must be", "[1, 2, 3]"});
-  expect_words(value_error([&] { backward(p, p.key(), p.value()); }), {"_global_attention_backward: grad_output must be", "[1, 2, 3]"});
+  expect_words(value_error([&] { folded_backward(p); }),
+               {"_folded_global_attention_backward: grad_output must be", "[1, 2, 3]"});
+  expect_words(value_error([&] { backward(p, p.key(), p.value()); }),
+               {"_global_attention_backward: grad_output must be", "[1, 2, 3]"});
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
-// The gradients of linear layers, activations, LayerNorm and dropout, against central differences of the forward operators in float64
-// and against their definitions on the host; all options, all dtypes, sizes around those of the kernels' tiles.
+// The gradients of linear layers, activations, LayerNorm and dropout, against central differences of the
+// forward operators in float64 and against their definitions on the host; all options, all dtypes, sizes
+// around those of the kernels' tiles.
 #include <cmath>
 #include <numeric>
 
@@ -23,8 +24,8 @@ double allowed(ScalarType type) {
   return type == kDouble ? 1e-12 : type == kFloat ? 2e-5 : type == kHalf ? 4e-3 : 3e-2;
 }
 
-Three linear_backward(const Tensor& grad, const Tensor& x, const Tensor& w, bool input = true, bool weight = true, bool bias = true,
-                      Way way = Way::direct) {
+Three linear_backward(const Tensor& grad, const Tensor& x, const Tensor& w, bool input = true,
+                      bool weight = true, bool bias = true, Way way = Way::direct) {
   return call<Three>(way, "_linear_backward", grad, x, w, input, weight, bias);
 }
 
@@ -49,9 +50,11 @@ TEST(BackwardLinear, equals_the_definition_at_all_sizes) {
   Rng rng(1);
   for (const ScalarType type : {kDouble, kFloat, kBFloat16, kHalf})
     for (int64_t round = 0; round < 12; ++round) {
-      const int64_t rows = uniform(rng, 1, round % 2 ? 40 : 300), outputs = uniform(rng, 1, 70), inputs = uniform(rng, 1, 230);
+      const int64_t rows = uniform(rng, 1, round % 2 ? 40 : 300), outputs = uniform(rng, 1, 70),
+                    inputs = uniform(rng, 1, 230);
       SCOPED_TRACE(text(type, " ", rows, " x ", inputs, " -> ", outputs));
-      const Tensor grad = random_tensor(rng, {rows, outputs}, type), x = random_tensor(rng, {rows, inputs}, type),
+      const Tensor grad = random_tensor(rng, {rows, outputs}, type),
+                   x = random_tensor(rng, {rows, inputs}, type),
                    w = random_tensor(rng, {outputs, inputs}, type);
       expect_linear_gradients(linear_backward(grad, x, w), grad, x, w);
     }
@@ -61,7 +64,8 @@ TEST(BackwardLinear, takes_any_dimensions_and_strides) {
   Rng rng(2);
   for (const ScalarType type : {kDouble, kFloat, kBFloat16}) {
     SCOPED_TRACE(text(type));
-    const Tensor grad = random_tensor(rng, {2, 3, 24, 5}, type), x = random_tensor(rng, {24, 3, 2, 7}, type).transpose(0, 2),
+    const Tensor grad = random_tensor(rng, {2, 3, 24, 5}, type),
+                 x = random_tensor(rng, {24, 3, 2, 7}, type).transpose(0, 2),
                  w = random_tensor(rng, {7, 5}, type).t();
     const Three given = linear_backward(grad, x, w);
     EXPECT_EQ(std::get<0>(given).sizes(), x.sizes());
@@ -72,7 +76,8 @@ TEST(BackwardLinear, takes_any_dimensions_and_strides) {
 
 TEST(BackwardLinear, gives_what_is_needed_and_no_more) {
   Rng rng(3);
-  const Tensor grad = random_tensor(rng, {20, 4}, kFloat), x = random_tensor(rng, {20, 3}, kFloat), w = random_tensor(rng, {4, 3}, kFloat);
+  const Tensor grad = random_tensor(rng, {20, 4}, kFloat), x = random_tensor(rng, {20, 3}, kFloat),
+               w = random_tensor(rng, {4, 3}, kFloat);
   for (int needs = 0; needs < 8; ++needs) {
     const bool input = needs & 1, weight = needs & 2, bias = needs & 4;
     const auto [of_x, of_w, of_b] = linear_backward(grad, x, w, input, weight, bias);
@@ -92,15 +97,18 @@ TEST(BackwardLinear, refuses_what_does_not_fit) {
     return value_error([&] { linear_backward(grad, input, weight); });
   };
   EXPECT_EQ(refusal(zeros({2, 4}, kFloat), x, w), "");
-  expect_words(refusal(zeros({2, 5}, kFloat), x, w), {"_linear_backward: grad_output must be [2, 4]", "[2, 5]"});
+  expect_words(refusal(zeros({2, 5}, kFloat), x, w),
+               {"_linear_backward: grad_output must be [2, 4]", "[2, 5]"});
   expect_words(refusal(zeros({2, 4}, kDouble), x, w), {"must be Float", "got Double"});
-  expect_words(refusal(zeros({2, 4}, kFloat), zeros({2, 5}, kFloat), w), {"input must be [..., 3]", "[2, 5]"});
+  expect_words(refusal(zeros({2, 4}, kFloat), zeros({2, 5}, kFloat), w),
+               {"input must be [..., 3]", "[2, 5]"});
   expect_words(refusal(zeros({2, 4}, kFloat), x, zeros({4}, kFloat)), {"weight must be [outputs, inputs]"});
 }
 
 double activated(const std::string& activation, double x) {
   if (activation == "gelu") return 0.5 * x * (1.0 + std::erf(x / std::sqrt(2.0)));
-  if (activation == "gelu_tanh") return 0.5 * x * (1.0 + std::tanh(std::sqrt(2.0 / M_PI) * (x + 0.044715 * x * x * x)));
+  if (activation == "gelu_tanh")
+    return 0.5 * x * (1.0 + std::tanh(std::sqrt(2.0 / M_PI) * (x + 0.044715 * x * x * x)));
   if (activation == "relu") return std::max(x, 0.0);
   if (activation == "tanh") return std::tanh(x);
   if (activation == "silu") return x / (1.0 + std::exp(-x));
@@ -127,7 +135,8 @@ TEST(Activation, equals_the_definition) {
         const Doubles found = values(y);
         ASSERT_EQ(y.scalar_type(), type);
         for (size_t i = 0; i < expected.size(); ++i)
-          ASSERT_NEAR(found[i], expected[i], (type == kFloat ? 1e-6 : allowed(type) / 4) * (1.0 + std::abs(expected[i])));
+          ASSERT_NEAR(found[i], expected[i],
+                      (type == kFloat ? 1e-6 : allowed(type) / 4) * (1.0 + std::abs(expected[i])));
       }
 }
 
@@ -144,8 +153,13 @@ TEST(BackwardActivation, equals_central_differences_of_the_definition) {
         for (size_t i = 0; i < at.size(); ++i) {
           const double step = 1e-6;
           if (std::string(activation) == "relu" && std::abs(at[i]) < step) continue;
-          const double slope = (activated(activation, at[i] + step) - activated(activation, at[i] - step)) / (2 * step);
-          ASSERT_NEAR(found[i], gradient[i] * slope, (type == kDouble ? 1e-8 : type == kFloat ? 2e-6 : allowed(type) / 2) * (1 + std::abs(gradient[i])))
+          const double slope =
+              (activated(activation, at[i] + step) - activated(activation, at[i] - step)) / (2 * step);
+          ASSERT_NEAR(found[i], gradient[i] * slope,
+                      (type == kDouble  ? 1e-8
+                       : type == kFloat ? 2e-6
+                                        : allowed(type) / 2) *
+                          (1 + std::abs(gradient[i])))
               << "at " << at[i];
         }
       }
@@ -160,10 +174,14 @@ TEST(BackwardActivation, keeps_nan_and_stays_finite_far_out) {
       const Tensor x = tensor_of(far, {6}, type), ones_like_x = ones({6}, type);
       const Doubles y = values(call<Tensor>("activation", x, activation));
       EXPECT_TRUE(std::isnan(y[0]));
-      for (size_t i = 1; i < far.size(); ++i) EXPECT_NEAR(y[i], activated(activation, far[i]), 1e-6 * std::abs(far[i])) << far[i];
+      for (size_t i = 1; i < far.size(); ++i)
+        EXPECT_NEAR(y[i], activated(activation, far[i]), 1e-6 * std::abs(far[i])) << far[i];
       const Doubles slope = values(call<Tensor>("_activation_backward", ones_like_x, x, activation));
       for (const size_t i : {1u, 2u}) {
-        const double there = activation == std::string("none") ? 1.0 : activation == std::string("tanh") ? 0.0 : i == 1 ? 1.0 : 0.0;
+        const double there = activation == std::string("none")   ? 1.0
+                             : activation == std::string("tanh") ? 0.0
+                             : i == 1                            ? 1.0
+                                                                 : 0.0;
         EXPECT_NEAR(slope[i], there, 1e-6) << far[i];
       }
     }
@@ -172,16 +190,22 @@ TEST(BackwardActivation, keeps_nan_and_stays_finite_far_out) {
 
 TEST(Activation, refuses_what_it_does_not_know) {
   const Tensor x = zeros({3}, kFloat);
-  expect_words(value_error([&] { call<Tensor>("activation", x, "swish"); }), {"longformer::activation: activation must be", "\"swish\""});
-  expect_words(value_error([&] { call<Tensor>("_activation_backward", x, x, "swish"); }), {"_activation_backward", "\"swish\""});
-  expect_words(value_error([&] { call<Tensor>("activation", zeros({3}, kLong), "gelu"); }), {"floating point", "Long"});
-  expect_words(value_error([&] { call<Tensor>("_activation_backward", zeros({4}, kFloat), x, "gelu"); }), {"grad_output must be", "[4]"});
+  expect_words(value_error([&] { call<Tensor>("activation", x, "swish"); }),
+               {"longformer::activation: activation must be", "\"swish\""});
+  expect_words(value_error([&] { call<Tensor>("_activation_backward", x, x, "swish"); }),
+               {"_activation_backward", "\"swish\""});
+  expect_words(value_error([&] { call<Tensor>("activation", zeros({3}, kLong), "gelu"); }),
+               {"floating point", "Long"});
+  expect_words(value_error([&] { call<Tensor>("_activation_backward", zeros({4}, kFloat), x, "gelu"); }),
+               {"grad_output must be", "[4]"});
 }
 
-Tensor add_layer_norm(const Tensor& x, const OptionalTensor& r, const Tensor& w, const Tensor& b, double eps) {
+Tensor add_layer_norm(const Tensor& x, const OptionalTensor& r, const Tensor& w, const Tensor& b,
+                      double eps) {
   return call<Tensor>("add_layer_norm", x, r, w, b, eps);
 }
-Three norm_backward(const Tensor& grad, const Tensor& x, const OptionalTensor& r, const Tensor& w, double eps, Way way = Way::direct) {
+Three norm_backward(const Tensor& grad, const Tensor& x, const OptionalTensor& r, const Tensor& w, double eps,
+                    Way way = Way::direct) {
   return call<Three>(way, "_add_layer_norm_backward", grad, x, r, w, eps);
 }
 
@@ -190,13 +214,15 @@ TEST(BackwardAddLayerNorm, equals_finite_differences) {
   for (const bool two : {true, false})
     for (const int64_t columns : {1, 5, 16, 33}) {
       SCOPED_TRACE(text(columns, two ? " with" : " without", " residual"));
-      const Tensor x = random_tensor(rng, {2, 3, columns}, kDouble), r = two ? random_tensor(rng, x.sizes(), kDouble) : Tensor(),
+      const Tensor x = random_tensor(rng, {2, 3, columns}, kDouble),
+                   r = two ? random_tensor(rng, x.sizes(), kDouble) : Tensor(),
                    w = random_tensor(rng, {columns}, kDouble), b = random_tensor(rng, {columns}, kDouble),
                    grad = random_tensor(rng, x.sizes(), kDouble);
       const auto [of_sum, of_w, of_b] = norm_backward(grad, x, optional(r), w, 1e-3);
       TensorList inputs = {x, w, b}, gradients = {of_sum, of_w, of_b};
       if (two) inputs.push_back(r), gradients.push_back(of_sum);
-      expect_finite_differences(inputs, gradients, [&] { return dot(add_layer_norm(x, optional(r), w, b, 1e-3), grad); }, 1e-6);
+      expect_finite_differences(
+          inputs, gradients, [&] { return dot(add_layer_norm(x, optional(r), w, b, 1e-3), grad); }, 1e-6);
     }
 }
 
@@ -206,31 +232,39 @@ TEST(BackwardAddLayerNorm, is_as_precise_as_its_type) {
     for (const int64_t rows : {1, 31, 33, 500})
       for (const int64_t columns : {8, 100, 768}) {
         SCOPED_TRACE(text(type, " ", rows, " x ", columns));
-        const Tensor x = random_tensor(rng, {rows, columns}, type), r = random_tensor(rng, {rows, columns}, type),
-                     w = random_tensor(rng, {columns}, type), grad = random_tensor(rng, {rows, columns}, type);
+        const Tensor x = random_tensor(rng, {rows, columns}, type),
+                     r = random_tensor(rng, {rows, columns}, type), w = random_tensor(rng, {columns}, type),
+                     grad = random_tensor(rng, {rows, columns}, type);
         const auto given = norm_backward(grad, x, r, w, 1e-5);
         const auto truth = norm_backward(grad.to(kDouble), x.to(kDouble), r.to(kDouble), w.to(kDouble), 1e-5);
         EXPECT_LE(max_difference(std::get<0>(given), std::get<0>(truth)), allowed(type) * 2);
         const double sums = allowed(type) * std::sqrt(static_cast<double>(rows)) * 4;
         EXPECT_LE(max_difference(std::get<1>(given), std::get<1>(truth)), sums);
         EXPECT_LE(max_difference(std::get<2>(given), std::get<2>(truth)), sums);
-        for (const Tensor* t : {&std::get<0>(given), &std::get<1>(given), &std::get<2>(given)}) EXPECT_EQ(t->scalar_type(), type);
+        for (const Tensor* t : {&std::get<0>(given), &std::get<1>(given), &std::get<2>(given)})
+          EXPECT_EQ(t->scalar_type(), type);
       }
 }
 
 TEST(BackwardAddLayerNorm, takes_other_types_of_weights_strides_and_nothing) {
   Rng rng(8);
-  const Tensor x = random_tensor(rng, {6, 4}, kFloat).t(), w = random_tensor(rng, {6}, kDouble), grad = random_tensor(rng, {4, 6}, kFloat);
+  const Tensor x = random_tensor(rng, {6, 4}, kFloat).t(), w = random_tensor(rng, {6}, kDouble),
+               grad = random_tensor(rng, {4, 6}, kFloat);
   const auto mixed = norm_backward(grad, x, std::nullopt, w, 1e-5, Way::dispatcher);
   const auto truth = norm_backward(grad.to(kDouble), x.to(kDouble), std::nullopt, w, 1e-5);
   EXPECT_EQ(std::get<1>(mixed).scalar_type(), kDouble);
   EXPECT_LE(max_difference(std::get<0>(mixed), std::get<0>(truth)), 1e-5);
   EXPECT_LE(max_difference(std::get<1>(mixed), std::get<1>(truth)), 1e-5);
-  const auto none = norm_backward(zeros({0, 6}, kFloat), zeros({0, 6}, kFloat), std::nullopt, w.to(kFloat), 1e-5);
+  const auto none =
+      norm_backward(zeros({0, 6}, kFloat), zeros({0, 6}, kFloat), std::nullopt, w.to(kFloat), 1e-5);
   EXPECT_EQ(std::get<0>(none).numel(), 0);
   EXPECT_EQ(max_magnitude(std::get<1>(none)), 0.0);
-  expect_words(value_error([&] { norm_backward(grad, x, std::nullopt, zeros({5}, kFloat), 1e-5); }), {"weight must be [6]", "[5]"});
-  expect_words(value_error([&] { norm_backward(zeros({4, 5}, kFloat), x, std::nullopt, w, 1e-5); }), {"grad_output must be [4, 6]", "[4, 5]"});
+  expect_words(value_error([&] { norm_backward(grad, x, std::nullopt, zeros({5}, kFloat), 1e-5); }),
+               {"weight must be [6]", "[5]"});
+  expect_words(value_error([&] {
+                 norm_backward(zeros({4, 5}, kFloat), x, std::nullopt, w, 1e-5);
+               }),
+               {"grad_output must be [4, 6]", "[4, 5]"});
 }
 
 // The definition: a mixer of seed + index.
@@ -251,11 +285,17 @@ TEST(HiddenDropout, keeps_the_elements_of_its_definition) {
         const Doubles from = values(x), to = values(call<Tensor>("hidden_dropout", x, probability, seed));
         const double factor = probability < 1 ? rounded({1 / (1 - probability)}, type)[0] : 0.0;
         for (size_t i = 0; i < from.size(); ++i)
-          ASSERT_EQ(to[i], kept(static_cast<uint64_t>(seed), i, probability) ? rounded({from[i] * factor}, type)[0] : 0.0) << i;
+          ASSERT_EQ(to[i], kept(static_cast<uint64_t>(seed), i, probability)
+                               ? rounded({from[i] * factor}, type)[0]
+                               : 0.0)
+              << i;
       }
   const Tensor x = random_tensor(rng, {5, 4}, kFloat);
-  EXPECT_EQ(max_difference(call<Tensor>("hidden_dropout", x.t(), 0.3, int64_t(1)), call<Tensor>("hidden_dropout", x.t().contiguous(), 0.3, int64_t(1))), 0.0);
-  expect_words(value_error([&] { call<Tensor>("hidden_dropout", x, 1.5, int64_t(1)); }), {"probability must be in [0, 1]", "1.5"});
+  EXPECT_EQ(max_difference(call<Tensor>("hidden_dropout", x.t(), 0.3, int64_t(1)),
+                           call<Tensor>("hidden_dropout", x.t().contiguous(), 0.3, int64_t(1))),
+            0.0);
+  expect_words(value_error([&] { call<Tensor>("hidden_dropout", x, 1.5, int64_t(1)); }),
+               {"probability must be in [0, 1]", "1.5"});
 }
 
 }  // namespace

@@ -49,12 +49,9 @@ TEST_P(RandomOptions, match_the_definition_forward_and_backward) {
 }
 
 const auto implementations = testing::Values("loop", "chunks", "fused");
-INSTANTIATE_TEST_SUITE_P(, RandomOptions,
-                         testing::Combine(implementations,
-                                          testing::Values(kFloat, kDouble, kBFloat16, kHalf)),
-                         [](const auto& info) {
-                           return std::get<0>(info.param) + "_" + text(std::get<1>(info.param));
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    , RandomOptions, testing::Combine(implementations, testing::Values(kFloat, kDouble, kBFloat16, kHalf)),
+    [](const auto& info) { return std::get<0>(info.param) + "_" + text(std::get<1>(info.param)); });
 
 // --- single properties, for each implementation
 
@@ -76,16 +73,18 @@ TEST(DenseDefinition, has_the_gradients_of_finite_differences) {
       p.dropout = 0.0;
     }
     const Result r = dense(p, kDouble);
-    expect_finite_differences({p.q, p.k, p.v}, {r.grad_q, r.grad_k, r.grad_v},
-                              [&] { return loss_of(dense(p, kDouble).out, p); }, 1e-7);
+    expect_finite_differences(
+        {p.q, p.k, p.v}, {r.grad_q, r.grad_k, r.grad_v}, [&] { return loss_of(dense(p, kDouble).out, p); },
+        1e-7);
   }
 }
 
 TEST_P(BandedAttention, gradients_equal_finite_differences) {
   const Problem p = small_problem();
   const Result r = run(p, GetParam());
-  expect_finite_differences({p.q, p.k, p.v}, {r.grad_q, r.grad_k, r.grad_v},
-                            [&] { return loss_of(std::get<0>(forward(p, GetParam())), p); }, 1e-7);
+  expect_finite_differences(
+      {p.q, p.k, p.v}, {r.grad_q, r.grad_k, r.grad_v},
+      [&] { return loss_of(std::get<0>(forward(p, GetParam())), p); }, 1e-7);
 }
 
 TEST_P(BandedAttention, drops_exactly_the_probabilities_that_the_hash_names) {
@@ -105,7 +104,8 @@ TEST_P(BandedAttention, drops_exactly_the_probabilities_that_the_hash_names) {
   p.q.mul_(0.1);  // no probability vanishes by itself
   Doubles unit(static_cast<size_t>(64 * 3 * 40));
   for (size_t token = 0; token < 64; ++token)
-    for (size_t head = 0; head < 3; ++head) unit[(token * 3 + head) * 40 + (token < 40 ? token : token - 40)] = 1.0;
+    for (size_t head = 0; head < 3; ++head)
+      unit[(token * 3 + head) * 40 + (token < 40 ? token : token - 40)] = 1.0;
   p.v = tensor_of(unit, {64, 3, 40}, kFloat);
   const Doubles out = values(std::get<0>(forward(p, GetParam())));
   const auto offsets = p.offsets();
@@ -157,9 +157,9 @@ TEST_P(BandedAttention, takes_any_strides) {
   const Result expected = run(p, GetParam());
   Problem strided = p;
   strided.q = p.q.permute({0, 2, 1, 3}).contiguous().permute({0, 2, 1, 3});  // [B, H, T, D] in memory
-  strided.k = stack({p.q, p.k, p.v}, 2).select(2, 1);                    // one of q, k, v side by side
+  strided.k = stack({p.q, p.k, p.v}, 2).select(2, 1);                        // one of q, k, v side by side
   strided.v = p.v.permute({3, 2, 1, 0}).contiguous().permute({3, 2, 1, 0});  // last dimension outermost
-  strided.grad_out = full({1}, 0.5, kFloat).expand(p.q.sizes());     // as the gradient of a sum comes
+  strided.grad_out = full({1}, 0.5, kFloat).expand(p.q.sizes());             // as the gradient of a sum comes
   Problem plain = p;
   plain.grad_out = strided.grad_out.contiguous();
   const Result r = run(strided, GetParam()), e = run(plain, GetParam());
@@ -259,7 +259,8 @@ TEST(BandedProbabilities, hold_the_globals_and_then_the_window) {
     p.window_right = std::min<int64_t>(p.window_right, 400);
     SCOPED_TRACE(p.describe());
     const Tensor result = banded_probabilities(p);
-    const std::vector<int64_t> globals = p.global_index.defined() ? integers(p.global_index) : std::vector<int64_t>();
+    const std::vector<int64_t> globals =
+        p.global_index.defined() ? integers(p.global_index) : std::vector<int64_t>();
     const int64_t global_count = p.global_index.defined() ? p.global_index.size(1) : 0;
     const int64_t width = global_count + p.window_left + 1 + p.window_right;
     ASSERT_EQ(result.size(-1), width);
@@ -274,8 +275,9 @@ TEST(BandedProbabilities, hold_the_globals_and_then_the_window) {
         for (int64_t i = 0; i < length; ++i)
           for (int64_t w = 0; w < width; ++w) {
             const double value = rows[static_cast<size_t>(((offsets[s] + i) * p.heads + h) * width + w)];
-            const int64_t j = w < global_count ? globals[s * static_cast<size_t>(global_count) + static_cast<size_t>(w)]
-                                               : i + d * (w - global_count - p.window_left);
+            const int64_t j = w < global_count
+                                  ? globals[s * static_cast<size_t>(global_count) + static_cast<size_t>(w)]
+                                  : i + d * (w - global_count - p.window_left);
             if (j < 0 || j >= length)
               ASSERT_EQ(value, 0.0) << "outside the sequence";
             else

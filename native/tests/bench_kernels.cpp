@@ -12,10 +12,10 @@
 #include <functional>
 #include <string>
 
+#include "../base/parallel.h"
 #include "../ops/banded_attention.h"
 #include "../ops/cpu/isa.h"
 #include "../ops/cpu/peak.h"
-#include "../base/parallel.h"
 #include "kernels_tensors.h"
 
 using namespace longformer;
@@ -103,7 +103,7 @@ void attention(const char* name, const Shape& s) {
 void linear(const char* name, int64_t rows, int64_t inputs, int64_t outputs, ScalarType dtype,
             const char* activation, bool with_residual, bool packed) {
   const Tensor x = randn({rows, inputs}, dtype), w = randn({outputs, inputs}, dtype),
-                   b = randn({outputs}, dtype);
+               b = randn({outputs}, dtype);
   const OptionalTensor r = with_residual ? OptionalTensor(randn({rows, outputs}, dtype)) : OptionalTensor();
   const OptionalTensor p = packed ? OptionalTensor(call<Tensor>("linear_pack", w)) : OptionalTensor();
   const Tensor out = empty({rows, outputs}, x.options());
@@ -114,17 +114,18 @@ void linear(const char* name, int64_t rows, int64_t inputs, int64_t outputs, Sca
 // What the global tokens of a layer cost besides their query's projection.
 void global_attention(const char* name, int64_t globals, ScalarType dtype) {
   const Tensor q = randn({1, globals, 12, 64}, dtype), x = randn({4096, 768}, dtype),
-                   w = randn({768, 768}, dtype), b = randn({768}, dtype);
+               w = randn({768, 768}, dtype), b = randn({768}, dtype);
   const Tensor index = arange(globals).view({1, globals});
   const std::vector<int64_t> offsets = {0, 4096};
   const OptionalTensor bias(b);
-  measure(name, 4.0 * double(globals) * 12 * 768 * 4096,
-          [&] { test::folded_global_attention(q, x, w, bias, w, bias, index, {{}, offsets, {}, 0.0, 0}); });
+  measure(name, 4.0 * double(globals) * 12 * 768 * 4096, [&] {
+    test::folded_global_attention(q, x, w, bias, w, bias, index, {{}, offsets, {}, 0.0, 0});
+  });
 }
 
 void layer_norm(const char* name, ScalarType dtype) {
-  const Tensor x = randn({4096, 768}, dtype), r = randn({4096, 768}, dtype),
-                   w = randn({768}, dtype), b = randn({768}, dtype);
+  const Tensor x = randn({4096, 768}, dtype), r = randn({4096, 768}, dtype), w = randn({768}, dtype),
+               b = randn({768}, dtype);
   measure(name, 0, [&] { call<Tensor>("add_layer_norm", x, OptionalTensor(r), w, b, 1e-5); });
   measure((std::string(name) + ", libtorch").c_str(), 0, [&] { longformer::layer_norm(x + r, w, b, 1e-5); });
 }
@@ -167,10 +168,10 @@ int main(int argc, char** argv) {
   linear("linear bfloat16 4096 x 768 x 3072 gelu", 4096, 768, 3072, kBFloat16, "gelu", false, true);
   for (ScalarType dtype : {kFloat, kBFloat16})
     for (int64_t globals : {1, 4, 32})
-      global_attention(("global attention " + name_of(dtype) + " 4096 x 768, " +
-                        std::to_string(globals) + " global")
-                           .c_str(),
-                       globals, dtype);
+      global_attention(
+          ("global attention " + name_of(dtype) + " 4096 x 768, " + std::to_string(globals) + " global")
+              .c_str(),
+          globals, dtype);
   layer_norm("add_layer_norm float32 4096 x 768", kFloat);
   layer_norm("add_layer_norm bfloat16 4096 x 768", kBFloat16);
   return 0;

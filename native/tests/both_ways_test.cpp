@@ -1,5 +1,6 @@
-// Every operator gives the same through libtorch's dispatcher, where Python calls it, as by the direct call, where C# does: with every
-// option given and with none, bit by bit. What the operators compute is tested elsewhere.
+// Every operator gives the same through libtorch's dispatcher, where Python calls it, as by the direct call,
+// where C# does: with every option given and with none, bit by bit. What the operators compute is tested
+// elsewhere.
 #include "global_definition.h"
 
 namespace longformer::test {
@@ -52,7 +53,8 @@ TEST(BothWays, give_the_same_banded_attention) {
         const Result r = run(p, implementation, way);
         return TensorList{r.out, r.lse, r.grad_q, r.grad_k, r.grad_v};
       });
-      expect_same_both_ways("probabilities", [&](Way way) { return TensorList{banded_probabilities(p, way)}; });
+      expect_same_both_ways("probabilities",
+                            [&](Way way) { return TensorList{banded_probabilities(p, way)}; });
     }
 }
 
@@ -61,23 +63,27 @@ TEST(BothWays, give_the_same_global_attention) {
     GlobalProblem p = random_global_problem(seed, kFloat, 4);
     const Tensor k = p.key(), v = p.value();
     const GlobalOptions o = p.options();
-    expect_same_both_ways("global_attention",
-                          [&](Way way) { return TensorList{global_attention(p.query, k, v, p.index, p.options(), way)}; });
-    expect_same_both_ways("global_attention_probabilities",
-                          [&](Way way) { return TensorList{global_probabilities(p.query, k, p.index, p.options(), way)}; });
+    expect_same_both_ways("global_attention", [&](Way way) {
+      return TensorList{global_attention(p.query, k, v, p.index, p.options(), way)};
+    });
+    expect_same_both_ways("global_attention_probabilities", [&](Way way) {
+      return TensorList{global_probabilities(p.query, k, p.index, p.options(), way)};
+    });
     expect_same_both_ways("_global_attention_backward", [&](Way way) {
-      return listed(call<Three>(way, "_global_attention_backward", p.grad_out, p.query, k, v, p.index, o.mask, o.sequence_offsets,
-                                o.scale, o.dropout, o.seed));
+      return listed(call<Three>(way, "_global_attention_backward", p.grad_out, p.query, k, v, p.index, o.mask,
+                                o.sequence_offsets, o.scale, o.dropout, o.seed));
     });
     for (const bool biases : {true, false}) {
-      const OptionalTensor bk = biases ? OptionalTensor(p.key_bias) : none, bv = biases ? OptionalTensor(p.value_bias) : none;
+      const OptionalTensor bk = biases ? OptionalTensor(p.key_bias) : none,
+                           bv = biases ? OptionalTensor(p.value_bias) : none;
       expect_same_both_ways("folded_global_attention", [&](Way way) {
-        return TensorList{
-            folded_global_attention(p.query, p.hidden, p.key_weight, bk, p.value_weight, bv, p.index, p.options(), way)};
+        return TensorList{folded_global_attention(p.query, p.hidden, p.key_weight, bk, p.value_weight, bv,
+                                                  p.index, p.options(), way)};
       });
       expect_same_both_ways("_folded_global_attention_backward", [&](Way way) {
-        return listed(call<Six>(way, "_folded_global_attention_backward", p.grad_out, p.query, p.hidden, p.key_weight, bk,
-                                p.value_weight, bv, p.index, o.mask, o.sequence_offsets, o.scale, o.dropout, o.seed));
+        return listed(call<Six>(way, "_folded_global_attention_backward", p.grad_out, p.query, p.hidden,
+                                p.key_weight, bk, p.value_weight, bv, p.index, o.mask, o.sequence_offsets,
+                                o.scale, o.dropout, o.seed));
       });
     }
   }
@@ -85,7 +91,8 @@ TEST(BothWays, give_the_same_global_attention) {
 
 TEST(BothWays, give_the_same_linear_and_layer_norm) {
   Rng rng(1);
-  const Tensor x = random_tensor(rng, {5, 16}, kFloat), w = random_tensor(rng, {8, 16}, kFloat), g = random_tensor(rng, {5, 8}, kFloat);
+  const Tensor x = random_tensor(rng, {5, 16}, kFloat), w = random_tensor(rng, {8, 16}, kFloat),
+               g = random_tensor(rng, {5, 8}, kFloat);
   const OptionalTensor b = random_tensor(rng, {8}, kFloat), r = random_tensor(rng, {5, 8}, kFloat);
   const Tensor weight = random_tensor(rng, {16}, kFloat), bias = random_tensor(rng, {16}, kFloat);
   for (const bool options : {true, false}) {
@@ -93,23 +100,29 @@ TEST(BothWays, give_the_same_linear_and_layer_norm) {
     const char* activation = options ? "gelu" : "none";
     expect_same_both_ways("linear", [&](Way way) {
       const Tensor packed = call<Tensor>(way, "linear_pack", w);
-      return TensorList{call<Tensor>(way, "linear", x, w, bias_or_not, none, activation, residual),
-                        call<Tensor>(way, "linear", x, w, bias_or_not, OptionalTensor(packed), activation, residual)};
+      return TensorList{
+          call<Tensor>(way, "linear", x, w, bias_or_not, none, activation, residual),
+          call<Tensor>(way, "linear", x, w, bias_or_not, OptionalTensor(packed), activation, residual)};
     });
-    expect_same_both_ways("_linear_backward",
-                          [&](Way way) { return listed(call<Three>(way, "_linear_backward", g, x, w, true, options, options)); });
+    expect_same_both_ways("_linear_backward", [&](Way way) {
+      return listed(call<Three>(way, "_linear_backward", g, x, w, true, options, options));
+    });
     const OptionalTensor sum = options ? OptionalTensor(x.neg().exp()) : none;
-    expect_same_both_ways("add_layer_norm",
-                          [&](Way way) { return TensorList{call<Tensor>(way, "add_layer_norm", x, sum, weight, bias, 1e-5)}; });
+    expect_same_both_ways("add_layer_norm", [&](Way way) {
+      return TensorList{call<Tensor>(way, "add_layer_norm", x, sum, weight, bias, 1e-5)};
+    });
     expect_same_both_ways("_add_layer_norm_backward", [&](Way way) {
       return listed(call<Three>(way, "_add_layer_norm_backward", x.tanh(), x, sum, weight, 1e-5));
     });
   }
   for (const char* name : {"none", "gelu", "gelu_tanh", "relu", "tanh", "silu"})
     expect_same_both_ways(name, [&](Way way) {
-      return TensorList{call<Tensor>(way, "activation", g, name), call<Tensor>(way, "_activation_backward", *r, g, name)};
+      return TensorList{call<Tensor>(way, "activation", g, name),
+                        call<Tensor>(way, "_activation_backward", *r, g, name)};
     });
-  expect_same_both_ways("hidden_dropout", [&](Way way) { return TensorList{call<Tensor>(way, "hidden_dropout", x, 0.25, -7)}; });
+  expect_same_both_ways("hidden_dropout", [&](Way way) {
+    return TensorList{call<Tensor>(way, "hidden_dropout", x, 0.25, -7)};
+  });
 }
 
 TEST(BothWays, give_the_same_embedding) {
@@ -121,12 +134,12 @@ TEST(BothWays, give_the_same_embedding) {
   for (const bool options : {true, false}) {
     const OptionalTensor table = options ? OptionalTensor(types) : none, of_table = options ? type_ids : none;
     expect_same_both_ways("embed", [&](Way way) {
-      return TensorList{
-          call<Tensor>(way, "embed", words, word_ids, positions, none, table, of_table, weight, bias, 1e-5, 2.0, 3, -1)};
+      return TensorList{call<Tensor>(way, "embed", words, word_ids, positions, none, table, of_table, weight,
+                                     bias, 1e-5, 2.0, 3, -1)};
     });
     expect_same_both_ways("_embed_backward", [&](Way way) {
-      return listed(call<Five>(way, "_embed_backward", grad, words, word_ids, positions, none, table, of_table, weight, bias, 1e-5,
-                               2.0, 3, -1));
+      return listed(call<Five>(way, "_embed_backward", grad, words, word_ids, positions, none, table,
+                               of_table, weight, bias, 1e-5, 2.0, 3, -1));
     });
   }
 }
@@ -139,16 +152,19 @@ TEST(BothWays, give_the_same_decoding) {
       mask{integer_tensor({1, 0, 1, 1, 1}, {5}).to(kBool), empty({0}, kBool)};
   const std::vector<int64_t> rows{1, 2};
   expect_same_both_ways("decode_attention with masks", [&](Way way) {
-    return TensorList{call<Tensor>(way, "decode_attention", query, key, value, rows, mask, std::optional<double>(0.5))};
+    return TensorList{
+        call<Tensor>(way, "decode_attention", query, key, value, rows, mask, std::optional<double>(0.5))};
   });
   expect_same_both_ways("decode_attention", [&](Way way) {
-    return TensorList{call<Tensor>(way, "decode_attention", query, key, value, rows, TensorList(), no_number)};
+    return TensorList{
+        call<Tensor>(way, "decode_attention", query, key, value, rows, TensorList(), no_number)};
   });
   const std::vector<int64_t> offsets{0, 4, 9};
   const Tensor queries = random_tensor(rng, {2, 3, 8}, kFloat), hidden = random_tensor(rng, {9, 8}, kFloat);
   expect_same_both_ways("_pooled_tokens", [&](Way way) {
     return TensorList{call<Tensor>(way, "_pooled_tokens", queries, hidden, none, offsets),
-                      call<Tensor>(way, "_pooled_tokens", queries, hidden, OptionalTensor(hidden.select(1, 0).gt(0.0)), offsets)};
+                      call<Tensor>(way, "_pooled_tokens", queries, hidden,
+                                   OptionalTensor(hidden.select(1, 0).gt(0.0)), offsets)};
   });
 }
 

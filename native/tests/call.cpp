@@ -35,7 +35,8 @@ TensorList ResultOf<TensorList>::take(const longformer_value* values) {
   LONGFORMER_CHECK(values->tag == LONGFORMER_TENSOR_LIST, "a list was expected, got tag ", values->tag);
   TensorList list;
   const auto* handles = static_cast<const torch::TensorHandle*>(values->data.pointer);
-  for (int32_t i = 0; i < values->n; ++i) list.push_back(handles[i] != nullptr ? Tensor::own(handles[i]) : Tensor());
+  for (int32_t i = 0; i < values->n; ++i)
+    list.push_back(handles[i] != nullptr ? Tensor::own(handles[i]) : Tensor());
   return list;
 }
 
@@ -55,8 +56,9 @@ longformer_operator find_operator(const std::string& name, size_t arguments, siz
   longformer_operator op = nullptr;
   int32_t takes = -1, gives = -1;
   check_status(api().find(name.c_str(), &op, &takes, &gives));
-  LONGFORMER_CHECK(takes == static_cast<int32_t>(arguments) && gives == static_cast<int32_t>(results), "longformer::", name,
-                   " takes ", takes, " and gives ", gives, "; the test passes ", arguments, " and expects ", results);
+  LONGFORMER_CHECK(takes == static_cast<int32_t>(arguments) && gives == static_cast<int32_t>(results),
+                   "longformer::", name, " takes ", takes, " and gives ", gives, "; the test passes ",
+                   arguments, " and expects ", results);
   return op;
 }
 

@@ -1,5 +1,5 @@
-// Calls of operators by name, in both ways that users have: directly (api.h, as C# does) and through libtorch's dispatcher (as Python
-// does). All arguments are passed, in the order of the schema:
+// Calls of operators by name, in both ways that users have: directly (api.h, as C# does) and through
+// libtorch's dispatcher (as Python does). All arguments are passed, in the order of the schema:
 //   call<Tensor>("linear", input, weight, OptionalTensor(bias), OptionalTensor(), "gelu", OptionalTensor());
 // A wrong kind is refused by the direct call; through the dispatcher it is a crash.
 #pragma once
@@ -34,7 +34,9 @@ void check_status(longformer_status status);
 // What the values of a call point at, as long as the call lasts.
 class Values {
  public:
-  void add(const Tensor& t) { push(t.defined() ? LONGFORMER_TENSOR : LONGFORMER_NONE, 1).data.pointer = t.handle(); }
+  void add(const Tensor& t) {
+    push(t.defined() ? LONGFORMER_TENSOR : LONGFORMER_NONE, 1).data.pointer = t.handle();
+  }
   // Not a copy: its handle would be gone before the call.
   void add(const OptionalTensor& t) { given(t) ? add(*t) : none(); }
   void add(const TensorList& list);
@@ -72,7 +74,9 @@ struct ResultOf<void> {
 template <class... T>
 struct ResultOf<std::tuple<T...>> {
   static constexpr size_t count = sizeof...(T);
-  static std::tuple<T...> take(const longformer_value* values) { return take(values, std::index_sequence_for<T...>()); }
+  static std::tuple<T...> take(const longformer_value* values) {
+    return take(values, std::index_sequence_for<T...>());
+  }
   template <size_t... i>
   static std::tuple<T...> take(const longformer_value* values, std::index_sequence<i...>) {
     return {ResultOf<T>::take(values + i)...};
@@ -92,10 +96,18 @@ longformer_operator find_operator(const std::string& name, size_t arguments, siz
 
 // --- both ways
 
-inline std::string_view as_argument(const char* text) { return text; }
-inline std::string_view as_argument(const std::string& text) { return text; }
-inline IntList as_argument(const std::vector<int64_t>& list) { return list; }
-inline int64_t as_argument(int value) { return value; }
+inline std::string_view as_argument(const char* text) {
+  return text;
+}
+inline std::string_view as_argument(const std::string& text) {
+  return text;
+}
+inline IntList as_argument(const std::vector<int64_t>& list) {
+  return list;
+}
+inline int64_t as_argument(int value) {
+  return value;
+}
 template <class T>
 const T& as_argument(const T& value) {
   return value;
@@ -106,19 +118,21 @@ Result call_direct(const std::string& name, const Values& arguments) {
   constexpr size_t count = ResultOf<Result>::count;
   const longformer_operator op = find_operator(name, arguments.values().size(), count);
   longformer_value results[count + 1] = {};
-  check_status(api().call(op, arguments.values().data(), static_cast<int32_t>(arguments.values().size()), results));
+  check_status(
+      api().call(op, arguments.values().data(), static_cast<int32_t>(arguments.values().size()), results));
   return ResultOf<Result>::take(results);
 }
 
 template <class Result, class... Arguments>
 Result call_dispatcher(const std::string& name, const Arguments&... arguments) {
   const size_t dot = name.find('.');
-  const std::string base = "longformer::" + name.substr(0, dot), overload = dot == std::string::npos ? "" : name.substr(dot + 1);
+  const std::string base = "longformer::" + name.substr(0, dot),
+                    overload = dot == std::string::npos ? "" : name.substr(dot + 1);
   return torch::call<Result>(base.c_str(), overload.c_str(), as_argument(arguments)...);
 }
 
-// `name` without the namespace, "linear" or "linear.out". Through the dispatcher every error is a torch::TorchError, whose words
-// api().torch_error() has; tensors and nothing are the only results there.
+// `name` without the namespace, "linear" or "linear.out". Through the dispatcher every error is a
+// torch::TorchError, whose words api().torch_error() has; tensors and nothing are the only results there.
 template <class Result = Tensor, class... Arguments>
 Result call(Way way, const std::string& name, const Arguments&... arguments) {
   if constexpr (!std::is_same_v<Result, double> && !std::is_same_v<Result, TensorList>) {

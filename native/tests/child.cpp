@@ -44,7 +44,8 @@ Ended in_child(const std::function<std::string()>& work) {
   waitpid(child, &status, 0);
   Ended ended{read_all(answer), read_all(errors)};
   if (WIFSIGNALED(status)) ended.said += " [ended by signal " + std::to_string(WTERMSIG(status)) + "]";
-  if (WIFEXITED(status) && WEXITSTATUS(status) != 0) ended.said += " [ended with " + std::to_string(WEXITSTATUS(status)) + "]";
+  if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
+    ended.said += " [ended with " + std::to_string(WEXITSTATUS(status)) + "]";
   return ended;
 }
 

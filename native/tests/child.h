@@ -8,8 +8,8 @@
 
 namespace longformer::test {
 
-// What the work answered in a forked child: its text, or what it threw, and behind it how the child ended unless it left by exit(0)
-// with everything that runs there. The child's standard error is in `errors`.
+// What the work answered in a forked child: its text, or what it threw, and behind it how the child ended
+// unless it left by exit(0) with everything that runs there. The child's standard error is in `errors`.
 struct Ended {
   std::string said, errors;
 };

@@ -88,8 +88,8 @@ struct Outputs {
 
 // Products and softmax are computed in Wide; what a model would hold in a tensor is rounded to the type.
 template <class Wide>
-void dense_head(const Problem& p, ScalarType type, const Part& part, const char* allowed, const Doubles& dropout,
-                const Inputs& in, Outputs& to, Result& r) {
+void dense_head(const Problem& p, ScalarType type, const Part& part, const char* allowed,
+                const Doubles& dropout, const Inputs& in, Outputs& to, Result& r) {
   const int64_t length = part.length;
   const Wide scale = static_cast<Wide>(p.scale_value());
   const size_t pairs = static_cast<size_t>(length * length);
@@ -105,7 +105,8 @@ void dense_head(const Problem& p, ScalarType type, const Part& part, const char*
   const Softmax soft = softmax<Wide>(scores, allowed, length);
   Doubles probability = rounded(soft.probability, type);
   if (!dropout.empty()) {
-    for (size_t e = 0; e < pairs; ++e) probability[e] = static_cast<Wide>(probability[e]) * static_cast<Wide>(dropout[e]);
+    for (size_t e = 0; e < pairs; ++e)
+      probability[e] = static_cast<Wide>(probability[e]) * static_cast<Wide>(dropout[e]);
     probability = rounded(probability, type);
   }
   store(rounded(weighted<Wide>(probability, in.v, part, false), type), part, to.out);
@@ -116,14 +117,16 @@ void dense_head(const Problem& p, ScalarType type, const Part& part, const char*
   store(rounded(weighted<Wide>(probability, in.grad_out, part, true), type), part, to.grad_v);
   grad_p = rounded(grad_p, type);
   if (!dropout.empty()) {
-    for (size_t e = 0; e < pairs; ++e) grad_p[e] = static_cast<Wide>(grad_p[e]) * static_cast<Wide>(dropout[e]);
+    for (size_t e = 0; e < pairs; ++e)
+      grad_p[e] = static_cast<Wide>(grad_p[e]) * static_cast<Wide>(dropout[e]);
     grad_p = rounded(grad_p, type);
   }
   // Of softmax: p * (g - sum of g * p).
   Doubles grad_scores(pairs);
   for (int64_t i = 0; i < length; ++i) {
     Wide mean = 0;
-    for (int64_t e = i * length; e < (i + 1) * length; ++e) mean += static_cast<Wide>(grad_p[e]) * static_cast<Wide>(soft.probability[e]);
+    for (int64_t e = i * length; e < (i + 1) * length; ++e)
+      mean += static_cast<Wide>(grad_p[e]) * static_cast<Wide>(soft.probability[e]);
     for (int64_t e = i * length; e < (i + 1) * length; ++e)
       grad_scores[e] = static_cast<Wide>(soft.probability[e]) * (static_cast<Wide>(grad_p[e]) - mean);
   }
@@ -136,7 +139,8 @@ void dense_head(const Problem& p, ScalarType type, const Part& part, const char*
     for (double& v : x) v = std::abs(v);
     return x;
   };
-  r.terms_of_grad_q = std::max(r.terms_of_grad_q, largest(weighted<Wide>(terms, absolute(in.k), part, false)));
+  r.terms_of_grad_q =
+      std::max(r.terms_of_grad_q, largest(weighted<Wide>(terms, absolute(in.k), part, false)));
   r.terms_of_grad_k = std::max(r.terms_of_grad_k, largest(weighted<Wide>(terms, absolute(in.q), part, true)));
 }
 
@@ -170,7 +174,8 @@ Doubles dropout_factor(const Problem& p, size_t sequence) {
   for (int64_t h = 0; h < p.heads; ++h)
     for (int64_t i = 0; i < length; ++i)
       for (int64_t j = 0; j < length; ++j)
-        factor.push_back(dropout_keeps(p.seed, h, begin + i, begin + j, p.dropout) ? 1.0 / (1.0 - p.dropout) : 0.0);
+        factor.push_back(dropout_keeps(p.seed, h, begin + i, begin + j, p.dropout) ? 1.0 / (1.0 - p.dropout)
+                                                                                   : 0.0);
   return factor;
 }
 
@@ -188,7 +193,9 @@ Result dense(const Problem& p, ScalarType type) {
     const Doubles dropout = p.dropout > 0.0 ? dropout_factor(p, s) : Doubles();
     for (int64_t h = 0; h < p.heads; ++h) {
       const Part part{offsets[s], length, p.heads, p.dim, h};
-      const Doubles factor = dropout.empty() ? Doubles() : Doubles(dropout.begin() + h * pairs, dropout.begin() + (h + 1) * pairs);
+      const Doubles factor = dropout.empty()
+                                 ? Doubles()
+                                 : Doubles(dropout.begin() + h * pairs, dropout.begin() + (h + 1) * pairs);
       const char* keys = allowed.data() + h * pairs;
       if (type == kDouble)
         dense_head<double>(p, type, part, keys, factor, in, to, r);

@@ -1,5 +1,6 @@
-// embed through the registered operator: against its steps, one operator after the other, bit by bit, and against the definition on
-// the host; what it refuses. Also what _pooled_tokens refuses. Its gradients: backward_embed_test.cpp.
+// embed through the registered operator: against its steps, one operator after the other, bit by bit, and
+// against the definition on the host; what it refuses. Also what _pooled_tokens refuses. Its gradients:
+// backward_embed_test.cpp.
 #include <cmath>
 
 #include "support.h"
@@ -14,8 +15,9 @@ struct Call {
 
   Tensor operator()(Way way = Way::direct) const {
     const auto or_none = [](const Tensor& t) { return t.defined() ? OptionalTensor(t) : OptionalTensor(); };
-    return call<Tensor>(way, "embed", words, or_none(word_ids), positions, or_none(position_ids), or_none(types), or_none(type_ids),
-                        weight, bias, eps, word_scale, word_padding, position_padding);
+    return call<Tensor>(way, "embed", words, or_none(word_ids), positions, or_none(position_ids),
+                        or_none(types), or_none(type_ids), weight, bias, eps, word_scale, word_padding,
+                        position_padding);
   }
 };
 
@@ -60,7 +62,8 @@ Tensor definition(const Call& c, int64_t tokens) {
   for (int64_t n = 0; n < tokens; ++n) {
     double mean = 0.0, variance = 0.0;
     for (int64_t i = 0; i < sum.columns; ++i) mean += sum.at(n, i) / columns;
-    for (int64_t i = 0; i < sum.columns; ++i) variance += (sum.at(n, i) - mean) * (sum.at(n, i) - mean) / columns;
+    for (int64_t i = 0; i < sum.columns; ++i)
+      variance += (sum.at(n, i) - mean) * (sum.at(n, i) - mean) / columns;
     for (int64_t i = 0; i < sum.columns; ++i)
       sum.at(n, i) = (sum.at(n, i) - mean) / std::sqrt(variance + c.eps) * weight[i] + bias[i];
   }
@@ -184,10 +187,12 @@ TEST(Embed, refuses_ids_that_are_no_rows) {
 TEST(PooledTokens, refuses_what_does_not_fit) {
   const Tensor queries = zeros({2, 3, 8}, kFloat), hidden = zeros({10, 8}, kFloat);
   const std::vector<std::vector<int64_t>> wrong = {{0, 10}, {0, 4, 9}, {1, 4, 10}, {0, 11, 10}};
-  const auto refusal = [&](const Tensor& states, const OptionalTensor& mask, const std::vector<int64_t>& offsets) {
+  const auto refusal = [&](const Tensor& states, const OptionalTensor& mask,
+                           const std::vector<int64_t>& offsets) {
     return value_error([&] { call<Tensor>("_pooled_tokens", queries, states, mask, offsets); });
   };
-  for (const std::vector<int64_t>& offsets : wrong) expect_words(refusal(hidden, std::nullopt, offsets), {"_pooled_tokens"});
+  for (const std::vector<int64_t>& offsets : wrong)
+    expect_words(refusal(hidden, std::nullopt, offsets), {"_pooled_tokens"});
   const std::vector<int64_t> right = {0, 4, 10};
   EXPECT_EQ(refusal(hidden, std::nullopt, right), "");
   expect_words(refusal(zeros({10, 7}, kFloat), std::nullopt, right), {"[10, 7]"});

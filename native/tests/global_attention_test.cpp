@@ -1,4 +1,5 @@
-// global_attention and its folded form against a dense evaluation. Their gradients: backward_global_attention_test.cpp.
+// global_attention and its folded form against a dense evaluation. Their gradients:
+// backward_global_attention_test.cpp.
 #include <cmath>
 #include <numeric>
 
@@ -12,8 +13,8 @@ OptionalTensor optional(const Tensor& t) {
 }
 
 Tensor folded(const GlobalProblem& p, Way way = Way::direct) {
-  return folded_global_attention(p.query, p.hidden, p.key_weight, optional(p.key_bias), p.value_weight, optional(p.value_bias),
-                                 p.index, p.options(), way);
+  return folded_global_attention(p.query, p.hidden, p.key_weight, optional(p.key_bias), p.value_weight,
+                                 optional(p.value_bias), p.index, p.options(), way);
 }
 
 double loss(const Tensor& out, const GlobalProblem& p) {
@@ -26,10 +27,11 @@ TEST(GlobalDefinition, has_the_gradients_of_finite_differences) {
     SCOPED_TRACE(seed);
     const GlobalProblem p = random_global_problem(seed, kDouble, 3);
     const FoldedResult r = folded_definition(p);
-    expect_finite_differences({p.query, p.hidden, p.key_weight, p.key_bias, p.value_weight, p.value_bias},
-                              {r.grad_query, r.grad_hidden, r.grad_key_weight, r.grad_key_bias, r.grad_value_weight,
-                               r.grad_value_bias},
-                              [&] { return loss(folded_definition(p).out, p); }, 1e-6, 20);
+    expect_finite_differences(
+        {p.query, p.hidden, p.key_weight, p.key_bias, p.value_weight, p.value_bias},
+        {r.grad_query, r.grad_hidden, r.grad_key_weight, r.grad_key_bias, r.grad_value_weight,
+         r.grad_value_bias},
+        [&] { return loss(folded_definition(p).out, p); }, 1e-6, 20);
   }
 }
 
@@ -38,7 +40,9 @@ TEST(GlobalAttention, equals_the_definition) {
     SCOPED_TRACE(seed);
     const GlobalProblem p = random_global_problem(seed, kDouble, 5);
     const Tensor k = p.key(), v = p.value();
-    ASSERT_LE(max_difference(global_attention(p.query, k, v, p.index, p.options()), global_definition(p, k, v).out), 1e-12);
+    ASSERT_LE(
+        max_difference(global_attention(p.query, k, v, p.index, p.options()), global_definition(p, k, v).out),
+        1e-12);
   }
 }
 
@@ -64,11 +68,12 @@ TEST(GlobalAttention, is_precise_in_16_bits) {
     }
 }
 
-// libtorch's C interface has no switch for autocast; its C++ function has had this name in every version since 2.4.
+// libtorch's C interface has no switch for autocast; its C++ function has had this name in every version
+// since 2.4.
 void set_autocast(bool enabled) {
   using Function = void (*)(int8_t device_type, bool enabled);
-  static const auto set =
-      reinterpret_cast<Function>(torch::find_function("_ZN2at8autocast20set_autocast_enabledEN3c1010DeviceTypeEb"));
+  static const auto set = reinterpret_cast<Function>(
+      torch::find_function("_ZN2at8autocast20set_autocast_enabledEN3c1010DeviceTypeEb"));
   ASSERT_NE(set, nullptr);
   set(0, enabled);
 }
@@ -117,9 +122,11 @@ TEST(GlobalAttention, probabilities_are_those_that_weigh_the_values) {
             if (j >= p.lengths[s])
               ASSERT_EQ(weight, 0.0) << "behind the end of sequence " << s;
             else
-              for (int64_t d = 0; d < p.dim; ++d) pooled[d] += weight * all[((p.offsets[s] + j) * p.heads + h) * p.dim + d];
+              for (int64_t d = 0; d < p.dim; ++d)
+                pooled[d] += weight * all[((p.offsets[s] + j) * p.heads + h) * p.dim + d];
           }
-          for (int64_t d = 0; d < p.dim; ++d) ASSERT_NEAR(pooled[d], out[row * static_cast<size_t>(p.dim) + d], 1e-12);
+          for (int64_t d = 0; d < p.dim; ++d)
+            ASSERT_NEAR(pooled[d], out[row * static_cast<size_t>(p.dim) + d], 1e-12);
         }
   }
 }
@@ -135,9 +142,11 @@ TEST(GlobalAttention, hides_masked_tokens_even_when_they_are_not_numbers) {
 
 TEST(GlobalAttention, takes_no_global_tokens_and_no_sequences) {
   const Tensor hidden = zeros({2, 5, 2, 4}, kFloat);
-  EXPECT_EQ(global_attention(zeros({2, 0, 2, 4}, kFloat), hidden, hidden, zeros({2, 0}, kLong)).sizes(), IntList({2, 0, 2, 4}));
+  EXPECT_EQ(global_attention(zeros({2, 0, 2, 4}, kFloat), hidden, hidden, zeros({2, 0}, kLong)).sizes(),
+            IntList({2, 0, 2, 4}));
   const Tensor none = zeros({0, 5, 2, 4}, kFloat);
-  EXPECT_EQ(global_attention(zeros({0, 3, 2, 4}, kFloat), none, none, zeros({0, 3}, kLong)).sizes(), IntList({0, 3, 2, 4}));
+  EXPECT_EQ(global_attention(zeros({0, 3, 2, 4}, kFloat), none, none, zeros({0, 3}, kLong)).sizes(),
+            IntList({0, 3, 2, 4}));
 }
 
 }  // namespace

@@ -35,8 +35,8 @@ Matrix column_sums(const Matrix& m) {
 }  // namespace
 
 GlobalOptions GlobalProblem::options() const {
-  return {mask.defined() ? OptionalTensor(mask) : std::nullopt, packed ? OptionalIntList(offsets) : std::nullopt, std::nullopt,
-          dropout, seed};
+  return {mask.defined() ? OptionalTensor(mask) : std::nullopt,
+          packed ? OptionalIntList(offsets) : std::nullopt, std::nullopt, dropout, seed};
 }
 
 std::vector<int64_t> GlobalProblem::token_shape() const {
@@ -69,12 +69,14 @@ GlobalProblem random_global_problem(uint64_t seed, ScalarType type, int64_t most
   std::vector<int64_t> index(static_cast<size_t>(sequences * p.globals), -1);
   for (int64_t s = 0; s < sequences; ++s) {
     int64_t at = uniform(rng, 0, 2);
-    for (int64_t g = 0; g < p.globals && at < p.lengths[s]; ++g, at += uniform(rng, 1, 3)) index[s * p.globals + g] = at;
+    for (int64_t g = 0; g < p.globals && at < p.lengths[s]; ++g, at += uniform(rng, 1, 3))
+      index[s * p.globals + g] = at;
   }
   p.index = integer_tensor(index, {sequences, p.globals});
   if (uniform(rng, 0, 2)) {
     p.mask = random_tensor(rng, p.token_shape(), kDouble).gt(-0.7);
-    if (uniform(rng, 0, 3) == 0 && p.mask.size(0) > 0) p.mask.select(0, 0).zero_();  // a whole row, or the first token
+    if (uniform(rng, 0, 3) == 0 && p.mask.size(0) > 0)
+      p.mask.select(0, 0).zero_();  // a whole row, or the first token
   }
   if (uniform(rng, 0, 2) == 0) p.dropout = 0.3;
   std::vector<int64_t> hidden_shape = p.token_shape();
@@ -100,14 +102,18 @@ GlobalResult global_definition(const GlobalProblem& p, const Tensor& key, const 
   for (size_t s = 0; s < p.lengths.size(); ++s)
     for (int64_t g = 0; g < p.globals; ++g)
       for (int64_t h = 0; h < p.heads; ++h) {
-        const int64_t begin = p.offsets[s], length = p.lengths[s], row = static_cast<int64_t>(s) * p.globals + g;
+        const int64_t begin = p.offsets[s], length = p.lengths[s],
+                      row = static_cast<int64_t>(s) * p.globals + g;
         const int64_t position = index[static_cast<size_t>(row)];
         if (position < 0 || !visible[static_cast<size_t>(begin + position)]) continue;
-        const auto tokens = [&](Doubles& of) { return Rows{of.data() + (begin * p.heads + h) * p.dim, p.dim, p.heads * p.dim}; };
+        const auto tokens = [&](Doubles& of) {
+          return Rows{of.data() + (begin * p.heads + h) * p.dim, p.dim, p.heads * p.dim};
+        };
         const auto mine = [&](Doubles& of) { return of.data() + (row * p.heads + h) * p.dim; };
         const Rows keys = tokens(k), vals = tokens(v), grad_keys = tokens(grad_k), grad_vals = tokens(grad_v);
         // The token itself is visible, so that there is a largest score.
-        Doubles probability(static_cast<size_t>(length)), factor(static_cast<size_t>(length), 1.0), grad(static_cast<size_t>(length));
+        Doubles probability(static_cast<size_t>(length)), factor(static_cast<size_t>(length), 1.0),
+            grad(static_cast<size_t>(length));
         double highest = -std::numeric_limits<double>::infinity(), sum = 0.0, mean = 0.0;
         for (int64_t j = 0; j < length; ++j) {
           if (!visible[begin + j]) continue;
@@ -121,7 +127,9 @@ GlobalResult global_definition(const GlobalProblem& p, const Tensor& key, const 
         for (int64_t j = 0; j < length; ++j) {
           probability[j] /= sum;
           if (p.dropout > 0.0)
-            factor[j] = dropout_keeps(p.seed, h, p.offsets.back() + row, begin + j, p.dropout) ? 1.0 / (1.0 - p.dropout) : 0.0;
+            factor[j] = dropout_keeps(p.seed, h, p.offsets.back() + row, begin + j, p.dropout)
+                            ? 1.0 / (1.0 - p.dropout)
+                            : 0.0;
           if (probability[j] == 0.0) continue;
           add(mine(out), probability[j] * factor[j], vals[j], p.dim);
           add(grad_vals[j], probability[j] * factor[j], mine(grad_out), p.dim);
@@ -145,7 +153,8 @@ FoldedResult folded_definition(const GlobalProblem& p) {
   const GlobalResult r = global_definition(p, wide.key(), wide.value());
   const int64_t tokens = p.offsets.back(), features = p.heads * p.dim;
   const Matrix hidden = matrix_of(p.hidden);
-  const Matrix grad_key{tokens, features, values(r.grad_key)}, grad_value{tokens, features, values(r.grad_value)};
+  const Matrix grad_key{tokens, features, values(r.grad_key)},
+      grad_value{tokens, features, values(r.grad_value)};
   Matrix grad_hidden = product(grad_key, matrix_of(p.key_weight));
   const Matrix by_values = product(grad_value, matrix_of(p.value_weight));
   for (size_t e = 0; e < grad_hidden.data.size(); ++e) grad_hidden.data[e] += by_values.data[e];

@@ -18,7 +18,8 @@ struct GlobalProblem {
 
   GlobalOptions options() const;  // borrows offsets
   std::vector<int64_t> token_shape() const;
-  // hidden . weight^T + bias as [B, T, H, D] or [N, H, D], computed in double, of the type of hidden; bias may be undefined.
+  // hidden . weight^T + bias as [B, T, H, D] or [N, H, D], computed in double, of the type of hidden; bias
+  // may be undefined.
   Tensor projected(const Tensor& weight, const Tensor& bias) const;
   Tensor key() const { return projected(key_weight, key_bias); }
   Tensor value() const { return projected(value_weight, value_bias); }
@@ -33,9 +34,11 @@ struct GlobalResult {
 GlobalResult global_definition(const GlobalProblem& p, const Tensor& key, const Tensor& value);
 
 struct FoldedResult {
-  Tensor out, grad_query, grad_hidden, grad_key_weight, grad_key_bias, grad_value_weight, grad_value_bias;  // float64
+  Tensor out, grad_query, grad_hidden, grad_key_weight, grad_key_bias, grad_value_weight,
+      grad_value_bias;  // float64
 };
-// Of folded_global_attention: the definition with projected keys and values, and its gradients carried on through the projections.
+// Of folded_global_attention: the definition with projected keys and values, and its gradients carried on
+// through the projections.
 FoldedResult folded_definition(const GlobalProblem& p);
 
 }  // namespace longformer::test

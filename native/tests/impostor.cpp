@@ -1,5 +1,5 @@
-// Stands in for a libtorch_cpu.so that cannot be used. Before 2.10 libtorch had no aoti_torch_abi_version with such a number, long
-// before it had no such function at all.
+// Stands in for a libtorch_cpu.so that cannot be used. Before 2.10 libtorch had no aoti_torch_abi_version
+// with such a number, long before it had no such function at all.
 #include <cstdint>
 
 extern "C" __attribute__((visibility("default"))) uint64_t

@@ -11,7 +11,6 @@
 #include "kernels_cases.h"
 #include "kernels_isa.h"
 
-
 using namespace longformer;
 using namespace longformer::test;
 
@@ -81,8 +80,7 @@ TEST_P(Kernels, threads_do_not_change_a_bit) {
     const BandedForward f = banded_attention_fused_cpu(a);
     const BandedBackward g = banded_attention_fused_cpu_backward(a, grad, f.out, f.lse);
     EXPECT_TRUE(same_bits(f, f1));
-    EXPECT_TRUE(equal(g.grad_q, g1.grad_q) && equal(g.grad_k, g1.grad_k) &&
-                equal(g.grad_v, g1.grad_v));
+    EXPECT_TRUE(equal(g.grad_q, g1.grad_q) && equal(g.grad_k, g1.grad_k) && equal(g.grad_v, g1.grad_v));
   }
 }
 

@@ -72,7 +72,8 @@ inline void expect_close(const Tensor& actual, const Tensor& expected, const Lim
     ASSERT_FALSE(std::isnan(x[i])) << what << " has NaN at " << i;
     ASSERT_EQ(std::isinf(x[i]), std::isinf(y[i])) << what << ": empty rows differ at " << i;
     if (std::isinf(x[i])) continue;
-    ASSERT_LE(std::abs(x[i] - y[i]), limits.rtol * std::abs(y[i]) + limits.atol * largest) << what << " at " << i << " of " << x.size();
+    ASSERT_LE(std::abs(x[i] - y[i]), limits.rtol * std::abs(y[i]) + limits.atol * largest)
+        << what << " at " << i << " of " << x.size();
   }
 }
 

@@ -121,8 +121,7 @@ TEST(CudaAttention, the_order_of_warps_does_not_change_a_bit) {
   const Tensor grad = gradient_of(a);
   const Results x = run(a, grad, kSmall, 1), y = run(a, grad, kSmall, 99);
   EXPECT_TRUE(equal(x.forward.out, y.forward.out) && equal(x.forward.lse, y.forward.lse));
-  EXPECT_TRUE(equal(x.backward.grad_q, y.backward.grad_q) &&
-              equal(x.backward.grad_k, y.backward.grad_k) &&
+  EXPECT_TRUE(equal(x.backward.grad_q, y.backward.grad_q) && equal(x.backward.grad_k, y.backward.grad_k) &&
               equal(x.backward.grad_v, y.backward.grad_v));
 }
 

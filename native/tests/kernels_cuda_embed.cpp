@@ -29,7 +29,7 @@ Tensor rows(const Tensor& table, const Tensor& ids, int64_t tokens) {
 
 Tensor exact(const Embedding& e) {
   Tensor sum = rows(e.words.table, e.words.ids, e.tokens) * e.word_scale +
-                   rows(e.positions.table, e.positions.ids, e.tokens);
+               rows(e.positions.table, e.positions.ids, e.tokens);
   if (e.types.table.defined()) sum = sum + rows(e.types.table, e.types.ids, e.tokens);
   return layer_norm(sum, e.weight.to(kDouble), e.bias.to(kDouble), e.eps);
 }

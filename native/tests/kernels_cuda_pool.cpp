@@ -36,8 +36,7 @@ Tensors make(const Pooling& c, uint64_t seed) {
   Tensors t;
   for (int64_t length : c.lengths) t.offsets.push_back(t.offsets.back() + length);
   const int64_t tokens = t.offsets.back(), sequences = static_cast<int64_t>(c.lengths.size());
-  t.queries =
-      randn({sequences, c.rows, c.columns}) * (c.spread / std::sqrt(static_cast<double>(c.columns)));
+  t.queries = randn({sequences, c.rows, c.columns}) * (c.spread / std::sqrt(static_cast<double>(c.columns)));
   t.hidden = c.strided ? randn({tokens, c.columns + 8}, c.type).narrow(1, 8, c.columns)
                        : randn({tokens, c.columns}, c.type);
   if (c.hidden_tokens > 0) {
@@ -87,15 +86,15 @@ void expect_exact(const Pooling& c, int multiprocessors, uint64_t seed) {
 TEST(CudaPool, equals_float64_for_every_type_and_width) {
   int seed = 0;
   for (const auto& [type, columns] : std::vector<std::pair<ScalarType, int64_t>>{{kFloat, 256},
-                                                                                     {kFloat, 40},
-                                                                                     {kFloat, 7},
-                                                                                     {kFloat, 1024},
-                                                                                     {kBFloat16, 768},
-                                                                                     {kBFloat16, 1024},
-                                                                                     {kBFloat16, 96},
-                                                                                     {kBFloat16, 5},
-                                                                                     {kHalf, 128},
-                                                                                     {kHalf, 200}})
+                                                                                 {kFloat, 40},
+                                                                                 {kFloat, 7},
+                                                                                 {kFloat, 1024},
+                                                                                 {kBFloat16, 768},
+                                                                                 {kBFloat16, 1024},
+                                                                                 {kBFloat16, 96},
+                                                                                 {kBFloat16, 5},
+                                                                                 {kHalf, 128},
+                                                                                 {kHalf, 200}})
     for (const bool few_chunks : {true, false})
       expect_exact({type, {67, 0, 130}, 12, columns, few_chunks ? 0.2 : 0.0}, few_chunks ? kSmall : kLarge,
                    ++seed);

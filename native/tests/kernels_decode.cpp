@@ -26,7 +26,8 @@ Tensor attend(const Tensor& q, const TensorList& k, const TensorList& v, const s
   return call<Tensor>("decode_attention", q, k, v, rows, mask, scale);
 }
 
-Tensor exact_linear(const Tensor& x, const Tensor& w, const Tensor& b, const std::string& activation, const Tensor& r) {
+Tensor exact_linear(const Tensor& x, const Tensor& w, const Tensor& b, const std::string& activation,
+                    const Tensor& r) {
   Tensor y = matmul(x.to(kDouble), w.to(kDouble).t()) + b.to(kDouble);
   if (activation == "gelu") y = y.gelu(false);
   if (activation == "gelu_tanh") y = y.gelu(true);
@@ -36,8 +37,7 @@ Tensor exact_linear(const Tensor& x, const Tensor& w, const Tensor& b, const std
 }
 
 // The definition: softmax over all keys of one document, hidden ones at the lowest number.
-Tensor exact_attention(const Tensor& q, const Tensor& k, const Tensor& v,
-                           const Tensor& mask, double scale) {
+Tensor exact_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask, double scale) {
   Tensor s = scores_by_head(q.to(kDouble), k.to(kDouble)) * scale;
   if (mask.defined()) s = s.masked_fill(mask.eq(0), std::numeric_limits<double>::lowest());
   return mix_by_head(s.softmax(-1), v.to(kDouble));
@@ -51,8 +51,8 @@ TEST_P(Decode, linear_on_a_few_rows_equals_float64_for_every_option) {
     for (const std::vector<int64_t>& shape : {std::vector<int64_t>{33, 5}, {64, 160}, {7, 1}, {768, 777}}) {
       for (int64_t rows : {1, 2, 3, 4, 5, 7, 8, 11, 16}) {
         const Tensor x = randn({rows, shape[0]}, type),
-                         w = (randn({shape[1], shape[0]}) * (1 / std::sqrt(double(shape[0])))).to(type),
-                         b = randn({shape[1]}, type), r = randn({rows, shape[1]}, type);
+                     w = (randn({shape[1], shape[0]}) * (1 / std::sqrt(double(shape[0])))).to(type),
+                     b = randn({shape[1]}, type), r = randn({rows, shape[1]}, type);
         for (const std::string activation : {"none", "gelu", "gelu_tanh", "relu", "tanh"}) {
           const Tensor y = linear(x, w, b, activation, r);
           EXPECT_EQ(y.scalar_type(), type);
@@ -72,12 +72,13 @@ TEST_P(Decode, activations_hold_far_out_and_let_nan_through) {
   const Tensor one = ones({1, 1}, kFloat);
   for (const std::string activation : {"gelu", "gelu_tanh", "relu", "tanh"}) {
     const Tensor y = linear(x, one, {}, activation, {}),
-                     expected = exact_linear(x, one, zeros({1}, kFloat), activation, zeros({1}, kFloat));
+                 expected = exact_linear(x, one, zeros({1}, kFloat), activation, zeros({1}, kFloat));
     EXPECT_TRUE(std::isnan(item(y[10]))) << activation;
     // Both limits of gelu at minus infinity are 0 times infinity in libtorch as well.
     const Doubles actual = values(y), wanted = values(expected);
     for (size_t i = 1; i < 10; ++i)
-      EXPECT_NEAR(actual[i], wanted[i], 3e-6 + 1e-6 * std::abs(wanted[i])) << activation << " of " << values(x)[i];
+      EXPECT_NEAR(actual[i], wanted[i], 3e-6 + 1e-6 * std::abs(wanted[i]))
+          << activation << " of " << values(x)[i];
   }
 }
 
@@ -97,22 +98,20 @@ TEST_P(Decode, linear_reads_slices_of_weights_and_strided_rows) {
 
 TEST_P(Decode, attention_equals_float64_for_every_dtype_and_shape) {
   for (ScalarType type : {kFloat, kDouble, kBFloat16, kHalf}) {
-    const double limit = type == kDouble  ? 1e-12
-                         : type == kFloat ? 3e-6
-                         : type == kHalf  ? 4e-3
-                                              : 3e-2;
+    const double limit = type == kDouble ? 1e-12 : type == kFloat ? 3e-6 : type == kHalf ? 4e-3 : 3e-2;
     for (const std::vector<int64_t>& shape :
          {std::vector<int64_t>{2, 8}, {3, 16}, {12, 64}, {1, 33}, {4, 80}}) {
       for (int64_t rows : {1, 2, 3, 4, 5, 9}) {
         for (int64_t keys : {1, 15, 16, 17, 300, 1000}) {
           const Tensor q = randn({rows, shape[0], shape[1]}, type) * 2,
-                           k = randn({keys, shape[0], shape[1]}, type),
-                           v = randn({keys, shape[0], shape[1]}, type);
+                       k = randn({keys, shape[0], shape[1]}, type),
+                       v = randn({keys, shape[0], shape[1]}, type);
           const double scale = 1 / std::sqrt(double(shape[1]));
           const Tensor y = attend(q, {k}, {v}, {rows});
           EXPECT_EQ(y.scalar_type(), type);
           EXPECT_LT(largest_difference(y, exact_attention(q, k, v, {}, scale)), limit)
-              << name_of(type) << " " << rows << " rows, " << keys << " keys, heads and size " << IntList(shape);
+              << name_of(type) << " " << rows << " rows, " << keys << " keys, heads and size "
+              << IntList(shape);
         }
       }
     }
@@ -126,8 +125,7 @@ TEST_P(Decode, attention_of_several_documents_is_that_of_each_alone) {
     k.push_back(randn({keys, 3, 16}));
     v.push_back(randn({keys, 3, 16}));
   }
-  mask = {random_mask({4, 700}, 0.5).to(kByte), empty({0}, kByte), random_mask({20}, 0.7),
-          empty({0}, kByte)};
+  mask = {random_mask({4, 700}, 0.5).to(kByte), empty({0}, kByte), random_mask({20}, 0.7), empty({0}, kByte)};
   const Tensor q = randn({8, 3, 16}), all = attend(q, k, v, rows, mask, 0.3);
   for (int64_t d = 0, first = 0; d < 4; first += rows[size_t(d)], ++d) {
     if (rows[size_t(d)] == 0) continue;
@@ -186,11 +184,7 @@ TEST(DecodeAttention, errors_name_the_argument_and_both_shapes) {
   expect([&] { attend(q, {k}, {k, k}, {3}); }, "as many as key, 1, got 2 and 1");
   expect([&] { attend(q, {k}, {k}, {2}); }, "rows must sum to the queries, 3, got 2");
   expect([&] { attend(q, {k, k}, {k, k}, {4, -1}); }, "got -1 for document 1");
-  expect(
-      [&] {
-        attend(q, {randn({9, 2, 5})}, {k}, {3});
-      },
-      "key must be [L, 2, 4] with L > 0, got [9, 2, 5]");
+  expect([&] { attend(q, {randn({9, 2, 5})}, {k}, {3}); }, "key must be [L, 2, 4] with L > 0, got [9, 2, 5]");
   expect([&] { attend(q, {randn({0, 2, 4})}, {k}, {3}); }, "with L > 0, got [0, 2, 4]");
   expect(
       [&] {
@@ -198,8 +192,7 @@ TEST(DecodeAttention, errors_name_the_argument_and_both_shapes) {
       },
       "value must be like key, [9, 2, 4], got [8, 2, 4]");
   expect([&] { attend(q, {k.to(kDouble)}, {k}, {3}); }, "must be Float on cpu like query, got Double");
-  expect([&] { attend(q, {k}, {k}, {3}, {ones({8}, kByte)}); },
-         "mask must be uint8 or bool [9] or [3, 9]");
+  expect([&] { attend(q, {k}, {k}, {3}, {ones({8}, kByte)}); }, "mask must be uint8 or bool [9] or [3, 9]");
   expect([&] { attend(q, {k}, {k}, {3}, {ones({9}, kFloat)}); }, "got Float [9]");
   expect(
       [&] {

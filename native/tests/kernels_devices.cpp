@@ -1,5 +1,5 @@
-// Tensors of another device than the CPU, as far as the meta device, which has shapes and no memory, can stand in for it: what is made for
-// them is made there, and a number joins them where they are.
+// Tensors of another device than the CPU, as far as the meta device, which has shapes and no memory, can
+// stand in for it: what is made for them is made there, and a number joins them where they are.
 #include <gtest/gtest.h>
 
 #include "../torch/cuda.h"
@@ -16,7 +16,8 @@ TEST(AnotherDevice, counts_by_itself_and_takes_numbers) {
   EXPECT_EQ(count.scalar_type(), kLong);
   EXPECT_EQ(count.sizes(), IntList({5}));
   EXPECT_EQ(arange(0, kElsewhere).sizes(), IntList({0}));
-  for (const Tensor& t : {count.add(int64_t{7}), count.mul(int64_t{7}), count + count, count.bitwise_and(1), count.remainder(3)}) {
+  for (const Tensor& t : {count.add(int64_t{7}), count.mul(int64_t{7}), count + count, count.bitwise_and(1),
+                          count.remainder(3)}) {
     EXPECT_TRUE(t.is_meta());
     EXPECT_EQ(t.scalar_type(), kLong);
     EXPECT_EQ(t.sizes(), count.sizes());

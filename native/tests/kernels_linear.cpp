@@ -52,9 +52,8 @@ TEST_P(Linear, equals_float64_for_every_option) {
     for (const std::vector<int64_t>& shape :
          {std::vector<int64_t>{300, 96, 160}, {1, 64, 2}, {7, 33, 5}, {64, 768, 768}}) {
       const Tensor x = randn({shape[0], shape[1]}, type),
-                       w = (randn({shape[2], shape[1]}, kDouble) * (1 / std::sqrt(double(shape[1])))).to(type),
-                       b = randn({shape[2]}, type),
-                       r = randn({shape[0], shape[2]}, type);
+                   w = (randn({shape[2], shape[1]}, kDouble) * (1 / std::sqrt(double(shape[1])))).to(type),
+                   b = randn({shape[2]}, type), r = randn({shape[0], shape[2]}, type);
       const Tensor packed = linear_pack(w);
       for (const std::string activation : {"none", "gelu", "gelu_tanh", "relu", "tanh"}) {
         for (const OptionalTensor& bias : {OptionalTensor(), OptionalTensor(b)}) {
@@ -105,9 +104,8 @@ TEST_P(Linear, errors_name_the_argument_and_both_shapes) {
                 }),
                 "input must be [..., 16]"),
             "");
-  EXPECT_EQ(
-      has(any_error([&] { linear(x, w, randn({9}), {}, "none", {}); }), "bias must be [8], got [9]"),
-      "");
+  EXPECT_EQ(has(any_error([&] { linear(x, w, randn({9}), {}, "none", {}); }), "bias must be [8], got [9]"),
+            "");
   EXPECT_EQ(has(any_error([&] { linear(x, w, {}, {}, "swish", {}); }), "got \"swish\""), "");
   EXPECT_EQ(has(any_error([&] {
                   linear(x, w, {}, {}, "none", randn({4, 9}));
@@ -117,10 +115,10 @@ TEST_P(Linear, errors_name_the_argument_and_both_shapes) {
   EXPECT_EQ(has(any_error([&] { linear(x, w, {}, zeros({3}, kByte), "none", {}); }),
                 "packed must be linear_pack(weight)"),
             "");
-  EXPECT_EQ(
-      has(any_error([&] { linear(x, w.to(kDouble), {}, {}, "none", {}); }), "weight must be Float"), "");
-  EXPECT_EQ(
-      has(any_error([&] { linear_pack(randn({8})); }), "weight must be [outputs, inputs], got [8]"), "");
+  EXPECT_EQ(has(any_error([&] { linear(x, w.to(kDouble), {}, {}, "none", {}); }), "weight must be Float"),
+            "");
+  EXPECT_EQ(has(any_error([&] { linear_pack(randn({8})); }), "weight must be [outputs, inputs], got [8]"),
+            "");
 }
 
 TEST_P(Linear, equals_float64_whatever_the_shape_and_the_number_of_threads) {
@@ -131,20 +129,23 @@ TEST_P(Linear, equals_float64_whatever_the_shape_and_the_number_of_threads) {
                                             {513, 40, 129},
                                             {70, 768, 64},
                                             {33, 193, 31}}) {
-    const Tensor x = randn({shape[0], shape[1]}), w = randn({shape[2], shape[1]}) * (1 / std::sqrt(double(shape[1]))),
-                 b = randn({shape[2]}), packed = linear_pack(w), expected = exact(x, w, b, "gelu", {});
+    const Tensor x = randn({shape[0], shape[1]}),
+                 w = randn({shape[2], shape[1]}) * (1 / std::sqrt(double(shape[1]))), b = randn({shape[2]}),
+                 packed = linear_pack(w), expected = exact(x, w, b, "gelu", {});
     Tensor alone;
     for (int threads : {1, 2, 3, 7}) {
       const Threads some(threads);
       const Tensor y = linear(x, w, b, packed, "gelu", {});
-      EXPECT_LT(largest_difference(y, expected), tolerance(kFloat)) << threads << " threads, " << IntList(shape);
+      EXPECT_LT(largest_difference(y, expected), tolerance(kFloat))
+          << threads << " threads, " << IntList(shape);
       if (!alone.defined()) alone = y;
       EXPECT_TRUE(equal(y, alone)) << threads << " threads change a bit of " << IntList(shape);
     }
   }
 }
 
-// The kernels by themselves: linear takes other ways for a few rows, and for bfloat16 where the processor multiplies it.
+// The kernels by themselves: linear takes other ways for a few rows, and for bfloat16 where the processor
+// multiplies it.
 TEST_P(Linear, the_kernels_of_products_equal_float64_for_every_type_and_layout) {
   const auto turned = [](const Tensor& t) { return t.t().contiguous().t(); };
   for (ScalarType type : {kFloat, kBFloat16, kHalf})
@@ -171,7 +172,8 @@ TEST_P(Linear, many_threads_may_multiply_at_once) {
     threads.emplace_back([&, t] {
       for (int64_t rows = 1; rows < 40; ++rows) {
         const Tensor x = ones({rows, 64}, kFloat);
-        worst[t] = std::max(worst[t], largest_difference(linear(x, w, {}, packed, "none", {}), exact(x, w, {}, "none", {})));
+        worst[t] = std::max(
+            worst[t], largest_difference(linear(x, w, {}, packed, "none", {}), exact(x, w, {}, "none", {})));
       }
     });
   }
@@ -184,7 +186,8 @@ TEST_P(Linear, a_packed_weight_serves_every_instruction_set) {
   for (const std::string& other : instruction_sets()) {
     setenv("LONGFORMER_CPU_ISA", other.c_str(), 1);
     EXPECT_TRUE(equal(cpu::pack_weight(w), packed)) << other;
-    EXPECT_LT(largest_difference(linear(x, w, {}, packed, "none", {}), exact(x, w, {}, "none", {})), 1e-4) << other;
+    EXPECT_LT(largest_difference(linear(x, w, {}, packed, "none", {}), exact(x, w, {}, "none", {})), 1e-4)
+        << other;
   }
 }
 
@@ -217,9 +220,11 @@ TEST_P(Activations, gelu_is_exact_to_rounding_for_every_number) {
 }
 
 TEST_P(Activations, hold_far_out_and_let_nan_through) {
-  const Tensor x = tensor_of({0.0, -0.0, 200.0, -200.0, std::nan(""), 1e30, -1e30}, {7}, kFloat), out = empty_like(x);
+  const Tensor x = tensor_of({0.0, -0.0, 200.0, -200.0, std::nan(""), 1e30, -1e30}, {7}, kFloat),
+               out = empty_like(x);
   using cpu::Activation;
-  for (const Activation a : {Activation::gelu, Activation::gelu_tanh, Activation::relu, Activation::tanh, Activation::silu}) {
+  for (const Activation a :
+       {Activation::gelu, Activation::gelu_tanh, Activation::relu, Activation::tanh, Activation::silu}) {
     SCOPED_TRACE(static_cast<int>(a));
     cpu::activate_into(x, a, {}, out);
     const Doubles y = values(out);
@@ -237,7 +242,8 @@ TEST_P(Activations, hold_far_out_and_let_nan_through) {
 double activated(cpu::Activation a, double x) {
   using cpu::Activation;
   if (a == Activation::gelu) return exact_gelu(x);
-  if (a == Activation::gelu_tanh) return x / (1 + std::exp(-2 * std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+  if (a == Activation::gelu_tanh)
+    return x / (1 + std::exp(-2 * std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
   if (a == Activation::relu) return std::max(x, 0.0);
   if (a == Activation::tanh) return std::tanh(x);
   return a == Activation::silu ? x / (1 + std::exp(-x)) : x;
@@ -246,10 +252,12 @@ double activated(cpu::Activation a, double x) {
 TEST_P(Activations, and_their_derivatives_write_their_elements_and_nothing_beside_them_in_every_type) {
   using cpu::Activation;
   for (ScalarType type : {kFloat, kBFloat16, kHalf})
-    for (const Activation a : {Activation::none, Activation::gelu, Activation::gelu_tanh, Activation::relu, Activation::tanh, Activation::silu})
+    for (const Activation a : {Activation::none, Activation::gelu, Activation::gelu_tanh, Activation::relu,
+                               Activation::tanh, Activation::silu})
       for (int64_t count : {1, 15, 16, 33, 64, 40000}) {
         SCOPED_TRACE(text(type, " activation ", static_cast<int>(a), ", ", count));
-        const Tensor x = (randn({count}) * 2.0).to(type), r = randn({count}, type), room = full({count + 3}, 7, type);
+        const Tensor x = (randn({count}) * 2.0).to(type), r = randn({count}, type),
+                     room = full({count + 3}, 7, type);
         cpu::activate_into(x, a, r, room.narrow(0, 0, count));
         EXPECT_TRUE(all_of(room.narrow(0, count, 3).eq(7)));
         const Doubles in = values(x), beside = values(r), y = values(room), g = beside;

@@ -12,7 +12,8 @@ using namespace longformer::test;
 
 namespace {
 
-Tensor add_layer_norm(const Tensor& x, const OptionalTensor& r, const Tensor& w, const Tensor& b, double eps) {
+Tensor add_layer_norm(const Tensor& x, const OptionalTensor& r, const Tensor& w, const Tensor& b,
+                      double eps) {
   return call<Tensor>("add_layer_norm", x, r, w, b, eps);
 }
 
@@ -23,18 +24,12 @@ TEST_P(LayerNorm, equals_float64_for_every_dtype_and_width) {
   for (ScalarType type : {kFloat, kDouble, kBFloat16, kHalf}) {
     for (int64_t columns : {1, 3, 16, 31, 768, 1000}) {
       const Tensor x = (randn({70, columns}, kDouble) * 3.0).add(1.0).to(type),
-                       r = randn({70, columns}, type),
-                       w = randn({columns}, type),
-                       b = randn({columns}, type);
+                   r = randn({70, columns}, type), w = randn({columns}, type), b = randn({columns}, type);
       for (const OptionalTensor& residual : {OptionalTensor(), OptionalTensor(r)}) {
         Tensor sum = x.to(kDouble);
         if (residual) sum = sum + residual->to(kDouble);
-        const Tensor expected =
-            layer_norm(sum, w.to(kDouble), b.to(kDouble), 1e-5);
-        const double limit = type == kDouble  ? 1e-12
-                             : type == kFloat ? 4e-6
-                             : type == kHalf  ? 1e-2
-                                                  : 8e-2;
+        const Tensor expected = layer_norm(sum, w.to(kDouble), b.to(kDouble), 1e-5);
+        const double limit = type == kDouble ? 1e-12 : type == kFloat ? 4e-6 : type == kHalf ? 1e-2 : 8e-2;
         const Tensor y = add_layer_norm(x, residual, w, b, 1e-5);
         EXPECT_EQ(y.scalar_type(), type);
         EXPECT_LT(largest_difference(y, expected), limit) << name_of(type) << " " << columns;
@@ -45,8 +40,7 @@ TEST_P(LayerNorm, equals_float64_for_every_dtype_and_width) {
 
 TEST_P(LayerNorm, a_large_mean_does_not_cancel) {
   const Tensor x = randn({8, 768}).add(1000.0), w = ones({768}, kFloat), b = zeros({768}, kFloat);
-  const Tensor expected =
-      layer_norm(x.to(kDouble), w.to(kDouble), b.to(kDouble), 1e-5);
+  const Tensor expected = layer_norm(x.to(kDouble), w.to(kDouble), b.to(kDouble), 1e-5);
   EXPECT_LT(largest_difference(add_layer_norm(x, {}, w, b, 1e-5), expected), 1e-3);
 }
 
@@ -65,12 +59,13 @@ TEST_P(LayerNorm, takes_leading_dimensions_strides_and_no_rows) {
 }
 
 TEST_P(LayerNorm, writes_into_a_tensor_which_may_be_an_operand) {
-  const auto into = [](const Tensor& input, const Tensor& residual, const Tensor& weight, const Tensor& bias, const Tensor& out) {
+  const auto into = [](const Tensor& input, const Tensor& residual, const Tensor& weight, const Tensor& bias,
+                       const Tensor& out) {
     call<void>("_add_layer_norm_into", input, OptionalTensor(residual), weight, bias, 1e-5, out);
     return out;
   };
   const Tensor x = randn({70, 48}), r = randn({70, 48}), w = randn({48}), b = randn({48}),
-                   expected = add_layer_norm(x, r, w, b, 1e-5);
+               expected = add_layer_norm(x, r, w, b, 1e-5);
   Tensor out = empty({70, 48}, kFloat), in_input = x.clone(), in_residual = r.clone();
   EXPECT_TRUE(equal(into(x, r, w, b, out), expected));
   EXPECT_TRUE(equal(into(in_input, r, w, b, in_input), expected));

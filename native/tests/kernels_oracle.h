@@ -22,7 +22,8 @@ class Keys {
     for (size_t i = 0; a.visible.defined() && i < visible_.size(); ++i)
       visible_[i] = a.visible.data_ptr<uint8_t>()[i] != 0;
     globals_.resize(a.offsets.size());
-    const std::vector<int64_t> index = a.global_index.defined() ? integers(a.global_index) : std::vector<int64_t>();
+    const std::vector<int64_t> index =
+        a.global_index.defined() ? integers(a.global_index) : std::vector<int64_t>();
     for (size_t s = 0; a.global_index.defined() && s + 1 < a.offsets.size(); ++s) {
       for (int64_t g = 0; g < a.global_index.size(1); ++g) {
         const int64_t key = index[s * size_t(a.global_index.size(1)) + size_t(g)];
@@ -60,7 +61,7 @@ struct Oracle {
 
 inline Oracle oracle(const BandedAttention& a, const Tensor& grad_out) {
   const Tensor q = a.q.to(kDouble).contiguous(), k = a.k.to(kDouble).contiguous(),
-                   v = a.v.to(kDouble).contiguous(), g = grad_out.to(kDouble).contiguous();
+               v = a.v.to(kDouble).contiguous(), g = grad_out.to(kDouble).contiguous();
   Oracle r;
   r.out = zeros_like(q);
   r.grad_q = zeros_like(q);

@@ -41,8 +41,7 @@ Tensor exact(const Tensor& queries, const Tensor& hidden, const OptionalTensor& 
 
 using PooledTokens = OfInstructionSet;
 
-void compare_all(Tensor (*pool_with)(const Tensor&, const Tensor&, const OptionalTensor&,
-                                         IntList)) {
+void compare_all(Tensor (*pool_with)(const Tensor&, const Tensor&, const OptionalTensor&, IntList)) {
   const std::vector<int64_t> offsets = {0, 1, 1, 34, 334, 900};
   for (ScalarType type : {kFloat, kDouble, kBFloat16, kHalf})
     for (int64_t channels : {1, 15, 16, 33, 80, 192})
@@ -50,7 +49,7 @@ void compare_all(Tensor (*pool_with)(const Tensor&, const Tensor&, const Optiona
         for (bool masked : {false, true}) {
           const auto wide = type == kDouble ? kDouble : kFloat;
           const Tensor queries = randn({5, rows, channels}, wide) * (1 / std::sqrt(double(channels))),
-                           hidden = randn({900, channels}, type);
+                       hidden = randn({900, channels}, type);
           const OptionalTensor mask = masked ? OptionalTensor(random_mask({900}, 0.6)) : OptionalTensor();
           const Tensor out = pool_with(queries, hidden, mask, offsets);
           ASSERT_EQ(out.scalar_type(), wide);
@@ -77,9 +76,9 @@ TEST_P(PooledTokens, large_scores_neither_overflow_nor_lose_the_largest) {
   // One token far above the others is taken nearly alone.
   Tensor spike = zeros({300, 16}, kFloat);
   spike[271].fill_(5);
-  EXPECT_LT(
-      largest_difference(pool(ones({1, 1, 16}, kFloat) * 100.0, spike, {}, {0, 300}), full({1, 1, 16}, 5, kFloat)),
-      1e-6);
+  EXPECT_LT(largest_difference(pool(ones({1, 1, 16}, kFloat) * 100.0, spike, {}, {0, 300}),
+                               full({1, 1, 16}, 5, kFloat)),
+            1e-6);
 }
 
 TEST_P(PooledTokens, tokens_that_are_not_visible_may_hold_anything) {
@@ -102,15 +101,14 @@ TEST_P(PooledTokens, do_not_depend_on_threads_or_on_other_sequences) {
   EXPECT_TRUE(equal(pool(queries, hidden, {}, offsets), one));
   for (int64_t s = 0; s < 3; ++s) {
     const int64_t begin = offsets[static_cast<size_t>(s)], end = offsets[static_cast<size_t>(s) + 1];
-    EXPECT_TRUE(equal(
-        pool(part(queries, 0, s, s + 1), part(hidden, 0, begin, end), {}, {0, end - begin})[0], one[s]))
+    EXPECT_TRUE(
+        equal(pool(part(queries, 0, s, s + 1), part(hidden, 0, begin, end), {}, {0, end - begin})[0], one[s]))
         << s;
   }
 }
 
 TEST_P(PooledTokens, read_strided_rows_and_refuse_shapes_that_do_not_fit) {
-  const Tensor wide = randn({200, 96}), hidden = part(wide, 1, 13, 77),
-                   queries = randn({1, 3, 64});
+  const Tensor wide = randn({200, 96}), hidden = part(wide, 1, 13, 77), queries = randn({1, 3, 64});
   EXPECT_LT(largest_difference(pool(queries, hidden, {}, {0, 200}), exact(queries, hidden, {}, {0, 200})),
             5e-6);
   const Tensor turned = randn({64, 200}).t();

@@ -30,8 +30,8 @@ Api load_api() {
   Api result;
 #ifdef LONGFORMER_OPS_LIBRARY
   void* library = open(library_file());
-#define LONGFORMER_TEST_FIND(name)                                                                          \
-  result.name = reinterpret_cast<decltype(result.name)>(dlsym(library, "longformer_ops_" #name));           \
+#define LONGFORMER_TEST_FIND(name)                                                                \
+  result.name = reinterpret_cast<decltype(result.name)>(dlsym(library, "longformer_ops_" #name)); \
   if (result.name == nullptr) throw std::runtime_error("no longformer_ops_" #name " in " + library_file());
 #else
 #define LONGFORMER_TEST_FIND(name) result.name = &longformer_ops_##name;
@@ -59,7 +59,8 @@ std::string libtorch_file() {
     const auto shorter = [](const std::string& a, const std::string& b) { return a.size() < b.size(); };
     if (!found.empty()) return *std::min_element(found.begin(), found.end(), shorter);
   }
-  throw std::runtime_error("no libtorch_cpu.so in " + folder.string() + " nor in its lib (LIBTORCH chooses the folder)");
+  throw std::runtime_error("no libtorch_cpu.so in " + folder.string() +
+                           " nor in its lib (LIBTORCH chooses the folder)");
 }
 
 void open_libtorch() {
@@ -69,7 +70,9 @@ void open_libtorch() {
 
 std::string library_file() {
 #ifdef LONGFORMER_OPS_LIBRARY
-  return (fs::path(from_environment("LONGFORMER_NATIVE_DIR", LONGFORMER_OPS_LIBRARY)) / "liblongformer_ops.so").string();
+  return (fs::path(from_environment("LONGFORMER_NATIVE_DIR", LONGFORMER_OPS_LIBRARY)) /
+          "liblongformer_ops.so")
+      .string();
 #else
   return "";
 #endif
@@ -77,7 +80,8 @@ std::string library_file() {
 
 void open_everything() {
   open_libtorch();
-  // First the pointers of this program, then the library: the words of a failing call go to who asked for them last.
+  // First the pointers of this program, then the library: the words of a failing call go to who asked for
+  // them last.
   torch::load();
   if (api().initialize() != LONGFORMER_OK) throw std::runtime_error(api().last_error());
 }

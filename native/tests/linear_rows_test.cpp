@@ -1,5 +1,5 @@
-// linear on so many rows that they are multiplied with a packed weight: given packed or not, into given memory or not, at sizes around
-// those of tiles, panels and pieces.
+// linear on so many rows that they are multiplied with a packed weight: given packed or not, into given
+// memory or not, at sizes around those of tiles, panels and pieces.
 #include <cmath>
 
 #include "support.h"
@@ -12,7 +12,8 @@ constexpr double allowed(ScalarType type) {
   return type == kFloat ? 1e-6 : type == kHalf ? 1e-3 : 8e-3;
 }
 
-Tensor expected_of(const Tensor& x, const Tensor& w, const OptionalTensor& bias, bool gelu, const OptionalTensor& residual) {
+Tensor expected_of(const Tensor& x, const Tensor& w, const OptionalTensor& bias, bool gelu,
+                   const OptionalTensor& residual) {
   Matrix y = product(matrix_of(x), transposed(matrix_of(w)));
   const Doubles b = given(bias) ? values(*bias) : Doubles(static_cast<size_t>(y.columns));
   const Doubles r = given(residual) ? values(*residual) : Doubles(y.data.size());
@@ -30,14 +31,17 @@ void expect_rows(const Tensor& given_y, const Tensor& expected, ScalarType type)
 
 TEST(LinearRows, equals_the_definition_packed_and_plain) {
   Rng rng(1);
-  const std::vector<std::vector<int64_t>> shapes = {{17, 16, 32}, {64, 40, 33}, {85, 193, 31}, {170, 384, 64}, {1100, 24, 96}, {300, 1, 1}};
+  const std::vector<std::vector<int64_t>> shapes = {{17, 16, 32},   {64, 40, 33},   {85, 193, 31},
+                                                    {170, 384, 64}, {1100, 24, 96}, {300, 1, 1}};
   for (const ScalarType type : {kFloat, kBFloat16, kHalf})
     for (const auto& shape : shapes)
       for (const bool gelu : {false, true}) {
         const int64_t rows = shape[0], inputs = shape[1], outputs = shape[2];
         SCOPED_TRACE(text(type, " ", IntList(shape), gelu ? " gelu" : ""));
-        const Tensor x = random_tensor(rng, {rows, inputs}, type), w = random_tensor(rng, {outputs, inputs}, type);
-        const OptionalTensor b = random_tensor(rng, {outputs}, type), r = random_tensor(rng, {rows, outputs}, type);
+        const Tensor x = random_tensor(rng, {rows, inputs}, type),
+                     w = random_tensor(rng, {outputs, inputs}, type);
+        const OptionalTensor b = random_tensor(rng, {outputs}, type),
+                             r = random_tensor(rng, {rows, outputs}, type);
         const Tensor expected = expected_of(x, w, b, gelu, r), packed = call<Tensor>("linear_pack", w);
         ASSERT_GT(packed.numel(), 0);
         const char* activation = gelu ? "gelu" : "none";
@@ -46,30 +50,38 @@ TEST(LinearRows, equals_the_definition_packed_and_plain) {
         const Tensor out = r->clone();  // the residual is what it writes to
         call<void>("_linear_into", x, w, b, OptionalTensor(packed), activation, OptionalTensor(out), out);
         expect_rows(out, expected, type);
-        expect_rows(call<Tensor>("linear", x, w, OptionalTensor(), OptionalTensor(packed), activation, OptionalTensor()),
+        expect_rows(call<Tensor>("linear", x, w, OptionalTensor(), OptionalTensor(packed), activation,
+                                 OptionalTensor()),
                     expected_of(x, w, std::nullopt, gelu, std::nullopt), type);
       }
 }
 
 TEST(LinearRows, writes_into_memory_with_strides_and_refuses_the_inputs_own) {
   Rng rng(2);
-  const Tensor x = random_tensor(rng, {40, 32}, kFloat), w = random_tensor(rng, {32, 32}, kFloat), wide = zeros({40, 64}, kFloat);
+  const Tensor x = random_tensor(rng, {40, 32}, kFloat), w = random_tensor(rng, {32, 32}, kFloat),
+               wide = zeros({40, 64}, kFloat);
   const Tensor part = wide.narrow(1, 0, 32);
   const OptionalTensor none;
   call<void>("_linear_into", x, w, none, none, "none", none, part);
   expect_rows(part.contiguous(), expected_of(x, w, std::nullopt, false, std::nullopt), kFloat);
   EXPECT_EQ(max_magnitude(wide.narrow(1, 32, 32)), 0.0);
-  expect_words(value_error([&] { call<void>("_linear_into", x, w, none, none, "none", none, x); }), {"longformer::linear: out must not lie"});
-  expect_words(value_error([&] { call<void>("_linear_into", x, w, none, none, "none", none, zeros({40, 31}, kFloat)); }),
+  expect_words(value_error([&] { call<void>("_linear_into", x, w, none, none, "none", none, x); }),
+               {"longformer::linear: out must not lie"});
+  expect_words(value_error([&] {
+                 call<void>("_linear_into", x, w, none, none, "none", none, zeros({40, 31}, kFloat));
+               }),
                {"longformer::linear: out must be [40, 32]", "[40, 31]"});
-  expect_words(value_error([&] { call<Tensor>("linear", x, w, none, OptionalTensor(zeros({5}, kFloat)), "none", none); }),
+  expect_words(value_error([&] {
+                 call<Tensor>("linear", x, w, none, OptionalTensor(zeros({5}, kFloat)), "none", none);
+               }),
                {"packed must be linear_pack(weight)", "[5]"});
 }
 
 TEST(LinearRows, float64_is_not_packed) {
   EXPECT_EQ(call<Tensor>("linear_pack", zeros({4, 3}, kDouble)).numel(), 0);
   EXPECT_EQ(call<Tensor>("linear_pack", zeros({0, 3}, kFloat)).numel(), 0);
-  expect_words(value_error([&] { call<Tensor>("linear_pack", zeros({4}, kFloat)); }), {"linear_pack: weight must be [outputs, inputs]"});
+  expect_words(value_error([&] { call<Tensor>("linear_pack", zeros({4}, kFloat)); }),
+               {"linear_pack: weight must be [outputs, inputs]"});
 }
 
 }  // namespace

@@ -19,7 +19,8 @@ TEST(Parallel, covers_the_range_once) {
           for (int64_t i = first; i < last; ++i) ++done[static_cast<size_t>(i)];
         });
         for (int64_t i = 0; i < begin + count; ++i)
-          ASSERT_EQ(done[static_cast<size_t>(i)], i >= begin ? 1 : 0) << i << " of " << count << " by " << grain;
+          ASSERT_EQ(done[static_cast<size_t>(i)], i >= begin ? 1 : 0)
+              << i << " of " << count << " by " << grain;
       }
 }
 
@@ -32,7 +33,8 @@ TEST(Parallel, knows_whether_it_is_inside) {
   // Work inside work is done by the thread that asks for it.
   std::atomic<int64_t> sum{0};
   parallel_for(0, 16, 1, [&](int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; ++i) parallel_for(0, 100, 1, [&](int64_t from, int64_t to) { sum += to - from; });
+    for (int64_t i = first; i < last; ++i)
+      parallel_for(0, 100, 1, [&](int64_t from, int64_t to) { sum += to - from; });
   });
   EXPECT_EQ(sum, 1600);
 }

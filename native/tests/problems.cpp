@@ -96,7 +96,8 @@ std::string Problem::describe() const {
   if (dilation)
     for (int64_t d : *dilation) s << ' ' << d;
   s << ", mask " << (mask.defined() ? text(mask.scalar_type()) : "none") << ", globals "
-    << (global_index.defined() ? global_index.size(1) : 0) << ", dropout " << dropout << ", " << q.scalar_type();
+    << (global_index.defined() ? global_index.size(1) : 0) << ", dropout " << dropout << ", "
+    << q.scalar_type();
   return s.str();
 }
 

@@ -112,7 +112,8 @@ Matrix transposed(const Matrix& m) {
 }
 
 Matrix product(const Matrix& a, const Matrix& b) {
-  LONGFORMER_CHECK(a.columns == b.rows, "product of ", a.rows, " x ", a.columns, " and ", b.rows, " x ", b.columns);
+  LONGFORMER_CHECK(a.columns == b.rows, "product of ", a.rows, " x ", a.columns, " and ", b.rows, " x ",
+                   b.columns);
   Matrix result = matrix(a.rows, b.columns);
   for (int64_t r = 0; r < a.rows; ++r)
     for (int64_t i = 0; i < a.columns; ++i)
@@ -126,7 +127,8 @@ Tensor tensor_of(const Matrix& m, IntList shape, ScalarType type) {
 
 // --- banded attention
 
-BandedOptions options_of(const Problem& p, const std::vector<int64_t>& offsets, const std::string& implementation) {
+BandedOptions options_of(const Problem& p, const std::vector<int64_t>& offsets,
+                         const std::string& implementation) {
   return {p.window_left,
           p.window_right,
           p.dilation ? OptionalIntList(*p.dilation) : std::nullopt,
@@ -139,17 +141,20 @@ BandedOptions options_of(const Problem& p, const std::vector<int64_t>& offsets, 
           implementation};
 }
 
-std::tuple<Tensor, Tensor> banded_attention(const Tensor& q, const Tensor& k, const Tensor& v, const BandedOptions& o, Way way) {
-  return call<std::tuple<Tensor, Tensor>>(way, "banded_attention", q, k, v, o.window_left, o.window_right, o.dilation, o.mask,
-                                          o.global_index, o.sequence_offsets, o.scale, o.dropout, o.seed, o.implementation);
+std::tuple<Tensor, Tensor> banded_attention(const Tensor& q, const Tensor& k, const Tensor& v,
+                                            const BandedOptions& o, Way way) {
+  return call<std::tuple<Tensor, Tensor>>(way, "banded_attention", q, k, v, o.window_left, o.window_right,
+                                          o.dilation, o.mask, o.global_index, o.sequence_offsets, o.scale,
+                                          o.dropout, o.seed, o.implementation);
 }
 
-std::tuple<Tensor, Tensor, Tensor> banded_attention_backward(const Tensor& grad_out, const Tensor& q, const Tensor& k,
-                                                             const Tensor& v, const Tensor& out, const Tensor& lse,
+std::tuple<Tensor, Tensor, Tensor> banded_attention_backward(const Tensor& grad_out, const Tensor& q,
+                                                             const Tensor& k, const Tensor& v,
+                                                             const Tensor& out, const Tensor& lse,
                                                              const BandedOptions& o, Way way) {
-  return call<std::tuple<Tensor, Tensor, Tensor>>(way, "banded_attention_backward", grad_out, q, k, v, out, lse, o.window_left,
-                                                  o.window_right, o.dilation, o.mask, o.global_index, o.sequence_offsets, o.scale,
-                                                  o.dropout, o.seed, o.implementation);
+  return call<std::tuple<Tensor, Tensor, Tensor>>(
+      way, "banded_attention_backward", grad_out, q, k, v, out, lse, o.window_left, o.window_right,
+      o.dilation, o.mask, o.global_index, o.sequence_offsets, o.scale, o.dropout, o.seed, o.implementation);
 }
 
 std::tuple<Tensor, Tensor> forward(const Problem& p, const std::string& implementation, Way way) {
@@ -161,32 +166,38 @@ Result run(const Problem& p, const std::string& implementation, Way way) {
   const auto offsets = p.offsets();
   const BandedOptions options = options_of(p, offsets, implementation);
   const auto [out, lse] = banded_attention(p.q, p.k, p.v, options, way);
-  const auto [grad_q, grad_k, grad_v] = banded_attention_backward(p.grad_out, p.q, p.k, p.v, out, lse, options, way);
+  const auto [grad_q, grad_k, grad_v] =
+      banded_attention_backward(p.grad_out, p.q, p.k, p.v, out, lse, options, way);
   return {out, lse, grad_q, grad_k, grad_v};
 }
 
 Tensor banded_probabilities(const Problem& p, Way way) {
   const auto offsets = p.offsets();
   const BandedOptions o = options_of(p, offsets, "chunks");
-  return call<Tensor>(way, "banded_attention_probabilities", p.q, p.k, o.window_left, o.window_right, o.dilation, o.mask,
-                      o.global_index, o.sequence_offsets, o.scale);
+  return call<Tensor>(way, "banded_attention_probabilities", p.q, p.k, o.window_left, o.window_right,
+                      o.dilation, o.mask, o.global_index, o.sequence_offsets, o.scale);
 }
 
 // --- global attention
 
-Tensor global_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& index, const GlobalOptions& o, Way way) {
-  return call<Tensor>(way, "global_attention", q, k, v, index, o.mask, o.sequence_offsets, o.scale, o.dropout, o.seed);
+Tensor global_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& index,
+                        const GlobalOptions& o, Way way) {
+  return call<Tensor>(way, "global_attention", q, k, v, index, o.mask, o.sequence_offsets, o.scale, o.dropout,
+                      o.seed);
 }
 
-Tensor global_probabilities(const Tensor& q, const Tensor& k, const Tensor& index, const GlobalOptions& o, Way way) {
-  return call<Tensor>(way, "global_attention_probabilities", q, k, index, o.mask, o.sequence_offsets, o.scale);
+Tensor global_probabilities(const Tensor& q, const Tensor& k, const Tensor& index, const GlobalOptions& o,
+                            Way way) {
+  return call<Tensor>(way, "global_attention_probabilities", q, k, index, o.mask, o.sequence_offsets,
+                      o.scale);
 }
 
-Tensor folded_global_attention(const Tensor& q, const Tensor& hidden, const Tensor& key_weight, const OptionalTensor& key_bias,
-                               const Tensor& value_weight, const OptionalTensor& value_bias, const Tensor& index,
-                               const GlobalOptions& o, Way way) {
-  return call<Tensor>(way, "folded_global_attention", q, hidden, key_weight, key_bias, value_weight, value_bias, index, o.mask,
-                      o.sequence_offsets, o.scale, o.dropout, o.seed);
+Tensor folded_global_attention(const Tensor& q, const Tensor& hidden, const Tensor& key_weight,
+                               const OptionalTensor& key_bias, const Tensor& value_weight,
+                               const OptionalTensor& value_bias, const Tensor& index, const GlobalOptions& o,
+                               Way way) {
+  return call<Tensor>(way, "folded_global_attention", q, hidden, key_weight, key_bias, value_weight,
+                      value_bias, index, o.mask, o.sequence_offsets, o.scale, o.dropout, o.seed);
 }
 
 // --- comparing
@@ -209,13 +220,10 @@ double max_magnitude(const Tensor& x) {
   return result;
 }
 
-::testing::AssertionResult as_good_as(const Tensor& x, const Tensor& baseline, const Tensor& truth, ScalarType type,
-                                      double terms) {
+::testing::AssertionResult as_good_as(const Tensor& x, const Tensor& baseline, const Tensor& truth,
+                                      ScalarType type, double terms) {
   // Rounding of a result, of a sum of a few hundred terms in the wide types.
-  const double rounding = type == kDouble  ? 1e-14
-                          : type == kFloat ? 2e-6
-                          : type == kHalf  ? 0x1p-10
-                                           : 0x1p-7;
+  const double rounding = type == kDouble ? 1e-14 : type == kFloat ? 2e-6 : type == kHalf ? 0x1p-10 : 0x1p-7;
   const double allowed =
       2.0 * max_difference(baseline, truth) + rounding * std::max({max_magnitude(truth), terms, 1e-3});
   const double error = max_difference(x, truth);
@@ -245,13 +253,15 @@ void expect_finite_differences(const std::vector<Tensor>& inputs, const std::vec
       x = before - step;
       const double down = loss();
       x = before;
-      ASSERT_NEAR(gradient[static_cast<size_t>(i)], (up - down) / (2 * step), tolerance) << "input " << n << " at " << i;
+      ASSERT_NEAR(gradient[static_cast<size_t>(i)], (up - down) / (2 * step), tolerance)
+          << "input " << n << " at " << i;
     }
   }
 }
 
 void expect_words(const std::string& message, const std::vector<std::string>& words) {
-  for (const std::string& w : words) EXPECT_TRUE(message.find(w) != std::string::npos) << "'" << w << "' not in: " << message;
+  for (const std::string& w : words)
+    EXPECT_TRUE(message.find(w) != std::string::npos) << "'" << w << "' not in: " << message;
 }
 
 }  // namespace longformer::test

@@ -1,5 +1,5 @@
-// What the tests share: tensors filled and read on the host, random problems, and a dense evaluation of the definition in
-// banded_attention.h, forward and backward by hand, that owes nothing to the library.
+// What the tests share: tensors filled and read on the host, random problems, and a dense evaluation of the
+// definition in banded_attention.h, forward and backward by hand, that owes nothing to the library.
 #pragma once
 #include <gtest/gtest.h>
 
@@ -91,31 +91,36 @@ std::vector<char> allowed_keys(const Problem& p, size_t sequence);
 // 0 or 1/(1-p), [H, L, L].
 Doubles dropout_factor(const Problem& p, size_t sequence);
 
-// Dense attention and its gradients by hand. With type float64 the truth; with the problem's own type what a plain model makes of
-// it, every intermediate result rounded to that type.
+// Dense attention and its gradients by hand. With type float64 the truth; with the problem's own type what a
+// plain model makes of it, every intermediate result rounded to that type.
 Result dense(const Problem& p, ScalarType type);
 // The dense probabilities [L, L] of one head of one sequence, in float64, without dropout.
 Matrix dense_probabilities(const Problem& p, size_t sequence, int64_t head);
 
-BandedOptions options_of(const Problem& p, const std::vector<int64_t>& offsets, const std::string& implementation);
+BandedOptions options_of(const Problem& p, const std::vector<int64_t>& offsets,
+                         const std::string& implementation);
 // The operator's output and its gradients, from the backward operator.
 Result run(const Problem& p, const std::string& implementation, Way way = Way::direct);
-std::tuple<Tensor, Tensor> forward(const Problem& p, const std::string& implementation, Way way = Way::direct);
+std::tuple<Tensor, Tensor> forward(const Problem& p, const std::string& implementation,
+                                   Way way = Way::direct);
 
 // --- the registered operators
 
-std::tuple<Tensor, Tensor> banded_attention(const Tensor& q, const Tensor& k, const Tensor& v, const BandedOptions& options,
-                                            Way way = Way::direct);
-std::tuple<Tensor, Tensor, Tensor> banded_attention_backward(const Tensor& grad_out, const Tensor& q, const Tensor& k,
-                                                             const Tensor& v, const Tensor& out, const Tensor& lse,
-                                                             const BandedOptions& options, Way way = Way::direct);
+std::tuple<Tensor, Tensor> banded_attention(const Tensor& q, const Tensor& k, const Tensor& v,
+                                            const BandedOptions& options, Way way = Way::direct);
+std::tuple<Tensor, Tensor, Tensor> banded_attention_backward(const Tensor& grad_out, const Tensor& q,
+                                                             const Tensor& k, const Tensor& v,
+                                                             const Tensor& out, const Tensor& lse,
+                                                             const BandedOptions& options,
+                                                             Way way = Way::direct);
 Tensor banded_probabilities(const Problem& p, Way way = Way::direct);
-Tensor global_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& index, const GlobalOptions& options = {},
-                        Way way = Way::direct);
-Tensor global_probabilities(const Tensor& q, const Tensor& k, const Tensor& index, const GlobalOptions& options = {},
-                            Way way = Way::direct);
-Tensor folded_global_attention(const Tensor& q, const Tensor& hidden, const Tensor& key_weight, const OptionalTensor& key_bias,
-                               const Tensor& value_weight, const OptionalTensor& value_bias, const Tensor& index,
+Tensor global_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& index,
+                        const GlobalOptions& options = {}, Way way = Way::direct);
+Tensor global_probabilities(const Tensor& q, const Tensor& k, const Tensor& index,
+                            const GlobalOptions& options = {}, Way way = Way::direct);
+Tensor folded_global_attention(const Tensor& q, const Tensor& hidden, const Tensor& key_weight,
+                               const OptionalTensor& key_bias, const Tensor& value_weight,
+                               const OptionalTensor& value_bias, const Tensor& index,
                                const GlobalOptions& options = {}, Way way = Way::direct);
 
 // --- comparing
@@ -123,13 +128,16 @@ Tensor folded_global_attention(const Tensor& q, const Tensor& hidden, const Tens
 // The largest difference, in double; equal infinities differ by 0, a NaN by infinity, as do other shapes.
 double max_difference(const Tensor& x, const Tensor& y);
 double max_magnitude(const Tensor& x);
-// The error of x is at most twice the baseline's (both against the truth), or rounding of the type in terms of that size.
-::testing::AssertionResult as_good_as(const Tensor& x, const Tensor& baseline, const Tensor& truth, ScalarType type,
-                                      double terms = 0.0);
-// Expects gradients to be the central differences of the loss: every element of each input, or `samples` of them where there are
-// more. The inputs are row-major float64 on the CPU, and what the loss is computed from; they are changed and put back.
+// The error of x is at most twice the baseline's (both against the truth), or rounding of the type in terms
+// of that size.
+::testing::AssertionResult as_good_as(const Tensor& x, const Tensor& baseline, const Tensor& truth,
+                                      ScalarType type, double terms = 0.0);
+// Expects gradients to be the central differences of the loss: every element of each input, or `samples` of
+// them where there are more. The inputs are row-major float64 on the CPU, and what the loss is computed from;
+// they are changed and put back.
 void expect_finite_differences(const std::vector<Tensor>& inputs, const std::vector<Tensor>& gradients,
-                               const std::function<double()>& loss, double tolerance, int64_t samples = 1000000);
+                               const std::function<double()>& loss, double tolerance,
+                               int64_t samples = 1000000);
 // Expects that the message has all of these words.
 void expect_words(const std::string& message, const std::vector<std::string>& words);
 

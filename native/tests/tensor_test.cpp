@@ -1,5 +1,5 @@
-// The Tensor of native/torch: references, copies, arithmetic, selection and reductions, against the host. Its views have a file of their
-// own.
+// The Tensor of native/torch: references, copies, arithmetic, selection and reductions, against the host. Its
+// views have a file of their own.
 #include <cmath>
 #include <limits>
 
@@ -54,7 +54,8 @@ TEST(Tensors, tell_what_they_are) {
   EXPECT_EQ(t[1].storage_offset(), 12);
   EXPECT_FALSE(t.transpose(0, 1).is_contiguous());
   EXPECT_EQ(text(t.scalar_type(), " ", t.sizes(), " ", t.device()), "Half [2, 3, 4] cpu");
-  EXPECT_EQ(text(kBool, kByte, kInt, kLong, kFloat, kDouble, kBFloat16), "BoolByteIntLongFloatDoubleBFloat16");
+  EXPECT_EQ(text(kBool, kByte, kInt, kLong, kFloat, kDouble, kBFloat16),
+            "BoolByteIntLongFloatDoubleBFloat16");
 }
 
 TEST(Tensors, are_copied_and_converted) {
@@ -111,7 +112,8 @@ void expect_near(const Tensor& t, const Doubles& expected, ScalarType type, cons
   const Doubles given = values(t);
   ASSERT_EQ(given.size(), expected.size()) << what;
   for (size_t i = 0; i < given.size(); ++i)
-    ASSERT_NEAR(given[i], expected[i], rounding * std::max(1.0, std::abs(expected[i]))) << what << " at " << i << " in " << type;
+    ASSERT_NEAR(given[i], expected[i], rounding * std::max(1.0, std::abs(expected[i])))
+        << what << " at " << i << " in " << type;
 }
 
 TEST(TensorArithmetic, equals_the_host_in_every_floating_dtype) {
@@ -124,12 +126,15 @@ TEST(TensorArithmetic, equals_the_host_in_every_floating_dtype) {
       expect_near(a.sub(other), each(a, other, std::minus<>()), type, "sub");
       expect_near(a.mul(other), each(a, other, std::multiplies<>()), type, "mul");
       expect_near(a.div(other), each(a, other, std::divides<>()), type, "div");
-      expect_near(a + other * 2.0, each(a, other, [](double x, double y) { return x + 2.0 * y; }), type, "+ *");
+      expect_near(a + other * 2.0, each(a, other, [](double x, double y) { return x + 2.0 * y; }), type,
+                  "+ *");
       expect_near(a.clone().add_(other), each(a, other, std::plus<>()), type, "add_");
       expect_near(a.clone().sub_(other), each(a, other, std::minus<>()), type, "sub_");
       expect_near(a.clone().mul_(other), each(a, other, std::multiplies<>()), type, "mul_");
     }
-    const auto by = [&](const std::function<double(double)>& f) { return each(a, a, [&](double x, double) { return f(x); }); };
+    const auto by = [&](const std::function<double(double)>& f) {
+      return each(a, a, [&](double x, double) { return f(x); });
+    };
     expect_near(a.add(0.75), by([](double x) { return x + 0.75; }), type, "add a number");
     expect_near(a.mul(-1.5), by([](double x) { return x * -1.5; }), type, "mul by a number");
     expect_near(a.add(int64_t{2}), by([](double x) { return x + 2; }), type, "add an integer");
@@ -143,10 +148,12 @@ TEST(TensorArithmetic, equals_the_host_in_every_floating_dtype) {
     expect_near(a.tanh(), by([](double x) { return std::tanh(x); }), type, "tanh");
     expect_near(a.relu(), by([](double x) { return std::max(x, 0.0); }), type, "relu");
     expect_near(a.sigmoid(), by([](double x) { return 1.0 / (1.0 + std::exp(-x)); }), type, "sigmoid");
-    expect_near(a.gelu(false), by([](double x) { return 0.5 * x * (1.0 + std::erf(x / std::sqrt(2.0))); }), type, "gelu");
-    expect_near(a.gelu(true),
-                by([](double x) { return 0.5 * x * (1.0 + std::tanh(std::sqrt(2.0 / M_PI) * (x + 0.044715 * x * x * x))); }), type,
-                "gelu by tanh");
+    expect_near(a.gelu(false), by([](double x) { return 0.5 * x * (1.0 + std::erf(x / std::sqrt(2.0))); }),
+                type, "gelu");
+    expect_near(a.gelu(true), by([](double x) {
+                  return 0.5 * x * (1.0 + std::tanh(std::sqrt(2.0 / M_PI) * (x + 0.044715 * x * x * x)));
+                }),
+                type, "gelu by tanh");
     // Without dimensions the dtype stays too.
     expect_near(a[0][0].mul(0.5), {values(a)[0] * 0.5}, type, "a number of that dtype");
     expect_near(a[0][0].add(0.5), {values(a)[0] + 0.5}, type, "a number of that dtype");
@@ -157,11 +164,14 @@ TEST(TensorArithmetic, of_integers_keeps_all_64_bits) {
   const int64_t big = 0x7FFFFFFFFFFFFFFFll, odd = 0x123456789ABCDEFll;
   const Tensor t = from_values({big, odd, -odd, 0});
   const auto wrapped = [](uint64_t x) { return static_cast<int64_t>(x); };
-  EXPECT_EQ(integers(t.add(int64_t{1})), std::vector<int64_t>({wrapped(uint64_t(big) + 1), odd + 1, -odd + 1, 1}));
+  EXPECT_EQ(integers(t.add(int64_t{1})),
+            std::vector<int64_t>({wrapped(uint64_t(big) + 1), odd + 1, -odd + 1, 1}));
   EXPECT_EQ(integers(t.mul(wrapped(0x9E3779B97F4A7C15ull))),
-            std::vector<int64_t>({wrapped(uint64_t(big) * 0x9E3779B97F4A7C15ull), wrapped(uint64_t(odd) * 0x9E3779B97F4A7C15ull),
+            std::vector<int64_t>({wrapped(uint64_t(big) * 0x9E3779B97F4A7C15ull),
+                                  wrapped(uint64_t(odd) * 0x9E3779B97F4A7C15ull),
                                   wrapped(uint64_t(-odd) * 0x9E3779B97F4A7C15ull), 0}));
-  EXPECT_EQ(integers(t + from_values({1, odd, odd, -5})), std::vector<int64_t>({wrapped(uint64_t(big) + 1), 2 * odd, 0, -5}));
+  EXPECT_EQ(integers(t + from_values({1, odd, odd, -5})),
+            std::vector<int64_t>({wrapped(uint64_t(big) + 1), 2 * odd, 0, -5}));
   EXPECT_EQ(integers(t - from_values({1, odd, odd, -5})), std::vector<int64_t>({big - 1, 0, -2 * odd, 5}));
   EXPECT_EQ(integers(t.bitwise_and(0xFF)), std::vector<int64_t>({0xFF, 0xEF, (-odd) & 0xFF, 0}));
   EXPECT_EQ(integers(t.bitwise_right_shift(8)), std::vector<int64_t>({big >> 8, odd >> 8, (-odd) >> 8, 0}));
@@ -184,7 +194,8 @@ TEST(TensorArithmetic, broadcasts) {
   const Tensor column = tensor_of({1, 2}, {2, 1}, kFloat), row = tensor_of({10, 20, 30}, {3}, kFloat);
   EXPECT_EQ(values(column + row), Doubles({11, 21, 31, 12, 22, 32}));
   EXPECT_EQ(values(column - row), Doubles({-9, -19, -29, -8, -18, -28}));
-  EXPECT_EQ(integers(from_values({1, 2}).unsqueeze(1) + from_values({10, 20, 30})), std::vector<int64_t>({11, 21, 31, 12, 22, 32}));
+  EXPECT_EQ(integers(from_values({1, 2}).unsqueeze(1) + from_values({10, 20, 30})),
+            std::vector<int64_t>({11, 21, 31, 12, 22, 32}));
   EXPECT_FALSE(any_error([&] { column + tensor_of({1, 2, 3, 4, 5, 6}, {3, 2}, kFloat); }).empty());
 }
 
@@ -205,7 +216,8 @@ TEST(TensorComparison, gives_bools) {
   expect(t.isnan(), {0, 0, 0, 1});
   expect(from_values({1, 2, 3}).lt(2.5), {1, 1, 0});
   expect(from_values({1, 2, 3}).ge(2), {0, 1, 1});
-  const Tensor a = integer_tensor({0, 0, 1, 1}, {4}).to(kBool), b = integer_tensor({0, 1, 0, 1}, {4}).to(kBool);
+  const Tensor a = integer_tensor({0, 0, 1, 1}, {4}).to(kBool),
+               b = integer_tensor({0, 1, 0, 1}, {4}).to(kBool);
   expect(a & b, {0, 0, 0, 1});
   expect(a | b, {0, 1, 1, 1});
   expect(a.logical_not(), {1, 1, 0, 0});
@@ -226,7 +238,8 @@ TEST(TensorSelection, equals_the_host) {
     EXPECT_EQ(values(t.index_select(0, from_values({2, 0, 2}))), Doubles({4, 5, 0, 1, 4, 5}));
     EXPECT_EQ(values(t.index_select(1, from_values({1}))), Doubles({1, 3, 5}));
     EXPECT_EQ(values(t.gather(1, integer_tensor({1, 0, 1}, {3, 1}))), Doubles({1, 2, 5}));
-    EXPECT_EQ(values(t.clone().index_copy_(0, from_values({2, 0}), t.narrow(0, 0, 2))), Doubles({2, 3, 2, 3, 0, 1}));
+    EXPECT_EQ(values(t.clone().index_copy_(0, from_values({2, 0}), t.narrow(0, 0, 2))),
+              Doubles({2, 3, 2, 3, 0, 1}));
     EXPECT_EQ(values(t.clone().index_fill_(0, from_values({1}), -1)), Doubles({0, 1, -1, -1, 4, 5}));
     // A row that comes twice adds up.
     EXPECT_EQ(values(t.clone().index_add_rows_(from_values({1, 1, 0}), t)), Doubles({4, 6, 4, 7, 4, 5}));
@@ -237,7 +250,8 @@ TEST(TensorSelection, equals_the_host) {
     EXPECT_EQ(values(pad(t, {1, 0, 0, 1}, 8)), Doubles({8, 0, 1, 8, 2, 3, 8, 4, 5, 8, 8, 8}));
     EXPECT_EQ(values(embedding(t, integer_tensor({1, 0, 1, 2}, {2, 2}))), Doubles({2, 3, 0, 1, 2, 3, 4, 5}));
   }
-  EXPECT_EQ(values(tensor_of({1, 2}, {2}, kFloat).masked_fill(ones({2}, kBool), -std::numeric_limits<double>::infinity())),
+  EXPECT_EQ(values(tensor_of({1, 2}, {2}, kFloat)
+                       .masked_fill(ones({2}, kBool), -std::numeric_limits<double>::infinity())),
             Doubles(2, -std::numeric_limits<double>::infinity()));
   EXPECT_FALSE(any_error([&] { arange(6).index_select(0, from_values({6})); }).empty());
 }
@@ -276,15 +290,18 @@ TEST(TensorReductions, equal_the_host) {
 
 TEST(TensorProducts, equal_the_host) {
   Rng rng(5);
-  const Tensor a = random_tensor(rng, {2, 3, 4}, kDouble), b = random_tensor(rng, {4, 5}, kDouble), bias = random_tensor(rng, {5}, kDouble);
+  const Tensor a = random_tensor(rng, {2, 3, 4}, kDouble), b = random_tensor(rng, {4, 5}, kDouble),
+               bias = random_tensor(rng, {5}, kDouble);
   expect_near(matmul(a, b), product(matrix_of(a), matrix_of(b)).data, kDouble, "a stack by a matrix");
   const Tensor c = random_tensor(rng, {2, 4, 3}, kDouble);
   for (int64_t i = 0; i < 2; ++i)
-    expect_near(matmul(a, c)[i], product(matrix_of(a[i]), matrix_of(c[i])).data, kDouble, "a stack by a stack");
+    expect_near(matmul(a, c)[i], product(matrix_of(a[i]), matrix_of(c[i])).data, kDouble,
+                "a stack by a stack");
   Matrix expected = product(matrix_of(a), matrix_of(b));
   for (size_t e = 0; e < expected.data.size(); ++e) expected.data[e] += values(bias)[e % 5];
   expect_near(linear(a, b.t(), bias), expected.data, kDouble, "linear");
-  expect_near(linear(a, b.t(), Tensor()), product(matrix_of(a), matrix_of(b)).data, kDouble, "linear without bias");
+  expect_near(linear(a, b.t(), Tensor()), product(matrix_of(a), matrix_of(b)).data, kDouble,
+              "linear without bias");
   const Tensor weight = random_tensor(rng, {4}, kDouble), shift = random_tensor(rng, {4}, kDouble);
   const Tensor normed = layer_norm(a, weight, shift, 1e-5);
   const Matrix rows = matrix_of(a);
@@ -294,7 +311,8 @@ TEST(TensorProducts, equal_the_host) {
     for (int64_t i = 0; i < 4; ++i) mean += rows.at(r, i) / 4;
     for (int64_t i = 0; i < 4; ++i) variance += std::pow(rows.at(r, i) - mean, 2) / 4;
     for (int64_t i = 0; i < 4; ++i)
-      normal.push_back((rows.at(r, i) - mean) / std::sqrt(variance + 1e-5) * values(weight)[i] + values(shift)[i]);
+      normal.push_back((rows.at(r, i) - mean) / std::sqrt(variance + 1e-5) * values(weight)[i] +
+                       values(shift)[i]);
   }
   expect_near(normed, normal, kDouble, "layer_norm");
 }

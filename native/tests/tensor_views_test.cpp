@@ -15,7 +15,8 @@ struct Host {
   Doubles data;
 
   static Host counting(const Index& shape) {
-    Host h{shape, Doubles(static_cast<size_t>(std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>())))};
+    Host h{shape, Doubles(static_cast<size_t>(
+                      std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>())))};
     std::iota(h.data.begin(), h.data.end(), 0.0);
     return h;
   }
@@ -44,22 +45,33 @@ void expect_same(const Tensor& t, const Host& h) {
 TEST(TensorViews, are_what_they_are_on_the_host) {
   const Host h = Host::counting({3, 4, 5});
   const Tensor t = tensor_of(h.data, h.shape, kDouble);
-  expect_same(t.narrow(1, 1, 2), h.seen({3, 2, 5}, [](const Index& i) { return Index{i[0], i[1] + 1, i[2]}; }));
+  expect_same(t.narrow(1, 1, 2), h.seen({3, 2, 5}, [](const Index& i) {
+    return Index{i[0], i[1] + 1, i[2]};
+  }));
   expect_same(t.narrow(-1, 5, 0), Host{{3, 4, 0}, {}});
   expect_same(t.select(0, -1), h.seen({4, 5}, [](const Index& i) { return Index{2, i[0], i[1]}; }));
   expect_same(t[1], h.seen({4, 5}, [](const Index& i) { return Index{1, i[0], i[1]}; }));
   expect_same(t.transpose(0, -1), h.seen({5, 4, 3}, [](const Index& i) { return Index{i[2], i[1], i[0]}; }));
-  expect_same(t.permute({1, 2, 0}), h.seen({4, 5, 3}, [](const Index& i) { return Index{i[2], i[0], i[1]}; }));
+  expect_same(t.permute({1, 2, 0}), h.seen({4, 5, 3}, [](const Index& i) {
+    return Index{i[2], i[0], i[1]};
+  }));
   expect_same(t[0].t(), h.seen({5, 4}, [](const Index& i) { return Index{0, i[1], i[0]}; }));
   expect_same(t.unsqueeze(1), Host{{3, 1, 4, 5}, h.data});
   expect_same(t.unsqueeze(-1), Host{{3, 4, 5, 1}, h.data});
   expect_same(t.unsqueeze(0).squeeze(0), h);
   expect_same(t.squeeze(1), h);  // not of size 1: as it is
-  expect_same(t.unsqueeze(1).expand({3, 2, 4, 5}),
-              h.seen({3, 2, 4, 5}, [](const Index& i) { return Index{i[0], i[2], i[3]}; }));
-  expect_same(t.expand({2, -1, 4, -1}), h.seen({2, 3, 4, 5}, [](const Index& i) { return Index{i[1], i[2], i[3]}; }));
-  expect_same(t.unfold(2, 3, 2), h.seen({3, 4, 2, 3}, [](const Index& i) { return Index{i[0], i[1], 2 * i[2] + i[3]}; }));
-  expect_same(t.unfold(0, 3, 1), h.seen({1, 4, 5, 3}, [](const Index& i) { return Index{i[0] + i[3], i[1], i[2]}; }));
+  expect_same(t.unsqueeze(1).expand({3, 2, 4, 5}), h.seen({3, 2, 4, 5}, [](const Index& i) {
+    return Index{i[0], i[2], i[3]};
+  }));
+  expect_same(t.expand({2, -1, 4, -1}), h.seen({2, 3, 4, 5}, [](const Index& i) {
+    return Index{i[1], i[2], i[3]};
+  }));
+  expect_same(t.unfold(2, 3, 2), h.seen({3, 4, 2, 3}, [](const Index& i) {
+    return Index{i[0], i[1], 2 * i[2] + i[3]};
+  }));
+  expect_same(t.unfold(0, 3, 1), h.seen({1, 4, 5, 3}, [](const Index& i) {
+    return Index{i[0] + i[3], i[1], i[2]};
+  }));
   expect_same(t.flatten(0, 1), Host{{12, 5}, h.data});
   expect_same(t.flatten(0, -1), Host{{60}, h.data});
   expect_same(t.view({-1, 10}), Host{{6, 10}, h.data});
@@ -89,11 +101,13 @@ TEST(TensorViews, can_be_made_of_one_another) {
     SCOPED_TRACE(seed);
     Rng rng(seed);
     Index shape;
-    for (int64_t d = uniform(rng, 0, 4); d > 0; --d) shape.push_back(chance(rng, 0.1) ? 0 : chance(rng, 0.2) ? 1 : uniform(rng, 2, 6));
+    for (int64_t d = uniform(rng, 0, 4); d > 0; --d)
+      shape.push_back(chance(rng, 0.1) ? 0 : chance(rng, 0.2) ? 1 : uniform(rng, 2, 6));
     Host h = Host::counting(shape);
     Tensor t = tensor_of(h.data, shape, kDouble);
     for (int step = 0; step < 6; ++step) {
-      const int64_t rank = static_cast<int64_t>(h.shape.size()), d = rank == 0 ? 0 : uniform(rng, 0, rank - 1);
+      const int64_t rank = static_cast<int64_t>(h.shape.size()),
+                    d = rank == 0 ? 0 : uniform(rng, 0, rank - 1);
       const size_t at = static_cast<size_t>(d);
       const int64_t kind = rank == 0 ? 5 : uniform(rng, 0, 5);
       Index as = h.shape;

@@ -1,4 +1,5 @@
-// Operators of libtorch by their names. A number goes in as a tensor without dimensions: libtorch 2.10 takes none of its Scalars here.
+// Operators of libtorch, called by name. Numbers are passed as tensors without dimensions, since the
+// dispatcher of libtorch 2.10 takes no Scalars. Text is never passed: 2.10 does not free it.
 #include <algorithm>
 #include <cmath>
 
@@ -10,22 +11,24 @@ using torch::call;
 
 namespace {
 
-// A number as an operand of t: of integers an integer, which then stay integers.
+// A number as an operand of t: an integer where t holds integers, so that the result does too.
 Tensor operand(const Tensor& t, double number) {
-  if (!t.is_floating_point() && number == std::floor(number) && std::abs(number) < 0x1p62) return scalar(static_cast<int64_t>(number));
+  if (!t.is_floating_point() && number == std::floor(number) && std::abs(number) < 0x1p62)
+    return scalar(static_cast<int64_t>(number));
   return scalar(number);
 }
 
-// Of two tensors without dimensions the wider type would win over t's.
+// Keeps the type of t, which a wider number would change where t has no dimensions.
 Tensor like(const Tensor& t, const Tensor& result) {
   return t.is_floating_point() ? result.to(t.scalar_type()) : result;
 }
 
-// sign 1: a + b, -1: a - b. libtorch's own take a Scalar, which is a float where the interface has it, and which integers refuse.
+// Returns a + b for sign 1, a - b for -1. The interface's subtraction takes a float, which integers refuse.
 Tensor sum_of(const Tensor& a, const Tensor& b, int64_t sign) {
   if (a.is_floating_point() || b.is_floating_point()) {
     torch::TensorHandle result = nullptr;
-    LONGFORMER_TORCH(torch::aoti_torch_aten_subtract_Tensor(a.handle(), b.handle(), static_cast<double>(-sign), &result));
+    LONGFORMER_TORCH(
+        torch::aoti_torch_aten_subtract_Tensor(a.handle(), b.handle(), static_cast<double>(-sign), &result));
     return Tensor::own(result);
   }
   std::vector<int64_t> shape(std::max(a.sizes().size(), b.sizes().size()), 1);
@@ -35,7 +38,7 @@ Tensor sum_of(const Tensor& a, const Tensor& b, int64_t sign) {
     for (size_t i = 0; i < sizes.size(); ++i)
       if (shape[before + i] == 1) shape[before + i] = sizes[i];
   }
-  // A number joins the other's device as an operand of a product there: a copy would wait for the device.
+  // Multiplying moves a number to the other's device; copying it would wait for the device.
   const Device where = a.is_cpu() ? b.device() : a.device();
   const auto wide = [&](const Tensor& t) {
     const Tensor l = t.to(kLong);
@@ -84,12 +87,6 @@ Tensor Tensor::remainder(int64_t number) const {
 }
 Tensor Tensor::neg() const {
   return unary("aten::neg", *this);
-}
-const Tensor& Tensor::add_(const Tensor& other) const {
-  return copy_(add(other));
-}
-const Tensor& Tensor::sub_(const Tensor& other) const {
-  return copy_(sub(other));
 }
 const Tensor& Tensor::mul_(const Tensor& other) const {
   call("aten::mul_", "Tensor", *this, other);
@@ -229,9 +226,6 @@ const Tensor& Tensor::index_add_rows_(const Tensor& index, const Tensor& source)
 Tensor Tensor::sum() const {
   return call("aten::sum", "", *this, std::nullopt);
 }
-Tensor Tensor::sum(int64_t dimension, bool keep) const {
-  return sum(IntList(&dimension, 1), keep);
-}
 Tensor Tensor::sum(IntList dimensions, bool keep) const {
   return call("aten::sum", "dim_IntList", *this, OptionalIntList(dimensions), keep, std::nullopt);
 }
@@ -261,8 +255,8 @@ Tensor stack(const TensorList& tensors, int64_t dimension) {
 }
 Tensor pad(const Tensor& t, IntList pad, double value) {
   torch::TensorHandle result = nullptr;
-  LONGFORMER_TORCH(
-      torch::aoti_torch_aten_pad(t.handle(), pad.data(), static_cast<int64_t>(pad.size()), "constant", &value, &result));
+  LONGFORMER_TORCH(torch::aoti_torch_aten_pad(t.handle(), pad.data(), static_cast<int64_t>(pad.size()),
+                                              "constant", &value, &result));
   return Tensor::own(result);
 }
 Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {

@@ -1,4 +1,4 @@
-// What only the CUDA part of libtorch has, found when it is first needed: the library runs without it.
+// Functions of libtorch's CUDA part, looked up at first use. The library runs without them.
 #pragma once
 #include "../base/tensor.h"
 
@@ -6,15 +6,16 @@ namespace longformer::torch {
 
 bool has_cuda();
 
-// The stream (a CUstream) on which libtorch works on that device on this thread. Throws NotImplementedError where the loaded libtorch has
-// no CUDA part.
+// Returns libtorch's current stream (a CUstream) of the device on this thread. Throws NotImplementedError
+// where the loaded libtorch has no CUDA part.
 void* current_cuda_stream(int32_t device);
 
-// gelu(input weight^T + bias), the GELU by tanh, in one call of cuBLASLt: input [M, K], weight [N, K], bias [N] -> [M, N]. Undefined where
-// the loaded libtorch does not offer it.
+// gelu(input weight^T + bias) with the tanh formula, in one call of cuBLASLt: input [M, K], weight [N, K],
+// bias [N] -> [M, N]. Undefined where the loaded libtorch lacks it.
 Tensor cuda_linear_gelu(const Tensor& input, const Tensor& weight, const Tensor& bias);
 
-// out = input weight^T + bias, without a tensor in between; bias may be undefined. Any device. out [..., N] must not overlap the others.
+// Writes input weight^T + bias into out [..., N], which must not overlap the others. Any device; bias may be
+// undefined.
 void linear_into(const Tensor& out, const Tensor& input, const Tensor& weight, const Tensor& bias);
 
 }  // namespace longformer::torch

@@ -1,5 +1,5 @@
-// What libtorch says when a call fails. From 2.13 on a function tells it. Before, libtorch writes it to std::cerr and returns a number:
-// there this library stands in for std::cerr's buffer, keeps those lines for each thread and passes on all others.
+// Reads libtorch's message after a call failed. From 2.13 on a function returns it. Older versions print it
+// to std::cerr, so this library replaces the buffer of std::cerr, keeps such lines, and passes on all others.
 #include "../base/error.h"
 
 #include "../base/cerr.h"
@@ -13,7 +13,7 @@ thread_local std::string kept_words;
 constexpr char kStart[] = "] Exception in aoti_torch: ";
 
 bool keeps(std::string_view line) {
-  // libtorch writes each such message at once.
+  // libtorch prints each message in one write.
   const size_t start = line.find(kStart);
   if (start == std::string_view::npos) return false;
   kept_words = line.substr(start + sizeof(kStart) - 1);
@@ -23,7 +23,7 @@ bool keeps(std::string_view line) {
 }  // namespace
 
 void keep_error_words() {
-  // Never taken away again: libtorch may write for as long as the process lives.
+  // Never undone: libtorch may print as long as the process lives.
   if (torch_exception_get_what == nullptr) divert_cerr(keeps);
 }
 
@@ -35,7 +35,8 @@ std::string take_error_words() {
   } else {
     words.swap(kept_words);
   }
-  for (const char* behind : {"\nException raised from", "\nC++ CapturedTraceback", "\nframe #0: ", "\n0000"}) {
+  for (const char* behind :
+       {"\nException raised from", "\nC++ CapturedTraceback", "\nframe #0: ", "\n0000"}) {
     const size_t end = words.find(behind);
     if (end != std::string::npos) words.resize(end);
   }

@@ -11,8 +11,9 @@
 
 #if defined(_WIN32)
 #include <windows.h>
-// psapi.h declares it by another name that depends on the Windows that one builds for.
-extern "C" __declspec(dllimport) BOOL WINAPI K32EnumProcessModules(HANDLE process, HMODULE* modules, DWORD bytes, DWORD* needed);
+// psapi.h declares it under a name that depends on the targeted version of Windows.
+extern "C" __declspec(dllimport) BOOL WINAPI
+    K32EnumProcessModules(HANDLE process, HMODULE* modules, DWORD bytes, DWORD* needed);
 #else
 #include <dlfcn.h>
 #include <link.h>
@@ -33,23 +34,25 @@ constexpr const char *kCpuLibrary = "torch_cpu.dll", *kCudaLibrary = "torch_cuda
 std::string path_of(HMODULE module) {
   std::wstring wide(32768, L'\0');
   wide.resize(GetModuleFileNameW(module, wide.data(), static_cast<DWORD>(wide.size())));
-  std::string path(static_cast<size_t>(
-                       WideCharToMultiByte(CP_UTF8, 0, wide.data(), static_cast<int>(wide.size()), nullptr, 0, nullptr, nullptr)),
+  std::string path(static_cast<size_t>(WideCharToMultiByte(
+                       CP_UTF8, 0, wide.data(), static_cast<int>(wide.size()), nullptr, 0, nullptr, nullptr)),
                    '\0');
-  WideCharToMultiByte(CP_UTF8, 0, wide.data(), static_cast<int>(wide.size()), path.data(), static_cast<int>(path.size()), nullptr,
-                      nullptr);
+  WideCharToMultiByte(CP_UTF8, 0, wide.data(), static_cast<int>(wide.size()), path.data(),
+                      static_cast<int>(path.size()), nullptr, nullptr);
   return path;
 }
 
 std::vector<HMODULE> modules() {
   std::vector<HMODULE> all(1024);
   DWORD needed = 0;
-  if (!K32EnumProcessModules(GetCurrentProcess(), all.data(), static_cast<DWORD>(all.size() * sizeof(HMODULE)), &needed)) return {};
+  if (!K32EnumProcessModules(GetCurrentProcess(), all.data(),
+                             static_cast<DWORD>(all.size() * sizeof(HMODULE)), &needed))
+    return {};
   all.resize(std::min<size_t>(all.size(), needed / sizeof(HMODULE)));
   return all;
 }
 
-// The paths of the loaded libraries of that file name.
+// Returns the paths of the loaded libraries with this file name.
 std::vector<std::string> loaded_paths(const std::string& name) {
   std::vector<std::string> paths;
   for (HMODULE module : modules()) {
@@ -77,14 +80,16 @@ struct Search {
   std::vector<std::string> paths;
 };
 
-// The paths of the loaded libraries whose file name starts so: distributions add a version behind it.
+// Returns the paths of the loaded libraries whose file name starts with this one. Distributions append a
+// version.
 std::vector<std::string> loaded_paths(const std::string& name) {
   Search search{name, {}};
   dl_iterate_phdr(
       [](dl_phdr_info* info, size_t, void* data) {
         auto& found = *static_cast<Search*>(data);
         const std::string path = info->dlpi_name != nullptr ? info->dlpi_name : "";
-        if (path.compare(path.rfind('/') + 1, found.name.size(), found.name) == 0) found.paths.push_back(path);
+        if (path.compare(path.rfind('/') + 1, found.name.size(), found.name) == 0)
+          found.paths.push_back(path);
         return 0;
       },
       &search);
@@ -120,12 +125,15 @@ void* only_library() {
   void* library = open_loaded(paths[0]);
   if (library == nullptr) throw LoadError(text(paths[0], " is loaded, but cannot be opened"));
   const auto abi = reinterpret_cast<uint64_t (*)()>(symbol(library, "aoti_torch_abi_version"));
-  if (abi == nullptr) throw VersionError(text("the libtorch of this process, ", paths[0], ", is older than 2.10"));
+  if (abi == nullptr)
+    throw VersionError(text("the libtorch of this process, ", paths[0], ", is older than 2.10"));
   if (abi() < kInterface)
-    throw VersionError(text("the libtorch of this process, ", paths[0], ", is ", version_text(abi()), ": 2.10 or later is needed"));
-#define LONGFORMER_TORCH_FIND(result, name, arguments)                                                              \
-  if (symbol(library, #name) == nullptr)                                                                            \
-    throw LoadError(text("the libtorch of this process, ", paths[0], ", is ", version_text(abi()), " but lacks " #name));
+    throw VersionError(text("the libtorch of this process, ", paths[0], ", is ", version_text(abi()),
+                            ": 2.10 or later is needed"));
+#define LONGFORMER_TORCH_FIND(result, name, arguments)                                             \
+  if (symbol(library, #name) == nullptr)                                                           \
+    throw LoadError(text("the libtorch of this process, ", paths[0], ", is ", version_text(abi()), \
+                         " but lacks " #name));
   LONGFORMER_TORCH_FUNCTIONS(LONGFORMER_TORCH_FIND)
 #undef LONGFORMER_TORCH_FIND
   return library;
@@ -138,7 +146,8 @@ void load() {
   std::lock_guard<std::mutex> lock(mutex);
   if (is_loaded()) return;
   void* library = only_library();
-#define LONGFORMER_TORCH_FILL(result, name, arguments) name = reinterpret_cast<result(*) arguments>(symbol(library, #name));
+#define LONGFORMER_TORCH_FILL(result, name, arguments) \
+  name = reinterpret_cast<result(*) arguments>(symbol(library, #name));
   LONGFORMER_TORCH_FUNCTIONS(LONGFORMER_TORCH_FILL)
   LONGFORMER_TORCH_OPTIONAL_FUNCTIONS(LONGFORMER_TORCH_FILL)
 #undef LONGFORMER_TORCH_FILL

@@ -1,4 +1,4 @@
-// Between the files of this folder.
+// Declarations for the files of this folder alone.
 #pragma once
 #include <string>
 
@@ -7,22 +7,22 @@
 
 namespace longformer::torch {
 
-// From now on what libtorch says of failing calls is kept where it would print it (before 2.13).
+// Keeps libtorch's messages from now on, where it would print them (before 2.13).
 void keep_error_words();
-// What libtorch said of this thread's last failing call; empty where it said nothing. Asked once for each failure.
+// Returns and forgets libtorch's message of this thread's last failing call. Empty where there was none.
 std::string take_error_words();
 
-// Hands the collected schemas and kernels to the dispatcher, once.
+// Registers the collected schemas and kernels with the dispatcher. Called once.
 void register_all();
 
-// Whether this process was forked from one that had used the operators, whose threads did not come along.
+// Whether this process was forked from one that had used the operators. Its threads did not come along.
 bool is_forked();
 // Throws ForkedError in such a process.
 void refuse_if_forked();
-// The process uses the operators: a fork from now on is noticed.
+// Notes that this process uses the operators, so that its forked children are refused.
 void mark_used();
 
-// How many threads are wanted on every thread; 0: as libtorch has it.
+// Sets how many threads an operator may use, on whatever thread it is called. 0: libtorch's own number.
 void set_threads(int threads);
 void apply_threads();
 

@@ -104,12 +104,12 @@ void call_dispatcher(const char* name, const char* overload, Value* stack) {
 
 namespace {
 
-// at::autocast's functions, which the C interface lacks; null where a libtorch exports them by other names.
+// Functions of at::autocast, which the C interface lacks. Null where libtorch exports them under other names.
 struct Autocast {
-  bool (*is_enabled)(int8_t device) =
-      reinterpret_cast<bool (*)(int8_t)>(find_function("_ZN2at8autocast19is_autocast_enabledEN3c1010DeviceTypeE"));
-  void (*set_enabled)(int8_t device, bool) =
-      reinterpret_cast<void (*)(int8_t, bool)>(find_function("_ZN2at8autocast20set_autocast_enabledEN3c1010DeviceTypeEb"));
+  bool (*is_enabled)(int8_t device) = reinterpret_cast<bool (*)(int8_t)>(
+      find_function("_ZN2at8autocast19is_autocast_enabledEN3c1010DeviceTypeE"));
+  void (*set_enabled)(int8_t device, bool) = reinterpret_cast<void (*)(int8_t, bool)>(
+      find_function("_ZN2at8autocast20set_autocast_enabledEN3c1010DeviceTypeEb"));
 };
 const Autocast& autocast() {
   static const Autocast functions;
@@ -136,7 +136,8 @@ PlainMode::~PlainMode() {
 void refuse_if_forked() {
   if (is_forked())
     throw ForkedError(
-        "this process was forked from one that had used the operators of Longformer, and their threads did not come along: start it by "
+        "this process was forked from one that had used the operators of Longformer, and their threads did "
+        "not come along: start it by "
         "spawn or forkserver instead");
 }
 
@@ -147,10 +148,10 @@ void enter_kernel() {
 }
 
 void register_all() {
-  // An operator is known to the dispatcher of this process for good; its library object is never freed.
+  // The library object is never freed: operators stay registered as long as the process lives.
   LibraryHandle library = nullptr;
   if (aoti_torch_library_init_def("longformer", __FILE__, __LINE__, &library) != 0) {
-    // Another copy of this library has registered them. Direct calls go to this copy all the same.
+    // Another copy of this library has registered them. Direct calls still go to this copy.
     const std::string words = take_error_words();
     if (words.find("Only a single TORCH_LIBRARY") != std::string::npos) return;
     throw TorchError(words);
@@ -159,14 +160,17 @@ void register_all() {
   const char* const keys[] = {"CPU", "CUDA", "Meta"};
   LibraryHandle libraries[3], no_device = nullptr;
   for (int key = 0; key < 3; ++key)
-    LONGFORMER_TORCH(aoti_torch_library_init_impl("longformer", keys[key], __FILE__, __LINE__, &libraries[key]));
-  // For operators without a tensor to tell the device by.
-  LONGFORMER_TORCH(aoti_torch_library_init_impl("longformer", "CompositeExplicitAutograd", __FILE__, __LINE__, &no_device));
+    LONGFORMER_TORCH(
+        aoti_torch_library_init_impl("longformer", keys[key], __FILE__, __LINE__, &libraries[key]));
+  // For operators without a tensor, whose device nothing tells.
+  LONGFORMER_TORCH(aoti_torch_library_init_impl("longformer", "CompositeExplicitAutograd", __FILE__, __LINE__,
+                                                &no_device));
   for (const auto& [name, op] : operators().by_name) {
     for (int key = 0; key < 3; ++key) {
       const Kernel& kernel = op.kernels[key];
       if (kernel.boxed != nullptr)
-        LONGFORMER_TORCH(torch_library_impl(kernel.arguments > 0 ? libraries[key] : no_device, name.c_str(), kernel.boxed, kInterface));
+        LONGFORMER_TORCH(torch_library_impl(kernel.arguments > 0 ? libraries[key] : no_device, name.c_str(),
+                                            kernel.boxed, kInterface));
     }
   }
 }

@@ -14,12 +14,13 @@ namespace {
 
 constexpr size_t kSmallest = size_t{1} << 20;  // smaller tensors are left to libtorch's own allocator
 
-// From libtorch 2.11 on; also the header's newest form.
-using FromBlob = Error (*)(void* data, int64_t rank, const int64_t* sizes, const int64_t* strides, int64_t offset, int32_t dtype,
-                           int32_t device, int32_t index, TensorHandle*, int32_t layout, const uint8_t* metadata, int64_t metadata_size,
+// torch_from_blob of libtorch 2.11 and later.
+using FromBlob = Error (*)(void* data, int64_t rank, const int64_t* sizes, const int64_t* strides,
+                           int64_t offset, int32_t dtype, int32_t device, int32_t index, TensorHandle*,
+                           int32_t layout, const uint8_t* metadata, int64_t metadata_size,
                            void (*deleter)(void* data, void* context), void* context);
 
-// What the owner of the memory wants to be called, once.
+// The function that gives memory back to its owner. Runs once.
 struct Release {
   void (*function)(void*);
   void* context;
@@ -27,7 +28,8 @@ struct Release {
     if (const auto call = std::exchange(function, nullptr)) call(context);
   }
 };
-// What libtorch holds of it. A call that fails may have used it too: until one has returned a tensor this is its caller's to delete.
+// The object that libtorch holds. A failing call may have run it. The caller deletes it until a tensor is
+// returned.
 struct Handed {
   Release release;
   bool returned = false;
@@ -38,7 +40,7 @@ void run(AnyHanded* handed) {
   if (handed->returned) delete handed;
 }
 
-// DLPack's structs, whose layout is fixed.
+// The structs of DLPack, whose layout is fixed.
 struct DlTensor {
   void* data;
   int32_t device_type, device_id;  // 1: CPU, 2: CUDA
@@ -54,20 +56,21 @@ struct DlManagedTensor {
   void (*deleter)(DlManagedTensor*);
 };
 
-// A tensor that libtorch 2.10's at::fromDLPack returns: one pointer, in memory whose address the compiler passes along, since it has a
-// destructor. Made in memory of libtorch's allocator, its address is a handle, which libtorch deletes.
+// The tensor that at::fromDLPack returns: one pointer. The destructor makes the compiler pass the address of
+// the result. Where that is memory of libtorch's allocator, the address is a handle, which libtorch deletes.
 struct Returned {
   void* pointer;
   Returned(const Returned&) = delete;
   ~Returned() {}
 };
 #if defined(_WIN32)
-// Of Microsoft's library, and passed by its address: eight words, empty where the last one is null.
+// std::function of Microsoft's library, passed by address: eight words, empty where the last is null.
 struct EmptyFunction {
   alignas(16) void* words[8] = {};
   ~EmptyFunction() {}
 };
-constexpr char kFromDlpack[] = "?fromDLPack@at@@YA?AVTensor@1@PEAUDLManagedTensor@@V?$function@$$A6AXPEAX@Z@std@@@Z";
+constexpr char kFromDlpack[] =
+    "?fromDLPack@at@@YA?AVTensor@1@PEAUDLManagedTensor@@V?$function@$$A6AXPEAX@Z@std@@@Z";
 #else
 using EmptyFunction = std::function<void(void*)>;
 constexpr char kFromDlpack[] = "_ZN2at10fromDLPackEP15DLManagedTensorSt8functionIFvPvEE";
@@ -79,18 +82,27 @@ struct Managed : Handed {
   std::vector<int64_t> sizes, strides;
 };
 
-// What DLPack calls the kinds of numbers, in the order of c10::ScalarType: 0 signed, 1 unsigned, 2 float, 4 bfloat16, 5 complex, 6 bool,
-// and from 10 on four kinds of float8. The rest has no elements of whole bytes.
-constexpr uint8_t kDlpackCodes[] = {1, 0, 0, 0, 0, 2, 2, 2, 5, 5, 5, 6, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 12, 10, 13, 11, 1, 1, 1};
+// DLPack's codes in the order of c10::ScalarType: 0 signed, 1 unsigned, 2 float, 4 bfloat16, 5 complex, 6
+// bool, 10 and more float8. Types without elements of whole bytes have 0.
+constexpr uint8_t kDlpackCodes[] = {1, 0, 0, 0, 0, 2, 2, 2, 5,  5,  5,  6,  0, 0, 0,
+                                    4, 0, 0, 0, 0, 0, 0, 0, 12, 10, 13, 11, 1, 1, 1};
 
-Tensor by_dlpack(FromDlpack from, void* data, IntList sizes, IntList strides, ScalarType type, Device device, Release& release) {
+Tensor by_dlpack(FromDlpack from, void* data, IntList sizes, IntList strides, ScalarType type, Device device,
+                 Release& release) {
   auto managed = std::make_unique<Managed>();
   managed->sizes = sizes.vec();
   managed->strides = strides.vec();
   managed->release = release;
-  managed->tensor.tensor = {data, device.type == DeviceType::cpu ? 1 : 2, std::max(device.index, 0), static_cast<int32_t>(sizes.size()),
-                            kDlpackCodes[static_cast<int32_t>(type)], static_cast<uint8_t>(8 * element_size(type)), 1,
-                            managed->sizes.data(), managed->strides.data(), 0};
+  managed->tensor.tensor = {data,
+                            device.type == DeviceType::cpu ? 1 : 2,
+                            std::max(device.index, 0),
+                            static_cast<int32_t>(sizes.size()),
+                            kDlpackCodes[static_cast<int32_t>(type)],
+                            static_cast<uint8_t>(8 * element_size(type)),
+                            1,
+                            managed->sizes.data(),
+                            managed->strides.data(),
+                            0};
   managed->tensor.context = managed.get();
   managed->tensor.deleter = [](DlManagedTensor* self) { run(static_cast<Managed*>(self->context)); };
   void* const handle = libtorch_allocate(sizeof(Returned));
@@ -105,8 +117,10 @@ Tensor by_dlpack(FromDlpack from, void* data, IntList sizes, IntList strides, Sc
   return Tensor::own(static_cast<TensorHandle>(handle));
 }
 
-// Undefined where libtorch has neither function. Where nothing comes of it, `release` is still to be run, unless it has been.
-Tensor owned_memory(void* data, IntList sizes, IntList strides, ScalarType type, Device device, Release& release) {
+// Returns undefined where libtorch has neither function. On failure the caller runs `release`, which runs
+// once.
+Tensor owned_memory(void* data, IntList sizes, IntList strides, ScalarType type, Device device,
+                    Release& release) {
   static const auto from_blob = reinterpret_cast<FromBlob>(find_function("torch_from_blob"));
   if (from_blob != nullptr) {
     auto handed = std::make_unique<Handed>(Handed{release});
@@ -130,7 +144,8 @@ Tensor owned_memory(void* data, IntList sizes, IntList strides, ScalarType type,
 Tensor empty_from_cache(IntList sizes, ScalarType type) {
   size_t bytes = static_cast<size_t>(element_size(type));
   for (const int64_t size : sizes)
-    if (size < 0 || __builtin_mul_overflow(bytes, static_cast<size_t>(size), &bytes)) return {};  // libtorch says what is wrong
+    if (size < 0 || __builtin_mul_overflow(bytes, static_cast<size_t>(size), &bytes))
+      return {};  // libtorch reports the error
   if (bytes < kSmallest || bytes > SIZE_MAX / 2) return {};
   static std::atomic<bool> possible{true};
   if (!possible.load(std::memory_order_relaxed)) return {};
@@ -150,8 +165,8 @@ Tensor empty_from_cache(IntList sizes, ScalarType type) {
   return {};
 }
 
-Tensor from_memory(void* data, IntList sizes, IntList strides, ScalarType type, Device device, void (*release)(void* context),
-                   void* context) {
+Tensor from_memory(void* data, IntList sizes, IntList strides, ScalarType type, Device device,
+                   void (*release)(void* context), void* context) {
   Release once{release, context};
   try {
     element_size(type);  // throws where no operator takes the type
@@ -162,9 +177,9 @@ Tensor from_memory(void* data, IntList sizes, IntList strides, ScalarType type, 
       return t;
     }
     TensorHandle handle = nullptr;
-    LONGFORMER_TORCH(aoti_torch_create_tensor_from_blob(data, static_cast<int64_t>(sizes.size()), sizes.data(), strides.data(), 0,
-                                                        static_cast<int32_t>(type), static_cast<int32_t>(device.type),
-                                                        std::max(device.index, 0), &handle));
+    LONGFORMER_TORCH(aoti_torch_create_tensor_from_blob(
+        data, static_cast<int64_t>(sizes.size()), sizes.data(), strides.data(), 0, static_cast<int32_t>(type),
+        static_cast<int32_t>(device.type), std::max(device.index, 0), &handle));
     return Tensor::own(handle);
   } catch (...) {
     once.run();

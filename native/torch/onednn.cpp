@@ -15,8 +15,9 @@ Tensor onednn_pack(const Tensor& weight) {
 
 Tensor onednn_linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
   TensorHandle bias_handle = bias.handle(), result = nullptr;
-  LONGFORMER_TORCH(aoti_torch_cpu__linear_pointwise(input.handle(), weight.handle(), bias.defined() ? &bias_handle : nullptr, "none",
-                                                    nullptr, 0, nullptr, &result));
+  LONGFORMER_TORCH(aoti_torch_cpu__linear_pointwise(input.handle(), weight.handle(),
+                                                    bias.defined() ? &bias_handle : nullptr, "none", nullptr,
+                                                    0, nullptr, &result));
   return Tensor::own(result);
 }
 

@@ -1,4 +1,4 @@
-// Products by the oneDNN that libtorch was built with. Not every libtorch has it.
+// Products by the oneDNN that libtorch was built with. Not every libtorch was.
 #pragma once
 #include "../base/tensor.h"
 
@@ -6,12 +6,12 @@ namespace longformer::torch {
 
 bool has_onednn();
 
-// A weight [outputs, inputs] in oneDNN's own layout: a tensor that only onednn_linear reads. Undefined where this libtorch has no such
-// layout.
+// Returns a weight [outputs, inputs] in oneDNN's own layout, which only onednn_linear reads. Undefined where
+// libtorch lacks it.
 Tensor onednn_pack(const Tensor& weight);
 
-// input [rows, inputs] . weight^T + bias, all of one type, float32 or bfloat16; the weight packed or plain, bias may be undefined. In
-// a parallel region on the calling thread alone.
+// Returns input [rows, inputs] . weight^T + bias, all float32 or all bfloat16. The weight may be packed, bias
+// undefined. Inside a parallel region only the calling thread works.
 Tensor onednn_linear(const Tensor& input, const Tensor& weight, const Tensor& bias);
 
 }  // namespace longformer::torch

@@ -14,7 +14,7 @@ namespace longformer {
 namespace torch {
 namespace {
 
-// A function of the OpenMP that libtorch runs on; null where it runs on something else.
+// Finds a function of the OpenMP that libtorch uses. Null where libtorch uses another library.
 void* openmp_function(const char* name) {
 #if defined(_WIN32)
   for (const char* library : {"libiomp5md.dll", "vcomp140.dll"}) {
@@ -24,7 +24,7 @@ void* openmp_function(const char* name) {
   }
   return nullptr;
 #else
-  return find_function(name);  // also of what libtorch is linked to
+  return find_function(name);  // also finds functions of the libraries that libtorch is linked to
 #endif
 }
 
@@ -41,7 +41,7 @@ struct Call {
   void (*work)(int64_t, int64_t, const void*);
   const void* context;
   std::atomic<bool> failed{false};
-  std::exception_ptr failure;  // of whichever part failed first
+  std::exception_ptr failure;  // of the part that failed first
 };
 
 void run_part(int64_t begin, int64_t end, void* context) {
@@ -59,23 +59,25 @@ void run_part(int64_t begin, int64_t end, void* context) {
 }  // namespace
 
 void set_threads(int threads) {
-  LONGFORMER_CHECK_VALUE(threads >= 0, "threads must be at least 1, or 0 for libtorch's own number, given ", threads);
+  LONGFORMER_CHECK_VALUE(threads >= 0, "threads must be at least 1, or 0 for libtorch's own number, given ",
+                         threads);
   wanted_threads = threads;
 }
 
-// OpenMP keeps its number for every thread, so each hears of it when it works next.
+// OpenMP keeps a number for each thread, so each thread sets it when it works next.
 void apply_threads() {
   const int wanted = wanted_threads.load(std::memory_order_relaxed);
   if (wanted == applied_threads) return;
   static const auto set = openmp<void (*)(int)>("omp_set_num_threads");
   if (set == nullptr) return;
-  // libtorch sets its own number when it first works on a thread: it shall not do so later.
+  // libtorch sets its own number at its first work on a thread. Asking now makes it do so before ours is set.
   if (applied_threads == 0) libtorch_threads = get_num_threads();
   set(wanted == 0 ? libtorch_threads : wanted);
   applied_threads = wanted;
 }
 
-void run_parallel(int64_t begin, int64_t end, int64_t grain, void (*work)(int64_t, int64_t, const void*), const void* context) {
+void run_parallel(int64_t begin, int64_t end, int64_t grain, void (*work)(int64_t, int64_t, const void*),
+                  const void* context) {
   if (begin >= end) return;
   Call call;
   call.work = work;

@@ -28,7 +28,8 @@ Tensor::Tensor(const Tensor& other) {
   owned_ = true;
 }
 
-Tensor::Tensor(Tensor&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)), owned_(std::exchange(other.owned_, false)) {}
+Tensor::Tensor(Tensor&& other) noexcept
+    : handle_(std::exchange(other.handle_, nullptr)), owned_(std::exchange(other.owned_, false)) {}
 
 Tensor& Tensor::operator=(const Tensor& other) {
   if (this != &other) *this = Tensor(other);
@@ -115,8 +116,8 @@ bool Tensor::is_same(const Tensor& other) const {
 
 Tensor Tensor::view_at(IntList sizes, IntList strides, int64_t first) const {
   TensorHandle view = nullptr;
-  LONGFORMER_TORCH(
-      aoti_torch__reinterpret_tensor(handle_, static_cast<int64_t>(sizes.size()), sizes.data(), strides.data(), first, &view));
+  LONGFORMER_TORCH(aoti_torch__reinterpret_tensor(handle_, static_cast<int64_t>(sizes.size()), sizes.data(),
+                                                  strides.data(), first, &view));
   return own(view);
 }
 
@@ -175,16 +176,17 @@ Tensor empty(IntList sizes, TensorOptions options) {
     Tensor big = empty_from_cache(sizes, options.type);
     if (big.defined()) return big;
   }
-  // Without an allocation for what lives no longer than the call.
+  // Strides live no longer than the call, so the usual few are kept on the stack.
   int64_t few[8];
   std::vector<int64_t> many;
   if (sizes.size() > 8) many.resize(sizes.size());
   int64_t* const strides = sizes.size() > 8 ? many.data() : few;
   row_major_strides(sizes, strides);
   TensorHandle handle = nullptr;
-  LONGFORMER_TORCH(aoti_torch_empty_strided(static_cast<int64_t>(sizes.size()), sizes.data(), strides,
-                                            static_cast<int32_t>(options.type), static_cast<int32_t>(options.where.type),
-                                            options.where.type == DeviceType::cuda ? options.where.index : 0, &handle));
+  LONGFORMER_TORCH(
+      aoti_torch_empty_strided(static_cast<int64_t>(sizes.size()), sizes.data(), strides,
+                               static_cast<int32_t>(options.type), static_cast<int32_t>(options.where.type),
+                               options.where.type == DeviceType::cuda ? options.where.index : 0, &handle));
   return Tensor::own(handle);
 }
 
@@ -213,9 +215,11 @@ Tensor full(IntList sizes, double value, TensorOptions options) {
 }
 
 Tensor arange(int64_t begin, int64_t end, Device device) {
-  // Elsewhere the device counts by itself.
+  // A sum over ones counts on the device, without a copy.
   if (device.type != DeviceType::cpu)
-    return call("aten::cumsum", "", ones({std::max<int64_t>(end - begin, 0)}, {kLong, device}), int64_t{0}, std::nullopt).add(begin - 1);
+    return call("aten::cumsum", "", ones({std::max<int64_t>(end - begin, 0)}, {kLong, device}), int64_t{0},
+                std::nullopt)
+        .add(begin - 1);
   std::vector<int64_t> values;
   values.reserve(static_cast<size_t>(std::max<int64_t>(end - begin, 0)));
   for (int64_t i = begin; i < end; ++i) values.push_back(i);

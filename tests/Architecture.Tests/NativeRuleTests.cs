@@ -54,6 +54,18 @@ public partial class NativeRuleTests
     }
 
     [Test]
+    public void Lines_stay_within_the_limit_of_the_formatter()
+    {
+        int limit = int.Parse(Regex.Match(File.ReadAllText(Path.Combine(Root, ".clang-format")), @"ColumnLimit: (\d+)").Groups[1].Value, CultureInfo.InvariantCulture);
+        IEnumerable<string> offenders =
+            from file in Sources()
+            from line in File.ReadLines(file).Select((text, i) => (text, number: i + 1))
+            where line.text.Length > limit
+            select $"{Path.GetRelativePath(Root, file)}:{line.number}";
+        Assert.That(offenders, Is.Empty);
+    }
+
+    [Test]
     public void The_library_is_linked_to_nothing_of_libtorch()
     {
         RequireLibrary();

@@ -26,8 +26,7 @@ inline ptrdiff_t element_size(Element e) {
   return e == Element::float64 ? 8 : e == Element::float32 ? 4 : 2;
 }
 
-// ---- Rows in memory
-// -------------------------------------------------------------------------------------------------
+// --- Rows in memory
 
 template <class V>
 inline typename V::T load_element(const void* row, ptrdiff_t i, Element element) {
@@ -128,8 +127,7 @@ inline bool all_set(uint64_t bits, int64_t count) {
   return ~bits << (64 - count) == 0;
 }
 
-// ---- Transposing
-// ----------------------------------------------------------------------------------------------------
+// --- Transposing
 
 // Interleaving the first half of the rows with the second, log2(lanes) times, is a transpose.
 template <class V>
@@ -165,8 +163,7 @@ inline void transpose(typename V::S* to, ptrdiff_t ld_to, const typename V::S* f
   }
 }
 
-// ---- The band in a tile
-// ---------------------------------------------------------------------------------------------
+// --- The band in a tile
 
 // Keys [row_begin, row_end) of a tile against the vectors [vector_begin, vector_end) of the block's queries.
 struct Part {
@@ -400,8 +397,7 @@ inline void mask_scores(const Block& b, const Tile<typename V::S>& t, typename V
   }
 }
 
-// ---- Dropout
-// --------------------------------------------------------------------------------------------------------
+// --- Dropout
 
 // dropout_keeps of banded_attention.h for one key and the block's queries: 1/(1-p) where kept, otherwise 0.
 // (x >> 11) * 2^-53 >= p is the same as x >> 11 >= ceil(p * 2^53), which is what drop_below holds.

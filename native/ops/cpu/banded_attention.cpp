@@ -49,8 +49,8 @@ BandedForward banded_attention_fused_cpu(const BandedAttention& a) {
   BandTables tables;
   fill_problem(p, tables, a);
   const Tensor out = empty(a.q.sizes(), a.q.options());
-  const Tensor lse = empty(
-      {a.q.size(0), p.heads}, a.q.options().dtype(p.element == Element::float64 ? kDouble : kFloat));
+  const Tensor lse =
+      empty({a.q.size(0), p.heads}, a.q.options().dtype(p.element == Element::float64 ? kDouble : kFloat));
   p.out = out.data_ptr();
   p.lse = lse.data_ptr();
   const int type = compute_index(p.element);

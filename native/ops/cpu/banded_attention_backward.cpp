@@ -118,7 +118,7 @@ BandedBackward banded_attention_fused_cpu_backward(const BandedAttention& a, con
   p.lse = log_sum.data_ptr();
   const auto options = a.q.options();
   const Tensor grad_q = empty(a.q.sizes(), options), grad_k = empty(a.q.sizes(), options),
-                   grad_v = empty(a.q.sizes(), options);
+               grad_v = empty(a.q.sizes(), options);
   p.grad_q = grad_q.data_ptr();
   p.grad_k = grad_k.data_ptr();
   p.grad_v = grad_v.data_ptr();

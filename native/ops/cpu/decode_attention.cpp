@@ -111,8 +111,8 @@ void attend(const DecodeAttention& a, const Tensor& query, const Tensor& out) {
   }
 }
 
-Tensor decode_attention(const Tensor& query, const TensorList& key, const TensorList& value,
-                            IntList rows, const TensorList& mask, std::optional<double> scale) {
+Tensor decode_attention(const Tensor& query, const TensorList& key, const TensorList& value, IntList rows,
+                        const TensorList& mask, std::optional<double> scale) {
   const DecodeAttention a = check_decode_attention(query, key, value, rows, mask, scale);
   const auto type = query.scalar_type() == kDouble ? kDouble : kFloat;
   const Tensor q = query.to(type).contiguous();

@@ -22,7 +22,7 @@ Element element_of(const Tensor& t) {
       return Element::float16;
     default:
       LONGFORMER_CHECK(false, "banded_attention: expected float32, float64, bfloat16 or float16, given ",
-                  t.scalar_type());
+                       t.scalar_type());
   }
 }
 

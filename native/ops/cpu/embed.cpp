@@ -1,6 +1,6 @@
 // longformer::embed on a CPU: rows are gathered, added and normalized some at a time, while they are in the
-// cache. What is added before the normalization is rounded to the tables' type where libtorch's operators, one
-// after the other, would round it.
+// cache. What is added before the normalization is rounded to the tables' type where libtorch's operators,
+// one after the other, would round it.
 
 #include <cstring>
 #include <type_traits>
@@ -58,7 +58,7 @@ class RowReader {
     const int64_t* id = ids_.data_ptr<int64_t>();
     for (int64_t n = 0; n < tokens; ++n)
       LONGFORMER_CHECK_INDEX(id[n] >= 0 && id[n] < count_, "longformer::embed: the ids of ", rows.name,
-                        " must be rows of [", count_, ", C], given ", id[n], " for token ", n);
+                             " must be rows of [", count_, ", C], given ", id[n], " for token ", n);
   }
   const void* row(int64_t token) const {
     const int64_t row = ids_.defined() ? ids_.data_ptr<int64_t>()[token] : token % count_;
@@ -114,9 +114,9 @@ RowFunctions functions_of(Element element) {
 }
 
 Tensor embed(const Tensor& words, const OptionalTensor& word_ids, const Tensor& positions,
-                 const OptionalTensor& position_ids, const OptionalTensor& types,
-                 const OptionalTensor& type_ids, const Tensor& weight, const Tensor& bias, double eps,
-                 double word_scale, int64_t word_padding, int64_t position_padding) {
+             const OptionalTensor& position_ids, const OptionalTensor& types, const OptionalTensor& type_ids,
+             const Tensor& weight, const Tensor& bias, double eps, double word_scale, int64_t word_padding,
+             int64_t position_padding) {
   Embedding e =
       check_embed(words, word_ids, positions, position_ids, types, type_ids, weight, bias, eps, word_scale);
   if (!by_kernel(e)) return embed_by_aten(e, word_padding, position_padding);

@@ -32,7 +32,8 @@ void check_ids(const Tensor& ids, int64_t count, const char* name) {
   const int64_t tokens = index.numel();
   for (int64_t n = 0; n < tokens; ++n)
     if (id[n] < 0 || id[n] >= count)
-      throw IndexError(text("longformer::embed: the ids of ", name, " must be rows of [", count, ", C], given ", id[n], " for token ", n));
+      throw IndexError(text("longformer::embed: the ids of ", name, " must be rows of [", count,
+                            ", C], given ", id[n], " for token ", n));
 }
 
 void add_rows(const Tensor& table, const Tensor& ids, const Tensor& rows, int64_t padding) {

@@ -15,12 +15,12 @@ constexpr int64_t kUnitBytes = int64_t(1) << 18;
 
 bool has_few_rows(const Tensor& input, const Tensor& weight) {
   const auto type = input.scalar_type();
-  return (type == kFloat || type == kBFloat16 || type == kHalf) && weight.dim() == 2 &&
-         input.dim() >= 1 && weight.size(1) > 0 && input.numel() <= kFewRows * weight.size(1);
+  return (type == kFloat || type == kBFloat16 || type == kHalf) && weight.dim() == 2 && input.dim() >= 1 &&
+         weight.size(1) > 0 && input.numel() <= kFewRows * weight.size(1);
 }
 
-void few_rows_linear(const Tensor& input, const Tensor& weight, const Tensor& bias,
-                     Activation activation, const Tensor& residual, const Tensor& out) {
+void few_rows_linear(const Tensor& input, const Tensor& weight, const Tensor& bias, Activation activation,
+                     const Tensor& residual, const Tensor& out) {
   FewRowsProblem p;
   p.element = element_of(weight);
   p.inputs = weight.size(1);
@@ -30,7 +30,7 @@ void few_rows_linear(const Tensor& input, const Tensor& weight, const Tensor& bi
   Tensor x = input.reshape({p.rows, p.inputs}).to(kFloat).contiguous();
   if (p.padded_inputs != p.inputs) x = pad(x, {0, p.padded_inputs - p.inputs});
   const Tensor w = weight.stride(1) == 1 || p.inputs == 1 ? weight : weight.contiguous(),
-                   b = bias.defined() ? bias.contiguous() : bias;
+               b = bias.defined() ? bias.contiguous() : bias;
   p.input = x.data_ptr();
   p.weight = w.data_ptr();
   p.weight_stride = w.stride(0);

@@ -11,7 +11,7 @@ bool has_few_rows(const Tensor& input, const Tensor& weight);
 
 // activation(input . weight^T + bias) + residual into out (contiguous, may be the residual). Arguments are
 // checked; bias and residual may be undefined, residual is contiguous.
-void few_rows_linear(const Tensor& input, const Tensor& weight, const Tensor& bias,
-                     Activation activation, const Tensor& residual, const Tensor& out);
+void few_rows_linear(const Tensor& input, const Tensor& weight, const Tensor& bias, Activation activation,
+                     const Tensor& residual, const Tensor& out);
 
 }  // namespace longformer::cpu

@@ -1,5 +1,5 @@
-// GELU in its exact form, x Phi(x) with the normal distribution function Phi (Hendrycks and Gimpel, 2016), by a
-// table in registers: 1.1 cycles an element.
+// GELU in its exact form, x Phi(x) with the normal distribution function Phi (Hendrycks and Gimpel, 2016), by
+// a table in registers: 1.1 cycles an element.
 #pragma once
 #include "activations.h"
 #include "gelu_table.h"
@@ -11,7 +11,8 @@ template <>
 inline __m512 exact_gelu<FloatAvx512>(__m512 x) {
   using namespace longformer::cpu;
   // The largest float below the end, so that the interval is one of the sixteen.
-  const __m512 t = _mm512_min_ps(_mm512_set1_ps(__builtin_nextafterf(float(kGeluEnd), 0.0f)), _mm512_abs_ps(x)),
+  const __m512 t = _mm512_min_ps(_mm512_set1_ps(__builtin_nextafterf(float(kGeluEnd), 0.0f)),
+                                 _mm512_abs_ps(x)),
                scaled = _mm512_mul_ps(t, _mm512_set1_ps(float(kGeluIntervals / kGeluEnd)));
   const __m512i interval = _mm512_cvttps_epi32(scaled);
   const __m512 u = _mm512_sub_ps(_mm512_sub_ps(scaled, _mm512_cvtepi32_ps(interval)), _mm512_set1_ps(0.5f));

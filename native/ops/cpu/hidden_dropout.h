@@ -6,7 +6,8 @@ namespace longformer::cpu {
 
 bool has_hidden_dropout(ScalarType type);
 
-// Elements whose 24 bits of the mixer reach the threshold, times the factor as their type holds it; zeros elsewhere.
+// Elements whose 24 bits of the mixer reach the threshold, times the factor as their type holds it; zeros
+// elsewhere.
 Tensor hidden_dropout(const Tensor& input, uint64_t seed, uint64_t threshold, double factor);
 
 }  // namespace longformer::cpu

@@ -26,13 +26,13 @@ bool by_kernel(const Tensor& input, const OptionalTensor& residual, const Tensor
 
 // out: contiguous, like the input. Each row is read whole before it is written, so that out may be the input
 // or the residual.
-void norm_into(const Tensor& input, const OptionalTensor& residual, const Tensor& weight,
-               const Tensor& bias, double eps, const Tensor& out) {
+void norm_into(const Tensor& input, const OptionalTensor& residual, const Tensor& weight, const Tensor& bias,
+               double eps, const Tensor& out) {
   LONGFORMER_CHECK_VALUE(weight.dim() == 1 && bias.dim() == 1 && input.dim() >= 1 &&
-                        weight.size(0) == input.size(-1) && bias.size(0) == input.size(-1),
-                    "longformer::add_layer_norm: weight and bias must be [",
-                    input.dim() >= 1 ? input.size(-1) : 0, "] for input ", input.sizes(), ", got ",
-                    weight.sizes(), " and ", bias.sizes());
+                             weight.size(0) == input.size(-1) && bias.size(0) == input.size(-1),
+                         "longformer::add_layer_norm: weight and bias must be [",
+                         input.dim() >= 1 ? input.size(-1) : 0, "] for input ", input.sizes(), ", got ",
+                         weight.sizes(), " and ", bias.sizes());
   if (out.numel() == 0) return;
   const bool two = residual.has_value() && residual->defined();
   NormProblem p;
@@ -40,8 +40,8 @@ void norm_into(const Tensor& input, const OptionalTensor& residual, const Tensor
   p.columns = input.size(-1);
   p.padded_columns = (p.columns + 15) / 16 * 16;
   p.eps = eps;
-  const Tensor x = input.contiguous(), r = two ? residual->contiguous() : Tensor(),
-                   w = weight.contiguous(), b = bias.contiguous();
+  const Tensor x = input.contiguous(), r = two ? residual->contiguous() : Tensor(), w = weight.contiguous(),
+               b = bias.contiguous();
   p.input = x.data_ptr();
   p.residual = two ? r.data_ptr() : nullptr;
   p.input_stride = p.residual_stride = p.columns;
@@ -57,7 +57,7 @@ void norm_into(const Tensor& input, const OptionalTensor& residual, const Tensor
 }
 
 Tensor add_layer_norm(const Tensor& input, const OptionalTensor& residual, const Tensor& weight,
-                          const Tensor& bias, double eps) {
+                      const Tensor& bias, double eps) {
   if (!by_kernel(input, residual, weight, bias))
     return add_layer_norm_by_aten(input, residual, weight, bias, eps);
   Tensor out = empty(input.sizes(), input.options());
@@ -75,8 +75,8 @@ void add_layer_norm_into(const Tensor& input, const OptionalTensor& residual, co
     return;
   }
   const Tensor result = add_layer_norm(input, residual, weight, bias, eps);
-  LONGFORMER_CHECK_VALUE(out.sizes() == result.sizes(), "longformer::add_layer_norm: out must be ", result.sizes(),
-                    ", got ", out.sizes());
+  LONGFORMER_CHECK_VALUE(out.sizes() == result.sizes(), "longformer::add_layer_norm: out must be ",
+                         result.sizes(), ", got ", out.sizes());
   out.copy_(result);
 }
 

@@ -9,9 +9,8 @@
 
 namespace longformer::cpu {
 const NormKernels* norm_kernels_avx2() {
-  static constexpr NormKernels kernels = {
-      {norm_rows<FloatAvx2>, norm_rows<DoubleAvx2>},
-      {norm_rows_backward<FloatAvx2>, norm_rows_backward<DoubleAvx2>}};
+  static constexpr NormKernels kernels = {{norm_rows<FloatAvx2>, norm_rows<DoubleAvx2>},
+                                          {norm_rows_backward<FloatAvx2>, norm_rows_backward<DoubleAvx2>}};
   return &kernels;
 }
 }  // namespace longformer::cpu

@@ -70,7 +70,8 @@ Tensor pack_weight(const Tensor& weight) {
   const auto pack = product_kernels(active_isa())->pack;
   const int64_t panels = panels_of(p.outputs);
   for_each_unit(parts_of(panels, kPanelsAtOnce), [&](int64_t i) {
-    pack(p, i * kPanelsAtOnce, std::min(panels, (i + 1) * kPanelsAtOnce), thread_scratch(kPackScratch * sizeof(float)));
+    pack(p, i * kPanelsAtOnce, std::min(panels, (i + 1) * kPanelsAtOnce),
+         thread_scratch(kPackScratch * sizeof(float)));
   });
   return packed;
 }
@@ -100,8 +101,12 @@ void multiply(const Product& product) {
     int64_t last_block = -1;
     for (int64_t i = next++; i < units; i = next++) {
       const int64_t block = i / c.parts, part = i % c.parts;
-      const ProductUnit unit = {p.rows * block / c.blocks, p.rows * (block + 1) / c.blocks, panels * part / c.parts,
-                                panels * (part + 1) / c.parts, most_panels, block == last_block};
+      const ProductUnit unit = {p.rows * block / c.blocks,
+                                p.rows * (block + 1) / c.blocks,
+                                panels * part / c.parts,
+                                panels * (part + 1) / c.parts,
+                                most_panels,
+                                block == last_block};
       kernel(p, unit, thread_scratch(bytes));
       last_block = block;
     }
@@ -130,16 +135,18 @@ void activate_into(const Tensor& input, Activation activation, const Tensor& res
   const auto kernel = product_kernels(active_isa())->activate;
   const Element element = element_of(out);
   for_elements(out, [&](int64_t bytes, int64_t count) {
-    kernel(at(input, bytes), residual.defined() ? at(residual, bytes) : nullptr, const_cast<char*>(at(out, bytes)), count,
-           element, activation);
+    kernel(at(input, bytes), residual.defined() ? at(residual, bytes) : nullptr,
+           const_cast<char*>(at(out, bytes)), count, element, activation);
   });
 }
 
-void activate_backward_into(const Tensor& gradient, const Tensor& input, Activation activation, const Tensor& out) {
+void activate_backward_into(const Tensor& gradient, const Tensor& input, Activation activation,
+                            const Tensor& out) {
   const auto kernel = product_kernels(active_isa())->activate_backward;
   const Element element = element_of(out);
   for_elements(out, [&](int64_t bytes, int64_t count) {
-    kernel(at(gradient, bytes), at(input, bytes), const_cast<char*>(at(out, bytes)), count, element, activation);
+    kernel(at(gradient, bytes), at(input, bytes), const_cast<char*>(at(out, bytes)), count, element,
+           activation);
   });
 }
 

@@ -5,8 +5,8 @@
 
 namespace longformer::cpu {
 
-// A weight [outputs, inputs] of float32, bfloat16 or float16, in any strides, as the kernels read it: float32,
-// one dimension, whatever the instruction set. Of use for any number of rows.
+// A weight [outputs, inputs] of float32, bfloat16 or float16, in any strides, as the kernels read it:
+// float32, one dimension, whatever the instruction set. Of use for any number of rows.
 Tensor pack_weight(const Tensor& weight);
 int64_t packed_numel(int64_t inputs, int64_t outputs);
 
@@ -26,6 +26,7 @@ void multiply(const Product& product);
 // activation(input) + residual, and the derivative there times gradient, for contiguous float32, bfloat16 and
 // float16 tensors; residual may be undefined, out one of the others.
 void activate_into(const Tensor& input, Activation activation, const Tensor& residual, const Tensor& out);
-void activate_backward_into(const Tensor& gradient, const Tensor& input, Activation activation, const Tensor& out);
+void activate_backward_into(const Tensor& gradient, const Tensor& input, Activation activation,
+                            const Tensor& out);
 
 }  // namespace longformer::cpu

@@ -29,9 +29,11 @@ bool has_norm_backward(ScalarType type) {
   return type == kFloat || type == kDouble || type == kBFloat16 || type == kHalf;
 }
 
-NormGradients norm_backward(const Tensor& grad_output, const Tensor& input, const Tensor& residual, const Tensor& weight, double eps) {
-  const Tensor g = grad_output.contiguous(), x = input.contiguous(), r = residual.defined() ? residual.contiguous() : residual,
-               w = weight.contiguous(), out = empty(input.sizes(), input.options());
+NormGradients norm_backward(const Tensor& grad_output, const Tensor& input, const Tensor& residual,
+                            const Tensor& weight, double eps) {
+  const Tensor g = grad_output.contiguous(), x = input.contiguous(),
+               r = residual.defined() ? residual.contiguous() : residual, w = weight.contiguous(),
+               out = empty(input.sizes(), input.options());
   NormBackwardProblem p;
   p.element = element_of(x);
   p.columns = p.input_stride = p.residual_stride = w.size(0);
@@ -42,7 +44,8 @@ NormGradients norm_backward(const Tensor& grad_output, const Tensor& input, cons
   p.weight = w.data_ptr();
   p.gradient = g.data_ptr();
   p.output = out.data_ptr();
-  const int64_t rows = x.numel() / p.columns, of_a_part = std::max(kLeastRows, (rows + kMostParts - 1) / kMostParts),
+  const int64_t rows = x.numel() / p.columns,
+                of_a_part = std::max(kLeastRows, (rows + kMostParts - 1) / kMostParts),
                 parts = (rows + of_a_part - 1) / of_a_part;
   const bool wide = p.element == Element::float64;
   const Tensor sums = zeros({parts, 2, p.padded_columns}, wide ? kDouble : kFloat);
@@ -50,7 +53,8 @@ NormGradients norm_backward(const Tensor& grad_output, const Tensor& input, cons
   const size_t row_bytes = static_cast<size_t>(p.padded_columns) * compute_size(p.element);
   for_each_unit(parts, [&](int64_t i) {
     char* const of_weight = sums.data_ptr<char>() + static_cast<size_t>(i) * 2 * row_bytes;
-    kernel(p, i * of_a_part, std::min(rows, (i + 1) * of_a_part), of_weight, of_weight + row_bytes, thread_scratch(3 * row_bytes));
+    kernel(p, i * of_a_part, std::min(rows, (i + 1) * of_a_part), of_weight, of_weight + row_bytes,
+           thread_scratch(3 * row_bytes));
   });
   if (wide) return {out, sums_of_parts<double>(sums, 0, parts, w), sums_of_parts<double>(sums, 1, parts, w)};
   return {out, sums_of_parts<float>(sums, 0, parts, w), sums_of_parts<float>(sums, 1, parts, w)};

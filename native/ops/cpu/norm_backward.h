@@ -7,6 +7,7 @@ namespace longformer::cpu {
 bool has_norm_backward(ScalarType type);
 
 // All of one type; residual may be undefined. The result does not depend on the number of threads.
-NormGradients norm_backward(const Tensor& grad_output, const Tensor& input, const Tensor& residual, const Tensor& weight, double eps);
+NormGradients norm_backward(const Tensor& grad_output, const Tensor& input, const Tensor& residual,
+                            const Tensor& weight, double eps);
 
 }  // namespace longformer::cpu

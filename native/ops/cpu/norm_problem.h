@@ -26,8 +26,8 @@ struct NormKernels {
   // Rows [first, last); scratch of 3 * padded_columns in the compute type. [0] float, [1] double.
   void (*rows[2])(const NormProblem&, int64_t first, int64_t last, void* scratch);
   // Adds the gradients of weight and bias to sums of padded_columns in the compute type.
-  void (*backward[2])(const NormBackwardProblem&, int64_t first, int64_t last, void* weight_sums, void* bias_sums,
-                      void* scratch);
+  void (*backward[2])(const NormBackwardProblem&, int64_t first, int64_t last, void* weight_sums,
+                      void* bias_sums, void* scratch);
 };
 
 const NormKernels* norm_kernels_portable();

@@ -30,8 +30,7 @@ struct Unit {
 };
 
 template <typename S>
-void pool(PoolProblem p, const S* queries, int64_t sequence_rows, IntList offsets,
-          const Tensor& out) {
+void pool(PoolProblem p, const S* queries, int64_t sequence_rows, IntList offsets, const Tensor& out) {
   const auto problem_at = [p, sequence_rows](int64_t row) {
     PoolProblem part = p;
     part.rows = std::min(kPoolRows, sequence_rows - row);
@@ -84,13 +83,12 @@ void pool(PoolProblem p, const S* queries, int64_t sequence_rows, IntList offset
 
 }  // namespace
 
-Tensor pooled_tokens_on_cpu(const Tensor& queries, const Tensor& hidden,
-                         const OptionalTensor& mask, IntList sequence_offsets) {
+Tensor pooled_tokens_on_cpu(const Tensor& queries, const Tensor& hidden, const OptionalTensor& mask,
+                            IntList sequence_offsets) {
   check_pooled_tokens(queries, hidden, mask, sequence_offsets);
   const Tensor q = queries.contiguous(), out = empty(queries.sizes(), q.options());
   const Tensor x = hidden.stride(1) == 1 || hidden.size(1) == 1 ? hidden : hidden.contiguous();
-  const Tensor visible =
-      mask.has_value() && mask->defined() ? mask->to(kBool).contiguous() : Tensor();
+  const Tensor visible = mask.has_value() && mask->defined() ? mask->to(kBool).contiguous() : Tensor();
   PoolProblem p;
   p.element = element_of(x);
   p.tokens = x.data_ptr();

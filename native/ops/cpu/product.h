@@ -12,8 +12,8 @@ using longformer::cpu::kDepth;
 using longformer::cpu::kDepthStride;
 using longformer::cpu::kPanel;
 using longformer::cpu::Operand;
-using longformer::cpu::padded_inputs;
 using longformer::cpu::PackProblem;
+using longformer::cpu::padded_inputs;
 using longformer::cpu::ProductProblem;
 using longformer::cpu::ProductUnit;
 
@@ -55,8 +55,8 @@ void pack_panels(const PackProblem& p, int64_t first, int64_t last, void* scratc
 
 // Inputs [first, first + depth) of a unit's rows, to rows that are kDepthStride apart.
 template <class V>
-void read_input(const ProductProblem& p, const ProductUnit& u, int64_t first, int64_t depth, int64_t padded_rows,
-                float* to, float* buffer) {
+void read_input(const ProductProblem& p, const ProductUnit& u, int64_t first, int64_t depth,
+                int64_t padded_rows, float* to, float* buffer) {
   const int64_t rows = u.last_row - u.first_row;
   if (!p.input.transposed) {
     for (int64_t r = 0; r < rows; ++r)
@@ -122,7 +122,8 @@ inline __attribute__((always_inline)) void multiply_tile(const float* a, const f
 }
 
 template <class V, int ROWS>
-inline void multiply_group(int rows, const float* a, const float* b, ptrdiff_t depth, float* c, bool add, NextWeights next) {
+inline void multiply_group(int rows, const float* a, const float* b, ptrdiff_t depth, float* c, bool add,
+                           NextWeights next) {
   if constexpr (ROWS > 0) {
     if (rows == ROWS)
       multiply_tile<V, ROWS>(a, b, depth, c, add, next);
@@ -136,9 +137,11 @@ template <class V>
 void finish_panel(const ProductProblem& p, const ProductUnit& u, int64_t panel, const float* sums) {
   using T = typename V::T;
   constexpr int L = V::lanes;
-  const int64_t output = panel * kPanel, count = smaller(kPanel, p.outputs - output), size = element_size(p.element);
+  const int64_t output = panel * kPanel, count = smaller(kPanel, p.outputs - output),
+                size = element_size(p.element);
   alignas(64) float bias[kPanel] = {}, row[kPanel], other[kPanel];
-  if (p.bias != nullptr) read_row<V>(bias, static_cast<const char*>(p.bias) + output * size, p.element, count);
+  if (p.bias != nullptr)
+    read_row<V>(bias, static_cast<const char*>(p.bias) + output * size, p.element, count);
   const Activation activation = p.activation;
   for (int64_t r = u.first_row; r < u.last_row; ++r, sums += kPanel) {
     const int64_t at = (r * p.outputs + output) * size;
@@ -167,18 +170,20 @@ template <class V>
 void multiply_unit(const ProductProblem& p, const ProductUnit& u, void* scratch) {
   constexpr int most = kTileRows<V>, width = 2 * V::lanes;
   const int64_t rows = u.last_row - u.first_row, padded_rows = (rows + 15) / 16 * 16;
-  const int64_t blocks = (p.inputs + kDepth - 1) / kDepth, groups = (rows + most - 1) / most, panels = u.most_panels;
-  float *const all_sums = static_cast<float*>(scratch), *const buffer = all_sums + padded_rows * kPanel * panels,
-               *a = buffer + 16 * padded_rows;
+  const int64_t blocks = (p.inputs + kDepth - 1) / kDepth, groups = (rows + most - 1) / most,
+                panels = u.most_panels;
+  float *const all_sums = static_cast<float*>(scratch),
+               *const buffer = all_sums + padded_rows * kPanel * panels, *a = buffer + 16 * padded_rows;
   for (int64_t block = 0; block < blocks; ++block, a += padded_rows * kDepthStride) {
     const int64_t first = block * kDepth, depth = smaller(kDepth, p.inputs - first);
     if (!u.rows_are_read) read_input<V>(p, u, first, depth, padded_rows, a, buffer);
     float* sums = all_sums;
     for (int64_t panel = u.first_panel; panel < u.last_panel; ++panel, sums += padded_rows * kPanel) {
       const float* const b = p.packed + (panel * padded_inputs(p.inputs) + first) * kPanel;
-      const float* const next = panel + 1 < u.last_panel
-                                    ? b + padded_inputs(p.inputs) * kPanel
-                                    : p.packed + (u.first_panel * padded_inputs(p.inputs) + first + depth) * kPanel;
+      const float* const next =
+          panel + 1 < u.last_panel
+              ? b + padded_inputs(p.inputs) * kPanel
+              : p.packed + (u.first_panel * padded_inputs(p.inputs) + first + depth) * kPanel;
       const ptrdiff_t step = kPanel / (groups * (kPanel / width));
       for (int column = 0; column < kPanel; column += width) {
         for (int64_t g = 0; g < groups; ++g) {
@@ -198,7 +203,8 @@ inline void for_each_element(const void* first, const void* second, void* to, in
                              const Function& function) {
   int64_t i = 0;
   for (; i + V::lanes <= count; i += V::lanes)
-    store_element<V>(to, i, element, function(load_element<V>(first, i, element), load_element<V>(second, i, element)));
+    store_element<V>(to, i, element,
+                     function(load_element<V>(first, i, element), load_element<V>(second, i, element)));
   if (i == count) return;
   const int64_t size = element_size(element);
   alignas(64) typename V::S x[V::lanes], y[V::lanes];
@@ -213,22 +219,24 @@ void activate_elements(const void* input, const void* residual, void* output, in
                        Activation activation) {
   using T = typename V::T;
   if (residual == nullptr)
-    for_each_element<V>(input, input, output, count, element, [activation](T x, T) __attribute__((always_inline)) {
-      return activate<V>(x, activation);
-    });
+    for_each_element<V>(
+        input, input, output, count,
+        element, [activation](T x, T) __attribute__((always_inline)) { return activate<V>(x, activation); });
   else
-    for_each_element<V>(input, residual, output, count, element, [activation](T x, T r) __attribute__((always_inline)) {
-      return V::add(activate<V>(x, activation), r);
-    });
+    for_each_element<V>(
+        input, residual, output, count, element, [activation](T x, T r) __attribute__((always_inline)) {
+          return V::add(activate<V>(x, activation), r);
+        });
 }
 
 template <class V>
-void activate_elements_backward(const void* gradient, const void* input, void* output, int64_t count, Element element,
-                                Activation activation) {
+void activate_elements_backward(const void* gradient, const void* input, void* output, int64_t count,
+                                Element element, Activation activation) {
   using T = typename V::T;
-  for_each_element<V>(gradient, input, output, count, element, [activation](T g, T x) __attribute__((always_inline)) {
-    return activate_backward<V>(g, x, activation);
-  });
+  for_each_element<V>(
+      gradient, input, output, count, element, [activation](T g, T x) __attribute__((always_inline)) {
+        return activate_backward<V>(g, x, activation);
+      });
 }
 
 }  // namespace

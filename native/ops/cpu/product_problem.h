@@ -1,6 +1,6 @@
 // What product.cpp hands to the kernels of product.h: activation(input . weight^T + bias) + residual in
-// float32, whatever the tensors' type. Weights are packed in panels of kPanel outputs, [panel][inputs, rounded
-// up to 16][kPanel], zeros behind the last; every instruction set reads the same panels.
+// float32, whatever the tensors' type. Weights are packed in panels of kPanel outputs, [panel][inputs,
+// rounded up to 16][kPanel], zeros behind the last; every instruction set reads the same panels.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -32,7 +32,7 @@ struct PackProblem {
 
 struct ProductProblem {
   int64_t rows = 0, inputs = 0, outputs = 0;
-  Operand input;                 // [rows, inputs]
+  Operand input;  // [rows, inputs]
   const float* packed = nullptr;
   Element element = Element::float32;  // of bias, residual and output
   const void* bias = nullptr;          // [outputs] or null
@@ -58,7 +58,8 @@ struct ProductUnit {
   bool rows_are_read;   // the scratch holds these rows of the input from the call before
 };
 
-// Scratch in floats for units of at most so many rows and panels: the rows, what is being transposed, the sums.
+// Scratch in floats for units of at most so many rows and panels: the rows, what is being transposed, the
+// sums.
 static inline size_t product_scratch(const ProductProblem& p, int64_t rows, int64_t panels) {
   const int64_t padded = (rows + 15) / 16 * 16;
   return size_t(padded * ((p.inputs + kDepth - 1) / kDepth * kDepthStride + 16 + panels * kPanel) + 64);

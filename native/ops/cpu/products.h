@@ -4,7 +4,8 @@
 
 namespace longformer::cpu {
 
-// bfloat16 where the processor multiplies it by instructions of its own and libtorch has oneDNN, which uses them.
+// bfloat16 where the processor multiplies it by instructions of its own and libtorch has oneDNN, which uses
+// them.
 bool by_bfloat16_instructions(ScalarType type);
 // float32, bfloat16 and float16.
 bool has_product(ScalarType type);

@@ -12,7 +12,8 @@ using longformer::cpu::NormBackwardProblem;
 using longformer::cpu::NormInput;
 using longformer::cpu::NormProblem;
 
-// The sum of two rows (residual may be null) minus its mean, zeros behind the end; gives 1 / sqrt(variance + eps).
+// The sum of two rows (residual may be null) minus its mean, zeros behind the end; gives 1 / sqrt(variance +
+// eps).
 // Two passes over the row, mean first: no cancellation between sums of squares. Four partial sums keep the
 // chains short and the rounding of long rows small.
 template <class V>
@@ -58,10 +59,10 @@ inline typename V::S centred_row(typename V::S* x, const char* input, const char
 template <class V>
 inline typename V::S centred_row(typename V::S* x, const NormInput& p, int64_t row) {
   const int64_t size = element_size(p.element);
-  return centred_row<V>(x, static_cast<const char*>(p.input) + row * p.input_stride * size,
-                        p.residual == nullptr ? nullptr
-                                              : static_cast<const char*>(p.residual) + row * p.residual_stride * size,
-                        p.element, p.columns, p.eps);
+  return centred_row<V>(
+      x, static_cast<const char*>(p.input) + row * p.input_stride * size,
+      p.residual == nullptr ? nullptr : static_cast<const char*>(p.residual) + row * p.residual_stride * size,
+      p.element, p.columns, p.eps);
 }
 
 template <class V>
@@ -83,10 +84,11 @@ void norm_rows(const NormProblem& p, int64_t first, int64_t last, void* scratch)
   }
 }
 
-// With y = (x - mean) * factor and s = gradient * weight, the gradient of x is factor * (s - mean(s) - y mean(s y)).
+// With y = (x - mean) * factor and s = gradient * weight, the gradient of x is factor * (s - mean(s) - y
+// mean(s y)).
 template <class V>
-void norm_rows_backward(const NormBackwardProblem& p, int64_t first, int64_t last, void* weight_sums, void* bias_sums,
-                        void* scratch) {
+void norm_rows_backward(const NormBackwardProblem& p, int64_t first, int64_t last, void* weight_sums,
+                        void* bias_sums, void* scratch) {
   using S = typename V::S;
   using T = typename V::T;
   constexpr int64_t L = V::lanes;

@@ -1,6 +1,5 @@
 #include "banded_attention_launch.h"
 
-
 #include <algorithm>
 #include <cmath>
 
@@ -70,8 +69,8 @@ class Problem {
   void launch(AttentionKernel kernel, const Configuration& c, int64_t x) {
     if (x == 0) return;
     LONGFORMER_CHECK(x < kMostStride && p.heads < 65536, "longformer::banded_attention: the grid of ",
-                name_of(kernel), " would be ", x, " x ", p.heads,
-                " blocks, more than CUDA's 2147483647 x 65535");
+                     name_of(kernel), " would be ", x, " x ", p.heads,
+                     " blocks, more than CUDA's 2147483647 x 65535");
     launcher_.launch(text_of(kernel, c),
                      {static_cast<unsigned>(x), static_cast<unsigned>(p.heads),
                       static_cast<unsigned>(c.threads()), shared_bytes(kernel, c)},

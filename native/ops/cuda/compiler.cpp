@@ -58,9 +58,9 @@ Compiled compile(const KernelText& kernel, const Target& target) {
   for (const std::string& option : option_texts) options.push_back(option.c_str());
 
   void* program = nullptr;
-  LONGFORMER_CHECK(nvrtc.create(&program, text_of_file(kernel.file), kernel.file, static_cast<int>(names.size()),
-                           texts.data(), names.data()) == 0,
-              "longformer: NVRTC from ", nvrtc.path, " did not take ", kernel.file);
+  LONGFORMER_CHECK(nvrtc.create(&program, text_of_file(kernel.file), kernel.file,
+                                static_cast<int>(names.size()), texts.data(), names.data()) == 0,
+                   "longformer: NVRTC from ", nvrtc.path, " did not take ", kernel.file);
   const auto destroy = [&](void* p) { nvrtc.destroy(&p); };
   const std::unique_ptr<void, decltype(destroy)> owner(program, destroy);
 
@@ -73,14 +73,14 @@ Compiled compile(const KernelText& kernel, const Target& target) {
     compiled.log.resize(size - 1);  // its terminating zero
   }
   LONGFORMER_CHECK(result == 0, "longformer: NVRTC ", nvrtc.major, ".", nvrtc.minor, " (", nvrtc.path,
-              ") cannot compile ", kernel.describe(), " for ", target.name(), ":\n", compiled.log);
+                   ") cannot compile ", kernel.describe(), " for ", target.name(), ":\n", compiled.log);
   const auto code_size = target.ptx ? nvrtc.ptx_size : nvrtc.cubin_size;
   const auto code = target.ptx ? nvrtc.ptx : nvrtc.cubin;
   LONGFORMER_CHECK(code_size(program, &size) == 0 && size > 0, "longformer: NVRTC gave no code for ",
-              kernel.describe());
+                   kernel.describe());
   compiled.code.resize(size);  // of PTX with the zero at its end, which the driver looks for
   LONGFORMER_CHECK(code(program, compiled.code.data()) == 0, "longformer: NVRTC gave no code for ",
-              kernel.describe());
+                   kernel.describe());
   return compiled;
 }
 
@@ -96,10 +96,10 @@ Target target_for(int capability, const std::vector<int>& known) {
   std::string all;
   for (const int architecture : known) all += (all.empty() ? "" : ", ") + std::to_string(architecture);
   LONGFORMER_CHECK(best.architecture >= kOldestCapability,
-              "longformer: the CUDA kernels cannot be compiled for this GPU of compute capability ",
-              capability / 10, ".", capability % 10, ": NVRTC knows the architectures ", all,
-              ", of which the GPU runs none from ", kOldestCapability,
-              " on; another NVRTC can be named in LONGFORMER_NVRTC");
+                   "longformer: the CUDA kernels cannot be compiled for this GPU of compute capability ",
+                   capability / 10, ".", capability % 10, ": NVRTC knows the architectures ", all,
+                   ", of which the GPU runs none from ", kOldestCapability,
+                   " on; another NVRTC can be named in LONGFORMER_NVRTC");
   return best;
 }
 

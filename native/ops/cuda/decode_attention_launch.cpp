@@ -1,6 +1,5 @@
 #include "decode_attention_launch.h"
 
-
 #include <algorithm>
 
 #include "banded_attention_launch.h"
@@ -26,8 +25,8 @@ bool serves(const DecodeAttention& a) {
   const auto type = a.query.scalar_type();
   bool few = true;
   for (const DecodeDocument& d : a.documents) few = few && d.key.size(0) < (int64_t{1} << 30);
-  return few && (type == kFloat || type == kBFloat16 || type == kHalf) &&
-         a.query.size(2) <= kLargestDim && a.query.size(1) < 65536;
+  return few && (type == kFloat || type == kBFloat16 || type == kHalf) && a.query.size(2) <= kLargestDim &&
+         a.query.size(1) < 65536;
 }
 
 KernelText decode_text(const char* kernel, int type, bool aligned) {
@@ -50,8 +49,7 @@ Tensor decode_attention(const DecodeAttention& a, Launcher& launcher) {
   std::vector<Tensor> kept;  // until the launch
   const auto run = [&] {
     if (p.count == 0) return;
-    const Tensor partial =
-        empty({chunks, kDecodeRows, p.heads, p.dim + 2}, query.options().dtype(kFloat));
+    const Tensor partial = empty({chunks, kDecodeRows, p.heads, p.dim + 2}, query.options().dtype(kFloat));
     p.partial = launcher.writes<float>(partial, "partial");
     const unsigned heads = static_cast<unsigned>(p.heads);
     const size_t shared = 4 * kDecodeRows * (static_cast<size_t>(p.dim) * 5 + kDecodeKeys);
@@ -65,7 +63,7 @@ Tensor decode_attention(const DecodeAttention& a, Launcher& launcher) {
   };
   for (const DecodeDocument& d : a.documents) {
     const Tensor key = rows_in_one_piece(d.key), value = rows_in_one_piece(d.value),
-                     mask = d.mask.defined() ? d.mask.contiguous() : Tensor();
+                 mask = d.mask.defined() ? d.mask.contiguous() : Tensor();
     for (int64_t row = 0; row < d.rows; row += kDecodeRows) {
       DecodeEntry& e = p.entries[p.count++];
       e = {};

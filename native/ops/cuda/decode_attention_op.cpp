@@ -8,8 +8,8 @@
 namespace longformer {
 namespace {
 
-Tensor decode_attention(const Tensor& query, const TensorList& key, const TensorList& value,
-                            IntList rows, const TensorList& mask, std::optional<double> scale) {
+Tensor decode_attention(const Tensor& query, const TensorList& key, const TensorList& value, IntList rows,
+                        const TensorList& mask, std::optional<double> scale) {
   const DecodeAttention a = check_decode_attention(query, key, value, rows, mask, scale);
   if (!cuda::serves(a)) return decode_attention_by_aten(query, key, value, rows, mask, scale);
   cuda::DriverLauncher launcher(query.device());

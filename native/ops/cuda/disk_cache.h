@@ -13,8 +13,8 @@ class DiskCache {
   // An empty folder: nothing is kept.
   explicit DiskCache(std::string folder) : folder_(std::move(folder)) {}
 
-  // LONGFORMER_CUDA_CACHE (a folder, or "off"), else longformer-interop/cuda in XDG_CACHE_HOME or ~/.cache; on Windows in
-  // LOCALAPPDATA.
+  // LONGFORMER_CUDA_CACHE (a folder, or "off"), else longformer-interop/cuda in XDG_CACHE_HOME or ~/.cache;
+  // on Windows in LOCALAPPDATA.
   static std::string default_folder();
 
   std::optional<std::string> read(const std::string& key) const;

@@ -7,7 +7,8 @@ namespace longformer::cuda {
 
 class DriverLauncher : public Launcher {
  public:
-  // Makes the device current as long as the launcher lives. Throws where the driver or libtorch's CUDA part is missing.
+  // Makes the device current as long as the launcher lives. Throws where the driver or libtorch's CUDA part
+  // is missing.
   explicit DriverLauncher(longformer::Device device);
   ~DriverLauncher() override;
   DriverLauncher(const DriverLauncher&) = delete;

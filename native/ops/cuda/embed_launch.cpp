@@ -1,6 +1,5 @@
 #include "embed_launch.h"
 
-
 #include "banded_attention_launch.h"
 #include "kernels/parameters.h"
 #include "layer_norm_launch.h"
@@ -16,9 +15,9 @@ bool serves(const Embedding& e) {
            reinterpret_cast<uintptr_t>(t.data_ptr()) % 16 == 0 && t.size(0) > 0 && t.size(0) < most;
   };
   const auto there = [&](const Tensor& ids) { return !ids.defined() || ids.device() == words.device(); };
-  return (type == kFloat || type == kBFloat16 || type == kHalf) && fits(words) &&
-         fits(e.positions.table) && (!e.types.table.defined() || fits(e.types.table)) && fits(e.weight) &&
-         fits(e.bias) && there(e.words.ids) && there(e.positions.ids) && there(e.types.ids) &&
+  return (type == kFloat || type == kBFloat16 || type == kHalf) && fits(words) && fits(e.positions.table) &&
+         (!e.types.table.defined() || fits(e.types.table)) && fits(e.weight) && fits(e.bias) &&
+         there(e.words.ids) && there(e.positions.ids) && there(e.types.ids) &&
          columns * words.element_size() % 16 == 0 && columns <= kMostNormColumns && e.tokens < most;
 }
 

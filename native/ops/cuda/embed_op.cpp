@@ -7,9 +7,9 @@ namespace longformer {
 namespace {
 
 Tensor embed(const Tensor& words, const OptionalTensor& word_ids, const Tensor& positions,
-                 const OptionalTensor& position_ids, const OptionalTensor& types,
-                 const OptionalTensor& type_ids, const Tensor& weight, const Tensor& bias, double eps,
-                 double word_scale, int64_t word_padding, int64_t position_padding) {
+             const OptionalTensor& position_ids, const OptionalTensor& types, const OptionalTensor& type_ids,
+             const Tensor& weight, const Tensor& bias, double eps, double word_scale, int64_t word_padding,
+             int64_t position_padding) {
   const Embedding e =
       check_embed(words, word_ids, positions, position_ids, types, type_ids, weight, bias, eps, word_scale);
   if (!cuda::serves(e)) return embed_by_aten(e, word_padding, position_padding);

@@ -1,5 +1,5 @@
-// Between the host code that prepares a launch (*_launch.cpp; *_op.cpp are the operators that ask for one) and
-// what runs it: the CUDA driver (driver_launcher.cpp), or the emulation of the tests.
+// Between the host code that prepares a launch (*_launch.cpp; *_op.cpp are the operators that ask for one)
+// and what runs it: the CUDA driver (driver_launcher.cpp), or the emulation of the tests.
 #pragma once
 #include <string>
 #include <utility>

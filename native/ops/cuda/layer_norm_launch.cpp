@@ -16,15 +16,12 @@ bool whole_chunks(const Tensor& t) {
 
 }  // namespace
 
-bool norm_serves(const Tensor& input, const Tensor& residual, const Tensor& weight,
-                 const Tensor& bias) {
+bool norm_serves(const Tensor& input, const Tensor& residual, const Tensor& weight, const Tensor& bias) {
   const auto type = input.scalar_type();
   if (type != kFloat && type != kBFloat16 && type != kHalf) return false;
   if (input.dim() < 1 || weight.dim() != 1 || bias.dim() != 1) return false;
   const int64_t columns = input.size(-1);
-  const auto fits = [&](const Tensor& t) {
-    return t.scalar_type() == type && t.device() == input.device();
-  };
+  const auto fits = [&](const Tensor& t) { return t.scalar_type() == type && t.device() == input.device(); };
   return fits(weight) && fits(bias) && weight.size(0) == columns && bias.size(0) == columns &&
          columns * input.element_size() % 16 == 0 && columns <= kMostNormColumns &&
          (!residual.defined() || (fits(residual) && residual.sizes() == input.sizes())) &&
@@ -42,15 +39,15 @@ KernelText norm_text(int type, int64_t columns) {
            {"LF_CHUNKS", std::to_string((columns + of_a_warp - 1) / of_a_warp)}}};
 }
 
-void norm_into(const Tensor& input, const Tensor& residual, const Tensor& weight,
-               const Tensor& bias, double eps, const Tensor& out, Launcher& launcher) {
+void norm_into(const Tensor& input, const Tensor& residual, const Tensor& weight, const Tensor& bias,
+               double eps, const Tensor& out, Launcher& launcher) {
   if (out.numel() == 0) return;
   const auto dense = [](const Tensor& t) {
     const Tensor c = t.contiguous();
     return whole_chunks(c) ? c : c.clone();
   };
   const Tensor x = dense(input), w = dense(weight), b = dense(bias),
-                   r = residual.defined() ? dense(residual) : Tensor();
+               r = residual.defined() ? dense(residual) : Tensor();
   NormParameters p = {};
   p.input = launcher.reads(x, "input");
   p.residual = r.defined() ? launcher.reads(r, "residual") : nullptr;

@@ -7,8 +7,8 @@ namespace longformer {
 namespace {
 
 // Whether the kernel took it.
-bool norm_by_kernel(const Tensor& input, const OptionalTensor& residual, const Tensor& weight, const Tensor& bias, double eps,
-                    const Tensor& out) {
+bool norm_by_kernel(const Tensor& input, const OptionalTensor& residual, const Tensor& weight,
+                    const Tensor& bias, double eps, const Tensor& out) {
   const Tensor r = given(residual) ? *residual : Tensor();
   if (!cuda::norm_serves(input, r, weight, bias)) return false;
   cuda::DriverLauncher launcher(input.device());
@@ -17,19 +17,23 @@ bool norm_by_kernel(const Tensor& input, const OptionalTensor& residual, const T
   return true;
 }
 
-Tensor add_layer_norm(const Tensor& input, const OptionalTensor& residual, const Tensor& weight, const Tensor& bias, double eps) {
+Tensor add_layer_norm(const Tensor& input, const OptionalTensor& residual, const Tensor& weight,
+                      const Tensor& bias, double eps) {
   const Tensor out = empty(input.sizes(), input.options());
-  return norm_by_kernel(input, residual, weight, bias, eps, out) ? out : add_layer_norm_by_aten(input, residual, weight, bias, eps);
+  return norm_by_kernel(input, residual, weight, bias, eps, out)
+             ? out
+             : add_layer_norm_by_aten(input, residual, weight, bias, eps);
 }
 
-void add_layer_norm_into(const Tensor& input, const OptionalTensor& residual, const Tensor& weight, const Tensor& bias, double eps,
-                         const Tensor& out) {
+void add_layer_norm_into(const Tensor& input, const OptionalTensor& residual, const Tensor& weight,
+                         const Tensor& bias, double eps, const Tensor& out) {
   if (out.sizes() == input.sizes() && out.scalar_type() == input.scalar_type() && out.is_contiguous() &&
-      reinterpret_cast<uintptr_t>(out.data_ptr()) % 16 == 0 && norm_by_kernel(input, residual, weight, bias, eps, out))
+      reinterpret_cast<uintptr_t>(out.data_ptr()) % 16 == 0 &&
+      norm_by_kernel(input, residual, weight, bias, eps, out))
     return;
   const Tensor result = add_layer_norm_by_aten(input, residual, weight, bias, eps);
-  LONGFORMER_CHECK_VALUE(out.sizes() == result.sizes(), "longformer::add_layer_norm: out must be ", result.sizes(), ", got ",
-                         out.sizes());
+  LONGFORMER_CHECK_VALUE(out.sizes() == result.sizes(), "longformer::add_layer_norm: out must be ",
+                         result.sizes(), ", got ", out.sizes());
   out.copy_(result);
 }
 

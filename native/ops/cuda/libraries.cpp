@@ -38,8 +38,9 @@ std::string open_failure() {
 // The folder of the library that a function lies in.
 fs::path folder_of(void* function) {
   HMODULE module = nullptr;
-  if (!GetModuleHandleExA(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT,
-                          static_cast<const char*>(function), &module))
+  if (!GetModuleHandleExA(
+          GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT,
+          static_cast<const char*>(function), &module))
     return {};
   wchar_t path[MAX_PATH * 4] = {};
   GetModuleFileNameW(module, path, MAX_PATH * 4 - 1);
@@ -80,7 +81,8 @@ void find(void* library, const char* library_name, const char* name, Function& f
 Driver load_driver() {
   void* const library = open_library(kDriver);
   LONGFORMER_CHECK(library != nullptr, "longformer: the CUDA kernels need NVIDIA's driver, ", kDriver,
-                   ", which is not here (", open_failure(), "); is there an NVIDIA GPU in this machine, or passed to this container?");
+                   ", which is not here (", open_failure(),
+                   "); is there an NVIDIA GPU in this machine, or passed to this container?");
   Driver d;
   const auto get = [&](const char* name, auto& function) { find(library, kDriver, name, function); };
   get("cuInit", d.init);
@@ -176,7 +178,8 @@ Nvrtc load_nvrtc() {
   LONGFORMER_CHECK(n.version(&n.major, &n.minor) == 0 && n.architecture_count(&count) == 0 && count > 0,
                    "longformer: NVRTC from ", n.path, " does not answer");
   n.known.resize(static_cast<size_t>(count));
-  LONGFORMER_CHECK(n.architectures(n.known.data()) == 0, "longformer: NVRTC from ", n.path, " does not answer");
+  LONGFORMER_CHECK(n.architectures(n.known.data()) == 0, "longformer: NVRTC from ", n.path,
+                   " does not answer");
   return n;
 }
 
@@ -192,8 +195,8 @@ void Driver::check(int result, const char* what) const {
   const char *name = nullptr, *text = nullptr;
   error_name(result, &name);
   error_string(result, &text);
-  LONGFORMER_CHECK(false, "longformer: ", what, " failed: ", name != nullptr ? name : "CUDA error", " (", result,
-              "), ", text != nullptr ? text : "no description");
+  LONGFORMER_CHECK(false, "longformer: ", what, " failed: ", name != nullptr ? name : "CUDA error", " (",
+                   result, "), ", text != nullptr ? text : "no description");
 }
 
 const Nvrtc& Nvrtc::get() {

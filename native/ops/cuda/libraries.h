@@ -24,7 +24,8 @@ struct Driver {  // libcuda.so.1, nvcuda.dll; results are CUresult, 0: success
   int (*error_name)(int error, const char** name);
   int (*error_string)(int error, const char** text);
 
-  // Throws std::runtime_error where there is no driver (no NVIDIA GPU in the machine, or a container without it).
+  // Throws std::runtime_error where there is no driver (no NVIDIA GPU in the machine, or a container without
+  // it).
   static const Driver& get();
   // Throws std::runtime_error with CUDA's own words.
   void check(int result, const char* what) const;
@@ -49,7 +50,8 @@ struct Nvrtc {  // results are nvrtcResult, 0: success
   int major = 0, minor = 0;
   std::vector<int> known;  // architectures
 
-  // Throws std::runtime_error that says where it was looked for. LONGFORMER_NVRTC names a file to be taken instead.
+  // Throws std::runtime_error that says where it was looked for. LONGFORMER_NVRTC names a file to be taken
+  // instead.
   static const Nvrtc& get();
 };
 

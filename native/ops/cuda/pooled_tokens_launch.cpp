@@ -1,6 +1,5 @@
 #include "pooled_tokens_launch.h"
 
-
 #include <algorithm>
 
 #include "banded_attention_launch.h"
@@ -33,8 +32,7 @@ bool rows_aligned(const Tensor& t) {
 
 bool pool_serves(const Tensor& queries, const Tensor& hidden) {
   const auto type = hidden.scalar_type();
-  return queries.scalar_type() == kFloat &&
-         (type == kFloat || type == kBFloat16 || type == kHalf) &&
+  return queries.scalar_type() == kFloat && (type == kFloat || type == kBFloat16 || type == kHalf) &&
          queries.size(2) <= kMostPoolColumns && hidden.size(0) < (int64_t{1} << 30) &&
          queries.size(0) * queries.size(1) < (int64_t{1} << 31);
 }
@@ -52,8 +50,8 @@ KernelText pool_text(int type, int64_t columns, bool aligned) {
            {"LF_ALIGNED", aligned ? "1" : "0"}}};
 }
 
-Tensor pool_tokens(const Tensor& queries, const Tensor& hidden, const Tensor& mask,
-                       IntList offsets, Launcher& launcher) {
+Tensor pool_tokens(const Tensor& queries, const Tensor& hidden, const Tensor& mask, IntList offsets,
+                   Launcher& launcher) {
   if (queries.numel() == 0 || hidden.size(0) == 0) return zeros_like(queries);
   const int type = type_of(hidden);
   const bool in_rows =
@@ -84,8 +82,8 @@ Tensor pool_tokens(const Tensor& queries, const Tensor& hidden, const Tensor& ma
     first_chunk.push_back(first_chunk.back() + (length + p.chunk_length - 1) / p.chunk_length);
   }
   const int64_t chunks = first_chunk.back(), blocks = chunks * p.row_tiles;
-  LONGFORMER_CHECK(blocks < (int64_t{1} << 31), "longformer::_pooled_tokens: ", chunks, " chunks of ", p.row_tiles,
-              " blocks are more than CUDA's 2147483647");
+  LONGFORMER_CHECK(blocks < (int64_t{1} << 31), "longformer::_pooled_tokens: ", chunks, " chunks of ",
+                   p.row_tiles, " blocks are more than CUDA's 2147483647");
   p.chunks = (p.length + p.chunk_length - 1) / p.chunk_length;
   Tensor offsets_there, first_there;
   if (!equal) {
@@ -95,7 +93,7 @@ Tensor pool_tokens(const Tensor& queries, const Tensor& hidden, const Tensor& ma
     p.first_chunk = launcher.reads<int>(first_there, "first_chunk");
   }
   const Tensor sums = empty({chunks, p.rows, p.padded}, q.options()),
-                   states = empty({chunks, p.rows, 2}, q.options());
+               states = empty({chunks, p.rows, 2}, q.options());
   p.sums = launcher.writes<float>(sums, "sums");
   p.states = launcher.writes<float>(states, "states");
   p.out = launcher.writes<float>(out, "out");

@@ -11,8 +11,8 @@ constexpr int64_t kMostPoolColumns = 1024;
 bool pool_serves(const Tensor& queries, const Tensor& hidden);
 
 // queries [S, R, C], hidden [N, C], mask [N] or undefined, offsets [S+1] -> [S, R, C].
-Tensor pool_tokens(const Tensor& queries, const Tensor& hidden, const Tensor& mask,
-                       IntList offsets, Launcher& launcher);
+Tensor pool_tokens(const Tensor& queries, const Tensor& hidden, const Tensor& mask, IntList offsets,
+                   Launcher& launcher);
 
 KernelText pool_text(int type, int64_t columns, bool aligned);
 

@@ -1,14 +1,12 @@
 #include "upload.h"
 
-
 #include <algorithm>
 
 #include "kernels/parameters.h"
 
 namespace longformer::cuda {
 
-Tensor upload(Launcher& launcher, const std::vector<int64_t>& values, const Tensor& like,
-                  const char* name) {
+Tensor upload(Launcher& launcher, const std::vector<int64_t>& values, const Tensor& like, const char* name) {
   const Tensor to = empty({static_cast<int64_t>(values.size())}, like.options().dtype(kInt));
   int* const memory = launcher.writes<int>(to, name);
   for (size_t first = 0; first < values.size(); first += IntegerParameters::most) {

@@ -8,7 +8,6 @@ namespace longformer::cuda {
 
 // Integers in the parameters of a kernel: nothing waits. int32, on the device of
 // `like`.
-Tensor upload(Launcher& launcher, const std::vector<int64_t>& values, const Tensor& like,
-                  const char* name);
+Tensor upload(Launcher& launcher, const std::vector<int64_t>& values, const Tensor& like, const char* name);
 
 }  // namespace longformer::cuda

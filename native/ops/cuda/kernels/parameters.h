@@ -105,7 +105,7 @@ struct DecodeParameters {
 
 // Pooling of every sequence's visible tokens for R queries: softmax(queries . hidden) . hidden. A block takes
 // kPoolRows queries and one chunk of a sequence's tokens; chunks are numbered through all sequences.
-constexpr int kPoolRows = 16, kPoolMostTokens = 8192;  // of a chunk
+constexpr int kPoolRows = 16, kPoolMostTokens = 8192;   // of a chunk
 constexpr int kPoolThreads = 256, kMergeColumns = 128;  // of a block; merging, a column for each thread
 
 struct PoolParameters {

@@ -18,7 +18,8 @@ namespace longformer::cuda {
 // dim: columns padded to a multiple of 128, of 256 for float32.
 template <int type_, int dim_, bool aligned_>
 struct PoolConfig {
-  static constexpr int type = type_, dim = dim_, threads = kPoolThreads, warps = threads / 32, rows = kPoolRows;
+  static constexpr int type = type_, dim = dim_, threads = kPoolThreads, warps = threads / 32,
+                       rows = kPoolRows;
   static constexpr bool aligned = aligned_;
   static constexpr int size = type == kFloat32 ? 4 : 2, per_chunk = 16 / size, chunks = dim / per_chunk;
   static constexpr int tile = 32 / size;             // tokens
