@@ -24,28 +24,68 @@ void row_major_strides(IntList sizes, int64_t* strides) {
 
 namespace {
 
+// Up to kMost integers, kept in place: a view of fewer dimensions allocates nothing. More are refused.
+class Dimensions {
+ public:
+  static constexpr size_t kMost = 16;
+  Dimensions() = default;
+  explicit Dimensions(IntList list) {
+    resize(list.size());
+    std::copy(list.begin(), list.end(), values_);
+  }
+  void resize(size_t size, int64_t value = 0) {
+    LONGFORMER_CHECK_VALUE(size <= kMost, "longformer: a tensor has at most ", kMost,
+                           " dimensions here, given ", size);
+    if (size > size_) std::fill(values_ + size_, values_ + size, value);
+    size_ = size;
+  }
+  void erase(size_t i) {
+    std::copy(values_ + i + 1, values_ + size_, values_ + i);
+    --size_;
+  }
+  void insert(size_t i, int64_t value) {
+    resize(size_ + 1);
+    std::copy_backward(values_ + i, values_ + size_ - 1, values_ + size_);
+    values_[i] = value;
+  }
+  size_t size() const { return size_; }
+  int64_t& operator[](size_t i) { return values_[i]; }
+  int64_t operator[](size_t i) const { return values_[i]; }
+  int64_t* begin() { return values_; }
+  int64_t* end() { return values_ + size_; }
+  operator IntList() const { return {values_, size_}; }
+
+ private:
+  int64_t values_[kMost];
+  size_t size_ = 0;
+};
+
 // Sizes and strides to change and to make a view of.
 struct Shape {
-  std::vector<int64_t> sizes, strides;
+  Dimensions sizes, strides;
   int64_t first = 0;
   const Tensor& of;
-  explicit Shape(const Tensor& t) : sizes(t.sizes().vec()), strides(t.strides().vec()), of(t) {}
+  explicit Shape(const Tensor& t) : sizes(t.sizes()), strides(t.strides()), of(t) {}
   size_t at(int64_t dimension) const {
     return static_cast<size_t>(wrapped_dimension(dimension, static_cast<int64_t>(sizes.size())));
   }
   void erase(size_t d) {
-    sizes.erase(sizes.begin() + static_cast<std::ptrdiff_t>(d));
-    strides.erase(strides.begin() + static_cast<std::ptrdiff_t>(d));
+    sizes.erase(d);
+    strides.erase(d);
+  }
+  void insert(size_t d, int64_t size, int64_t stride) {
+    sizes.insert(d, size);
+    strides.insert(d, stride);
   }
   Tensor view() const { return of.view_at(sizes, strides, first); }
 };
 
 // The wanted sizes with a -1 replaced by what is left of the elements.
-std::vector<int64_t> whole_sizes(IntList wanted, int64_t elements) {
-  std::vector<int64_t> sizes = wanted.vec();
-  const auto open = std::find(sizes.begin(), sizes.end(), -1);
+Dimensions whole_sizes(IntList wanted, int64_t elements) {
+  Dimensions sizes(wanted);
+  int64_t* const open = std::find(sizes.begin(), sizes.end(), -1);
   int64_t product = 1;
-  for (auto i = sizes.begin(); i != sizes.end(); ++i)
+  for (const int64_t* i = sizes.begin(); i != sizes.end(); ++i)
     if (i != open) product *= *i;
   if (open != sizes.end() && product > 0) *open = elements / product;
   const bool fits = open == sizes.end() ? product == elements : product > 0 && product * *open == elements;
@@ -56,12 +96,12 @@ std::vector<int64_t> whole_sizes(IntList wanted, int64_t elements) {
 // The strides with which sizes run through the same elements in the same order; false where none do. Each run
 // of dimensions that lie behind one another in memory is cut anew.
 bool strides_for(IntList old_sizes, IntList old_strides, int64_t elements, IntList sizes,
-                 std::vector<int64_t>& strides) {
+                 Dimensions& strides) {
+  strides.resize(sizes.size(), 1);
   if (elements == 0) {
-    strides = row_major_strides(sizes);
+    row_major_strides(sizes, strides.begin());
     return true;
   }
-  strides.assign(sizes.size(), 1);
   size_t to = sizes.size();
   int64_t run = 1, inner = old_strides.empty() ? 1 : old_strides.back();
   for (size_t from = old_sizes.size(); from-- > 0;) {
@@ -122,11 +162,8 @@ Tensor Tensor::permute(IntList dimensions) const {
 
 Tensor Tensor::unsqueeze(int64_t dimension) const {
   Shape s(*this);
-  const auto d =
-      static_cast<std::ptrdiff_t>(wrapped_dimension(dimension, static_cast<int64_t>(s.sizes.size()) + 1));
-  const auto i = static_cast<size_t>(d);
-  s.strides.insert(s.strides.begin() + d, i < s.sizes.size() ? s.sizes[i] * s.strides[i] : 1);
-  s.sizes.insert(s.sizes.begin() + d, 1);
+  const auto i = static_cast<size_t>(wrapped_dimension(dimension, dim() + 1));
+  s.insert(i, 1, i < s.sizes.size() ? s.sizes[i] * s.strides[i] : 1);
   return s.view();
 }
 
@@ -138,9 +175,7 @@ Tensor Tensor::squeeze(int64_t dimension) const {
 
 Tensor Tensor::expand(IntList wanted) const {
   Shape s(*this);
-  const size_t more = wanted.size() - std::min(wanted.size(), s.sizes.size());
-  s.sizes.insert(s.sizes.begin(), more, 1);
-  s.strides.insert(s.strides.begin(), more, 0);
+  while (s.sizes.size() < wanted.size()) s.insert(0, 1, 0);
   for (size_t i = 0; i < s.sizes.size(); ++i) {
     const int64_t size = i < wanted.size() ? wanted[i] : 0;
     if (size == -1 || size == s.sizes[i]) continue;
@@ -157,16 +192,15 @@ Tensor Tensor::unfold(int64_t dimension, int64_t size, int64_t step) const {
   const size_t d = s.at(dimension);
   LONGFORMER_CHECK_VALUE(size >= 0 && size <= s.sizes[d] && step > 0, "longformer: no windows of ", size,
                          " every ", step, " in a dimension of ", s.sizes[d]);
-  s.sizes.push_back(size);
-  s.strides.push_back(s.strides[d]);
+  s.insert(s.sizes.size(), size, s.strides[d]);
   s.sizes[d] = (s.sizes[d] - size) / step + 1;
   s.strides[d] *= step;
   return s.view();
 }
 
 Tensor Tensor::view(IntList wanted) const {
-  const std::vector<int64_t> whole = whole_sizes(wanted, numel());
-  std::vector<int64_t> strides;
+  const Dimensions whole = whole_sizes(wanted, numel());
+  Dimensions strides;
   LONGFORMER_CHECK_VALUE(strides_for(sizes(), this->strides(), numel(), whole, strides),
                          "longformer: a tensor of ", sizes(), " with strides ", this->strides(),
                          " cannot be seen as ", wanted, " without a copy");
@@ -174,21 +208,22 @@ Tensor Tensor::view(IntList wanted) const {
 }
 
 Tensor Tensor::reshape(IntList wanted) const {
-  const std::vector<int64_t> whole = whole_sizes(wanted, numel());
+  const Dimensions whole = whole_sizes(wanted, numel());
   if (IntList(whole) == sizes()) return *this;
-  std::vector<int64_t> strides;
+  Dimensions strides;
   if (strides_for(sizes(), this->strides(), numel(), whole, strides)) return view_at(whole, strides, 0);
-  return contiguous().view_at(whole, row_major_strides(whole), 0);
+  row_major_strides(whole, strides.begin());
+  return contiguous().view_at(whole, strides, 0);
 }
 
 Tensor Tensor::flatten(int64_t first, int64_t last) const {
   const IntList all = sizes();
   const auto from = wrapped_dimension(first, static_cast<int64_t>(all.size())),
              to = wrapped_dimension(last, static_cast<int64_t>(all.size()));
-  std::vector<int64_t> wanted(all.begin(), all.begin() + from);
-  wanted.push_back(1);
-  for (int64_t i = from; i <= to; ++i) wanted.back() *= all[static_cast<size_t>(i)];
-  wanted.insert(wanted.end(), all.begin() + to + 1, all.end());
+  Dimensions wanted(all.slice(0, static_cast<size_t>(from)));
+  wanted.insert(wanted.size(), 1);
+  for (int64_t i = from; i <= to; ++i) wanted[static_cast<size_t>(from)] *= all[static_cast<size_t>(i)];
+  for (size_t i = static_cast<size_t>(to) + 1; i < all.size(); ++i) wanted.insert(wanted.size(), all[i]);
   return reshape(wanted);
 }
 
