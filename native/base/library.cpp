@@ -51,8 +51,8 @@ Operators& operators() {
   return all;
 }
 
-void Registry::def(const char* schema) {
-  operators().schemas.push_back(schema);
+void Registry::def(std::string schema) {
+  operators().schemas.push_back(std::move(schema));
 }
 
 void Registry::impl(Key key, const char* name, Kernel kernel) {

@@ -34,7 +34,7 @@ enum class Key { cpu, cuda, meta };
 class Registry {
  public:
   // "name(Tensor x, int n=0) -> Tensor", or "name.overload(...)".
-  void def(const char* schema);
+  void def(std::string schema);
   void impl(Key key, const char* name, Kernel kernel);
   template <auto function>
   void impl(Key key, const char* name) {

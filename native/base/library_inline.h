@@ -216,36 +216,68 @@ class PlainMode {
 // Refuses work in a forked child, and makes the wanted number of threads hold on this one.
 void enter_kernel();
 
+// How many of an operator's arguments a parameter takes: one, or what its Argument says.
+template <class T, class = void>
+struct SlotsOf : std::integral_constant<size_t, 1> {};
+template <class T>
+struct SlotsOf<T, std::void_t<decltype(Argument<T>::slots)>>
+    : std::integral_constant<size_t, Argument<T>::slots> {};
+
 template <auto function, class Result, class... Arguments>
 struct Forms {
   template <class T>
-  using Of = Argument<std::remove_cv_t<std::remove_reference_t<T>>>;
+  using Plain = std::remove_cv_t<std::remove_reference_t<T>>;
+  template <class T>
+  using Of = Argument<Plain<T>>;
+  static constexpr size_t slots = (SlotsOf<Plain<Arguments>>::value + ... + 0);
 
+  // Where the arguments of parameter i begin.
+  static constexpr size_t place(size_t i) {
+    constexpr size_t each[] = {SlotsOf<Plain<Arguments>>::value..., 0};
+    size_t first = 0;
+    for (size_t j = 0; j < i; ++j) first += each[j];
+    return first;
+  }
+
+  template <class T>
+  static auto from_stack(const Value* stack) {
+    if constexpr (SlotsOf<Plain<T>>::value == 1)
+      return Of<T>::from_stack(*stack);
+    else
+      return Of<T>::from_stack(stack);
+  }
+  template <class T>
+  static auto from_call(const longformer_value* arguments) {
+    if constexpr (SlotsOf<Plain<T>>::value == 1)
+      return Of<T>::from_call(*arguments);
+    else
+      return Of<T>::from_call(arguments);
+  }
   template <size_t... i>
-  static auto read_stack(Value* stack, std::index_sequence<i...>) {
-    return std::tuple<decltype(Of<Arguments>::from_stack(0))...>{Of<Arguments>::from_stack(stack[i])...};
+  static auto read_stack(const Value* stack, std::index_sequence<i...>) {
+    return std::tuple<decltype(from_stack<Arguments>(stack))...>{from_stack<Arguments>(stack + place(i))...};
   }
   template <size_t... i>
   static auto read_call(const longformer_value* arguments, std::index_sequence<i...>) {
-    return std::tuple<decltype(Of<Arguments>::from_call(*arguments))...>{
-        Of<Arguments>::from_call(arguments[i])...};
+    return std::tuple<decltype(from_call<Arguments>(arguments))...>{
+        from_call<Arguments>(arguments + place(i))...};
   }
   // Calls the function with what is stored converted to what it takes.
   template <class Stored>
-  static Result apply(const Stored& stored) {
+  static Result apply(Stored& stored) {
     const PlainMode plain;
     enter_kernel();
-    return std::apply([](const auto&... each) -> Result { return function(each...); }, stored);
+    return std::apply([](auto&... each) -> Result { return function(each...); }, stored);
   }
   static void boxed(Value* stack, uint64_t, uint64_t) {
-    const auto stored = read_stack(stack, std::index_sequence_for<Arguments...>());
+    auto stored = read_stack(stack, std::index_sequence_for<Arguments...>());
     if constexpr (std::is_void_v<Result>)
       apply(stored);
     else
       Results<Result>::to_stack(apply(stored), stack);
   }
   static void direct(const longformer_value* arguments, [[maybe_unused]] longformer_value* results) {
-    const auto stored = read_call(arguments, std::index_sequence_for<Arguments...>());
+    auto stored = read_call(arguments, std::index_sequence_for<Arguments...>());
     if constexpr (std::is_void_v<Result>)
       apply(stored);
     else
@@ -257,7 +289,7 @@ struct Forms {
     else
       return Results<Result>::count;
   }
-  static Kernel both() { return {&boxed, &direct, static_cast<int>(sizeof...(Arguments)), result_count()}; }
+  static Kernel both() { return {&boxed, &direct, static_cast<int>(slots), result_count()}; }
 };
 
 template <auto function, class Result, class... Arguments>

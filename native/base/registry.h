@@ -13,7 +13,7 @@ struct Operator {
   Kernel kernels[3] = {};  // by Key
 };
 struct Operators {
-  std::vector<const char*> schemas;
+  std::vector<std::string> schemas;
   std::map<std::string, Operator> by_name;
 };
 Operators& operators();

@@ -176,7 +176,7 @@ class Tensor {
   Tensor tanh() const;
   Tensor relu() const;
   Tensor sigmoid() const;
-  Tensor gelu(bool by_tanh) const;
+  Tensor erf() const;
   Tensor rsqrt() const;
   Tensor clamp_min(int64_t lowest) const;
   Tensor bitwise_and(int64_t bits) const;
@@ -293,6 +293,5 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias);  /
 Tensor embedding(const Tensor& table, const Tensor& rows);
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
 Tensor layer_norm(const Tensor& input, const Tensor& weight, const Tensor& bias, double eps);
-Tensor gelu_backward(const Tensor& gradient, const Tensor& input, bool by_tanh);
 
 }  // namespace longformer

@@ -16,8 +16,8 @@ Tensor matrix_product(const Tensor& a, const Tensor& b, const Tensor& bias = {})
 struct NormGradients {
   Tensor sum, weight, bias;
 };
-// --- layer_norm.cpp
-NormGradients add_layer_norm_backward(const Tensor& grad_output, const Tensor& input,
-                                      const OptionalTensor& residual, const Tensor& weight, double eps);
+// --- layer_norm.cpp: residual may be undefined
+NormGradients add_layer_norm_backward(const Tensor& grad_output, const Tensor& input, const Tensor& residual,
+                                      const Tensor& weight, double eps);
 
 }  // namespace longformer

@@ -9,7 +9,7 @@ namespace {
 
 void check_fused_device(const char* op, const Tensor& query) {
   LONGFORMER_CHECK_IMPLEMENTED(query.is_cuda(), "longformer::", op,
-                               ": implementation \"fused\" runs on cpu and cuda, got ", query.device(),
+                               ": implementation \"fused\" runs on cpu and cuda, given ", query.device(),
                                "; \"chunks\" runs on every device");
 }
 
@@ -26,8 +26,8 @@ BandedBackward fused_backward(const char* op, const BandedAttention& a, const Ba
   return banded_attention_fused_cuda_backward(a, g.grad_output, g.output, g.logsumexp);
 }
 
-std::tuple<Tensor, Tensor> forward(const BandedOptions& options, const Tensor& query, const Tensor& key,
-                                   const Tensor& value) {
+std::tuple<Tensor, Tensor> forward(const Tensor& query, const Tensor& key, const Tensor& value,
+                                   const BandedOptions& options) {
   const char* op = "banded_attention";
   const Implementation implementation = check_implementation(op, options.implementation);
   const BandedAttention a = check_banded_attention(op, query, key, value, options);
@@ -46,9 +46,9 @@ std::tuple<Tensor, Tensor> forward(const BandedOptions& options, const Tensor& q
   return {result.out.reshape(query.sizes()), result.lse.reshape(query.sizes().slice(0, query.dim() - 1))};
 }
 
-std::tuple<Tensor, Tensor, Tensor> backward(const BandedOptions& options, const Tensor& grad_output,
-                                            const Tensor& query, const Tensor& key, const Tensor& value,
-                                            const Tensor& output, const Tensor& logsumexp) {
+std::tuple<Tensor, Tensor, Tensor> backward(const Tensor& grad_output, const Tensor& query, const Tensor& key,
+                                            const Tensor& value, const Tensor& output,
+                                            const Tensor& logsumexp, const BandedOptions& options) {
   const char* op = "banded_attention_backward";
   const Implementation implementation = check_implementation(op, options.implementation);
   const BandedAttention a = check_banded_attention(op, query, key, value, options);
@@ -69,15 +69,11 @@ std::tuple<Tensor, Tensor, Tensor> backward(const BandedOptions& options, const 
   return {shaped(result.grad_q), shaped(result.grad_k), shaped(result.grad_v)};
 }
 
-Tensor probabilities(const Tensor& query, const Tensor& key, int64_t window_left, int64_t window_right,
-                     OptionalIntList dilation, const OptionalTensor& mask, const OptionalTensor& global_index,
-                     OptionalIntList sequence_offsets, std::optional<double> scale) {
+Tensor probabilities(const Tensor& query, const Tensor& key, const BandedProbabilityOptions& options) {
   // There is no value; the key stands in for it in the checks.
-  const BandedAttention a = check_banded_attention(
-      "banded_attention_probabilities", query, key, key,
-      {window_left, window_right, dilation, mask, global_index, sequence_offsets, scale,
-       /*dropout=*/0.0, /*seed=*/0, /*implementation=*/"chunks"});
-  const Tensor p = banded_probabilities(a, window_left, window_right);
+  const BandedAttention a =
+      check_banded_attention("banded_attention_probabilities", query, key, key, options);
+  const Tensor p = banded_probabilities(a, options.window_left, options.window_right);
   auto shape = query.sizes().vec();
   shape.back() = p.size(-1);
   return p.reshape(shape);
@@ -86,8 +82,8 @@ Tensor probabilities(const Tensor& query, const Tensor& key, int64_t window_left
 }  // namespace
 
 LONGFORMER_REGISTER(r) {
-  r.impl<TakesOptions<forward>::call>("banded_attention");
-  r.impl<TakesOptions<backward>::call>("banded_attention_backward");
+  r.impl<forward>("banded_attention");
+  r.impl<backward>("banded_attention_backward");
   r.impl<probabilities>("banded_attention_probabilities");
 }
 

@@ -25,7 +25,6 @@ DecodeAttention check_decode_attention(const Tensor& query, const TensorList& ke
                                        IntList rows, const TensorList& mask, std::optional<double> scale);
 
 // On any device.
-Tensor decode_attention_by_aten(const Tensor& query, const TensorList& key, const TensorList& value,
-                                IntList rows, const TensorList& mask, std::optional<double> scale);
+Tensor decode_attention_by_aten(const DecodeAttention& a);
 
 }  // namespace longformer

@@ -1,5 +1,5 @@
 // embed from libtorch's operators, for what a device's kernel does not take, and its gradient. The devices'
-// own are in cpu/embed.cpp and cuda/embed_op.cpp.
+// own are in cpu/embed.cpp and cuda/embed.cpp.
 #include "backward.h"
 #include "cpu/embed_backward.h"
 #include "operators.h"
@@ -29,16 +29,16 @@ Summands summands_of(const Embedding& e) {
 
 }  // namespace
 
-Tensor embed_by_aten(const Embedding& e, int64_t, int64_t) {
+Tensor embed_by_aten(const Embedding& e) {
   const Summands s = summands_of(e);
   return add_layer_norm_by_aten(s.first, s.second, e.weight, e.bias, e.eps);
 }
 
 namespace {
 
-// The gradient of a table whose rows the tokens took: of the row `padding` none. Sums of 16-bit types are
+// The gradient of a table whose rows the tokens took; its padding row gets none. Sums of 16-bit types are
 // float32.
-Tensor grad_of(const TokenRows& rows, const Tensor& grad_sum, double scale, int64_t padding) {
+Tensor grad_of(const TokenRows& rows, const Tensor& grad_sum, double scale) {
   const Tensor& table = rows.table;
   const int64_t count = table.size(0), tokens = grad_sum.size(0);
   const Tensor scaled = scale == 1.0 ? grad_sum : grad_sum * scale;
@@ -52,11 +52,12 @@ Tensor grad_of(const TokenRows& rows, const Tensor& grad_sum, double scale, int6
   const Tensor grad = zeros(table.sizes(), table.options().dtype(type));
   const Tensor added = scaled.to(type);
   if (grad.is_cpu())
-    cpu::add_rows(grad, rows.ids, added, padding);
+    cpu::add_rows(grad, rows.ids, added, rows.padding);
   else
     grad.index_add_rows_(
-        rows.ids,
-        padding < 0 ? added : added.masked_fill(rows.ids.eq(static_cast<double>(padding)).unsqueeze(1), 0.0));
+        rows.ids, rows.padding < 0
+                      ? added
+                      : added.masked_fill(rows.ids.eq(static_cast<double>(rows.padding)).unsqueeze(1), 0.0));
   return grad.to(table.scalar_type());
 }
 
@@ -65,19 +66,14 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> embed_backward(
     const OptionalTensor& position_ids, const OptionalTensor& types, const OptionalTensor& type_ids,
     const Tensor& weight, const Tensor& bias, double eps, double word_scale, int64_t word_padding,
     int64_t position_padding) {
-  const Embedding e =
-      check_embed(words, word_ids, positions, position_ids, types, type_ids, weight, bias, eps, word_scale);
-  LONGFORMER_CHECK_VALUE(
-      grad_output.dim() == 2 && grad_output.size(0) == e.tokens && grad_output.size(1) == words.size(1),
-      "longformer::_embed_backward: grad_output must be [", e.tokens, ", ", words.size(1), "], got ",
-      grad_output.sizes());
-  for (const TokenRows* rows : {&e.words, &e.positions, &e.types})
-    if (rows->ids.defined() && rows->ids.is_cpu()) cpu::check_ids(rows->ids, rows->table.size(0), rows->name);
+  constexpr const char* op = "_embed_backward";
+  const Embedding e = check_embed(op, words, word_ids, positions, position_ids, types, type_ids, weight, bias,
+                                  eps, word_scale, word_padding, position_padding);
+  check_embed_gradient(op, e, grad_output);
   const Summands s = summands_of(e);
   const NormGradients g = add_layer_norm_backward(grad_output, s.first, s.second, e.weight, e.eps);
-  return {grad_of(e.words, g.sum, word_scale, word_padding),
-          grad_of(e.positions, g.sum, 1.0, position_padding),
-          e.types.table.defined() ? grad_of(e.types, g.sum, 1.0, -1) : Tensor(), g.weight,
+  return {grad_of(e.words, g.sum, word_scale), grad_of(e.positions, g.sum, 1.0),
+          e.types.table.defined() ? grad_of(e.types, g.sum, 1.0) : Tensor(), g.weight,
           g.bias.to(bias.scalar_type())};
 }
 

@@ -143,18 +143,15 @@ Tensor attend_projected(const GlobalAttention& a) {
 }
 
 Tensor global_attention(const Tensor& query, const Tensor& key, const Tensor& value,
-                        const Tensor& global_index, const OptionalTensor& mask,
-                        OptionalIntList sequence_offsets, std::optional<double> scale, double dropout,
-                        int64_t seed) {
-  return attend_projected(check_global_attention("global_attention", query, key, value, global_index,
-                                                 {mask, sequence_offsets, scale, dropout, seed}));
+                        const Tensor& global_index, const GlobalOptions& options) {
+  return attend_projected(
+      check_global_attention("global_attention", query, key, value, global_index, options));
 }
 
 }  // namespace
 
-Tensor pooled_tokens_by_aten(const Tensor& queries, const Tensor& hidden, const OptionalTensor& mask,
+Tensor pooled_tokens_by_aten(const Tensor& queries, const Tensor& hidden, const Tensor& visible,
                              IntList sequence_offsets) {
-  const Tensor visible = mask.has_value() ? *mask : Tensor();
   const int64_t rows = queries.size(1);
   TensorList results;
   for (const Run& run : runs_of_equal_length(sequence_offsets.vec())) {
@@ -173,11 +170,15 @@ Tensor pooled_tokens_by_aten(const Tensor& queries, const Tensor& hidden, const 
 
 namespace {
 
-Tensor pooled_tokens(const Tensor& queries, const Tensor& hidden, const Tensor& visible,
-                     const std::vector<int64_t>& offsets) {
-  const OptionalTensor mask = visible.defined() ? OptionalTensor(visible) : std::nullopt;
-  return queries.is_cuda() ? pooled_tokens_on_cuda(queries, hidden, mask, offsets)
-                           : pooled_tokens_on_cpu(queries, hidden, mask, offsets);
+Tensor pool(const Tensor& queries, const Tensor& hidden, const Tensor& visible, IntList offsets) {
+  return queries.is_cuda() ? pooled_tokens_on_cuda(queries, hidden, visible, offsets)
+                           : pooled_tokens_on_cpu(queries, hidden, visible, offsets);
+}
+
+Tensor pooled_tokens(const Tensor& queries, const Tensor& hidden, const OptionalTensor& mask,
+                     IntList sequence_offsets) {
+  check_pooled_tokens(queries, hidden, mask, sequence_offsets);
+  return pool(queries, hidden, or_none(mask), sequence_offsets);
 }
 
 }  // namespace
@@ -200,11 +201,10 @@ namespace {
 Tensor folded_global_attention(const Tensor& query, const Tensor& hidden, const Tensor& key_weight,
                                const OptionalTensor& key_bias, const Tensor& value_weight,
                                const OptionalTensor& value_bias, const Tensor& global_index,
-                               const OptionalTensor& mask, OptionalIntList sequence_offsets,
-                               std::optional<double> scale, double dropout, int64_t seed) {
-  GlobalAttention a = check_folded_global_attention("folded_global_attention", query, hidden, key_weight,
-                                                    key_bias, value_weight, value_bias, global_index,
-                                                    {mask, sequence_offsets, scale, dropout, seed});
+                               const GlobalOptions& options) {
+  GlobalAttention a =
+      check_folded_global_attention("folded_global_attention", query, hidden, key_weight, key_bias,
+                                    value_weight, value_bias, global_index, options);
   const int64_t heads = query.size(2), dim = query.size(3), channels = a.key.size(1);
   const ScalarType type = compute_type(query);
 
@@ -227,7 +227,7 @@ Tensor folded_global_attention(const Tensor& query, const Tensor& hidden, const 
   const Tensor folded = matmul(q, wk);  // [S, H, G, C]: scores are folded . hidden
   if (a.dropout == 0.0 && query.numel() > 0) {
     // The key bias adds the same to all scores of a row: the softmax does not see it.
-    const Tensor pooled = pooled_tokens(folded.flatten(1, 2), a.key, a.visible, a.offsets);
+    const Tensor pooled = pool(folded.flatten(1, 2), a.key, a.visible, a.offsets);
     Tensor out = matmul(pooled.view(folded.sizes()), wv.transpose(1, 2));  // [S, H, G, D]
     if (given(value_bias)) out = out + value_bias->to(type).view({heads, 1, dim});
     return out.transpose(1, 2)
@@ -256,11 +256,9 @@ Tensor folded_global_attention(const Tensor& query, const Tensor& hidden, const 
 }
 
 Tensor global_attention_probabilities(const Tensor& query, const Tensor& key, const Tensor& global_index,
-                                      const OptionalTensor& mask, OptionalIntList sequence_offsets,
-                                      std::optional<double> scale) {
+                                      const GlobalProbabilityOptions& options) {
   const GlobalAttention a =
-      check_global_attention("global_attention_probabilities", query, key, key, global_index,
-                             {mask, sequence_offsets, scale, /*dropout=*/0.0, /*seed=*/0});
+      check_global_attention("global_attention_probabilities", query, key, key, global_index, options);
   const auto type = compute_type(query);
   const auto runs = runs_of_equal_length(a.offsets);
   int64_t longest = 0;
@@ -285,6 +283,7 @@ Tensor global_attention_probabilities(const Tensor& query, const Tensor& key, co
 LONGFORMER_REGISTER(r) {
   r.impl<global_attention>("global_attention");
   r.impl<folded_global_attention>("folded_global_attention");
+  r.impl<pooled_tokens>("_pooled_tokens");
   r.impl<global_attention_probabilities>("global_attention_probabilities");
 }
 

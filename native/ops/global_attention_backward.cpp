@@ -46,15 +46,6 @@ void for_each_part(const GlobalAttention& a, const Work& work) {
   }
 }
 
-void check_gradient(const char* op, const Tensor& grad_output, const Tensor& query) {
-  LONGFORMER_CHECK_VALUE(grad_output.sizes() == query.sizes() &&
-                             grad_output.scalar_type() == query.scalar_type() &&
-                             grad_output.device() == query.device(),
-                         "longformer::", op, ": grad_output must be ", query.scalar_type(), " ",
-                         query.sizes(), " on ", query.device(), " like query, got ",
-                         grad_output.scalar_type(), " ", grad_output.sizes(), " on ", grad_output.device());
-}
-
 // Adds [count, length, ...] to the tokens of a run.
 void add_to_tokens(const Tensor& all, const Run& run, const Tensor& part) {
   const Tensor to = all.narrow(0, run.begin, run.count * run.length);
@@ -88,14 +79,13 @@ AttentionGradients projected_backward(const GlobalAttention& a, const Tensor& gr
   return grads;
 }
 
-std::tuple<Tensor, Tensor, Tensor> global_attention_backward(
-    const Tensor& grad_output, const Tensor& query, const Tensor& key, const Tensor& value,
-    const Tensor& global_index, const OptionalTensor& mask, OptionalIntList sequence_offsets,
-    std::optional<double> scale, double dropout, int64_t seed) {
+std::tuple<Tensor, Tensor, Tensor> global_attention_backward(const Tensor& grad_output, const Tensor& query,
+                                                             const Tensor& key, const Tensor& value,
+                                                             const Tensor& global_index,
+                                                             const GlobalOptions& options) {
   constexpr const char* op = "_global_attention_backward";
-  const GlobalAttention a = check_global_attention(op, query, key, value, global_index,
-                                                   {mask, sequence_offsets, scale, dropout, seed});
-  check_gradient(op, grad_output, query);
+  const GlobalAttention a = check_global_attention(op, query, key, value, global_index, options);
+  check_global_gradient(op, grad_output, query);
   const AttentionGradients g = projected_backward(a, grad_output);
   const ScalarType type = query.scalar_type();
   return {g.query.to(type), g.key.to(type).view(key.sizes()), g.value.to(type).view(value.sizes())};
@@ -178,13 +168,11 @@ FoldedGradients unfolded_backward(GlobalAttention a, const Tensor& grad_output, 
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> folded_global_attention_backward(
     const Tensor& grad_output, const Tensor& query, const Tensor& hidden, const Tensor& key_weight,
     const OptionalTensor& key_bias, const Tensor& value_weight, const OptionalTensor& value_bias,
-    const Tensor& global_index, const OptionalTensor& mask, OptionalIntList sequence_offsets,
-    std::optional<double> scale, double dropout, int64_t seed) {
+    const Tensor& global_index, const GlobalOptions& options) {
   constexpr const char* op = "_folded_global_attention_backward";
-  const GlobalAttention a =
-      check_folded_global_attention(op, query, hidden, key_weight, key_bias, value_weight, value_bias,
-                                    global_index, {mask, sequence_offsets, scale, dropout, seed});
-  check_gradient(op, grad_output, query);
+  const GlobalAttention a = check_folded_global_attention(op, query, hidden, key_weight, key_bias,
+                                                          value_weight, value_bias, global_index, options);
+  check_global_gradient(op, grad_output, query);
   const Tensor bias_of_keys = given(key_bias) ? *key_bias : Tensor(),
                bias_of_values = given(value_bias) ? *value_bias : Tensor();
   const Tensor grad_key_bias =

@@ -22,11 +22,7 @@ Tensor mixed(const Tensor& x, int64_t bits, uint64_t multiplier) {
 }
 
 Tensor hidden_dropout(const Tensor& input, double probability, int64_t seed) {
-  LONGFORMER_CHECK_VALUE(input.is_floating_point(),
-                         "longformer::hidden_dropout: input must be of a floating point type, got ",
-                         input.scalar_type());
-  LONGFORMER_CHECK_VALUE(probability >= 0 && probability <= 1,
-                         "longformer::hidden_dropout: probability must be in [0, 1], got ", probability);
+  check_hidden_dropout(input, probability);
   if (probability == 0 || input.numel() == 0) return input.clone();
   if (probability == 1) return zeros(input.sizes(), input.options());
   const int64_t threshold = std::llround(probability * static_cast<double>(kSteps));

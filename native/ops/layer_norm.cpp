@@ -1,14 +1,14 @@
 // add_layer_norm from libtorch's operators, and its gradient. The devices' own forward kernels are in
-// cpu/layer_norm.cpp and cuda/layer_norm_op.cpp.
+// cpu/layer_norm.cpp and cuda/layer_norm.cpp.
 #include "backward.h"
 #include "cpu/norm_backward.h"
 #include "operators.h"
 
 namespace longformer {
 
-Tensor add_layer_norm_by_aten(const Tensor& input, const OptionalTensor& residual, const Tensor& weight,
+Tensor add_layer_norm_by_aten(const Tensor& input, const Tensor& residual, const Tensor& weight,
                               const Tensor& bias, double eps) {
-  return layer_norm(given(residual) ? input + *residual : input, weight, bias, eps);
+  return layer_norm(residual.defined() ? input + residual : input, weight, bias, eps);
 }
 
 namespace {
@@ -30,26 +30,18 @@ NormGradients norm_backward_by_aten(const Tensor& grad_output, const Tensor& sum
 
 }  // namespace
 
-NormGradients add_layer_norm_backward(const Tensor& grad_output, const Tensor& input,
-                                      const OptionalTensor& residual, const Tensor& weight, double eps) {
-  constexpr const char* op = "longformer::_add_layer_norm_backward: ";
-  LONGFORMER_CHECK_VALUE(input.dim() >= 1 && weight.dim() == 1 && weight.size(0) == input.size(-1), op,
-                         "weight must be [", input.dim() >= 1 ? input.size(-1) : 0, "] for input ",
-                         input.sizes(), ", got ", weight.sizes());
-  LONGFORMER_CHECK_VALUE(grad_output.sizes() == input.sizes(), op, "grad_output must be ", input.sizes(),
-                         " like input, got ", grad_output.sizes());
-  LONGFORMER_CHECK_VALUE(!given(residual) || residual->sizes() == input.sizes(), op, "residual must be ",
-                         input.sizes(), " like input, got ", given(residual) ? residual->sizes() : IntList());
+NormGradients add_layer_norm_backward(const Tensor& grad_output, const Tensor& input, const Tensor& residual,
+                                      const Tensor& weight, double eps) {
   if (input.numel() == 0) return {empty_like(input), zeros_like(weight), zeros_like(weight)};
   const auto like_input = [&](const Tensor& t) {
     return t.scalar_type() == input.scalar_type() && t.is_cpu();
   };
   if (input.is_cpu() && cpu::has_norm_backward(input.scalar_type()) && like_input(grad_output) &&
-      like_input(weight) && (!given(residual) || like_input(*residual)))
-    return cpu::norm_backward(grad_output, input, given(residual) ? *residual : Tensor(), weight, eps);
+      like_input(weight) && (!residual.defined() || like_input(residual)))
+    return cpu::norm_backward(grad_output, input, residual, weight, eps);
   // The sum is what the forward pass normalizes: not rounded to 16 bits.
   const ScalarType type = compute_type(input);
-  const Tensor sum = given(residual) ? input.to(type) + residual->to(type) : input;
+  const Tensor sum = residual.defined() ? input.to(type) + residual.to(type) : input;
   NormGradients g = norm_backward_by_aten(grad_output, sum, weight, eps);
   g.sum = g.sum.to(input.scalar_type());
   return g;
@@ -60,7 +52,10 @@ namespace {
 std::tuple<Tensor, Tensor, Tensor> backward_operator(const Tensor& grad_output, const Tensor& input,
                                                      const OptionalTensor& residual, const Tensor& weight,
                                                      double eps) {
-  NormGradients g = add_layer_norm_backward(grad_output, input, residual, weight, eps);
+  constexpr const char* op = "_add_layer_norm_backward";
+  check_layer_norm(op, input, residual, weight, Tensor());
+  check_layer_norm_gradient(op, grad_output, input, residual);
+  NormGradients g = add_layer_norm_backward(grad_output, input, or_none(residual), weight, eps);
   return {std::move(g.sum), std::move(g.weight), std::move(g.bias)};
 }
 

@@ -1,4 +1,6 @@
 // Shapes and dtypes without data, for meta tensors. The arguments are checked as on a device.
+#include <algorithm>
+
 #include "decode_attention.h"
 #include "operators.h"
 
@@ -17,7 +19,7 @@ Tensor like_if_given(const OptionalTensor& t) {
 
 // --- attention
 
-Two banded(const BandedOptions& options, const Tensor& query, const Tensor& key, const Tensor& value) {
+Two banded(const Tensor& query, const Tensor& key, const Tensor& value, const BandedOptions& options) {
   check_implementation("banded_attention", options.implementation);
   check_banded_attention("banded_attention", query, key, value, options);
   const IntList sizes = query.sizes();
@@ -25,70 +27,61 @@ Two banded(const BandedOptions& options, const Tensor& query, const Tensor& key,
           empty(sizes.slice(0, sizes.size() - 1), query.options().dtype(compute_type(query)))};
 }
 
-Three banded_backward(const BandedOptions& options, const Tensor& grad_output, const Tensor& query,
-                      const Tensor& key, const Tensor& value, const Tensor& output, const Tensor& logsumexp) {
+Three banded_backward(const Tensor& grad_output, const Tensor& query, const Tensor& key, const Tensor& value,
+                      const Tensor& output, const Tensor& logsumexp, const BandedOptions& options) {
   check_implementation("banded_attention_backward", options.implementation);
   const BandedAttention a = check_banded_attention("banded_attention_backward", query, key, value, options);
   check_banded_gradients(a, query, grad_output, output, logsumexp);
   return {empty_like(query), empty_like(key), empty_like(value)};
 }
 
-Tensor banded_probabilities_shape(const Tensor& query, const Tensor& key, int64_t window_left,
-                                  int64_t window_right, OptionalIntList dilation, const OptionalTensor& mask,
-                                  const OptionalTensor& global_index, OptionalIntList sequence_offsets,
-                                  std::optional<double> scale) {
-  check_banded_attention("banded_attention_probabilities", query, key, key,
-                         {window_left, window_right, dilation, mask, global_index, sequence_offsets, scale,
-                          /*dropout=*/0.0, /*seed=*/0, /*implementation=*/"chunks"});
+Tensor banded_probabilities_shape(const Tensor& query, const Tensor& key,
+                                  const BandedProbabilityOptions& options) {
+  check_banded_attention("banded_attention_probabilities", query, key, key, options);
   auto sizes = query.sizes().vec();
-  sizes.back() = (given(global_index) ? global_index->size(1) : 0) + window_left + 1 + window_right;
+  sizes.back() = (given(options.global_index) ? options.global_index->size(1) : 0) + options.window_left + 1 +
+                 options.window_right;
   return empty(sizes, query.options().dtype(compute_type(query)));
 }
 
 Tensor global(const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& global_index,
-              const OptionalTensor& mask, OptionalIntList sequence_offsets, std::optional<double> scale,
-              double dropout, int64_t seed) {
-  check_global_attention("global_attention", query, key, value, global_index,
-                         {mask, sequence_offsets, scale, dropout, seed});
+              const GlobalOptions& options) {
+  check_global_attention("global_attention", query, key, value, global_index, options);
   return empty_like(query);
 }
 
-Three global_backward(const Tensor&, const Tensor& query, const Tensor& key, const Tensor& value,
-                      const Tensor& global_index, const OptionalTensor& mask,
-                      OptionalIntList sequence_offsets, std::optional<double> scale, double dropout,
-                      int64_t seed) {
-  check_global_attention("_global_attention_backward", query, key, value, global_index,
-                         {mask, sequence_offsets, scale, dropout, seed});
+Three global_backward(const Tensor& grad_output, const Tensor& query, const Tensor& key, const Tensor& value,
+                      const Tensor& global_index, const GlobalOptions& options) {
+  constexpr const char* op = "_global_attention_backward";
+  check_global_attention(op, query, key, value, global_index, options);
+  check_global_gradient(op, grad_output, query);
   return {empty_like(query), empty_like(key), empty_like(value)};
 }
 
 Tensor folded(const Tensor& query, const Tensor& hidden, const Tensor& key_weight,
               const OptionalTensor& key_bias, const Tensor& value_weight, const OptionalTensor& value_bias,
-              const Tensor& global_index, const OptionalTensor& mask, OptionalIntList sequence_offsets,
-              std::optional<double> scale, double dropout, int64_t seed) {
+              const Tensor& global_index, const GlobalOptions& options) {
   check_folded_global_attention("folded_global_attention", query, hidden, key_weight, key_bias, value_weight,
-                                value_bias, global_index, {mask, sequence_offsets, scale, dropout, seed});
+                                value_bias, global_index, options);
   return empty_like(query);
 }
 
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> folded_backward(
-    const Tensor&, const Tensor& query, const Tensor& hidden, const Tensor& key_weight,
+    const Tensor& grad_output, const Tensor& query, const Tensor& hidden, const Tensor& key_weight,
     const OptionalTensor& key_bias, const Tensor& value_weight, const OptionalTensor& value_bias,
-    const Tensor& global_index, const OptionalTensor& mask, OptionalIntList sequence_offsets,
-    std::optional<double> scale, double dropout, int64_t seed) {
-  check_folded_global_attention("_folded_global_attention_backward", query, hidden, key_weight, key_bias,
-                                value_weight, value_bias, global_index,
-                                {mask, sequence_offsets, scale, dropout, seed});
+    const Tensor& global_index, const GlobalOptions& options) {
+  constexpr const char* op = "_folded_global_attention_backward";
+  check_folded_global_attention(op, query, hidden, key_weight, key_bias, value_weight, value_bias,
+                                global_index, options);
+  check_global_gradient(op, grad_output, query);
   return {empty_like(query),       empty_like(hidden),       empty_like(key_weight),
           like_if_given(key_bias), empty_like(value_weight), like_if_given(value_bias)};
 }
 
 Tensor global_probabilities(const Tensor& query, const Tensor& key, const Tensor& global_index,
-                            const OptionalTensor& mask, OptionalIntList sequence_offsets,
-                            std::optional<double> scale) {
+                            const GlobalProbabilityOptions& options) {
   const GlobalAttention a =
-      check_global_attention("global_attention_probabilities", query, key, key, global_index,
-                             {mask, sequence_offsets, scale, /*dropout=*/0.0, /*seed=*/0});
+      check_global_attention("global_attention_probabilities", query, key, key, global_index, options);
   int64_t longest = 0;
   for (size_t s = 1; s < a.offsets.size(); ++s) longest = std::max(longest, a.offsets[s] - a.offsets[s - 1]);
   return empty({query.size(0), query.size(1), query.size(2), longest},
@@ -110,55 +103,69 @@ Tensor decode(const Tensor& query, const TensorList& key, const TensorList& valu
 // --- the layers
 
 Tensor linear_pack(const Tensor& weight) {
+  check_linear_pack(weight);
   return empty({0}, weight.options());  // how a device lays the weight out is its own business
 }
 
-Tensor linear_shape(const Tensor& input, const Tensor& weight, const OptionalTensor&, const OptionalTensor&,
-                    std::string_view, const OptionalTensor&) {
-  LONGFORMER_CHECK_VALUE(input.dim() >= 1 && weight.dim() == 2 && input.size(-1) == weight.size(1),
-                         "longformer::linear: weight must be [outputs, ",
-                         input.dim() >= 1 ? input.size(-1) : 0, "] for input ", input.sizes(), ", got ",
-                         weight.sizes());
-  auto sizes = input.sizes().vec();
-  sizes.back() = weight.size(0);
-  return empty(sizes, input.options());
+Tensor linear_shape(const Tensor& input, const Tensor& weight, const OptionalTensor& bias,
+                    const OptionalTensor& packed, std::string_view activation,
+                    const OptionalTensor& residual) {
+  const Linear linear = check_linear("linear", input, weight, bias, packed, activation, residual);
+  return empty(linear.shape, input.options());
 }
 
-Three linear_backward(const Tensor&, const Tensor& input, const Tensor& weight, bool need_input,
+Three linear_backward(const Tensor& grad_output, const Tensor& input, const Tensor& weight, bool need_input,
                       bool need_weight, bool need_bias) {
+  check_linear_gradient("_linear_backward", grad_output, input, weight);
   return {like_if(need_input, input), like_if(need_weight, weight),
           need_bias ? empty({weight.size(0)}, weight.options()) : Tensor()};
 }
 
-Tensor activation(const Tensor& input, std::string_view) {
+Tensor activation(const Tensor& input, std::string_view name) {
+  check_activation("activation", input, name);
   return empty_like(input);
 }
-Tensor activation_backward(const Tensor&, const Tensor& input, std::string_view) {
+Tensor activation_backward(const Tensor& grad_output, const Tensor& input, std::string_view name) {
+  check_activation("_activation_backward", input, name);
+  check_activation_gradient("_activation_backward", grad_output, input);
   return empty_like(input);
 }
-Tensor hidden_dropout(const Tensor& input, double, int64_t) {
+Tensor hidden_dropout(const Tensor& input, double probability, int64_t) {
+  check_hidden_dropout(input, probability);
   return empty_like(input);
 }
 
-Tensor norm(const Tensor& input, const OptionalTensor&, const Tensor&, const Tensor&, double) {
+Tensor norm(const Tensor& input, const OptionalTensor& residual, const Tensor& weight, const Tensor& bias,
+            double) {
+  check_layer_norm("add_layer_norm", input, residual, weight, bias);
   return empty_like(input);
 }
-Three norm_backward(const Tensor&, const Tensor& input, const OptionalTensor&, const Tensor& weight, double) {
+Three norm_backward(const Tensor& grad_output, const Tensor& input, const OptionalTensor& residual,
+                    const Tensor& weight, double) {
+  check_layer_norm("_add_layer_norm_backward", input, residual, weight, Tensor());
+  check_layer_norm_gradient("_add_layer_norm_backward", grad_output, input, residual);
   return {empty_like(input), empty_like(weight), empty_like(weight)};
 }
 
 Tensor embed(const Tensor& words, const OptionalTensor& word_ids, const Tensor& positions,
              const OptionalTensor& position_ids, const OptionalTensor& types, const OptionalTensor& type_ids,
-             const Tensor& weight, const Tensor& bias, double eps, double word_scale, int64_t, int64_t) {
-  const Embedding e =
-      check_embed(words, word_ids, positions, position_ids, types, type_ids, weight, bias, eps, word_scale);
+             const Tensor& weight, const Tensor& bias, double eps, double word_scale, int64_t word_padding,
+             int64_t position_padding) {
+  const Embedding e = check_embed("embed", words, word_ids, positions, position_ids, types, type_ids, weight,
+                                  bias, eps, word_scale, word_padding, position_padding);
   return empty({e.tokens, words.size(1)}, words.options());
 }
 
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> embed_backward(
-    const Tensor&, const Tensor& words, const OptionalTensor&, const Tensor& positions, const OptionalTensor&,
-    const OptionalTensor& types, const OptionalTensor&, const Tensor& weight, const Tensor& bias, double,
-    double, int64_t, int64_t) {
+    const Tensor& grad_output, const Tensor& words, const OptionalTensor& word_ids, const Tensor& positions,
+    const OptionalTensor& position_ids, const OptionalTensor& types, const OptionalTensor& type_ids,
+    const Tensor& weight, const Tensor& bias, double eps, double word_scale, int64_t word_padding,
+    int64_t position_padding) {
+  constexpr const char* op = "_embed_backward";
+  check_embed_gradient(op,
+                       check_embed(op, words, word_ids, positions, position_ids, types, type_ids, weight,
+                                   bias, eps, word_scale, word_padding, position_padding),
+                       grad_output);
   return {empty_like(words), empty_like(positions), like_if_given(types), empty_like(weight),
           empty_like(bias)};
 }
@@ -167,8 +174,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> embed_backward(
 
 LONGFORMER_REGISTER(r) {
   using torch::Key;
-  r.impl<TakesOptions<banded>::call>(Key::meta, "banded_attention");
-  r.impl<TakesOptions<banded_backward>::call>(Key::meta, "banded_attention_backward");
+  r.impl<banded>(Key::meta, "banded_attention");
+  r.impl<banded_backward>(Key::meta, "banded_attention_backward");
   r.impl<banded_probabilities_shape>(Key::meta, "banded_attention_probabilities");
   r.impl<global>(Key::meta, "global_attention");
   r.impl<global_backward>(Key::meta, "_global_attention_backward");

@@ -1,59 +1,36 @@
-// What the operators' own files share: the options as an operator receives them, and the calls between the
-// layers schema.cpp -> banded_attention.cpp -> check.cpp -> an implementation (banded_attention.h).
+// What the files of the operators share: the checked arguments, and the calls between the layers
+// schema.cpp -> a kernel (banded_attention.cpp, linear.cpp, cpu/, cuda/) -> check_*.cpp -> an implementation.
+//
+// Every argument is checked once, when a kernel is entered, by a function of check_attention.cpp or
+// check_layers.cpp. It throws ValueError, or IndexError for an id, and its message names the operator, the
+// argument, what is expected and what was given. The structs that it returns are trusted. Values of index
+// tensors and masks are read on the CPU only: reading them on another device would make the host wait.
 #pragma once
 #include <optional>
 #include <string_view>
 #include <tuple>
 #include <vector>
 
-#include "../base/library.h"
 #include "banded_attention.h"
+#include "cpu/activation.h"
+#include "options.h"
 
 namespace longformer {
 
-// The options of banded_attention as they come from a caller, not checked yet.
-struct BandedOptions {
-  int64_t window_left;
-  int64_t window_right;
-  OptionalIntList dilation;
-  OptionalTensor mask;
-  OptionalTensor global_index;
-  OptionalIntList sequence_offsets;
-  std::optional<double> scale;
-  double dropout;
-  int64_t seed;
-  std::string_view implementation;
-};
+// Scores and softmax run in float32, in float64 for float64 inputs.
+inline ScalarType compute_type(const Tensor& t) {
+  return t.scalar_type() == kDouble ? kDouble : kFloat;
+}
+// The tensor, undefined where there is none. Valid as long as the argument.
+inline const Tensor& or_none(const OptionalTensor& t) {
+  static const Tensor none;
+  return t.has_value() ? *t : none;
+}
 
-// The signature of an operator that takes tensors, then the options in the order of the schema.
-template <typename Result, typename... Tensors>
-using WithOptions = Result(Tensors..., int64_t window_left, int64_t window_right, OptionalIntList dilation,
-                           const OptionalTensor& mask, const OptionalTensor& global_index,
-                           OptionalIntList sequence_offsets, std::optional<double> scale, double dropout,
-                           int64_t seed, std::string_view implementation);
+// --- check_attention.cpp
 
-// Adapts function(options, tensors...) to that signature, so that the list of options is written only here.
-template <auto function>
-struct TakesOptions;
-template <typename Result, typename... Tensors, Result (*function)(const BandedOptions&, Tensors...)>
-struct TakesOptions<function> {
-  static Result call(Tensors... tensors, int64_t window_left, int64_t window_right, OptionalIntList dilation,
-                     const OptionalTensor& mask, const OptionalTensor& global_index,
-                     OptionalIntList sequence_offsets, std::optional<double> scale, double dropout,
-                     int64_t seed, std::string_view implementation) {
-    return function(BandedOptions{window_left, window_right, dilation, mask, global_index, sequence_offsets,
-                                  scale, dropout, seed, implementation},
-                    tensors...);
-  }
-};
-
-// --- check.cpp: every argument is checked here and nowhere else. Index values and offsets are read on the
-// CPU only, since reading them on another device would make the host wait for it.
-
-// Throws ValueError (ValueError in Python too) naming the operator, the argument, what is expected and what
-// was given.
 BandedAttention check_banded_attention(const char* op, const Tensor& query, const Tensor& key,
-                                       const Tensor& value, const BandedOptions& options);
+                                       const Tensor& value, const AttentionOptions& options);
 // The three further tensors of the backward pass, as [N, H, D] and [N, H].
 struct BandedGradients {
   Tensor grad_output, output, logsumexp;
@@ -65,8 +42,7 @@ BandedGradients check_banded_gradients(const BandedAttention& a, const Tensor& q
 enum class Implementation { fused, chunks, loop };
 Implementation check_implementation(const char* op, std::string_view name);
 
-// Global attention: query [S, G, H, D], key and value [N, H, D] (or hidden [N, C], in `key`; `value`
-// undefined).
+// Global attention: query [S, G, H, D], key and value [N, H, D]. Folded: hidden [N, C] in `key`, no value.
 struct GlobalAttention {
   Tensor query, key, value;
   std::vector<int64_t> offsets;  // S+1
@@ -75,28 +51,51 @@ struct GlobalAttention {
   double scale, dropout;
   int64_t seed;
 };
-struct GlobalOptions {
-  OptionalTensor mask;
-  OptionalIntList sequence_offsets;
-  std::optional<double> scale;
-  double dropout;
-  int64_t seed;
-};
 GlobalAttention check_global_attention(const char* op, const Tensor& query, const Tensor& key,
                                        const Tensor& value, const Tensor& global_index,
-                                       const GlobalOptions& options);
+                                       const AttentionOptions& options);
 GlobalAttention check_folded_global_attention(const char* op, const Tensor& query, const Tensor& hidden,
                                               const Tensor& key_weight, const OptionalTensor& key_bias,
                                               const Tensor& value_weight, const OptionalTensor& value_bias,
-                                              const Tensor& global_index, const GlobalOptions& options);
+                                              const Tensor& global_index, const AttentionOptions& options);
+// The gradient of the result of either, which is like the query.
+void check_global_gradient(const char* op, const Tensor& grad_output, const Tensor& query);
 
 void check_pooled_tokens(const Tensor& queries, const Tensor& hidden, const OptionalTensor& mask,
                          IntList sequence_offsets);
 
+// --- check_layers.cpp
+
+using cpu::Activation;
+Activation check_activation(const char* op, const Tensor& input, std::string_view name);
+void check_activation_gradient(const char* op, const Tensor& grad_output, const Tensor& input);
+
+// activation(input [..., I] . weight [O, I]^T + bias [O]) + residual [..., O]. Refers to the arguments.
+struct Linear {
+  const Tensor &input, &weight, &bias, &packed, &residual;  // the last three may be undefined
+  Activation activation;
+  std::vector<int64_t> shape;  // of the result
+};
+Linear check_linear(const char* op, const Tensor& input, const Tensor& weight, const OptionalTensor& bias,
+                    const OptionalTensor& packed, std::string_view activation,
+                    const OptionalTensor& residual);
+void check_linear_pack(const Tensor& weight);
+// A tensor of that shape to write into, of the type and device of `like` where that is defined.
+void check_out(const char* op, const Tensor& out, IntList shape, const Tensor& like);
+void check_linear_gradient(const char* op, const Tensor& grad_output, const Tensor& input,
+                           const Tensor& weight);
+
+// LayerNorm(input + residual) over the last dimension. bias is undefined in the backward pass.
+void check_layer_norm(const char* op, const Tensor& input, const OptionalTensor& residual,
+                      const Tensor& weight, const Tensor& bias);
+void check_layer_norm_gradient(const char* op, const Tensor& grad_output, const Tensor& input,
+                               const OptionalTensor& residual);
+
 // Rows of a table for N tokens: ids[n], or without ids n modulo the table's rows.
 struct TokenRows {
   const char* name;
-  Tensor table, ids;  // [rows, C], int64 [N]; either may be undefined
+  Tensor table, ids;     // [rows, C], int64 [N]; either may be undefined
+  int64_t padding = -1;  // the row that gets no gradient; -1: all do
 };
 // LayerNorm(word_scale * words + positions + types): [N, C].
 struct Embedding {
@@ -105,14 +104,28 @@ struct Embedding {
   double eps, word_scale;
   int64_t tokens;
 };
-Embedding check_embed(const Tensor& words, const OptionalTensor& word_ids, const Tensor& positions,
-                      const OptionalTensor& position_ids, const OptionalTensor& types,
-                      const OptionalTensor& type_ids, const Tensor& weight, const Tensor& bias, double eps,
-                      double word_scale);
+Embedding check_embed(const char* op, const Tensor& words, const OptionalTensor& word_ids,
+                      const Tensor& positions, const OptionalTensor& position_ids,
+                      const OptionalTensor& types, const OptionalTensor& type_ids, const Tensor& weight,
+                      const Tensor& bias, double eps, double word_scale, int64_t word_padding,
+                      int64_t position_padding);
+void check_embed_gradient(const char* op, const Embedding& e, const Tensor& grad_output);
 
-// --- embed.cpp: what the devices' kernels fall back to
+void check_hidden_dropout(const Tensor& input, double probability);
 
-Tensor embed_by_aten(const Embedding& e, int64_t word_padding = -1, int64_t position_padding = -1);
+// --- What the kernels of a device fall back to: the same by operators of libtorch, on any device.
+
+Tensor activate_by_aten(const Tensor& input, Activation activation);        // activation.cpp
+Tensor linear_by_aten(const Linear& linear);                                // linear.cpp
+Tensor add_layer_norm_by_aten(const Tensor& input, const Tensor& residual,  // layer_norm.cpp
+                              const Tensor& weight, const Tensor& bias, double eps);
+Tensor embed_by_aten(const Embedding& e);                                  // embed.cpp
+Tensor pooled_tokens_by_aten(const Tensor& queries, const Tensor& hidden,  // global_attention.cpp
+                             const Tensor& visible, IntList sequence_offsets);
+
+// --- activation.cpp: by the fastest way of the input's device.
+
+Tensor activate(const Tensor& input, Activation activation);
 
 // --- dropout.cpp
 
@@ -126,29 +139,11 @@ Tensor dropout_mask(int64_t seed, const Tensor& head, const Tensor& query, const
 // The attention probabilities in the layout of the window: [N, H, G + window_left + 1 + window_right].
 Tensor banded_probabilities(const BandedAttention& a, int64_t window_left, int64_t window_right);
 
-// --- linear.cpp: what the kernels of cpu/ fall back to
+// --- cpu/pooled_tokens.cpp, cuda/pooled_tokens.cpp: _pooled_tokens of a device, its arguments checked
 
-Tensor linear_by_aten(const Tensor& input, const Tensor& weight, const OptionalTensor& bias,
-                      const OptionalTensor& packed, std::string_view activation,
-                      const OptionalTensor& residual);
-Tensor add_layer_norm_by_aten(const Tensor& input, const OptionalTensor& residual, const Tensor& weight,
-                              const Tensor& bias, double eps);
-
-// --- global_attention.cpp: what _pooled_tokens falls back to where a device has no kernel for it
-
-Tensor pooled_tokens_by_aten(const Tensor& queries, const Tensor& hidden, const OptionalTensor& mask,
-                             IntList sequence_offsets);
-
-// --- cpu/pooled_tokens.cpp, cuda/pooled_tokens_op.cpp: _pooled_tokens of a device
-
-Tensor pooled_tokens_on_cpu(const Tensor& queries, const Tensor& hidden, const OptionalTensor& mask,
+Tensor pooled_tokens_on_cpu(const Tensor& queries, const Tensor& hidden, const Tensor& visible,
                             IntList sequence_offsets);
-Tensor pooled_tokens_on_cuda(const Tensor& queries, const Tensor& hidden, const OptionalTensor& mask,
+Tensor pooled_tokens_on_cuda(const Tensor& queries, const Tensor& hidden, const Tensor& visible,
                              IntList sequence_offsets);
-
-// Scores and softmax run in float32, in float64 for float64 inputs.
-inline ScalarType compute_type(const Tensor& t) {
-  return t.scalar_type() == kDouble ? kDouble : kFloat;
-}
 
 }  // namespace longformer

@@ -2,7 +2,7 @@
 // global_attention.cpp, linear.cpp, cpu/, cuda/; shapes without data in meta.cpp. Each differentiable
 // operator has its backward operator here; who records gradients calls it (src/Models' tape, Python's
 // torch.library.register_autograd).
-#include "../base/library.h"
+#include "options.h"
 
 namespace longformer {
 
@@ -10,77 +10,55 @@ namespace longformer {
 // dimension, W window on one side, G global tokens of a sequence, C hidden size.
 LONGFORMER_REGISTER(r) {
   // Windowed, dilated and global attention of the paper. query, key, value: [B, T, H, D], or packed [N, H, D]
-  // with sequence_offsets [S+1] (ascending, from 0 to N). A query sees the visible keys of its window, i +
-  // dilation * s for s = -window_left .. window_right, and the visible global keys of its sequence; each key
-  // counts once.
-  //   dilation          one value or H values, default 1
-  //   mask              bool, uint8 or int64 [B, T] or [N]: nonzero = visible; rows of invisible queries are
-  //   zeros global_index      int64 [B, G] or [S, G]: positions inside the sequence, ascending, then -1 scale
-  //   of query . key, default 1/sqrt(D) dropout, seed     probability of dropping an attention probability; a
-  //   function of the seed and the positions only implementation    "fused", "chunks" or "loop"
+  // with sequence_offsets. A query sees the visible keys of its window, i + dilation * s for s = -window_left
+  // .. window_right, and the visible global keys of its sequence; each key counts once. The options are those
+  // of options.h.
   // output like query, contiguous; logsumexp [B, T, H] or [N, H] in float32 (float64 for float64), not
   // differentiable, -inf where the row is empty.
-  r.def(
-      "banded_attention(Tensor query, Tensor key, Tensor value, int window_left, int window_right, "
-      "int[]? dilation=None, Tensor? mask=None, Tensor? global_index=None, int[]? sequence_offsets=None, "
-      "float? scale=None, float dropout=0.0, int seed=0, str implementation=\"fused\") "
-      "-> (Tensor output, Tensor logsumexp)");
+  r.def(text("banded_attention(Tensor query, Tensor key, Tensor value, ", schema_of_options<kBanded>(),
+             ") -> (Tensor output, Tensor logsumexp)"));
   // Its gradients, recomputed from logsumexp. Differentiable once.
-  r.def(
-      "banded_attention_backward(Tensor grad_output, Tensor query, Tensor key, Tensor value, Tensor output, "
-      "Tensor logsumexp, int window_left, int window_right, int[]? dilation=None, Tensor? mask=None, "
-      "Tensor? global_index=None, int[]? sequence_offsets=None, float? scale=None, float dropout=0.0, int "
-      "seed=0, "
-      "str implementation=\"fused\") -> (Tensor, Tensor, Tensor)");
+  r.def(text("banded_attention_backward(Tensor grad_output, Tensor query, Tensor key, Tensor value, ",
+             "Tensor output, Tensor logsumexp, ", schema_of_options<kBanded>(),
+             ") -> (Tensor, Tensor, Tensor)"));
   // The probabilities of banded_attention, for looking at them: [B, T, H, K] or [N, H, K] with
   // K = G + window_left + 1 + window_right: first the global keys in the order of global_index, then the
   // window from left to right (in steps of the dilation). A global key inside the window is zero there. Never
   // dropped out, not differentiable. Memory grows with T * K.
-  r.def(
-      "banded_attention_probabilities(Tensor query, Tensor key, int window_left, int window_right, "
-      "int[]? dilation=None, Tensor? mask=None, Tensor? global_index=None, int[]? sequence_offsets=None, "
-      "float? scale=None) -> Tensor");
+  r.def(text("banded_attention_probabilities(Tensor query, Tensor key, ",
+             schema_of_options<kBandedProbabilities>(), ") -> Tensor"));
   // The global tokens' own attention over every visible key of their sequence: query [S, G, H, D] with the
   // projections of the global tokens only, key and value [B, T, H, D] or [N, H, D] -> [S, G, H, D]. Rows
   // whose index is -1 or whose token is not visible are zeros. Dropout takes N + the row's place in [S, G]
   // for the query's position.
-  r.def(
-      "global_attention(Tensor query, Tensor key, Tensor value, Tensor global_index, Tensor? mask=None, "
-      "int[]? sequence_offsets=None, float? scale=None, float dropout=0.0, int seed=0) -> Tensor");
-  r.def(
-      "_global_attention_backward(Tensor grad_output, Tensor query, Tensor key, Tensor value, Tensor "
-      "global_index, "
-      "Tensor? mask, int[]? sequence_offsets, float? scale, float dropout, int seed) -> (Tensor, Tensor, "
-      "Tensor)");
+  r.def(text("global_attention(Tensor query, Tensor key, Tensor value, Tensor global_index, ",
+             schema_of_options<kGlobal>(), ") -> Tensor"));
+  r.def(text("_global_attention_backward(Tensor grad_output, Tensor query, Tensor key, Tensor value, ",
+             "Tensor global_index, ", schema_of_options<kGlobal>(), ") -> (Tensor, Tensor, Tensor)"));
   // The same without projecting every token: hidden [B, T, C] or [N, C], weights [H*D, C], biases [H*D]. The
   // key weight is folded into the query and the value weight applied after pooling, unless G is so large that
   // projecting is cheaper.
-  r.def(
-      "folded_global_attention(Tensor query, Tensor hidden, Tensor key_weight, Tensor? key_bias, Tensor "
-      "value_weight, "
-      "Tensor? value_bias, Tensor global_index, Tensor? mask=None, int[]? sequence_offsets=None, float? "
-      "scale=None, "
-      "float dropout=0.0, int seed=0) -> Tensor");
+  r.def(text("folded_global_attention(Tensor query, Tensor hidden, Tensor key_weight, Tensor? key_bias, ",
+             "Tensor value_weight, Tensor? value_bias, Tensor global_index, ", schema_of_options<kGlobal>(),
+             ") -> Tensor"));
   // The gradients of the biases are undefined where there is no bias.
-  r.def(
-      "_folded_global_attention_backward(Tensor grad_output, Tensor query, Tensor hidden, Tensor key_weight, "
-      "Tensor? key_bias, Tensor value_weight, Tensor? value_bias, Tensor global_index, Tensor? mask, "
-      "int[]? sequence_offsets, float? scale, float dropout, int seed) -> (Tensor grad_query, Tensor "
-      "grad_hidden, "
-      "Tensor grad_key_weight, Tensor grad_key_bias, Tensor grad_value_weight, Tensor grad_value_bias)");
+  r.def(text("_folded_global_attention_backward(Tensor grad_output, Tensor query, Tensor hidden, ",
+             "Tensor key_weight, Tensor? key_bias, Tensor value_weight, Tensor? value_bias, ",
+             "Tensor global_index, ", schema_of_options<kGlobal>(),
+             ") -> (Tensor grad_query, Tensor grad_hidden, Tensor grad_key_weight, Tensor grad_key_bias, "
+             "Tensor grad_value_weight, Tensor grad_value_bias)"));
   // For each sequence softmax(queries . hidden) . hidden over its visible tokens: queries [S, R, C] in
   // float32 (float64 for float64), hidden [N, C] of any floating dtype, mask bool [N] -> like the queries;
   // zeros where no token is visible. What folded_global_attention pools with when no gradient is recorded.
   r.def("_pooled_tokens(Tensor queries, Tensor hidden, Tensor? mask, int[] sequence_offsets) -> Tensor");
   // The probabilities of global_attention: [S, G, H, L] with L the longest sequence, zeros behind the end of
   // a shorter one.
-  r.def(
-      "global_attention_probabilities(Tensor query, Tensor key, Tensor global_index, Tensor? mask=None, "
-      "int[]? sequence_offsets=None, float? scale=None) -> Tensor");
+  r.def(text("global_attention_probabilities(Tensor query, Tensor key, Tensor global_index, ",
+             schema_of_options<kGlobalProbabilities>(), ") -> Tensor"));
 
-  // activation(input [.., I] . weight [O, I]^T + bias [O]) + residual [.., O]; activation "none", "gelu",
-  // "gelu_tanh", "relu" or "tanh". packed: linear_pack(weight), the weight in the layout of the matrix
-  // product's library; of the weight itself then only shape and dtype matter (unless packed is empty).
+  // activation(input [.., I] . weight [O, I]^T + bias [O]) + residual [.., O]. packed: linear_pack(weight),
+  // the weight in the layout of the matrix product; of the weight itself then only shape and dtype matter
+  // (unless packed is empty).
   r.def("linear_pack(Tensor weight) -> Tensor");
   r.def(
       "linear(Tensor input, Tensor weight, Tensor? bias=None, *, Tensor? packed=None, str "

@@ -19,7 +19,11 @@ Tensor index(const std::vector<int64_t>& values, IntList shape) {
 // A call that is right in every argument but what a test changes.
 struct Call {
   Tensor q = floats({2, 5, 3, 4}), k = floats({2, 5, 3, 4}), v = floats({2, 5, 3, 4});
-  BandedOptions options{1, 1, {}, std::nullopt, std::nullopt, {}, std::nullopt, 0.0, 0, "loop"};
+  BandedOptions options;
+  Call() {
+    options.window_left = options.window_right = 1;
+    options.implementation = "loop";
+  }
 };
 
 struct Refusal {
@@ -71,10 +75,10 @@ const Refusal refusals[] = {
      {"window_right must be >= 0", "-3"}},
     {"dilation_count",
      [](Call& c) { c.options.dilation = dilation_of_two; },
-     {"dilation must have 1 value", "3 heads", "got 2"}},
+     {"dilation must have 1 value", "3 heads", "given 2"}},
     {"dilation_zero",
      [](Call& c) { c.options.dilation = dilation_with_zero; },
-     {"dilation[1] must be >= 1", "got 0"}},
+     {"dilation[1] must be >= 1", "given 0"}},
     {"mask_shape",
      [](Call& c) {
        c.options.mask = ones({2, 4}, kBool);
@@ -105,37 +109,39 @@ const Refusal refusals[] = {
      [](Call& c) {
        c.options.global_index = index({0, 4, 1, 5}, {2, 2});
      },
-     {"global_index[1, 1]", "0 .. 4", "got 5"}},
+     {"global_index[1, 1]", "0 .. 4", "given 5"}},
     {"global_index_below_minus_one",
      [](Call& c) {
        c.options.global_index = index({-2, -1}, {2, 1});
      },
-     {"global_index[0, 0]", "got -2"}},
+     {"global_index[0, 0]", "given -2"}},
     {"global_index_twice",
      [](Call& c) {
        c.options.global_index = index({0, 1, 3, 3}, {2, 2});
      },
-     {"global_index must ascend strictly", "got 3 behind 3 at [1, 1]"}},
+     {"global_index must ascend strictly", "given 3 behind 3 at [1, 1]"}},
     {"global_index_padded_in_front",
      [](Call& c) {
        c.options.global_index = index({-1, 1, 0, 3}, {2, 2});
      },
-     {"-1 only at the end", "got 1 behind -1 at [0, 1]"}},
+     {"-1 only at the end", "given 1 behind -1 at [0, 1]"}},
     {"offsets_descend",
      [](Call& c) { pack(c, descending); },
-     {"sequence_offsets must ascend", "got 6 before 4 at index 1"}},
+     {"sequence_offsets must ascend", "given 6 before 4 at index 1"}},
     {"offsets_from_one",
      [](Call& c) { pack(c, from_one); },
      {"sequence_offsets must start with 0", "[1, 10]"}},
     {"offsets_too_short",
      [](Call& c) { pack(c, too_short); },
-     {"sequence_offsets must end with the 10 tokens", "got 9"}},
+     {"sequence_offsets must end with the 10 tokens", "given 9"}},
     {"offsets_empty", [](Call& c) { pack(c, no_offsets); }, {"sequence_offsets must start with 0", "[]"}},
     {"scale_not_finite", [](Call& c) { c.options.scale = std::nan(""); }, {"scale must be finite", "nan"}},
-    {"dropout_of_one", [](Call& c) { c.options.dropout = 1.0; }, {"dropout must be a probability", "got 1"}},
+    {"dropout_of_one",
+     [](Call& c) { c.options.dropout = 1.0; },
+     {"dropout must be a probability", "given 1"}},
     {"dropout_negative",
      [](Call& c) { c.options.dropout = -0.1; },
-     {"dropout must be a probability", "got -0.1"}},
+     {"dropout must be a probability", "given -0.1"}},
     {"implementation",
      [](Call& c) { c.options.implementation = "tvm"; },
      {"implementation must be \"fused\", \"chunks\" or \"loop\"", "\"tvm\""}},
@@ -179,10 +185,10 @@ TEST(GlobalRefuses, malformed_arguments) {
   expect_words(call(q, floats({2, 5, 4, 4}), k, i), {"key must have the heads", "[3, 4]", "[2, 5, 4, 4]"});
   expect_words(call(q, k, floats({2, 4, 3, 4}), i), {"value must have the shape of key", "[2, 4, 3, 4]"});
   expect_words(call(q, k.to(kHalf), k, i), {"key must have the dtype of query", "Half"});
-  expect_words(call(q, k, k, index({0, 5}, {2, 1})), {"global_index[1, 0]", "0 .. 4", "got 5"});
+  expect_words(call(q, k, k, index({0, 5}, {2, 1})), {"global_index[1, 0]", "0 .. 4", "given 5"});
   GlobalOptions dropout;
   dropout.dropout = 2.0;
-  expect_words(call(q, k, k, i, dropout), {"dropout must be a probability", "got 2"});
+  expect_words(call(q, k, k, i, dropout), {"dropout must be a probability", "given 2"});
 }
 
 TEST(FoldedGlobalRefuses, malformed_weights) {

@@ -70,8 +70,8 @@ TEST(BothWays, give_the_same_global_attention) {
       return TensorList{global_probabilities(p.query, k, p.index, p.options(), way)};
     });
     expect_same_both_ways("_global_attention_backward", [&](Way way) {
-      return listed(call<Three>(way, "_global_attention_backward", p.grad_out, p.query, k, v, p.index, o.mask,
-                                o.sequence_offsets, o.scale, o.dropout, o.seed));
+      return listed(
+          call_with<Three>(o, way, "_global_attention_backward", p.grad_out, p.query, k, v, p.index));
     });
     for (const bool biases : {true, false}) {
       const OptionalTensor bk = biases ? OptionalTensor(p.key_bias) : none,
@@ -81,9 +81,8 @@ TEST(BothWays, give_the_same_global_attention) {
                                                   p.index, p.options(), way)};
       });
       expect_same_both_ways("_folded_global_attention_backward", [&](Way way) {
-        return listed(call<Six>(way, "_folded_global_attention_backward", p.grad_out, p.query, p.hidden,
-                                p.key_weight, bk, p.value_weight, bv, p.index, o.mask, o.sequence_offsets,
-                                o.scale, o.dropout, o.seed));
+        return listed(call_with<Six>(o, way, "_folded_global_attention_backward", p.grad_out, p.query,
+                                     p.hidden, p.key_weight, bk, p.value_weight, bv, p.index));
       });
     }
   }
@@ -170,7 +169,8 @@ TEST(BothWays, give_the_same_decoding) {
 
 TEST(BothWays, refuse_in_the_same_words) {
   const Tensor q = zeros({5, 3, 4}, kFloat);
-  const BandedOptions options{1, 1, {}, {}, {}, {}, {}, 0.0, 0, "fused"};
+  BandedOptions options;
+  options.implementation = "fused";
   std::string words[2];
   for (const Way way : {Way::direct, Way::dispatcher})
     words[way == Way::direct] = any_error([&] { banded_attention(q, q, q, options, way); });

@@ -26,13 +26,13 @@ void Values::add(const TensorList& list) {
 template <>
 Tensor ResultOf<Tensor>::take(const longformer_value* values) {
   if (values->tag == LONGFORMER_NONE) return {};
-  LONGFORMER_CHECK(values->tag == LONGFORMER_TENSOR, "a tensor was expected, got tag ", values->tag);
+  LONGFORMER_CHECK(values->tag == LONGFORMER_TENSOR, "a tensor was expected, given tag ", values->tag);
   return Tensor::own(static_cast<torch::TensorHandle>(const_cast<void*>(values->data.pointer)));
 }
 
 template <>
 TensorList ResultOf<TensorList>::take(const longformer_value* values) {
-  LONGFORMER_CHECK(values->tag == LONGFORMER_TENSOR_LIST, "a list was expected, got tag ", values->tag);
+  LONGFORMER_CHECK(values->tag == LONGFORMER_TENSOR_LIST, "a list was expected, given tag ", values->tag);
   TensorList list;
   const auto* handles = static_cast<const torch::TensorHandle*>(values->data.pointer);
   for (int32_t i = 0; i < values->n; ++i)
@@ -42,13 +42,13 @@ TensorList ResultOf<TensorList>::take(const longformer_value* values) {
 
 template <>
 double ResultOf<double>::take(const longformer_value* values) {
-  LONGFORMER_CHECK(values->tag == LONGFORMER_DOUBLE, "a number was expected, got tag ", values->tag);
+  LONGFORMER_CHECK(values->tag == LONGFORMER_DOUBLE, "a number was expected, given tag ", values->tag);
   return values->data.real;
 }
 
 template <>
 int64_t ResultOf<int64_t>::take(const longformer_value* values) {
-  LONGFORMER_CHECK(values->tag == LONGFORMER_INT, "an integer was expected, got tag ", values->tag);
+  LONGFORMER_CHECK(values->tag == LONGFORMER_INT, "an integer was expected, given tag ", values->tag);
   return values->data.integer;
 }
 

@@ -15,6 +15,7 @@
 
 #include "../base/library.h"
 #include "../base/tensor.h"
+#include "../ops/options.h"
 #include "library.h"
 
 namespace longformer::test {
@@ -146,6 +147,24 @@ Result call(Way way, const std::string& name, const Arguments&... arguments) {
 template <class Result = Tensor, class... Arguments>
 Result call(const char* name, const Arguments&... arguments) {
   return call<Result>(Way::direct, name, arguments...);
+}
+
+// The options that operators of one kind take, in the order of the schema, behind an operator's tensors.
+template <int operators, size_t... i>
+auto chosen_options(const AttentionOptions& o, std::index_sequence<i...>) {
+  const auto chosen = [&](auto number) {
+    constexpr size_t n = decltype(number)::value;
+    if constexpr (options::taken<n>(operators))
+      return std::make_tuple(o.*std::get<n>(options::kTable).member);
+    else
+      return std::tuple<>();
+  };
+  return std::tuple_cat(chosen(std::integral_constant<size_t, i>())...);
+}
+template <class Result, int operators, class... Tensors>
+Result call_with(const OptionsOf<operators>& o, Way way, const char* name, const Tensors&... tensors) {
+  return std::apply([&](const auto&... all) { return call<Result>(way, name, all...); },
+                    std::tuple_cat(std::tie(tensors...), chosen_options<operators>(o, options::All())));
 }
 
 // What the work throws as ValueError; empty where it throws nothing.

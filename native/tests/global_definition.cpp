@@ -35,8 +35,12 @@ Matrix column_sums(const Matrix& m) {
 }  // namespace
 
 GlobalOptions GlobalProblem::options() const {
-  return {mask.defined() ? OptionalTensor(mask) : std::nullopt,
-          packed ? OptionalIntList(offsets) : std::nullopt, std::nullopt, dropout, seed};
+  GlobalOptions o;
+  if (mask.defined()) o.mask = mask;
+  if (packed) o.sequence_offsets = offsets;
+  o.dropout = dropout;
+  o.seed = seed;
+  return o;
 }
 
 std::vector<int64_t> GlobalProblem::token_shape() const {

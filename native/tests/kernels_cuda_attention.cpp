@@ -5,7 +5,7 @@
 #include <limits>
 #include <random>
 
-#include "../ops/cuda/banded_attention_launch.h"
+#include "../ops/cuda/banded_attention_kernel.h"
 #include "cuda_emulation/emulated_kernels.h"
 #include "kernels_cases.h"
 

@@ -15,7 +15,7 @@
 #include "../ops/cuda/configuration.h"
 #include "../ops/cuda/disk_cache.h"
 #include "../ops/cuda/libraries.h"
-#include "../ops/cuda/pooled_tokens_launch.h"
+#include "../ops/cuda/pooled_tokens_kernel.h"
 
 using namespace longformer::cuda;
 

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "../ops/cuda/decode_attention_launch.h"
+#include "../ops/cuda/decode_attention_kernel.h"
 #include "cuda_emulation/emulated_kernels.h"
 #include "kernels_tensors.h"
 

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "../ops/cuda/embed_launch.h"
+#include "../ops/cuda/embed_kernel.h"
 #include "cuda_emulation/emulated_kernels.h"
 #include "kernels_tensors.h"
 
@@ -34,6 +34,14 @@ Tensor exact(const Embedding& e) {
   return layer_norm(sum, e.weight.to(kDouble), e.bias.to(kDouble), e.eps);
 }
 
+Embedding checked(const Tensor& words, const OptionalTensor& word_ids, const Tensor& positions,
+                  const OptionalTensor& position_ids, const OptionalTensor& types,
+                  const OptionalTensor& type_ids, const Tensor& weight, const Tensor& bias, double eps,
+                  double word_scale) {
+  return check_embed("embed", words, word_ids, positions, position_ids, types, type_ids, weight, bias, eps,
+                     word_scale, -1, -1);
+}
+
 void expect_exact(const Embedding& e) {
   ASSERT_TRUE(cuda::serves(e));
   EmulatedLauncher launcher(1);
@@ -53,20 +61,20 @@ TEST(CudaEmbed, equals_float64_with_ids_and_without) {
       const auto ids = [&](int64_t rows) { return random_integers(generator(), {tokens}, 0, rows - 1); };
       const Tensor word_ids = ids(50), position_ids = ids(30), type_ids = ids(2);
       // Longformer
-      expect_exact(check_embed(t.words, word_ids, t.positions, position_ids, t.types, type_ids, t.weight,
-                               t.bias, 1e-5, 1.0));
+      expect_exact(checked(t.words, word_ids, t.positions, position_ids, t.types, type_ids, t.weight, t.bias,
+                           1e-5, 1.0));
       // Every token of the first type
-      expect_exact(check_embed(t.words, word_ids, t.positions, position_ids, t.types.narrow(0, 0, 1), {},
-                               t.weight, t.bias, 1e-12, 1.0));
+      expect_exact(checked(t.words, word_ids, t.positions, position_ids, t.types.narrow(0, 0, 1), {},
+                           t.weight, t.bias, 1e-12, 1.0));
       // LED made of mBART: no types, scaled words
-      expect_exact(check_embed(t.words, word_ids, t.positions, position_ids, {}, {}, t.weight, t.bias, 1e-5,
-                               std::sqrt(static_cast<double>(columns))));
+      expect_exact(checked(t.words, word_ids, t.positions, position_ids, {}, {}, t.weight, t.bias, 1e-5,
+                           std::sqrt(static_cast<double>(columns))));
       // A decoder: rows of the same positions
-      expect_exact(check_embed(t.words, word_ids, t.positions.narrow(0, 0, 3), {}, {}, {}, t.weight, t.bias,
-                               1e-5, 1.0));
+      expect_exact(
+          checked(t.words, word_ids, t.positions.narrow(0, 0, 3), {}, {}, {}, t.weight, t.bias, 1e-5, 1.0));
       // Vectors in place of ids
-      expect_exact(check_embed(t.words.narrow(0, 0, tokens), {}, t.positions, position_ids, t.types, type_ids,
-                               t.weight, t.bias, 1e-5, 1.0));
+      expect_exact(checked(t.words.narrow(0, 0, tokens), {}, t.positions, position_ids, t.types, type_ids,
+                           t.weight, t.bias, 1e-5, 1.0));
     }
 }
 
@@ -74,10 +82,13 @@ TEST(CudaEmbed, an_id_that_is_no_row_gives_nan_and_reads_nothing) {
   const Tables t = tables(kFloat, 8);
   const auto ids = [](std::vector<int64_t> values) { return from_values(values); };
   EmulatedLauncher launcher(1);
-  const Tensor out =
-      cuda::embed(check_embed(t.words, ids({0, 50, -1, 3, 4}), t.positions, ids({1, 2, 3, 30, 5}), t.types,
-                              ids({0, 1, 0, 1, 2}), t.weight, t.bias, 1e-5, 1.0),
-                  launcher);
+  // Ids on the host are refused before; on a device they are not looked at.
+  Embedding e = checked(t.words, ids({0, 0, 0, 0, 0}), t.positions, ids({1, 2, 3, 0, 5}), t.types,
+                        ids({0, 1, 0, 1, 0}), t.weight, t.bias, 1e-5, 1.0);
+  e.words.ids = ids({0, 50, -1, 3, 4});
+  e.positions.ids = ids({1, 2, 3, 30, 5});
+  e.types.ids = ids({0, 1, 0, 1, 2});
+  const Tensor out = cuda::embed(e, launcher);
   const Tensor nan = out.isnan();
   EXPECT_FALSE(any_of(nan[0]));
   EXPECT_TRUE(all_of(nan.narrow(0, 1, 4)));
@@ -85,17 +96,17 @@ TEST(CudaEmbed, an_id_that_is_no_row_gives_nan_and_reads_nothing) {
 
 TEST(CudaEmbed, what_the_kernel_does_not_serve_is_left_to_libtorch) {
   const auto of = [](const Tables& t) {
-    return check_embed(t.words, {}, t.positions.narrow(0, 0, 25), {}, t.types, {}, t.weight, t.bias, 1e-5,
-                       1.0);
+    return checked(t.words, {}, t.positions.narrow(0, 0, 25), {}, t.types, {}, t.weight, t.bias, 1e-5, 1.0);
   };
   EXPECT_TRUE(cuda::serves(of(tables(kFloat, 8))));
   EXPECT_FALSE(cuda::serves(of(tables(kFloat, 10))));
   EXPECT_FALSE(cuda::serves(of(tables(kDouble, 8))));
   EXPECT_FALSE(cuda::serves(of(tables(kFloat, 2056))));
   Tables empty = tables(kFloat, 8);  // ids would have no row to stand for
-  EXPECT_FALSE(cuda::serves(check_embed(empty.words, {}, empty.positions.narrow(0, 0, 25), {},
-                                        empty.types.narrow(0, 0, 0), zeros({50}, kLong), empty.weight,
-                                        empty.bias, 1e-5, 1.0)));
+  Embedding e = checked(empty.words, {}, empty.positions.narrow(0, 0, 25), {}, empty.types,
+                        zeros({50}, kLong), empty.weight, empty.bias, 1e-5, 1.0);
+  e.types.table = empty.types.narrow(0, 0, 0);
+  EXPECT_FALSE(cuda::serves(e));
   Tables mixed = tables(kFloat, 8);
   mixed.weight = mixed.weight.to(kHalf);
   EXPECT_FALSE(cuda::serves(of(mixed)));

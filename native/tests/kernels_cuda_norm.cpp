@@ -1,7 +1,7 @@
 // add_layer_norm's CUDA kernel against float64, in the emulation.
 #include <gtest/gtest.h>
 
-#include "../ops/cuda/layer_norm_launch.h"
+#include "../ops/cuda/layer_norm_kernel.h"
 #include "cuda_emulation/emulated_kernels.h"
 #include "kernels_tensors.h"
 

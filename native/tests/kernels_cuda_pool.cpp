@@ -5,7 +5,7 @@
 #include <limits>
 #include <random>
 
-#include "../ops/cuda/pooled_tokens_launch.h"
+#include "../ops/cuda/pooled_tokens_kernel.h"
 #include "../ops/operators.h"
 #include "cuda_emulation/emulated_kernels.h"
 #include "kernels_tensors.h"

@@ -29,10 +29,7 @@ Tensor attend(const Tensor& q, const TensorList& k, const TensorList& v, const s
 Tensor exact_linear(const Tensor& x, const Tensor& w, const Tensor& b, const std::string& activation,
                     const Tensor& r) {
   Tensor y = matmul(x.to(kDouble), w.to(kDouble).t()) + b.to(kDouble);
-  if (activation == "gelu") y = y.gelu(false);
-  if (activation == "gelu_tanh") y = y.gelu(true);
-  if (activation == "relu") y = y.relu();
-  if (activation == "tanh") y = y.tanh();
+  y = activated(y, activation);
   return y + r.to(kDouble);
 }
 
@@ -53,7 +50,7 @@ TEST_P(Decode, linear_on_a_few_rows_equals_float64_for_every_option) {
         const Tensor x = randn({rows, shape[0]}, type),
                      w = (randn({shape[1], shape[0]}) * (1 / std::sqrt(double(shape[0])))).to(type),
                      b = randn({shape[1]}, type), r = randn({rows, shape[1]}, type);
-        for (const std::string activation : {"none", "gelu", "gelu_tanh", "relu", "tanh"}) {
+        for (const std::string activation : {"none", "gelu", "gelu_tanh", "relu", "tanh", "silu"}) {
           const Tensor y = linear(x, w, b, activation, r);
           EXPECT_EQ(y.scalar_type(), type);
           EXPECT_LT(largest_difference(y, exact_linear(x, w, b, activation, r)), limit)
@@ -180,20 +177,24 @@ TEST(DecodeAttention, errors_name_the_argument_and_both_shapes) {
     const std::string message = any_error(work);
     EXPECT_NE(message.find(part), std::string::npos) << message;
   };
-  expect([&] { attend(q[0], {k}, {k}, {3}); }, "query must be [R, H, D], got [2, 4]");
-  expect([&] { attend(q, {k}, {k, k}, {3}); }, "as many as key, 1, got 2 and 1");
-  expect([&] { attend(q, {k}, {k}, {2}); }, "rows must sum to the queries, 3, got 2");
-  expect([&] { attend(q, {k, k}, {k, k}, {4, -1}); }, "got -1 for document 1");
-  expect([&] { attend(q, {randn({9, 2, 5})}, {k}, {3}); }, "key must be [L, 2, 4] with L > 0, got [9, 2, 5]");
-  expect([&] { attend(q, {randn({0, 2, 4})}, {k}, {3}); }, "with L > 0, got [0, 2, 4]");
+  expect([&] { attend(q[0], {k}, {k}, {3}); }, "query must be [R, H, D], given [2, 4]");
+  expect([&] { attend(q, {k}, {k, k}, {3}); }, "as many as key, 1, given 2 and 1");
+  expect([&] { attend(q, {k}, {k}, {2}); }, "rows must sum to the queries, 3, given 2");
+  expect([&] { attend(q, {k, k}, {k, k}, {4, -1}); }, "given -1 for document 1");
+  expect(
+      [&] {
+        attend(q, {randn({9, 2, 5})}, {k}, {3});
+      },
+      "key must be [L, 2, 4] with L > 0, given [9, 2, 5]");
+  expect([&] { attend(q, {randn({0, 2, 4})}, {k}, {3}); }, "with L > 0, given [0, 2, 4]");
   expect(
       [&] {
         attend(q, {k}, {randn({8, 2, 4})}, {3});
       },
-      "value must be like key, [9, 2, 4], got [8, 2, 4]");
-  expect([&] { attend(q, {k.to(kDouble)}, {k}, {3}); }, "must be Float on cpu like query, got Double");
+      "value must be like key, [9, 2, 4], given [8, 2, 4]");
+  expect([&] { attend(q, {k.to(kDouble)}, {k}, {3}); }, "must be Float on cpu like query, given Double");
   expect([&] { attend(q, {k}, {k}, {3}, {ones({8}, kByte)}); }, "mask must be uint8 or bool [9] or [3, 9]");
-  expect([&] { attend(q, {k}, {k}, {3}, {ones({9}, kFloat)}); }, "got Float [9]");
+  expect([&] { attend(q, {k}, {k}, {3}, {ones({9}, kFloat)}); }, "given Float [9]");
   expect(
       [&] {
         attend(q, {k}, {k}, {3}, {ones({9}, kByte), ones({9}, kByte)});

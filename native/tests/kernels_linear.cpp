@@ -34,10 +34,7 @@ Tensor exact(const Tensor& x, const Tensor& w, const OptionalTensor& b, const st
              const OptionalTensor& residual) {
   Tensor y = matmul(x.to(kDouble), w.to(kDouble).t());
   if (b) y = y + b->to(kDouble);
-  if (activation == "gelu") y = y.gelu(false);
-  if (activation == "gelu_tanh") y = y.gelu(true);
-  if (activation == "relu") y = y.relu();
-  if (activation == "tanh") y = y.tanh();
+  y = activated(y, activation);
   return residual ? y + residual->to(kDouble) : y;
 }
 
@@ -55,7 +52,7 @@ TEST_P(Linear, equals_float64_for_every_option) {
                    w = (randn({shape[2], shape[1]}, kDouble) * (1 / std::sqrt(double(shape[1])))).to(type),
                    b = randn({shape[2]}, type), r = randn({shape[0], shape[2]}, type);
       const Tensor packed = linear_pack(w);
-      for (const std::string activation : {"none", "gelu", "gelu_tanh", "relu", "tanh"}) {
+      for (const std::string activation : {"none", "gelu", "gelu_tanh", "relu", "tanh", "silu"}) {
         for (const OptionalTensor& bias : {OptionalTensor(), OptionalTensor(b)}) {
           for (const OptionalTensor& residual : {OptionalTensor(), OptionalTensor(r)}) {
             const Tensor expected = exact(x, w, bias, activation, residual);
@@ -104,20 +101,21 @@ TEST_P(Linear, errors_name_the_argument_and_both_shapes) {
                 }),
                 "input must be [..., 16]"),
             "");
-  EXPECT_EQ(has(any_error([&] { linear(x, w, randn({9}), {}, "none", {}); }), "bias must be [8], got [9]"),
+  EXPECT_EQ(has(any_error([&] { linear(x, w, randn({9}), {}, "none", {}); }), "bias must be [8], given [9]"),
             "");
-  EXPECT_EQ(has(any_error([&] { linear(x, w, {}, {}, "swish", {}); }), "got \"swish\""), "");
+  EXPECT_EQ(has(any_error([&] { linear(x, w, {}, {}, "swish", {}); }), "given \"swish\""), "");
   EXPECT_EQ(has(any_error([&] {
                   linear(x, w, {}, {}, "none", randn({4, 9}));
                 }),
-                "residual must be [4, 8], got [4, 9]"),
+                "residual must be [4, 8], given [4, 9]"),
             "");
   EXPECT_EQ(has(any_error([&] { linear(x, w, {}, zeros({3}, kByte), "none", {}); }),
                 "packed must be linear_pack(weight)"),
             "");
-  EXPECT_EQ(has(any_error([&] { linear(x, w.to(kDouble), {}, {}, "none", {}); }), "weight must be Float"),
+  EXPECT_EQ(has(any_error([&] { linear(x, w.to(kDouble), {}, {}, "none", {}); }),
+                "weight must have the dtype of input, Float"),
             "");
-  EXPECT_EQ(has(any_error([&] { linear_pack(randn({8})); }), "weight must be [outputs, inputs], got [8]"),
+  EXPECT_EQ(has(any_error([&] { linear_pack(randn({8})); }), "weight must be [outputs, inputs], given [8]"),
             "");
 }
 

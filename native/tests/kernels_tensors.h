@@ -1,6 +1,7 @@
 // Random tensors and comparisons of the kernels_* tests, over support.h.
 #pragma once
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -76,5 +77,21 @@ class Threads {
   }
   int before_;
 };
+
+// The activation of each element of a float64 tensor.
+inline Tensor activated(const Tensor& x, const std::string& activation) {
+  Tensor y = x.contiguous().clone();
+  double* const values = y.data_ptr<double>();
+  for (int64_t i = 0; i < y.numel(); ++i) {
+    double& v = values[i];
+    if (activation == "gelu") v = 0.5 * v * (1 + std::erf(v * std::sqrt(0.5)));
+    if (activation == "gelu_tanh")
+      v = 0.5 * v * (1 + std::tanh(std::sqrt(2 / M_PI) * (v + 0.044715 * v * v * v)));
+    if (activation == "relu") v = std::max(v, 0.0);
+    if (activation == "tanh") v = std::tanh(v);
+    if (activation == "silu") v = v / (1 + std::exp(-v));
+  }
+  return y;
+}
 
 }  // namespace longformer::test

@@ -66,11 +66,11 @@ TEST(LinearRows, writes_into_memory_with_strides_and_refuses_the_inputs_own) {
   expect_rows(part.contiguous(), expected_of(x, w, std::nullopt, false, std::nullopt), kFloat);
   EXPECT_EQ(max_magnitude(wide.narrow(1, 32, 32)), 0.0);
   expect_words(value_error([&] { call<void>("_linear_into", x, w, none, none, "none", none, x); }),
-               {"longformer::linear: out must not lie"});
+               {"longformer::_linear_into: out must not lie"});
   expect_words(value_error([&] {
                  call<void>("_linear_into", x, w, none, none, "none", none, zeros({40, 31}, kFloat));
                }),
-               {"longformer::linear: out must be [40, 32]", "[40, 31]"});
+               {"longformer::_linear_into: out must be [40, 32]", "[40, 31]"});
   expect_words(value_error([&] {
                  call<Tensor>("linear", x, w, none, OptionalTensor(zeros({5}, kFloat)), "none", none);
                }),

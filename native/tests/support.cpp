@@ -48,7 +48,7 @@ std::vector<int64_t> integers(const Tensor& t) {
 
 double item(const Tensor& t) {
   const Doubles all = values(t);
-  LONGFORMER_CHECK(all.size() == 1, "one element was expected, got ", t.sizes());
+  LONGFORMER_CHECK(all.size() == 1, "one element was expected, given ", t.sizes());
   return all[0];
 }
 
@@ -129,32 +129,31 @@ Tensor tensor_of(const Matrix& m, IntList shape, ScalarType type) {
 
 BandedOptions options_of(const Problem& p, const std::vector<int64_t>& offsets,
                          const std::string& implementation) {
-  return {p.window_left,
-          p.window_right,
-          p.dilation ? OptionalIntList(*p.dilation) : std::nullopt,
-          if_defined(p.mask),
-          if_defined(p.global_index),
-          p.packed ? OptionalIntList(offsets) : std::nullopt,
-          p.scale,
-          p.dropout,
-          p.seed,
-          implementation};
+  BandedOptions o;
+  o.window_left = p.window_left;
+  o.window_right = p.window_right;
+  if (p.dilation) o.dilation = *p.dilation;
+  o.mask = if_defined(p.mask);
+  o.global_index = if_defined(p.global_index);
+  if (p.packed) o.sequence_offsets = offsets;
+  o.scale = p.scale;
+  o.dropout = p.dropout;
+  o.seed = p.seed;
+  o.implementation = implementation;
+  return o;
 }
 
 std::tuple<Tensor, Tensor> banded_attention(const Tensor& q, const Tensor& k, const Tensor& v,
                                             const BandedOptions& o, Way way) {
-  return call<std::tuple<Tensor, Tensor>>(way, "banded_attention", q, k, v, o.window_left, o.window_right,
-                                          o.dilation, o.mask, o.global_index, o.sequence_offsets, o.scale,
-                                          o.dropout, o.seed, o.implementation);
+  return call_with<std::tuple<Tensor, Tensor>>(o, way, "banded_attention", q, k, v);
 }
 
 std::tuple<Tensor, Tensor, Tensor> banded_attention_backward(const Tensor& grad_out, const Tensor& q,
                                                              const Tensor& k, const Tensor& v,
                                                              const Tensor& out, const Tensor& lse,
                                                              const BandedOptions& o, Way way) {
-  return call<std::tuple<Tensor, Tensor, Tensor>>(
-      way, "banded_attention_backward", grad_out, q, k, v, out, lse, o.window_left, o.window_right,
-      o.dilation, o.mask, o.global_index, o.sequence_offsets, o.scale, o.dropout, o.seed, o.implementation);
+  return call_with<std::tuple<Tensor, Tensor, Tensor>>(o, way, "banded_attention_backward", grad_out, q, k, v,
+                                                       out, lse);
 }
 
 std::tuple<Tensor, Tensor> forward(const Problem& p, const std::string& implementation, Way way) {
@@ -173,31 +172,31 @@ Result run(const Problem& p, const std::string& implementation, Way way) {
 
 Tensor banded_probabilities(const Problem& p, Way way) {
   const auto offsets = p.offsets();
-  const BandedOptions o = options_of(p, offsets, "chunks");
-  return call<Tensor>(way, "banded_attention_probabilities", p.q, p.k, o.window_left, o.window_right,
-                      o.dilation, o.mask, o.global_index, o.sequence_offsets, o.scale);
+  BandedProbabilityOptions o;
+  static_cast<AttentionOptions&>(o) = options_of(p, offsets, "chunks");
+  return call_with<Tensor>(o, way, "banded_attention_probabilities", p.q, p.k);
 }
 
 // --- global attention
 
 Tensor global_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& index,
                         const GlobalOptions& o, Way way) {
-  return call<Tensor>(way, "global_attention", q, k, v, index, o.mask, o.sequence_offsets, o.scale, o.dropout,
-                      o.seed);
+  return call_with<Tensor>(o, way, "global_attention", q, k, v, index);
 }
 
-Tensor global_probabilities(const Tensor& q, const Tensor& k, const Tensor& index, const GlobalOptions& o,
-                            Way way) {
-  return call<Tensor>(way, "global_attention_probabilities", q, k, index, o.mask, o.sequence_offsets,
-                      o.scale);
+Tensor global_probabilities(const Tensor& q, const Tensor& k, const Tensor& index,
+                            const AttentionOptions& options, Way way) {
+  GlobalProbabilityOptions o;
+  static_cast<AttentionOptions&>(o) = options;
+  return call_with<Tensor>(o, way, "global_attention_probabilities", q, k, index);
 }
 
 Tensor folded_global_attention(const Tensor& q, const Tensor& hidden, const Tensor& key_weight,
                                const OptionalTensor& key_bias, const Tensor& value_weight,
                                const OptionalTensor& value_bias, const Tensor& index, const GlobalOptions& o,
                                Way way) {
-  return call<Tensor>(way, "folded_global_attention", q, hidden, key_weight, key_bias, value_weight,
-                      value_bias, index, o.mask, o.sequence_offsets, o.scale, o.dropout, o.seed);
+  return call_with<Tensor>(o, way, "folded_global_attention", q, hidden, key_weight, key_bias, value_weight,
+                           value_bias, index);
 }
 
 // --- comparing

@@ -117,7 +117,7 @@ Tensor banded_probabilities(const Problem& p, Way way = Way::direct);
 Tensor global_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& index,
                         const GlobalOptions& options = {}, Way way = Way::direct);
 Tensor global_probabilities(const Tensor& q, const Tensor& k, const Tensor& index,
-                            const GlobalOptions& options = {}, Way way = Way::direct);
+                            const AttentionOptions& options = {}, Way way = Way::direct);
 Tensor folded_global_attention(const Tensor& q, const Tensor& hidden, const Tensor& key_weight,
                                const OptionalTensor& key_bias, const Tensor& value_weight,
                                const OptionalTensor& value_bias, const Tensor& index,

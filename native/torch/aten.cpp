@@ -118,8 +118,8 @@ Tensor Tensor::relu() const {
 Tensor Tensor::sigmoid() const {
   return unary("aten::sigmoid", *this);
 }
-Tensor Tensor::gelu(bool by_tanh) const {
-  return call("aten::gelu", "", *this, by_tanh ? "tanh" : "none");
+Tensor Tensor::erf() const {
+  return unary("aten::erf", *this);
 }
 Tensor Tensor::rsqrt() const {
   return unary("aten::rsqrt", *this);
@@ -271,9 +271,6 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
 Tensor layer_norm(const Tensor& input, const Tensor& weight, const Tensor& bias, double eps) {
   const auto optional = [](const Tensor& t) { return t.defined() ? OptionalTensor(t) : std::nullopt; };
   return call("aten::layer_norm", "", input, weight.sizes(), optional(weight), optional(bias), eps, false);
-}
-Tensor gelu_backward(const Tensor& gradient, const Tensor& input, bool by_tanh) {
-  return call("aten::gelu_backward", "", gradient, input, by_tanh ? "tanh" : "none");
 }
 
 }  // namespace longformer

@@ -156,7 +156,8 @@ void register_all() {
     if (words.find("Only a single TORCH_LIBRARY") != std::string::npos) return;
     throw TorchError(words);
   }
-  for (const char* schema : operators().schemas) LONGFORMER_TORCH(aoti_torch_library_def(library, schema));
+  for (const std::string& schema : operators().schemas)
+    LONGFORMER_TORCH(aoti_torch_library_def(library, schema.c_str()));
   const char* const keys[] = {"CPU", "CUDA", "Meta"};
   LibraryHandle libraries[3], no_device = nullptr;
   for (int key = 0; key < 3; ++key)

@@ -59,7 +59,7 @@ namespace {
 template <class T>
 T property(TensorHandle handle, Error (*function)(TensorHandle, T*), const char* name) {
   T result{};
-  if (handle == nullptr) throw ValueError("longformer: a tensor was expected, got none");
+  if (handle == nullptr) throw ValueError("longformer: a tensor was expected, given none");
   check(function(handle, &result), name);
   return result;
 }

@@ -48,17 +48,12 @@ bool is_exact(double number, ScalarType type) {
 // A table's rows by token, for the kernel.
 class RowReader {
  public:
-  explicit RowReader(const TokenRows& rows, int64_t tokens) {
+  explicit RowReader(const TokenRows& rows) {
     if (!rows.table.defined()) return;
     table_ = rows.table.contiguous();
     count_ = table_.size(0);
     bytes_ = table_.size(1) * table_.element_size();
-    if (!rows.ids.defined()) return;
-    ids_ = rows.ids.contiguous();
-    const int64_t* id = ids_.data_ptr<int64_t>();
-    for (int64_t n = 0; n < tokens; ++n)
-      LONGFORMER_CHECK_INDEX(id[n] >= 0 && id[n] < count_, "longformer::embed: the ids of ", rows.name,
-                             " must be rows of [", count_, ", C], given ", id[n], " for token ", n);
+    if (rows.ids.defined()) ids_ = rows.ids.contiguous();
   }
   const void* row(int64_t token) const {
     const int64_t row = ids_.defined() ? ids_.data_ptr<int64_t>()[token] : token % count_;
@@ -117,9 +112,9 @@ Tensor embed(const Tensor& words, const OptionalTensor& word_ids, const Tensor& 
              const OptionalTensor& position_ids, const OptionalTensor& types, const OptionalTensor& type_ids,
              const Tensor& weight, const Tensor& bias, double eps, double word_scale, int64_t word_padding,
              int64_t position_padding) {
-  Embedding e =
-      check_embed(words, word_ids, positions, position_ids, types, type_ids, weight, bias, eps, word_scale);
-  if (!by_kernel(e)) return embed_by_aten(e, word_padding, position_padding);
+  Embedding e = check_embed("embed", words, word_ids, positions, position_ids, types, type_ids, weight, bias,
+                            eps, word_scale, word_padding, position_padding);
+  if (!by_kernel(e)) return embed_by_aten(e);
   if (!is_exact(word_scale, words.scalar_type())) {
     const Tensor rows = e.words.ids.defined() ? embedding(e.words.table, e.words.ids) : e.words.table;
     e.words = {e.words.name, rows * word_scale, Tensor()};
@@ -128,7 +123,7 @@ Tensor embed(const Tensor& words, const OptionalTensor& word_ids, const Tensor& 
   const int64_t columns = words.size(1);
   const Tensor out = empty({e.tokens, columns}, words.options());
   if (out.numel() == 0) return out;
-  const RowReader word(e.words, e.tokens), position(e.positions, e.tokens), type(e.types, e.tokens);
+  const RowReader word(e.words), position(e.positions), type(e.types);
   // Two of the three are added here, the last by LayerNorm's kernel.
   const RowReader& last = type.any() ? type : position;
   NormProblem p;

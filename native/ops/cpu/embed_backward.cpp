@@ -26,16 +26,6 @@ void add(const Tensor& table, const int64_t* ids, const Tensor& rows, int64_t pa
 
 }  // namespace
 
-void check_ids(const Tensor& ids, int64_t count, const char* name) {
-  const Tensor index = ids.contiguous();
-  const int64_t* const id = index.data_ptr<int64_t>();
-  const int64_t tokens = index.numel();
-  for (int64_t n = 0; n < tokens; ++n)
-    if (id[n] < 0 || id[n] >= count)
-      throw IndexError(text("longformer::embed: the ids of ", name, " must be rows of [", count,
-                            ", C], given ", id[n], " for token ", n));
-}
-
 void add_rows(const Tensor& table, const Tensor& ids, const Tensor& rows, int64_t padding) {
   const Tensor index = ids.contiguous(), source = rows.contiguous();
   const int64_t* const id = index.data_ptr<int64_t>();

@@ -4,9 +4,6 @@
 
 namespace longformer::cpu {
 
-// Throws IndexError naming the table of `count` rows where an id is none of them.
-void check_ids(const Tensor& ids, int64_t count, const char* name);
-
 // Adds row n of rows to row ids[n] of the table, unless that is `padding`: float32 or float64 [R, C] and [N,
 // C], the table contiguous.
 // Rows are added in their order, whatever the number of threads.

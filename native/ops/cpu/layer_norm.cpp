@@ -15,35 +15,27 @@ namespace {
 constexpr int64_t kRowsAtOnce = 32;
 
 // Weights of another dtype than the input, residuals that broadcast: operators of libtorch.
-bool by_kernel(const Tensor& input, const OptionalTensor& residual, const Tensor& weight,
-               const Tensor& bias) {
-  const bool two = residual.has_value() && residual->defined();
+bool by_kernel(const Tensor& input, const Tensor& residual, const Tensor& weight, const Tensor& bias) {
   const auto type = input.scalar_type();
   const bool known = type == kFloat || type == kDouble || type == kBFloat16 || type == kHalf;
   return known && weight.scalar_type() == type && bias.scalar_type() == type &&
-         (!two || (residual->scalar_type() == type && residual->sizes() == input.sizes()));
+         (!residual.defined() || (residual.scalar_type() == type && residual.sizes() == input.sizes()));
 }
 
 // out: contiguous, like the input. Each row is read whole before it is written, so that out may be the input
 // or the residual.
-void norm_into(const Tensor& input, const OptionalTensor& residual, const Tensor& weight, const Tensor& bias,
+void norm_into(const Tensor& input, const Tensor& residual, const Tensor& weight, const Tensor& bias,
                double eps, const Tensor& out) {
-  LONGFORMER_CHECK_VALUE(weight.dim() == 1 && bias.dim() == 1 && input.dim() >= 1 &&
-                             weight.size(0) == input.size(-1) && bias.size(0) == input.size(-1),
-                         "longformer::add_layer_norm: weight and bias must be [",
-                         input.dim() >= 1 ? input.size(-1) : 0, "] for input ", input.sizes(), ", got ",
-                         weight.sizes(), " and ", bias.sizes());
   if (out.numel() == 0) return;
-  const bool two = residual.has_value() && residual->defined();
   NormProblem p;
   p.element = element_of(input);
   p.columns = input.size(-1);
   p.padded_columns = (p.columns + 15) / 16 * 16;
   p.eps = eps;
-  const Tensor x = input.contiguous(), r = two ? residual->contiguous() : Tensor(), w = weight.contiguous(),
-               b = bias.contiguous();
+  const Tensor x = input.contiguous(), r = residual.defined() ? residual.contiguous() : Tensor(),
+               w = weight.contiguous(), b = bias.contiguous();
   p.input = x.data_ptr();
-  p.residual = two ? r.data_ptr() : nullptr;
+  p.residual = r.defined() ? r.data_ptr() : nullptr;
   p.input_stride = p.residual_stride = p.columns;
   p.weight = w.data_ptr();
   p.bias = b.data_ptr();
@@ -58,26 +50,24 @@ void norm_into(const Tensor& input, const OptionalTensor& residual, const Tensor
 
 Tensor add_layer_norm(const Tensor& input, const OptionalTensor& residual, const Tensor& weight,
                       const Tensor& bias, double eps) {
-  if (!by_kernel(input, residual, weight, bias))
-    return add_layer_norm_by_aten(input, residual, weight, bias, eps);
+  check_layer_norm("add_layer_norm", input, residual, weight, bias);
+  const Tensor& r = or_none(residual);
+  if (!by_kernel(input, r, weight, bias)) return add_layer_norm_by_aten(input, r, weight, bias, eps);
   Tensor out = empty(input.sizes(), input.options());
-  norm_into(input, residual, weight, bias, eps, out);
+  norm_into(input, r, weight, bias, eps, out);
   return out;
 }
 
 // Into a tensor like the input.
 void add_layer_norm_into(const Tensor& input, const OptionalTensor& residual, const Tensor& weight,
                          const Tensor& bias, double eps, const Tensor& out) {
-  const bool direct = by_kernel(input, residual, weight, bias) && out.sizes() == input.sizes() &&
-                      out.scalar_type() == input.scalar_type() && out.is_contiguous();
-  if (direct) {
-    norm_into(input, residual, weight, bias, eps, out);
-    return;
-  }
-  const Tensor result = add_layer_norm(input, residual, weight, bias, eps);
-  LONGFORMER_CHECK_VALUE(out.sizes() == result.sizes(), "longformer::add_layer_norm: out must be ",
-                         result.sizes(), ", got ", out.sizes());
-  out.copy_(result);
+  check_layer_norm("_add_layer_norm_into", input, residual, weight, bias);
+  check_out("_add_layer_norm_into", out, input.sizes(), Tensor());
+  const Tensor& r = or_none(residual);
+  if (by_kernel(input, r, weight, bias) && out.is_contiguous() && out.scalar_type() == input.scalar_type())
+    norm_into(input, r, weight, bias, eps, out);
+  else
+    out.copy_(add_layer_norm(input, residual, weight, bias, eps));
 }
 
 }  // namespace

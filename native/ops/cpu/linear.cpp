@@ -23,6 +23,13 @@ bool has_product(ScalarType type) {
   return type == kFloat || type == kBFloat16 || type == kHalf;
 }
 
+bool is_packed_form_of(const Tensor& packed, const Tensor& weight) {
+  if (by_bfloat16_instructions(weight.scalar_type()))
+    return packed.scalar_type() == kBFloat16 && packed.sizes() == weight.sizes();
+  return packed.scalar_type() == kFloat && packed.is_strided() && packed.is_contiguous() &&
+         packed.dim() == 1 && packed.numel() == packed_numel(weight.size(1), weight.size(0));
+}
+
 }  // namespace cpu
 
 namespace {
@@ -30,40 +37,8 @@ namespace {
 // Rows that a thread gives to oneDNN at once: what comes behind the product finds them in its cache.
 constexpr int64_t kOneDnnRows = 256;
 
-bool is_packed(const OptionalTensor& packed) {
-  return given(packed) && packed->numel() > 0;
-}
-bool by_few_rows(const Tensor& input, const Tensor& weight, const OptionalTensor& packed) {
-  return !is_packed(packed) && cpu::has_few_rows(input, weight);
-}
-
-cpu::Activation activation_of(std::string_view name) {
-  if (name == "none") return cpu::Activation::none;
-  if (name == "gelu") return cpu::Activation::gelu;
-  if (name == "gelu_tanh") return cpu::Activation::gelu_tanh;
-  if (name == "relu") return cpu::Activation::relu;
-  if (name == "tanh") return cpu::Activation::tanh;
-  LONGFORMER_CHECK_VALUE(false,
-                         "longformer::linear: activation must be \"none\", \"gelu\", \"gelu_tanh\", \"relu\" "
-                         "or \"tanh\", got \"",
-                         name, "\"");
-  return cpu::Activation::none;
-}
-
-void check_same_type(const char* name, const Tensor& t, const Tensor& input) {
-  LONGFORMER_CHECK_VALUE(t.scalar_type() == input.scalar_type(), "longformer::linear: ", name, " must be ",
-                         input.scalar_type(), " like input, got ", t.scalar_type());
-}
-
-std::vector<int64_t> output_shape(const Tensor& input, const Tensor& weight) {
-  LONGFORMER_CHECK_VALUE(weight.dim() == 2, "longformer::linear: weight must be [outputs, inputs], got ",
-                         weight.sizes());
-  LONGFORMER_CHECK_VALUE(input.dim() >= 1 && input.size(-1) == weight.size(1),
-                         "longformer::linear: input must be [..., ", weight.size(1), "] for weight ",
-                         weight.sizes(), ", got ", input.sizes());
-  std::vector<int64_t> shape = input.sizes().vec();
-  shape.back() = weight.size(0);
-  return shape;
+bool is_packed(const Tensor& packed) {
+  return packed.defined() && packed.numel() > 0;
 }
 
 // input [rows, inputs], out contiguous.
@@ -84,67 +59,44 @@ void multiply_by_onednn(const Tensor& input, const Tensor& weight, const Tensor&
   });
 }
 
-void multiply_into(const Tensor& input, const Tensor& weight, const OptionalTensor& bias,
-                   const OptionalTensor& packed, std::string_view activation, const OptionalTensor& residual,
-                   const Tensor& out) {
-  const cpu::Activation function = activation_of(activation);
-  check_same_type("weight", weight, input);
-  if (given(bias)) {
-    check_same_type("bias", *bias, input);
-    LONGFORMER_CHECK_VALUE(bias->dim() == 1 && bias->size(0) == weight.size(0),
-                           "longformer::linear: bias must be [", weight.size(0), "], got ", bias->sizes());
-  }
-  if (given(residual)) {
-    check_same_type("residual", *residual, input);
-    LONGFORMER_CHECK_VALUE(residual->sizes() == out.sizes(), "longformer::linear: residual must be ",
-                           out.sizes(), ", got ", residual->sizes());
-  }
+void multiply_into(const Linear& linear, const Tensor& out) {
   if (out.numel() == 0) return;
-
+  const Tensor &input = linear.input, &weight = linear.weight;
   const Tensor y = out.is_contiguous() ? out : empty(out.sizes(), out.options());
-  const Tensor b = given(bias) ? bias->contiguous() : Tensor(),
-               r = given(residual) ? residual->contiguous() : Tensor();
+  const Tensor b = linear.bias.defined() ? linear.bias.contiguous() : Tensor(),
+               r = linear.residual.defined() ? linear.residual.contiguous() : Tensor();
   const int64_t inputs = weight.size(1), outputs = weight.size(0);
-  if (by_few_rows(input, weight, packed)) {
-    cpu::few_rows_linear(input, weight, b, function, r, y);
+  const bool packed = is_packed(linear.packed);
+  if (!packed && cpu::has_few_rows(input, weight)) {
+    cpu::few_rows_linear(input, weight, b, linear.activation, r, y);
   } else if (cpu::by_bfloat16_instructions(input.scalar_type())) {
-    LONGFORMER_CHECK_VALUE(
-        !is_packed(packed) || (packed->scalar_type() == kBFloat16 && packed->sizes() == weight.sizes()),
-        "longformer::linear: packed must be linear_pack(weight), ", weight.sizes(), ", got ",
-        given(packed) ? packed->sizes() : IntList());
-    multiply_by_onednn(input.reshape({-1, inputs}), is_packed(packed) ? *packed : weight.contiguous(), b,
-                       function, r, y);
+    multiply_by_onednn(input.reshape({-1, inputs}), packed ? linear.packed : weight.contiguous(), b,
+                       linear.activation, r, y);
   } else {
-    const int64_t numel = cpu::packed_numel(inputs, outputs);
-    LONGFORMER_CHECK_VALUE(
-        !is_packed(packed) || (packed->scalar_type() == kFloat && packed->is_strided() &&
-                               packed->is_contiguous() && packed->dim() == 1 && packed->numel() == numel),
-        "longformer::linear: packed must be linear_pack(weight), ", numel, " float32 numbers for weight ",
-        weight.sizes(), ", got ", given(packed) ? packed->sizes() : IntList());
-    cpu::multiply({input.reshape({-1, inputs}), is_packed(packed) ? *packed : cpu::pack_weight(weight),
-                   outputs, b, function, r, y});
+    cpu::multiply({input.reshape({-1, inputs}), packed ? linear.packed : cpu::pack_weight(weight), outputs, b,
+                   linear.activation, r, y});
   }
   if (!out.is_same(y)) out.copy_(y);
 }
 
 Tensor linear_pack(const Tensor& weight) {
-  LONGFORMER_CHECK_VALUE(weight.dim() == 2, "longformer::linear_pack: weight must be [outputs, inputs], got ",
-                         weight.sizes());
+  check_linear_pack(weight);
   if (!cpu::has_product(weight.scalar_type()) || weight.numel() == 0) return empty({0}, weight.options());
   if (cpu::by_bfloat16_instructions(weight.scalar_type())) return torch::onednn_pack(weight.contiguous());
   return cpu::pack_weight(weight);
 }
 
-bool by_aten(const Tensor& input, const Tensor& weight) {
-  return weight.numel() == 0 || !cpu::has_product(input.scalar_type());
+bool by_aten(const Linear& linear) {
+  return linear.weight.numel() == 0 || !cpu::has_product(linear.input.scalar_type());
 }
 
 Tensor linear_on_cpu(const Tensor& input, const Tensor& weight, const OptionalTensor& bias,
                      const OptionalTensor& packed, std::string_view activation,
                      const OptionalTensor& residual) {
-  if (by_aten(input, weight)) return linear_by_aten(input, weight, bias, packed, activation, residual);
-  const Tensor out = empty(output_shape(input, weight), input.options());
-  multiply_into(input, weight, bias, packed, activation, residual, out);
+  const Linear linear = check_linear("linear", input, weight, bias, packed, activation, residual);
+  if (by_aten(linear)) return linear_by_aten(linear);
+  const Tensor out = empty(linear.shape, input.options());
+  multiply_into(linear, out);
   return out;
 }
 
@@ -153,26 +105,20 @@ void check_apart(const Tensor& out, const Tensor& input) {
   if (!out.is_contiguous() || !input.is_contiguous()) return;
   const char *a = out.data_ptr<char>(), *b = input.data_ptr<char>();
   LONGFORMER_CHECK_VALUE(a + out.nbytes() <= b || b + input.nbytes() <= a,
-                         "longformer::linear: out must not lie in the memory of input");
+                         "longformer::_linear_into: out must not lie in the memory of input");
 }
 
 void linear_into(const Tensor& input, const Tensor& weight, const OptionalTensor& bias,
                  const OptionalTensor& packed, std::string_view activation, const OptionalTensor& residual,
                  const Tensor& out) {
-  const auto check_shape = [&](IntList shape) {
-    LONGFORMER_CHECK_VALUE(out.sizes() == shape, "longformer::linear: out must be ", shape, ", got ",
-                           out.sizes());
-  };
-  if (by_aten(input, weight)) {
-    const Tensor result = linear_by_aten(input, weight, bias, packed, activation, residual);
-    check_shape(result.sizes());
-    out.copy_(result);
+  const Linear linear = check_linear("_linear_into", input, weight, bias, packed, activation, residual);
+  check_out("_linear_into", out, linear.shape, input);
+  if (by_aten(linear)) {
+    out.copy_(linear_by_aten(linear));
     return;
   }
-  check_shape(output_shape(input, weight));
-  check_same_type("out", out, input);
   check_apart(out, input);
-  multiply_into(input, weight, bias, packed, activation, residual, out);
+  multiply_into(linear, out);
 }
 
 }  // namespace

@@ -83,28 +83,23 @@ void pool(PoolProblem p, const S* queries, int64_t sequence_rows, IntList offset
 
 }  // namespace
 
-Tensor pooled_tokens_on_cpu(const Tensor& queries, const Tensor& hidden, const OptionalTensor& mask,
+Tensor pooled_tokens_on_cpu(const Tensor& queries, const Tensor& hidden, const Tensor& visible,
                             IntList sequence_offsets) {
-  check_pooled_tokens(queries, hidden, mask, sequence_offsets);
   const Tensor q = queries.contiguous(), out = empty(queries.sizes(), q.options());
   const Tensor x = hidden.stride(1) == 1 || hidden.size(1) == 1 ? hidden : hidden.contiguous();
-  const Tensor visible = mask.has_value() && mask->defined() ? mask->to(kBool).contiguous() : Tensor();
+  const Tensor mask = visible.defined() ? visible.to(kBool).contiguous() : Tensor();
   PoolProblem p;
   p.element = element_of(x);
   p.tokens = x.data_ptr();
   p.stride = x.stride(0);
   p.channels = x.size(1);
   p.padded_channels = (p.channels + 15) / 16 * 16;
-  p.visible = visible.defined() ? static_cast<const uint8_t*>(visible.data_ptr()) : nullptr;
+  p.visible = mask.defined() ? static_cast<const uint8_t*>(mask.data_ptr()) : nullptr;
   if (q.scalar_type() == kDouble)
     pool(p, static_cast<const double*>(q.data_ptr()), queries.size(1), sequence_offsets, out);
   else
     pool(p, static_cast<const float*>(q.data_ptr()), queries.size(1), sequence_offsets, out);
   return out;
-}
-
-LONGFORMER_REGISTER(r) {
-  r.impl<pooled_tokens_on_cpu>(torch::Key::cpu, "_pooled_tokens");
 }
 
 }  // namespace longformer

@@ -9,5 +9,7 @@ namespace longformer::cpu {
 bool by_bfloat16_instructions(ScalarType type);
 // float32, bfloat16 and float16.
 bool has_product(ScalarType type);
+// Whether linear_pack gives such a tensor for a weight like this one.
+bool is_packed_form_of(const Tensor& packed, const Tensor& weight);
 
 }  // namespace longformer::cpu

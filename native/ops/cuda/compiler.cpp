@@ -4,12 +4,13 @@
 #include <memory>
 #include <stdexcept>
 
-#include "decode_attention_launch.h"
+#include "activation_kernel.h"
+#include "decode_attention_kernel.h"
 #include "disk_cache.h"
-#include "embed_launch.h"
-#include "layer_norm_launch.h"
+#include "embed_kernel.h"
+#include "layer_norm_kernel.h"
 #include "libraries.h"
-#include "pooled_tokens_launch.h"
+#include "pooled_tokens_kernel.h"
 
 namespace longformer::cuda {
 namespace {
@@ -35,6 +36,9 @@ std::vector<KernelText> all_other_kernels() {
   for (int type = 0; type < 3; ++type) {
     for (const bool aligned : {true, false}) all.push_back(decode_text("decode_attend", type, aligned));
     all.push_back(decode_text("decode_merge", type, true));
+    for (int function = 1; function <= static_cast<int>(cpu::Activation::silu); ++function)
+      for (const bool backward : {false, true})
+        all.push_back(activation_text(type, static_cast<cpu::Activation>(function), backward));
     for (int64_t columns = 256; columns <= kMostNormColumns; columns += 256)
       for (const auto text_of : {norm_text, embed_text}) all.push_back(text_of(type, columns));
     for (int64_t columns = 128; columns <= kMostPoolColumns; columns += type == 0 ? 256 : 128)

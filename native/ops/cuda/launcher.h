@@ -1,5 +1,5 @@
-// Between the host code that prepares a launch (*_launch.cpp; *_op.cpp are the operators that ask for one)
-// and what runs it: the CUDA driver (driver_launcher.cpp), or the emulation of the tests.
+// How a kernel is launched. *_kernel.cpp prepares the parameters of a launch. The CUDA driver runs it
+// (driver_launcher.cpp), or the emulation of the tests. embed.cpp, linear.cpp and the like are the operators.
 #pragma once
 #include <string>
 #include <utility>

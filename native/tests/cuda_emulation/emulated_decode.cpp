@@ -1,5 +1,5 @@
 #define LONGFORMER_EMULATION
-#include "../../ops/cuda/decode_attention_launch.h"
+#include "../../ops/cuda/decode_attention_kernel.h"
 #include "../../ops/cuda/kernels/decode.cuh"
 #include "emulated_kernels.h"
 

@@ -240,6 +240,12 @@ inline float larger(float x, float y) {
 inline float reciprocal_root(float x) {
   return 1.0f / std::sqrt(x);
 }
+inline float exponential(float x) {
+  return std::exp(x);
+}
+inline float hyperbolic_tangent(float x) {
+  return std::tanh(x);
+}
 inline float error_function(float x) {
   return std::erf(x);
 }

@@ -1,7 +1,7 @@
 #define LONGFORMER_EMULATION
-#include "../../ops/cuda/embed_launch.h"
+#include "../../ops/cuda/embed_kernel.h"
 #include "../../ops/cuda/kernels/embed.cuh"
-#include "../../ops/cuda/layer_norm_launch.h"
+#include "../../ops/cuda/layer_norm_kernel.h"
 #include "emulated_kernels.h"
 
 namespace longformer::test {

@@ -1,6 +1,6 @@
 #define LONGFORMER_EMULATION
 #include "../../ops/cuda/kernels/pool.cuh"
-#include "../../ops/cuda/pooled_tokens_launch.h"
+#include "../../ops/cuda/pooled_tokens_kernel.h"
 #include "emulated_kernels.h"
 
 #include <stdexcept>

@@ -159,6 +159,12 @@ LONGFORMER_DEVICE float larger(float x, float y) {
 LONGFORMER_DEVICE float reciprocal_root(float x) {
   return 1.0f / sqrtf(x);
 }
+LONGFORMER_DEVICE float exponential(float x) {
+  return expf(x);
+}
+LONGFORMER_DEVICE float hyperbolic_tangent(float x) {
+  return tanhf(x);
+}
 LONGFORMER_DEVICE float error_function(float x) {
   return erff(x);
 }

@@ -67,6 +67,12 @@ struct NormParameters {
   float eps;
 };
 
+struct ActivationParameters {
+  const void *input, *gradient;  // gradient: null in the forward pass
+  void* output;
+  long long count;
+};
+
 struct TableRows {  // a row of a table for each token: row ids[n], without ids row n % rows
   const void* table;
   const long long* ids;  // [N] or null

@@ -1,4 +1,4 @@
-#include "banded_attention_launch.h"
+#include "banded_attention_kernel.h"
 
 #include <algorithm>
 #include <cmath>

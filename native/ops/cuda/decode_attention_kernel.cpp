@@ -1,8 +1,8 @@
-#include "decode_attention_launch.h"
+#include "decode_attention_kernel.h"
 
 #include <algorithm>
 
-#include "banded_attention_launch.h"
+#include "banded_attention_kernel.h"
 #include "configuration.h"
 #include "kernels/parameters.h"
 

@@ -2,7 +2,7 @@
 #include "../decode_attention.h"
 
 #include "../operators.h"
-#include "decode_attention_launch.h"
+#include "decode_attention_kernel.h"
 #include "driver_launcher.h"
 
 namespace longformer {
@@ -11,10 +11,9 @@ namespace {
 Tensor decode_attention(const Tensor& query, const TensorList& key, const TensorList& value, IntList rows,
                         const TensorList& mask, std::optional<double> scale) {
   const DecodeAttention a = check_decode_attention(query, key, value, rows, mask, scale);
-  if (!cuda::serves(a)) return decode_attention_by_aten(query, key, value, rows, mask, scale);
+  if (!cuda::serves(a)) return decode_attention_by_aten(a);
   cuda::DriverLauncher launcher(query.device());
-  if (launcher.capability() < cuda::kOldestCapability)
-    return decode_attention_by_aten(query, key, value, rows, mask, scale);
+  if (launcher.capability() < cuda::kOldestCapability) return decode_attention_by_aten(a);
   return cuda::decode_attention(a, launcher);
 }
 

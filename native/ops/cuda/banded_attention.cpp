@@ -1,7 +1,7 @@
 // banded_attention on a CUDA device.
 #include "banded_attention.h"
 
-#include "banded_attention_launch.h"
+#include "banded_attention_kernel.h"
 #include "driver_launcher.h"
 
 namespace longformer {

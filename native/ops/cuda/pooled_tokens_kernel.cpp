@@ -1,8 +1,8 @@
-#include "pooled_tokens_launch.h"
+#include "pooled_tokens_kernel.h"
 
 #include <algorithm>
 
-#include "banded_attention_launch.h"
+#include "banded_attention_kernel.h"
 #include "kernels/parameters.h"
 #include "upload.h"
 

@@ -1,7 +1,7 @@
 // longformer::embed on a CUDA device.
 
 #include "driver_launcher.h"
-#include "embed_launch.h"
+#include "embed_kernel.h"
 
 namespace longformer {
 namespace {
@@ -10,12 +10,11 @@ Tensor embed(const Tensor& words, const OptionalTensor& word_ids, const Tensor& 
              const OptionalTensor& position_ids, const OptionalTensor& types, const OptionalTensor& type_ids,
              const Tensor& weight, const Tensor& bias, double eps, double word_scale, int64_t word_padding,
              int64_t position_padding) {
-  const Embedding e =
-      check_embed(words, word_ids, positions, position_ids, types, type_ids, weight, bias, eps, word_scale);
-  if (!cuda::serves(e)) return embed_by_aten(e, word_padding, position_padding);
+  const Embedding e = check_embed("embed", words, word_ids, positions, position_ids, types, type_ids, weight,
+                                  bias, eps, word_scale, word_padding, position_padding);
+  if (!cuda::serves(e)) return embed_by_aten(e);
   cuda::DriverLauncher launcher(words.device());
-  if (launcher.capability() < cuda::kOldestCapability)
-    return embed_by_aten(e, word_padding, position_padding);
+  if (launcher.capability() < cuda::kOldestCapability) return embed_by_aten(e);
   return cuda::embed(e, launcher);
 }
 

@@ -1,8 +1,8 @@
-#include "embed_launch.h"
+#include "embed_kernel.h"
 
-#include "banded_attention_launch.h"
+#include "banded_attention_kernel.h"
 #include "kernels/parameters.h"
-#include "layer_norm_launch.h"
+#include "layer_norm_kernel.h"
 
 namespace longformer::cuda {
 

@@ -1,8 +1,8 @@
-#include "layer_norm_launch.h"
+#include "layer_norm_kernel.h"
 
 #include <algorithm>
 
-#include "banded_attention_launch.h"
+#include "banded_attention_kernel.h"
 #include "kernels/parameters.h"
 
 namespace longformer::cuda {
