@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ._errors import CheckpointError, DeviceError, InputError, LongformerError
     from ._files import convert, load_safetensors, save_safetensors
     from ._model import Model, load_model
-    from ._options import GenerationOptions, LoadOptions
+    from ._options import AttentionOptions, GenerationOptions, LoadOptions
     from ._results import Answer, ChoiceScore, Encoding, Entity, FilledMask, Generated, LabelScore, MaskCandidate, Progress, Summary
     from ._runtime import cuda_available, get_threads, library_version, log_to, set_threads, torch_version
     from ._summarizer import Summarizer
@@ -33,7 +33,7 @@ _HOMES = {
     "_errors": ("CheckpointError", "DeviceError", "InputError", "LongformerError"),
     "_files": ("convert", "load_safetensors", "save_safetensors"),
     "_model": ("Model", "load_model"),
-    "_options": ("GenerationOptions", "LoadOptions"),
+    "_options": ("AttentionOptions", "GenerationOptions", "LoadOptions"),
     "_results": ("Answer", "ChoiceScore", "Encoding", "Entity", "FilledMask", "Generated", "LabelScore", "MaskCandidate", "Progress", "Summary"),
     "_runtime": ("cuda_available", "get_threads", "library_version", "log_to", "set_threads", "torch_version"),
     "_summarizer": ("Summarizer",),
@@ -43,7 +43,7 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "Answer", "CheckpointError", "ChoiceScore", "DeviceError", "DocumentEncoder", "Encoding", "Entity", "FilledMask", "Generated", "GenerationOptions",
+    "Answer", "AttentionOptions", "CheckpointError", "ChoiceScore", "DeviceError", "DocumentEncoder", "Encoding", "Entity", "FilledMask", "Generated", "GenerationOptions",
     "InputError", "LabelScore", "LoadOptions", "LongformerError", "MaskCandidate", "MaskFiller", "Model", "MultipleChoice", "Progress",
     "QuestionAnswerer", "Summarizer", "Summary", "Tensor", "TextClassifier", "TokenClassifier", "Tokenizer", "banded_attention",
     "banded_attention_probabilities", "convert", "cuda_available", "get_threads", "global_attention", "library_version", "load_model",

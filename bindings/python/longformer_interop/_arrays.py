@@ -39,7 +39,7 @@ class Borrowed:
 
 
 class NativeTensor(Protocol):
-    """A tensor of libtorch that a door holds. ``release`` gives its reference back; ``to_cpu`` copies it off a device."""
+    """A tensor of libtorch that a backend holds. ``release`` gives its reference back; ``to_cpu`` copies it off a device."""
 
     address: int
     shape: tuple[int, ...]
@@ -156,7 +156,7 @@ class _View:
         self.__array_interface__ = _interface(tensor._native)
 
 
-class _Lent:
+class _BorrowedBase:
     """The base of an array over memory that a call borrowed."""
 
     __slots__ = ("__array_interface__", "_borrowed")
@@ -193,7 +193,7 @@ def as_dtype(b: Borrowed, name: str, allowed: Sequence[str]) -> Borrowed:
     elif 0 in b.shape:
         values = np.zeros(b.shape, b.dtype)
     else:
-        values = np.asarray(_Lent(b))
+        values = np.asarray(_BorrowedBase(b))
     return _borrow_numpy(values != 0 if allowed[0] == "bool" else values.astype(allowed[0]), name)
 
 

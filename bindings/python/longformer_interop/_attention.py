@@ -1,36 +1,26 @@
 """The operators under the models, on arrays."""
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ._arrays import Borrowed, as_dtype, borrow, to_numpy
-from ._errors import InputError, LongformerError
-from ._loaded import default_door
-from ._options import ATTENTIONS, _one_of
+from ._errors import InputError
+from ._loaded import default_backend
+from ._options import AttentionOptions
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ._door import Door
+    from ._backend import Backend
 
 __all__ = ["banded_attention", "banded_attention_probabilities", "global_attention"]
 
 
 def banded_attention(
-    query: Any,
-    key: Any,
-    value: Any,
-    window: int | tuple[int, int],
-    *,
-    dilation: int | Sequence[int] | None = None,
-    global_index: Any = None,
-    mask: Any = None,
-    scale: float | None = None,
-    implementation: str = "fused",
-    return_logsumexp: bool = False,
-) -> Any:
+    query: Any, key: Any, value: Any, window: int | tuple[int, int] | None = None, *, options: AttentionOptions | None = None,
+    return_logsumexp: bool = False, **keywords: Any,
+) -> Any:  # fmt: skip
     """Windowed, dilated and global attention in one operator, as the paper draws it (window (2, 2), one global token):
 
     .. code-block:: text
@@ -43,23 +33,21 @@ def banded_attention(
         query 5   G . . x x x x x
 
     Args:
-        query: [B, T, H, D], float32, float64, bfloat16 or float16: numpy, nested lists, or anything with ``__dlpack__``. Every query, a
-            global one too, is computed like a local one.
+        query: [B, T, H, D], or packed [N, H, D] with ``sequence_offsets``; float32, float64, bfloat16 or float16: numpy, nested lists, or
+            anything with ``__dlpack__``. Every query, a global one too, is computed like a local one.
         key: As the query.
         value: As the query.
-        window: Keys to the left and to the right, in steps of the dilation; one number for both; right 0 is causal.
-        dilation: One step for all heads, or H of them; None: 1.
-        global_index: int64 [B, G]: global positions, ascending, padded at the end with -1.
-        mask: [B, T], bool or integer: nonzero is visible. Hidden queries give zeros.
-        scale: Multiplies the scores; None: 1 / sqrt(D).
-        implementation: ``"fused"``, ``"chunks"`` or ``"loop"``; all give the same.
-        return_logsumexp: Also give log(sum(exp(scores))) [B, T, H].
+        window: As in ``AttentionOptions``.
+        options: All options in one object; ``window`` and the keywords take the place of single ones.
+        return_logsumexp: Also give log(sum(exp(scores))) [B, T, H] or [N, H].
+        **keywords: Single options: ``dilation``, ``global_index``, ``mask``, ``scale`` and the others of ``AttentionOptions``.
 
     Returns:
-        [B, T, H, D] as numpy (bfloat16 as float32); a query that sees nothing gives zeros.
+        Like the query, as numpy (bfloat16 as float32); a query that sees nothing gives zeros.
 
     Raises:
         InputError: A shape, dtype or value does not fit; the message names the argument.
+        TypeError: There is no window, or no option of that name.
 
     >>> import numpy as np
     >>> q, k, v = np.random.default_rng(0).standard_normal((3, 1, 8, 2, 4), dtype=np.float32)
@@ -68,22 +56,15 @@ def banded_attention(
     >>> np.allclose(lf.banded_attention(q, k, v, window=(0, 0)), v)   # every query sees itself only
     True
     """
-    return banded_by(default_door(), query, key, value, window, dilation, global_index, mask, scale, implementation, return_logsumexp)
+    return banded_by(default_backend(), query, key, value, AttentionOptions.chosen(options, window, keywords), return_logsumexp)
 
 
 def banded_attention_probabilities(
-    query: Any,
-    key: Any,
-    window: int | tuple[int, int],
-    *,
-    dilation: int | Sequence[int] | None = None,
-    global_index: Any = None,
-    mask: Any = None,
-    scale: float | None = None,
+    query: Any, key: Any, window: int | tuple[int, int] | None = None, *, options: AttentionOptions | None = None, **keywords: Any
 ) -> np.ndarray:
     """The probabilities that ``banded_attention`` works with, for looking at them; in linear memory.
 
-    Arguments as those of ``banded_attention``.
+    Arguments as those of ``banded_attention``, without ``dropout``, ``seed`` and ``implementation``.
 
     Returns:
         float32 [B, T, H, G + left + 1 + right]: the global keys first (zero where a slot is empty), then those of the window from left to
@@ -95,19 +76,18 @@ def banded_attention_probabilities(
     >>> p.shape, np.allclose(p.sum(-1), 1)
     ((1, 8, 2, 6), True)
     """
-    return probabilities_by(default_door(), query, key, window, dilation, global_index, mask, scale)
+    return probabilities_by(default_backend(), query, key, AttentionOptions.chosen(options, window, keywords))
 
 
-def global_attention(query: Any, key: Any, value: Any, global_index: Any, *, mask: Any = None, scale: float | None = None) -> np.ndarray:
+def global_attention(query: Any, key: Any, value: Any, global_index: Any, **keywords: Any) -> np.ndarray:
     """The attention of the global tokens themselves: a few queries over all visible keys of their sequence.
 
     Args:
         query: [B, G, H, D], of the global tokens only (in the models with projections of its own).
-        key: [B, T, H, D].
+        key: [B, T, H, D], or packed [N, H, D] with ``sequence_offsets``.
         value: As the key.
         global_index: int64 [B, G]: which tokens they are, ascending, padded at the end with -1.
-        mask: [B, T], bool or integer: nonzero is visible.
-        scale: Multiplies the scores; None: 1 / sqrt(D).
+        **keywords: ``mask``, ``sequence_offsets``, ``scale``, ``dropout`` and ``seed`` of ``AttentionOptions``.
 
     Returns:
         [B, G, H, D]; rows whose index is -1, or whose token is hidden, are zeros.
@@ -118,92 +98,46 @@ def global_attention(query: Any, key: Any, value: Any, global_index: Any, *, mas
     >>> np.allclose(own[:, 0], lf.banded_attention(q, k, v, window=(8, 8))[:, 0], atol=1e-6)   # a window over everything
     True
     """
-    return global_by(default_door(), query, key, value, global_index, mask, scale)
+    return global_by(default_backend(), query, key, value, global_index, keywords)
 
 
-def banded_by(
-    door: Door,
-    query: Any,
-    key: Any,
-    value: Any,
-    window: int | tuple[int, int],
-    dilation: int | Sequence[int] | None,
-    global_index: Any,
-    mask: Any,
-    scale: float | None,
-    implementation: str,
-    return_logsumexp: bool,
-) -> Any:
-    _one_of("implementation", implementation, ATTENTIONS)
-    sides, steps = _sides(window), _steps(dilation)
-    q, k, v = _tokens(query, "query"), borrow(key, "key"), borrow(value, "value")
-    with _refusals():
-        output, logsumexp = door.banded_attention(q, k, v, sides, steps, _index(global_index), _visible(mask), scale, implementation)
+def banded_by(backend: Backend, query: Any, key: Any, value: Any, options: AttentionOptions, return_logsumexp: bool) -> Any:
+    output, logsumexp = backend.banded_attention(borrow(query, "query"), borrow(key, "key"), borrow(value, "value"), _borrowed(options))
     if return_logsumexp:
         return to_numpy(output), to_numpy(logsumexp)
     logsumexp.release()
     return to_numpy(output)
 
 
-def probabilities_by(
-    door: Door,
-    query: Any,
-    key: Any,
-    window: int | tuple[int, int],
-    dilation: int | Sequence[int] | None,
-    global_index: Any,
-    mask: Any,
-    scale: float | None,
-) -> np.ndarray:
-    sides, steps = _sides(window), _steps(dilation)
-    q, k = _tokens(query, "query"), borrow(key, "key")
-    with _refusals():
-        return to_numpy(door.banded_attention_probabilities(q, k, sides, steps, _index(global_index), _visible(mask), scale))
+def probabilities_by(backend: Backend, query: Any, key: Any, options: AttentionOptions) -> np.ndarray:
+    _refuse("banded_attention_probabilities", options, "dropout", "seed", "implementation")
+    return to_numpy(backend.banded_attention_probabilities(borrow(query, "query"), borrow(key, "key"), _borrowed(options)))
 
 
-def global_by(door: Door, query: Any, key: Any, value: Any, global_index: Any, mask: Any, scale: float | None) -> np.ndarray:
-    q, k, v = _tokens(query, "query"), borrow(key, "key"), borrow(value, "value")
+def global_by(backend: Backend, query: Any, key: Any, value: Any, global_index: Any, keywords: dict[str, Any]) -> np.ndarray:
     index = _index(global_index)
     if index is None:
         raise InputError("global_index: expected the positions of the queries [B, G], given None")
-    with _refusals():
-        return to_numpy(door.global_attention(q, k, v, index, _visible(mask), scale))
+    # There is no window: the queries see everything.
+    options = AttentionOptions(0, **keywords)
+    _refuse("global_attention", options, "dilation", "implementation")
+    return to_numpy(backend.global_attention(borrow(query, "query"), borrow(key, "key"), borrow(value, "value"), index, _borrowed(options)))
 
 
-def _tokens(value: Any, name: str) -> Borrowed:
-    tokens = borrow(value, name)
-    if len(tokens.shape) != 4:
-        raise InputError(f"{name}: expected [B, T, H, D], given {tokens!r}")
-    return tokens
+def _refuse(function: str, options: AttentionOptions, *names: str) -> None:
+    given = options.given()
+    for name in names:
+        if name in given:
+            raise InputError(f"{name}: expected no such option for {function}, given {given[name]!r}")
 
 
-def _sides(window: int | tuple[int, int]) -> tuple[int, int]:
-    try:
-        left, right = (window, window) if isinstance(window, int) else map(int, window)
-    except (TypeError, ValueError):
-        raise InputError(f"window: expected a number or a pair of numbers, given {window!r}") from None
-    return left, right
-
-
-def _steps(dilation: int | Sequence[int] | None) -> list[int] | None:
-    return None if dilation is None else [dilation] if isinstance(dilation, int) else [int(d) for d in dilation]
+def _borrowed(options: AttentionOptions) -> AttentionOptions:
+    """The same with arrays borrowed, as a backend takes them."""
+    if options.global_index is None and options.mask is None:
+        return options
+    mask = None if options.mask is None else as_dtype(borrow(options.mask, "mask", "int64"), "mask", ("bool", "uint8", "int64"))
+    return replace(options, global_index=_index(options.global_index), mask=mask)
 
 
 def _index(value: Any) -> Borrowed | None:
     return None if value is None else as_dtype(borrow(value, "global_index", "int64"), "global_index", ("int64",))
-
-
-def _visible(value: Any) -> Borrowed | None:
-    return None if value is None else as_dtype(borrow(value, "mask", "int64"), "mask", ("bool", "uint8", "int64"))
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """What an operator itself refuses comes from libtorch, behind everything that it was given."""
-    try:
-        yield
-    except LongformerError as e:
-        given, _, reason = str(e).rpartition("attention: ")
-        if "longformer::" in given:
-            raise InputError(reason) from None
-        raise

@@ -24,7 +24,7 @@ def blocking(plan: Callable[Concatenate[Any, P], Plan[T]]) -> Callable[Concatena
         watch, call, after = plan(self, *arguments, **keywords)
         native = self._enter()
         try:
-            return watch.run(call, native, native.asks)
+            return watch.run(call, native, native.polls)
         finally:
             self._leave()
             if after is not None:

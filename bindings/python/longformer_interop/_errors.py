@@ -1,4 +1,4 @@
-"""The exceptions of both doors. Messages come from the library: they name what, where, expected and given."""
+"""The exceptions of both backends. Messages come from the library: they name what, where, expected and given."""
 from __future__ import annotations
 
 __all__ = ["CheckpointError", "DeviceError", "InputError", "LongformerError"]

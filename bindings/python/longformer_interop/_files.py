@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ._arrays import borrow
-from ._loaded import default_door
+from ._loaded import default_backend
 from ._model import _read_only
 from ._options import _one_of
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ._door import Door
+    from ._backend import Backend
 
 __all__ = ["convert", "load_safetensors", "save_safetensors"]
 
@@ -42,12 +42,12 @@ def convert(
     Returns:
         What was recognised and made: pairs of ``"source"``, ``"note"`` or ``"file"`` and a text.
     """
-    return convert_by(default_door(), source, output, to, positions, window, base_positions, overwrite)
+    return convert_by(default_backend(), source, output, to, positions, window, base_positions, overwrite)
 
 
 def load_safetensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """The tensors of a safetensors file, read-only, where they lie in the mapped file (bfloat16 as float32)."""
-    return _read_only(default_door().read_tensors(os.fspath(path)))
+    return _read_only(default_backend().read_tensors(os.fspath(path)))
 
 
 def save_safetensors(path: str | os.PathLike[str], tensors: Mapping[str, Any]) -> None:
@@ -59,11 +59,11 @@ def save_safetensors(path: str | os.PathLike[str], tensors: Mapping[str, Any]) -
     ...     lf.load_safetensors(folder + "/x.safetensors")["a"].tolist()
     [0.0, 1.0, 2.0]
     """
-    write_by(default_door(), path, tensors)
+    write_by(default_backend(), path, tensors)
 
 
 def convert_by(
-    door: Door,
+    backend: Backend,
     source: str | os.PathLike[str],
     output: str | os.PathLike[str],
     to: str,
@@ -74,8 +74,8 @@ def convert_by(
 ) -> list[tuple[str, str]]:
     _one_of("to", to, ("longformer", "led", "safetensors"))
     windows = [window] if isinstance(window, int) else window
-    return door.convert(os.fspath(source), os.fspath(output), to, positions, windows, base_positions, overwrite)
+    return backend.convert(os.fspath(source), os.fspath(output), to, positions, windows, base_positions, overwrite)
 
 
-def write_by(door: Door, path: str | os.PathLike[str], tensors: Mapping[str, Any]) -> None:
-    door.write_tensors(os.fspath(path), {name: borrow(value, name) for name, value in tensors.items()})
+def write_by(backend: Backend, path: str | os.PathLike[str], tensors: Mapping[str, Any]) -> None:
+    backend.write_tensors(os.fspath(path), {name: borrow(value, name) for name, value in tensors.items()})

@@ -13,17 +13,17 @@ from ._fork import STATE, refuse_in_child
 from ._options import LoadOptions
 
 if TYPE_CHECKING:
-    from ._door import Door
+    from ._backend import Backend
 
 N = TypeVar("N")
 S = TypeVar("S", bound="Loaded[Any]")
 
 
-def default_door() -> Door:
+def default_backend() -> Backend:
     """The C library."""
-    from ._capi.door import DOOR
+    from ._capi.backend import BACKEND
 
-    return DOOR
+    return BACKEND
 
 
 class Use(Generic[N]):
@@ -48,7 +48,7 @@ class Loaded(Generic[N]):
     """
 
     _native: N | None = None
-    # What the door knows the class as, whatever a subclass of the user's is called.
+    # What the backend knows the class as, whatever a subclass of the user's is called.
     _kind = ""
 
     def __init__(self, native: N, folder: str, options: LoadOptions) -> None:
@@ -62,12 +62,12 @@ class Loaded(Generic[N]):
         self._closing = False
 
     @classmethod
-    def _get_door(cls) -> Door:
-        return default_door()
+    def _get_backend(cls) -> Backend:
+        return default_backend()
 
     @classmethod
-    def _open(cls, door: Door, folder: str, options: LoadOptions) -> Any:
-        return door.load(cls._kind, folder, options)
+    def _open(cls, backend: Backend, folder: str, options: LoadOptions) -> Any:
+        return backend.load(cls._kind, folder, options)
 
     @classmethod
     def load(
@@ -94,7 +94,7 @@ class Loaded(Generic[N]):
         """
         chosen = options if options is not None else LoadOptions(device, dtype, attention)
         path = os.fspath(folder)
-        return cls(cls._open(cls._get_door(), path, chosen), path, chosen)
+        return cls(cls._open(cls._get_backend(), path, chosen), path, chosen)
 
     @property
     def closed(self) -> bool:
@@ -151,7 +151,7 @@ class Loaded(Generic[N]):
         return _reload, (type(self), self.folder, self.options)
 
     def __del__(self, ending: Callable[[], bool] = sys.is_finalizing, state: Any = STATE) -> None:
-        # When Python ends, so does the process; what a door needs may be gone already.
+        # When Python ends, so does the process; what a backend needs may be gone already.
         native, self._native = self._native, None
         if native is not None and not ending() and not state.forked:
             native.close()  # type: ignore[attr-defined]

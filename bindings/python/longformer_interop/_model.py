@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ._arrays import Borrowed, NativeTensor
-    from ._door import Door, NativeModel
+    from ._backend import Backend, NativeModel
     from ._results import Generated
 
 __all__ = ["Model", "load_model"]
@@ -32,8 +32,8 @@ class Model(Loaded["NativeModel"]):
     """A model without tokenizer: ids in, hidden states and logits out. Made by ``load_model``; thread-safe; a context manager."""
 
     @classmethod
-    def _open(cls, door: Door, folder: str, options: LoadOptions) -> Any:
-        return door.load_model(folder, options)
+    def _open(cls, backend: Backend, folder: str, options: LoadOptions) -> Any:
+        return backend.load_model(folder, options)
 
     @property
     def architecture(self) -> str:
@@ -80,7 +80,7 @@ class Model(Loaded["NativeModel"]):
         given = _borrow_all(inputs)
         watch = Watch()
         with self._use() as native:
-            outputs = watch.run(lambda model: model.run(given, output_hidden_states, output_attentions, watch), native, native.asks)
+            outputs = watch.run(lambda model: model.run(given, output_hidden_states, output_attentions, watch), native, native.polls)
         return {name: Tensor(output) if as_tensors else to_numpy(output) for name, output in outputs.items()}
 
     def generate(self, options: GenerationOptions | None = None, *, input_ids: Any, **inputs: Any) -> list[list[Generated]]:
@@ -100,7 +100,7 @@ class Model(Loaded["NativeModel"]):
         given = _borrow_all({"input_ids": input_ids, **inputs})
         watch = Watch()
         with self._use() as native:
-            return watch.run(lambda model: model.generate(given, chosen, watch), native, native.asks)
+            return watch.run(lambda model: model.generate(given, chosen, watch), native, native.polls)
 
     def gradients(self, **inputs: Any) -> dict[str, np.ndarray]:
         """``loss``, ``grad.<parameter>`` for every parameter that it depends on, and ``grad_input_embeds`` [B, T, C].

@@ -1,13 +1,13 @@
 """Options as frozen dataclasses: comparable, picklable, with a ``repr`` that can be pasted back."""
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, fields, replace
 from typing import Any, Union
 
 from ._errors import InputError
 
-__all__ = ["GenerationOptions", "LoadOptions"]
+__all__ = ["AttentionOptions", "GenerationOptions", "LoadOptions"]
 
 DTYPES = ("float32", "bfloat16", "float16", "float64")
 ATTENTIONS = ("fused", "chunks", "loop")
@@ -85,6 +85,72 @@ def task_options(truncate: bool, global_tokens: GlobalTokens, tokens_per_batch: 
     if not truncate and global_tokens is None and tokens_per_batch == DEFAULT_TASK.tokens_per_batch:
         return DEFAULT_TASK
     return TaskOptions(truncate, global_tokens, tokens_per_batch)
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionOptions:
+    """The options of the window attention, for every backend and for PyTorch. Shapes: B sequences of T tokens, or S sequences packed into N
+    tokens; H heads; G global tokens of a sequence.
+
+    ``window``: keys to the left and to the right, in steps of the dilation; one number for both; right 0 is causal. ``dilation``: one step for
+    all heads, or H of them; None: 1. ``global_index``: int64 [B, G] or [S, G]: global positions in each sequence, ascending, padded at the end
+    with -1. ``mask``: [B, T] or [N], bool or integer: nonzero is visible; hidden queries give zeros. ``sequence_offsets``: S + 1 ascending
+    offsets of packed sequences, from 0 to N; None: the tokens are [B, T]. ``scale``: multiplies the scores; None: 1 / sqrt(D). ``dropout``:
+    probability of dropping an attention probability, a function of ``seed`` and the positions alone. ``implementation``: ``"fused"``,
+    ``"chunks"`` or ``"loop"``; all give the same.
+
+    Functions take these as keywords, or one object of them as ``options``.
+
+    >>> AttentionOptions(256, dilation=[1, 2])
+    AttentionOptions(window=(256, 256), dilation=(1, 2))
+    """
+
+    window: int | tuple[int, int]
+    _: KW_ONLY
+    dilation: int | Sequence[int] | None = None
+    global_index: Any = None
+    mask: Any = None
+    sequence_offsets: Sequence[int] | None = None
+    scale: float | None = None
+    dropout: float = 0.0
+    seed: int = 0
+    implementation: str = "fused"
+
+    def __post_init__(self) -> None:
+        window, dilation, offsets = self.window, self.dilation, self.sequence_offsets
+        try:
+            left, right = (window, window) if isinstance(window, int) else map(int, window)
+        except (TypeError, ValueError):
+            raise InputError(f"window: expected a number or a pair of numbers, given {window!r}") from None
+        change = object.__setattr__
+        change(self, "window", (left, right))
+        if dilation is not None:
+            change(self, "dilation", (dilation,) if isinstance(dilation, int) else tuple([int(d) for d in dilation]))
+        if offsets is not None:
+            change(self, "sequence_offsets", tuple([int(o) for o in offsets]))
+
+    @classmethod
+    def chosen(cls, options: AttentionOptions | None, window: Any, keywords: Mapping[str, Any]) -> AttentionOptions:
+        """The options of a call that was given an object, a window, or keywords; the keywords win.
+
+        Raises:
+            TypeError: There is no such option, or no window.
+        """
+        if window is not None:
+            keywords = {"window": window, **keywords}
+        return cls(**keywords) if options is None else replace(options, **keywords)
+
+    def given(self) -> dict[str, Any]:
+        """The options that are not their defaults, by name; the window always."""
+        values = [(name, default, getattr(self, name)) for name, default in _ATTENTION_DEFAULTS]
+        # An array compares element by element, but never is None.
+        return {name: value for name, default, value in values if (value is not None if default is None else value != default)}
+
+    def __repr__(self) -> str:
+        return f"AttentionOptions({', '.join(f'{name}={value!r}' for name, value in self.given().items())})"
+
+
+_ATTENTION_DEFAULTS = tuple((f.name, f.default) for f in fields(AttentionOptions))
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@ from __future__ import annotations
 
 import logging
 
-from ._door import Door
+from ._backend import Backend
 from ._errors import InputError
-from ._loaded import default_door
+from ._loaded import default_backend
 
 __all__ = ["cuda_available", "get_threads", "library_version", "log_to", "set_threads", "torch_version"]
 
@@ -16,17 +16,17 @@ _NONE = 6
 
 def library_version() -> str:
     """The version of the library behind this package, such as ``0.1.0``."""
-    return default_door().version()
+    return default_backend().version()
 
 
 def torch_version() -> str:
     """The version of the libtorch that is loaded, such as ``2.10.0``. Loads it."""
-    return default_door().torch_version()
+    return default_backend().torch_version()
 
 
 def get_threads() -> int:
     """How many threads one operator may use."""
-    return default_door().get_threads()
+    return default_backend().get_threads()
 
 
 def set_threads(threads: int) -> None:
@@ -37,12 +37,12 @@ def set_threads(threads: int) -> None:
     """
     if threads < 1:
         raise InputError(f"threads: expected at least 1, given {threads}")
-    default_door().set_threads(threads)
+    default_backend().set_threads(threads)
 
 
 def cuda_available() -> bool:
     """Whether this libtorch serves CUDA and the machine has such a device."""
-    return default_door().cuda_available()
+    return default_backend().cuda_available()
 
 
 def log_to(logger: logging.Logger | str | None = "longformer_interop", level: int = logging.WARNING) -> None:
@@ -57,13 +57,13 @@ def log_to(logger: logging.Logger | str | None = "longformer_interop", level: in
     >>> lf.log_to("my.application", logging.DEBUG)
     >>> lf.log_to(None)
     """
-    log_by(default_door(), logger, level)
+    log_by(default_backend(), logger, level)
 
 
-def log_by(door: Door, logger: logging.Logger | str | None, level: int) -> None:
+def log_by(backend: Backend, logger: logging.Logger | str | None, level: int) -> None:
     if logger is None:
-        door.set_log(None, _NONE)
+        backend.set_log(None, _NONE)
         return
     target = logging.getLogger(logger) if isinstance(logger, str) else logger
     least = min((ours for ours, python in _LEVELS.items() if python >= level), default=_NONE)
-    door.set_log(lambda at, message: target.log(_LEVELS.get(at, logging.CRITICAL), "%s", message), least)
+    backend.set_log(lambda at, message: target.log(_LEVELS.get(at, logging.CRITICAL), "%s", message), least)

@@ -17,7 +17,7 @@ from ._texts import texts
 from ._watch import ProgressArgument, Watch, watched
 
 if TYPE_CHECKING:
-    from ._door import NativeSummarizer
+    from ._backend import NativeSummarizer
 
 __all__ = ["Summarizer"]
 

@@ -18,7 +18,7 @@ from ._watch import ProgressArgument, Watch, watched
 if TYPE_CHECKING:
     import numpy as np
 
-    from ._door import NativeAnswerer, NativeChooser, NativeClassifier, NativeEncoder, NativeFiller, NativeTagger
+    from ._backend import NativeAnswerer, NativeChooser, NativeClassifier, NativeEncoder, NativeFiller, NativeTagger
 
 __all__ = ["DocumentEncoder", "MaskFiller", "MultipleChoice", "QuestionAnswerer", "TextClassifier", "TokenClassifier"]
 

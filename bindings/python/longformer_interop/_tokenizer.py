@@ -12,7 +12,7 @@ from ._results import Encoding
 from ._texts import texts as texts_of
 
 if TYPE_CHECKING:
-    from ._door import Door, NativeTokenizer
+    from ._backend import Backend, NativeTokenizer
 
 __all__ = ["Tokenizer"]
 
@@ -33,8 +33,8 @@ class Tokenizer(Loaded["NativeTokenizer"]):
     """
 
     @classmethod
-    def _open(cls, door: Door, folder: str, options: LoadOptions) -> Any:
-        return door.load_tokenizer(folder)
+    def _open(cls, backend: Backend, folder: str, options: LoadOptions) -> Any:
+        return backend.load_tokenizer(folder)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str], **_: Any) -> Tokenizer:
@@ -44,11 +44,11 @@ class Tokenizer(Loaded["NativeTokenizer"]):
             CheckpointError: The files are missing or malformed.
         """
         path = os.fspath(folder)
-        return cls(cls._get_door().load_tokenizer(path), path, LoadOptions())
+        return cls(cls._get_backend().load_tokenizer(path), path, LoadOptions())
 
     @staticmethod
     def _of(task: Loaded[Any], native: NativeTokenizer) -> Tokenizer:
-        # The class of the task's own door, so that pickling finds the way back.
+        # The class of the task's own backend, so that pickling finds the way back.
         kind: type[Tokenizer] = getattr(task, "_tokenizer_class", Tokenizer)
         return kind(native, task.folder, LoadOptions())
 

@@ -1,8 +1,8 @@
-"""One running call: how it is stopped, and whom it tells how far it is.
+"""One running call: stopping it, and reporting its progress.
 
-Python delivers Ctrl-C to the main thread, between two bytecodes. A native call that asks an ``Asker`` now and then gives it the occasion. Where
-it does not ask, or tells callbacks of the user (in whose first instruction Ctrl-C would be lost), the call runs on a helper thread
-while the main thread waits. Calls from other threads run where they are: they get no signals."""
+Python delivers Ctrl-C to the main thread, between two bytecodes. A native call that polls a ``CancelPoll`` runs such bytecodes now and then. A
+call that does not poll, or that runs callbacks of the user (whose first instruction would lose Ctrl-C), runs on a helper thread while the
+main thread waits. Calls from other threads run on those threads, which get no signals."""
 from __future__ import annotations
 
 import asyncio
@@ -15,7 +15,7 @@ from typing import Any, TypeVar, Union
 
 from ._results import Progress
 
-__all__ = ["Asker", "ProgressArgument", "Watch", "watched"]
+__all__ = ["CancelPoll", "ProgressArgument", "Watch", "watched"]
 
 N = TypeVar("N")
 T = TypeVar("T")
@@ -23,9 +23,9 @@ ProgressArgument = Union[bool, Callable[[Progress], None], None]
 
 
 class Watch:
-    """Asked by the native side whether to go on, and told what happens. An exception of a callback stops the call and is raised."""
+    """The state of one call: whether to stop it, and which callbacks to run. An exception of a callback stops the call and is raised."""
 
-    # Of the class until something else is set, which for most calls nothing is.
+    # Class attributes, since most calls set none of them.
     progress: Callable[[Progress], None] | None = None
     on_token: Callable[[str], Any] | None = None
     tells = False
@@ -35,21 +35,21 @@ class Watch:
 
     @classmethod
     def telling(cls, progress: Callable[[Progress], None] | None, on_token: Callable[[str], Any] | None) -> Watch:
-        """One that tells these how the call goes on."""
+        """Returns a watch that runs these callbacks."""
         watch = cls()
         watch.progress, watch.on_token = progress, on_token
         watch.tells = progress is not None or on_token is not None
         return watch
 
     def stop(self) -> None:
-        """Ends the call at its next step. From any thread."""
+        """Ends the call at its next step. Any thread may call this."""
         self.stopped = True
         told, self._on_stop = self._on_stop, None
         if told is not None:
             told()
 
     def when_stopped(self, action: Callable[[], None] | None) -> None:
-        """What ends the call where the native side does not ask by itself."""
+        """Sets the function that ends the call where the native side does not poll."""
         self._on_stop = action
         if self.stopped:
             self.stop()
@@ -69,13 +69,16 @@ class Watch:
             self.error = e
             self.stop()
 
-    def run(self, call: Callable[[N], T], native: N, asks: bool) -> T:
-        """What the call makes of the native object; its own error, or that of a callback, which comes first, or KeyboardInterrupt.
+    def run(self, call: Callable[[N], T], native: N, polls: bool) -> T:
+        """Returns what the call returns. Raises the error of a callback, the call's own error, or KeyboardInterrupt.
 
-        ``asks``: the native side asks an ``Asker`` by itself.
+        Args:
+            call: Called with the native object.
+            native: The native object.
+            polls: Whether the native side polls a ``CancelPoll``.
         """
-        if (self.tells or not asks) and threading.current_thread() is threading.main_thread():
-            return _helper().run(self, lambda: self.run(call, native, asks))
+        if (self.tells or not polls) and threading.current_thread() is threading.main_thread():
+            return _helper().run(self, lambda: self.run(call, native, polls))
         try:
             result = call(native)
         except Exception:
@@ -87,7 +90,7 @@ class Watch:
         return result
 
     async def run_async(self, call: Callable[[N], T], native: N) -> T:
-        """As ``run`` on a thread of the event loop's pool; cancelling the task stops the call and waits for its end."""
+        """Runs the call on a thread of the event loop's pool. Cancelling the task stops the call and waits for its end."""
         future = asyncio.get_running_loop().run_in_executor(None, lambda: self.run(call, native, True))
         try:
             return await asyncio.shield(future)
@@ -99,20 +102,20 @@ class Watch:
             raise
 
 
-class Asker:
-    """What native code asks in the middle of a call whether to stop: ``send``, of one argument, gives 1 when ``watch`` is to end.
+class CancelPoll:
+    """Tells native code in the middle of a call whether to stop: ``send``, with one argument, returns 1 when ``watch`` is to end.
 
-    It is the ``send`` of a generator, since that resumes inside its ``try``: an exception of a signal handler, which Python raises at the first
-    instruction of whatever it runs, is caught there. At the first instruction of a function nothing could catch it.
+    ``send`` belongs to a generator, which resumes inside a ``try``. Python raises the exception of a signal handler at the first instruction that
+    runs next, so the ``try`` catches it. Nothing could catch it at the first instruction of a function.
     """
 
     def __init__(self, watch: Watch | None = None) -> None:
         self.watch = watch
-        asked = self._asked()
-        next(asked)
-        self.send: Callable[[Any], int] = asked.send
+        polled = self._polled()
+        next(polled)
+        self.send: Callable[[Any], int] = polled.send
 
-    def _asked(self) -> Generator[int, Any, None]:
+    def _polled(self) -> Generator[int, Any, None]:
         while True:
             try:
                 yield int(self.watch is not None and self.watch.stopped)
@@ -124,7 +127,7 @@ class Asker:
 
 
 class _Helper:
-    """The thread that runs the main thread's calls."""
+    """A thread that runs calls for the main thread."""
 
     def __init__(self) -> None:
         self.process = os.getpid()
@@ -136,16 +139,16 @@ class _Helper:
         struck: BaseException | None = None
         while not outcome.ended:
             try:
-                # An exception between the two lines has the call given again, which the helper thread then passes over.
+                # After an exception between the two lines the call is queued again, and the helper thread skips it.
                 if not outcome.given:
                     self._calls.put((call, outcome))
                     outcome.given = True
-                # .NET's own signal handler restarts a wait that Ctrl-C interrupts, so the wait is cut into pieces.
+                # .NET's signal handler restarts a wait that Ctrl-C interrupts, so this waits in short pieces.
                 while not outcome.ended:
                     outcome.done.acquire(timeout=0.1)
             except BaseException as e:  # noqa: BLE001 - raised again below
-                # Ctrl-C, or the exception of another signal handler: the call ends first, so that nothing of it is left behind. It may
-                # strike just when the lock was got, so that what ends the wait is not the lock but what was written before its release.
+                # Ctrl-C, or the exception of another signal handler. The call ends first, so that it leaves nothing behind. The exception
+                # may come just after the lock was taken, so the loop looks at ``ended`` and not at the lock.
                 struck = struck or e
                 watch.stop()
         if struck is not None:
@@ -174,7 +177,7 @@ class _Outcome:
     __slots__ = ("done", "ended", "error", "given", "result")
 
     def __init__(self) -> None:
-        #: Whether the helper thread was given the call, and whether it is through with it.
+        #: Whether the call is queued for the helper thread, and whether it is done.
         self.given = self.ended = False
         #: Wakes the waiting thread.
         self.done = threading.Lock()
@@ -195,7 +198,7 @@ def _helper() -> _Helper:
 
 
 class _Bar:
-    """A tqdm bar, made at the first report, so that a call that fails at once shows none."""
+    """A tqdm bar. Made at the first report, so that a call that fails at once shows none."""
 
     def __init__(self, unit: str) -> None:
         self._unit = unit
@@ -217,7 +220,7 @@ class _Bar:
 def watched(
     progress: ProgressArgument, unit: str, on_token: Callable[[str], Any] | None = None
 ) -> tuple[Watch, Callable[[], None] | None]:
-    """A watch for the argument ``progress`` of a call, and what is to be done after the call."""
+    """Returns a watch for the argument ``progress`` of a call, and a function to run after the call or None."""
     if progress is None and on_token is None:
         return Watch(), None
     if progress is True:

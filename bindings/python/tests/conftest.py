@@ -1,4 +1,4 @@
-"""Fixtures: seeded random checkpoints made by the command line, the two doors, the goldens."""
+"""Fixtures: seeded random checkpoints made by the command line, the two backends, the goldens."""
 from __future__ import annotations
 
 import importlib
@@ -57,17 +57,17 @@ def _why_no_clr() -> str | None:
     return None
 
 
-DOORS = [
+BACKENDS = [
     pytest.param("longformer_interop", id="c"),
     pytest.param("longformer_interop.clr", id="clr", marks=pytest.mark.skipif(_why_no_clr() is not None, reason=str(_why_no_clr()))),
 ]
-if os.environ.get("LONGFORMER_PYTHON_DOOR"):
-    DOORS = [d for d in DOORS if d.id == os.environ["LONGFORMER_PYTHON_DOOR"]]
+if os.environ.get("LONGFORMER_PYTHON_BACKEND"):
+    BACKENDS = [d for d in BACKENDS if d.id == os.environ["LONGFORMER_PYTHON_BACKEND"]]
 
 
-@pytest.fixture(scope="session", params=DOORS)
+@pytest.fixture(scope="session", params=BACKENDS)
 def lf(request: pytest.FixtureRequest):
-    """The package by either door: every test that asks for it runs over both."""
+    """The package by either backend: every test that asks for it runs over both."""
     return importlib.import_module(request.param)
 
 

@@ -134,6 +134,49 @@ def test_what_does_not_fit_is_refused_by_name(lf):
         lf.banded_attention(x.astype(np.complex64), x, x, 1)
 
 
+def test_options_in_one_object_are_those_of_the_keywords(lf):
+    rng = np.random.default_rng(8)
+    q, k, v = rng.standard_normal((3, 2, 12, 2, 4)).astype(np.float32)
+    keywords = {"dilation": [1, 2], "global_index": [[0], [3]], "mask": rng.integers(0, 4, (2, 12)) > 0, "scale": 0.4, "dropout": 0.3, "seed": 7}
+    options = lf.AttentionOptions((3, 2), **keywords)
+    wanted = lf.banded_attention(q, k, v, (3, 2), **keywords)
+    np.testing.assert_array_equal(lf.banded_attention(q, k, v, options=options), wanted)
+    np.testing.assert_array_equal(lf.banded_attention(q, k, v, options=options, implementation="fused"), wanted)
+    # A keyword takes the place of the object's.
+    other = lf.banded_attention(q, k, v, (3, 2), **keywords | {"seed": 8})
+    np.testing.assert_array_equal(lf.banded_attention(q, k, v, options=options, seed=8), other)
+    assert not np.array_equal(other, wanted)
+    assert "dropout=0.3" in repr(options) and "implementation" not in repr(options)
+
+
+def test_dropout_and_packed_sequences(lf):
+    rng = np.random.default_rng(9)
+    q, k, v = rng.standard_normal((3, 2, 9, 2, 4)).astype(np.float32)
+    packed = [t.reshape(18, 2, 4) for t in (q, k, v)]
+    options = {"dropout": 0.25, "seed": 3, "global_index": [[1], [0]]}
+    batch = lf.banded_attention(q, k, v, 2, **options)
+    for implementation in ("fused", "chunks", "loop"):
+        output = lf.banded_attention(*packed, 2, sequence_offsets=[0, 9, 18], implementation=implementation, **options)
+        np.testing.assert_allclose(output.reshape(batch.shape), batch, atol=1e-5)
+    assert not np.allclose(batch, lf.banded_attention(q, k, v, 2, global_index=[[1], [0]]))
+    own = lf.global_attention(q[:, :1], k, v, [[1], [0]], dropout=0.25, seed=3)
+    np.testing.assert_allclose(lf.global_attention(q[:, :1], *packed[1:], [[1], [0]], dropout=0.25, seed=3, sequence_offsets=[0, 9, 18]), own, atol=1e-6)
+
+
+def test_options_that_a_function_does_not_have_are_refused_by_name(lf):
+    x = np.zeros((1, 6, 2, 4), np.float32)
+    with pytest.raises(TypeError, match="magic"):
+        lf.banded_attention(x, x, x, 2, magic=1)
+    with pytest.raises(TypeError, match="window"):
+        lf.banded_attention(x, x, x)
+    with pytest.raises(lf.InputError, match="dropout.*banded_attention_probabilities.*0.5"):
+        lf.banded_attention_probabilities(x, x, 2, dropout=0.5)
+    with pytest.raises(lf.InputError, match="dilation.*global_attention"):
+        lf.global_attention(x[:, :1], x, x, [[0]], dilation=2)
+    with pytest.raises(lf.InputError, match="dropout"):
+        lf.banded_attention(x, x, x, 2, dropout=1.5)
+
+
 def test_probabilities_weigh_the_values(lf):
     rng = np.random.default_rng(5)
     b, t, h, d, left, right = 2, 30, 3, 8, 4, 3

@@ -1,4 +1,4 @@
-"""The pythonnet door beyond what it shares: the .NET API itself, numpy's memory, a clean start and exit beside torch."""
+"""The pythonnet backend beyond what it shares: the .NET API itself, numpy's memory, a clean start and exit beside torch."""
 from __future__ import annotations
 
 import subprocess
@@ -16,9 +16,9 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="module")
 def clr():
-    import longformer_interop.clr as door
+    import longformer_interop.clr as backend
 
-    return door
+    return backend
 
 
 def test_the_net_api_loads_and_runs(clr, models):

@@ -14,7 +14,7 @@ import gc, multiprocessing, os, sys, warnings
 warnings.simplefilter("ignore")
 sys.path.insert(0, {root!r})
 import numpy as np
-import {door} as lf
+import {backend} as lf
 
 def outcome(call):
     try:
@@ -44,7 +44,7 @@ calls = [
 
 
 def run(lf, models, code: str, seconds: float = 60) -> str:
-    text = (BEGIN + code).format(root=str(ROOT), door=lf.__name__, encoder=str(models / "encoder"))
+    text = (BEGIN + code).format(root=str(ROOT), backend=lf.__name__, encoder=str(models / "encoder"))
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=seconds)
     assert (done.returncode, done.stderr) == (0, ""), done
     return done.stdout
@@ -141,6 +141,6 @@ if __name__ == "__main__":
         print(pool.map(work, ["one", "two"]))
         pool.close()
         pool.join()
-""").format(root=str(ROOT), door=lf.__name__, encoder=str(models / "encoder")))
+""").format(root=str(ROOT), backend=lf.__name__, encoder=str(models / "encoder")))
     done = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, timeout=300)
     assert (done.stdout, done.stderr) == ("[(1, 64), (1, 64)]\n", "")

@@ -39,7 +39,7 @@ def test_every_public_name_is_there(lf):
         lf.no_such_name  # noqa: B018
 
 
-def test_the_doors_offer_the_same():
+def test_the_backends_offer_the_same():
     c = importlib.import_module("longformer_interop")
     clr = importlib.import_module("longformer_interop.clr")
     assert set(clr.__all__) == set(c.__all__) | {"net", "to_net", "from_net"}

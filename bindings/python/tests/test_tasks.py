@@ -1,4 +1,4 @@
-"""The tasks over both doors."""
+"""The tasks over both backends."""
 from __future__ import annotations
 
 import pickle

@@ -1,6 +1,7 @@
 """The operators in PyTorch: results, gradients, torch.func, and what is refused."""
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 import warnings
@@ -20,6 +21,7 @@ except Exception as e:  # noqa: BLE001 - whatever it is, it is the reason
 
 from operators import Sample, samples  # noqa: E402 - after the check
 
+from longformer_interop import AttentionOptions  # noqa: E402
 from longformer_interop.torch import _register  # noqa: E402
 
 SAMPLES = samples()
@@ -55,6 +57,20 @@ def dense(q, k, v, left, right, index=None, mask=None):
     p = scores.masked_fill(~sees[:, None], -torch.inf).softmax(-1).nan_to_num(0)
     out = torch.einsum("bhij,bjhd->bihd", p, v)
     return out if mask is None else out * mask[:, :, None, None]
+
+
+def test_the_options_are_those_of_the_operators():
+    arguments = [a.name for a in torch.ops.longformer.banded_attention.default._schema.arguments]
+    fields = [f.name for f in dataclasses.fields(AttentionOptions)]
+    assert sorted(arguments) == sorted(["query", "key", "value", "window_left", "window_right", *fields[1:]]) and fields[0] == "window"
+    q = torch.randn(1, 9, 2, 4)
+    options = AttentionOptions((3, 1), mask=torch.arange(9)[None] < 7, global_index=torch.tensor([[2]]), dilation=[1, 2], dropout=0.2, seed=4)
+    keywords = {name: getattr(options, name) for name in ("mask", "global_index", "dilation", "dropout")}
+    assert torch.equal(lt.banded_attention(q, q, q, options=options), lt.banded_attention(q, q, q, (3, 1), seed=4, **keywords))
+    packed = lt.banded_attention(q[0], q[0], q[0], 2, sequence_offsets=[0, 4, 9])
+    assert torch.equal(packed[:4], lt.banded_attention(q[:, :4], q[:, :4], q[:, :4], 2)[0])
+    with pytest.raises(TypeError, match="window"):
+        lt.banded_attention(q, q, q)
 
 
 @pytest.mark.parametrize("implementation", ["fused", "chunks", "loop"])

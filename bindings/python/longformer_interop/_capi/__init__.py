@@ -1,1 +1,1 @@
-"""The default door: liblongformer.so through ctypes (docs/decisions/0040)."""
+"""The default backend: liblongformer.so through ctypes (docs/decisions/0040)."""

@@ -13,37 +13,37 @@ from typing import Any, TypeVar
 from .._arrays import Borrowed, NativeTensor
 from .._fork import STATE
 from .._options import DEFAULT_TASK, TaskOptions
-from .._watch import Asker, Watch
+from .._watch import CancelPoll, Watch
 from .library import CANCEL, CODE_POINTS, DTYPES, PROGRESS, TEXT, library, utf8
 
-__all__ = ["Answers", "CTensor", "ENCODING", "Lent", "Options", "Outputs", "handle", "int32s", "memory_of", "named_tensors", "number", "static_text", "text_of"]
+__all__ = ["Answers", "CTensor", "ENCODING", "BorrowedHandles", "Options", "Outputs", "handle", "int32s", "memory_of", "named_tensors", "number", "static_text", "text_of"]
 
 T = TypeVar("T")
 
 _TASK = {"truncate": DEFAULT_TASK.truncate, "tokens_per_batch": DEFAULT_TASK.tokens_per_batch}
 _NAMES = {number: name for name, number in DTYPES.items()}
 
-#: An array's memory as an argument: what ctypes makes over it lends the address and keeps the array where it is. The other ways to an
-#: array's address cost several times as much.
+#: Passes the memory of an array as an argument. The object that ctypes makes over it keeps the array alive. Other ways to the address take
+#: several times as long.
 memory_of: Callable[[Any], Any] = (ctypes.c_char * 0).from_buffer
 
 
 def handle(call: Callable[..., Any], *arguments: Any) -> int:
-    """The handle that a function gives through its last parameter."""
+    """Returns the handle that a function writes to its last parameter."""
     out = ctypes.c_void_p()
     call(*arguments, ctypes.byref(out))
     return out.value or 0
 
 
 def number(call: Callable[..., Any], *arguments: Any, kind: Any = ctypes.c_int32) -> Any:
-    """The number that a function gives through its last parameter."""
+    """Returns the number that a function writes to its last parameter."""
     out = kind()
     call(*arguments, ctypes.byref(out))
     return out.value
 
 
 def static_text(call: Callable[..., Any], *arguments: Any) -> str:
-    """Text that the library keeps, through a function's last parameter."""
+    """Returns the text that a function writes to its last parameter. The library keeps it."""
     out = ctypes.c_char_p()
     call(*arguments, ctypes.byref(out))
     return (out.value or b"").decode("utf-8")
@@ -54,7 +54,7 @@ def text_of(pointer: int | None, length: int) -> str:
 
 
 class Outputs:
-    """Room for the outputs of functions that have many: eight bytes each, read all at once."""
+    """Memory for the outputs of a function that has many: eight bytes each, read all at once."""
 
     def __init__(self, kinds: str) -> None:
         """``kinds``: a letter of ``struct`` for each."""
@@ -62,12 +62,12 @@ class Outputs:
         self.read: Callable[[Any], tuple[Any, ...]] = struct.Struct("=" + "".join(f"{k}4x" if struct.calcsize(k) == 4 else k for k in kinds)).unpack
 
     def room(self, asked: Sequence[bool]) -> tuple[Any, list[Any]]:
-        """Memory, and the arguments that point into it; None for what is not asked."""
+        """Returns memory and the arguments that point into it. Outputs that are not asked for are None."""
         memory = self._room()
         return memory, [ctypes.byref(memory, 8 * i) if asked[i] else None for i in range(len(asked))]
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> tuple[Any, ...]:
-        """All outputs of a call."""
+        """Calls the function and returns all its outputs."""
         memory = self._room()
         function(*arguments, *[ctypes.byref(memory, place) for place in range(0, len(memory), 8)])
         return self.read(memory)
@@ -82,7 +82,7 @@ _ITEM_FIELDS = ("text", "text_length", "label", "label_length", "start", "end", 
 
 
 class CTensor:
-    """A tensor that the library gave."""
+    """A tensor of the library."""
 
     __slots__ = ("_handle", "address", "device", "dtype", "shape", "strides")
 
@@ -105,7 +105,7 @@ class CTensor:
 
 
 def _values(kind: str, address: int | None, count: int) -> tuple[Any, ...]:
-    """Numbers of one kind, a letter of ``struct``, out of the library's memory."""
+    """Copies numbers of one kind, a letter of ``struct``, out of the library's memory."""
     return struct.unpack(f"={count}{kind}", ctypes.string_at(address, count * struct.calcsize(f"={kind}"))) if address and count else ()
 
 
@@ -113,8 +113,8 @@ def int32s(address: int | None, count: int) -> tuple[int, ...]:
     return _values("i", address, count)
 
 
-class Lent:
-    """Handles over the caller's memory for the time of a call; leaving it frees them."""
+class BorrowedHandles:
+    """Handles over the caller's memory during a call. Leaving the context frees them."""
 
     def __init__(self) -> None:
         self._lib = library()
@@ -132,12 +132,12 @@ class Lent:
         return given
 
     def named(self, tensors: Mapping[str, Borrowed]) -> tuple[Any, Any, int]:
-        """Names, tensors and their count, as the functions of models take them."""
+        """Returns names, tensors and their count as the functions of models take them."""
         count = len(tensors)
         names = (ctypes.c_char_p * max(count, 1))(*map(utf8, tensors))
         return names, (ctypes.c_void_p * max(count, 1))(*map(self.tensor, tensors.values())), count
 
-    def __enter__(self) -> Lent:
+    def __enter__(self) -> BorrowedHandles:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -146,7 +146,7 @@ class Lent:
 
 
 def named_tensors(given: int) -> dict[str, NativeTensor]:
-    """The tensors behind an lf_tensors handle, which is freed."""
+    """Returns the tensors of an lf_tensors handle and frees the handle."""
     lib = library()
     name, tensor = ctypes.c_char_p(), ctypes.c_void_p()
     outputs = ctypes.byref(name), ctypes.byref(tensor)
@@ -160,26 +160,26 @@ def named_tensors(given: int) -> dict[str, NativeTensor]:
         lib.lf_tensors_free(given)
 
 
-#: A question costs the interpreter's lock and a callback, which a short call need not pay: Ctrl-C waits for its end.
-_MILLISECONDS_BETWEEN_QUESTIONS = 20
+#: A poll takes the interpreter's lock and runs a callback. A shorter call does not poll: Ctrl-C is raised when it returns.
+_MILLISECONDS_BETWEEN_POLLS = 20
 
 
 class _Owned:
-    """An lf_options handle with the callbacks that it calls."""
+    """An lf_options handle with its callbacks."""
 
-    __slots__ = ("_callbacks", "_lib", "asker", "handle")
+    __slots__ = ("_callbacks", "_lib", "poll", "handle")
 
-    def __init__(self, chosen: Sequence[tuple[str, Any]], asker: Asker | None) -> None:
-        """``asker``: asked whether the call is to stop."""
+    def __init__(self, chosen: Sequence[tuple[str, Any]], poll: CancelPoll | None) -> None:
+        """``poll``: tells whether the call is to stop."""
         self._lib = library()
         self._callbacks: list[Any] = []
-        self.asker = asker
+        self.poll = poll
         self.handle = handle(self._lib.lf_options_create)
         for name, value in chosen:
             self._set(name, value)
-        if asker is not None:
-            self.call_back(self._lib.lf_options_set_cancel, CANCEL(asker.send))
-            self._lib.lf_options_set_cancel_interval(self.handle, _MILLISECONDS_BETWEEN_QUESTIONS)
+        if poll is not None:
+            self.call_back(self._lib.lf_options_set_cancel, CANCEL(poll.send))
+            self._lib.lf_options_set_cancel_interval(self.handle, _MILLISECONDS_BETWEEN_POLLS)
 
     def _set(self, name: str, value: Any) -> None:
         """By the kind of the value."""
@@ -204,8 +204,8 @@ class _Owned:
 
 
 class _Kept(threading.local):
-    """Options of a thread's calls, by what was chosen: most calls choose nothing, or the same as the one before, and making
-    options with their callback takes longer than all else that Python does for a call."""
+    """The options that a thread's calls used, by what they chose. Making options with their callback takes longer than everything else in a
+    short call, and most calls choose nothing, or the same as the call before."""
 
     def __init__(self) -> None:
         self.options: dict[tuple[Any, ...], _Owned] = {}
@@ -218,13 +218,13 @@ _MOST_KEPT = 16
 
 
 class Options:
-    """lf_options for one call, with its callbacks; a context manager that gives the handle, None where there is nothing to say."""
+    """lf_options for one call, with its callbacks. A context manager that returns the handle, or None where nothing was chosen."""
 
-    # Of the class until they are needed, which for most calls they are not.
+    # Class attributes, since most calls set none of them.
     _chosen: tuple[Any, ...] = ()
     _tensors: tuple[tuple[str, int], ...] = ()
     _owned: _Owned | None = None
-    _borrowed: Asker | None = None
+    _borrowed: CancelPoll | None = None
 
     def __init__(self, task: TaskOptions = DEFAULT_TASK, watch: Watch | None = None) -> None:
         self._watch = watch
@@ -232,7 +232,7 @@ class Options:
             self.choose({"truncate": bool(task.truncate), "global": task.global_text, "tokens_per_batch": task.tokens_per_batch}, _TASK)
 
     def put(self, name: str, value: Any) -> None:
-        """Chooses an option; None leaves it as it is."""
+        """Chooses an option. None chooses nothing."""
         if value is None:
             return
         if not isinstance(value, (bool, int, float, str)):
@@ -241,7 +241,7 @@ class Options:
         self._chosen += (name, value.__class__, value)
 
     def choose(self, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
-        """Chooses what is not the library's own default."""
+        """Chooses the options that differ from the library's defaults."""
         for name, value in given.items():
             default = defaults.get(name)
             if type(value) is not type(default) or value != default:
@@ -255,9 +255,9 @@ class Options:
         return list(zip(self._chosen[::3], self._chosen[2::3]))
 
     def _own(self) -> int:
-        """Options of this call alone, with all its callbacks."""
+        """Makes options for this call alone, with all its callbacks."""
         watch, lib = self._watch, library()
-        self._owned = owned = _Owned(self._pairs(), None if watch is None else Asker(watch))
+        self._owned = owned = _Owned(self._pairs(), None if watch is None else CancelPoll(watch))
         for name, tensor in self._tensors:
             lib.lf_options_set_tensor(owned.handle, name.encode(), tensor)
         if watch is not None and watch.tells:
@@ -287,23 +287,23 @@ class Options:
         if watch is None:
             if not self._chosen:
                 return None
-            # Nobody's callback is in these: calls inside one another may share them.
+            # They hold no callbacks, so nested calls may share them.
             self._owned = _kept.unasked.get(self._chosen) or self._keep(_kept.unasked, None)
             return self._owned.handle
-        kept = _kept.options.get(self._chosen) or self._keep(_kept.options, Asker())
-        asker = kept.asker
-        if asker is None or asker.watch is not None:
-            # Taken already: this is a call inside a call, a signal handler's, say.
+        kept = _kept.options.get(self._chosen) or self._keep(_kept.options, CancelPoll())
+        poll = kept.poll
+        if poll is None or poll.watch is not None:
+            # In use already: this call runs inside another, for example in a signal handler.
             return self._own()
-        asker.watch = watch
-        # Kept here too: a call inside this one may drop it from the thread's.
-        self._owned, self._borrowed = kept, asker
+        poll.watch = watch
+        # Kept here too, since a nested call may drop it from the thread's options.
+        self._owned, self._borrowed = kept, poll
         return kept.handle
 
-    def _keep(self, options: dict[tuple[Any, ...], _Owned], asker: Asker | None) -> _Owned:
+    def _keep(self, options: dict[tuple[Any, ...], _Owned], poll: CancelPoll | None) -> _Owned:
         while len(options) >= _MOST_KEPT:
             options.pop(next(iter(options)), None)
-        made = options[self._chosen] = _Owned(self._pairs(), asker)
+        made = options[self._chosen] = _Owned(self._pairs(), poll)
         return made
 
     def __exit__(self, *_: object) -> None:
@@ -314,13 +314,13 @@ class Options:
 
 @lru_cache
 def _wanted(names: tuple[str, ...]) -> tuple[list[bool], Callable[[tuple[Any, ...]], tuple[Any, ...]]]:
-    """Which outputs of lf_answer_item are asked, and what picks them out of all."""
+    """Returns which outputs of lf_answer_item to ask for, and a function that picks them out of all outputs."""
     asked = [name.removesuffix("_length") in names for name in _ITEM_FIELDS]
     return asked, itemgetter(*map(_ITEM_FIELDS.index, names))
 
 
 class Answers:
-    """What a task answered, item by item; frees the handle when it is left."""
+    """The answers of a task, item by item. Leaving the context frees the handle."""
 
     def __init__(self, given: int) -> None:
         self._lib, self._handle = library(), given
@@ -335,7 +335,7 @@ class Answers:
         return int(number(self._lib.lf_answer_count, self._handle, kind=ctypes.c_size_t))
 
     def items(self, *wanted: str) -> Iterator[tuple[Any, ...]]:
-        """Of each item what is wanted (two or more), in that order: text, label, start, end, score, logit, group, id."""
+        """Yields the wanted fields (two or more) of each item, in that order: text, label, start, end, score, logit, group, id."""
         asked, pick = _wanted(wanted)
         memory, outputs = _ITEM.room(asked)
         get, read = self._lib.lf_answer_item, _ITEM.read
@@ -345,7 +345,7 @@ class Answers:
             yield pick((text_of(text, text_length), 0, text_of(label, label_length), 0, *rest))
 
     def rows(self, groups: int, make: Callable[..., T], *wanted: str) -> list[list[T]]:
-        """What ``make`` makes of each item, by its group, of which there are that many."""
+        """Returns the results of ``make`` for the items of each of the groups."""
         found: list[list[T]] = [[] for _ in range(groups)]
         for group, *values in self.items("group", *wanted):
             found[group].append(make(*values))

@@ -1,4 +1,4 @@
-"""The pythonnet door: the same classes, functions and errors as ``longformer_interop``, with the whole .NET API behind ``net``.
+"""The pythonnet backend: the same classes, functions and errors as ``longformer_interop``, with the whole .NET API behind ``net``.
 
 .. code-block:: python
 
@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING, Any
 from .. import _attention, _files, _model, _summarizer, _tasks, _tokenizer
 from .._arrays import Tensor, borrow
 from .._arrays import to_numpy as _to_numpy
-from .._door import Door
+from .._backend import Backend
 from .._errors import CheckpointError, DeviceError, InputError, LongformerError
-from .._options import GenerationOptions, LoadOptions
+from .._options import AttentionOptions, GenerationOptions, LoadOptions
 from .._results import Answer, ChoiceScore, Encoding, Entity, FilledMask, Generated, LabelScore, MaskCandidate, Progress, Summary
 from .._runtime import log_by
-from ._door import DOOR, NetTensor, borrow_into
+from ._backend import BACKEND, NetTensor, borrow_into
 from ._runtime import start, translated
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     net: Any
 
 __all__ = [
-    "Answer", "CheckpointError", "ChoiceScore", "DeviceError", "DocumentEncoder", "Encoding", "Entity", "FilledMask", "Generated", "GenerationOptions",
+    "Answer", "AttentionOptions", "CheckpointError", "ChoiceScore", "DeviceError", "DocumentEncoder", "Encoding", "Entity", "FilledMask", "Generated", "GenerationOptions",
     "InputError", "LabelScore", "LoadOptions", "LongformerError", "MaskCandidate", "MaskFiller", "Model", "MultipleChoice", "Progress",
     "QuestionAnswerer", "Summarizer", "Summary", "Tensor", "TextClassifier", "TokenClassifier", "Tokenizer", "banded_attention",
     "banded_attention_probabilities", "convert", "cuda_available", "from_net", "get_threads", "global_attention", "library_version", "load_model",
@@ -46,21 +46,21 @@ __all__ = [
 ]  # fmt: skip
 
 
-class _ThisDoor:
+class _ThisBackend:
     def __init_subclass__(cls) -> None:
-        # The documentation is that of the default door's class, the last base.
+        # The documentation is that of the default backend's class, the last base.
         cls.__doc__ = cls.__doc__ or cls.__bases__[-1].__doc__
 
     @classmethod
-    def _get_door(cls) -> Door:
-        return DOOR
+    def _get_backend(cls) -> Backend:
+        return BACKEND
 
 
-class Tokenizer(_ThisDoor, _tokenizer.Tokenizer):
+class Tokenizer(_ThisBackend, _tokenizer.Tokenizer):
     pass
 
 
-class _ThisTask(_ThisDoor):
+class _ThisTask(_ThisBackend):
     _tokenizer_class = Tokenizer
 
 
@@ -92,7 +92,7 @@ class Summarizer(_ThisTask, _summarizer.Summarizer):
     pass
 
 
-class Model(_ThisDoor, _model.Model):
+class Model(_ThisBackend, _model.Model):
     @property
     def net(self) -> Any:
         """The .NET object behind it, a ``LongformerInterop.Models.PretrainedModel``. Valid until the model is closed."""
@@ -109,24 +109,23 @@ def load_model(
 
 
 def banded_attention(
-    query: Any, key: Any, value: Any, window: int | tuple[int, int], *, dilation: int | Sequence[int] | None = None, global_index: Any = None,
-    mask: Any = None, scale: float | None = None, implementation: str = "fused", return_logsumexp: bool = False,
+    query: Any, key: Any, value: Any, window: int | tuple[int, int] | None = None, *, options: AttentionOptions | None = None,
+    return_logsumexp: bool = False, **keywords: Any,
 ) -> Any:  # fmt: skip
     """As ``longformer_interop.banded_attention``."""
-    return _attention.banded_by(DOOR, query, key, value, window, dilation, global_index, mask, scale, implementation, return_logsumexp)
+    return _attention.banded_by(BACKEND, query, key, value, AttentionOptions.chosen(options, window, keywords), return_logsumexp)
 
 
 def banded_attention_probabilities(
-    query: Any, key: Any, window: int | tuple[int, int], *, dilation: int | Sequence[int] | None = None, global_index: Any = None, mask: Any = None,
-    scale: float | None = None,
-) -> np.ndarray:  # fmt: skip
+    query: Any, key: Any, window: int | tuple[int, int] | None = None, *, options: AttentionOptions | None = None, **keywords: Any
+) -> np.ndarray:
     """As ``longformer_interop.banded_attention_probabilities``."""
-    return _attention.probabilities_by(DOOR, query, key, window, dilation, global_index, mask, scale)
+    return _attention.probabilities_by(BACKEND, query, key, AttentionOptions.chosen(options, window, keywords))
 
 
-def global_attention(query: Any, key: Any, value: Any, global_index: Any, *, mask: Any = None, scale: float | None = None) -> np.ndarray:
+def global_attention(query: Any, key: Any, value: Any, global_index: Any, **keywords: Any) -> np.ndarray:
     """As ``longformer_interop.global_attention``."""
-    return _attention.global_by(DOOR, query, key, value, global_index, mask, scale)
+    return _attention.global_by(BACKEND, query, key, value, global_index, keywords)
 
 
 def convert(
@@ -134,17 +133,17 @@ def convert(
     window: int | Sequence[int] | None = None, base_positions: int | None = None, overwrite: bool = False,
 ) -> list[tuple[str, str]]:  # fmt: skip
     """As ``longformer_interop.convert``."""
-    return _files.convert_by(DOOR, source, output, to, positions, window, base_positions, overwrite)
+    return _files.convert_by(BACKEND, source, output, to, positions, window, base_positions, overwrite)
 
 
 def load_safetensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """As ``longformer_interop.load_safetensors``."""
-    return _model._read_only(DOOR.read_tensors(os.fspath(path)))
+    return _model._read_only(BACKEND.read_tensors(os.fspath(path)))
 
 
 def save_safetensors(path: str | os.PathLike[str], tensors: Mapping[str, Any]) -> None:
     """As ``longformer_interop.save_safetensors``."""
-    _files.write_by(DOOR, path, tensors)
+    _files.write_by(BACKEND, path, tensors)
 
 
 def to_net(value: Any) -> Any:
@@ -173,34 +172,34 @@ def from_net(tensor: Any) -> np.ndarray:
 
 def library_version() -> str:
     """The version of the assemblies."""
-    return DOOR.version()
+    return BACKEND.version()
 
 
 def torch_version() -> str:
     """The version of the libtorch that is loaded."""
-    return DOOR.torch_version()
+    return BACKEND.torch_version()
 
 
 def get_threads() -> int:
     """How many threads one operator may use."""
-    return DOOR.get_threads()
+    return BACKEND.get_threads()
 
 
 def set_threads(threads: int) -> None:
     """Sets how many threads one operator may use, for the whole process."""
     if threads < 1:
         raise InputError(f"threads: expected at least 1, given {threads}")
-    DOOR.set_threads(threads)
+    BACKEND.set_threads(threads)
 
 
 def log_to(logger: logging.Logger | str | None = "longformer_interop", level: int = logging.WARNING) -> None:
     """As ``longformer_interop.log_to``."""
-    log_by(DOOR, logger, level)
+    log_by(BACKEND, logger, level)
 
 
 def cuda_available() -> bool:
     """Whether this libtorch serves CUDA and the machine has such a device."""
-    return DOOR.cuda_available()
+    return BACKEND.cuda_available()
 
 
 def __getattr__(name: str) -> Any:

@@ -19,7 +19,7 @@ _net: Net | None = None
 
 
 class Net:
-    """The .NET side: the namespace ``LongformerInterop`` and what this door needs of it by name."""
+    """The .NET side: the namespace ``LongformerInterop`` and what this backend needs of it by name."""
 
     def __init__(self, namespace: Any, system: Any, bridge: Any, exception: type[BaseException]) -> None:
         self.namespace = namespace
@@ -49,7 +49,7 @@ def _start() -> Net:
         import clr_loader
         import pythonnet
     except ImportError as e:
-        raise LongformerError(f"this door needs pythonnet, which is not installed ({e}): pip install longformer-interop[clr]") from None
+        raise LongformerError(f"this backend needs pythonnet, which is not installed ({e}): pip install longformer-interop[clr]") from None
     folder = assemblies()
     # .NET looks beside its own program for native libraries, and that is Python; so it is told where ours are.
     os.environ.setdefault(NATIVE_VARIABLE, str(native_library("liblongformer_ops.so").parent))

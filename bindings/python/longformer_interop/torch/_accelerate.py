@@ -109,19 +109,19 @@ def _forward(
     seed = int(torch.randint(2**62, ())) if dropout > 0 else 0
     # The operators choose their own precision inside (softmax in float32); autocast must not change it under them.
     with torch.autocast(hidden_states.device.type, enabled=False):
-        output, _lse = ops.banded_attention(query, key, value, w, w, None, visible, index, None, None, dropout, seed, "fused")
+        output, _lse = ops.banded_attention(query, key, value, w, w, mask=visible, global_index=index, dropout=dropout, seed=seed)
     if index is not None:
         output, global_query = _add_global(self, ops, output, hidden_states, index, visible, dropout, seed)
     outputs: tuple[torch.Tensor, ...] = (output.reshape(batch, length, width),)
     if output_attentions:
         with torch.no_grad(), torch.autocast(hidden_states.device.type, enabled=False):
-            probabilities = ops.banded_attention_probabilities(query, key, w, w, None, visible, index, None, None)
+            probabilities = ops.banded_attention_probabilities(query, key, w, w, mask=visible, global_index=index)
             if index is not None:
                 probabilities = probabilities.masked_fill(is_global[:, :, None, None], 0)  # type: ignore[index]
             outputs += (probabilities.to(hidden_states.dtype),)
             if index is not None:
                 keys = self.key_global(hidden_states.to(self.key_global.weight.dtype)).view(shape).to(global_query.dtype)
-                all_keys = ops.global_attention_probabilities(global_query, keys, index, visible, None, None)  # [B, G, H, T]
+                all_keys = ops.global_attention_probabilities(global_query, keys, index, mask=visible)  # [B, G, H, T]
                 outputs += (all_keys.transpose(1, 2).to(hidden_states.dtype),)
     return outputs
 
@@ -161,7 +161,7 @@ def _add_global(
         for t in (hidden, self.key_global.weight, self.key_global.bias, self.value_global.weight, self.value_global.bias)
     )
     attended = ops.folded_global_attention(
-        query, states, key_weight, key_bias, value_weight, value_bias, index, visible, None, None, dropout, seed
+        query, states, key_weight, key_bias, value_weight, value_bias, index, mask=visible, dropout=dropout, seed=seed
     )
     which, slot = torch.nonzero(index >= 0, as_tuple=True)
     return output.index_put((which, index[which, slot]), attended[which, slot].to(output.dtype)), query

@@ -19,7 +19,7 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 def activation(input: Tensor, activation: str) -> Tensor:
     if activation not in _ACTIVATIONS:
-        raise ValueError(f'longformer::activation: activation must be one of {", ".join(_ACTIVATIONS)}, got "{activation}"')
+        raise ValueError(f'longformer::activation: activation must be one of {", ".join(_ACTIVATIONS)}, given "{activation}"')
     return _ACTIVATIONS[activation](input)
 
 
@@ -118,7 +118,7 @@ def global_attention(
 
 def folded_global_attention(
     query: Tensor, hidden: Tensor, key_weight: Tensor, key_bias: Tensor | None, value_weight: Tensor, value_bias: Tensor | None, global_index: Tensor,
-    mask: Tensor | None = None, sequence_offsets: Sequence[int] | None = None, scale: float | None = None, dropout: float = 0.0, seed: int = 0,
+    **options: Any,
 ) -> Tensor:  # fmt: skip
     kind = torch.float64 if query.dtype == torch.float64 else torch.float32
     shape = (*hidden.shape[:-1], query.shape[2], query.shape[3])
@@ -127,7 +127,7 @@ def folded_global_attention(
         return F.linear(hidden.to(kind), weight.to(kind), None if bias is None else bias.to(kind)).view(shape)
 
     keys, values = project(key_weight, key_bias), project(value_weight, value_bias)
-    attended = global_attention(query.to(kind), keys, values, global_index, mask, sequence_offsets, scale, dropout, seed, "folded_global_attention")
+    attended = global_attention(query.to(kind), keys, values, global_index, op="folded_global_attention", **options)
     return attended.to(query.dtype)
 
 

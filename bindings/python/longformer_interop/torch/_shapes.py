@@ -18,9 +18,20 @@ _FAKES: dict[str, Callable[..., Any]] = {}
 
 
 def _of(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The shapes of the operator of the function's name."""
+    """The shapes of the operator of the function's name. It is called with all arguments by name and takes those that it looks at."""
     _FAKES[function.__name__] = function
     return function
+
+
+def _by_name(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    schema = getattr(torch.ops.longformer, name).default._schema
+    names = [a.name for a in schema.arguments]
+    defaults = {a.name: a.default_value for a in schema.arguments if a.has_default_value()}
+
+    def fake(*arguments: Any, **keywords: Any) -> Any:
+        return function(**defaults | dict(zip(names, arguments)) | keywords)
+
+    return fake
 
 
 #: By dtype: a packed weight, or None where it has no layout that a tracer knows.
@@ -36,7 +47,7 @@ def install(library: torch.library.Library) -> None:
         packed = torch.ops.longformer.linear_pack(torch.ones(1, 1, dtype=dtype))
         _PACKED[dtype] = packed if packed.layout == torch.strided and packed.dim() == 1 else None
     for name, function in _FAKES.items():
-        torch.library.register_fake(f"longformer::{name}", function, lib=library, allow_override=True)
+        torch.library.register_fake(f"longformer::{name}", _by_name(name, function), lib=library, allow_override=True)
 
 
 def _like(t: Tensor) -> Tensor:
@@ -54,82 +65,65 @@ def _refuse_unless(holds: bool, op: str, message: Callable[[], str]) -> None:
 
 
 def _check_band(op: str, query: Tensor, key: Tensor, value: Tensor, sequence_offsets: _MaybeInts, implementation: str = "fused") -> None:
-    _refuse_unless(implementation in ("fused", "chunks", "loop"), op, lambda: f'implementation must be "fused", "chunks" or "loop", got "{implementation}"')
+    _refuse_unless(implementation in ("fused", "chunks", "loop"), op, lambda: f'implementation must be "fused", "chunks" or "loop", given "{implementation}"')
     dimensions = 4 if sequence_offsets is None else 3
-    _refuse_unless(query.dim() == dimensions, op, lambda: f"query must be {'[B, T, H, D]' if dimensions == 4 else '[N, H, D]'}, got {list(query.shape)}")
+    _refuse_unless(query.dim() == dimensions, op, lambda: f"query must be {'[B, T, H, D]' if dimensions == 4 else '[N, H, D]'}, given {list(query.shape)}")
     for name, t in (("key", key), ("value", value)):
         _refuse_unless(t.shape == query.shape and t.dtype == query.dtype, op,
-                       lambda: f"{name} must be like query, {query.dtype} {list(query.shape)}, got {t.dtype} {list(t.shape)}")  # noqa: B023 - called at once
+                       lambda: f"{name} must be like query, {query.dtype} {list(query.shape)}, given {t.dtype} {list(t.shape)}")  # noqa: B023 - called at once
 
 
 @_of
 def banded_attention(
-    query: Tensor, key: Tensor, value: Tensor, window_left: int, window_right: int, dilation: _MaybeInts = None, mask: _MaybeTensor = None,
-    global_index: _MaybeTensor = None, sequence_offsets: _MaybeInts = None, scale: float | None = None, dropout: float = 0.0, seed: int = 0,
-    implementation: str = "fused",
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+    query: Tensor, key: Tensor, value: Tensor, sequence_offsets: _MaybeInts, implementation: str, **_: Any
+) -> tuple[Tensor, Tensor]:
     _check_band("banded_attention", query, key, value, sequence_offsets, implementation)
     return _like(query), _computed(query, query.shape[:-1])
 
 
 @_of
 def banded_attention_backward(
-    grad_output: Tensor, query: Tensor, key: Tensor, value: Tensor, output: Tensor, logsumexp: Tensor, window_left: int, window_right: int,
-    dilation: _MaybeInts = None, mask: _MaybeTensor = None, global_index: _MaybeTensor = None, sequence_offsets: _MaybeInts = None,
-    scale: float | None = None, dropout: float = 0.0, seed: int = 0, implementation: str = "fused",
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    query: Tensor, key: Tensor, value: Tensor, sequence_offsets: _MaybeInts, implementation: str, **_: Any
+) -> tuple[Tensor, Tensor, Tensor]:
     _check_band("banded_attention_backward", query, key, value, sequence_offsets, implementation)
     return _like(query), _like(key), _like(value)
 
 
 @_of
 def banded_attention_probabilities(
-    query: Tensor, key: Tensor, window_left: int, window_right: int, dilation: _MaybeInts = None, mask: _MaybeTensor = None,
-    global_index: _MaybeTensor = None, sequence_offsets: _MaybeInts = None, scale: float | None = None,
-) -> Tensor:  # fmt: skip
+    query: Tensor, key: Tensor, window_left: int, window_right: int, global_index: _MaybeTensor, sequence_offsets: _MaybeInts, **_: Any
+) -> Tensor:
     _check_band("banded_attention_probabilities", query, key, key, sequence_offsets)
     globals_ = 0 if global_index is None else global_index.shape[1]
     return _computed(query, [*query.shape[:-1], globals_ + window_left + 1 + window_right])
 
 
 @_of
-def global_attention(
-    query: Tensor, key: Tensor, value: Tensor, global_index: Tensor, mask: _MaybeTensor = None, sequence_offsets: _MaybeInts = None,
-    scale: float | None = None, dropout: float = 0.0, seed: int = 0,
-) -> Tensor:  # fmt: skip
-    _refuse_unless(query.dim() == 4, "global_attention", lambda: f"query must be [S, G, H, D], got {list(query.shape)}")
+def global_attention(query: Tensor, **_: Any) -> Tensor:
+    _refuse_unless(query.dim() == 4, "global_attention", lambda: f"query must be [S, G, H, D], given {list(query.shape)}")
     return _like(query)
 
 
 @_of
-def _global_attention_backward(
-    grad_output: Tensor, query: Tensor, key: Tensor, value: Tensor, global_index: Tensor, mask: _MaybeTensor, sequence_offsets: _MaybeInts,
-    scale: float | None, dropout: float, seed: int,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+def _global_attention_backward(query: Tensor, key: Tensor, value: Tensor, **_: Any) -> tuple[Tensor, Tensor, Tensor]:
     return _like(query), _like(key), _like(value)
 
 
 @_of
-def folded_global_attention(
-    query: Tensor, hidden: Tensor, key_weight: Tensor, key_bias: _MaybeTensor, value_weight: Tensor, value_bias: _MaybeTensor, global_index: Tensor,
-    mask: _MaybeTensor = None, sequence_offsets: _MaybeInts = None, scale: float | None = None, dropout: float = 0.0, seed: int = 0,
-) -> Tensor:  # fmt: skip
-    _refuse_unless(query.dim() == 4, "folded_global_attention", lambda: f"query must be [S, G, H, D], got {list(query.shape)}")
+def folded_global_attention(query: Tensor, **_: Any) -> Tensor:
+    _refuse_unless(query.dim() == 4, "folded_global_attention", lambda: f"query must be [S, G, H, D], given {list(query.shape)}")
     return _like(query)
 
 
 @_of
 def _folded_global_attention_backward(
-    grad_output: Tensor, query: Tensor, hidden: Tensor, key_weight: Tensor, key_bias: _MaybeTensor, value_weight: Tensor, value_bias: _MaybeTensor,
-    global_index: Tensor, mask: _MaybeTensor, sequence_offsets: _MaybeInts, scale: float | None, dropout: float, seed: int,
-) -> tuple[_MaybeTensor, ...]:  # fmt: skip
+    query: Tensor, hidden: Tensor, key_weight: Tensor, key_bias: _MaybeTensor, value_weight: Tensor, value_bias: _MaybeTensor, **_: Any
+) -> tuple[_MaybeTensor, ...]:
     return tuple(None if t is None else _like(t) for t in (query, hidden, key_weight, key_bias, value_weight, value_bias))
 
 
 @_of
-def global_attention_probabilities(
-    query: Tensor, key: Tensor, global_index: Tensor, mask: _MaybeTensor = None, sequence_offsets: _MaybeInts = None, scale: float | None = None
-) -> Tensor:
+def global_attention_probabilities(query: Tensor, key: Tensor, sequence_offsets: _MaybeInts, **_: Any) -> Tensor:
     if sequence_offsets is None:
         longest = key.shape[1]
     else:
@@ -138,7 +132,7 @@ def global_attention_probabilities(
 
 
 @_of
-def _pooled_tokens(queries: Tensor, hidden: Tensor, mask: _MaybeTensor, sequence_offsets: Sequence[int]) -> Tensor:
+def _pooled_tokens(queries: Tensor, **_: Any) -> Tensor:
     return _like(queries)
 
 
@@ -154,17 +148,15 @@ def linear_pack(weight: Tensor) -> Tensor:
 
 
 @_of
-def linear(
-    input: Tensor, weight: Tensor, bias: _MaybeTensor = None, *, packed: _MaybeTensor = None, activation: str = "none", residual: _MaybeTensor = None
-) -> Tensor:
+def linear(input: Tensor, weight: Tensor, **_: Any) -> Tensor:
     _refuse_unless(weight.dim() == 2 and input.dim() > 0 and input.shape[-1] == weight.shape[1], "linear",
-                   lambda: f"input must be [.., I] and weight [O, I], got {list(input.shape)} and {list(weight.shape)}")  # fmt: skip
+                   lambda: f"input must be [.., I] and weight [O, I], given {list(input.shape)} and {list(weight.shape)}")  # fmt: skip
     return input.new_empty([*input.shape[:-1], weight.shape[0]])
 
 
 @_of
 def _linear_backward(
-    grad_output: Tensor, input: Tensor, weight: Tensor, need_input: bool, need_weight: bool, need_bias: bool
+    input: Tensor, weight: Tensor, need_input: bool, need_weight: bool, need_bias: bool, **_: Any
 ) -> tuple[_MaybeTensor, _MaybeTensor, _MaybeTensor]:
     return (
         _like(input) if need_input else None,
@@ -174,70 +166,57 @@ def _linear_backward(
 
 
 @_of
-def activation(input: Tensor, activation: str) -> Tensor:
+def activation(input: Tensor, **_: Any) -> Tensor:
     return _like(input)
 
 
 @_of
-def _activation_backward(grad_output: Tensor, input: Tensor, activation: str) -> Tensor:
+def _activation_backward(input: Tensor, **_: Any) -> Tensor:
     return _like(input)
 
 
 @_of
-def hidden_dropout(input: Tensor, probability: float, seed: int) -> Tensor:
+def hidden_dropout(input: Tensor, **_: Any) -> Tensor:
     return _like(input)
 
 
 @_of
-def add_layer_norm(input: Tensor, residual: _MaybeTensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+def add_layer_norm(input: Tensor, **_: Any) -> Tensor:
     return _like(input)
 
 
 @_of
-def _add_layer_norm_backward(
-    grad_output: Tensor, input: Tensor, residual: _MaybeTensor, weight: Tensor, eps: float
-) -> tuple[Tensor, Tensor, Tensor]:
+def _add_layer_norm_backward(input: Tensor, weight: Tensor, **_: Any) -> tuple[Tensor, Tensor, Tensor]:
     return _like(input), _like(weight), _like(weight)
 
 
 @_of
-def embed(
-    words: Tensor, word_ids: _MaybeTensor, positions: Tensor, position_ids: _MaybeTensor, types: _MaybeTensor, type_ids: _MaybeTensor,
-    weight: Tensor, bias: Tensor, eps: float, *, word_scale: float = 1.0, word_padding: int = -1, position_padding: int = -1,
-) -> Tensor:  # fmt: skip
+def embed(words: Tensor, word_ids: _MaybeTensor, position_ids: _MaybeTensor, type_ids: _MaybeTensor, **_: Any) -> Tensor:
     tokens = next((ids.shape[0] for ids in (word_ids, position_ids, type_ids) if ids is not None), words.shape[0])
     return words.new_empty([tokens, words.shape[1]])
 
 
 @_of
 def _embed_backward(
-    grad_output: Tensor, words: Tensor, word_ids: _MaybeTensor, positions: Tensor, position_ids: _MaybeTensor, types: _MaybeTensor,
-    type_ids: _MaybeTensor, weight: Tensor, bias: Tensor, eps: float, word_scale: float, word_padding: int, position_padding: int,
-) -> tuple[_MaybeTensor, ...]:  # fmt: skip
+    words: Tensor, positions: Tensor, types: _MaybeTensor, weight: Tensor, bias: Tensor, **_: Any
+) -> tuple[_MaybeTensor, ...]:
     return tuple(None if t is None else _like(t) for t in (words, positions, types, weight, bias))
 
 
 @_of
-def decode_attention(
-    query: Tensor, key: Sequence[Tensor], value: Sequence[Tensor], rows: Sequence[int], mask: Sequence[Tensor], scale: float | None = None
-) -> Tensor:
+def decode_attention(query: Tensor, **_: Any) -> Tensor:
     return _like(query)
 
 
 @_of
-def _layer_attention(
-    query: Tensor, key: Tensor, value: Tensor, hidden: _MaybeTensor, query_weight: _MaybeTensor, query_bias: _MaybeTensor, key_weight: _MaybeTensor,
-    key_bias: _MaybeTensor, value_weight: _MaybeTensor, value_bias: _MaybeTensor, is_global: _MaybeTensor, visible: _MaybeTensor, window: int,
-    dropout: float, seed: _MaybeTensor,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+def _layer_attention(query: Tensor, **_: Any) -> tuple[Tensor, Tensor]:
     return _like(query), _computed(query, query.shape[:-1])
 
 
 @_of
 def _layer_attention_backward(
-    grad_output: Tensor, output: Tensor, logsumexp: Tensor, query: Tensor, key: Tensor, value: Tensor, hidden: _MaybeTensor,
-    query_weight: _MaybeTensor, query_bias: _MaybeTensor, key_weight: _MaybeTensor, key_bias: _MaybeTensor, value_weight: _MaybeTensor,
-    value_bias: _MaybeTensor, is_global: _MaybeTensor, visible: _MaybeTensor, window: int, dropout: float, seed: _MaybeTensor,
+    query: Tensor, key: Tensor, value: Tensor, hidden: _MaybeTensor, query_weight: _MaybeTensor, query_bias: _MaybeTensor, key_weight: _MaybeTensor,
+    key_bias: _MaybeTensor, value_weight: _MaybeTensor, value_bias: _MaybeTensor, is_global: _MaybeTensor, **_: Any,
 ) -> tuple[_MaybeTensor, ...]:  # fmt: skip
     others = (hidden, query_weight, query_bias, key_weight, key_bias, value_weight, value_bias)
     return _like(query), _like(key), _like(value), *(None if t is None or is_global is None else _like(t) for t in others)

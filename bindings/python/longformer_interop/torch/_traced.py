@@ -53,17 +53,22 @@ def _places(index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return sequence, slot, index[sequence, slot]
 
 
+def _options(visible: Tensor | None, dropout: float, seed: Tensor | None) -> dict[str, Any]:
+    """The options that all operators of a layer share."""
+    return {"mask": visible, "dropout": dropout, "seed": 0 if seed is None else int(seed)}
+
+
 def _forward(
     query: Tensor, key: Tensor, value: Tensor, hidden: Any, query_weight: Any, query_bias: Any, key_weight: Any, key_bias: Any, value_weight: Any,
     value_bias: Any, is_global: Tensor | None, visible: Tensor | None, window: int, dropout: float, seed: Tensor | None,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    ops, number = torch.ops.longformer, 0 if seed is None else int(seed)
+    ops, options = torch.ops.longformer, _options(visible, dropout, seed)
     index = _index(is_global)
-    output, logsumexp = ops.banded_attention(query, key, value, window, window, None, visible, index, None, None, dropout, number)
+    output, logsumexp = ops.banded_attention(query, key, value, window, window, global_index=index, **options)
     if index is not None:
         rows = F.linear(_rows_of(hidden, index), query_weight, query_bias).view(*index.shape, *query.shape[2:])
         attended = ops.folded_global_attention(
-            rows, hidden, key_weight, key_bias, value_weight, value_bias, index, visible, None, None, dropout, number
+            rows, hidden, key_weight, key_bias, value_weight, value_bias, index, **options
         )
         sequence, slot, position = _places(index)
         output.index_put_((sequence, position), attended[sequence, slot])
@@ -75,7 +80,7 @@ def _backward(
     query_bias: Any, key_weight: Any, key_bias: Any, value_weight: Any, value_bias: Any, is_global: Tensor | None, visible: Tensor | None,
     window: int, dropout: float, seed: Tensor | None,
 ) -> tuple[Optional[Tensor], ...]:  # fmt: skip
-    ops, number = torch.ops.longformer, 0 if seed is None else int(seed)
+    ops, options = torch.ops.longformer, _options(visible, dropout, seed)
     index = _index(is_global)
     given = (hidden, query_weight, query_bias, key_weight, key_bias, value_weight, value_bias)
     # Promised where there are flags, also where none of them is set.
@@ -89,12 +94,12 @@ def _backward(
         chosen = _rows_of(hidden, index)
         rows = F.linear(chosen, query_weight, query_bias).view(*index.shape, *query.shape[2:])
         grad_rows, grad_hidden, *grads = ops._folded_global_attention_backward(
-            attended, rows, hidden, key_weight, key_bias, value_weight, value_bias, index, visible, None, None, dropout, number
+            attended, rows, hidden, key_weight, key_bias, value_weight, value_bias, index, **options
         )
         grad_chosen, grad_weight, grad_bias = ops._linear_backward(grad_rows.flatten(2), chosen, query_weight, True, True, query_bias is not None)
         grad_hidden = grad_hidden.index_put((sequence, position), grad_chosen[sequence, slot], accumulate=True)
         others = (grad_hidden, grad_weight, grad_bias, *grads)
     banded = ops.banded_attention_backward(
-        grad_output, query, key, value, output, logsumexp, window, window, None, visible, index, None, None, dropout, number
+        grad_output, query, key, value, output, logsumexp, window, window, global_index=index, **options
     )
     return (*banded, *others)

@@ -1,4 +1,4 @@
-"""The pythonnet door: the C# classes themselves, as the protocols of ``_door`` want them."""
+"""The pythonnet backend: the C# classes themselves, as the protocols of ``_backend`` want them."""
 from __future__ import annotations
 
 import json
@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from .._arrays import Borrowed, NativeTensor, to_numpy
-from .._options import GenerationOptions, LoadOptions, TaskOptions
+from .._options import AttentionOptions, GenerationOptions, LoadOptions, TaskOptions
 from .._errors import InputError
 from .._results import Answer, ChoiceScore, Encoding, Entity, FilledMask, Generated, LabelScore, MaskCandidate, Summary
 from .._watch import Watch
 from ._runtime import Net, start, translated
 
-__all__ = ["DOOR", "NetTensor", "borrow_into"]
+__all__ = ["BACKEND", "NetTensor", "borrow_into"]
 
 
 class NetTensor:
@@ -111,7 +111,7 @@ class _NetTokenizer:
 class _NetTask:
     """A task of the .NET side; the methods are those of all tasks, each class uses its own."""
 
-    asks = False
+    polls = False
 
     def __init__(self, net: Net, task: Any) -> None:
         self._net, self._task, self._bridge = net, task, net.bridge.TaskBridge
@@ -188,7 +188,7 @@ _HF = {
 
 
 class _NetModel:
-    asks = False
+    polls = False
 
     def __init__(self, net: Net, model: Any, folder: str) -> None:
         self._net, self.model, self.folder = net, model, folder
@@ -233,6 +233,13 @@ def _named(net: Net, given: Any) -> dict[str, NativeTensor]:
     return {str(name): NetTensor(net, tensor) for name, tensor in zip(given.Names, given.Tensors)}
 
 
+def _attending(net: Net, options: AttentionOptions) -> Any:
+    """The options as .NET has them."""
+    values = {name: list(value) if isinstance(value, tuple) else value for name, value in options.given().items()}
+    tensors = {name: borrow_into(net, values.pop(name, None)) for name in ("global_index", "mask")}
+    return net.bridge.AttentionBridge.Options(**values, **tensors)
+
+
 def _generation(net: Net, generation: GenerationOptions) -> tuple[str, Any, list[int] | None]:
     """The options as JSON under HF's names, and the two that are no part of it."""
     given = generation.given()
@@ -241,8 +248,8 @@ def _generation(net: Net, generation: GenerationOptions) -> tuple[str, Any, list
     return text, None if seed is None else net.system.UInt64(seed), None if prompt is None else list(prompt)
 
 
-class NetDoor:
-    """The door itself; .NET is started by its first use."""
+class NetBackend:
+    """The backend itself; .NET is started by its first use."""
 
     name = "clr"
 
@@ -261,35 +268,26 @@ class NetDoor:
         with translated(net):
             return _NetTokenizer(net, net.namespace.Tokenizers.Tokenizer.Load(folder))
 
-    def banded_attention(
-        self, query: Borrowed, key: Borrowed, value: Borrowed, window: tuple[int, int], dilation: Sequence[int] | None,
-        global_index: Borrowed | None, mask: Borrowed | None, scale: float | None, implementation: str,
-    ) -> tuple[NativeTensor, NativeTensor]:  # fmt: skip
+    def banded_attention(self, query: Borrowed, key: Borrowed, value: Borrowed, options: AttentionOptions) -> tuple[NativeTensor, NativeTensor]:
         net = start()
         with translated(net):
-            tensors = [borrow_into(net, b) for b in (query, key, value, global_index, mask)]
-            output, logsumexp = net.bridge.TensorBridge.BandedAttention(
-                *tensors[:3], *window, None if dilation is None else list(dilation), *tensors[3:], scale, implementation
-            )
+            tensors = [borrow_into(net, b) for b in (query, key, value)]
+            output, logsumexp = net.bridge.AttentionBridge.Banded(*tensors, _attending(net, options))
             return NetTensor(net, output), NetTensor(net, logsumexp)
 
-    def banded_attention_probabilities(
-        self, query: Borrowed, key: Borrowed, window: tuple[int, int], dilation: Sequence[int] | None, global_index: Borrowed | None,
-        mask: Borrowed | None, scale: float | None,
-    ) -> NativeTensor:  # fmt: skip
+    def banded_attention_probabilities(self, query: Borrowed, key: Borrowed, options: AttentionOptions) -> NativeTensor:
         net = start()
         with translated(net):
-            tensors = [borrow_into(net, b) for b in (query, key, global_index, mask)]
-            steps = None if dilation is None else list(dilation)
-            return NetTensor(net, net.bridge.TensorBridge.BandedAttentionProbabilities(*tensors[:2], *window, steps, *tensors[2:], scale))
+            tensors = [borrow_into(net, b) for b in (query, key)]
+            return NetTensor(net, net.bridge.AttentionBridge.Probabilities(*tensors, _attending(net, options)))
 
     def global_attention(
-        self, query: Borrowed, key: Borrowed, value: Borrowed, global_index: Borrowed, mask: Borrowed | None, scale: float | None
+        self, query: Borrowed, key: Borrowed, value: Borrowed, global_index: Borrowed, options: AttentionOptions
     ) -> NativeTensor:
         net = start()
         with translated(net):
-            tensors = [borrow_into(net, b) for b in (query, key, value, global_index, mask)]
-            return NetTensor(net, net.bridge.TensorBridge.GlobalAttention(*tensors, scale))
+            tensors = [borrow_into(net, b) for b in (query, key, value, global_index)]
+            return NetTensor(net, net.bridge.AttentionBridge.Global(*tensors, _attending(net, options)))
 
     def convert(
         self, source: str, output: str, to: str, positions: int | None, window: Sequence[int] | None, base_positions: int | None, overwrite: bool
@@ -341,4 +339,4 @@ class NetDoor:
         return net.bridge.TaskBridge.Options(options.device, options.dtype, options.attention, options.trainable, tf32)
 
 
-DOOR = NetDoor()
+BACKEND = NetBackend()

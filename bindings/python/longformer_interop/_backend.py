@@ -1,5 +1,5 @@
-"""What a door to the C# code gives: the default one (C library) and the pythonnet one fulfil the same protocols, so that the same
-classes run over both. Strings and plain numbers go in; plain numbers, result dataclasses and native tensors come out."""
+"""The protocols of a backend, the way to the C# code. The C library (default) and pythonnet both implement them, so that the same classes run
+over both. Backends take strings and plain numbers, and return plain numbers, result dataclasses and native tensors."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ._arrays import Borrowed, NativeTensor
-    from ._options import GenerationOptions, LoadOptions, TaskOptions
+    from ._options import AttentionOptions, GenerationOptions, LoadOptions, TaskOptions
     from ._results import Answer, ChoiceScore, Encoding, Entity, FilledMask, Generated, LabelScore, Summary
     from ._watch import Watch
 
@@ -31,11 +31,10 @@ class NativeTokenizer(Protocol):
 
 
 class NativeTask(Protocol):
-    """What every loaded task has. ``asks``: a running call asks its watch by itself whether to stop. Properties that a task has not are 0 or
-    empty, or refuse."""
+    """A loaded task. ``polls``: a running call polls its watch whether to stop. Properties that a task lacks are 0 or empty, or raise."""
 
     @property
-    def asks(self) -> bool: ...
+    def polls(self) -> bool: ...
     @property
     def max_tokens(self) -> int: ...
     @property
@@ -82,10 +81,10 @@ class NativeSummarizer(NativeTask, Protocol):
 
 
 class NativeModel(Protocol):
-    """A bare model of any class. ``asks`` as for tasks, of ``run`` and ``generate``."""
+    """A bare model of any class. ``polls`` as for tasks, for ``run`` and ``generate``."""
 
     @property
-    def asks(self) -> bool: ...
+    def polls(self) -> bool: ...
     @property
     def architecture(self) -> str: ...
     @property
@@ -99,8 +98,8 @@ class NativeModel(Protocol):
     def close(self) -> None: ...
 
 
-class Door(Protocol):
-    """One way to the C# code. ``load`` takes the name of a task class and gives what the protocol of that task says."""
+class Backend(Protocol):
+    """One way to the C# code. ``load`` takes the name of a task class and returns an object with that task's protocol."""
 
     @property
     def name(self) -> str: ...
@@ -108,30 +107,11 @@ class Door(Protocol):
     def load(self, task: str, folder: str, options: LoadOptions) -> Any: ...
     def load_model(self, folder: str, options: LoadOptions) -> NativeModel: ...
     def load_tokenizer(self, folder: str) -> NativeTokenizer: ...
-    def banded_attention(
-        self,
-        query: Borrowed,
-        key: Borrowed,
-        value: Borrowed,
-        window: tuple[int, int],
-        dilation: Sequence[int] | None,
-        global_index: Borrowed | None,
-        mask: Borrowed | None,
-        scale: float | None,
-        implementation: str,
-    ) -> tuple[NativeTensor, NativeTensor]: ...
-    def banded_attention_probabilities(
-        self,
-        query: Borrowed,
-        key: Borrowed,
-        window: tuple[int, int],
-        dilation: Sequence[int] | None,
-        global_index: Borrowed | None,
-        mask: Borrowed | None,
-        scale: float | None,
-    ) -> NativeTensor: ...
+    # The tensors of the options are ``Borrowed``.
+    def banded_attention(self, query: Borrowed, key: Borrowed, value: Borrowed, options: AttentionOptions) -> tuple[NativeTensor, NativeTensor]: ...
+    def banded_attention_probabilities(self, query: Borrowed, key: Borrowed, options: AttentionOptions) -> NativeTensor: ...
     def global_attention(
-        self, query: Borrowed, key: Borrowed, value: Borrowed, global_index: Borrowed, mask: Borrowed | None, scale: float | None
+        self, query: Borrowed, key: Borrowed, value: Borrowed, global_index: Borrowed, options: AttentionOptions
     ) -> NativeTensor: ...
     def convert(
         self, source: str, output: str, to: str, positions: int | None, window: Sequence[int] | None, base_positions: int | None, overwrite: bool

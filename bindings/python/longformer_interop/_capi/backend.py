@@ -1,4 +1,4 @@
-"""The C library, as the protocols of ``_door`` want it."""
+"""The C library, as the protocols of ``_backend`` want it."""
 from __future__ import annotations
 
 import ctypes
@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from .._arrays import Borrowed, NativeTensor, to_numpy
-from .._options import GenerationOptions, LoadOptions, TaskOptions
+from .._options import AttentionOptions, GenerationOptions, LoadOptions, TaskOptions
 from .._results import Answer, ChoiceScore, Encoding, Entity, FilledMask, Generated, LabelScore, MaskCandidate, Summary
 from .._watch import Watch
 from .library import CODE_POINTS, LOG, NotFound, library, packed, utf8
-from .objects import ENCODING, Answers, CTensor, Lent, Options, handle, int32s, memory_of, named_tensors, number, static_text, text_of
+from .objects import ENCODING, Answers, CTensor, BorrowedHandles, Options, handle, int32s, memory_of, named_tensors, number, static_text, text_of
 
-__all__ = ["DOOR"]
+__all__ = ["BACKEND"]
 
 _PREFIXES = {
     "DocumentEncoder": "lf_document_encoder", "QuestionAnswerer": "lf_question_answerer", "TextClassifier": "lf_text_classifier",
@@ -131,7 +131,7 @@ class _Functions(dict[str, Any]):
 class _CTask:
     """A task of the library; the methods are those of all tasks, each class uses its own."""
 
-    asks = True
+    polls = True
 
     def __init__(self, task: str, folder: str, options: LoadOptions) -> None:
         self._calls = _Functions(_PREFIXES[task])
@@ -253,7 +253,7 @@ def put_generation(options: Options, generation: GenerationOptions) -> None:
 
 
 class _CModel:
-    asks = True
+    polls = True
 
     def __init__(self, folder: str, options: LoadOptions) -> None:
         self._lib = library()
@@ -274,12 +274,12 @@ class _CModel:
             options.put("hidden_states", True)
         if attentions:
             options.put("attentions", True)
-        with Lent() as lent, options as opened:
-            return named_tensors(handle(self._lib.lf_model_run, self._handle, *lent.named(inputs), opened))
+        with BorrowedHandles() as handles, options as opened:
+            return named_tensors(handle(self._lib.lf_model_run, self._handle, *handles.named(inputs), opened))
 
     def gradients(self, inputs: Mapping[str, Borrowed]) -> dict[str, NativeTensor]:
-        with Lent() as lent:
-            return named_tensors(handle(self._lib.lf_model_gradients, self._handle, *lent.named(inputs)))
+        with BorrowedHandles() as handles:
+            return named_tensors(handle(self._lib.lf_model_gradients, self._handle, *handles.named(inputs)))
 
     def parameters(self) -> dict[str, NativeTensor]:
         return named_tensors(handle(self._lib.lf_model_parameters, self._handle))
@@ -291,8 +291,8 @@ class _CModel:
         options = Options(watch=watch)
         put_generation(options, generation)
         rows = inputs["input_ids"].shape[0] if "input_ids" in inputs and inputs["input_ids"].shape else 0
-        with Lent() as lent, options as opened:
-            answers = Answers(handle(self._lib.lf_model_generate, self._handle, *lent.named(inputs), opened))
+        with BorrowedHandles() as handles, options as opened:
+            answers = Answers(handle(self._lib.lf_model_generate, self._handle, *handles.named(inputs), opened))
         with answers as a:
             item = count()
 
@@ -327,22 +327,24 @@ def _options(given: Mapping[str, Any]) -> Options:
 
 
 @contextmanager
-def _attending(
-    inputs: Sequence[Borrowed], dilation: Sequence[int] | None, global_index: Borrowed | None, mask: Borrowed | None, scale: float | None
-) -> Iterator[tuple[list[int | None], Options]]:
-    """Handles of the operators' inputs, and the options that they share."""
-    options = Options()
-    with Lent() as lent:
-        tensors = [lent.tensor(b) for b in inputs]
-        options.put("dilation", dilation)
-        options.put_tensor("global_index", lent.tensor(global_index))
-        options.put_tensor("mask", lent.tensor(mask))
-        options.put("scale", None if scale is None else float(scale))
-        yield tensors, options
+def _attending(inputs: Sequence[Borrowed], options: AttentionOptions) -> Iterator[tuple[list[int | None], Any, int | None]]:
+    """Handles of an operator's inputs, the window, and the handle of the other options, whose names are the library's."""
+    given = options.given()
+    window = given.pop("window")
+    chosen = Options()
+    with BorrowedHandles() as handles:
+        tensors = [handles.tensor(b) for b in inputs]
+        for name, value in given.items():
+            if isinstance(value, Borrowed):
+                chosen.put_tensor(name, handles.tensor(value))
+            else:
+                chosen.put(name, value)
+        with chosen as opened:
+            yield tensors, window, opened
 
 
-class CDoor:
-    """The door itself; the library is loaded by its first use."""
+class CBackend:
+    """The backend itself; the library is loaded by its first use."""
 
     name = "c"
     # What the library calls; it must live as long as that.
@@ -357,29 +359,20 @@ class CDoor:
     def load_tokenizer(self, folder: str) -> _CTokenizer:
         return _CTokenizer(handle(library().lf_tokenizer_load, utf8(folder, "folder")))
 
-    def banded_attention(
-        self, query: Borrowed, key: Borrowed, value: Borrowed, window: tuple[int, int], dilation: Sequence[int] | None,
-        global_index: Borrowed | None, mask: Borrowed | None, scale: float | None, implementation: str,
-    ) -> tuple[NativeTensor, NativeTensor]:  # fmt: skip
+    def banded_attention(self, query: Borrowed, key: Borrowed, value: Borrowed, options: AttentionOptions) -> tuple[NativeTensor, NativeTensor]:
         output, logsumexp = ctypes.c_void_p(), ctypes.c_void_p()
-        with _attending((query, key, value), dilation, global_index, mask, scale) as (tensors, options):
-            if implementation != "fused":
-                options.put("implementation", implementation)
-            with options as opened:
-                library().lf_banded_attention(*tensors, *window, opened, ctypes.byref(output), ctypes.byref(logsumexp))
+        with _attending((query, key, value), options) as (tensors, window, opened):
+            library().lf_banded_attention(*tensors, *window, opened, ctypes.byref(output), ctypes.byref(logsumexp))
         return CTensor(output.value or 0), CTensor(logsumexp.value or 0)
 
-    def banded_attention_probabilities(
-        self, query: Borrowed, key: Borrowed, window: tuple[int, int], dilation: Sequence[int] | None, global_index: Borrowed | None,
-        mask: Borrowed | None, scale: float | None,
-    ) -> NativeTensor:  # fmt: skip
-        with _attending((query, key), dilation, global_index, mask, scale) as (tensors, options), options as opened:
+    def banded_attention_probabilities(self, query: Borrowed, key: Borrowed, options: AttentionOptions) -> NativeTensor:
+        with _attending((query, key), options) as (tensors, window, opened):
             return CTensor(handle(library().lf_banded_attention_probabilities, *tensors, *window, opened))
 
     def global_attention(
-        self, query: Borrowed, key: Borrowed, value: Borrowed, global_index: Borrowed, mask: Borrowed | None, scale: float | None
+        self, query: Borrowed, key: Borrowed, value: Borrowed, global_index: Borrowed, options: AttentionOptions
     ) -> NativeTensor:
-        with _attending((query, key, value, global_index), None, None, mask, scale) as (tensors, options), options as opened:
+        with _attending((query, key, value, global_index), options) as (tensors, _, opened):
             return CTensor(handle(library().lf_global_attention, *tensors, opened))
 
     def convert(
@@ -397,8 +390,8 @@ class CDoor:
         return named_tensors(handle(library().lf_tensors_open, utf8(path, "path")))
 
     def write_tensors(self, path: str, tensors: Mapping[str, Borrowed]) -> None:
-        with Lent() as lent:
-            library().lf_tensors_write(utf8(path, "path"), *lent.named(tensors))
+        with BorrowedHandles() as handles:
+            library().lf_tensors_write(utf8(path, "path"), *handles.named(tensors))
 
     def version(self) -> str:
         text: bytes = library().lf_version()
@@ -426,4 +419,4 @@ class CDoor:
         return bool(number(library().lf_device_count, b"cuda"))
 
 
-DOOR = CDoor()
+BACKEND = CBackend()
