@@ -1,5 +1,5 @@
-// The allocator of libtorch's own new and delete, for what it is to free and what it leaves to us: on Windows
-// another C runtime's than ours.
+// The allocator of libtorch's own new and delete, for memory that one side allocates and the other frees. On
+// Windows libtorch uses another C runtime than this library.
 #pragma once
 #include <cstddef>
 

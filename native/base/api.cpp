@@ -1,4 +1,4 @@
-// The functions of api.h. Nothing thrown leaves them.
+// The functions of api.h. No exception leaves them.
 #include "api.h"
 
 #include <algorithm>
@@ -43,7 +43,7 @@ longformer_status status_of(const TorchError& e) {
   return LONGFORMER_TORCH_ERROR;
 }
 
-// Runs the body of an exported function and turns whatever it throws into a status and a message.
+// Runs the body of an exported function and turns an exception into a status and a message.
 template <class Body>
 longformer_status guarded(const Body& body) noexcept {
   try {
@@ -91,8 +91,8 @@ void initialize() {
   done = true;
 }
 
-// torch.ops.load_library does nothing but load. Where there is no libtorch yet, whoever calls initialize
-// later hears why.
+// torch.ops.load_library only loads the library, so it registers its operators here. Where there is no
+// libtorch yet, a later call of initialize reports the reason.
 #if !defined(_WIN32)
 __attribute__((constructor)) void initialize_at_load() {
   try {
@@ -115,7 +115,7 @@ TensorHandle first_tensor(const longformer_value* arguments, int32_t n) {
   return nullptr;
 }
 
-// The kernels of an operator take and give the same, whatever their device.
+// The kernels of an operator have the same arguments and results on every device.
 const Kernel& any_kernel(const Operator& op) {
   const Kernel* kernel = op.kernels;
   while (kernel->direct == nullptr) ++kernel;
@@ -160,8 +160,8 @@ IntList checked_sizes(const int64_t* sizes, int32_t rank) {
   return all;
 }
 
-// libtorch computes in 64 bits how far a tensor reaches, and throws what must not reach this library where
-// that overflows.
+// libtorch computes the extent of a tensor in 64 bits. On overflow it throws an exception that must not reach
+// this library.
 void check_extent(IntList sizes, IntList strides, int64_t bytes) {
   __int128 last = 1;
   for (size_t i = 0; i < sizes.size(); ++i) {
@@ -254,7 +254,7 @@ longformer_status longformer_ops_from_memory(void* data, const int64_t* sizes, c
     const auto steps = strides != nullptr ? IntList(strides, shape.size()).vec() : row_major_strides(shape);
     check_extent(shape, steps, element_size(static_cast<ScalarType>(dtype)));
     if (elements == 0) {
-      // libtorch forgets the owner of memory at no address.
+      // libtorch does not keep the owner of memory without an address.
       *tensor = empty(shape, {static_cast<ScalarType>(dtype), device}).release();
       return;
     }

@@ -1,12 +1,12 @@
-/* The C functions of liblongformer_ops: what src/Torch (C#) and the Python package call. No C++ exception
+/* The C functions of liblongformer_ops, which src/Torch (C#) and the Python package call. No C++ exception
  * leaves the library.
  *
- * Every function that can fail returns a longformer_status; on anything but LONGFORMER_OK
- * longformer_ops_last_error() gives a UTF-8 message, owned by the library, valid until the next failing call
- * on this thread.
+ * Every function that can fail returns a longformer_status. After anything but LONGFORMER_OK
+ * longformer_ops_last_error() returns a UTF-8 message, owned by the library, valid until the next failing
+ * call on this thread.
  *
- * Tensors are handles of libtorch's C interface (AtenTensorHandle, an at::Tensor*): handed in they are
- * borrowed, handed out they are the caller's, freed by aoti_torch_delete_tensor_object. */
+ * Tensors are handles of libtorch's C interface (AtenTensorHandle, an at::Tensor*). The library borrows those
+ * that it is passed. The caller owns those that it gets; aoti_torch_delete_tensor_object frees them. */
 #ifndef LONGFORMER_OPS_API_H
 #define LONGFORMER_OPS_API_H
 
@@ -66,55 +66,50 @@ LONGFORMER_OPS_API const char* longformer_ops_last_error(void);
 
 /* Finds the libtorch of this process (which must be loaded already), refuses one older than 2.10, and
  * registers the operators with its dispatcher, once. Called by the library itself when it is loaded, where
- * libtorch is there by then.
- *
- * */
+ * libtorch is there by then. */
 LONGFORMER_OPS_API longformer_status longformer_ops_initialize(void);
 
 /* libtorch's version as loaded, 2.10 as 210; 0 before longformer_ops_initialize. */
 LONGFORMER_OPS_API int32_t longformer_ops_torch_version(void);
 
-/* An operator by name and overload, such as "linear" or "linear.out"; lives as long as the process.
- * arguments and results (either may be null) receive its numbers of them. */
+/* Finds an operator by name and overload, such as "linear" or "linear.out". It lives as long as the process.
+ * arguments and results (either may be null) receive how many it has. */
 LONGFORMER_OPS_API longformer_status longformer_ops_find(const char* name, longformer_operator* op,
                                                          int32_t* arguments, int32_t* results);
 
-/* Calls it directly, without the dispatcher: the kernel of the first tensor's device. All arguments are
- * passed in the schema's order, also those with defaults. results: room for as many as it has; tensors in
- * them are the caller's (a null list pointer never is). A result that is a list of tensors: data.pointer is
- * memory of this thread, valid until its next call. */
+/* Calls the kernel of the first tensor's device directly, without the dispatcher. All arguments are passed in
+ * the schema's order, also those with defaults. results has room for all results; the caller owns the tensors
+ * in them. For a list of tensors data.pointer is memory of this thread, valid until its next call. */
 LONGFORMER_OPS_API longformer_status longformer_ops_call(longformer_operator op,
                                                          const longformer_value* arguments, int32_t n,
                                                          longformer_value* results);
 
-/* A tensor over memory of the caller, without a copy. strides in elements or null for row-major.
- * release(context) is called exactly once: when libtorch frees the storage, on whatever thread, or before
- * this function returns if it fails; it may be null. */
+/* Makes a tensor over the caller's memory, without a copy. strides count elements; null is row-major.
+ * release(context) runs exactly once: when libtorch frees the storage, on any thread, or before this function
+ * returns if it fails. It may be null. */
 LONGFORMER_OPS_API longformer_status longformer_ops_from_memory(
     void* data, const int64_t* sizes, const int64_t* strides, int32_t rank, int32_t dtype,
     int32_t device_type, int32_t device_index, void (*release)(void* context), void* context, void** tensor);
 
-/* An uninitialised row-major tensor; big ones on the CPU come from the cache of blocks. */
+/* Makes an uninitialised row-major tensor. Big ones on the CPU come from the cache of blocks. */
 LONGFORMER_OPS_API longformer_status longformer_ops_empty(const int64_t* sizes, int32_t rank, int32_t dtype,
                                                           int32_t device_type, int32_t device_index,
                                                           void** tensor);
 
-/* What libtorch said of the call of its C interface that failed last on this thread: UTF-8, memory of this
- * thread, empty where it said nothing. libtorch before 2.13 prints these words to standard error; this
- * library keeps them instead.
- *
- * */
+/* Returns libtorch's message of the call of its C interface that failed last on this thread: UTF-8, memory of
+ * this thread, empty where there was none. libtorch before 2.13 prints it to standard error, where this
+ * library takes it away. */
 LONGFORMER_OPS_API const char* longformer_ops_torch_error(void);
 
-/* How many threads one operator may use on whatever thread it is called; 0: as libtorch has it. */
+/* How many threads one operator may use, on whatever thread it is called. 0: libtorch's own number. */
 LONGFORMER_OPS_API longformer_status longformer_ops_set_threads(int32_t threads);
 LONGFORMER_OPS_API int32_t longformer_ops_get_threads(void);
-/* Makes that number hold on this thread; cheap where it does already. longformer_ops_call does it itself. */
+/* Sets that number on this thread; cheap where it is set already. longformer_ops_call does so by itself. */
 LONGFORMER_OPS_API void longformer_ops_apply_threads(void);
 
-/* 1 in a process that was forked after longformer_ops_initialize: its threads did not come along, so every
- * call but this one and the ones that free something fails with LONGFORMER_DEVICE and a message that names
- * spawn and forkserver. */
+/* Returns 1 in a process that was forked after longformer_ops_initialize. Its threads did not come along, so
+ * every call fails with LONGFORMER_DEVICE and a message that names spawn and forkserver, but for this one and
+ * those that free something. */
 LONGFORMER_OPS_API int32_t longformer_ops_forked(void);
 
 #ifdef __cplusplus

@@ -30,8 +30,8 @@ void unmap(void* memory, size_t) noexcept {
   VirtualFree(memory, 0, MEM_RELEASE);
 }
 #else
-// Blocks in which a huge page fits begin at a multiple of one, so that as few small pages as possible are
-// left: the matrix products run through their weights with so many fewer misses of the page tables' cache.
+// Aligns blocks that a huge page fits into to huge pages, which leaves few small pages. Matrix products then
+// read their weights with fewer misses of the page tables' cache.
 void* map(size_t size) noexcept {
   const size_t extra = size >= kHugePage ? kHugePage : 0;
   void* start = mmap(nullptr, size + extra, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -137,8 +137,8 @@ BlockCache& block_cache() {
 
 void set_up_malloc() {
 #if defined(__GLIBC__)
-  // The scratch memory of oneDNN does come from malloc. Up to 1 GiB a block stays in the heap, of which 2 GiB
-  // may be unused.
+  // oneDNN allocates its scratch memory by malloc. Blocks of up to 1 GiB stay in the heap, of which 2 GiB may
+  // be unused.
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, 2047 << 20);
 #endif

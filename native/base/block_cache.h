@@ -8,18 +8,17 @@
 
 namespace longformer {
 
-// libtorch takes every tensor from malloc. glibc serves big blocks by mmap and gives them back by munmap at
-// every release, so that the kernel hands out and zeroes the same pages again at every call: about a fifth of
-// the time of a base-size linear layer over 4,096 tokens. malloc's own options cure that on the main thread
-// only, since the heaps of other threads hold blocks of at most 64 MB; .NET computes on other threads. So the
-// blocks of big tensors come from a cache of mapped memory, and go back to it.
+// A cache of mapped memory for big tensors. libtorch allocates every tensor by malloc. glibc maps big blocks
+// and unmaps them at each release, so the kernel zeroes the same pages again at each call: about a fifth of
+// the time of a base-size linear layer over 4,096 tokens. malloc's options help on the main thread only,
+// since the heaps of other threads hold blocks of at most 64 MB, and .NET computes on other threads.
 //
-// The cache keeps at most 1 GiB of unused blocks; the ones unused for longest go first. A cached block serves
-// a request of at least 4/5 of its size. Where the system refuses memory, the whole cache is given back
+// The cache keeps at most 1 GiB of unused blocks and drops those first that were unused longest. A cached
+// block serves a request of at least 4/5 of its size. When the system refuses memory, the cache is emptied
 // before the request fails.
 class BlockCache {
  public:
-  // At least so many bytes, at a multiple of a page; null where the system has no memory left.
+  // Returns at least so many bytes, aligned to a page; null where the system has no memory left.
   void* take(size_t bytes);
   void put(void* memory) noexcept;
 
@@ -41,10 +40,10 @@ class BlockCache {
   size_t unused_bytes_ = 0;
 };
 
-// The one of this process, never freed: tensors may outlive every owner.
+// The cache of this process. Never freed, since tensors may outlive any owner.
 BlockCache& block_cache();
 
-// Sets malloc so that libtorch's and oneDNN's own big blocks are kept for the next call. Once, at the start.
+// Makes malloc keep the big blocks of libtorch and oneDNN for the next call. Called once, at the start.
 void set_up_malloc();
 
 }  // namespace longformer

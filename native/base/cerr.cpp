@@ -16,9 +16,9 @@ namespace {
 bool (*keeps_words)(std::string_view written) = nullptr;
 
 #if defined(_WIN32)
-// libtorch's std::cerr is that of Microsoft's library, whose classes this compiler does not know. Its buffer
-// gets a table of virtual functions that is a copy of its own but for the one that writes several characters;
-// the library's own names say which that is.
+// libtorch's std::cerr belongs to Microsoft's library, whose classes this compiler does not know. Its buffer
+// gets a copy of its table of virtual functions with another function for writing several characters. The
+// library's symbols tell which entry that is.
 constexpr int kFunctions = 15, kBefore = 1;  // before them: its type
 constexpr char kLibrary[] = "msvcp140.dll",
                kCerr[] = "?cerr@std@@3V?$basic_ostream@DU?$char_traits@D@std@@@1@A",

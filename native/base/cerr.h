@@ -1,11 +1,11 @@
-// Standing between libtorch and std::cerr.
+// Intercepts what libtorch writes to std::cerr.
 #pragma once
 #include <string_view>
 
 namespace longformer::torch {
 
-// From now on, for good, what libtorch's std::cerr is given goes to `keeps` first, a line at a time, and on
-// to where it went before unless that returns true. Called once.
+// Passes each line that libtorch writes to std::cerr to `keeps`, and on to its former destination unless that
+// returns true. Called once; never undone.
 void divert_cerr(bool (*keeps)(std::string_view written));
 
 }  // namespace longformer::torch

@@ -1,6 +1,7 @@
-// Errors of the operators and of libtorch. Each becomes a status and a message at the library's border
-// (api.h), and an exception of Python where Python called through the dispatcher (std::invalid_argument is
-// ValueError there, others RuntimeError).
+// Errors of the operators and of libtorch. At the library's border (api.h) each becomes a status and a
+// message.
+// Where Python called through the dispatcher it becomes an exception: ValueError for std::invalid_argument,
+// RuntimeError for others.
 #pragma once
 #include <cstdint>
 #include <sstream>
@@ -18,12 +19,12 @@ struct ValueError : std::invalid_argument {
 struct IndexError : std::out_of_range {
   using std::out_of_range::out_of_range;
 };
-// There is no such thing here, for this device or dtype.
+// Not implemented for this device or dtype.
 struct NotImplementedError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 namespace torch {
-// libtorch refused a call: its own words.
+// libtorch refused a call. The message is libtorch's.
 struct TorchError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
@@ -39,7 +40,7 @@ struct VersionError : LoadError {
 struct ForkedError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
-// Throws TorchError with libtorch's words where a function of its interface returned something other than 0.
+// Throws TorchError with libtorch's message.
 [[noreturn]] void throw_torch_error(const char* call);  // call: its text, for where libtorch says nothing
 inline void check(int32_t error, const char* call) {
   if (error != 0) throw_torch_error(call);

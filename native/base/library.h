@@ -48,7 +48,8 @@ class Registry {
   }
 };
 
-// Filled before other objects of the library, so that the library can register all when it is loaded.
+// Runs before other constructors of the library, so that the library can register everything when it is
+// loaded.
 // LONGFORMER_REGISTER(r) { r.def("..."); r.impl<forward>("banded_attention"); } once in a file, in namespace
 // longformer.
 struct Registration {
@@ -60,9 +61,9 @@ struct Registration {
       register_operators_of_file);                                                                          \
   static void register_operators_of_file(::longformer::torch::Registry& r)
 
-// Calls any operator of libtorch by name: typed wrappers in tensor.cpp and aten.cpp only, since a wrong kind
-// is a crash. All arguments are passed, also those with defaults. Arguments as in the list above, and
-// ScalarType, std::nullopt.
+// Calls an operator of libtorch by name. Only the typed wrappers of tensor.cpp and aten.cpp use it, since an
+// argument of a wrong kind is a crash. All arguments are passed, also those with defaults. Arguments as in
+// the list above, and ScalarType, std::nullopt.
 template <class Result = Tensor, class... Arguments>
 Result call(const char* name, const char* overload, const Arguments&... arguments);
 

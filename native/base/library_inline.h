@@ -21,7 +21,7 @@ Value value_of(T x) {
   return value;
 }
 
-// The heap cell of an optional value, in the memory that libtorch's own new and delete use.
+// The heap cell of an optional value, allocated as libtorch's own new and delete do.
 Value new_cell(Value content);
 Value take_cell(Value cell);
 // Lists and strings of libtorch; take_ frees them.
@@ -33,7 +33,7 @@ Value new_tensor_value(const Tensor& t);  // a reference of its own, also of an 
 inline Tensor take_tensor(Value value) {
   return Tensor::own(as<TensorHandle>(value));
 }
-// Throws where a direct call passes something of another kind.
+// Throws the error of a direct call that passes an argument of another kind.
 [[noreturn]] void wrong_tag(const longformer_value& value, const char* expected);
 TensorList borrow_list(const longformer_value& value);
 std::string_view borrow_words(const longformer_value& value);
@@ -201,8 +201,7 @@ struct Results<std::tuple<Each...>> {
 };
 
 // --- a kernel in both forms
-// While an operator works, libtorch records no gradient and torch.autocast does not change the types of what
-// it computes.
+// Keeps libtorch from recording gradients, and torch.autocast from changing types, while an operator works.
 class PlainMode {
  public:
   PlainMode();
@@ -213,7 +212,7 @@ class PlainMode {
  private:
   bool gradients_, autocast_[2];  // as they were; autocast on the CPU and on CUDA
 };
-// Refuses work in a forked child, and makes the wanted number of threads hold on this one.
+// Refuses work in a forked child, and sets the wanted number of threads on this thread.
 void enter_kernel();
 
 // How many of an operator's arguments a parameter takes: one, or what its Argument says.

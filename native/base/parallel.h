@@ -10,8 +10,8 @@ namespace longformer {
 int get_num_threads();
 bool in_parallel_region();
 
-// work(begin, end) on parts of [begin, end) of at least `grain`, on the threads of libtorch. An exception of
-// the work is thrown here.
+// Runs work(begin, end) on parts of [begin, end) of at least `grain`, on the threads of libtorch. Rethrows an
+// exception of the work.
 template <class Work>
 void parallel_for(int64_t begin, int64_t end, int64_t grain, const Work& work);
 

@@ -1,5 +1,5 @@
-// An owned tensor of libtorch, with the methods that the operators use, named and meant as ATen's. Views are
-// made here from sizes and strides; everything else is one call of libtorch. Nothing here records gradients.
+// A tensor of libtorch with the methods that the operators use. Names and meanings are ATen's. Views are made
+// from sizes and strides; every other method calls libtorch once. Nothing records gradients.
 #pragma once
 #include <cstdint>
 #include <initializer_list>
@@ -44,7 +44,7 @@ struct Device {
 };
 std::ostream& operator<<(std::ostream& to, const Device& device);  // "cpu", "cuda:0"
 
-// Integers that somebody else holds: sizes, strides, dims, offsets.
+// A view of integers that the caller owns: sizes, strides, dimensions, offsets.
 class IntList {
  public:
   IntList() = default;
@@ -87,7 +87,7 @@ class Tensor {
   Tensor() = default;  // undefined
   // Takes over a handle that the caller owns.
   static Tensor own(torch::TensorHandle handle);
-  // Uses a handle that stays the caller's; a copy of the result holds a reference of its own.
+  // Uses a handle that the caller keeps. A copy of the result holds a reference of its own.
   static Tensor borrow(torch::TensorHandle handle);
   Tensor(const Tensor& other);
   Tensor(Tensor&& other) noexcept;
@@ -97,7 +97,7 @@ class Tensor {
 
   bool defined() const { return handle_ != nullptr; }
   torch::TensorHandle handle() const { return handle_; }
-  // Gives the reference away (a new one where it was borrowed); null where undefined.
+  // Returns the reference, which the caller then owns; a new one where it was borrowed; null where undefined.
   torch::TensorHandle release();
 
   int64_t dim() const;
@@ -208,7 +208,7 @@ class Tensor {
   Tensor gather(int64_t dimension, const Tensor& index) const;
   const Tensor& index_copy_(int64_t dimension, const Tensor& index, const Tensor& source) const;
   const Tensor& index_fill_(int64_t dimension, const Tensor& index, double value) const;
-  // Adds rows of source to the rows of dimension 0; rows that come twice add up.
+  // Adds rows of source to rows of dimension 0. Rows that occur twice add up.
   const Tensor& index_add_rows_(const Tensor& index, const Tensor& source) const;
 
   // --- reductions
@@ -278,7 +278,7 @@ Tensor from_values(const std::vector<int64_t>& values, Device device = {});  // 
 Tensor scalar(double value);  // float64 on the CPU, no dimensions
 Tensor scalar(int64_t value);
 
-// A dimension counted from the end where negative; throws IndexError where there is none.
+// Returns the dimension, counted from the end where negative. Throws IndexError where there is none.
 int64_t wrapped_dimension(int64_t dimension, int64_t dimensions);
 std::vector<int64_t> row_major_strides(IntList sizes);
 void row_major_strides(IntList sizes, int64_t* strides);

@@ -60,7 +60,7 @@ class Dimensions {
   size_t size_ = 0;
 };
 
-// Sizes and strides to change and to make a view of.
+// Sizes and strides of a view that is being made.
 struct Shape {
   Dimensions sizes, strides;
   int64_t first = 0;
@@ -80,7 +80,7 @@ struct Shape {
   Tensor view() const { return of.view_at(sizes, strides, first); }
 };
 
-// The wanted sizes with a -1 replaced by what is left of the elements.
+// The wanted sizes, with a -1 replaced by the number of remaining elements.
 Dimensions whole_sizes(IntList wanted, int64_t elements) {
   Dimensions sizes(wanted);
   int64_t* const open = std::find(sizes.begin(), sizes.end(), -1);
@@ -93,8 +93,9 @@ Dimensions whole_sizes(IntList wanted, int64_t elements) {
   return sizes;
 }
 
-// The strides with which sizes run through the same elements in the same order; false where none do. Each run
-// of dimensions that lie behind one another in memory is cut anew.
+// Computes the strides with which sizes visit the same elements in the same order; false where there are
+// none.
+// Splits each run of dimensions that are contiguous in memory anew.
 bool strides_for(IntList old_sizes, IntList old_strides, int64_t elements, IntList sizes,
                  Dimensions& strides) {
   strides.resize(sizes.size(), 1);

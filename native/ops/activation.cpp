@@ -1,6 +1,6 @@
-// longformer::activation and its gradient: by the kernels of cpu/product.h and cuda/activation_kernel.h, else
-// from operators of libtorch. Computed in float32 for 16-bit types. libtorch's own gelu is not called, since
-// libtorch 2.10 does not free the text that it takes (torch/aten.cpp).
+// longformer::activation and its gradient, by the kernels of cpu/product.h and cuda/activation_kernel.h, else
+// by operators of libtorch. 16-bit types are computed in float32. libtorch's own gelu is not called, since
+// libtorch 2.10 does not free its text argument (torch/aten.cpp).
 #include <cmath>
 
 #include "cpu/multiply.h"

@@ -1,4 +1,4 @@
-// The gradients that operators share.
+// Gradients that several operators use.
 #pragma once
 #include "../base/tensor.h"
 
@@ -10,7 +10,8 @@ struct LinearGradients {
 // --- linear.cpp: of input . weight^T + bias; undefined where not needed.
 LinearGradients linear_backward(const Tensor& grad_output, const Tensor& input, const Tensor& weight,
                                 bool need_input, bool need_weight, bool need_bias);
-// a [rows, depth] . b [columns, depth]^T + bias [columns] by the fastest way there is; bias may be undefined.
+// Returns a [rows, depth] . b [columns, depth]^T + bias [columns], computed the fastest way. bias may be
+// undefined.
 Tensor matrix_product(const Tensor& a, const Tensor& b, const Tensor& bias = {});
 
 struct NormGradients {

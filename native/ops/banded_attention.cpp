@@ -1,5 +1,5 @@
-// banded_attention and its backward pass: the arguments checked, one of the implementations called, the
-// result in the shape of the arguments.
+// banded_attention and its backward pass: checks the arguments, calls one of the implementations, and brings
+// the result into the shape of the arguments.
 
 #include "cuda/banded_attention.h"
 #include "operators.h"
@@ -70,7 +70,7 @@ std::tuple<Tensor, Tensor, Tensor> backward(const Tensor& grad_output, const Ten
 }
 
 Tensor probabilities(const Tensor& query, const Tensor& key, const BandedProbabilityOptions& options) {
-  // There is no value; the key stands in for it in the checks.
+  // There is no value, so the checks get the key in its place.
   const BandedAttention a =
       check_banded_attention("banded_attention_probabilities", query, key, key, options);
   const Tensor p = banded_probabilities(a, options.window_left, options.window_right);

@@ -1,6 +1,6 @@
-// The contract between the checked operator (schema.cpp, banded_attention.cpp) and its implementations
-// (loop.cpp, chunks.cpp, cpu/, cuda/). Whoever fills these structs has validated every shape, dtype and
-// index; an implementation trusts them.
+// The contract between the operator (schema.cpp, banded_attention.cpp) and its implementations (loop.cpp,
+// chunks.cpp, cpu/, cuda/). check_attention.cpp has validated every shape, dtype and index in these structs;
+// implementations trust them.
 //
 // Dimensions: B sequences, T tokens, H heads, D head dimension, W one-sided window, G global tokens of a
 // sequence.
@@ -13,7 +13,7 @@
 
 namespace longformer {
 
-// What a query at position i of its sequence sees, per head h with dilation d = dilation[h]:
+// A query at position i of its sequence sees, per head h with dilation d = dilation[h]:
 //   local keys   j = i + d*s, s = -window_left .. window_right, 0 <= j < length, visible[j]
 //   global keys  every position of global_index of its sequence that is visible
 // Each key counts once even if it is both. A query whose own position is not visible gives a row of zeros,
@@ -42,8 +42,9 @@ struct BandedBackward {
   Tensor grad_q, grad_k, grad_v;
 };
 
-// Dropout is a pure function of (seed, head, query token, key token) so that every implementation drops the
-// same probabilities, forward and backward, in any order: query and key are positions in N. True: kept.
+// Returns whether dropout keeps a probability. A pure function of (seed, head, query token, key token), so
+// that every implementation drops the same ones, forward and backward, in any order. query and key are
+// positions in N.
 // One round of a 64-bit mixer (the finaliser of SplitMix64) on a combination of the coordinates.
 inline bool dropout_keeps(uint64_t seed, uint64_t head, uint64_t query, uint64_t key, double probability) {
   uint64_t x = seed + 0x9E3779B97F4A7C15ull * (head + 1) + 0xBF58476D1CE4E5B9ull * (query + 1) +

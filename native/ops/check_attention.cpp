@@ -1,4 +1,4 @@
-// The checks of the attention operators. What passes is brought into the form that implementations trust.
+// Checks the arguments of the attention operators and brings them into the form that implementations take.
 #include <algorithm>
 #include <cmath>
 #include <functional>
@@ -53,8 +53,7 @@ Tensor check_mask(const char* op, const OptionalTensor& mask, const Tensor& toke
   return (type == kBool ? *mask : mask->ne(0)).reshape({-1}).contiguous();
 }
 
-// Whether the values of a tensor can be read here and now: not on another device, where the host would have
-// to wait, or where there are none.
+// Whether the host can read the values of a tensor without waiting for a device.
 bool readable(const Tensor& t) {
   return t.is_cpu();
 }
@@ -119,8 +118,7 @@ int64_t longest(const std::vector<int64_t>& offsets) {
   return length;
 }
 
-// What global_attention and its folded form have in common, with query [S, G, H, D] checked against the
-// sequences.
+// Checks that global_attention and its folded form share. query [S, G, H, D] must fit the sequences.
 GlobalAttention check_global_options(const char* op, const Tensor& query, const Tensor& tokens,
                                      const Tensor& global_index, const AttentionOptions& options,
                                      std::vector<int64_t> offsets) {
@@ -159,8 +157,8 @@ BandedAttention check_banded_attention(const char* op, const Tensor& query, cons
                          ": query must have at least one head and one dimension, given shape ",
                          query.sizes());
 
-  // A window or a dilation longer than the longest sequence reaches no more than one of that length: clamped,
-  // so that no implementation needs to think of overflow.
+  // A window or a dilation longer than the longest sequence reaches no more than one of that length. Clamping
+  // keeps every implementation from overflow.
   const int64_t reach = std::max<int64_t>(longest(a.offsets), 1);
   LONGFORMER_CHECK_VALUE(options.window_left >= 0, "longformer::", op, ": window_left must be >= 0, given ",
                          options.window_left);

@@ -1,4 +1,4 @@
-// The checks of the layers around the attention: linear, activation, LayerNorm, embedding, dropout.
+// Checks the arguments of the layers around the attention: linear, activation, LayerNorm, embedding, dropout.
 #include <algorithm>
 
 #include "check.h"

@@ -1,5 +1,5 @@
-// chunks: overlapping blocks of keys by matrix products, in operators of libtorch only, so for any device.
-// The paper's own way, without its padding to a multiple of the window and with every option.
+// chunks: overlapping blocks of keys, multiplied by operators of libtorch, so that it runs on any device. The
+// paper's own way, without its padding to a multiple of the window, and with every option.
 //
 // A head of dilation d sees a sequence as d interleaved ones (positions r, r+d, r+2d ...), each with an
 // undilated band. The queries are cut into blocks of `block` rows; block b needs the keys b*block - left ..
@@ -33,7 +33,7 @@ int64_t divide_up(int64_t x, int64_t y) {
   return (x + y - 1) / y;
 }
 
-// Sequences of one length that lie behind each other, and the heads of one dilation.
+// Consecutive sequences of equal length, and the heads of one dilation.
 struct Group {
   int64_t begin, sequences, first_sequence, length;
   std::vector<int64_t> heads;
@@ -264,7 +264,7 @@ Tensor finite_or_infinity(const Tensor& lse) {
   return lse.masked_fill(lse.eq(-infinity), infinity);
 }
 
-// A row of an invisible query is empty.
+// The row of an invisible query is empty.
 void empty_invisible_rows(const BandedAttention& a, const Tensor& t, double value) {
   if (!a.visible.defined()) return;
   auto shape = std::vector<int64_t>(t.dim(), 1);

@@ -1,4 +1,4 @@
-// longformer::decode_attention between its checks and its kernels.
+// The checked arguments of longformer::decode_attention.
 #pragma once
 #include <optional>
 #include <vector>
@@ -7,7 +7,7 @@
 
 namespace longformer {
 
-// The queries of one document with what they look at, checked.
+// The queries of one document, and its keys and values.
 struct DecodeDocument {
   int64_t first, rows;  // of query
   Tensor key, value;    // [L, H, D]
@@ -20,7 +20,7 @@ struct DecodeAttention {
   double scale;
 };
 
-// Throws ValueError naming the argument, what is expected and what was given.
+// Throws ValueError. The message names the argument, what is expected and what was given.
 DecodeAttention check_decode_attention(const Tensor& query, const TensorList& key, const TensorList& value,
                                        IntList rows, const TensorList& mask, std::optional<double> scale);
 

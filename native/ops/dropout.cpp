@@ -5,8 +5,8 @@
 namespace longformer {
 namespace {
 
-// int64 stands in for uint64: sums and products wrap alike, a right shift needs the copies of the sign bit
-// cleared.
+// int64 serves as uint64: sums and products wrap the same way, and a right shift clears the copies of the
+// sign bit.
 Tensor logical_shift(const Tensor& x, int64_t bits) {
   return x.bitwise_right_shift(bits).bitwise_and_(static_cast<int64_t>(~uint64_t{0} >> bits));
 }

@@ -1,5 +1,5 @@
-// embed from libtorch's operators, for what a device's kernel does not take, and its gradient. The devices'
-// own are in cpu/embed.cpp and cuda/embed.cpp.
+// embed by operators of libtorch, where no kernel serves, and its gradient. The kernels of the devices are in
+// cpu/embed.cpp and cuda/embed.cpp.
 #include "backward.h"
 #include "cpu/embed_backward.h"
 #include "operators.h"
@@ -7,7 +7,8 @@
 namespace longformer {
 namespace {
 
-// A table's rows by token. Where they are taken in turn: [tokens / rows, rows, C] -> [tokens, C].
+// Returns a table's row for each token. Without ids rows are taken in turn: [tokens / rows, rows, C] ->
+// [tokens, C].
 Tensor rows_of(const TokenRows& rows, int64_t tokens) {
   if (rows.ids.defined()) return embedding(rows.table, rows.ids);
   const int64_t count = rows.table.size(0);
@@ -15,7 +16,7 @@ Tensor rows_of(const TokenRows& rows, int64_t tokens) {
   return rows.table.unsqueeze(0).expand({tokens / count, -1, -1}).reshape({tokens, rows.table.size(1)});
 }
 
-// What is normalized, as two tensors: their sum is not rounded.
+// The two summands of the LayerNorm, kept apart so that their sum is not rounded.
 struct Summands {
   Tensor first, second;
 };

@@ -1,6 +1,6 @@
-// The attention of the global tokens themselves: a few queries over all keys of their sequence. Made of
-// libtorch's operators in float32 (float64 for float64), so that it runs on every device; the gradients are
-// in global_attention_backward.cpp.
+// The attention of the global tokens themselves: a few queries over all keys of their sequence. Uses
+// operators of libtorch in float32 (float64 for float64), so that it runs on every device.
+// global_attention_backward.cpp has the gradients.
 #include "global_attention.h"
 
 #include <algorithm>
@@ -65,7 +65,7 @@ Tensor all_empty_rows(const GlobalAttention& a) {
 Tensor visible_softmax(const Tensor& visible, const Run& run, const Tensor& scores) {
   if (!visible.defined()) return scores.softmax(-1);
   const Tensor hidden = tokens_of(visible, run).eq(0).unsqueeze(1).unsqueeze(1);
-  // The lowest number instead of -inf: a row without any visible key then has no NaN on its way to zeros.
+  // The lowest number and not -inf, which would make NaN of a row without any visible key.
   const double lowest = scores.scalar_type() == kDouble ? std::numeric_limits<double>::lowest()
                                                         : std::numeric_limits<float>::lowest();
   return scores.masked_fill(hidden, lowest).softmax(-1).masked_fill(hidden, 0.0);
@@ -97,8 +97,9 @@ Tensor probabilities(const GlobalAttention& a, const Run& run, const Tensor& sco
   return factors.defined() ? p * factors : p;
 }
 
-// attend(run, row, rows) gives [count, H, rows, D] for the global rows row .. row+rows of a run; the whole is
-// put together, with zeros in the rows that are no visible token, as [S, G, H, D] in the type of the query.
+// Joins the results of attend(run, row, rows), which returns [count, H, rows, D] for the global rows row ..
+// row+rows of a run. Rows without a visible token become zeros. Returns [S, G, H, D] in the type of the
+// query.
 template <typename Attend>
 Tensor for_each_run(const GlobalAttention& a, Attend&& attend) {
   const int64_t globals = a.query.size(1), heads = a.query.size(2);
@@ -226,7 +227,7 @@ Tensor folded_global_attention(const Tensor& query, const Tensor& hidden, const 
   const Tensor q = query.to(type).permute({0, 2, 1, 3}) * a.scale;  // [S, H, G, D]
   const Tensor folded = matmul(q, wk);  // [S, H, G, C]: scores are folded . hidden
   if (a.dropout == 0.0 && query.numel() > 0) {
-    // The key bias adds the same to all scores of a row: the softmax does not see it.
+    // The key bias adds the same to all scores of a row, which changes no softmax.
     const Tensor pooled = pool(folded.flatten(1, 2), a.key, a.visible, a.offsets);
     Tensor out = matmul(pooled.view(folded.sizes()), wv.transpose(1, 2));  // [S, H, G, D]
     if (given(value_bias)) out = out + value_bias->to(type).view({heads, 1, dim});

@@ -116,7 +116,7 @@ FoldedGradients folded_backward(const GlobalAttention& a, const Tensor& grad_out
     const auto by_heads = [&](const Tensor& t) { return t.view({run.count, heads, rows, t.size(-1)}); };
     const Tensor tokens = visible_tokens_of(a.visible, a.key, run);  // [count, length, C]
     const Tensor keys = tokens.transpose(1, 2), folded_rows = matrix(part(folded));
-    // Without the key bias: it adds the same to all scores of a row, and the softmax does not see it.
+    // Without the key bias, which adds the same to all scores of a row and so changes no softmax.
     const Probabilities p = probabilities_of(a, run, by_heads(matmul(folded_rows, keys)), row);
     const Tensor pooled = by_heads(matmul(matrix(p.dropped), tokens));
     const Tensor grad = grad_of_rows(a, grad_output, run, row, rows);  // [count, H, rows, D]
@@ -141,14 +141,14 @@ FoldedGradients folded_backward(const GlobalAttention& a, const Tensor& grad_out
   return grads;
 }
 
-// Where the keys and values of all tokens are projected.
+// The gradients where the keys and values of all tokens are projected.
 FoldedGradients unfolded_backward(GlobalAttention a, const Tensor& grad_output, const Tensor& key_weight,
                                   const Tensor& key_bias, const Tensor& value_weight,
                                   const Tensor& value_bias) {
   const ScalarType type = projection_type(a.query), wide = compute_type(a.query);
   const int64_t heads = a.query.size(2), dim = a.query.size(3);
   Tensor hidden = a.key.to(type);
-  // A token that is not visible may hold NaN, and its gradients of 0 times that must be 0.
+  // An invisible token may hold NaN, and 0 times it must be 0.
   if (a.visible.defined()) hidden = hidden.masked_fill(a.visible.eq(0).unsqueeze(-1), 0.0);
   const auto project = [&](const Tensor& weight, const Tensor& bias) {
     return matrix_product(hidden, weight.to(type), bias.defined() ? bias.to(type) : bias)

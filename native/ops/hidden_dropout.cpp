@@ -1,6 +1,6 @@
-// longformer::hidden_dropout: element i of the flat input is kept where a mixer of 64 bits (the finaliser of
-// SplitMix64 without its last step) of seed + i reaches the probability with 24 of its bits. Its own
-// gradient.
+// longformer::hidden_dropout. A 64-bit mixer (the finaliser of SplitMix64 without its last step) of seed + i
+// decides about element i of the flat input: it is kept where 24 of the mixer's bits reach the probability.
+// The gradient is the same operator.
 #include <cmath>
 
 #include "cpu/hidden_dropout.h"

@@ -1,4 +1,4 @@
-// add_layer_norm from libtorch's operators, and its gradient. The devices' own forward kernels are in
+// add_layer_norm by operators of libtorch, and its gradient. The forward kernels of the devices are in
 // cpu/layer_norm.cpp and cuda/layer_norm.cpp.
 #include "backward.h"
 #include "cpu/norm_backward.h"
@@ -39,7 +39,7 @@ NormGradients add_layer_norm_backward(const Tensor& grad_output, const Tensor& i
   if (input.is_cpu() && cpu::has_norm_backward(input.scalar_type()) && like_input(grad_output) &&
       like_input(weight) && (!residual.defined() || like_input(residual)))
     return cpu::norm_backward(grad_output, input, residual, weight, eps);
-  // The sum is what the forward pass normalizes: not rounded to 16 bits.
+  // The forward pass normalizes the sum before it is rounded to 16 bits.
   const ScalarType type = compute_type(input);
   const Tensor sum = residual.defined() ? input.to(type) + residual.to(type) : input;
   NormGradients g = norm_backward_by_aten(grad_output, sum, weight, eps);

@@ -1,5 +1,5 @@
-// linear from libtorch's operators, and its gradients. The devices' own forward kernels are in cpu/linear.cpp
-// and cuda/linear.cpp.
+// linear by operators of libtorch, and its gradients. The forward kernels of the devices are in
+// cpu/linear.cpp and cuda/linear.cpp.
 #include "backward.h"
 #include "cpu/linear_backward.h"
 #include "operators.h"

@@ -1,6 +1,5 @@
-// loop: the dense oracle. One sequence and one head at a time, an n x n matrix of scores, one softmax per
-// row; what the other implementations are tested against. Read it beside the definition in
-// banded_attention.h.
+// loop: the dense oracle, which the other implementations are tested against. One sequence and one head at a
+// time, an n x n matrix of scores, one softmax per row. Read it beside the definition in banded_attention.h.
 
 #include <limits>
 
@@ -11,8 +10,8 @@ namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
-// What one n x n matrix is computed for. Heads go one by one, so that a long sequence needs a few matrices
-// and not a few times the heads.
+// The part that one n x n matrix covers: one head, so that a long sequence needs a few matrices and not a few
+// for each head.
 struct Part {
   int64_t begin, length, sequence, head;
 };
@@ -31,8 +30,8 @@ Tensor rows(const Tensor& t, const Part& part) {
   return t.narrow(0, part.begin, part.length).select(1, part.head);
 }
 
-// The tokens of a part in [N, H, D] as [length, D] in the type that is computed with. Those that are not
-// visible become zeros: whatever they hold (padding may hold NaN), a probability of 0 times it must be 0.
+// Returns the tokens of a part of [N, H, D] as [length, D] in the compute type. Invisible tokens become
+// zeros: padding may hold NaN, and a probability of 0 times it must be 0.
 Tensor tokens(const BandedAttention& a, const Tensor& t, const Part& part) {
   const Tensor of_head = rows(t, part).to(compute_type(t));
   if (!a.visible.defined()) return of_head;
@@ -77,7 +76,7 @@ Tensor scores(const BandedAttention& a, const Part& part) {
       .masked_fill_(allowed_keys(a, part).logical_not_(), -infinity);
 }
 
-// exp(scores - lse), in the scores' place; zeros in an empty row, whose lse is -inf.
+// Replaces the scores by exp(scores - lse). An empty row, whose lse is -inf, becomes zeros.
 Tensor probabilities(Tensor scores, const Tensor& lse) {
   return scores.sub_(lse.masked_fill(lse.eq(-infinity), infinity).unsqueeze(-1)).exp_();
 }

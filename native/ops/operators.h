@@ -1,4 +1,4 @@
-// What the files of the operators share: the checked arguments, and the calls between the layers
+// Shared by the files of the operators: the checked arguments, and the calls between the layers
 // schema.cpp -> a kernel (banded_attention.cpp, linear.cpp, cpu/, cuda/) -> check_*.cpp -> an implementation.
 //
 // Every argument is checked once, when a kernel is entered, by a function of check_attention.cpp or
@@ -21,7 +21,7 @@ namespace longformer {
 inline ScalarType compute_type(const Tensor& t) {
   return t.scalar_type() == kDouble ? kDouble : kFloat;
 }
-// The tensor, undefined where there is none. Valid as long as the argument.
+// Returns the tensor, undefined where there is none. Valid as long as the argument.
 inline const Tensor& or_none(const OptionalTensor& t) {
   static const Tensor none;
   return t.has_value() ? *t : none;
@@ -113,7 +113,7 @@ void check_embed_gradient(const char* op, const Embedding& e, const Tensor& grad
 
 void check_hidden_dropout(const Tensor& input, double probability);
 
-// --- What the kernels of a device fall back to: the same by operators of libtorch, on any device.
+// --- The same by operators of libtorch, on any device. The kernels of a device fall back to these.
 
 Tensor activate_by_aten(const Tensor& input, Activation activation);        // activation.cpp
 Tensor linear_by_aten(const Linear& linear);                                // linear.cpp
@@ -123,7 +123,7 @@ Tensor embed_by_aten(const Embedding& e);                                  // em
 Tensor pooled_tokens_by_aten(const Tensor& queries, const Tensor& hidden,  // global_attention.cpp
                              const Tensor& visible, IntList sequence_offsets);
 
-// --- activation.cpp: by the fastest way of the input's device.
+// --- activation.cpp: the fastest way on the input's device.
 
 Tensor activate(const Tensor& input, Activation activation);
 

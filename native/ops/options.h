@@ -1,7 +1,6 @@
-// The options of the attention operators: one table, from which come the schemas' text, the struct that a
-// kernel gets, and how its values are read from the dispatcher's stack and from a direct call. An option that
-// is added here is known to every operator that takes it; check_attention.cpp decides which values it may
-// have.
+// The options of the attention operators. One table makes the schemas' text, the struct that a kernel gets,
+// and the code that reads its values from the dispatcher's stack and from a direct call. To add an option,
+// add it here and check its values in check_attention.cpp.
 #pragma once
 #include <array>
 #include <optional>
@@ -13,7 +12,7 @@
 
 namespace longformer {
 
-// Which operators take an option: banded_attention and its backward operator, banded_attention_probabilities,
+// Sets of operators: banded_attention and its backward operator, banded_attention_probabilities,
 // global_attention (plain, folded, and their backward operators), global_attention_probabilities.
 enum : int { kBanded = 1, kBandedProbabilities = 2, kGlobal = 4, kGlobalProbabilities = 8 };
 
@@ -39,14 +38,14 @@ enum : int { kBanded = 1, kBandedProbabilities = 2, kGlobal = 4, kGlobalProbabil
   /* "fused", "chunks" or "loop". */                                                                         \
   X(std::string_view, implementation, "\"fused\"", kBanded)
 
-// The values as they come from a caller, not checked yet. What an operator does not take has its default.
+// The values of a call, not checked yet. Options that an operator lacks have their default value.
 struct AttentionOptions {
 #define LONGFORMER_MEMBER(type, name, standard, operators) type name{};
   LONGFORMER_ATTENTION_OPTIONS(LONGFORMER_MEMBER)
 #undef LONGFORMER_MEMBER
 };
 
-// Those of the operators of one kind: the type of a kernel's parameter.
+// The options of one set of operators, as the parameter of a kernel.
 template <int operators>
 struct OptionsOf : AttentionOptions {};
 using BandedOptions = OptionsOf<kBanded>;
@@ -91,7 +90,7 @@ constexpr size_t count([[maybe_unused]] int operators, std::index_sequence<i...>
   return (size_t{taken<i>(operators)} + ... + 0);
 }
 
-// How many of the options that the operators take stand before number i.
+// How many of the operators' options precede number i.
 template <size_t i>
 constexpr size_t place(int operators) {
   return count(operators, std::make_index_sequence<i>());
@@ -114,7 +113,7 @@ inline constexpr const char* kSchemaType<OptionalIntList> = "int[]?";
 
 }  // namespace options
 
-// "int window_left, int window_right, int[]? dilation=None, ...", the end of a schema's arguments.
+// Returns "int window_left, int window_right, int[]? dilation=None, ...", the end of a schema's arguments.
 template <int operators>
 std::string schema_of_options() {
   std::string schema;
@@ -133,7 +132,7 @@ std::string schema_of_options() {
 
 namespace torch {
 
-// A parameter that takes as many of the operator's arguments as its operators have options.
+// Reads a parameter that stands for as many arguments as its operators have options.
 template <int operators>
 struct Argument<OptionsOf<operators>> {
   static constexpr size_t slots = options::count(operators, options::All());
@@ -143,7 +142,7 @@ struct Argument<OptionsOf<operators>> {
   template <size_t... i>
   static std::tuple<StoredAt<i>...> stored(std::index_sequence<i...>);
 
-  // What the options look at, as long as the kernel runs. Converts once, since it gives its tensors away.
+  // Owns what the options refer to while the kernel runs. Converts once, since it moves its tensors out.
   struct Stored {
     decltype(stored(options::All())) values;
     operator OptionsOf<operators>() { return convert(options::All()); }

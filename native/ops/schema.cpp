@@ -1,7 +1,7 @@
-// The operators of the library. Their kernels are registered where they are written: banded_attention.cpp,
-// global_attention.cpp, linear.cpp, cpu/, cuda/; shapes without data in meta.cpp. Each differentiable
-// operator has its backward operator here; who records gradients calls it (src/Models' tape, Python's
-// torch.library.register_autograd).
+// The schemas of the operators. Kernels are registered in their own files: banded_attention.cpp,
+// global_attention.cpp, linear.cpp, cpu/, cuda/; meta.cpp has shapes without data. Each differentiable
+// operator has a backward operator, which the tape of src/Models and torch/_gradients.py of the Python
+// package call.
 #include "options.h"
 
 namespace longformer {
@@ -49,7 +49,7 @@ LONGFORMER_REGISTER(r) {
              "Tensor grad_value_weight, Tensor grad_value_bias)"));
   // For each sequence softmax(queries . hidden) . hidden over its visible tokens: queries [S, R, C] in
   // float32 (float64 for float64), hidden [N, C] of any floating dtype, mask bool [N] -> like the queries;
-  // zeros where no token is visible. What folded_global_attention pools with when no gradient is recorded.
+  // zeros where no token is visible. folded_global_attention pools with it unless it drops out.
   r.def("_pooled_tokens(Tensor queries, Tensor hidden, Tensor? mask, int[] sequence_offsets) -> Tensor");
   // The probabilities of global_attention: [S, G, H, L] with L the longest sequence, zeros behind the end of
   // a shorter one.
@@ -64,7 +64,7 @@ LONGFORMER_REGISTER(r) {
       "linear(Tensor input, Tensor weight, Tensor? bias=None, *, Tensor? packed=None, str "
       "activation=\"none\", "
       "Tensor? residual=None) -> Tensor");
-  // Into a tensor like the result.
+  // Writes into a tensor like the result.
   r.def(
       "_linear_into(Tensor input, Tensor weight, Tensor? bias, Tensor? packed, str activation, Tensor? "
       "residual, "
@@ -76,14 +76,14 @@ LONGFORMER_REGISTER(r) {
       "bool need_bias) -> (Tensor, Tensor, Tensor)");
   // "none", "gelu", "gelu_tanh", "relu", "tanh" or "silu" of each element.
   r.def("activation(Tensor input, str activation) -> Tensor");
-  // input: what went into the activation.
+  // input: the argument of the activation, not its result.
   r.def("_activation_backward(Tensor grad_output, Tensor input, str activation) -> Tensor");
-  // Keeps element i of the flat input where the seed says so, divided by 1 - probability; the gradient is the
-  // same of its gradient.
+  // Keeps element i of the flat input, divided by 1 - probability, or makes it zero: a function of seed + i.
+  // The gradient is the same operator on the gradient.
   r.def("hidden_dropout(Tensor input, float probability, int seed) -> Tensor");
   // LayerNorm(input + residual) over the last dimension.
   r.def("add_layer_norm(Tensor input, Tensor? residual, Tensor weight, Tensor bias, float eps) -> Tensor");
-  // Into a tensor like the input, which may be the input or the residual.
+  // Writes into a tensor like the input, which may be the input or the residual.
   r.def(
       "_add_layer_norm_into(Tensor input, Tensor? residual, Tensor weight, Tensor bias, float eps, "
       "Tensor(a!) out) "
@@ -123,8 +123,8 @@ LONGFORMER_REGISTER(r) {
       "decode_attention(Tensor query, Tensor[] key, Tensor[] value, int[] rows, Tensor[] mask, "
       "float? scale=None) -> Tensor");
 
-  // What the processor reaches in independent chains of float32 multiply-adds on all of libtorch's threads,
-  // in GFLOP/s: the roof that benchmarks are compared with.
+  // Measures independent chains of float32 multiply-adds on all of libtorch's threads, in GFLOP/s: the peak
+  // that benchmarks are compared with.
   r.def("_multiply_add_peak() -> float");
 }
 

@@ -1,5 +1,5 @@
-// What forward and backward share: reading and writing rows of any dtype, transposing, and the cutting of a
-// tile of 64 keys x 64 queries into the parts that the band touches.
+// Shared by forward and backward: reads and writes rows of any dtype, transposes, and cuts a tile of 64 keys
+// x 64 queries into the parts that the band touches.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -1,6 +1,6 @@
-// A linear layer on a few rows; compiled once for every instruction set like band_*.h. Each weight is read
-// once, in the order of memory, and multiplied with all rows; a row's result does not depend on how many
-// others there are.
+// A linear layer on a few rows. Compiled once for every instruction set like band_*.h. Reads each weight
+// once, in the order of memory, and multiplies it with all rows. A row's result does not depend on the number
+// of rows.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -14,7 +14,7 @@ namespace {
 
 using longformer::cpu::FewRowsProblem;
 
-// Bytes that a weight is asked for before it is needed: the processor's own foresight ends with the page.
+// How many bytes ahead weights are prefetched. The processor's own prefetching ends with the page.
 constexpr ptrdiff_t kAhead = 1024;
 
 // dots[row * lanes * lanes + output * lanes ..] = the lanes' sums of OUTPUTS weight rows times ROWS rows of

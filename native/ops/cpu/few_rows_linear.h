@@ -1,4 +1,4 @@
-// longformer::linear on a few rows with the weight as it lies: the steps of token-by-token decoding.
+// longformer::linear on a few rows, with the weight in its own layout: steps of token-by-token decoding.
 #pragma once
 #include "../../base/tensor.h"
 
@@ -6,7 +6,7 @@
 
 namespace longformer::cpu {
 
-// Whether there are so few rows of a type that the kernels know.
+// Whether the rows are so few, and of a type that the kernels take.
 bool has_few_rows(const Tensor& input, const Tensor& weight);
 
 // activation(input . weight^T + bias) + residual into out (contiguous, may be the residual). Arguments are

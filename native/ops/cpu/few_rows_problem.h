@@ -1,8 +1,7 @@
-// What the drivers (few_rows_linear.cpp, decode_attention.cpp, pooled_tokens.cpp, which know ATen) hand to
-// the kernels of a few rows (few_rows.h, decode_attention.h, pooled_tokens.h, compiled once for every
-// instruction set): a step of token-by-token decoding, the global tokens. So few rows cost what their
-// weights, keys and values cost to read: everything is read once, in the order in which it lies in memory,
-// from where it lies.
+// The arguments that the drivers (few_rows_linear.cpp, decode_attention.cpp, pooled_tokens.cpp) pass to the
+// kernels of a few rows (few_rows.h, decode_attention.h, pooled_tokens.h, compiled once for every instruction
+// set). A few rows are a step of token-by-token decoding, or the global tokens. Reading weights, keys and
+// values takes most of their time, so everything is read once, in the order of memory, without a copy.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -12,7 +11,7 @@
 
 namespace longformer::cpu {
 
-// Above this many rows a packed weight and a real matrix product win.
+// Above this many rows a matrix product with a packed weight is faster.
 constexpr int64_t kFewRows = 16;
 
 // activation(input . weight^T + bias) + residual.
@@ -42,7 +41,7 @@ struct DecodeProblem {
   int64_t columns = 0;            // rows * heads rounded up to 16: a column is head * rows + row
 };
 
-// What a chunk of keys gives: for each column the largest score and the sum of 2^(score - largest), and
+// The result of a chunk of keys: for each column the largest score and the sum of 2^(score - largest), and
 // for each row and head the weighted sum of the values, all in the compute type.
 struct ChunkPart {
   void *largest = nullptr, *sum = nullptr;  // [columns]

@@ -1,5 +1,5 @@
-// The sums of the lanes of as many vectors as a vector has lanes, as one vector: half the additions and none
-// of the scalar steps of so many sums one by one.
+// Sums the lanes of as many vectors as a vector has lanes into one vector. This takes half the additions of
+// separate sums and no scalar steps.
 #pragma once
 
 namespace {

@@ -5,8 +5,8 @@
 
 namespace longformer::cpu {
 
-// A weight [outputs, inputs] of float32, bfloat16 or float16, in any strides, as the kernels read it:
-// float32, one dimension, whatever the instruction set. Of use for any number of rows.
+// Packs a weight [outputs, inputs] of float32, bfloat16 or float16, in any strides, into the layout of the
+// kernels: float32, one dimension, the same for every instruction set and number of rows.
 Tensor pack_weight(const Tensor& weight);
 int64_t packed_numel(int64_t inputs, int64_t outputs);
 

@@ -1,4 +1,4 @@
-// What layer_norm.cpp and norm_backward.cpp hand to the kernels of row_norm.h.
+// The arguments that layer_norm.cpp and norm_backward.cpp pass to the kernels of row_norm.h.
 #pragma once
 #include <cstdint>
 

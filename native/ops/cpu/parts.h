@@ -1,5 +1,5 @@
-// What the drivers of a few queries over many keys share: each chunk of the keys gives a part (ChunkPart),
-// in memory the largest scores, the sums and the contexts behind one another; here they become one result.
+// Merges the parts of a few queries over many keys. Each chunk of the keys makes a part (ChunkPart): the
+// largest scores, the sums and the contexts, one after another in memory.
 #pragma once
 #include <algorithm>
 #include <cmath>

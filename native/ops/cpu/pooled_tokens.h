@@ -1,6 +1,6 @@
-// A few queries over many tokens that are keys and values at once; compiled once for every instruction set
-// like band_*.h. The tokens are taken 32 at a time: scored as they come from memory, then summed up by their
-// weights out of the cache, while the next ones are asked for.
+// A few queries over many tokens that are keys and values at once. Compiled once for every instruction set
+// like band_*.h. Takes 32 tokens at a time: scores them while they come from memory, then sums them up by
+// their weights out of the cache, and prefetches the next ones meanwhile.
 #pragma once
 #include <cstddef>
 #include <cstdint>

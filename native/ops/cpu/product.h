@@ -1,6 +1,6 @@
-// A matrix product with what comes behind it; compiled once for every instruction set like band_*.h. The tile
-// of the result that a group of rows has with two vectors of outputs stays in registers for kDepth inputs; a
-// panel of the weight stays in the second-level cache for all rows of a unit.
+// A matrix product with bias, activation and residual. Compiled once for every instruction set like band_*.h.
+// The result of a group of rows and two vectors of outputs stays in registers for kDepth inputs. A panel of
+// the weight stays in the second-level cache for all rows of a unit.
 #pragma once
 #include "activations.h"
 #include "band_tile.h"
@@ -75,7 +75,7 @@ void read_input(const ProductProblem& p, const ProductUnit& u, int64_t first, in
   }
 }
 
-// What is read next is asked for meanwhile: weights from `weights` on, so many floats a step.
+// Prefetches what is read next: weights from `weights` on, so many floats a step.
 struct NextWeights {
   const float* weights;
   ptrdiff_t step;

@@ -1,6 +1,7 @@
-// What product.cpp hands to the kernels of product.h: activation(input . weight^T + bias) + residual in
-// float32, whatever the tensors' type. Weights are packed in panels of kPanel outputs, [panel][inputs,
-// rounded up to 16][kPanel], zeros behind the last; every instruction set reads the same panels.
+// The arguments that multiply.cpp passes to the kernels of product.h: activation(input . weight^T + bias) +
+// residual in float32, whatever the tensors' type. Weights are packed in panels of kPanel outputs,
+// [panel][inputs, rounded up to 16][kPanel], zeros behind the last; every instruction set reads the same
+// panels.
 #pragma once
 #include <cstddef>
 #include <cstdint>

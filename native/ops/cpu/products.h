@@ -1,13 +1,13 @@
-// Which products the kernels of multiply.h compute.
+// Tells which products the kernels of multiply.h compute.
 #pragma once
 #include "../../base/tensor.h"
 
 namespace longformer::cpu {
 
-// bfloat16 where the processor multiplies it by instructions of its own and libtorch has oneDNN, which uses
-// them.
+// Whether the type is bfloat16, the processor has instructions that multiply it, and libtorch has oneDNN,
+// which uses them.
 bool by_bfloat16_instructions(ScalarType type);
-// float32, bfloat16 and float16.
+// Whether the type is float32, bfloat16 or float16.
 bool has_product(ScalarType type);
 // Whether linear_pack gives such a tensor for a weight like this one.
 bool is_packed_form_of(const Tensor& packed, const Tensor& weight);

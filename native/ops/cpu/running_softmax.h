@@ -1,4 +1,4 @@
-// What the kernels of a few queries over many tokens share: the softmax of a matrix of scores [token][column]
+// Shared by the kernels of a few queries over many tokens: the softmax of a matrix of scores [token][column]
 // as a vertical operation, rescaled from one piece of the tokens to the next, and the weighted sums of the
 // tokens' rows.
 #pragma once
@@ -9,7 +9,8 @@
 
 namespace {
 
-// What hidden keys score, as in HF: finite, so that a row that may see nothing gives the mean of all values.
+// The score of hidden keys, as in HF. Finite, so that a row without visible keys gives the mean of all
+// values.
 constexpr float lowest_of(float) {
   return -3.402823466e38f;
 }
