@@ -41,7 +41,7 @@ public static class ModelBridge
     /// <param name="seed">Of the sampling, or null.</param>
     /// <param name="watch">Told and asked.</param>
     public static GeneratedSequence[][] Generate(PretrainedModel model, string folder, string[] names, Tensor[] tensors, string generation, ulong? seed,
-        CallWatch watch)
+        PythonCall watch)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(watch);

@@ -2,18 +2,18 @@ using LongformerInterop.Tasks;
 
 namespace LongformerInterop.PythonNet;
 
-/// <summary>One running call as Python sees it: it can be stopped, and tells how far it is.</summary>
-public sealed class CallWatch : IProgress<TaskProgress>, IProgress<SummaryProgress>, IDisposable
+/// <summary>One running call of Python, which can stop it and hears of its progress.</summary>
+public sealed class PythonCall : IProgress<TaskProgress>, IProgress<SummaryProgress>, IDisposable
 {
     private readonly CancellationTokenSource _source = new();
 
-    /// <summary>Told inputs done, inputs in all, tokens so far.</summary>
+    /// <summary>Called with the inputs done, all inputs, and the tokens so far.</summary>
     public Action<int, int, long>? OnProgress { get; set; }
 
-    /// <summary>Told the pieces of a generated text.</summary>
+    /// <summary>Called with each piece of a generated text.</summary>
     public Action<string>? OnText { get; set; }
 
-    /// <summary>What the call looks at.</summary>
+    /// <summary>The token that the call checks.</summary>
     public CancellationToken Token => _source.Token;
 
     /// <summary>Ends the call at its next step, which throws <see cref="OperationCanceledException"/>.</summary>

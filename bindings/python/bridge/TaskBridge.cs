@@ -29,7 +29,7 @@ public static class TaskBridge
 
     /// <summary>One tensor [N, C], or with pooling "tokens" N tensors [T, C]; the receiver disposes them. Null: as the folder says.</summary>
     public static unsafe Tensor[] Encode(DocumentEncoder encoder, string[] documents, string? pooling, bool? normalize, bool truncate, string? globals,
-        int tokensPerBatch, CallWatch watch)
+        int tokensPerBatch, PythonCall watch)
     {
         ArgumentNullException.ThrowIfNull(encoder);
         ArgumentNullException.ThrowIfNull(documents);
@@ -62,7 +62,7 @@ public static class TaskBridge
 
     /// <summary>Answers, best first.</summary>
     public static TextSpan[] Answer(QuestionAnswerer answerer, string question, string document, int top, int maxAnswerTokens, int overlap, bool truncate,
-        string? globals, int tokensPerBatch, CallWatch watch)
+        string? globals, int tokensPerBatch, PythonCall watch)
     {
         ArgumentNullException.ThrowIfNull(answerer);
         ArgumentNullException.ThrowIfNull(watch);
@@ -75,7 +75,7 @@ public static class TaskBridge
     }
 
     /// <summary>Entities in the order of the text.</summary>
-    public static TextSpan[] Tag(TokenClassifier tagger, string text, string aggregation, bool truncate, string? globals, CallWatch watch)
+    public static TextSpan[] Tag(TokenClassifier tagger, string text, string aggregation, bool truncate, string? globals, PythonCall watch)
     {
         ArgumentNullException.ThrowIfNull(tagger);
         ArgumentNullException.ThrowIfNull(watch);
@@ -85,7 +85,7 @@ public static class TaskBridge
     }
 
     /// <summary>Masks in the order of the text, in code points.</summary>
-    public static FilledMask[] Fill(MaskFiller filler, string text, int top, bool truncate, string? globals, CallWatch watch)
+    public static FilledMask[] Fill(MaskFiller filler, string text, int top, bool truncate, string? globals, PythonCall watch)
     {
         ArgumentNullException.ThrowIfNull(filler);
         ArgumentNullException.ThrowIfNull(watch);
@@ -95,7 +95,7 @@ public static class TaskBridge
     }
 
     /// <summary>For each document its labels.</summary>
-    public static LabelScore[][] Classify(TextClassifier classifier, string[] documents, bool truncate, string? globals, int tokensPerBatch, CallWatch watch)
+    public static LabelScore[][] Classify(TextClassifier classifier, string[] documents, bool truncate, string? globals, int tokensPerBatch, PythonCall watch)
     {
         ArgumentNullException.ThrowIfNull(classifier);
         ArgumentNullException.ThrowIfNull(watch);
@@ -105,7 +105,7 @@ public static class TaskBridge
 
     /// <summary>Choices, best first.</summary>
     public static ChoiceScore[] Choose(MultipleChoice chooser, string document, string[] choices, string? question, bool truncate, string? globals,
-        CallWatch watch)
+        PythonCall watch)
     {
         ArgumentNullException.ThrowIfNull(chooser);
         ArgumentNullException.ThrowIfNull(watch);
@@ -123,7 +123,7 @@ public static class TaskBridge
     /// <param name="tokensPerBatch">Of the encoder.</param>
     /// <param name="watch">Told and asked.</param>
     public static Summary[][] Summarize(Summarizer summarizer, string[] documents, string generation, ulong? seed, int[]? prompt, bool truncate, string? globals,
-        int tokensPerBatch, CallWatch watch)
+        int tokensPerBatch, PythonCall watch)
     {
         ArgumentNullException.ThrowIfNull(summarizer);
         ArgumentNullException.ThrowIfNull(documents);

@@ -53,7 +53,7 @@ public static class TensorBridge
 
     /// <summary>Runs a model on named tensors, which are disposed. Nothing is recorded for differentiation.</summary>
     public static NamedTensors Run(PretrainedModel model, string[] names, Tensor[] tensors, bool hiddenStates, bool attentions,
-        CallWatch watch)
+        PythonCall watch)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(names);

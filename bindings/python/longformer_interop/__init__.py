@@ -43,8 +43,9 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "Answer", "AttentionOptions", "CheckpointError", "ChoiceScore", "DeviceError", "DocumentEncoder", "Encoding", "Entity", "FilledMask", "Generated", "GenerationOptions",
-    "InputError", "LabelScore", "LoadOptions", "LongformerError", "MaskCandidate", "MaskFiller", "Model", "MultipleChoice", "Progress",
+    "Answer", "AttentionOptions", "CheckpointError", "ChoiceScore", "DeviceError", "DocumentEncoder", "Encoding", "Entity", "FilledMask",
+    "Generated", "GenerationOptions", "InputError", "LabelScore", "LoadOptions", "LongformerError", "MaskCandidate", "MaskFiller",
+    "Model", "MultipleChoice", "Progress",
     "QuestionAnswerer", "Summarizer", "Summary", "Tensor", "TextClassifier", "TokenClassifier", "Tokenizer", "banded_attention",
     "banded_attention_probabilities", "convert", "cuda_available", "get_threads", "global_attention", "library_version", "load_model",
     "load_safetensors", "log_to", "save_safetensors", "set_threads", "torch_version",

@@ -1,4 +1,4 @@
-"""Arrays across the boundary: numpy, lists and DLPack in, without a copy where the memory allows it; numpy and DLPack out."""
+"""Arrays across the boundary. Takes numpy, lists and DLPack, without a copy where the memory allows it; returns numpy and DLPack."""
 from __future__ import annotations
 
 import sys
@@ -20,13 +20,13 @@ SIZES = {
     "float16": 2, "bfloat16": 2, "float32": 4, "float64": 8,
 }  # fmt: skip
 
-#: numpy's dtypes (of this machine's byte order) -> their names; bfloat16 has none there. And what the array interface calls them.
+#: numpy's dtypes (of this machine's byte order) -> their names, and the array interface's names. numpy has no bfloat16.
 _NAMES = {np.dtype(name): name for name in SIZES if name != "bfloat16"}
 _TYPES = {name: dtype.str for dtype, name in _NAMES.items()}
 
 
 class Borrowed:
-    """Memory of the caller for the time of one call: address, shape, strides in elements, dtype, device. ``owner`` keeps it alive."""
+    """The caller's memory during one call: address, shape, strides in elements, dtype, device. ``owner`` keeps it alive."""
 
     __slots__ = ("address", "device", "dtype", "owner", "shape", "strides")
 
@@ -39,7 +39,7 @@ class Borrowed:
 
 
 class NativeTensor(Protocol):
-    """A tensor of libtorch that a backend holds. ``release`` gives its reference back; ``to_cpu`` copies it off a device."""
+    """A tensor of libtorch that a backend holds. ``release`` drops the reference; ``to_cpu`` copies from a device."""
 
     address: int
     shape: tuple[int, ...]
@@ -52,7 +52,7 @@ class NativeTensor(Protocol):
 
 
 def _interface(t: NativeTensor | Borrowed) -> dict[str, Any]:
-    """What numpy asks for to view memory."""
+    """The array interface of the memory, by which numpy views it."""
     size = SIZES[t.dtype]
     # None says row-major, and numpy then computes nothing.
     strides = None if t.strides == row_major(t.shape) else tuple([s * size for s in t.strides])
@@ -60,7 +60,7 @@ def _interface(t: NativeTensor | Borrowed) -> dict[str, Any]:
 
 
 class _Owner:
-    """What a numpy array's base is: it frees the native tensor when the last array over it is gone."""
+    """The base of a numpy array. Frees the native tensor when the last array over it is gone."""
 
     __slots__ = ("__array_interface__", "__weakref__", "_native")
 
@@ -74,7 +74,7 @@ class _Owner:
 
 
 def to_numpy(native: NativeTensor) -> np.ndarray:
-    """An array over the memory of a native tensor, which it takes over; a copy only from a device or from bfloat16 (to float32)."""
+    """Returns an array over the memory of a native tensor and takes the tensor over. Copies only from a device or from bfloat16 (to float32)."""
     if native.device != "cpu" or native.dtype == "bfloat16":
         near = native.to_cpu("float32" if native.dtype == "bfloat16" else native.dtype)
         native.release()
@@ -87,7 +87,7 @@ def to_numpy(native: NativeTensor) -> np.ndarray:
 
 
 class Tensor:
-    """A result where libtorch left it: any device, bfloat16 too. Made by calling a model with ``as_tensors=True``.
+    """A result in libtorch's memory, on any device and in any dtype. Calling a model with ``as_tensors=True`` returns them.
 
     ``numpy()`` and ``np.asarray(tensor)`` view it without a copy where they can (from a device, or bfloat16, they copy);
     ``torch.from_dlpack(tensor)`` views it everywhere. The memory lives as long as a view of it.
@@ -167,7 +167,7 @@ class _BorrowedBase:
 
 
 def borrow(value: Any, name: str, kind: str | None = None) -> Borrowed:
-    """The memory of an argument. ``kind``: the dtype that lists (and arrays of unsigned or foreign dtypes) become."""
+    """Borrows the memory of an argument. ``kind``: the dtype that lists (and arrays of unsigned or foreign dtypes) become."""
     if not isinstance(value, np.ndarray) and hasattr(value, "__dlpack__"):
         borrowed = _borrow_dlpack(value, name)
         if borrowed is not None:
@@ -183,7 +183,7 @@ def borrow(value: Any, name: str, kind: str | None = None) -> Borrowed:
 
 
 def as_dtype(b: Borrowed, name: str, allowed: Sequence[str]) -> Borrowed:
-    """The same in one of the dtypes allowed: where it is another, a copy in the first (nonzero for bool)."""
+    """Returns the argument in one of the allowed dtypes. Copies another dtype to the first of them (nonzero for bool)."""
     if b.dtype in allowed:
         return b
     if b.device != "cpu" or b.dtype == "bfloat16":

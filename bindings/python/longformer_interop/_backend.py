@@ -57,7 +57,9 @@ class NativeEncoder(NativeTask, Protocol):
 
 
 class NativeAnswerer(NativeTask, Protocol):
-    def answer(self, question: str, document: str, top: int, max_answer_tokens: int, overlap: int, task: TaskOptions, watch: Watch) -> list[Answer]: ...
+    def answer(
+        self, question: str, document: str, top: int, max_answer_tokens: int, overlap: int, task: TaskOptions, watch: Watch
+    ) -> list[Answer]: ...
 
 
 class NativeClassifier(NativeTask, Protocol):

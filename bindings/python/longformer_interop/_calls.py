@@ -1,4 +1,4 @@
-"""One plan of a call of a loaded object and two methods that run it: one that blocks, and one for an event loop. Both take the plan's arguments."""
+"""Makes two methods from the plan of a call: one that blocks, and one for an event loop. Both take the plan's arguments."""
 from __future__ import annotations
 
 import inspect
@@ -13,7 +13,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-#: What watches a call, what it does with the native object, and what is done behind it. A tuple, since every call makes one.
+#: The watch of a call, a function that calls the native object, and a function to run afterwards. A tuple, since every call makes one.
 Plan = tuple[Watch, Callable[[Any], T], Callable[[], None] | None]
 
 
@@ -52,7 +52,7 @@ def awaitable(plan: Callable[Concatenate[Any, P], Plan[T]]) -> Callable[Concaten
 
 
 def _dressed(run: Any, plan: Callable[..., Any], prefix: str, documentation: str | None) -> Any:
-    """With the name, the signature and the documentation that a user sees."""
+    """Sets the name, the signature and the documentation that a user sees."""
     run.__name__ = prefix + plan.__name__.lstrip("_")
     run.__qualname__ = plan.__qualname__.replace(plan.__name__, run.__name__)
     run.__module__, run.__doc__ = plan.__module__, documentation

@@ -1,4 +1,4 @@
-"""What everything that is loaded from a folder shares: loading, closing, pickling, and being used by many threads."""
+"""The base of everything that is loaded from a folder: loading, closing, pickling, and use by many threads."""
 from __future__ import annotations
 
 import os
@@ -27,7 +27,7 @@ def default_backend() -> Backend:
 
 
 class Use(Generic[N]):
-    """Keeps the native object alive while a call uses it, though another thread may close it meanwhile."""
+    """Keeps the native object alive while a call uses it, even if another thread closes it."""
 
     __slots__ = ("_loaded",)
 
@@ -48,7 +48,7 @@ class Loaded(Generic[N]):
     """
 
     _native: N | None = None
-    # What the backend knows the class as, whatever a subclass of the user's is called.
+    # The backend's name of the class, also for a subclass of the user's.
     _kind = ""
 
     def __init__(self, native: N, folder: str, options: LoadOptions) -> None:
@@ -56,8 +56,8 @@ class Loaded(Generic[N]):
         self.folder = folder
         self.options = options
         self._lock = threading.Lock()
-        # One entry for each running call. A list, since appending and popping need no lock of ours, which a signal handler's call would
-        # wait for in vain where it comes between.
+        # One entry for each running call. A list, since appending and popping take no lock. A signal handler's call would wait for a lock
+        # for ever.
         self._users: list[None] = []
         self._closing = False
 
@@ -111,7 +111,7 @@ class Loaded(Generic[N]):
 
     def _enter(self) -> N:
         """The native object for one call, which ``_leave`` ends."""
-        # Entered first, then looked: close does the opposite, so that one of the two sees the other.
+        # Enters first and looks then. close does the opposite, so that one of the two sees the other.
         self._users.append(None)
         native = self._native
         if STATE.forked:
@@ -151,7 +151,7 @@ class Loaded(Generic[N]):
         return _reload, (type(self), self.folder, self.options)
 
     def __del__(self, ending: Callable[[], bool] = sys.is_finalizing, state: Any = STATE) -> None:
-        # When Python ends, so does the process; what a backend needs may be gone already.
+        # When Python ends, parts that a backend needs may be gone, and the process ends anyway.
         native, self._native = self._native, None
         if native is not None and not ending() and not state.forked:
             native.close()  # type: ignore[attr-defined]

@@ -27,7 +27,8 @@ class LoadOptions:
 
     ``device``: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``. ``dtype``: ``"float32"``, ``"bfloat16"``, ``"float16"`` or ``"float64"``; None: as
     stored. ``attention``: which implementation computes the window attention; all give the same. ``trainable``: copy the weights out of
-    the file, for ``Model.gradients``. ``tf32``: whether a GPU may round float32 products to TF32; set when loading, for the whole process; None leaves it as it is (off at first).
+    the file, for ``Model.gradients``. ``tf32``: whether a GPU may round float32 products to TF32; set when loading,
+    for the whole process; None leaves it as it is (off at first).
 
     >>> import pickle
     >>> options = LoadOptions(dtype="bfloat16")

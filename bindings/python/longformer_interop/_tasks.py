@@ -110,12 +110,14 @@ class DocumentEncoder(Task["NativeEncoder"]):
         ) -> np.ndarray: ...
         @overload
         def encode(
-            self, documents: Sequence[str], pooling: Literal["mean", "cls"] | None = ..., *, normalize: bool | None = ..., truncate: bool = ..., global_tokens: GlobalTokens = ...,
+            self, documents: Sequence[str], pooling: Literal["mean", "cls"] | None = ..., *, normalize: bool | None = ...,
+            truncate: bool = ..., global_tokens: GlobalTokens = ...,
             tokens_per_batch: int = ..., progress: ProgressArgument = ...,
         ) -> np.ndarray: ...
         @overload
         def encode(
-            self, documents: Sequence[str], pooling: Literal["tokens"], *, normalize: bool | None = ..., truncate: bool = ..., global_tokens: GlobalTokens = ...,
+            self, documents: Sequence[str], pooling: Literal["tokens"], *, normalize: bool | None = ...,
+            truncate: bool = ..., global_tokens: GlobalTokens = ...,
             tokens_per_batch: int = ..., progress: ProgressArgument = ...,
         ) -> list[np.ndarray]: ...
         def encode(self, documents: Any, pooling: Any = ..., **keywords: Any) -> Any: ...

@@ -15,7 +15,7 @@ from .._options import AttentionOptions, GenerationOptions, LoadOptions, TaskOpt
 from .._results import Answer, ChoiceScore, Encoding, Entity, FilledMask, Generated, LabelScore, MaskCandidate, Summary
 from .._watch import Watch
 from .library import CODE_POINTS, LOG, NotFound, library, packed, utf8
-from .objects import ENCODING, Answers, CTensor, BorrowedHandles, Options, handle, int32s, memory_of, named_tensors, number, static_text, text_of
+from .objects import ENCODING, Answers, BorrowedHandles, CTensor, Options, handle, int32s, memory_of, named_tensors, number, static_text, text_of
 
 __all__ = ["BACKEND"]
 

@@ -16,7 +16,10 @@ from .._options import DEFAULT_TASK, TaskOptions
 from .._watch import CancelPoll, Watch
 from .library import CANCEL, CODE_POINTS, DTYPES, PROGRESS, TEXT, library, utf8
 
-__all__ = ["Answers", "CTensor", "ENCODING", "BorrowedHandles", "Options", "Outputs", "handle", "int32s", "memory_of", "named_tensors", "number", "static_text", "text_of"]
+__all__ = [
+    "Answers", "BorrowedHandles", "CTensor", "ENCODING", "Options", "Outputs", "handle", "int32s", "memory_of", "named_tensors", "number",
+    "static_text", "text_of",
+]  # fmt: skip
 
 T = TypeVar("T")
 

@@ -38,8 +38,9 @@ if TYPE_CHECKING:
     net: Any
 
 __all__ = [
-    "Answer", "AttentionOptions", "CheckpointError", "ChoiceScore", "DeviceError", "DocumentEncoder", "Encoding", "Entity", "FilledMask", "Generated", "GenerationOptions",
-    "InputError", "LabelScore", "LoadOptions", "LongformerError", "MaskCandidate", "MaskFiller", "Model", "MultipleChoice", "Progress",
+    "Answer", "AttentionOptions", "CheckpointError", "ChoiceScore", "DeviceError", "DocumentEncoder", "Encoding", "Entity", "FilledMask",
+    "Generated", "GenerationOptions", "InputError", "LabelScore", "LoadOptions", "LongformerError", "MaskCandidate", "MaskFiller",
+    "Model", "MultipleChoice", "Progress",
     "QuestionAnswerer", "Summarizer", "Summary", "Tensor", "TextClassifier", "TokenClassifier", "Tokenizer", "banded_attention",
     "banded_attention_probabilities", "convert", "cuda_available", "from_net", "get_threads", "global_attention", "library_version", "load_model",
     "load_safetensors", "log_to", "net", "save_safetensors", "set_threads", "to_net", "torch_version",

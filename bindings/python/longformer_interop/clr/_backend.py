@@ -48,7 +48,7 @@ def borrow_into(net: Net, b: Borrowed | None, keep_alive: object = None) -> Any:
 
 @contextmanager
 def _watching(net: Net, watch: Watch, with_progress: bool = True) -> Iterator[Any]:
-    told = net.bridge.CallWatch()
+    told = net.bridge.PythonCall()
     system = net.system
     if with_progress and watch.progress is not None:
         told.OnProgress = system.Action[system.Int32, system.Int32, system.Int64](watch.report)

@@ -19,7 +19,7 @@ _net: Net | None = None
 
 
 class Net:
-    """The .NET side: the namespace ``LongformerInterop`` and what this backend needs of it by name."""
+    """The .NET side: the namespace ``LongformerInterop`` and the types that this backend uses."""
 
     def __init__(self, namespace: Any, system: Any, bridge: Any, exception: type[BaseException]) -> None:
         self.namespace = namespace
@@ -51,7 +51,7 @@ def _start() -> Net:
     except ImportError as e:
         raise LongformerError(f"this backend needs pythonnet, which is not installed ({e}): pip install longformer-interop[clr]") from None
     folder = assemblies()
-    # .NET looks beside its own program for native libraries, and that is Python; so it is told where ours are.
+    # .NET looks for native libraries beside its own program, which is Python here.
     os.environ.setdefault(NATIVE_VARIABLE, str(native_library("liblongformer_ops.so").parent))
     _libtorch.load()
     watch()
@@ -60,7 +60,7 @@ def _start() -> Net:
         try:
             runtime = clr_loader.get_coreclr(runtime_config=Path(__file__).with_name("runtimeconfig.json"))
             pythonnet.load(runtime)
-            # Its full shutdown at exit takes seconds and gains nothing: the process ends anyway.
+            # A full shutdown at exit takes seconds, and the process ends anyway.
             atexit.unregister(pythonnet.unload)
         except Exception as e:
             raise LongformerError(f".NET 10 could not be started: {type(e).__name__}: {e}. Is the .NET runtime installed, or DOTNET_ROOT set?") from e

@@ -24,8 +24,9 @@ def activation(input: Tensor, activation: str) -> Tensor:
 
 
 def linear(
-    input: Tensor, weight: Tensor, bias: Tensor | None = None, *, packed: Tensor | None = None, activation: str = "none", residual: Tensor | None = None
-) -> Tensor:
+    input: Tensor, weight: Tensor, bias: Tensor | None = None, *, packed: Tensor | None = None, activation: str = "none",
+    residual: Tensor | None = None,
+) -> Tensor:  # fmt: skip
     product = COMPOSED["activation"](F.linear(input, weight, bias), activation)
     return product if residual is None else product + residual
 

@@ -1,8 +1,8 @@
-"""Gradients of the operators: what PyTorch's dispatcher calls of them where it would record.
+"""Gradients of the operators: the kernels that PyTorch's dispatcher calls where it records.
 
-Three kinds of operators. *Differentiable* ones have a backward operator, which the formulas below call. *Looking* ones give results
-without a gradient. *Writing* ones refuse to be recorded. What one library does not say is refused by name rather than left out: a
-tangent (forward mode) goes through the composition of PyTorch's operators where there is one, and so does the second derivative.
+There are three kinds of operators. *Differentiable* ones have a backward operator, which the formulas below call. *Looking* ones return
+results without a gradient. *Writing* ones refuse to be recorded. Tangents (forward mode) and second derivatives go through the composition
+of PyTorch's operators where there is one, and are refused by name elsewhere.
 
 ``torch.library.register_autograd`` does nearly this, but takes no tensors as keywords (``linear`` has two), leaves out tangents without a
 word, and refuses ``torch.func``."""
@@ -24,7 +24,7 @@ Gradients = dict[str, Optional[Tensor]]
 
 
 class Recorded:
-    """A recorded call, as its formula sees it."""
+    """The arguments and results of a recorded call, for its formula."""
 
     def __init__(self, arguments: dict[str, Any], results: Sequence[Tensor], needed: dict[str, bool]) -> None:
         self.arguments, self.results, self.needed = arguments, results, needed
@@ -36,7 +36,7 @@ class Recorded:
         return [self.arguments[name] for name in names]
 
     def rest(self, first: str) -> list[Any]:
-        """The arguments from one on, in the schema's order."""
+        """Returns the arguments from `first` on, in the schema's order."""
         names = list(self.arguments)
         return [self.arguments[name] for name in names[names.index(first) :]]
 

@@ -1,4 +1,4 @@
-"""Loading the operator library into PyTorch, and what PyTorch wants to know of its operators beyond their kernels."""
+"""Loads the operator library into PyTorch and registers gradients, shapes and batches of its operators."""
 from __future__ import annotations
 
 import ctypes
@@ -18,17 +18,17 @@ _LIBRARY = "liblongformer_ops.so"
 
 _lock = threading.Lock()
 _loaded: Path | None = None
-# Its registrations go when it goes.
+# Dropping it would drop its registrations.
 _fragment: Any = None
 
 
 def library_path() -> Path:
-    """The operator library that is, or would be, loaded."""
+    """Returns the path of the operator library that is, or would be, loaded."""
     return _loaded or native_library(_LIBRARY)
 
 
 def register() -> Path:
-    """Loads the operators into PyTorch, if nothing did before, and gives the library's path.
+    """Loads the operators into PyTorch, unless they are loaded already, and returns the library's path.
 
     Raises:
         LongformerError: PyTorch is missing or older than 2.10, or the library cannot be loaded; the message says which.
@@ -65,7 +65,7 @@ def check_version(version: str, folder: Path) -> None:
 
 
 def _registered() -> bool:
-    """Whether the C or the .NET side has loaded the operators into this process already: a second copy could not register them again."""
+    """Whether the C or the .NET side has loaded the operators into this process. A second copy could not register them again."""
     import torch
 
     try:

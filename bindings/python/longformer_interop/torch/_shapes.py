@@ -1,6 +1,6 @@
-"""Shapes without data of every operator: what ``torch.compile``, ``torch.export`` and meta tensors see in its place.
+"""The shape of every operator's results, without data, for ``torch.compile``, ``torch.export`` and meta tensors.
 
-Sizes may be symbols. The libraries' own shapes (for C#, which has no tracer) know numbers only, so these take their place in PyTorch.
+Sizes may be symbols. The library's own shapes (for C#, which has no tracer) take numbers only, so these replace them in PyTorch.
 """
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FAKES: dict[str, Callable[..., Any]] = {}
 
 
 def _of(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The shapes of the operator of the function's name. It is called with all arguments by name and takes those that it looks at."""
+    """Registers the shapes of the operator of the function's name. The function gets all arguments by name and takes those that it needs."""
     _FAKES[function.__name__] = function
     return function
 
@@ -65,12 +65,14 @@ def _refuse_unless(holds: bool, op: str, message: Callable[[], str]) -> None:
 
 
 def _check_band(op: str, query: Tensor, key: Tensor, value: Tensor, sequence_offsets: _MaybeInts, implementation: str = "fused") -> None:
-    _refuse_unless(implementation in ("fused", "chunks", "loop"), op, lambda: f'implementation must be "fused", "chunks" or "loop", given "{implementation}"')
-    dimensions = 4 if sequence_offsets is None else 3
-    _refuse_unless(query.dim() == dimensions, op, lambda: f"query must be {'[B, T, H, D]' if dimensions == 4 else '[N, H, D]'}, given {list(query.shape)}")
+    known = implementation in ("fused", "chunks", "loop")
+    _refuse_unless(known, op, lambda: f'implementation must be "fused", "chunks" or "loop", given "{implementation}"')
+    expected = "[B, T, H, D]" if sequence_offsets is None else "[N, H, D]"
+    _refuse_unless(query.dim() == len(expected.split(",")), op, lambda: f"query must be {expected}, given {list(query.shape)}")
     for name, t in (("key", key), ("value", value)):
-        _refuse_unless(t.shape == query.shape and t.dtype == query.dtype, op,
-                       lambda: f"{name} must be like query, {query.dtype} {list(query.shape)}, given {t.dtype} {list(t.shape)}")  # noqa: B023 - called at once
+        fits, given = t.shape == query.shape and t.dtype == query.dtype, f"{t.dtype} {list(t.shape)}"
+        like = f"{query.dtype} {list(query.shape)}"
+        _refuse_unless(fits, op, lambda: f"{name} must be like query, {like}, given {given}")  # noqa: B023 - called at once
 
 
 @_of
@@ -141,7 +143,8 @@ def linear_pack(weight: Tensor) -> Tensor:
     # How a weight is packed is the processor's business, which one of a single number tells; and how large that is, the library's.
     kind = _packed(weight.dtype)
     if kind is None:
-        raise NotImplementedError(f"longformer::linear_pack: packing {weight.dtype} gives no tensor that can be traced on this processor; pack before")
+        told = f"packing {weight.dtype} gives no tensor that can be traced on this processor; pack before"
+        raise NotImplementedError(f"longformer::linear_pack: {told}")
     if weight.device.type not in ("cpu", "meta") or kind.numel() == 0:
         return weight.new_empty([0])
     return weight.new_empty([torch.library.get_ctx().new_dynamic_size()], dtype=kind.dtype)

@@ -1,5 +1,5 @@
-"""The attention of one layer as one operator, for tracers: which tokens are global is data, and how many of them there are would be a size
-that nothing knows before it runs. In here it is looked at while it runs, and the tracer sees shapes that follow from the inputs' alone.
+"""The attention of one layer as one operator, for tracers. Which tokens are global is data, so their number is unknown before the graph runs.
+The operator reads it at run time, and the tracer sees shapes that follow from the inputs' shapes alone.
 
 Q, K, V stand for [B, T, H, D], hidden for [B, T, C], weights for [H * D, C], biases for [H * D]."""
 from __future__ import annotations
