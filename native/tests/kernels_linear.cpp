@@ -143,11 +143,11 @@ TEST_P(Linear, equals_float64_whatever_the_shape_and_the_number_of_threads) {
 }
 
 // The kernels by themselves: linear takes other ways for a few rows, and for bfloat16 where the processor
-// multiplies it.
+// multiplies tiles of it. bfloat16 also in float32, as processors without instructions for it multiply it.
 TEST_P(Linear, the_kernels_of_products_equal_float64_for_every_type_and_layout) {
   const auto turned = [](const Tensor& t) { return t.t().contiguous().t(); };
   for (ScalarType type : {kFloat, kBFloat16, kHalf})
-    for (const std::vector<int64_t>& shape : {std::vector<int64_t>{3, 17, 40}, {150, 200, 70}, {31, 390, 33}})
+    for (const std::vector<int64_t>& shape : {std::vector<int64_t>{3, 17, 40}, {150, 200, 70}, {31, 390, 33}, {90, 401, 64}})
       for (const bool input_turned : {false, true})
         for (const bool weight_turned : {false, true}) {
           SCOPED_TRACE(text(type, " ", IntList(shape), " turned ", input_turned, " ", weight_turned));
@@ -155,10 +155,12 @@ TEST_P(Linear, the_kernels_of_products_equal_float64_for_every_type_and_layout) 
                        w = (randn({shape[2], shape[1]}) * (1 / std::sqrt(double(shape[1])))).to(type),
                        b = randn({shape[2]}, type), r = randn({shape[0], shape[2]}, type),
                        out = full({shape[0], shape[2]}, 7, type);
-          const Tensor packed = cpu::pack_weight(weight_turned ? turned(w) : w);
-          EXPECT_EQ(packed.numel(), cpu::packed_numel(shape[1], shape[2]));
-          cpu::multiply({input_turned ? turned(x) : x, packed, shape[2], b, cpu::Activation::relu, r, out});
-          EXPECT_LT(largest_difference(out, exact(x, w, b, "relu", r)), tolerance(type));
+          for (const cpu::PackedAs as : {cpu::PackedAs::float32, cpu::packed_as(type)}) {
+            const Tensor packed = cpu::pack_weight(weight_turned ? turned(w) : w, as);
+            EXPECT_TRUE(cpu::is_packed(packed, as, shape[1], shape[2]));
+            cpu::multiply({input_turned ? turned(x) : x, packed, shape[2], b, cpu::Activation::relu, r, out});
+            EXPECT_LT(largest_difference(out, exact(x, w, b, "relu", r)), tolerance(type)) << int(as);
+          }
         }
 }
 
@@ -180,10 +182,10 @@ TEST_P(Linear, many_threads_may_multiply_at_once) {
 }
 
 TEST_P(Linear, a_packed_weight_serves_every_instruction_set) {
-  const Tensor x = randn({40, 100}), w = randn({50, 100}), packed = cpu::pack_weight(w);
+  const Tensor x = randn({40, 100}), w = randn({50, 100}), packed = cpu::pack_weight(w, cpu::PackedAs::float32);
   for (const std::string& other : instruction_sets()) {
     setenv("LONGFORMER_CPU_ISA", other.c_str(), 1);
-    EXPECT_TRUE(equal(cpu::pack_weight(w), packed)) << other;
+    EXPECT_TRUE(equal(cpu::pack_weight(w, cpu::PackedAs::float32), packed)) << other;
     EXPECT_LT(largest_difference(linear(x, w, {}, packed, "none", {}), exact(x, w, {}, "none", {})), 1e-4)
         << other;
   }

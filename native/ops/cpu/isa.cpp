@@ -5,6 +5,11 @@
 #include <string>
 
 #include "band_problem.h"
+#include "product_problem.h"
+
+#if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
+#endif
 
 namespace longformer::cpu {
 
@@ -76,7 +81,20 @@ bool has_bfloat16_products() {
 #if defined(__x86_64__) || defined(__i386__)
   static const bool has = [] {
     __builtin_cpu_init();
-    return processor_has(Isa::avx512) && __builtin_cpu_supports("avx512bf16");
+    return processor_has(Isa::avx512) && __builtin_cpu_supports("avx512bf16") &&
+           product_kernels_bfloat16() != nullptr;
+  }();
+  return has;
+#else
+  return false;
+#endif
+}
+
+bool has_bfloat16_tiles() {
+#if defined(__x86_64__) || defined(__i386__)
+  static const bool has = [] {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d >> 22 & 1) != 0;
   }();
   return has;
 #else

@@ -17,7 +17,10 @@ bool supported(Isa isa);
 // or unsupported name.
 Isa active_isa();
 
-// Whether the processor multiplies bfloat16 by instructions of its own (AVX512_BF16).
+// Whether the processor multiplies bfloat16 by instructions of its own (AVX512_BF16), and this build does.
 bool has_bfloat16_products();
+
+// Whether it multiplies whole tiles of bfloat16 (AMX_BF16).
+bool has_bfloat16_tiles();
 
 }  // namespace longformer::cpu

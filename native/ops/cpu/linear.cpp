@@ -1,22 +1,22 @@
 // longformer::linear_pack, linear and _linear_into on a CPU. A few rows are multiplied with the weight where
 // it lies (few_rows_linear.h) unless it is given packed; more in float32 by kernels of our own (multiply.h),
-// which read bfloat16 and float16 on the way. In bfloat16 libtorch's oneDNN multiplies where the processor
-// has instructions for it; elsewhere oneDNN's own bfloat16 is about four times slower than float32 (25
-// against 110 GFLOP/s on one core of a Cascade Lake). float64: ATen.
+// which read bfloat16 and float16 on the way, or multiply bfloat16 by the processor's instructions for it.
+// Where it has some for whole tiles of bfloat16 (AMX), libtorch's oneDNN multiplies. float64: ATen.
 #include <algorithm>
 
 #include "../../torch/onednn.h"
 #include "../operators.h"
 #include "driver.h"
 #include "few_rows_linear.h"
+#include "isa.h"
 #include "multiply.h"
 #include "products.h"
 
 namespace longformer {
 namespace cpu {
 
-bool by_bfloat16_instructions(ScalarType type) {
-  return type == kBFloat16 && has_bfloat16_products() && torch::has_onednn();
+bool by_onednn(ScalarType type) {
+  return type == kBFloat16 && has_bfloat16_tiles() && active_isa() == Isa::avx512 && torch::has_onednn();
 }
 
 bool has_product(ScalarType type) {
@@ -24,10 +24,9 @@ bool has_product(ScalarType type) {
 }
 
 bool is_packed_form_of(const Tensor& packed, const Tensor& weight) {
-  if (by_bfloat16_instructions(weight.scalar_type()))
+  if (by_onednn(weight.scalar_type()))
     return packed.scalar_type() == kBFloat16 && packed.sizes() == weight.sizes();
-  return packed.scalar_type() == kFloat && packed.is_strided() && packed.is_contiguous() &&
-         packed.dim() == 1 && packed.numel() == packed_numel(weight.size(1), weight.size(0));
+  return is_packed(packed, packed_as(weight.scalar_type()), weight.size(1), weight.size(0));
 }
 
 }  // namespace cpu
@@ -69,12 +68,13 @@ void multiply_into(const Linear& linear, const Tensor& out) {
   const bool packed = is_packed(linear.packed);
   if (!packed && cpu::has_few_rows(input, weight)) {
     cpu::few_rows_linear(input, weight, b, linear.activation, r, y);
-  } else if (cpu::by_bfloat16_instructions(input.scalar_type())) {
+  } else if (cpu::by_onednn(input.scalar_type())) {
     multiply_by_onednn(input.reshape({-1, inputs}), packed ? linear.packed : weight.contiguous(), b,
                        linear.activation, r, y);
   } else {
-    cpu::multiply({input.reshape({-1, inputs}), packed ? linear.packed : cpu::pack_weight(weight), outputs, b,
-                   linear.activation, r, y});
+    cpu::multiply({input.reshape({-1, inputs}),
+                   packed ? linear.packed : cpu::pack_weight(weight, cpu::packed_as(input.scalar_type())),
+                   outputs, b, linear.activation, r, y});
   }
   if (!out.is_same(y)) out.copy_(y);
 }
@@ -82,8 +82,8 @@ void multiply_into(const Linear& linear, const Tensor& out) {
 Tensor linear_pack(const Tensor& weight) {
   check_linear_pack(weight);
   if (!cpu::has_product(weight.scalar_type()) || weight.numel() == 0) return empty({0}, weight.options());
-  if (cpu::by_bfloat16_instructions(weight.scalar_type())) return torch::onednn_pack(weight.contiguous());
-  return cpu::pack_weight(weight);
+  if (cpu::by_onednn(weight.scalar_type())) return torch::onednn_pack(weight.contiguous());
+  return cpu::pack_weight(weight, cpu::packed_as(weight.scalar_type()));
 }
 
 bool by_aten(const Linear& linear) {

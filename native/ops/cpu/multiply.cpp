@@ -5,6 +5,7 @@
 
 #include "../../base/parallel.h"
 #include "driver.h"
+#include "isa.h"
 #include "product_problem.h"
 
 namespace longformer::cpu {
@@ -55,19 +56,29 @@ Cut cut(int64_t rows, int64_t panels, int64_t threads) {
 
 }  // namespace
 
-int64_t packed_numel(int64_t inputs, int64_t outputs) {
-  return packed_elements(inputs, outputs);
+PackedAs packed_as(ScalarType type) {
+  return type == kBFloat16 && has_bfloat16_products() && active_isa() == Isa::avx512 ? PackedAs::bfloat16
+                                                                                      : PackedAs::float32;
 }
 
-Tensor pack_weight(const Tensor& weight) {
+bool is_packed(const Tensor& packed, PackedAs as, int64_t inputs, int64_t outputs) {
+  const bool pairs = as == PackedAs::bfloat16;
+  return packed.scalar_type() == (pairs ? kBFloat16 : kFloat) && packed.is_strided() && packed.is_contiguous() &&
+         packed.dim() == 1 &&
+         packed.numel() == (pairs ? 2 * packed_cells(pairs_of(inputs), outputs) : packed_cells(inputs, outputs));
+}
+
+Tensor pack_weight(const Tensor& weight, PackedAs as) {
+  const bool pairs = as == PackedAs::bfloat16;
   PackProblem p;
   Tensor kept;
   p.weight = operand_of(weight, kept);
   p.outputs = weight.size(0);
   p.inputs = weight.size(1);
-  const Tensor packed = empty({packed_elements(p.inputs, p.outputs)}, kFloat);
-  p.packed = packed.data_ptr<float>();
-  const auto pack = product_kernels(active_isa())->pack;
+  const Tensor packed = pairs ? empty({2 * packed_cells(pairs_of(p.inputs), p.outputs)}, kBFloat16)
+                              : empty({packed_cells(p.inputs, p.outputs)}, kFloat);
+  p.packed = static_cast<float*>(packed.data_ptr());
+  const auto pack = (pairs ? product_kernels_bfloat16() : product_kernels(active_isa()))->pack;
   const int64_t panels = panels_of(p.outputs);
   for_each_unit(parts_of(panels, kPanelsAtOnce), [&](int64_t i) {
     pack(p, i * kPanelsAtOnce, std::min(panels, (i + 1) * kPanelsAtOnce),
@@ -83,7 +94,9 @@ void multiply(const Product& product) {
   p.rows = product.input.size(0);
   p.inputs = product.input.size(1);
   p.outputs = product.outputs;
-  p.packed = product.packed.data_ptr<float>();
+  const bool pairs = product.packed.scalar_type() == kBFloat16;
+  p.cells = pairs ? pairs_of(p.inputs) : p.inputs;
+  p.packed = static_cast<const float*>(product.packed.data_ptr());
   p.element = element_of(product.out);
   p.bias = product.bias.defined() ? product.bias.data_ptr() : nullptr;
   p.activation = product.activation;
@@ -95,7 +108,7 @@ void multiply(const Product& product) {
   const int64_t units = c.blocks * c.parts;
   const int64_t most_panels = parts_of(panels, c.parts);
   const size_t bytes = product_scratch(p, parts_of(p.rows, c.blocks), most_panels) * sizeof(float);
-  const auto kernel = product_kernels(active_isa())->multiply;
+  const auto kernel = (pairs ? product_kernels_bfloat16() : product_kernels(active_isa()))->multiply;
   std::atomic<int64_t> next{0};
   parallel_for(0, std::min(threads, units), 1, [&](int64_t, int64_t) {
     int64_t last_block = -1;

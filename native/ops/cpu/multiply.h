@@ -5,14 +5,20 @@
 
 namespace longformer::cpu {
 
+// What the kernels read: a weight of any type in float32, or one in bfloat16 as it is.
+enum class PackedAs { float32, bfloat16 };
+
+// bfloat16 where type is and the processor multiplies it by instructions of its own.
+PackedAs packed_as(ScalarType type);
+
 // Packs a weight [outputs, inputs] of float32, bfloat16 or float16, in any strides, into the layout of the
-// kernels: float32, one dimension, the same for every instruction set and number of rows.
-Tensor pack_weight(const Tensor& weight);
-int64_t packed_numel(int64_t inputs, int64_t outputs);
+// kernels: float32 or bfloat16, one dimension, the same for every instruction set and number of rows.
+Tensor pack_weight(const Tensor& weight, PackedAs as);
+bool is_packed(const Tensor& packed, PackedAs as, int64_t inputs, int64_t outputs);
 
 struct Product {
   Tensor input;   // [rows, inputs], any strides
-  Tensor packed;  // pack_weight of [outputs, inputs]
+  Tensor packed;  // pack_weight of [outputs, inputs]; in bfloat16 only where the input is
   int64_t outputs = 0;
   Tensor bias;  // [outputs] or undefined
   Activation activation = Activation::none;

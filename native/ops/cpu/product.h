@@ -13,7 +13,7 @@ using longformer::cpu::kDepthStride;
 using longformer::cpu::kPanel;
 using longformer::cpu::Operand;
 using longformer::cpu::PackProblem;
-using longformer::cpu::padded_inputs;
+using longformer::cpu::padded_cells;
 using longformer::cpu::ProductProblem;
 using longformer::cpu::ProductUnit;
 
@@ -31,19 +31,19 @@ void pack_panels(const PackProblem& p, int64_t first, int64_t last, void* scratc
   constexpr int64_t width = 64, ld = width + 16;
   float* const rows = static_cast<float*>(scratch);
   for (int64_t panel = first; panel < last; ++panel) {
-    float* to = p.packed + panel * kPanel * padded_inputs(p.inputs);
+    float* to = p.packed + panel * kPanel * padded_cells(p.inputs);
     const int64_t output = panel * kPanel, count = smaller(kPanel, p.outputs - output);
     if (p.weight.transposed) {
       for (int64_t i = 0; i < p.inputs; ++i, to += kPanel) {
         if (count < kPanel) std::memset(to, 0, kPanel * sizeof(float));
         read_row<V>(to, element_at(p.weight, output, i), p.weight.element, count);
       }
-      std::memset(to, 0, size_t((padded_inputs(p.inputs) - p.inputs) * kPanel) * sizeof(float));
+      std::memset(to, 0, size_t((padded_cells(p.inputs) - p.inputs) * kPanel) * sizeof(float));
       continue;
     }
     std::memset(rows, 0, size_t(kPanel * ld) * sizeof(float));
     for (int64_t i = 0; i < p.inputs; i += width, to += width * kPanel) {
-      const int64_t now = smaller(width, p.inputs - i), padded = smaller(width, padded_inputs(p.inputs) - i);
+      const int64_t now = smaller(width, p.inputs - i), padded = smaller(width, padded_cells(p.inputs) - i);
       for (int64_t o = 0; o < count; ++o) {
         read_row<V>(rows + o * ld, element_at(p.weight, output + o, i), p.weight.element, now);
         for (int64_t k = now; k < padded; ++k) rows[o * ld + k] = 0;
@@ -81,8 +81,20 @@ struct NextWeights {
   ptrdiff_t step;
 };
 
+// How four bytes of input and weight are multiplied: as a float32 each.
+template <class V>
+struct Floats {
+  static typename V::T multiply_add(typename V::T x, typename V::T weights, typename V::T sum) {
+    return V::fma(x, weights, sum);
+  }
+  static void read(const ProductProblem& p, const ProductUnit& u, int64_t first, int64_t depth,
+                   int64_t padded_rows, float* to, float* buffer) {
+    read_input<V>(p, u, first, depth, padded_rows, to, buffer);
+  }
+};
+
 // c [ROWS][2 vectors] (+)= a [ROWS][depth] . b [depth][2 vectors].
-template <class V, int ROWS>
+template <class V, class Cells, int ROWS>
 inline __attribute__((always_inline)) void multiply_tile(const float* a, const float* b, ptrdiff_t depth,
                                                          float* c, bool add, NextWeights next) {
   using T = typename V::T;
@@ -110,8 +122,8 @@ inline __attribute__((always_inline)) void multiply_tile(const float* a, const f
 #pragma GCC unroll 16
     for (int r = 0; r < ROWS; ++r) {
       const T x = V::set1(a[r * kDepthStride + k]);
-      sum[r][0] = V::fma(x, low, sum[r][0]);
-      sum[r][1] = V::fma(x, high, sum[r][1]);
+      sum[r][0] = Cells::multiply_add(x, low, sum[r][0]);
+      sum[r][1] = Cells::multiply_add(x, high, sum[r][1]);
     }
   }
 #pragma GCC unroll 16
@@ -121,14 +133,14 @@ inline __attribute__((always_inline)) void multiply_tile(const float* a, const f
   }
 }
 
-template <class V, int ROWS>
+template <class V, class Cells, int ROWS>
 inline void multiply_group(int rows, const float* a, const float* b, ptrdiff_t depth, float* c, bool add,
                            NextWeights next) {
   if constexpr (ROWS > 0) {
     if (rows == ROWS)
-      multiply_tile<V, ROWS>(a, b, depth, c, add, next);
+      multiply_tile<V, Cells, ROWS>(a, b, depth, c, add, next);
     else
-      multiply_group<V, ROWS - 1>(rows, a, b, depth, c, add, next);
+      multiply_group<V, Cells, ROWS - 1>(rows, a, b, depth, c, add, next);
   }
 }
 
@@ -166,30 +178,30 @@ void finish_panel(const ProductProblem& p, const ProductUnit& u, int64_t panel, 
   }
 }
 
-template <class V>
+template <class V, class Cells = Floats<V>>
 void multiply_unit(const ProductProblem& p, const ProductUnit& u, void* scratch) {
   constexpr int most = kTileRows<V>, width = 2 * V::lanes;
   const int64_t rows = u.last_row - u.first_row, padded_rows = (rows + 15) / 16 * 16;
-  const int64_t blocks = (p.inputs + kDepth - 1) / kDepth, groups = (rows + most - 1) / most,
+  const int64_t blocks = (p.cells + kDepth - 1) / kDepth, groups = (rows + most - 1) / most,
                 panels = u.most_panels;
   float *const all_sums = static_cast<float*>(scratch),
                *const buffer = all_sums + padded_rows * kPanel * panels, *a = buffer + 16 * padded_rows;
   for (int64_t block = 0; block < blocks; ++block, a += padded_rows * kDepthStride) {
-    const int64_t first = block * kDepth, depth = smaller(kDepth, p.inputs - first);
-    if (!u.rows_are_read) read_input<V>(p, u, first, depth, padded_rows, a, buffer);
+    const int64_t first = block * kDepth, depth = smaller(kDepth, p.cells - first);
+    if (!u.rows_are_read) Cells::read(p, u, first, depth, padded_rows, a, buffer);
     float* sums = all_sums;
     for (int64_t panel = u.first_panel; panel < u.last_panel; ++panel, sums += padded_rows * kPanel) {
-      const float* const b = p.packed + (panel * padded_inputs(p.inputs) + first) * kPanel;
+      const float* const b = p.packed + (panel * padded_cells(p.cells) + first) * kPanel;
       const float* const next =
           panel + 1 < u.last_panel
-              ? b + padded_inputs(p.inputs) * kPanel
-              : p.packed + (u.first_panel * padded_inputs(p.inputs) + first + depth) * kPanel;
+              ? b + padded_cells(p.cells) * kPanel
+              : p.packed + (u.first_panel * padded_cells(p.cells) + first + depth) * kPanel;
       const ptrdiff_t step = kPanel / (groups * (kPanel / width));
       for (int column = 0; column < kPanel; column += width) {
         for (int64_t g = 0; g < groups; ++g) {
           const int64_t row = rows * g / groups, count = rows * (g + 1) / groups - row;
           const NextWeights ahead = {next + (g + groups * (column / width)) * step * depth, step};
-          multiply_group<V, most>(int(count), a + row * kDepthStride, b + column, depth,
+          multiply_group<V, Cells, most>(int(count), a + row * kDepthStride, b + column, depth,
                                   sums + row * kPanel + column, block > 0, ahead);
         }
       }

@@ -1,7 +1,7 @@
 // The arguments that multiply.cpp passes to the kernels of product.h: activation(input . weight^T + bias) +
 // residual in float32, whatever the tensors' type. Weights are packed in panels of kPanel outputs,
-// [panel][inputs, rounded up to 16][kPanel], zeros behind the last; every instruction set reads the same
-// panels.
+// [panel][cells, rounded up to 16][kPanel], zeros behind the last; every instruction set reads the same
+// panels. A cell has four bytes: one input in float32 or, for processors with AVX512_BF16, two in bfloat16.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -28,12 +28,13 @@ struct Operand {
 struct PackProblem {
   Operand weight;  // [outputs, inputs]
   int64_t inputs = 0, outputs = 0;
-  float* packed = nullptr;
+  float* packed = nullptr;  // cells
 };
 
 struct ProductProblem {
   int64_t rows = 0, inputs = 0, outputs = 0;
-  Operand input;  // [rows, inputs]
+  int64_t cells = 0;  // of a row of the input
+  Operand input;      // [rows, inputs]
   const float* packed = nullptr;
   Element element = Element::float32;  // of bias, residual and output
   const void* bias = nullptr;          // [outputs] or null
@@ -42,14 +43,14 @@ struct ProductProblem {
   void* output = nullptr;          // [rows, outputs]
 };
 
-static inline int64_t padded_inputs(int64_t inputs) {
-  return (inputs + 15) / 16 * 16;
+static inline int64_t padded_cells(int64_t cells) {
+  return (cells + 15) / 16 * 16;
 }
 static inline int64_t panels_of(int64_t outputs) {
   return (outputs + kPanel - 1) / kPanel;
 }
-static inline int64_t packed_elements(int64_t inputs, int64_t outputs) {
-  return panels_of(outputs) * kPanel * padded_inputs(inputs);
+static inline int64_t packed_cells(int64_t cells, int64_t outputs) {
+  return panels_of(outputs) * kPanel * padded_cells(cells);
 }
 
 // Rows [first_row, last_row) of the result in panels [first_panel, last_panel).
@@ -59,13 +60,18 @@ struct ProductUnit {
   bool rows_are_read;   // the scratch holds these rows of the input from the call before
 };
 
-// Scratch in floats for units of at most so many rows and panels: the rows, what is being transposed, the
+// Scratch in cells for units of at most so many rows and panels: the rows, what is being transposed, the
 // sums.
 static inline size_t product_scratch(const ProductProblem& p, int64_t rows, int64_t panels) {
   const int64_t padded = (rows + 15) / 16 * 16;
-  return size_t(padded * ((p.inputs + kDepth - 1) / kDepth * kDepthStride + 16 + panels * kPanel) + 64);
+  return size_t(padded * ((p.cells + kDepth - 1) / kDepth * kDepthStride + 16 + panels * kPanel) + 64);
 }
 constexpr size_t kPackScratch = size_t(kPanel) * (64 + 16);
+
+// Two inputs of bfloat16 in a cell, the first in the low half; the last of an odd number has a zero beside it.
+static inline int64_t pairs_of(int64_t inputs) {
+  return (inputs + 1) / 2;
+}
 
 struct ProductKernels {
   void (*pack)(const PackProblem&, int64_t first_panel, int64_t last_panel, void* scratch);
@@ -76,6 +82,8 @@ struct ProductKernels {
                             Activation);
 };
 
+// Those for cells of two bfloat16, for a bfloat16 input and weight: only pack and multiply are set.
+const ProductKernels* product_kernels_bfloat16();
 const ProductKernels* product_kernels_portable();
 const ProductKernels* product_kernels_avx2();
 const ProductKernels* product_kernels_avx512();

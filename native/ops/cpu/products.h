@@ -4,9 +4,9 @@
 
 namespace longformer::cpu {
 
-// Whether the type is bfloat16, the processor has instructions that multiply it, and libtorch has oneDNN,
-// which uses them.
-bool by_bfloat16_instructions(ScalarType type);
+// Whether the type is bfloat16, the processor multiplies whole tiles of it, and libtorch has oneDNN, which uses
+// them.
+bool by_onednn(ScalarType type);
 // Whether the type is float32, bfloat16 or float16.
 bool has_product(ScalarType type);
 // Whether linear_pack gives such a tensor for a weight like this one.
