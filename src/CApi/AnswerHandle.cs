@@ -35,7 +35,7 @@ internal sealed unsafe class AnswerHandle(IReadOnlyList<AnswerItem> items, strin
 {
     private const int TextKind = 0, LabelKind = 1, TokensKind = 2, ScoresKind = 3;
 
-    private readonly Borrowed _borrowed = new();
+    private readonly BorrowedMemory _borrowed = new();
     private readonly Dictionary<OffsetUnit, Dictionary<int, int>> _positions = [];
 
     public int Count => items.Count;
@@ -114,7 +114,7 @@ internal sealed unsafe class EncodingHandle(Encoding encoding) : IDisposable
 {
     private static readonly string[] Kinds = ["ids", "type_ids", "attention_mask", "special_tokens_mask", "sequence_ids"];
 
-    private readonly Borrowed _borrowed = new();
+    private readonly BorrowedMemory _borrowed = new();
 
     public Encoding Encoding => encoding;
 

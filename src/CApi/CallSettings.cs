@@ -78,7 +78,7 @@ internal sealed unsafe class OptionReader(CallSettings? settings)
     {
         null => null,
         >= int.MinValue and <= int.MaxValue and long value => (int)value,
-        long value => throw new InputException($"{name}: expected at most 32 bits, given {value}"),
+        long value => throw new InputException(name, "at most 32 bits", $"{value}"),
     };
 
     public long? Long(string name) => Get(name) switch
@@ -93,7 +93,7 @@ internal sealed unsafe class OptionReader(CallSettings? settings)
         null => null,
         0 => false,
         1 => true,
-        long value => throw new InputException($"{name}: expected 0 or 1, given {value}"),
+        long value => throw new InputException(name, "0 or 1", $"{value}"),
     };
 
     public double? Float(string name) => Get(name) switch
@@ -122,7 +122,7 @@ internal sealed unsafe class OptionReader(CallSettings? settings)
         List<string> words = [];
         foreach ((string word, _) in choices)
             words.Add(word);
-        throw new InputException($"{name}: expected {string.Join(", ", words)}, given \"{text}\"");
+        throw new InputException(name, $"{string.Join(", ", words)}", $"\"{text}\"");
     }
 
     public long[]? Longs(string name) => Get(name) switch
@@ -168,7 +168,7 @@ internal sealed unsafe class OptionReader(CallSettings? settings)
     }
 
     private static int[] ToInts(long[] values, string name) => Array.ConvertAll(values, v =>
-        v is >= int.MinValue and <= int.MaxValue ? (int)v : throw new InputException($"{name}: expected at most 32 bits, given {v}"));
+        v is >= int.MinValue and <= int.MaxValue ? (int)v : throw new InputException(name, "at most 32 bits", $"{v}"));
 
     private object? Get(string name)
     {

@@ -5,20 +5,22 @@ namespace LongformerInterop.CApi;
 /// <summary>One call of a document encoder: its options and texts are read, the model has not run yet.</summary>
 internal sealed unsafe class EncoderCall : IDisposable
 {
-    private readonly Lease<DocumentEncoder> _encoder;
+    private readonly Lease<TaskHandle> _handle;
+    private readonly DocumentEncoder _encoder;
     private readonly TaskCall _call;
-    private readonly CallWatch _watch;
+    private readonly CallContext _watch;
     private readonly EmbeddingOptions _how;
     private readonly string[] _texts;
 
     public EncoderCall(string function, nint encoder, byte** documents, nuint* lengths, nuint count, nint options)
     {
-        _encoder = Handles.Use<DocumentEncoder>(encoder, "encoder");
+        _handle = Handles.UseTask<DocumentEncoder>(encoder, "encoder");
+        _encoder = (DocumentEncoder)_handle.Value.Task;
         TaskCall? call = null;
         try
         {
             _call = call = new TaskCall(options);
-            Pooling = call.Reader.Choice("pooling", _encoder.Value.DefaultPooling, ("mean", Pooling.Mean), ("cls", Pooling.Cls), ("tokens", Pooling.Tokens));
+            Pooling = call.Reader.Choice("pooling", _encoder.DefaultPooling, ("mean", Pooling.Mean), ("cls", Pooling.Cls), ("tokens", Pooling.Tokens));
             _how = call.Apply(new EmbeddingOptions { Normalize = call.Reader.Flag("normalize") });
             _watch = call.Start(function);
             _texts = Native.Documents(documents, lengths, count, "documents");
@@ -26,7 +28,7 @@ internal sealed unsafe class EncoderCall : IDisposable
         catch
         {
             call?.Dispose();
-            _encoder.Dispose();
+            _handle.Dispose();
             throw;
         }
     }
@@ -38,12 +40,12 @@ internal sealed unsafe class EncoderCall : IDisposable
     public int Count => _texts.Length;
 
     /// <summary>C, the width of a vector.</summary>
-    public int Width => _encoder.Value.HiddenSize;
+    public int Width => _encoder.HiddenSize;
 
     /// <summary>Where each document's tokens begin and the last one's end, from the tokenizer alone.</summary>
     public long[] Offsets()
     {
-        int[] tokens = _encoder.Value.CountTokens(_texts, _how, _watch.Token);
+        int[] tokens = _encoder.CountTokens(_texts, _how, _watch.Token);
         long[] ends = new long[tokens.Length + 1];
         for (int i = 0; i < tokens.Length; i++)
             ends[i + 1] = ends[i] + tokens[i];
@@ -55,7 +57,7 @@ internal sealed unsafe class EncoderCall : IDisposable
     {
         List<float[]> vectors = [];
         offsets = new long[_texts.Length + 1];
-        foreach (DocumentEmbedding e in _encoder.Value.EncodeEach(_texts, Pooling, _watch.In(_how), _watch, _watch.Token))
+        foreach (DocumentEmbedding e in _encoder.EncodeEach(_texts, Pooling, _watch.In(_how), _watch, _watch.Token))
         {
             vectors.Add(e.Values);
             offsets[e.Index + 1] = offsets[e.Index] + e.Tokens;
@@ -77,6 +79,6 @@ internal sealed unsafe class EncoderCall : IDisposable
     public void Dispose()
     {
         _call.Dispose();
-        _encoder.Dispose();
+        _handle.Dispose();
     }
 }

@@ -42,7 +42,10 @@ internal static unsafe class Failure
     private static readonly byte* Empty = (byte*)NativeMemory.AllocZeroed(1);
 
     /// <summary>The message of this thread, valid until its next failure.</summary>
-    public static byte* LastError => last is null ? Empty : last.Text;
+    public static byte* LastError => last is null ? Empty : last.Message;
+
+    /// <summary>The parts of that message; null and -1 where they are not known.</summary>
+    public static (nint Argument, long Index, nint Expected, nint Given) LastFields => last is null ? (0, -1, 0, 0) : last.Fields;
 
     /// <summary>Runs one exported function.</summary>
     public static int Run(Action body)
@@ -63,7 +66,7 @@ internal static unsafe class Failure
         try
         {
             (Status status, string message) = Describe(e);
-            (last ??= new ErrorText()).Set(message);
+            (last ??= new ErrorText()).Set(message, e as InputException);
             return status;
         }
         catch (OutOfMemoryException)
@@ -89,20 +92,39 @@ internal static unsafe class Failure
         _ => (Status.Internal, $"defect: {e}"),
     };
 
-    /// <summary>Native text that lives as long as its thread, or until replaced.</summary>
+    /// <summary>Native texts that live as long as their thread, or until replaced.</summary>
     private sealed class ErrorText
     {
-        public byte* Text { get; private set; }
+        public byte* Message { get; private set; }
 
-        public void Set(string message)
+        public (nint Argument, long Index, nint Expected, nint Given) Fields { get; private set; } = (0, -1, 0, 0);
+
+        public void Set(string message, InputException? input)
         {
-            byte* text = (byte*)NativeMemory.Alloc((nuint)Encoding.UTF8.GetMaxByteCount(message.Length) + 1);
-            fixed (char* c = message)
-                text[Encoding.UTF8.GetBytes(c, message.Length, text, Encoding.UTF8.GetMaxByteCount(message.Length))] = 0;
-            NativeMemory.Free(Text);
-            Text = text;
+            byte* text = Copy(message);
+            Free();
+            Message = text;
+            Fields = ((nint)Copy(input?.Argument?.Name), input?.Argument?.Index is [long first, ..] ? first : -1, (nint)Copy(input?.Expected), (nint)Copy(input?.Given));
         }
 
-        ~ErrorText() => NativeMemory.Free(Text);
+        private static byte* Copy(string? text)
+        {
+            if (text is null)
+                return null;
+            int room = Encoding.UTF8.GetMaxByteCount(text.Length) + 1;
+            byte* copy = (byte*)NativeMemory.Alloc((nuint)room);
+            copy[Encoding.UTF8.GetBytes(text, new Span<byte>(copy, room))] = 0;
+            return copy;
+        }
+
+        private void Free()
+        {
+            NativeMemory.Free(Message);
+            NativeMemory.Free((void*)Fields.Argument);
+            NativeMemory.Free((void*)Fields.Expected);
+            NativeMemory.Free((void*)Fields.Given);
+        }
+
+        ~ErrorText() => Free();
     }
 }

@@ -45,7 +45,7 @@ internal static class GenerationSettings
             if (name is not ("input_ids" or "attention_mask" or "global_attention_mask" or "decoder_input_ids"))
                 throw new InputException($"{name}: unknown argument; generation takes input_ids, attention_mask, global_attention_mask and decoder_input_ids");
         if (!inputs.TryGetValue("input_ids", out Tensor? ids))
-            throw new InputException("input_ids: expected the documents' tokens, given none");
+            throw new InputException("input_ids", "the documents' tokens", "none");
         int[][] tokens = Rows(ids, "input_ids", null, null);
         int rows = tokens.Length, length = rows == 0 ? 0 : tokens[0].Length;
         int[][]? mask = Optional("attention_mask", rows, length), global = Optional("global_attention_mask", rows, length),
@@ -70,7 +70,7 @@ internal static class GenerationSettings
                 + $"{length?.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "length"}], given [{string.Join(", ", shape)}]");
         }
         if (tensor.DType.IsFloatingPoint())
-            throw new InputException($"{name}: expected integers, given {tensor.DType}");
+            throw new InputException(name, "integers", $"{tensor.DType}");
         using Tensor wide = tensor.To(DType.Int64);
         long[] values = wide.ToArray<long>();
         int width = (int)shape[1];
@@ -78,7 +78,7 @@ internal static class GenerationSettings
         for (int i = 0; i < result.Length; i++)
             result[i] = Array.ConvertAll(values[(i * width)..((i + 1) * width)], v => v is >= int.MinValue and <= int.MaxValue
                 ? (int)v
-                : throw new InputException($"{name}: expected token ids, given {v}"));
+                : throw new InputException(name, "token ids", $"{v}"));
         return result;
     }
 }

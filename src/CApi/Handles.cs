@@ -20,17 +20,15 @@ internal static class Handles
         [typeof(TensorHandle)] = "lf_tensor",
         [typeof(TensorMap)] = "lf_tensors",
         [typeof(ModelHandle)] = "lf_model",
-        [typeof(DocumentEncoder)] = "lf_document_encoder",
-        [typeof(QuestionAnswerer)] = "lf_question_answerer",
-        [typeof(TaskHandle<TextClassifier>)] = "lf_text_classifier",
-        [typeof(TaskHandle<TokenClassifier>)] = "lf_token_classifier",
-        [typeof(MultipleChoice)] = "lf_multiple_choice",
-        [typeof(TaskHandle<MaskFiller>)] = "lf_mask_filler",
-        [typeof(Summarizer)] = "lf_summarizer",
+        [typeof(TaskHandle)] = "lf_task",
         [typeof(AnswerHandle)] = "lf_answer",
         [typeof(Tokenizer)] = "lf_tokenizer",
         [typeof(EncodingHandle)] = "lf_encoding",
     };
+
+    // lf_text_classifier of TextClassifier.
+    private static readonly Dictionary<Type, string> TaskNames = TaskKind.All.ToDictionary(kind => kind.Type,
+        kind => "lf" + string.Concat(kind.Name.Select(c => char.IsUpper(c) ? $"_{char.ToLowerInvariant(c)}" : $"{c}")));
 
     /// <summary>Handles that are not freed.</summary>
     public static long Live
@@ -67,19 +65,35 @@ internal static class Handles
         }
     }
 
+    /// <summary>The task behind a handle, of the class that a function is for; as <see cref="Use"/>.</summary>
+    public static Lease<TaskHandle> UseTask<T>(nint handle, string argument) where T : TextTask
+    {
+        lock (Gate)
+        {
+            Content content = Find<TaskHandle>(handle, argument, out _, typeof(T));
+            content.Users++;
+            return new Lease<TaskHandle>(content, (TaskHandle)content.Value);
+        }
+    }
+
     /// <summary>The same for an optional argument: null gives an empty lease.</summary>
     public static Lease<T> UseOptional<T>(nint handle, string argument) where T : class =>
         handle == 0 ? default : Use<T>(handle, argument);
 
     /// <summary>Frees a handle; null is allowed.</summary>
-    public static void Free<T>(nint handle, string argument) where T : class
+    public static void Free<T>(nint handle, string argument) where T : class => Free<T>(handle, argument, null);
+
+    /// <summary>Frees the handle of a task of one class; null is allowed.</summary>
+    public static void FreeTask<T>(nint handle, string argument) where T : TextTask => Free<TaskHandle>(handle, argument, typeof(T));
+
+    private static void Free<T>(nint handle, string argument, Type? task) where T : class
     {
         if (handle == 0)
             return;
         Content content;
         lock (Gate)
         {
-            content = Find<T>(handle, argument, out int index);
+            content = Find<T>(handle, argument, out int index, task);
             Slots[index].Content = null;
             Spare.Push(index);
         }
@@ -94,9 +108,13 @@ internal static class Handles
         (content.Value as IDisposable)?.Dispose();
     }
 
-    private static Content Find<T>(nint handle, string argument, out int index)
+    /// <param name="handle">The handle.</param>
+    /// <param name="argument">Its name in messages.</param>
+    /// <param name="index">Its slot.</param>
+    /// <param name="task">Of a task: the class that is wanted; null: any.</param>
+    private static Content Find<T>(nint handle, string argument, out int index, Type? task = null)
     {
-        string expected = Names[typeof(T)];
+        string expected = task is null ? Names[typeof(T)] : TaskNames[task];
         if (handle == 0)
             throw CallException.Argument($"{argument}: expected an {expected}, given NULL");
         index = (int)(handle & 0xFFFFFFFF) - 1;
@@ -105,14 +123,14 @@ internal static class Handles
             throw CallException.Argument($"{argument}: expected an {expected}, given a value that is no handle");
         if (generation != Slots[index].Generation || Slots[index].Content is not { } content)
             throw CallException.Argument($"{argument}: expected an {expected}, given a handle that was freed");
-        return content.Value is T
+        return content.Value is T && (task is null || ((TaskHandle)content.Value).Task.GetType() == task)
             ? content
             : throw CallException.Argument($"{argument}: expected an {expected}, given an {NameOf(content.Value)}");
     }
 
     // A tokenizer is of a class of its own kind.
-    private static string NameOf(object value) =>
-        Names.GetValueOrDefault(value is Tokenizer ? typeof(Tokenizer) : value.GetType(), "object of another kind");
+    private static string NameOf(object value) => value is TaskHandle handle ? TaskNames[handle.Task.GetType()]
+        : Names.GetValueOrDefault(value is Tokenizer ? typeof(Tokenizer) : value.GetType(), "object of another kind");
 
     private sealed class Slot
     {

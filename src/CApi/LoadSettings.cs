@@ -31,14 +31,14 @@ internal sealed class LoadSettings
         "fused" => AttentionImplementation.Fused,
         "chunks" => AttentionImplementation.Chunks,
         "loop" => AttentionImplementation.Loop,
-        _ => throw new InputException($"{name}: expected fused, chunks or loop, given \"{value}\""),
+        _ => throw new InputException(name, "fused, chunks or loop", $"\"{value}\""),
     };
 
     private static bool Flag(string value, string name) => value switch
     {
         "true" or "1" => true,
         "false" or "0" => false,
-        _ => throw new InputException($"{name}: expected true or false, given \"{value}\""),
+        _ => throw new InputException(name, "true or false", $"\"{value}\""),
     };
 
     private static DType DTypeOf(string value)
@@ -46,6 +46,6 @@ internal sealed class LoadSettings
         foreach ((string name, DType type) in Types)
             if (name == value)
                 return type;
-        throw new InputException($"dtype: expected {string.Join(", ", Types.Select(t => t.Name))}, given \"{value}\"");
+        throw new InputException("dtype", $"{string.Join(", ", Types.Select(t => t.Name))}", $"\"{value}\"");
     }
 }

@@ -4,12 +4,12 @@ using LongformerInterop.Tasks.Generation;
 
 namespace LongformerInterop.CApi;
 
-/// <summary>A task together with the memory of its texts that are handed out.</summary>
-internal sealed unsafe class TaskHandle<T>(T task) : IDisposable where T : class, IDisposable
+/// <summary>lf_task: any task, together with the memory of its texts that are handed out.</summary>
+internal sealed unsafe class TaskHandle(TextTask task) : IDisposable
 {
-    private readonly Borrowed _borrowed = new();
+    private readonly BorrowedMemory _borrowed = new();
 
-    public T Task => task;
+    public TextTask Task => task;
 
     /// <summary>A text of the task, which is the same at every call.</summary>
     public byte* Text(TaskText kind, int item, string text) => _borrowed.Text((int)kind, item, () => text, out _);
@@ -21,7 +21,7 @@ internal sealed unsafe class TaskHandle<T>(T task) : IDisposable where T : class
     }
 }
 
-/// <summary>What a <see cref="TaskHandle{T}"/> hands out.</summary>
+/// <summary>What a <see cref="TaskHandle"/> hands out.</summary>
 internal enum TaskText
 {
     Label,
@@ -32,7 +32,7 @@ internal enum TaskText
 /// <summary>lf_model: any model class; of an LED also what generates.</summary>
 internal sealed unsafe class ModelHandle : IDisposable
 {
-    private readonly Borrowed _borrowed = new();
+    private readonly BorrowedMemory _borrowed = new();
 
     public ModelHandle(PretrainedModel model, string folder)
     {

@@ -122,7 +122,7 @@ internal static unsafe class Native
 }
 
 /// <summary>Native memory that a handle hands out pointers into: everything is made once, when first asked for, and freed with it.</summary>
-internal sealed unsafe class Borrowed : IDisposable
+internal sealed unsafe class BorrowedMemory : IDisposable
 {
     private readonly Dictionary<(int Kind, int Item), (nint Address, int Count)> _blocks = [];
 

@@ -6,7 +6,7 @@ namespace LongformerInterop.CApi;
 /// <summary>lf_tensor: a tensor outside every scope, with the memory that its properties are handed out from.</summary>
 internal sealed unsafe class TensorHandle : IDisposable
 {
-    private readonly Borrowed _borrowed = new();
+    private readonly BorrowedMemory _borrowed = new();
 
     /// <summary>Takes the tensor over.</summary>
     public TensorHandle(Tensor tensor) => Tensor = tensor.Keep();
@@ -40,7 +40,7 @@ internal sealed unsafe class TensorHandle : IDisposable
 /// <summary>lf_tensors: named tensors, in order.</summary>
 internal sealed unsafe class TensorMap : IDisposable
 {
-    private readonly Borrowed _borrowed = new();
+    private readonly BorrowedMemory _borrowed = new();
     private readonly List<(string Name, TensorHandle Tensor)> _tensors = [];
     private readonly Dictionary<string, int> _index = new(StringComparer.Ordinal);
 

@@ -8,7 +8,9 @@ namespace LongformerInterop.Cli;
 /// <param name="Text">The text, character for character.</param>
 /// <param name="Question">Question given beside the text in a JSON line.</param>
 /// <param name="Choices">Choices given beside the text in a JSON line.</param>
-internal sealed record Document(string Source, string Text, string? Question = null, IReadOnlyList<string>? Choices = null);
+/// <param name="Spans">Ranges of characters given beside the text in a JSON line.</param>
+internal sealed record Document(string Source, string Text, string? Question = null, IReadOnlyList<string>? Choices = null,
+    IReadOnlyList<(int Start, int End)>? Spans = null);
 
 /// <summary>Reads the texts named by <c>--input</c> and <c>--jsonl</c>.</summary>
 internal static class Documents
@@ -101,7 +103,7 @@ internal static class Documents
             string? text = Text(root, "text", source) ?? Text(root, "document", source) ?? Text(root, "context", source);
             if (text is null)
                 throw new IOException($"{source}: the object has no \"text\" (nor \"document\", nor \"context\")");
-            return new Document(source, text, Text(root, "question", source), Choices(root, source));
+            return new Document(source, text, Text(root, "question", source), Choices(root, source), Spans(root, source));
         }
         catch (JsonException e)
         {
@@ -130,6 +132,18 @@ internal static class Documents
         if (value.ValueKind != JsonValueKind.Array || value.EnumerateArray().Any(c => c.ValueKind != JsonValueKind.String))
             throw new IOException($"{source}: \"choices\" must be an array of strings");
         return [.. value.EnumerateArray().Select(c => c.GetString()!)];
+    }
+
+    private static (int, int)[]? Spans(JsonElement root, string source)
+    {
+        if (!root.TryGetProperty("spans", out JsonElement value) || value.ValueKind == JsonValueKind.Null)
+            return null;
+        return value.ValueKind == JsonValueKind.Array && value.EnumerateArray().All(IsSpan)
+            ? [.. value.EnumerateArray().Select(s => (s[0].GetInt32(), s[1].GetInt32()))]
+            : throw new IOException($"{source}: \"spans\" must be an array of pairs [START, END]");
+
+        static bool IsSpan(JsonElement span) => span.ValueKind == JsonValueKind.Array && span.GetArrayLength() == 2
+            && span.EnumerateArray().All(e => e.ValueKind == JsonValueKind.Number && e.TryGetInt32(out _));
     }
 
     /// <summary>Only a line feed ends a line: JSON strings may hold the other Unicode line ends unescaped.</summary>

@@ -1,6 +1,5 @@
 using LongformerInterop.Checkpoints;
 using LongformerInterop.Models.Gradients;
-using LongformerInterop.Models.Led;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models;
@@ -11,28 +10,27 @@ namespace LongformerInterop.Models;
 /// </summary>
 public abstract class PretrainedModel : IDisposable
 {
-    private readonly List<IDisposable> _owned;
+    private readonly ParameterLoader _parameters;
 
-    private protected PretrainedModel(string architecture, LoadOptions options, ParameterLoader loader)
+    /// <summary>Makes a model; the constructors of the classes take what they need out of the loader afterwards.</summary>
+    private protected PretrainedModel(ModelLoader loader)
     {
-        Architecture = architecture;
-        Options = options;
-        NamedParameters = [.. loader.Loaded];
-        _owned = [.. loader.Owned];
-        DType = loader.DType;
+        Architecture = loader.Architecture.Name;
+        Options = loader.Options;
+        _parameters = loader.Root;
     }
-
-    /// <summary>Something that goes when the model does.</summary>
-    private protected void Own(IDisposable part) => _owned.Add(part);
 
     /// <summary>The class name of Hugging Face, for example <c>LongformerForQuestionAnswering</c>.</summary>
     public string Architecture { get; }
+
+    /// <summary>The configuration of the checkpoint.</summary>
+    public abstract ModelConfiguration Configuration { get; }
 
     /// <summary>What it was loaded with.</summary>
     public LoadOptions Options { get; }
 
     /// <summary>Dtype of the weights and the hidden states.</summary>
-    public DType DType { get; }
+    public DType DType => _parameters.DType;
 
     /// <summary>Where the weights live.</summary>
     public Device Device => Options.Device;
@@ -41,28 +39,14 @@ public abstract class PretrainedModel : IDisposable
     /// The parameters under their Hugging Face names, in the order of the computation, each tied one once. The tensors belong to the model
     /// and are not to be changed, unless it was loaded with <see cref="LoadOptions.Trainable"/>: the layers may compute with a packed copy.
     /// </summary>
-    public IReadOnlyList<NamedParameter> NamedParameters { get; }
+    public IReadOnlyList<NamedParameter> NamedParameters => _parameters.Loaded;
 
     /// <summary>Loads the class that <c>architectures[0]</c> of the folder's <c>config.json</c> names (without one: the class that the weights fit).</summary>
     /// <exception cref="CheckpointException">The folder is no checkpoint, its architecture is not served, or configuration or weights do not fit.</exception>
     public static PretrainedModel Load(string folder, LoadOptions? options = null)
     {
-        if (LedConfiguration.IsIn(folder))
-            return LedLoader.LoadAny(folder, options);
-        LongformerConfiguration configuration = LongformerConfiguration.Load(folder);
-        string architecture = configuration.Architectures.Count > 0 ? configuration.Architectures[0] : LongformerLoader.GuessArchitecture(folder);
-        // RobertaForMaskedLM with a window is what allenai's conversion leaves; the same class in all but name.
-        return architecture.Replace("Roberta", "Longformer", StringComparison.Ordinal) switch
-        {
-            "LongformerModel" or "Longformer" => LongformerModel.Load(folder, options),
-            "LongformerForMaskedLM" or "LongformerLongForMaskedLM" => LongformerForMaskedLM.Load(folder, options),
-            "LongformerForSequenceClassification" => LongformerForSequenceClassification.Load(folder, options),
-            "LongformerForQuestionAnswering" => LongformerForQuestionAnswering.Load(folder, options),
-            "LongformerForTokenClassification" => LongformerForTokenClassification.Load(folder, options),
-            "LongformerForMultipleChoice" => LongformerForMultipleChoice.Load(folder, options),
-            _ => throw new CheckpointException(
-                $"{folder}: the architecture {architecture} is not served; expected one of {string.Join(", ", LongformerParameters.Architectures)}"),
-        };
+        ModelConfiguration configuration = Models.Architecture.ReadConfiguration(folder);
+        return ModelLoader.Load(Models.Architecture.In(folder, configuration), folder, configuration, options);
     }
 
     /// <summary>
@@ -72,10 +56,11 @@ public abstract class PretrainedModel : IDisposable
     /// <param name="inputs">The arguments.</param>
     /// <param name="outputHiddenStates">Whether to return the hidden states before the first layer and after every layer.</param>
     /// <param name="outputAttentions">Whether to return the attention probabilities.</param>
-    /// <param name="beforeLayer">Called before every layer, see <see cref="LongformerInputs.BeforeLayer"/>.</param>
+    /// <param name="cancellation">Looked at before every layer; a pass that is cancelled frees everything that it made.</param>
     /// <exception cref="InputException">An argument is unknown or its shape or values are wrong.</exception>
     public abstract IReadOnlyDictionary<string, Tensor> Run(
-        IReadOnlyDictionary<string, Tensor> inputs, bool outputHiddenStates = false, bool outputAttentions = false, Action? beforeLayer = null);
+        IReadOnlyDictionary<string, Tensor> inputs, bool outputHiddenStates = false, bool outputAttentions = false,
+        CancellationToken cancellation = default);
 
     /// <summary>
     /// The loss and its gradients: <c>loss</c>, <c>grad.NAME</c> for every parameter that the loss depends on, and with ids <c>grad_input_embeds</c>, the
@@ -93,7 +78,7 @@ public abstract class PretrainedModel : IDisposable
         using GradientSet gradients = CreateGradients();
         using var tape = new GradientTape(gradients);
         (Tensor? loss, IReadOnlyList<(string Name, Tensor Words)> words) = LossOf(inputs, tape);
-        tape.Backward(loss ?? throw new InputException($"labels: expected what {Architecture} is trained on, given none"));
+        tape.Backward(loss ?? throw new InputException("labels", $"what {Architecture} is trained on", "none"));
         var results = new Dictionary<string, Tensor> { ["loss"] = loss };
         foreach ((string name, Tensor tensor) in NamedParameters.Where(p => p.IsTrained).Select(p => ("grad." + p.Name, p.Tensor)).Concat(words))
             if (gradients[tensor] is { } gradient)
@@ -138,7 +123,7 @@ public abstract class PretrainedModel : IDisposable
     {
         foreach (NamedParameter parameter in NamedParameters)
             parameter.Tensor.Dispose();
-        foreach (IDisposable part in _owned)
+        foreach (IDisposable part in _parameters.Owned)
             part.Dispose();
         GC.SuppressFinalize(this);
     }

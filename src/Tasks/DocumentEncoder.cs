@@ -24,13 +24,13 @@ public sealed record DocumentEmbedding(int Index, int Tokens, float[] Values);
 /// Turns documents into vectors, by the pooling and normalization of a sentence-transformers folder unless a call says otherwise. Global attention by default: the first token with <see cref="Pooling.Cls"/>, none otherwise.
 /// Thread-safe; dispose it to free the model.
 /// </summary>
-public sealed class DocumentEncoder : IDisposable
+public sealed class DocumentEncoder : TextTask
 {
     private readonly LongformerModel _model;
-    private readonly TextInputs _inputs;
     private readonly SentenceTransformersFolder _folder;
 
-    private DocumentEncoder(LongformerModel model, TextInputs inputs, SentenceTransformersFolder folder) => (_model, _inputs, _folder) = (model, inputs, folder);
+    private DocumentEncoder(LongformerModel model, TextInputs inputs, SentenceTransformersFolder folder)
+        : base(model, inputs) => (_model, _folder) = (model, folder);
 
     /// <summary>How tokens become a vector where a call does not say: as a folder of sentence-transformers says, else the mean.</summary>
     public Pooling DefaultPooling => _folder.Pooling ?? Pooling.Mean;
@@ -38,21 +38,13 @@ public sealed class DocumentEncoder : IDisposable
     /// <summary>C, the width of a vector.</summary>
     public int HiddenSize => _model.Configuration.HiddenSize;
 
-    /// <summary>The longest document in tokens, special tokens included.</summary>
-    public int MaxTokens => _inputs.MaxTokens;
-
-    /// <summary>The checkpoint's tokenizer.</summary>
-    public Tokenizer Tokenizer => _inputs.Tokenizer;
-
     /// <summary>Loads a checkpoint folder; a head that it has is left alone.</summary>
     /// <exception cref="LongformerException">The folder is no Longformer checkpoint.</exception>
     /// <exception cref="TokenizerException">The tokenizer's files are missing or malformed.</exception>
     public static DocumentEncoder Load(string folder, LoadOptions? options = null)
     {
         SentenceTransformersFolder defaults = SentenceTransformersFolder.Read(folder);
-        Task<Tokenizer> tokenizer = TextInputs.StartTokenizer(folder);
-        LongformerModel model = LongformerModel.Load(folder, options);
-        return Guard.DisposeOnError(model, m => new DocumentEncoder(m, new TextInputs(tokenizer, m.Configuration), defaults));
+        return Load(folder, options, LongformerModel.Load, (model, inputs) => new DocumentEncoder(model, inputs, defaults));
     }
 
     /// <summary>Encodes documents of any number and unequal lengths; the vectors come in the order of the documents.</summary>
@@ -61,7 +53,7 @@ public sealed class DocumentEncoder : IDisposable
     /// <param name="options">Normalization, truncation, global tokens, batch size.</param>
     /// <param name="progress">Told after every batch.</param>
     /// <param name="cancellation">Stops between two layers of the model.</param>
-    /// <exception cref="InputException">A document is empty or longer than <see cref="MaxTokens"/>; the message names it.</exception>
+    /// <exception cref="InputException">A document is empty or longer than <see cref="TextTask.MaxTokens"/>; the message names it.</exception>
     public float[][] Encode(IReadOnlyList<string> documents, Pooling? pooling = null, EmbeddingOptions? options = null,
         IProgress<TaskProgress>? progress = null, CancellationToken cancellation = default) =>
         [.. EncodeEach(documents, pooling, options, progress, cancellation).Select(e => e.Values)];
@@ -93,8 +85,8 @@ public sealed class DocumentEncoder : IDisposable
         int[] counts = new int[documents.Count];
         for (int i = 0; i < counts.Length; i++)
         {
-            cancellation.ThrowIfCancellationRequested();
-            counts[i] = _inputs.Encode(documents[i], null, Name(i), options).Count;
+            CancelPoll.ThrowIfStopped(cancellation);
+            counts[i] = Inputs.Encode(documents[i], null, Name(i), options).Count;
         }
         return counts;
     }
@@ -106,17 +98,14 @@ public sealed class DocumentEncoder : IDisposable
         return options.Normalize ?? (pooling != Pooling.Tokens && _folder.Normalize == true);
     }
 
-    /// <summary>Frees the model.</summary>
-    public void Dispose() => _model.Dispose();
-
     private IEnumerable<DocumentEmbedding> EncodeBatches(IReadOnlyList<string> documents, Pooling pooling, EmbeddingOptions options,
         IProgress<TaskProgress>? progress, CancellationToken cancellation)
     {
         int done = 0;
         long tokens = 0;
-        foreach (List<TextInput> batch in TextInputs.Batches(Inputs(documents, pooling, options), options))
+        foreach (List<TextInput> batch in TextInputs.Batches(Prepare(documents, pooling, options), options))
         {
-            cancellation.ThrowIfCancellationRequested();
+            CancelPoll.ThrowIfStopped(cancellation);
             List<float[]> vectors = Run(batch, pooling, options, cancellation);
             for (int i = 0; i < batch.Count; i++)
                 yield return new DocumentEmbedding(done + i, batch[i].Length, vectors[i]);
@@ -126,22 +115,22 @@ public sealed class DocumentEncoder : IDisposable
         }
     }
 
-    private IEnumerable<TextInput> Inputs(IReadOnlyList<string> documents, Pooling pooling, EmbeddingOptions options)
+    private IEnumerable<TextInput> Prepare(IReadOnlyList<string> documents, Pooling pooling, EmbeddingOptions options)
     {
         for (int i = 0; i < documents.Count; i++)
         {
-            string name = Name(i);
-            Encoding encoding = _inputs.Encode(documents[i], null, name, options);
+            ArgumentName name = Name(i);
+            Encoding encoding = Inputs.Encode(documents[i], null, name, options);
             yield return new TextInput(encoding, options.Global.Resolve(encoding.Count, pooling == Pooling.Cls ? [0] : [], name));
         }
     }
 
-    private static string Name(int document) => $"documents[{document}]";
+    private static ArgumentName Name(int document) => new("documents", document);
 
     private List<float[]> Run(List<TextInput> batch, Pooling pooling, EmbeddingOptions options, CancellationToken cancellation)
     {
         using TensorScope scope = new();
-        Tensor hidden = _model.Forward(TextInputs.Pack(batch, options, cancellation)).LastHiddenState;
+        Tensor hidden = _model.Forward(TextInputs.Pack(batch), cancellation).LastHiddenState;
         // Pooled where the model is, so that the host waits once, for all vectors together.
         float[] values = TextInputs.ToFloats(Pool(hidden, batch, pooling));
         List<float[]> vectors = [];

@@ -37,7 +37,7 @@ public sealed class GlobalTokens
     {
         foreach (int position in positions)
             if (position < 0)
-                throw new InputException($"global positions: {position} is negative; positions count from 0");
+                throw new InputException("global positions", "positions from 0 on", $"{position}");
         int[] sorted = positions.ToArray();
         Array.Sort(sorted);
         return new GlobalTokens(Kind.Explicit, [.. sorted.Distinct()]);
@@ -56,7 +56,7 @@ public sealed class GlobalTokens
         int[] positions = new int[parts.Length];
         for (int i = 0; i < parts.Length; i++)
             if (!int.TryParse(parts[i], NumberStyles.None, CultureInfo.InvariantCulture, out positions[i]))
-                throw new InputException($"global positions: expected none, first or positions such as 0,5,17; given \"{text}\"");
+                throw new InputException("global positions", "none, first or positions such as 0,5,17", $"\"{text}\"");
         return At(positions);
     }
 
@@ -65,11 +65,11 @@ public sealed class GlobalTokens
     /// <param name="taskDefault">The task's own positions, ascending.</param>
     /// <param name="input">Name of the input for the message.</param>
     /// <exception cref="InputException">An explicit position is at or past the end of the input.</exception>
-    internal int[] Resolve(int length, int[] taskDefault, string input) => _kind switch
+    internal int[] Resolve(int length, int[] taskDefault, ArgumentName input) => _kind switch
     {
         Kind.Task => taskDefault,
         Kind.Explicit when _positions.Length > 0 && _positions[^1] >= length => throw new InputException(
-            $"global positions: {_positions[^1]} is past the end of {input}, which has {length} tokens (last position {length - 1})"),
+            input, $"global positions within its {length} tokens (0..{length - 1})", $"{_positions[^1]}"),
         _ => _positions,
     };
 }

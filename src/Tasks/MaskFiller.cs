@@ -21,24 +21,17 @@ public sealed record FilledMask(int Position, int Start, int End, IReadOnlyList<
 /// Fills the masks of a text; each on its own where there are several. No token is global by default. Thread-safe; dispose it to
 /// free the model.
 /// </summary>
-public sealed class MaskFiller : IDisposable
+public sealed class MaskFiller : TextTask
 {
     private readonly LongformerForMaskedLM _model;
-    private readonly TextInputs _inputs;
     private readonly int _mask;
 
     private MaskFiller(LongformerForMaskedLM model, TextInputs inputs, string folder)
+        : base(model, inputs)
     {
         _model = model;
-        _inputs = inputs;
         _mask = inputs.Tokenizer.SpecialTokens.Mask ?? throw new InputException($"{folder}: the tokenizer has no mask token");
     }
-
-    /// <summary>The checkpoint's tokenizer.</summary>
-    public Tokenizer Tokenizer => _inputs.Tokenizer;
-
-    /// <summary>The longest text in tokens, special tokens included.</summary>
-    public int MaxTokens => _inputs.MaxTokens;
 
     /// <summary>How the mask is written in a text, such as <c>&lt;mask&gt;</c>.</summary>
     public string MaskText => Tokenizer.IdToToken(_mask)!;
@@ -46,12 +39,8 @@ public sealed class MaskFiller : IDisposable
     /// <summary>Loads a checkpoint folder with a masked language modeling head.</summary>
     /// <exception cref="LongformerException">The folder is no Longformer checkpoint, or lacks the head or a mask token.</exception>
     /// <exception cref="TokenizerException">The tokenizer's files are missing or malformed.</exception>
-    public static MaskFiller Load(string folder, LoadOptions? options = null)
-    {
-        Task<Tokenizer> tokenizer = TextInputs.StartTokenizer(folder);
-        LongformerForMaskedLM model = LongformerForMaskedLM.Load(folder, options);
-        return Guard.DisposeOnError(model, m => new MaskFiller(m, new TextInputs(tokenizer, m.Configuration), folder));
-    }
+    public static MaskFiller Load(string folder, LoadOptions? options = null) =>
+        Load(folder, options, LongformerForMaskedLM.Load, (model, inputs) => new MaskFiller(model, inputs, folder));
 
     /// <summary>The masks of one text, in its order.</summary>
     /// <param name="text">The text, with at least one mask.</param>
@@ -63,20 +52,20 @@ public sealed class MaskFiller : IDisposable
     {
         options ??= new TaskOptions();
         if (top < 1)
-            throw new InputException($"top: expected at least 1, given {top}");
-        Encoding encoding = _inputs.Encode(text, null, "text", options);
+            throw new InputException("top", "at least 1", $"{top}");
+        Encoding encoding = Inputs.Encode(text, null, "text", options);
         long[] positions = [.. Enumerable.Range(0, encoding.Count).Where(i => encoding.Ids.Span[i] == _mask).Select(i => (long)i)];
         if (positions.Length == 0)
-            throw new InputException($"text: expected at least one {MaskText}{(options.Truncate ? $" in the first {encoding.Count} tokens" : "")}, given none");
+            throw new InputException("text", $"at least one {MaskText}{(options.Truncate ? $" in the first {encoding.Count} tokens" : "")}", "none");
         TextInput input = new(encoding, options.Global.Resolve(encoding.Count, [], "text"));
-        cancellation.ThrowIfCancellationRequested();
+        CancelPoll.ThrowIfStopped(cancellation);
 
         float[] logits;
         using (TensorScope scope = new())
         {
             // The scores of the masks only: those of every token of a long document would take gigabytes.
-            LongformerInputs packed = TextInputs.Pack([input], options, cancellation) with { LogitRows = Tensor.From<long>(positions, positions.Length) };
-            logits = TextInputs.ToFloats(_model.Forward(packed).Logits);
+            LongformerInputs packed = TextInputs.Pack([input]) with { LogitRows = Tensor.From<long>(positions, positions.Length) };
+            logits = TextInputs.ToFloats(_model.Forward(packed, cancellation).Logits);
         }
         int vocabulary = logits.Length / positions.Length;
         List<FilledMask> masks = [];
@@ -87,9 +76,6 @@ public sealed class MaskFiller : IDisposable
         }
         return masks;
     }
-
-    /// <summary>Frees the model.</summary>
-    public void Dispose() => _model.Dispose();
 
     private static int TrimmedStart(string text, TextRange range)
     {

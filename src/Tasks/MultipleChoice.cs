@@ -15,28 +15,18 @@ public sealed record ChoiceScore(int Index, string Choice, float Score, float Lo
 /// Multiple choice: each choice is read behind the document as <c>&lt;s&gt; document &lt;/s&gt;&lt;/s&gt; question choice
 /// &lt;/s&gt;</c>, with everything after the document global by default. Thread-safe; dispose it to free the model.
 /// </summary>
-public sealed class MultipleChoice : IDisposable
+public sealed class MultipleChoice : TextTask
 {
     private readonly LongformerForMultipleChoice _model;
-    private readonly TextInputs _inputs;
 
-    private MultipleChoice(LongformerForMultipleChoice model, TextInputs inputs) => (_model, _inputs) = (model, inputs);
-
-    /// <summary>The checkpoint's tokenizer.</summary>
-    public Tokenizer Tokenizer => _inputs.Tokenizer;
-
-    /// <summary>The longest input in tokens: special tokens, document, question and a choice.</summary>
-    public int MaxTokens => _inputs.MaxTokens;
+    private MultipleChoice(LongformerForMultipleChoice model, TextInputs inputs)
+        : base(model, inputs) => _model = model;
 
     /// <summary>Loads a checkpoint folder with a multiple choice head.</summary>
     /// <exception cref="LongformerException">The folder is no Longformer checkpoint, or lacks the head.</exception>
     /// <exception cref="TokenizerException">The tokenizer's files are missing or malformed.</exception>
-    public static MultipleChoice Load(string folder, LoadOptions? options = null)
-    {
-        Task<Tokenizer> tokenizer = TextInputs.StartTokenizer(folder);
-        LongformerForMultipleChoice model = LongformerForMultipleChoice.Load(folder, options);
-        return Guard.DisposeOnError(model, m => new MultipleChoice(m, new TextInputs(tokenizer, m.Configuration)));
-    }
+    public static MultipleChoice Load(string folder, LoadOptions? options = null) =>
+        Load(folder, options, LongformerForMultipleChoice.Load, (model, inputs) => new MultipleChoice(model, inputs));
 
     /// <summary>All choices, best first.</summary>
     /// <param name="document">What the choices are about.</param>
@@ -51,30 +41,27 @@ public sealed class MultipleChoice : IDisposable
         ArgumentNullException.ThrowIfNull(choices);
         options ??= new TaskOptions();
         if (choices.Count < 2)
-            throw new InputException($"choices: expected at least 2, given {choices.Count}");
+            throw new InputException("choices", "at least 2", $"{choices.Count}");
         List<TextInput> inputs = [];
         for (int i = 0; i < choices.Count; i++)
         {
-            string name = $"choices[{i}]";
+            ArgumentName name = new("choices", i);
             if (string.IsNullOrEmpty(choices[i]))
-                throw new InputException($"{name}: the text is empty");
+                throw new InputException(name, "the text is empty");
             string second = question is null ? choices[i] : $"{question} {choices[i]}";
-            Encoding encoding = _inputs.Encode(document, second, "document", options, TruncationStrategy.OnlyFirst);
-            _inputs.CheckNotEmpty(encoding, 1, name);
+            Encoding encoding = Inputs.Encode(document, second, "document", options, TruncationStrategy.OnlyFirst);
+            Inputs.CheckNotEmpty(encoding, 1, name);
             int length = encoding.Count;
             int begin = 0;
             while (begin < length && encoding.SequenceIds.Span[begin] != 1)
                 begin++;
             inputs.Add(new TextInput(encoding, options.Global.Resolve(length, [.. Enumerable.Range(begin, length - begin)], name)));
         }
-        cancellation.ThrowIfCancellationRequested();
+        CancelPoll.ThrowIfStopped(cancellation);
         float[] logits;
         using (TensorScope scope = new())
-            logits = TextInputs.ToFloats(_model.Forward(TextInputs.Pack(inputs, options, cancellation) with { Choices = choices.Count }).Logits);
+            logits = TextInputs.ToFloats(_model.Forward(TextInputs.Pack(inputs) with { Choices = choices.Count }, cancellation).Logits);
         float[] scores = Scores.Softmax(logits);
         return [.. scores.Select((score, i) => new ChoiceScore(i, choices[i], score, logits[i])).OrderByDescending(c => c.Score)];
     }
-
-    /// <summary>Frees the model.</summary>
-    public void Dispose() => _model.Dispose();
 }

@@ -24,40 +24,27 @@ public readonly record struct SummaryProgress(int Done, int Total, int Step, int
 /// Long documents in, text out: generation with an LED. Options that are not given come from the checkpoint. The first token is global
 /// unless said otherwise. Thread-safe; dispose it to free the model.
 /// </summary>
-public sealed class Summarizer : IDisposable
+public sealed class Summarizer : TextTask
 {
     private const int DefaultMaxTokens = 256;
 
-    private readonly LedForConditionalGeneration _model;
     private readonly TextGenerator _generator;
-    private readonly TextInputs _inputs;
 
-    private Summarizer(LedForConditionalGeneration model, TextGenerator generator, TextInputs inputs) =>
-        (_model, _generator, _inputs) = (model, generator, inputs);
-
-    /// <summary>The checkpoint's tokenizer.</summary>
-    public Tokenizer Tokenizer => _inputs.Tokenizer;
-
-    /// <summary>The longest document in tokens.</summary>
-    public int MaxTokens => _inputs.MaxTokens;
+    private Summarizer(LedForConditionalGeneration model, TextInputs inputs, GenerationOptions defaults)
+        : base(model, inputs) => _generator = new TextGenerator(model, defaults);
 
     /// <summary>Loads an LED checkpoint folder.</summary>
     /// <exception cref="LongformerException">The folder is no LED checkpoint.</exception>
     /// <exception cref="TokenizerException">The tokenizer's files are missing or malformed.</exception>
-    public static Summarizer Load(string folder, LoadOptions? options = null)
-    {
-        Task<Tokenizer> tokenizer = TextInputs.StartTokenizer(folder);
-        LedForConditionalGeneration model = LedForConditionalGeneration.Load(folder, options);
-        return Guard.DisposeOnError(model, m =>
+    public static Summarizer Load(string folder, LoadOptions? options = null) =>
+        Load(folder, options, LedForConditionalGeneration.Load, (model, inputs) =>
         {
             GenerationOptions defaults = GenerationOptions.FromCheckpoint(Checkpoint.FolderOf(folder));
             // HF's 20 tokens are no summary; this is the one default that is not HF's.
             if (defaults.MaxTokens is null && defaults.MaxLength is null)
-                defaults = defaults with { MaxTokens = Math.Min(DefaultMaxTokens, m.Configuration.MaxDecoderPositionEmbeddings) };
-            return new Summarizer(m, new TextGenerator(m, defaults),
-                new TextInputs(tokenizer, m.Configuration.MaxEncoderPositionEmbeddings, m.Configuration.VocabSize));
+                defaults = defaults with { MaxTokens = Math.Min(DefaultMaxTokens, model.Configuration.MaxDecoderPositionEmbeddings) };
+            return new Summarizer(model, inputs, defaults);
         });
-    }
 
     /// <summary>The best text for one document.</summary>
     /// <param name="document">The document.</param>
@@ -133,13 +120,10 @@ public sealed class Summarizer : IDisposable
         await work.ConfigureAwait(false);
     }
 
-    /// <summary>Frees the model.</summary>
-    public void Dispose() => _model.Dispose();
-
     private TextInput Encode(IReadOnlyList<string> documents, int index, TaskOptions options)
     {
-        string name = documents.Count == 1 ? "document" : $"documents[{index}]";
-        Encoding encoding = _inputs.Encode(documents[index], null, name, options);
+        ArgumentName name = documents.Count == 1 ? "document" : new ArgumentName("documents", index);
+        Encoding encoding = Inputs.Encode(documents[index], null, name, options);
         return new TextInput(encoding, options.Global.Resolve(encoding.Count, [0], name));
     }
 
@@ -162,8 +146,8 @@ public sealed class Summarizer : IDisposable
 
     private IReadOnlyList<IReadOnlyList<GeneratedSequence>> Generate(IReadOnlyList<TextInput> inputs, GenerationOptions? generation, TaskOptions options,
         Action<GeneratedToken>? onToken, IProgress<GenerationProgress>? progress, CancellationToken cancellation) =>
-        _generator.Generate([.. inputs.Select(i => new GenerationDocument(i.Encoding.Ids.ToArray()) { GlobalPositions = i.Globals })],
-            generation, onToken, progress, options.BeforeLayer, cancellation);
+        _generator.Generate([.. inputs.Select(i => new GenerationDocument(i.Encoding.Ids) { GlobalPositions = i.Globals })],
+            generation, onToken, progress, cancellation);
 
     private string Decode(GeneratedSequence sequence) => Tokenizer.Decode([.. sequence.Ids], skipSpecialTokens: true);
 

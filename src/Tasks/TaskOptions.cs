@@ -22,19 +22,6 @@ public record TaskOptions
 
     /// <summary>Receives a warning for every input that <see cref="Truncate"/> cut, and a debug line per batch.</summary>
     public ILogger? Logger { get; init; }
-
-    /// <summary>
-    /// Called on the thread that works, before every layer of the model (generation: of the encoder); what it throws ends the call. A call that
-    /// was given a <see cref="CancellationToken"/> looks at it there, too.
-    /// </summary>
-    public Action? BeforeLayer { get; init; }
-
-    /// <summary>What a call with these options and this token does before every layer; null: nothing.</summary>
-    internal Action? BeforeLayerOr(CancellationToken cancellation) => !cancellation.CanBeCanceled ? BeforeLayer : () =>
-    {
-        BeforeLayer?.Invoke();
-        cancellation.ThrowIfCancellationRequested();
-    };
 }
 
 /// <summary>How far a task is with its inputs.</summary>

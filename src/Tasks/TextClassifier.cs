@@ -13,38 +13,24 @@ public sealed record LabelScore(string Label, float Score, float Logit);
 /// <summary>
 /// Classifies documents. The first token is global by default. Thread-safe; dispose it to free the model.
 /// </summary>
-public sealed class TextClassifier : IDisposable
+public sealed class TextClassifier : TextTask
 {
     private readonly LongformerForSequenceClassification _model;
-    private readonly TextInputs _inputs;
 
-    private TextClassifier(LongformerForSequenceClassification model, TextInputs inputs) => (_model, _inputs) = (model, inputs);
-
-    /// <summary>The checkpoint's tokenizer.</summary>
-    public Tokenizer Tokenizer => _inputs.Tokenizer;
-
-    /// <summary>The longest document in tokens, special tokens included.</summary>
-    public int MaxTokens => _inputs.MaxTokens;
-
-    /// <summary>Label names in the order of their ids.</summary>
-    public IReadOnlyList<string> Labels => _model.Configuration.Id2Label;
+    private TextClassifier(LongformerForSequenceClassification model, TextInputs inputs)
+        : base(model, inputs, model.Configuration.Id2Label) => _model = model;
 
     /// <summary>
     /// <c>single_label_classification</c>, <c>multi_label_classification</c> or <c>regression</c>: what the checkpoint says, else
     /// regression for one label and single label for more.
     /// </summary>
-    public string ProblemType => _model.Configuration.ProblemType
-        ?? (_model.Configuration.NumLabels == 1 ? "regression" : "single_label_classification");
+    public string ProblemType => ProblemTypeOf(_model.Configuration);
 
     /// <summary>Loads a checkpoint folder with a sequence classification head.</summary>
     /// <exception cref="LongformerException">The folder is no Longformer checkpoint, or lacks the head.</exception>
     /// <exception cref="TokenizerException">The tokenizer's files are missing or malformed.</exception>
-    public static TextClassifier Load(string folder, LoadOptions? options = null)
-    {
-        Task<Tokenizer> tokenizer = TextInputs.StartTokenizer(folder);
-        LongformerForSequenceClassification model = LongformerForSequenceClassification.Load(folder, options);
-        return Guard.DisposeOnError(model, m => new TextClassifier(m, new TextInputs(tokenizer, m.Configuration)));
-    }
+    public static TextClassifier Load(string folder, LoadOptions? options = null) =>
+        Load(folder, options, LongformerForSequenceClassification.Load, (model, inputs) => new TextClassifier(model, inputs));
 
     /// <summary>All labels of one document, best first (regression: in the checkpoint's order).</summary>
     /// <exception cref="InputException">The document is empty or too long.</exception>
@@ -64,27 +50,27 @@ public sealed class TextClassifier : IDisposable
         options ??= new TaskOptions();
         IEnumerable<TextInput> inputs = documents.Select((document, i) =>
         {
-            string name = documents.Count == 1 ? "document" : $"documents[{i}]";
-            Encoding encoding = _inputs.Encode(document, null, name, options);
+            ArgumentName name = documents.Count == 1 ? "document" : new ArgumentName("documents", i);
+            Encoding encoding = Inputs.Encode(document, null, name, options);
             return new TextInput(encoding, options.Global.Resolve(encoding.Count, [0], name));
         });
         List<IReadOnlyList<LabelScore>> results = [];
         long tokens = 0;
         foreach (List<TextInput> batch in TextInputs.Batches(inputs, options))
         {
-            cancellation.ThrowIfCancellationRequested();
+            CancelPoll.ThrowIfStopped(cancellation);
             float[] logits = Run(batch, options, cancellation);
             int labels = logits.Length / batch.Count;
             for (int i = 0; i < batch.Count; i++)
-                results.Add(Score(logits.AsSpan(i * labels, labels), ProblemType, _model.Configuration.Id2Label));
+                results.Add(Score(logits.AsSpan(i * labels, labels), ProblemType, Labels));
             tokens += batch.Sum(b => (long)b.Length);
             progress?.Report(new TaskProgress(results.Count, documents.Count, tokens));
         }
         return results;
     }
 
-    /// <summary>Frees the model.</summary>
-    public void Dispose() => _model.Dispose();
+    internal static string ProblemTypeOf(ModelConfiguration configuration) =>
+        configuration.ProblemType ?? (configuration.NumLabels == 1 ? "regression" : "single_label_classification");
 
     internal static List<LabelScore> Score(ReadOnlySpan<float> logits, string problemType, IReadOnlyList<string> labels)
     {
@@ -103,6 +89,6 @@ public sealed class TextClassifier : IDisposable
     private float[] Run(List<TextInput> batch, TaskOptions options, CancellationToken cancellation)
     {
         using TensorScope scope = new();
-        return TextInputs.ToFloats(_model.Forward(TextInputs.Pack(batch, options, cancellation)).Logits);
+        return TextInputs.ToFloats(_model.Forward(TextInputs.Pack(batch), cancellation).Logits);
     }
 }

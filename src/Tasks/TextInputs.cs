@@ -12,14 +12,6 @@ namespace LongformerInterop.Tasks;
 internal sealed record TextInput(Encoding Encoding, int[] Globals)
 {
     internal int Length => Encoding.Count;
-
-    internal byte[] GlobalMask()
-    {
-        byte[] mask = new byte[Length];
-        foreach (int position in Globals)
-            mask[position] = 1;
-        return mask;
-    }
 }
 
 /// <summary>Turns texts into checked, packed model inputs: what all tasks share.</summary>
@@ -27,16 +19,10 @@ internal sealed partial class TextInputs
 {
     private readonly int[] _special;
 
-    internal TextInputs(Task<Tokenizer> tokenizer, LongformerConfiguration configuration)
-        : this(tokenizer, configuration.MaxTokens, configuration.VocabSize)
-    {
-    }
-
-    internal TextInputs(Task<Tokenizer> tokenizer, int maxTokens, int vocabSize)
+    internal TextInputs(Task<Tokenizer> tokenizer, ModelConfiguration configuration)
     {
         Tokenizer = tokenizer.GetAwaiter().GetResult();
-        MaxTokens = maxTokens;
-        VocabSize = vocabSize;
+        MaxTokens = configuration.Limits.MaxTokens;
         // What makes a text empty: the tokens that only frame one. <mask> is something to work on.
         SpecialTokenIds special = Tokenizer.SpecialTokens;
         _special = [.. new[] { special.Begin, special.End, special.Separator, special.Classifier, special.Padding }.OfType<int>().Distinct()];
@@ -50,8 +36,6 @@ internal sealed partial class TextInputs
     /// <summary>How many tokens the checkpoint has positions for.</summary>
     internal int MaxTokens { get; }
 
-    internal int VocabSize { get; }
-
     /// <summary>Encodes one text, or a pair.</summary>
     /// <param name="text">The text.</param>
     /// <param name="pair">Second part, or null.</param>
@@ -59,25 +43,30 @@ internal sealed partial class TextInputs
     /// <param name="options">Truncation and logging.</param>
     /// <param name="truncation">Which part gives way.</param>
     /// <exception cref="InputException">The text is empty, consists of special tokens, or is too long.</exception>
-    internal Encoding Encode(string text, string? pair, string name, TaskOptions options, TruncationStrategy truncation = TruncationStrategy.LongestFirst)
+    internal Encoding Encode(string text, string? pair, ArgumentName name, TaskOptions options, TruncationStrategy truncation = TruncationStrategy.LongestFirst)
     {
         if (text is null)
-            throw new InputException($"{name}: expected a text, given null");
+            throw new InputException(name, "a text", "null");
         Encoding encoding = Tokenizer.Encode(text, pair);
         int length = encoding.Count;
         CheckNotEmpty(encoding, 0, name);
         if (length <= MaxTokens)
             return encoding;
         if (!options.Truncate)
-            throw new InputException(
-                $"{name}: {length} tokens, but the checkpoint has positions for {MaxTokens}; truncation would cut the last {length - MaxTokens}");
+        {
+            throw new InputException(name, $"{length} tokens, but the checkpoint has positions for {MaxTokens}; truncation would cut the last {length - MaxTokens}")
+            {
+                Expected = $"at most {MaxTokens} tokens",
+                Given = $"{length} tokens",
+            };
+        }
         if (options.Logger is not null)
-            LogTruncated(options.Logger, name, length, MaxTokens);
+            LogTruncated(options.Logger, name.ToString(), length, MaxTokens);
         return Tokenizer.Encode(text, pair, new EncodeOptions { MaxLength = MaxTokens, Truncation = truncation });
     }
 
     /// <summary>Refuses a part of an input that has no token of its own.</summary>
-    internal void CheckNotEmpty(Encoding encoding, int sequence, string name)
+    internal void CheckNotEmpty(Encoding encoding, int sequence, ArgumentName name)
     {
         ReadOnlySpan<int> ids = encoding.Ids.Span, sequences = encoding.SequenceIds.Span;
         bool any = false;
@@ -89,21 +78,12 @@ internal sealed partial class TextInputs
             if (Array.IndexOf(_special, ids[i]) < 0)
                 return;
         }
-        throw new InputException(any ? $"{name}: the text consists of special tokens only" : $"{name}: the text is empty");
+        throw new InputException(name, any ? "the text consists of special tokens only" : "the text is empty");
     }
 
-    /// <summary>Packs inputs behind one another, without padding. The tensors join the current scope; the pass over them stops where the call does.</summary>
-    internal static LongformerInputs Pack(IReadOnlyList<TextInput> inputs, TaskOptions options, CancellationToken cancellation)
-    {
-        List<int[]> ids = [];
-        List<byte[]> globals = [];
-        foreach (TextInput input in inputs)
-        {
-            ids.Add(input.Encoding.Ids.ToArray());
-            globals.Add(input.GlobalMask());
-        }
-        return LongformerInputs.Pack(ids, globals) with { BeforeLayer = options.BeforeLayerOr(cancellation) };
-    }
+    /// <summary>Packs inputs behind one another, without padding; nothing is copied yet.</summary>
+    internal static LongformerInputs Pack(IReadOnlyList<TextInput> inputs) =>
+        new() { Documents = [.. inputs.Select(input => new DocumentTokens(input.Encoding.Ids, input.Globals))] };
 
     /// <summary>
     /// Cuts a sequence of inputs into batches of at most <see cref="TaskOptions.TokensPerBatch"/> tokens, an input longer than that alone.

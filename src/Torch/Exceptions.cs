@@ -45,6 +45,18 @@ public sealed class DeviceException : LongformerException
     public DeviceException(string message, Exception innerException) : base(message, innerException) { }
 }
 
+/// <summary>The name of an argument, or of one element of it.</summary>
+/// <param name="Name">The argument, for example <c>documents</c>.</param>
+/// <param name="Index">The element's place in the argument, a number per dimension; empty: the argument as a whole.</param>
+public readonly record struct ArgumentName(string Name, params IReadOnlyList<long> Index)
+{
+    /// <summary>An argument as a whole.</summary>
+    public static implicit operator ArgumentName(string name) => new(name);
+
+    /// <summary>As messages write it: <c>documents</c>, <c>documents[3]</c>, <c>input_ids[0, 17]</c>.</summary>
+    public override string ToString() => Index.Count == 0 ? Name : $"{Name}[{string.Join(", ", Index)}]";
+}
+
 /// <summary>An input is wrong: its number, kind, shape, dtype or value. The message names the argument, the expected and the given.</summary>
 public sealed class InputException : LongformerException
 {
@@ -56,4 +68,42 @@ public sealed class InputException : LongformerException
 
     /// <summary>Creates the exception with a message and the exception behind it.</summary>
     public InputException(string message, Exception innerException) : base(message, innerException) { }
+
+    /// <summary>Creates the exception for one argument: the message is <c>argument: problem</c>.</summary>
+    /// <param name="argument">The argument, or one element of it.</param>
+    /// <param name="problem">What is wrong with it.</param>
+    public InputException(ArgumentName argument, string problem) : this(argument, problem, (Exception?)null) { }
+
+    /// <summary>Creates the exception for one argument: the message is <c>argument: expected ..., given ...</c>.</summary>
+    /// <param name="argument">The argument, or one element of it.</param>
+    /// <param name="expected">What the argument may be.</param>
+    /// <param name="given">What it is.</param>
+    public InputException(ArgumentName argument, string expected, string given) : this(argument, $"expected {expected}, given {given}") =>
+        (Expected, Given) = (expected, given);
+
+    private InputException(ArgumentName argument, string problem, Exception? innerException) : base($"{argument}: {problem}", innerException!) =>
+        (Argument, _problem) = (argument, problem);
+
+    private readonly string? _problem;
+
+    /// <summary>The argument that is wrong; null where the message is about no single one.</summary>
+    public ArgumentName? Argument { get; }
+
+    /// <summary>What the argument may be; null where only the message tells it.</summary>
+    public string? Expected { get; init; }
+
+    /// <summary>What the argument is; null where only the message tells it.</summary>
+    public string? Given { get; init; }
+
+    /// <summary>
+    /// The same failure with the argument under the name that a caller of another interface knows (an option of the command line, the file that
+    /// a document was read from); this exception where it names no argument.
+    /// </summary>
+    /// <param name="rename">Gives the name.</param>
+    public InputException Rename(Func<ArgumentName, ArgumentName> rename)
+    {
+        ArgumentNullException.ThrowIfNull(rename);
+        return Argument is { } argument && _problem is { } problem
+            ? new InputException(rename(argument), problem, this) { Expected = Expected, Given = Given } : this;
+    }
 }

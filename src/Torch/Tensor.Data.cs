@@ -16,7 +16,7 @@ public sealed unsafe partial class Tensor
         if (shape.IsEmpty) shape = [values.Length];
         long elements = ElementsOf(shape);
         if (elements != values.Length)
-            throw new InputException($"values: expected {elements} for the shape [{string.Join(", ", shape.ToArray())}], given {values.Length}");
+            throw new InputException("values", $"{elements} for the shape [{string.Join(", ", shape.ToArray())}]", $"{values.Length}");
         Tensor tensor = Empty(shape, DTypes.Of<T>());
         fixed (T* source = values) // a span of bool is copied as it is: one byte each
             NativeMemory.Copy(source, (void*)tensor.DataPointer, (nuint)((long)values.Length * sizeof(T)));
@@ -48,7 +48,7 @@ public sealed unsafe partial class Tensor
         object? keepAlive = null, Device? device = null)
     {
         if (!strides.IsEmpty && strides.Length != shape.Length)
-            throw new InputException($"strides: expected {shape.Length} for the shape [{string.Join(", ", shape.ToArray())}], given {strides.Length}");
+            throw new InputException("strides", $"{shape.Length} for the shape [{string.Join(", ", shape.ToArray())}]", $"{strides.Length}");
         Device where = device ?? Device.Cpu;
         try
         {
@@ -80,7 +80,7 @@ public sealed unsafe partial class Tensor
         if (shape.IsEmpty) shape = [values.Length];
         long elements = ElementsOf(shape);
         if (elements != values.Length)
-            throw new InputException($"values: expected {elements} for the shape [{string.Join(", ", shape.ToArray())}], given {values.Length}");
+            throw new InputException("values", $"{elements} for the shape [{string.Join(", ", shape.ToArray())}]", $"{values.Length}");
         PinnedArray pinned = new(values);
         return View(pinned.Address, shape, DTypes.Of<T>(), keepAlive: pinned);
     }
@@ -148,7 +148,7 @@ public sealed unsafe partial class Tensor
         UInt128 elements = 1;
         foreach (long size in shape)
         {
-            if (size < 0) throw new InputException($"shape: expected sizes of 0 or more, given [{string.Join(", ", shape.ToArray())}]");
+            if (size < 0) throw new InputException("shape", "sizes of 0 or more", $"[{string.Join(", ", shape.ToArray())}]");
             elements *= (ulong)size;
             if (elements > long.MaxValue)
                 throw new InputException($"shape: [{string.Join(", ", shape.ToArray())}] has more elements than 64 bits can count");

@@ -66,7 +66,7 @@ public sealed unsafe partial class Tensor : IDisposable
     /// <exception cref="TorchException">The tensor is undefined, or not of the dense layout.</exception>
     public static Tensor FromHandle(nint handle, bool own)
     {
-        if (handle == 0) throw new InputException("handle: expected the address of a tensor, given zero");
+        if (handle == 0) throw new InputException("handle", "the address of a tensor", "zero");
         Native.Ensure();
         int layout;
         Native.CheckTorch(Libtorch.GetLayout(handle, &layout), "handle");
@@ -172,7 +172,7 @@ public sealed unsafe partial class Tensor : IDisposable
         ReadOnlySpan<long> all = Sizes;
         int d = dimension < 0 ? dimension + all.Length : dimension;
         if ((uint)d >= (uint)all.Length)
-            throw new InputException($"dimension: expected -{all.Length}..{all.Length - 1} of {this}, given {dimension}");
+            throw new InputException("dimension", $"-{all.Length}..{all.Length - 1} of {this}", $"{dimension}");
         long size = all[d];
         GC.KeepAlive(this);
         return size;

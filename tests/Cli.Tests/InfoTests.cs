@@ -40,7 +40,7 @@ public class InfoTests
         Assert.That((json.GetProperty("max_tokens").GetInt32(), json.GetProperty("max_output_tokens").GetInt32(), json.GetProperty("decoder_layers").GetInt32()),
             Is.EqualTo((64, 20, 1)));
         Assert.That(json.GetProperty("parameters").GetInt64(),
-            Is.EqualTo(LedParameters.Of(tiny, "LEDForConditionalGeneration").Sum(p => p.Shape.Aggregate(1L, (a, b) => a * b))));
+            Is.EqualTo(Architecture.Find("LEDForConditionalGeneration", ModelFamily.Led)!.Parameters(tiny).Sum(p => p.Shape.Aggregate(1L, (a, b) => a * b))));
         Assert.That(json.GetProperty("tokenizer").GetString(), Does.Contain("1261"));
     }
 

@@ -102,12 +102,12 @@ public class SummarizeTests
         Longformer.Succeeds("summarize", _led, "--input", file, "--max-tokens", "4", "--truncate");
     }
 
-    [TestCase("--beams must be at least 1, given 0", "--beams", "0")]
-    [TestCase("--top-p must be above 0 and at most 1, given 2", "--sample", "--top-p", "2")]
+    [TestCase("--beams: expected at least 1, given 0", "--beams", "0")]
+    [TestCase("--top-p: expected above 0 and at most 1, given 2", "--sample", "--top-p", "2")]
     [TestCase("--n-best is 5, but only 4 beams", "--n-best", "5", "--beams", "4")]
     [TestCase("--min-tokens", "--min-tokens", "9", "--max-tokens", "8")]
-    [TestCase("--max-tokens must be at least 1, given 0", "--max-tokens", "0")]
-    [TestCase("--temperature must be above 0, given -1", "--sample", "--temperature", "-1")]
+    [TestCase("--max-tokens: expected at least 1, given 0", "--max-tokens", "0")]
+    [TestCase("--temperature: expected above 0, given -1", "--sample", "--temperature", "-1")]
     public void Impossible_options_are_refused_with_their_values(string message, params string[] options) =>
         Assert.That(Longformer.Fails(2, ["summarize", _led, "--input", TextFile("options.txt", Text), .. options]), Does.Contain(message));
 

@@ -17,26 +17,42 @@ public class CancellationTests
         long before = TorchRuntime.LiveTensorCount;
         using var source = new CancellationTokenSource();
         int asked = 0;
-        Assert.That(() => model.Forward(inputs with
+        using (new CancelPoll(_ =>
         {
-            BeforeLayer = () =>
-            {
-                if (asked++ == layers)
-                    source.Cancel();
-                source.Token.ThrowIfCancellationRequested();
-            },
-        }), Throws.InstanceOf<OperationCanceledException>());
+            if (asked++ == layers)
+                source.Cancel();
+        }))
+            Assert.That(() => model.Forward(inputs, source.Token), Throws.InstanceOf<OperationCanceledException>());
         Assert.That(asked, Is.EqualTo(layers + 1));
         Assert.That(TorchRuntime.LiveTensorCount, Is.EqualTo(before));
     }
 
     [Test]
-    public void It_is_called_before_every_layer_also_of_a_model_run_by_names()
+    public void A_token_is_looked_at_before_every_layer_also_of_a_model_run_by_names()
     {
         using LongformerModel model = TinyModels.Load(LongformerModel.Load);
         using var scope = new TensorScope();
         int asked = 0;
-        model.Run(new Dictionary<string, Tensor> { ["input_ids"] = Tensor.From<long>([0, 5, 2], 1, 3) }, beforeLayer: () => asked++);
+        var inputs = new Dictionary<string, Tensor> { ["input_ids"] = Tensor.From<long>([0, 5, 2], 1, 3) };
+        using (new CancelPoll(_ => asked++))
+            model.Run(inputs);
         Assert.That(asked, Is.EqualTo(TinyModels.Configuration.NumHiddenLayers));
+        model.Run(inputs);
+        Assert.That(asked, Is.EqualTo(TinyModels.Configuration.NumHiddenLayers), "a poll that has ended is asked no more");
+        Assert.That(() => model.Run(inputs, cancellation: new CancellationToken(canceled: true)), Throws.InstanceOf<OperationCanceledException>());
+    }
+
+    [Test]
+    public void Polls_nest()
+    {
+        List<string> asked = [];
+        using (new CancelPoll(_ => asked.Add("outer")))
+        {
+            using (new CancelPoll(_ => asked.Add("inner")))
+                CancelPoll.ThrowIfStopped(CancellationToken.None);
+            CancelPoll.ThrowIfStopped(CancellationToken.None);
+        }
+        CancelPoll.ThrowIfStopped(CancellationToken.None);
+        Assert.That(asked, Is.EqualTo(["inner", "outer"]));
     }
 }

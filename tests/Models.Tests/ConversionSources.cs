@@ -26,9 +26,9 @@ internal static class ConversionSources
             TypeVocabSize = bert ? 2 : 1, PadTokenId = padding, MaxPositionEmbeddings = SourcePositions + (bert ? 0 : 2), Id2Label = ["a", "b", "c"],
         };
         Dictionary<string, Tensor> tensors = [];
-        IEnumerable<ParameterShape> parameters = LongformerParameters.Of(shape, "Longformer" + head);
+        IEnumerable<ParameterShape> parameters = TinyModels.Parameters(shape, "Longformer" + head);
         if (head != "Model")
-            parameters = parameters.Concat(LongformerParameters.Of(shape, "LongformerModel").Where(p => p.Name.StartsWith("pooler", StringComparison.Ordinal))
+            parameters = parameters.Concat(TinyModels.Parameters(shape, "LongformerModel").Where(p => p.Name.StartsWith("pooler", StringComparison.Ordinal))
                 .Select(p => p with { Name = "longformer." + p.Name }));
         foreach (ParameterShape parameter in parameters.DistinctBy(p => p.Name).Where(p => !p.Name.Contains("_global", StringComparison.Ordinal)))
         {

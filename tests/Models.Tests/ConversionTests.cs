@@ -104,7 +104,7 @@ public class ConversionTests
         Assert.That(model.Architecture, Is.EqualTo("Longformer" + head));
         // Everything that the class has, and nothing else: what Hugging Face calls no missing and no unexpected keys.
         using Checkpoint made = Checkpoint.Open(folder["long"]);
-        Assert.That(made.Names, Is.EquivalentTo(LongformerParameters.Of(LongformerConfiguration.Load(folder["long"]), "Longformer" + head).Select(p => p.Name)));
+        Assert.That(made.Names, Is.EquivalentTo(TinyModels.Parameters(LongformerConfiguration.Load(folder["long"]), "Longformer" + head).Select(p => p.Name)));
         (string Made, string Source)? headTensor = (head, family) switch
         {
             ("ForMaskedLM", "bert") => ("lm_head.layer_norm.weight", "cls.predictions.transform.LayerNorm.weight"),

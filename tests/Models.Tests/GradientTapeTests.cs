@@ -114,7 +114,8 @@ public sealed class GradientTapeTests
         using LongformerForTokenClassification model = Load();
         using var scope = new TensorScope();
         int layers = 0;
-        LongformerInputs inputs = Batch() with { BeforeLayer = () => { if (++layers == 3) throw new OperationCanceledException(); } };
+        LongformerInputs inputs = Batch();
+        using var poll = new CancelPoll(_ => { if (++layers == 3) throw new OperationCanceledException(); });
         long before = TorchRuntime.LiveTensorCount;
         Assert.That(() =>
         {

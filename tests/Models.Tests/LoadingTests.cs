@@ -9,14 +9,16 @@ public class LoadingTests
     // From the same definition in another language.
     private static readonly float[] ExpectedRandomValues = [-0.39634576439857483f, 0.014747381210327148f, 0.5123822689056396f, 0.10692842304706573f];
 
+    private static IEnumerable<string> Longformers => Architecture.Of(ModelFamily.Longformer).Select(a => a.Name);
+
     [Test]
-    public void Every_random_checkpoint_loads_as_the_class_it_names([ValueSource(typeof(LongformerParameters), nameof(LongformerParameters.Architectures))] string architecture)
+    public void Every_random_checkpoint_loads_as_the_class_it_names([ValueSource(nameof(Longformers))] string architecture)
     {
         using var folder = new TemporaryFolder();
-        RandomCheckpoint.Write(folder.Path, TinyModels.Configuration, 3, architecture);
+        IReadOnlyList<ParameterShape> written = RandomCheckpoint.Write(folder.Path, TinyModels.Configuration, 3, architecture);
         using PretrainedModel model = PretrainedModel.Load(folder.Path);
         Assert.That(model.Architecture, Is.EqualTo(architecture));
-        Assert.That(model.NamedParameters.Select(p => p.Name), Is.EquivalentTo(LongformerParameters.Of(TinyModels.Configuration, architecture).Select(p => p.Name)));
+        Assert.That(model.NamedParameters.Select(p => p.Name), Is.EqualTo(written.Select(p => p.Name)));
     }
 
     [Test]

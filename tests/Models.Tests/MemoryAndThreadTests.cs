@@ -76,10 +76,10 @@ public class MemoryAndThreadTests
     {
         using var scope = new TensorScope();
         var dropout = new Layers.Dropout(17, 0.25, 0);
-        Tensor dropped = dropout.Hidden(Tensor.Ones([400, 100]), 2, 3);
+        Tensor dropped = dropout.Apply(Tensor.Ones([400, 100]), 2, 3);
         float[] values = dropped.ToArray<float>();
         Assert.That(values.Distinct().Order(), Is.EqualTo([0f, 1 / 0.75f]).Within(1e-6));
         Assert.That(values.Count(v => v == 0) / 40000.0, Is.EqualTo(0.25).Within(0.01));
-        Assert.That(dropout.Hidden(Tensor.Ones([400, 100]), 2, 2).ToArray<float>(), Is.Not.EqualTo(values));
+        Assert.That(dropout.Apply(Tensor.Ones([400, 100]), 2, 2).ToArray<float>(), Is.Not.EqualTo(values));
     }
 }

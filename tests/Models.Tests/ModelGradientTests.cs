@@ -85,7 +85,7 @@ public sealed class ModelGradientTests
         using LongformerForMultipleChoice choosing = TinyModels.Load(LongformerForMultipleChoice.Load, small, Doubles);
         AssertGradients(choosing, () => choosing.Forward(inputs with { Choices = 2, Labels = Tensor.From<long>([1]) }).Loss!);
         using LongformerForSequenceClassification regression = TinyModels.Load(
-            LongformerForSequenceClassification.Load, small with { ProblemType = "regression", Id2Label = LongformerConfiguration.GenericLabels(1) }, Doubles);
+            LongformerForSequenceClassification.Load, small with { ProblemType = "regression", Id2Label = ModelConfiguration.GenericLabels(1) }, Doubles);
         AssertGradients(regression, () => regression.Forward(inputs with { Labels = Tensor.From<float>([0.5f, -1]) }).Loss!);
         using LongformerForSequenceClassification labels = TinyModels.Load(LongformerForSequenceClassification.Load, small, Doubles);
         AssertGradients(labels, () => labels.Forward(inputs with { Labels = Tensor.From<float>([0, 1, 1, 1, 0, 0], 2, 3) }).Loss!);
@@ -97,7 +97,7 @@ public sealed class ModelGradientTests
         var configuration = new LedConfiguration
         {
             VocabSize = 40, DModel = 16, EncoderLayers = 1, DecoderLayers = 1, EncoderAttentionHeads = 2, DecoderAttentionHeads = 4, EncoderFfnDim = 24, DecoderFfnDim = 20,
-            MaxEncoderPositionEmbeddings = 32, MaxDecoderPositionEmbeddings = 16, AttentionWindow = [4], Id2Label = LongformerConfiguration.GenericLabels(3),
+            MaxEncoderPositionEmbeddings = 32, MaxDecoderPositionEmbeddings = 16, AttentionWindow = [4], Id2Label = ModelConfiguration.GenericLabels(3),
             NormalizeBefore = normalizeBefore, AddFinalLayerNorm = normalizeBefore, Dropout = 0.1, AttentionDropout = 0.1, ActivationDropout = 0.1, ClassifierDropout = 0.1,
         };
         using var scope = new TensorScope();

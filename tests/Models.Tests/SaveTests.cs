@@ -14,14 +14,14 @@ public class SaveTests
         DecoderFfnDim = 48, MaxEncoderPositionEmbeddings = 64, MaxDecoderPositionEmbeddings = 24, AttentionWindow = [8, 16],
     };
 
-    private static IEnumerable<string> Architectures => [.. LongformerParameters.Architectures, .. LedParameters.Architectures];
+    private static IEnumerable<string> Architectures => Architecture.All.Select(a => a.Name);
 
     [Test]
     public void Every_kind_of_model_saves_the_tensors_of_its_class_and_loads_again([ValueSource(nameof(Architectures))] string architecture)
     {
         using TensorScope scope = new();
         using TemporaryFolder folder = new();
-        ParameterShape[] parameters = Write(folder["before"], architecture);
+        IReadOnlyList<ParameterShape> parameters = Write(folder["before"], architecture);
         using (PretrainedModel model = PretrainedModel.Load(folder["before"]))
             model.Save(folder["after"]);
         Assert.That(Directory.EnumerateFileSystemEntries(folder["after"]).Select(Path.GetFileName), Is.EquivalentTo(new[] { "config.json", "model.safetensors" }));
@@ -35,7 +35,8 @@ public class SaveTests
         // Hugging Face sizes this head by the number of labels.
         if (architecture == "LongformerForQuestionAnswering")
             Assert.That(LongformerConfiguration.Load(folder["after"]).NumLabels, Is.EqualTo(2));
-        if (Environment.GetEnvironmentVariable("LONGFORMER_SAVED") is { Length: > 0 } kept)
+        // A class of our own, which HF could not load.
+        if (Environment.GetEnvironmentVariable("LONGFORMER_SAVED") is { Length: > 0 } kept && architecture != "LongformerForSpanClassification")
         {
             string target = Directory.CreateDirectory(Path.Combine(kept, architecture)).FullName;
             foreach (string file in Directory.EnumerateFiles(folder["after"]))
@@ -63,16 +64,8 @@ public class SaveTests
         Assert.That(Directory.EnumerateFileSystemEntries(folder["disk"]).Select(Path.GetFileName), Is.EquivalentTo(new[] { "model", SmallDisk.Filling }));
     }
 
-    private static ParameterShape[] Write(string folder, string architecture)
-    {
-        if (LedParameters.Architectures.Contains(architecture))
-        {
-            RandomCheckpoint.Write(folder, Led, seed: 5, architecture);
-            return [.. LedParameters.Of(Led, architecture)];
-        }
-        RandomCheckpoint.Write(folder, TinyModels.Configuration, seed: 5, architecture);
-        return [.. LongformerParameters.Of(TinyModels.Configuration, architecture)];
-    }
+    private static IReadOnlyList<ParameterShape> Write(string folder, string architecture) =>
+        RandomCheckpoint.Write(folder, architecture.StartsWith("LED", StringComparison.Ordinal) ? Led : TinyModels.Configuration, seed: 5, architecture);
 
     /// <summary>A file system in memory that fills up; only root may mount one.</summary>
     private sealed class SmallDisk : IDisposable

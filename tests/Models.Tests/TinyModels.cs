@@ -8,8 +8,12 @@ internal static class TinyModels
     public static LongformerConfiguration Configuration { get; } = new()
     {
         VocabSize = 90, HiddenSize = 32, NumHiddenLayers = 3, NumAttentionHeads = 4, IntermediateSize = 48, MaxPositionEmbeddings = 130,
-        AttentionWindow = [4, 8, 12], Id2Label = LongformerConfiguration.GenericLabels(3),
+        AttentionWindow = [4, 8, 12], Id2Label = ModelConfiguration.GenericLabels(3),
     };
+
+    /// <summary>Names and shapes of a class's parameters.</summary>
+    public static IReadOnlyList<ParameterShape> Parameters(ModelConfiguration configuration, string architecture) =>
+        Architecture.Find(architecture, configuration.Family)!.Parameters(configuration);
 
     /// <summary>Ids of ordinary tokens between the special ones: &lt;s&gt; ... &lt;/s&gt;.</summary>
     public static int[] Document(int length, int seed)

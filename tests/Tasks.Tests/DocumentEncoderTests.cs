@@ -115,8 +115,8 @@ public class DocumentEncoderTests
     {
         using CancellationTokenSource source = new();
         int layers = 0;
-        EmbeddingOptions options = new() { BeforeLayer = () => { if (++layers == 2) source.Cancel(); } };
-        Assert.That(() => _encoder.Encode([Documents[0]], options: options, cancellation: source.Token), Throws.InstanceOf<OperationCanceledException>());
+        using CancelPoll poll = new(often => { if (often && ++layers == 2) source.Cancel(); });
+        Assert.That(() => _encoder.Encode([Documents[0]], cancellation: source.Token), Throws.InstanceOf<OperationCanceledException>());
         Assert.That(layers, Is.EqualTo(2));
     }
 

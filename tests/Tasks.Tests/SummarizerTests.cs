@@ -95,7 +95,7 @@ public sealed class SummarizerTests
         string text = string.Concat(Enumerable.Repeat(Documents[0], 10));
         Assert.That(() => summarizer.Summarize(text), Throws.InstanceOf<InputException>().With.Message.Contains("the checkpoint has positions for 96"));
         Assert.That(summarizer.Summarize(text, new GenerationOptions { MaxTokens = 4 }, new TaskOptions { Truncate = true }), Is.Not.Null);
-        Assert.That(() => summarizer.Summarize(Documents, new GenerationOptions { Beams = 0 }), Throws.InstanceOf<InputException>().With.Message.Contains("Beams must be at least 1"));
+        Assert.That(() => summarizer.Summarize(Documents, new GenerationOptions { Beams = 0 }), Throws.InstanceOf<InputException>().With.Message.Contains("Beams: expected at least 1"));
         Assert.That(() => summarizer.Summarize(["a", ""]), Throws.InstanceOf<InputException>());
     }
 

@@ -113,6 +113,38 @@ public class TextTaskTests
     }
 
     [Test]
+    public void Given_spans_are_classified_each_by_itself()
+    {
+        using SpanClassifier classifier = SpanClassifier.Load(TinyCheckpoints.Spans);
+        (int, int)[] spans = [(0, 3), (4, 12), (0, 12)];
+        IReadOnlyList<ClassifiedSpan> found = classifier.Classify(Text, spans);
+        Assert.That(found.Select(s => (s.Start, s.End)), Is.EqualTo(spans));
+        Assert.That(found.Select(s => s.Text), Is.EqualTo(spans.Select(s => Text[s.Item1..s.Item2])));
+        Assert.That(classifier.Labels, Is.EqualTo(new[] { "PER", "ORG", "LOC" }));
+        foreach (ClassifiedSpan span in found)
+        {
+            Assert.That(span.Labels.Sum(l => l.Score), Is.EqualTo(1f).Within(1e-5));
+            Assert.That(span.Labels.Select(l => l.Score), Is.Ordered.Descending);
+            IReadOnlyList<LabelScore> alone = classifier.Classify(Text, [(span.Start, span.End)])[0].Labels;
+            Assert.That(alone.Select(l => l.Logit), Is.EqualTo(span.Labels.Select(l => l.Logit)).Within(1e-5));
+        }
+        Assert.That(found[0].Labels[0].Logit, Is.Not.EqualTo(found[1].Labels[0].Logit));
+    }
+
+    [TestCase(0, 0, "spans[1]: expected a range of at least one of the text's")]
+    [TestCase(-1, 3, "given -1..3")]
+    [TestCase(5, 500, "given 5..500")]
+    [TestCase(3, 4, "spans[1]: expected a range that holds text of a token")]
+    public void A_span_that_is_none_is_named(int start, int end, string message)
+    {
+        using SpanClassifier classifier = SpanClassifier.Load(TinyCheckpoints.Spans);
+        InputException e = Assert.Throws<InputException>(() => classifier.Classify("Ada  Lovelace", [(0, 3), (start, end)]))!;
+        Assert.That(e.Message, Does.Contain(message));
+        Assert.That((e.Argument!.Value.Name, e.Argument.Value.Index[0]), Is.EqualTo(("spans", 1L)));
+        Assert.That(() => classifier.Classify("Ada", []), Throws.TypeOf<InputException>().With.Message.EqualTo("spans: expected at least one, given none"));
+    }
+
+    [Test]
     public void Every_mask_gets_its_own_candidates()
     {
         using MaskFiller filler = MaskFiller.Load(TinyCheckpoints.MaskedLm);

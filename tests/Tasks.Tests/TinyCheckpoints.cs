@@ -37,6 +37,8 @@ internal static class TinyCheckpoints
 
     internal static string Tagger => Folder("LongformerForTokenClassification", c => c with { Id2Label = ["O", "B-PER", "I-PER"] });
 
+    internal static string Spans => Folder("LongformerForSpanClassification", c => c with { Id2Label = ["PER", "ORG", "LOC"] });
+
     internal static LongformerConfiguration Configuration(Tokenizer tokenizer) => new()
     {
         VocabSize = tokenizer.VocabularySize,

@@ -74,7 +74,7 @@
 #endif
 
 /* The version of this interface. It changes when a program must be compiled anew; additions do not change it. */
-#define LF_ABI_VERSION 2
+#define LF_ABI_VERSION 3
 
 /* As a length: the text ends before its first zero byte. */
 #define LF_TERMINATED ((size_t)-1)
@@ -117,13 +117,15 @@ typedef struct lf_options lf_options;
 typedef struct lf_tensor lf_tensor;
 typedef struct lf_tensors lf_tensors;
 typedef struct lf_model lf_model;
-typedef struct lf_document_encoder lf_document_encoder;
-typedef struct lf_question_answerer lf_question_answerer;
-typedef struct lf_text_classifier lf_text_classifier;
-typedef struct lf_token_classifier lf_token_classifier;
-typedef struct lf_multiple_choice lf_multiple_choice;
-typedef struct lf_mask_filler lf_mask_filler;
-typedef struct lf_summarizer lf_summarizer;
+typedef struct lf_task lf_task; /* any task: for what all of them have */
+typedef lf_task lf_document_encoder;
+typedef lf_task lf_question_answerer;
+typedef lf_task lf_text_classifier;
+typedef lf_task lf_token_classifier;
+typedef lf_task lf_multiple_choice;
+typedef lf_task lf_mask_filler;
+typedef lf_task lf_span_classifier;
+typedef lf_task lf_summarizer;
 typedef struct lf_answer lf_answer;
 typedef struct lf_tokenizer lf_tokenizer;
 typedef struct lf_encoding lf_encoding;
@@ -143,6 +145,11 @@ LF_API lf_status lf_require_abi(int32_t abi_version);
 /* The message of the last failure on this thread, one line or more; "" if there was none. Valid until the next failure
  * on this thread, or its end. */
 LF_API const char* lf_last_error(void);
+
+/* Which argument the last failure on this thread is about, what it may be and what it was given: the parts of a message
+ * "argument: expected ..., given ...". index: the element's place in the argument (its first number where it has several), -1 for the argument
+ * as a whole. What is not known is NULL (index: -1); NULL in place of an output: not asked. The texts are valid as long as the message. */
+LF_API lf_status lf_last_error_fields(const char** argument, int64_t* index, const char** expected, const char** given);
 
 /* The version of the libtorch that is loaded, such as "1.13.0". A static string. LF_TORCH if none can be loaded. */
 LF_API lf_status lf_torch_version(const char** version);
@@ -280,7 +287,7 @@ LF_API lf_status lf_model_architecture(const lf_model* model, const char** name)
 
 /* Runs the model. names, tensors: count inputs under Hugging Face's argument names, ids and masks on the CPU:
  *   Longformer  input_ids or inputs_embeds, attention_mask, global_attention_mask, token_type_ids, position_ids, labels,
- *               start_positions, end_positions
+ *               start_positions, end_positions, entity_start_positions, entity_end_positions
  *   LED         input_ids or inputs_embeds, attention_mask, global_attention_mask, decoder_input_ids or
  *               decoder_inputs_embeds, decoder_attention_mask, labels, start_positions, end_positions
  * outputs: under Hugging Face's names: last_hidden_state, pooler_output, logits, start_logits, end_logits, loss,
@@ -311,8 +318,16 @@ LF_API lf_status lf_model_generate(const lf_model* model, const char* const* nam
 
 /* ---- Tasks -------------------------------------------------------------------------------------------------------- */
 
-/* Of each task: _max_tokens, the longest input in tokens, special tokens included (a longer one is refused, cut or read in windows: see the
- * options); _tokenizer, a handle of its own for the task's tokenizer. */
+/* What every task has; the handle may be that of any.
+ * max_tokens: the longest input in tokens, special tokens included. A longer one is refused, cut or read in windows: see the options.
+ * tokenizer: a handle of its own for the task's tokenizer.
+ * label_count, label: the names of the classes 0..count-1; past the end LF_INVALID_ARGUMENT. A task without labels has 0 of them.
+ * free: what the _free of the task's own class does. */
+LF_API lf_status lf_task_max_tokens(const lf_task* task, int32_t* tokens);
+LF_API lf_status lf_task_tokenizer(const lf_task* task, lf_tokenizer** tokenizer);
+LF_API lf_status lf_task_label_count(const lf_task* task, size_t* count);
+LF_API lf_status lf_task_label(const lf_task* task, size_t index, const char** label);
+LF_API lf_status lf_task_free(lf_task* task);
 
 /* Documents to vectors. embeddings: float32 [count, C]; with pooling "tokens" [N, C], all documents' tokens one behind the other.
  * offsets (may be NULL): int64 [count + 1], document i has the tokens offsets[i]..offsets[i + 1].
@@ -327,8 +342,6 @@ LF_API lf_status lf_document_encoder_encode(const lf_document_encoder* encoder, 
 LF_API lf_status lf_document_encoder_encode_into(const lf_document_encoder* encoder, const char* const* documents, const size_t* lengths,
                                                  size_t count, const lf_options* options, float* embeddings, size_t room, int64_t* offsets);
 LF_API lf_status lf_document_encoder_hidden_size(const lf_document_encoder* encoder, int32_t* size);
-LF_API lf_status lf_document_encoder_max_tokens(const lf_document_encoder* encoder, int32_t* tokens);
-LF_API lf_status lf_document_encoder_tokenizer(const lf_document_encoder* encoder, lf_tokenizer** tokenizer);
 LF_API lf_status lf_document_encoder_free(lf_document_encoder* encoder);
 
 /* Extractive question answering. A document longer than the checkpoint's positions is read in overlapping windows.
@@ -337,32 +350,22 @@ LF_API lf_status lf_document_encoder_free(lf_document_encoder* encoder);
 LF_API lf_status lf_question_answerer_load(const char* folder, const lf_load_options* options, lf_question_answerer** answerer);
 LF_API lf_status lf_question_answerer_answer(const lf_question_answerer* answerer, const char* question, size_t question_length,
                                              const char* document, size_t document_length, const lf_options* options, lf_answer** answer);
-LF_API lf_status lf_question_answerer_max_tokens(const lf_question_answerer* answerer, int32_t* tokens);
-LF_API lf_status lf_question_answerer_tokenizer(const lf_question_answerer* answerer, lf_tokenizer** tokenizer);
 LF_API lf_status lf_question_answerer_free(lf_question_answerer* answerer);
 
 /* Classes of documents. Items: label, score, logit, group (the document); for each document all labels, best first (regression: in order).
- * label: the name of class 0..count-1; past the end LF_INVALID_ARGUMENT. problem_type: "single_label_classification" (score: softmax),
+ * problem_type: "single_label_classification" (score: softmax),
  * "multi_label_classification" (sigmoid) or "regression" (the value itself). */
 LF_API lf_status lf_text_classifier_load(const char* folder, const lf_load_options* options, lf_text_classifier** classifier);
 LF_API lf_status lf_text_classifier_classify(const lf_text_classifier* classifier, const char* const* documents, const size_t* lengths,
                                              size_t count, const lf_options* options, lf_answer** answer);
-LF_API lf_status lf_text_classifier_max_tokens(const lf_text_classifier* classifier, int32_t* tokens);
-LF_API lf_status lf_text_classifier_tokenizer(const lf_text_classifier* classifier, lf_tokenizer** tokenizer);
-LF_API lf_status lf_text_classifier_label_count(const lf_text_classifier* classifier, size_t* count);
-LF_API lf_status lf_text_classifier_label(const lf_text_classifier* classifier, size_t index, const char** label);
 LF_API lf_status lf_text_classifier_problem_type(const lf_text_classifier* classifier, const char** type);
 LF_API lf_status lf_text_classifier_free(lf_text_classifier* classifier);
 
-/* Labeled stretches of a text. Items: label, text, range, score; in the order of the text. label: the name of class 0..count-1.
+/* Labeled stretches of a text. Items: label, text, range, score; in the order of the text.
  * Options: the tasks'; "aggregation" text: "simple" (default), "none", "first", "average", "max". */
 LF_API lf_status lf_token_classifier_load(const char* folder, const lf_load_options* options, lf_token_classifier** classifier);
 LF_API lf_status lf_token_classifier_tag(const lf_token_classifier* classifier, const char* text, size_t length,
                                          const lf_options* options, lf_answer** answer);
-LF_API lf_status lf_token_classifier_max_tokens(const lf_token_classifier* classifier, int32_t* tokens);
-LF_API lf_status lf_token_classifier_tokenizer(const lf_token_classifier* classifier, lf_tokenizer** tokenizer);
-LF_API lf_status lf_token_classifier_label_count(const lf_token_classifier* classifier, size_t* count);
-LF_API lf_status lf_token_classifier_label(const lf_token_classifier* classifier, size_t index, const char** label);
 LF_API lf_status lf_token_classifier_free(lf_token_classifier* classifier);
 
 /* The best of at least two choices. question may be NULL. Items: text, id (which choice), score, logit; best first. */
@@ -370,8 +373,6 @@ LF_API lf_status lf_multiple_choice_load(const char* folder, const lf_load_optio
 LF_API lf_status lf_multiple_choice_choose(const lf_multiple_choice* model, const char* document, size_t document_length,
                                            const char* question, size_t question_length, const char* const* choices,
                                            const size_t* choice_lengths, size_t choice_count, const lf_options* options, lf_answer** answer);
-LF_API lf_status lf_multiple_choice_max_tokens(const lf_multiple_choice* model, int32_t* tokens);
-LF_API lf_status lf_multiple_choice_tokenizer(const lf_multiple_choice* model, lf_tokenizer** tokenizer);
 LF_API lf_status lf_multiple_choice_free(lf_multiple_choice* model);
 
 /* Fills the masks of a text. Items: text and id of a candidate token, score, group (which mask), range (of the mask); for each
@@ -379,9 +380,14 @@ LF_API lf_status lf_multiple_choice_free(lf_multiple_choice* model);
 LF_API lf_status lf_mask_filler_load(const char* folder, const lf_load_options* options, lf_mask_filler** filler);
 LF_API lf_status lf_mask_filler_fill(const lf_mask_filler* filler, const char* text, size_t length, const lf_options* options, lf_answer** answer);
 LF_API lf_status lf_mask_filler_mask_text(const lf_mask_filler* filler, const char** text);
-LF_API lf_status lf_mask_filler_max_tokens(const lf_mask_filler* filler, int32_t* tokens);
-LF_API lf_status lf_mask_filler_tokenizer(const lf_mask_filler* filler, lf_tokenizer** tokenizer);
 LF_API lf_status lf_mask_filler_free(lf_mask_filler* filler);
+
+/* Classes of given spans of a text. spans: count pairs (start, end), half-open, in the unit said; each must hold text of a token.
+ * Items: label, score, logit, group (which span), text and range (of the span); for each span all labels, best first. Options: the tasks'. */
+LF_API lf_status lf_span_classifier_load(const char* folder, const lf_load_options* options, lf_span_classifier** classifier);
+LF_API lf_status lf_span_classifier_classify(const lf_span_classifier* classifier, const char* text, size_t length, const int64_t* spans,
+                                             size_t count, lf_offsets unit, const lf_options* options, lf_answer** answer);
+LF_API lf_status lf_span_classifier_free(lf_span_classifier* classifier);
 
 /* Summaries by an LED. Items: text, tokens, token scores, score, group (the document); for each document best first.
  * Options: the tasks'; what is not given comes from the checkpoint, else Hugging Face's default (but "max_tokens" 256):
@@ -394,8 +400,6 @@ LF_API lf_status lf_mask_filler_free(lf_mask_filler* filler);
 LF_API lf_status lf_summarizer_load(const char* folder, const lf_load_options* options, lf_summarizer** summarizer);
 LF_API lf_status lf_summarizer_summarize(const lf_summarizer* summarizer, const char* const* documents, const size_t* lengths,
                                          size_t count, const lf_options* options, lf_answer** answer);
-LF_API lf_status lf_summarizer_max_tokens(const lf_summarizer* summarizer, int32_t* tokens);
-LF_API lf_status lf_summarizer_tokenizer(const lf_summarizer* summarizer, lf_tokenizer** tokenizer);
 LF_API lf_status lf_summarizer_free(lf_summarizer* summarizer);
 
 /* What a task answered: items 0..count-1. Which properties an item has is said at the task; another: LF_NOT_FOUND. An index

@@ -91,15 +91,15 @@ static void null_everywhere(const char* folder) {
   NULLED("room 64", lf_document_encoder_encode_into(encoder, &document, NULL, 1, NULL, NULL, 64, &i64));
   NULLED("documents", lf_document_encoder_encode_into(encoder, NULL, NULL, 1, NULL, floats_out, 64, NULL));
   NULLED("encoder", lf_document_encoder_hidden_size(NULL, &i32));
-  NULLED("encoder", lf_document_encoder_max_tokens(NULL, &i32));
+  NULLED("task", lf_task_max_tokens(NULL, &i32));
   NULLED("answerer", lf_question_answerer_answer(NULL, "q", 1, "d", 1, NULL, &answer));
   NULLED("classifier", lf_text_classifier_classify(NULL, &document, NULL, 1, NULL, &answer));
   NULLED("classifier", lf_token_classifier_tag(NULL, "x", 1, NULL, &answer));
   NULLED("model", lf_multiple_choice_choose(NULL, "d", 1, NULL, 0, &document, NULL, 1, NULL, &answer));
   NULLED("filler", lf_mask_filler_fill(NULL, "x", 1, NULL, &answer));
   NULLED("filler", lf_mask_filler_mask_text(NULL, &text));
+  NULLED("classifier", lf_span_classifier_classify(NULL, "x", 1, NULL, 0, LF_OFFSETS_BYTES, NULL, &answer));
   NULLED("summarizer", lf_summarizer_summarize(NULL, &document, NULL, 1, NULL, &answer));
-  NULLED("summarizer", lf_summarizer_max_tokens(NULL, &i32));
   NULLED("answer", lf_answer_count(NULL, &count));
   NULLED("answer", lf_answer_text(NULL, 0, &text, &count));
   NULLED("answer", lf_answer_label(NULL, 0, &text, &count));
@@ -292,7 +292,7 @@ int main(int argc, char** argv) {
   if (argc != 3) return 2;
   OK(lf_check_abi());
   OK(lf_document_encoder_load(argv[1], NULL, &encoder));
-  OK(lf_document_encoder_tokenizer(encoder, &tokenizer));
+  OK(lf_task_tokenizer(encoder, &tokenizer));
   OK(lf_options_create(&options));
   OK(lf_tensor_copy(values, sizeof values, LF_FLOAT32, &shape, 1, &tensor));
   null_everywhere(argv[1]);

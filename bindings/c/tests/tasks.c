@@ -1,4 +1,4 @@
-/* Every task: tasks MODELS_FOLDER, which holds encoder, question_answering, sequence_classification, token_classification,
+/* Every task: tasks MODELS_FOLDER, which holds encoder, question_answering, sequence_classification, token_classification, span_classification,
  * multiple_choice, masked_lm and led. What is checked is what the interface promises: texts, ranges in three units, streams, callbacks. */
 #include "support.h"
 
@@ -105,7 +105,7 @@ static void encoder(void) {
   int calls = 0, warnings = 0, i;
   OK(lf_document_encoder_load(path(models, "encoder"), NULL, &task));
   OK(lf_document_encoder_hidden_size(task, &width));
-  OK(lf_document_encoder_max_tokens(task, &longest));
+  OK(lf_task_max_tokens(task, &longest));
   CHECK(width == 64 && longest == 512);
   for (i = 0; i < 3; i++) texts[i] = make_text(10 + 40 * i, (unsigned)i);
   OK(lf_options_create(&options));
@@ -271,6 +271,43 @@ static void masks(void) {
   OK(lf_mask_filler_free(filler));
 }
 
+static void spans(void) {
+  static const int64_t given[] = {0, 3, 6, 12}, outside[] = {0, 99};
+  lf_span_classifier* classifier = NULL;
+  lf_answer* answer = NULL;
+  const char* text = NULL;
+  const char* source = "Caf\xc3\xa9 Ada Lovelace.";
+  double score = 0, sum = 0;
+  size_t count = 0, i;
+  int64_t group = -1, index = 0, start = 0, end = 0;
+  const char *argument = NULL, *expected = NULL, *got = NULL;
+  OK(lf_span_classifier_load(path(models, "span_classification"), NULL, &classifier));
+  OK(lf_span_classifier_classify(classifier, source, LF_TERMINATED, given, 2, LF_OFFSETS_BYTES, NULL, &answer));
+  OK(lf_answer_count(answer, &count));
+  CHECK(count == 4);
+  for (i = 0; i < count; i++) {
+    OK(lf_answer_group(answer, i, &group));
+    OK(lf_answer_score(answer, i, &score));
+    OK(lf_answer_range(answer, i, LF_OFFSETS_BYTES, &start, &end));
+    OK(lf_answer_text(answer, i, &text, NULL));
+    CHECK(group == (int64_t)(i / 2) && start == given[2 * group] && end == given[2 * group + 1]);
+    CHECK(strcmp(text, group == 0 ? "Caf" : "Ada Lo") == 0);
+    sum += score;
+  }
+  CHECK(fabs(sum - 2) < 1e-5);
+  OK(lf_answer_free(answer));
+  REFUSED(LF_INVALID_INPUT, "spans", lf_span_classifier_classify(classifier, source, LF_TERMINATED, outside, 1, LF_OFFSETS_BYTES, NULL, &answer));
+  REFUSED(LF_INVALID_INPUT, "at least one", lf_span_classifier_classify(classifier, source, LF_TERMINATED, NULL, 0, LF_OFFSETS_BYTES, NULL, &answer));
+  /* The parts of the message. */
+  OK(lf_last_error_fields(&argument, &index, &expected, &got));
+  CHECK(strcmp(argument, "spans") == 0 && index == -1 && strcmp(expected, "at least one") == 0 && strcmp(got, "none") == 0);
+  REFUSED(LF_INVALID_ARGUMENT, "expected an lf_mask_filler, given an lf_span_classifier",
+          lf_mask_filler_fill(classifier, source, LF_TERMINATED, NULL, &answer));
+  OK(lf_last_error_fields(&argument, &index, NULL, NULL));
+  CHECK(argument == NULL && index == -1);
+  OK(lf_span_classifier_free(classifier));
+}
+
 struct stream {
   char text[4096];
   size_t length;
@@ -411,9 +448,9 @@ static void stopping(void) {
   do {                                                               \
     lf_tokenizer* tokenizer_ = NULL;                                 \
     int32_t tokens_ = 0, size_ = 0;                                  \
-    OK(lf_##kind##_max_tokens(handle, &tokens_));                    \
+    OK(lf_task_max_tokens(handle, &tokens_));                        \
     CHECK(tokens_ == 512 || tokens_ == 1024);                        \
-    OK(lf_##kind##_tokenizer(handle, &tokenizer_));                  \
+    OK(lf_task_tokenizer(handle, &tokenizer_));                      \
     OK(lf_##kind##_free(handle));                                    \
     OK(lf_tokenizer_vocabulary_size(tokenizer_, &size_));            \
     CHECK(size_ > 50000);                                            \
@@ -434,21 +471,21 @@ static void properties(void) {
   OK(lf_question_answerer_load(path(models, "question_answering"), NULL, &answerer));
   TOKENS_AND_TOKENIZER(question_answerer, answerer);
   OK(lf_text_classifier_load(path(models, "sequence_classification"), NULL, &classifier));
-  OK(lf_text_classifier_label_count(classifier, &count));
+  OK(lf_task_label_count(classifier, &count));
   CHECK(count == 3);
   for (i = 0; i < 3; i++) {
-    OK(lf_text_classifier_label(classifier, i, &label));
+    OK(lf_task_label(classifier, i, &label));
     CHECK(strcmp(label, classes[i]) == 0);
   }
-  REFUSED(LF_INVALID_ARGUMENT, "index", lf_text_classifier_label(classifier, 3, &label));
+  REFUSED(LF_INVALID_ARGUMENT, "index", lf_task_label(classifier, 3, &label));
   OK(lf_text_classifier_problem_type(classifier, &type));
   CHECK(strcmp(type, "single_label_classification") == 0);
   TOKENS_AND_TOKENIZER(text_classifier, classifier);
   OK(lf_token_classifier_load(path(models, "token_classification"), NULL, &tagger));
-  OK(lf_token_classifier_label_count(tagger, &count));
+  OK(lf_task_label_count(tagger, &count));
   CHECK(count == 3);
   for (i = 0; i < 3; i++) {
-    OK(lf_token_classifier_label(tagger, i, &label));
+    OK(lf_task_label(tagger, i, &label));
     CHECK(strcmp(label, tags[i]) == 0);
   }
   TOKENS_AND_TOKENIZER(token_classifier, tagger);
@@ -469,6 +506,7 @@ int main(int argc, char** argv) {
   answers();
   classes();
   masks();
+  spans();
   summaries();
   conversion(argv[2]);
   stopping();

@@ -103,6 +103,23 @@ public static class TaskBridge
         return [.. classifier.Classify(documents, options, watch, watch.Token).Select(labels => labels.ToArray())];
     }
 
+    /// <summary>For each span its labels.</summary>
+    /// <param name="classifier">The model.</param>
+    /// <param name="text">The text.</param>
+    /// <param name="starts">First code point of each span.</param>
+    /// <param name="ends">One past the last.</param>
+    /// <param name="truncate">Cut a long text.</param>
+    /// <param name="globals">None for the task's own.</param>
+    /// <param name="watch">Told and asked.</param>
+    public static LabelScore[][] ClassifySpans(SpanClassifier classifier, string text, int[] starts, int[] ends, bool truncate, string? globals, CallWatch watch)
+    {
+        ArgumentNullException.ThrowIfNull(classifier);
+        ArgumentNullException.ThrowIfNull(watch);
+        TaskOptions options = new() { Truncate = truncate, Global = Globals(globals), Logger = LogBridge.Logger };
+        (int, int)[] spans = [.. starts.Zip(ends).Select(s => (CodePoints.After(text, s.First), CodePoints.After(text, s.Second)))];
+        return [.. classifier.Classify(text, spans, options, watch.Token).Select(span => span.Labels.ToArray())];
+    }
+
     /// <summary>Choices, best first.</summary>
     public static ChoiceScore[] Choose(MultipleChoice chooser, string document, string[] choices, string? question, bool truncate, string? globals,
         PythonCall watch)

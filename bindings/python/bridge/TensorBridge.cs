@@ -65,7 +65,7 @@ public static class TensorBridge
             Dictionary<string, Tensor> inputs = [];
             for (int i = 0; i < names.Length; i++)
                 inputs[names[i]] = tensors[i];
-            IReadOnlyDictionary<string, Tensor> outputs = model.Run(inputs, hiddenStates, attentions, watch.Token.ThrowIfCancellationRequested);
+            IReadOnlyDictionary<string, Tensor> outputs = model.Run(inputs, hiddenStates, attentions, watch.Token);
             foreach (Tensor output in outputs.Values)
                 output.Keep();
             return new NamedTensors([.. outputs.Keys], [.. outputs.Values]);

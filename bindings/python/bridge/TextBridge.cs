@@ -24,6 +24,16 @@ public sealed class CodePoints(string text)
         return position - pairs;
     }
 
+    /// <summary>The position in UTF-16 units of a number of code points; numbers beyond the text stay beyond it.</summary>
+    public static int After(string text, int codePoints)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        int position = 0;
+        for (int left = codePoints; left > 0 && position < text.Length; left--)
+            position += position + 1 < text.Length && char.IsSurrogatePair(text[position], text[position + 1]) ? 2 : 1;
+        return codePoints < 0 ? codePoints : position + Math.Max(0, codePoints - Before(text, position));
+    }
+
     private static int[] Table(string text)
     {
         int[] table = new int[text.Length + 1];

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ._results import Answer, ChoiceScore, Encoding, Entity, FilledMask, Generated, LabelScore, MaskCandidate, Progress, Summary
     from ._runtime import cuda_available, get_threads, library_version, log_to, set_threads, torch_version
     from ._summarizer import Summarizer
-    from ._tasks import DocumentEncoder, MaskFiller, MultipleChoice, QuestionAnswerer, TextClassifier, TokenClassifier
+    from ._tasks import DocumentEncoder, MaskFiller, MultipleChoice, QuestionAnswerer, SpanClassifier, TextClassifier, TokenClassifier
     from ._tokenizer import Tokenizer
 
 __version__ = "0.1.0"
@@ -37,7 +37,7 @@ _HOMES = {
     "_results": ("Answer", "ChoiceScore", "Encoding", "Entity", "FilledMask", "Generated", "LabelScore", "MaskCandidate", "Progress", "Summary"),
     "_runtime": ("cuda_available", "get_threads", "library_version", "log_to", "set_threads", "torch_version"),
     "_summarizer": ("Summarizer",),
-    "_tasks": ("DocumentEncoder", "MaskFiller", "MultipleChoice", "QuestionAnswerer", "TextClassifier", "TokenClassifier"),
+    "_tasks": ("DocumentEncoder", "MaskFiller", "MultipleChoice", "QuestionAnswerer", "SpanClassifier", "TextClassifier", "TokenClassifier"),
     "_tokenizer": ("Tokenizer",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -46,7 +46,7 @@ __all__ = [
     "Answer", "AttentionOptions", "CheckpointError", "ChoiceScore", "DeviceError", "DocumentEncoder", "Encoding", "Entity", "FilledMask",
     "Generated", "GenerationOptions", "InputError", "LabelScore", "LoadOptions", "LongformerError", "MaskCandidate", "MaskFiller",
     "Model", "MultipleChoice", "Progress",
-    "QuestionAnswerer", "Summarizer", "Summary", "Tensor", "TextClassifier", "TokenClassifier", "Tokenizer", "banded_attention",
+    "QuestionAnswerer", "SpanClassifier", "Summarizer", "Summary", "Tensor", "TextClassifier", "TokenClassifier", "Tokenizer", "banded_attention",
     "banded_attention_probabilities", "convert", "cuda_available", "get_threads", "global_attention", "library_version", "load_model",
     "load_safetensors", "log_to", "save_safetensors", "set_threads", "torch_version",
 ]  # fmt: skip

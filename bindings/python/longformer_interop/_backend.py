@@ -78,6 +78,10 @@ class NativeFiller(NativeTask, Protocol):
     def fill(self, text: str, top: int, task: TaskOptions, watch: Watch) -> list[FilledMask]: ...
 
 
+class NativeSpanClassifier(NativeTask, Protocol):
+    def classify_spans(self, text: str, spans: Sequence[tuple[int, int]], task: TaskOptions, watch: Watch) -> list[list[LabelScore]]: ...
+
+
 class NativeSummarizer(NativeTask, Protocol):
     def summarize(self, documents: Sequence[str], generation: GenerationOptions, task: TaskOptions, watch: Watch) -> list[list[Summary]]: ...
 

@@ -18,9 +18,11 @@ from ._watch import ProgressArgument, Watch, watched
 if TYPE_CHECKING:
     import numpy as np
 
-    from ._backend import NativeAnswerer, NativeChooser, NativeClassifier, NativeEncoder, NativeFiller, NativeTagger
+    from ._backend import (
+        NativeAnswerer, NativeChooser, NativeClassifier, NativeEncoder, NativeFiller, NativeSpanClassifier, NativeTagger,
+    )  # fmt: skip
 
-__all__ = ["DocumentEncoder", "MaskFiller", "MultipleChoice", "QuestionAnswerer", "TextClassifier", "TokenClassifier"]
+__all__ = ["DocumentEncoder", "MaskFiller", "MultipleChoice", "QuestionAnswerer", "SpanClassifier", "TextClassifier", "TokenClassifier"]
 
 N = TypeVar("N")
 
@@ -336,3 +338,40 @@ class MaskFiller(Task["NativeFiller"]):
         return watch, call, None
 
     fill, afill = blocking(_fill), awaitable(_fill)
+
+
+class SpanClassifier(Task["NativeSpanClassifier"]):
+    """Classifies given spans of a text: which kind of name, relation or claim they are. No token is global.
+
+    >>> text = "Ada Lovelace wrote to Charles Babbage."
+    >>> with lf.SpanClassifier.load(models / "spans") as classifier:
+    ...     first, second = classifier.classify(text, [(0, 12), (22, 37)])
+    >>> sorted(s.label for s in first), round(sum(s.score for s in second), 5)
+    (['ORG', 'PER'], 1.0)
+    """
+
+    _kind = "SpanClassifier"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Label names in the order of their ids."""
+        with self._use() as native:
+            return tuple(native.labels)
+
+    def _classify(
+        self, text: str, spans: Sequence[tuple[int, int]], *, truncate: bool = False, global_tokens: GlobalTokens = None
+    ) -> Plan[list[list[LabelScore]]]:
+        """For every span ``text[start:end]`` all labels, best first (for regression in the checkpoint's order).
+
+        Raises:
+            InputError: The text is empty or too long, there is no span, or one is outside the text or covers no token.
+        """
+        given, task, watch = one_text(text, "text"), task_options(truncate, global_tokens), Watch()
+        pairs = [(int(start), int(end)) for start, end in spans]
+
+        def call(native: NativeSpanClassifier) -> list[list[LabelScore]]:
+            return native.classify_spans(given, pairs, task, watch)
+
+        return watch, call, None
+
+    classify, aclassify = blocking(_classify), awaitable(_classify)

@@ -26,6 +26,7 @@ CHECKPOINTS = {
     "tagger": ["--head", "token-classification", "--labels", "O,B-PER,I-PER"],
     "chooser": ["--head", "multiple-choice"],
     "filler": ["--head", "masked-lm"],
+    "spans": ["--head", "span-classification", "--labels", "PER,ORG"],
     "summarizer": ["--size", "led-tiny"],
     # One pass of a long document takes a second or more, each layer a small part of it.
     "deep": ["--layers", "64", "--tokens", "8192", "--window", "64"],

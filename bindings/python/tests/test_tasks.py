@@ -253,3 +253,18 @@ def test_subclasses_load_what_their_base_loads(lf, models):
 
     with Mine.load(models / "encoder") as encoder:
         assert isinstance(encoder, Mine) and encoder.encode("text").shape == (64,)
+
+
+def test_given_spans_are_classified_in_code_points(lf, models):
+    text = "\U0001f600 Ada Lovelace wrote to Charles Babbage."
+    with lf.SpanClassifier.load(models / "spans") as classifier:
+        both = classifier.classify(text, [(2, 14), (24, 39)])
+        alone = classifier.classify(text, [(24, 39)])[0]
+        assert classifier.labels == ("PER", "ORG")
+        with pytest.raises(lf.InputError, match="spans"):
+            classifier.classify(text, [(2, 400)])
+        with pytest.raises(lf.InputError, match="spans: expected at least one, given none"):
+            classifier.classify(text, [])
+    assert [sorted(s.label for s in row) for row in both] == [["ORG", "PER"]] * 2
+    assert [s.label for s in alone] == [s.label for s in both[1]]
+    np.testing.assert_allclose([s.logit for s in alone], [s.logit for s in both[1]], atol=1e-5)

@@ -7,7 +7,7 @@ namespace LongformerInterop.CApi.Exports;
 // longformer.h documents every function of this folder.
 internal static unsafe class LibraryExports
 {
-    private const int AbiVersion = 2;
+    private const int AbiVersion = 3;
 
     private static byte* torchVersion;
 
@@ -22,6 +22,17 @@ internal static unsafe class LibraryExports
     [UnmanagedCallersOnly(EntryPoint = "lfm_last_error", CallConvs = [typeof(CallConvCdecl)])]
     public static byte* LastError() => Failure.LastError;
 
+    [UnmanagedCallersOnly(EntryPoint = "lfm_last_error_fields", CallConvs = [typeof(CallConvCdecl)])]
+    public static int LastErrorFields(nint* argument, long* index, nint* expected, nint* given)
+    {
+        (nint name, long place, nint wanted, nint found) = Failure.LastFields;
+        Native.Give(argument, name);
+        Native.Give(index, place);
+        Native.Give(expected, wanted);
+        Native.Give(given, found);
+        return (int)Status.Ok;
+    }
+
     [UnmanagedCallersOnly(EntryPoint = "lfm_torch_version", CallConvs = [typeof(CallConvCdecl)])]
     public static int TorchVersion(byte** version) => Failure.Run(() =>
     {
@@ -35,7 +46,7 @@ internal static unsafe class LibraryExports
     public static int SetThreads(int threads) => Failure.Run(() =>
     {
         if (threads < 1)
-            throw new InputException($"threads: expected at least 1, given {threads}");
+            throw new InputException("threads", "at least 1", $"{threads}");
         TorchRuntime.ThreadCount = threads;
     });
 
@@ -75,5 +86,5 @@ internal static unsafe class LibraryExports
     public static int TextFree(byte* text) => Failure.Run(() => Native.FreeText(text));
 
     // Lives as long as the process.
-    private static byte* Static(string text) => new Borrowed().Text(0, 0, () => text, out _);
+    private static byte* Static(string text) => new BorrowedMemory().Text(0, 0, () => text, out _);
 }

@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using LongformerInterop.Models;
 using LongformerInterop.Models.Conversion;
+using LongformerInterop.Tasks;
 using LongformerInterop.Tasks.Generation;
 using LongformerInterop.Torch;
 
@@ -33,10 +34,10 @@ internal static unsafe class ModelExports
         bool states = reader.Flag("hidden_states") ?? false, attentions = reader.Flag("attentions") ?? false;
         reader.Finish("lf_model_run");
         using NamedTensors inputs = new(names, tensors, count);
-        using CallWatch watch = new(settings.OrNull);
+        using CallContext watch = new(settings.OrNull);
         watch.Finish();
         using TensorScope scope = new();
-        *outputs = Handles.Add(TensorMap.Results(used.Value.Model.Run(inputs.Tensors, states, attentions, watch.BeforeLayer)));
+        *outputs = Handles.Add(TensorMap.Results(used.Value.Model.Run(inputs.Tensors, states, attentions, watch.Token)));
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_model_gradients", CallConvs = [typeof(CallConvCdecl)])]
@@ -74,13 +75,13 @@ internal static unsafe class ModelExports
         GenerationOptions generation = GenerationSettings.Read(reader) with { KeepLogits = reader.Flag("keep_logits") ?? false };
         reader.Finish("lf_model_generate");
         TextGenerator generator = used.Value.Generator
-            ?? throw new InputException($"model: expected an LEDForConditionalGeneration, given a {used.Value.Model.Architecture}, which does not generate");
+            ?? throw new InputException("model", "an LEDForConditionalGeneration", $"a {used.Value.Model.Architecture}, which does not generate");
         using NamedTensors inputs = new(names, tensors, count);
         GenerationDocument[] documents = GenerationSettings.Documents(inputs.Tensors);
-        using CallWatch watch = new(settings.OrNull) { Documents = documents.Length };
+        using CallContext watch = new(settings.OrNull) { Documents = documents.Length };
         using TensorScope scope = new();
         IReadOnlyList<IReadOnlyList<GeneratedSequence>> results = generator.Generate(documents, generation,
-            watch.WantsTokens ? watch.Generated : null, watch, watch.BeforeLayer, watch.Token);
+            watch.WantsTokens ? watch.Generated : null, watch, watch.Token);
         watch.Finish();
         *answer = Handles.Add(new AnswerHandle([.. results.SelectMany((sequences, row) => sequences.Select(s => AnswerItem.From(s, row)))]));
     });
@@ -103,7 +104,7 @@ internal static unsafe class ModelExports
             Overwrite = reader.Flag("overwrite") ?? false,
         };
         reader.Finish("lf_convert");
-        using CallWatch watch = new(settings.OrNull);
+        using CallContext watch = new(settings.OrNull);
         ConversionResult result = CheckpointConverter.Convert(Native.Name(source, "source"), Native.Name(output, "output"), conversion, watch.Token);
         if (report is null)
             return;
@@ -126,8 +127,11 @@ internal static unsafe class Loading
         Native.Out(output, argument);
         string path = Native.Name(folder, "folder");
         if (path.Length == 0)
-            throw new InputException("folder: expected the path of a checkpoint folder, given an empty one");
+            throw new InputException("folder", "the path of a checkpoint folder", "an empty one");
         using Lease<LoadSettings> settings = Handles.UseOptional<LoadSettings>(options, "options");
         *output = Handles.Add(load(path, settings.OrNull?.Options));
     });
+
+    public static int Task(byte* folder, nint options, nint* output, string argument, Func<string, LoadOptions?, TextTask> load) =>
+        Run(folder, options, output, argument, (path, how) => new TaskHandle(load(path, how)));
 }

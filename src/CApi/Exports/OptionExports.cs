@@ -66,7 +66,7 @@ internal static unsafe class OptionExports
     {
         using Lease<CallSettings> settings = Handles.Use<CallSettings>(options, "options");
         if (milliseconds < 0)
-            throw new InputException($"milliseconds: expected at least 0, given {milliseconds}");
+            throw new InputException("milliseconds", "at least 0", $"{milliseconds}");
         settings.Value.CancelInterval = milliseconds;
     });
 

@@ -9,26 +9,26 @@ namespace LongformerInterop.CApi.Exports;
 internal static unsafe class SummarizerExports
 {
     [UnmanagedCallersOnly(EntryPoint = "lfm_summarizer_load", CallConvs = [typeof(CallConvCdecl)])]
-    public static int Load(byte* folder, nint options, nint* summarizer) => Loading.Run(folder, options, summarizer, "summarizer", Summarizer.Load);
+    public static int Load(byte* folder, nint options, nint* summarizer) => Loading.Task(folder, options, summarizer, "summarizer", Summarizer.Load);
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_summarizer_free", CallConvs = [typeof(CallConvCdecl)])]
-    public static int Free(nint summarizer) => Failure.Run(() => Handles.Free<Summarizer>(summarizer, "summarizer"));
+    public static int Free(nint summarizer) => Failure.Run(() => Handles.FreeTask<Summarizer>(summarizer, "summarizer"));
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_summarizer_summarize", CallConvs = [typeof(CallConvCdecl)])]
     public static int Summarize(nint summarizer, byte** documents, nuint* lengths, nuint count, nint options, nint* answer) => Failure.Run(() =>
     {
         Native.Out(answer, "answer");
-        using Lease<Summarizer> used = Handles.Use<Summarizer>(summarizer, "summarizer");
+        using TaskLease<Summarizer> used = new(summarizer, "summarizer");
         using TaskCall call = new(options);
         call.Reader.TakesText = call.Reader.TakesTokens = true;
         GenerationOptions generation = GenerationSettings.Read(call.Reader);
         TaskOptions how = call.Apply(new TaskOptions());
-        CallWatch watch = call.Start("lf_summarizer_summarize");
+        CallContext watch = call.Start("lf_summarizer_summarize");
         string[] texts = Native.Documents(documents, lengths, count, "documents");
         if (watch.WantsText && texts.Length != 1)
-            throw new InputException($"documents: expected one with an on_text callback, given {texts.Length}");
+            throw new InputException("documents", "one with an on_text callback", $"{texts.Length}");
 
-        TextStream? stream = watch.WantsText ? new TextStream(used.Value.Tokenizer, watch.Text) : null;
+        TextStream? stream = watch.WantsText ? new TextStream(used.Task.Tokenizer, watch.Text) : null;
         Action<GeneratedToken>? onToken = !watch.WantsText && !watch.WantsTokens ? null : token =>
         {
             watch.Generated(token);
@@ -38,7 +38,7 @@ internal static unsafe class SummarizerExports
         List<AnswerItem> items = [];
         int document = 0;
         foreach (IReadOnlyList<Summary> summaries in
-            used.Value.Summarize(texts, generation, watch.In(how), watch, onToken, watch.Token))
+            used.Task.Summarize(texts, generation, watch.In(how), watch, onToken, watch.Token))
         {
             items.AddRange(summaries.Select(s => AnswerItem.From(s.Sequence, document, s.Text)));
             document++;

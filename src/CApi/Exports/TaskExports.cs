@@ -8,10 +8,10 @@ namespace LongformerInterop.CApi.Exports;
 internal static unsafe class TaskExports
 {
     [UnmanagedCallersOnly(EntryPoint = "lfm_document_encoder_load", CallConvs = [typeof(CallConvCdecl)])]
-    public static int EncoderLoad(byte* folder, nint options, nint* encoder) => Loading.Run(folder, options, encoder, "encoder", DocumentEncoder.Load);
+    public static int EncoderLoad(byte* folder, nint options, nint* encoder) => Loading.Task(folder, options, encoder, "encoder", DocumentEncoder.Load);
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_document_encoder_free", CallConvs = [typeof(CallConvCdecl)])]
-    public static int EncoderFree(nint encoder) => Failure.Run(() => Handles.Free<DocumentEncoder>(encoder, "encoder"));
+    public static int EncoderFree(nint encoder) => Failure.Run(() => Handles.FreeTask<DocumentEncoder>(encoder, "encoder"));
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_document_encoder_encode", CallConvs = [typeof(CallConvCdecl)])]
     public static int Encode(nint encoder, byte** documents, nuint* lengths, nuint count, nint options, nint* embeddings, nint* offsets) => Failure.Run(() =>
@@ -53,20 +53,21 @@ internal static unsafe class TaskExports
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_document_encoder_hidden_size", CallConvs = [typeof(CallConvCdecl)])]
-    public static int EncoderHiddenSize(nint encoder, int* size) => Read<DocumentEncoder, int>(encoder, "encoder", size, "size", e => e.HiddenSize);
+    public static int EncoderHiddenSize(nint encoder, int* size) =>
+        TaskPropertyExports.Read<DocumentEncoder, int>(encoder, "encoder", size, "size", (encoder, _) => encoder.HiddenSize);
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_question_answerer_load", CallConvs = [typeof(CallConvCdecl)])]
-    public static int AnswererLoad(byte* folder, nint options, nint* answerer) => Loading.Run(folder, options, answerer, "answerer", QuestionAnswerer.Load);
+    public static int AnswererLoad(byte* folder, nint options, nint* answerer) => Loading.Task(folder, options, answerer, "answerer", QuestionAnswerer.Load);
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_question_answerer_free", CallConvs = [typeof(CallConvCdecl)])]
-    public static int AnswererFree(nint answerer) => Failure.Run(() => Handles.Free<QuestionAnswerer>(answerer, "answerer"));
+    public static int AnswererFree(nint answerer) => Failure.Run(() => Handles.FreeTask<QuestionAnswerer>(answerer, "answerer"));
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_question_answerer_answer", CallConvs = [typeof(CallConvCdecl)])]
     public static int Answer(nint answerer, byte* question, nuint questionLength, byte* document, nuint documentLength, nint options, nint* answer) =>
         Failure.Run(() =>
     {
         Native.Out(answer, "answer");
-        using Lease<QuestionAnswerer> used = Handles.Use<QuestionAnswerer>(answerer, "answerer");
+        using TaskLease<QuestionAnswerer> used = new(answerer, "answerer");
         using TaskCall call = new(options);
         AnswerOptions defaults = new();
         AnswerOptions how = call.Apply(defaults with
@@ -75,77 +76,75 @@ internal static unsafe class TaskExports
             Overlap = call.Reader.Int("overlap") ?? defaults.Overlap,
         });
         int top = call.Reader.Int("top") ?? 1;
-        CallWatch watch = call.Start("lf_question_answerer_answer");
+        CallContext watch = call.Start("lf_question_answerer_answer");
         string text = Native.Text(document, documentLength, "document");
-        IReadOnlyList<Answer> answers = used.Value.Answer(Native.Text(question, questionLength, "question"), text, top, watch.In(how), watch.Token);
+        IReadOnlyList<Answer> answers = used.Task.Answer(Native.Text(question, questionLength, "question"), text, top, watch.In(how), watch.Token);
         watch.Finish();
         *answer = Handles.Add(new AnswerHandle(
             [.. answers.Select(a => new AnswerItem { Text = a.Text, Range = (a.Start, a.End), Score = a.Score, Logit = a.Logit })], text));
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_text_classifier_load", CallConvs = [typeof(CallConvCdecl)])]
-    public static int ClassifierLoad(byte* folder, nint options, nint* classifier) => Loading.Run(folder, options, classifier, "classifier",
-        static (path, how) => new TaskHandle<TextClassifier>(TextClassifier.Load(path, how)));
+    public static int ClassifierLoad(byte* folder, nint options, nint* classifier) => Loading.Task(folder, options, classifier, "classifier", TextClassifier.Load);
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_text_classifier_free", CallConvs = [typeof(CallConvCdecl)])]
-    public static int ClassifierFree(nint classifier) => Failure.Run(() => Handles.Free<TaskHandle<TextClassifier>>(classifier, "classifier"));
+    public static int ClassifierFree(nint classifier) => Failure.Run(() => Handles.FreeTask<TextClassifier>(classifier, "classifier"));
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_text_classifier_classify", CallConvs = [typeof(CallConvCdecl)])]
     public static int Classify(nint classifier, byte** documents, nuint* lengths, nuint count, nint options, nint* answer) => Failure.Run(() =>
     {
         Native.Out(answer, "answer");
-        using Lease<TaskHandle<TextClassifier>> used = Handles.Use<TaskHandle<TextClassifier>>(classifier, "classifier");
+        using TaskLease<TextClassifier> used = new(classifier, "classifier");
         using TaskCall call = new(options);
         TaskOptions how = call.Apply(new TaskOptions());
-        CallWatch watch = call.Start("lf_text_classifier_classify");
+        CallContext watch = call.Start("lf_text_classifier_classify");
         string[] texts = Native.Documents(documents, lengths, count, "documents");
-        IReadOnlyList<IReadOnlyList<LabelScore>> results = used.Value.Task.Classify(texts, watch.In(how), watch, watch.Token);
+        IReadOnlyList<IReadOnlyList<LabelScore>> results = used.Task.Classify(texts, watch.In(how), watch, watch.Token);
         watch.Finish();
         *answer = Handles.Add(new AnswerHandle([.. results.SelectMany((scores, document) =>
             scores.Select(s => new AnswerItem { Label = s.Label, Score = s.Score, Logit = s.Logit, Group = document }))]));
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_token_classifier_load", CallConvs = [typeof(CallConvCdecl)])]
-    public static int TaggerLoad(byte* folder, nint options, nint* classifier) => Loading.Run(folder, options, classifier, "classifier",
-        static (path, how) => new TaskHandle<TokenClassifier>(TokenClassifier.Load(path, how)));
+    public static int TaggerLoad(byte* folder, nint options, nint* classifier) => Loading.Task(folder, options, classifier, "classifier", TokenClassifier.Load);
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_token_classifier_free", CallConvs = [typeof(CallConvCdecl)])]
-    public static int TaggerFree(nint classifier) => Failure.Run(() => Handles.Free<TaskHandle<TokenClassifier>>(classifier, "classifier"));
+    public static int TaggerFree(nint classifier) => Failure.Run(() => Handles.FreeTask<TokenClassifier>(classifier, "classifier"));
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_token_classifier_tag", CallConvs = [typeof(CallConvCdecl)])]
     public static int Tag(nint classifier, byte* text, nuint length, nint options, nint* answer) => Failure.Run(() =>
     {
         Native.Out(answer, "answer");
-        using Lease<TaskHandle<TokenClassifier>> used = Handles.Use<TaskHandle<TokenClassifier>>(classifier, "classifier");
+        using TaskLease<TokenClassifier> used = new(classifier, "classifier");
         using TaskCall call = new(options);
         TagOptions how = call.Apply(new TagOptions
         {
             Aggregation = call.Reader.Choice("aggregation", TagAggregation.Simple, ("simple", TagAggregation.Simple), ("none", TagAggregation.None),
                 ("first", TagAggregation.First), ("average", TagAggregation.Average), ("max", TagAggregation.Max)),
         });
-        CallWatch watch = call.Start("lf_token_classifier_tag");
+        CallContext watch = call.Start("lf_token_classifier_tag");
         string source = Native.Text(text, length, "text");
-        IReadOnlyList<Entity> entities = used.Value.Task.Tag(source, watch.In(how), watch.Token);
+        IReadOnlyList<Entity> entities = used.Task.Tag(source, watch.In(how), watch.Token);
         *answer = Handles.Add(new AnswerHandle(
             [.. entities.Select(e => new AnswerItem { Label = e.Label, Text = e.Text, Range = (e.Start, e.End), Score = e.Score })], source));
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_multiple_choice_load", CallConvs = [typeof(CallConvCdecl)])]
-    public static int ChoiceLoad(byte* folder, nint options, nint* model) => Loading.Run(folder, options, model, "model", MultipleChoice.Load);
+    public static int ChoiceLoad(byte* folder, nint options, nint* model) => Loading.Task(folder, options, model, "model", MultipleChoice.Load);
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_multiple_choice_free", CallConvs = [typeof(CallConvCdecl)])]
-    public static int ChoiceFree(nint model) => Failure.Run(() => Handles.Free<MultipleChoice>(model, "model"));
+    public static int ChoiceFree(nint model) => Failure.Run(() => Handles.FreeTask<MultipleChoice>(model, "model"));
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_multiple_choice_choose", CallConvs = [typeof(CallConvCdecl)])]
     public static int Choose(nint model, byte* document, nuint documentLength, byte* question, nuint questionLength,
         byte** choices, nuint* choiceLengths, nuint choiceCount, nint options, nint* answer) => Failure.Run(() =>
     {
         Native.Out(answer, "answer");
-        using Lease<MultipleChoice> used = Handles.Use<MultipleChoice>(model, "model");
+        using TaskLease<MultipleChoice> used = new(model, "model");
         using TaskCall call = new(options);
         TaskOptions how = call.Apply(new TaskOptions());
-        CallWatch watch = call.Start("lf_multiple_choice_choose");
-        IReadOnlyList<ChoiceScore> scores = used.Value.Choose(Native.Text(document, documentLength, "document"),
+        CallContext watch = call.Start("lf_multiple_choice_choose");
+        IReadOnlyList<ChoiceScore> scores = used.Task.Choose(Native.Text(document, documentLength, "document"),
             Native.Documents(choices, choiceLengths, choiceCount, "choices"), question is null ? null : Native.Text(question, questionLength, "question"),
             watch.In(how), watch.Token);
         *answer = Handles.Add(new AnswerHandle([.. scores.Select(c => new AnswerItem { Text = c.Choice, Id = c.Index, Score = c.Score, Logit = c.Logit })]));
@@ -153,22 +152,22 @@ internal static unsafe class TaskExports
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_mask_filler_load", CallConvs = [typeof(CallConvCdecl)])]
     public static int FillerLoad(byte* folder, nint options, nint* filler) =>
-        Loading.Run(folder, options, filler, "filler", static (path, how) => new TaskHandle<MaskFiller>(MaskFiller.Load(path, how)));
+        Loading.Task(folder, options, filler, "filler", MaskFiller.Load);
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_mask_filler_free", CallConvs = [typeof(CallConvCdecl)])]
-    public static int FillerFree(nint filler) => Failure.Run(() => Handles.Free<TaskHandle<MaskFiller>>(filler, "filler"));
+    public static int FillerFree(nint filler) => Failure.Run(() => Handles.FreeTask<MaskFiller>(filler, "filler"));
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_mask_filler_fill", CallConvs = [typeof(CallConvCdecl)])]
     public static int Fill(nint filler, byte* text, nuint length, nint options, nint* answer) => Failure.Run(() =>
     {
         Native.Out(answer, "answer");
-        using Lease<TaskHandle<MaskFiller>> used = Handles.Use<TaskHandle<MaskFiller>>(filler, "filler");
+        using TaskLease<MaskFiller> used = new(filler, "filler");
         using TaskCall call = new(options);
         TaskOptions how = call.Apply(new TaskOptions());
         int top = call.Reader.Int("top") ?? 5;
-        CallWatch watch = call.Start("lf_mask_filler_fill");
+        CallContext watch = call.Start("lf_mask_filler_fill");
         string source = Native.Text(text, length, "text");
-        IReadOnlyList<FilledMask> masks = used.Value.Task.Fill(source, top, watch.In(how), watch.Token);
+        IReadOnlyList<FilledMask> masks = used.Task.Fill(source, top, watch.In(how), watch.Token);
         *answer = Handles.Add(new AnswerHandle([.. masks.SelectMany((mask, m) => mask.Candidates.Select(c =>
             new AnswerItem { Text = c.Text, Id = c.Id, Score = c.Score, Group = m, Range = (mask.Start, mask.End) }))], source));
     });

@@ -100,32 +100,20 @@ internal static class EncodeBenchmark
     private static double Pass(LongformerModel model, IReadOnlyList<int> lengths, CancellationToken cancellation)
     {
         using TensorScope scope = new();
-        LongformerInputs inputs = Inputs(model, lengths, cancellation);
+        LongformerInputs inputs = Inputs(model, lengths);
         long start = Stopwatch.GetTimestamp();
-        model.Forward(inputs);
+        model.Forward(inputs, cancellation);
         TorchRuntime.Synchronize(model.Device);
         return Stopwatch.GetElapsedTime(start).TotalSeconds;
     }
 
     /// <summary>Random ids, the first token of every document global, the documents behind one another.</summary>
-    private static LongformerInputs Inputs(LongformerModel model, IReadOnlyList<int> lengths, CancellationToken cancellation)
+    private static LongformerInputs Inputs(LongformerModel model, IReadOnlyList<int> lengths)
     {
         LongformerConfiguration configuration = model.Configuration;
         Random random = new(0);
-        long[] offsets = new long[lengths.Count + 1];
-        for (int i = 0; i < lengths.Count; i++) offsets[i + 1] = offsets[i] + lengths[i];
-        long[] ids = new long[offsets[^1]];
-        for (int i = 0; i < ids.Length; i++) ids[i] = random.Next(Math.Min(5, configuration.VocabSize - 1), configuration.VocabSize);
-        byte[] globals = new byte[ids.Length];
-        foreach (long first in offsets.AsSpan(..^1)) globals[first] = 1;
-        return new LongformerInputs
-        {
-            InputIds = Tensor.From<long>(ids, ids.Length),
-            GlobalAttentionMask = Tensor.From<byte>(globals, ids.Length),
-            SequenceOffsets = offsets,
-            // A pass of a very long document takes minutes on a CPU; on a GPU no pass is worth a question.
-            BeforeLayer = model.Device == Device.Cpu ? cancellation.ThrowIfCancellationRequested : null,
-        };
+        int[] Ids(int length) => [.. Enumerable.Range(0, length).Select(_ => random.Next(Math.Min(5, configuration.VocabSize - 1), configuration.VocabSize))];
+        return new LongformerInputs { Documents = [.. lengths.Select(length => new DocumentTokens(Ids(length), [0]))] };
     }
 
     private static double UsefulFlops(LongformerConfiguration c, EncodeCase measured)
@@ -155,10 +143,10 @@ internal static class EncodeBenchmark
     private static List<Stage> Stages(LongformerModel model, EncodeCase c, CancellationToken cancellation)
     {
         using TensorScope scope = new();
-        LongformerInputs inputs = Inputs(model, c.Lengths, cancellation);
+        LongformerInputs inputs = Inputs(model, c.Lengths);
         using OperatorProfile profile = OperatorProfile.Start(model.Device);
         long start = Stopwatch.GetTimestamp();
-        model.Forward(inputs);
+        model.Forward(inputs, cancellation);
         TorchRuntime.Synchronize(model.Device);
         double whole = Stopwatch.GetElapsedTime(start).TotalSeconds;
         List<Stage> stages =

@@ -12,17 +12,6 @@ namespace LongformerInterop.Cli.Checkpoints;
 /// </summary>
 internal static class CheckpointDescription
 {
-    private static readonly Dictionary<string, string[]> Verbs = new()
-    {
-        ["LongformerModel"] = ["encode"],
-        ["LongformerForMaskedLM"] = ["encode", "fill-mask"],
-        ["LongformerForSequenceClassification"] = ["encode", "classify"],
-        ["LongformerForQuestionAnswering"] = ["encode", "answer"],
-        ["LongformerForTokenClassification"] = ["encode", "tag"],
-        ["LongformerForMultipleChoice"] = ["encode", "choose"],
-        ["LEDForConditionalGeneration"] = ["summarize"],
-    };
-
     /// <param name="path">A checkpoint folder, or its file with the weights.</param>
     /// <param name="report">Gets facts, tasks and problems.</param>
     /// <param name="cancellation">Stops between two tensors.</param>
@@ -107,13 +96,21 @@ internal static class CheckpointDescription
         if (!led && family is CheckpointFamily.Roberta or CheckpointFamily.Bert or CheckpointFamily.Bart or CheckpointFamily.MBart
             && !configuration.TryGetProperty("attention_window", out _))
             return ShortModelInfo.Describe(path, configuration, family, report);
-        int vocabulary = led ? LedInfo.Describe(folder, report) : LongformerInfo.Describe(folder, report);
+        ModelConfiguration described = led ? LedInfo.Describe(folder, report) : LongformerInfo.Describe(folder, report);
+        int vocabulary = described.VocabSize;
+        if (described.Architectures is [string name, ..] && Architecture.Find(name, described.Family) is { HasLabels: true })
+            report.Set("labels", described.Id2Label.ToList());
         try
         {
             using PretrainedModel model = PretrainedModel.Load(path);
             report.Set("architecture", model.Architecture);
             report.Set("parameters", model.NamedParameters.Sum(p => p.Tensor.ElementCount));
-            report.Tasks.AddRange(Verbs.GetValueOrDefault(model.Architecture, []));
+            Architecture known = Architecture.Find(model.Architecture, model.Configuration.Family)!;
+            // The body of every Longformer makes embeddings, whatever its head is for.
+            if (known.Family == ModelFamily.Longformer)
+                report.Tasks.Add("encode");
+            if (known.Verb is { } verb)
+                report.Tasks.Add(verb);
         }
         catch (CheckpointException e)
         {

@@ -6,9 +6,9 @@ namespace LongformerInterop.Cli.Checkpoints;
 /// <summary>The facts of an LED's configuration.</summary>
 internal static class LedInfo
 {
-    /// <returns>Entries of the embedding table.</returns>
+    /// <returns>The configuration.</returns>
     /// <exception cref="CheckpointException">The configuration cannot be read or has problems.</exception>
-    internal static int Describe(string folder, CheckpointReport report)
+    internal static LedConfiguration Describe(string folder, CheckpointReport report)
     {
         LedConfiguration c = LedConfiguration.Load(folder);
         if (c.Architectures.Count > 0)
@@ -32,8 +32,6 @@ internal static class LedInfo
         ];
         if (variants.Length > 0)
             report.Set("variant", $"of mBART, unknown to Hugging Face's LED: {string.Join(", ", variants)}");
-        if (c.Architectures is ["LEDForSequenceClassification", ..])
-            report.Set("labels", c.Id2Label.ToList());
-        return c.VocabSize;
+        return c;
     }
 }

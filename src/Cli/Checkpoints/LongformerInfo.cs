@@ -6,9 +6,9 @@ namespace LongformerInterop.Cli.Checkpoints;
 /// <summary>The facts of a Longformer's configuration.</summary>
 internal static class LongformerInfo
 {
-    /// <returns>Entries of the embedding table.</returns>
+    /// <returns>The configuration.</returns>
     /// <exception cref="CheckpointException">The configuration cannot be read or has problems.</exception>
-    internal static int Describe(string folder, CheckpointReport report)
+    internal static LongformerConfiguration Describe(string folder, CheckpointReport report)
     {
         LongformerConfiguration c = LongformerConfiguration.Load(folder);
         if (c.Architectures.Count > 0)
@@ -25,8 +25,6 @@ internal static class LongformerInfo
         if (c.AttentionDilation.Any(layer => layer.Any(d => d != 1)))
             report.Set("dilation", c.AttentionDilation.Select(layer => string.Join(' ', layer)).ToList());
         report.Set("attention_mode", c.AttentionMode.ToString());
-        if (c.Architectures is ["LongformerForSequenceClassification" or "LongformerForTokenClassification", ..])
-            report.Set("labels", c.Id2Label.ToList());
-        return c.VocabSize;
+        return c;
     }
 }

@@ -21,7 +21,7 @@ internal enum EmbeddingFormat
 /// <summary>Writes embeddings to a file that appears only when complete.</summary>
 internal sealed class EmbeddingOutput : IDisposable
 {
-    private readonly AtomicFile _file;
+    private readonly OutputFile _file;
     private readonly EmbeddingFormat _format;
     private readonly Pooling _pooling;
     private readonly int _hidden;
@@ -30,7 +30,7 @@ internal sealed class EmbeddingOutput : IDisposable
 
     private EmbeddingOutput(string path, EmbeddingFormat format, Pooling pooling, int hidden)
     {
-        _file = new AtomicFile(path);
+        _file = new OutputFile(path);
         _format = format;
         _pooling = pooling;
         _hidden = hidden;

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using System.Text.Json;
 using LongformerInterop.Cli.Output;
 using LongformerInterop.Tasks;
 
@@ -32,19 +33,25 @@ internal static class ClassifyVerb
                 (json, labels) =>
                 {
                     json.WriteString("problem_type", classifier.ProblemType);
-                    json.WriteStartArray("labels");
-                    foreach (LabelScore label in labels.Take(count))
-                    {
-                        json.WriteStartObject();
-                        json.WriteString("label", label.Label);
-                        json.WriteFinite("score", label.Score);
-                        json.WriteFinite("logit", label.Logit);
-                        json.WriteEndObject();
-                    }
-                    json.WriteEndArray();
+                    WriteLabels(json, labels.Take(count));
                 },
                 cancellation);
         }));
         return command;
+    }
+
+    /// <summary>Labels with their scores as an array of the property <c>labels</c>.</summary>
+    internal static void WriteLabels(Utf8JsonWriter json, IEnumerable<LabelScore> labels)
+    {
+        json.WriteStartArray("labels");
+        foreach (LabelScore label in labels)
+        {
+            json.WriteStartObject();
+            json.WriteString("label", label.Label);
+            json.WriteFinite("score", label.Score);
+            json.WriteFinite("logit", label.Logit);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
     }
 }

@@ -84,24 +84,13 @@ internal static class EncodeVerb
             }
             catch (InputException e)
             {
-                throw new InputException(WithSource(e.Message, documents), e);
+                throw TaskVerb.WithSource(e, documents);
             }
         }
         file?.Commit();
         double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
         Print(request, options, documents, embeddings, encoder.HiddenSize, loadSeconds, seconds);
         return 0;
-    }
-
-    /// <summary>"documents[17]: ..." with the place where that document was read.</summary>
-    private static string WithSource(string message, List<Document> documents)
-    {
-        const string prefix = "documents[";
-        int start = message.IndexOf(prefix, StringComparison.Ordinal);
-        int end = start < 0 ? -1 : message.IndexOf(']', start);
-        return end > 0 && int.TryParse(message.AsSpan(start + prefix.Length, end - start - prefix.Length), out int index) && index < documents.Count
-            ? $"{message[..start]}{documents[index].Source}{message[(end + 1)..]}"
-            : message;
     }
 
     private static void Print(Request request, EmbeddingOptions options, List<Document> documents, List<DocumentEmbedding> embeddings,

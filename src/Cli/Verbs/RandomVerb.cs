@@ -8,16 +8,6 @@ namespace LongformerInterop.Cli.Verbs;
 /// <summary><c>longformer random</c>: seeded random checkpoints in Hugging Face's format, for tests, demonstrations and measurements.</summary>
 internal static class RandomVerb
 {
-    private static readonly Dictionary<string, string> Heads = new()
-    {
-        ["none"] = "LongformerModel",
-        ["masked-lm"] = "LongformerForMaskedLM",
-        ["sequence-classification"] = "LongformerForSequenceClassification",
-        ["question-answering"] = "LongformerForQuestionAnswering",
-        ["token-classification"] = "LongformerForTokenClassification",
-        ["multiple-choice"] = "LongformerForMultipleChoice",
-    };
-
     private static readonly string[] TokenizerFiles =
         ["tokenizer.json", "vocab.json", "merges.txt", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"];
 
@@ -34,8 +24,13 @@ internal static class RandomVerb
         };
         size.OnlyFrom("tiny", "base", "led-tiny", "led-base");
         Option<long> seed = new("--seed") { Description = "Another seed, other weights", HelpName = "N", DefaultValueFactory = _ => 0 };
-        Option<string> head = new("--head") { Description = string.Join(", ", Heads.Keys), HelpName = "HEAD", DefaultValueFactory = _ => "none" };
-        head.OnlyFrom([.. Heads.Keys]);
+        string[] heads = [.. Architecture.All.Select(a => a.Head).Distinct()];
+        Option<string?> head = new("--head")
+        {
+            Description = $"{string.Join(", ", heads)} (default: none; of an LED conditional-generation)",
+            HelpName = "HEAD",
+        };
+        head.OnlyFrom(heads);
         Option<string?> labels = new("--labels") { Description = "Label names for a classifier, such as O,B-PER,I-PER", HelpName = "A,B,..." };
         Option<string?> tokenizer = new("--tokenizer") { Description = "Folder whose tokenizer files are copied; its size becomes the vocabulary", HelpName = "FOLDER" };
         Option<int?> layers = new("--layers") { Description = "Layers, in place of the size's", HelpName = "N" };
@@ -48,31 +43,41 @@ internal static class RandomVerb
         command.Add(folder);
         command.SetAction(parsed => Program.Run(_ =>
         {
-            if (parsed.GetValue(size)!.StartsWith("led-", StringComparison.Ordinal))
-            {
-                if (parsed.GetValue(head) != "none" || parsed.GetValue(labels) is not null)
-                    throw new UsageException("an LED is written with its language modeling head: --head and --labels are for the others");
-                WriteLed(parsed.GetRequiredValue(folder), parsed.GetValue(size) == "led-base", parsed.GetValue(seed), parsed.GetValue(tokenizer),
-                    parsed.GetValue(layers), parsed.GetValue(tokens), parsed.GetValue(window));
-                return 0;
-            }
-            LongformerConfiguration configuration = parsed.GetValue(size) == "base" ? new() : Tiny();
-            if (parsed.GetValue(tokenizer) is { } source)
-                configuration = WithTokenizer(configuration, Tokenizer.Load(source));
+            string chosen = parsed.GetValue(size)!;
+            ModelFamily family = chosen.StartsWith("led-", StringComparison.Ordinal) ? ModelFamily.Led : ModelFamily.Longformer;
+            Sizes sizes = new(parsed.GetValue(layers), parsed.GetValue(tokens), parsed.GetValue(window));
+            Tokenizer? known = parsed.GetValue(tokenizer) is { } source ? Tokenizer.Load(source) : null;
+            ModelConfiguration configuration = family == ModelFamily.Led ? Led(chosen == "led-base", sizes, known) : Longformer(chosen == "base", sizes, known);
+            Architecture architecture = ClassOf(family, parsed.GetValue(head));
             if (parsed.GetValue(labels) is { } names)
                 configuration = configuration with { Id2Label = names.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries) };
-            if (parsed.GetValue(layers) is { } n)
-                configuration = configuration with { NumHiddenLayers = n, AttentionWindow = [configuration.AttentionWindow[^1]] };
-            if (parsed.GetValue(tokens) is { } longest)
-                configuration = configuration with { MaxPositionEmbeddings = longest + configuration.PadTokenId + 1 };
-            if (parsed.GetValue(window) is { } width)
-                configuration = configuration with { AttentionWindow = [width] };
             if (configuration.Id2Label.Count < 1)
                 throw new UsageException("--labels: at least one label is needed");
-            Write(parsed.GetRequiredValue(folder), configuration, parsed.GetValue(seed), Heads[parsed.GetValue(head)!], parsed.GetValue(tokenizer));
+            Write(parsed.GetRequiredValue(folder), configuration, parsed.GetValue(seed), architecture, parsed.GetValue(tokenizer));
             return 0;
         }));
         return command;
+    }
+
+    private sealed record Sizes(int? Layers, int? Tokens, int? Window);
+
+    private static Architecture ClassOf(ModelFamily family, string? head)
+    {
+        string wanted = head ?? (family == ModelFamily.Led ? "conditional-generation" : "none");
+        return Architecture.Of(family).FirstOrDefault(a => a.Head == wanted) ?? throw new UsageException(
+            $"--head: expected {string.Join(", ", Architecture.Of(family).Select(a => a.Head))} for {(family == ModelFamily.Led ? "an LED" : "a Longformer")}, given {wanted}");
+    }
+
+    private static LongformerConfiguration Longformer(bool large, Sizes sizes, Tokenizer? tokenizer)
+    {
+        LongformerConfiguration configuration = large ? new() : Tiny();
+        if (tokenizer is not null)
+            configuration = WithTokenizer(configuration, tokenizer);
+        if (sizes.Layers is { } layers)
+            configuration = configuration with { NumHiddenLayers = layers, AttentionWindow = [configuration.AttentionWindow[^1]] };
+        if (sizes.Tokens is { } longest)
+            configuration = configuration with { MaxPositionEmbeddings = longest + configuration.PadTokenId + 1 };
+        return sizes.Window is { } width ? configuration with { AttentionWindow = [width] } : configuration;
     }
 
     private static LongformerConfiguration Tiny() => new()
@@ -101,32 +106,28 @@ internal static class RandomVerb
         };
     }
 
-    private static void WriteLed(string folder, bool large, long seed, string? tokenizer, int? layers, int? tokens, int? window)
+    private static LedConfiguration Led(bool large, Sizes sizes, Tokenizer? tokenizer)
     {
         LedConfiguration c = large ? new() : new()
         {
             VocabSize = 1000, DModel = 64, EncoderLayers = 2, DecoderLayers = 2, EncoderAttentionHeads = 4, DecoderAttentionHeads = 4, EncoderFfnDim = 128,
             DecoderFfnDim = 128, MaxEncoderPositionEmbeddings = 1024, MaxDecoderPositionEmbeddings = 128, AttentionWindow = [32],
         };
-        c = c with
+        return c with
         {
-            EncoderLayers = layers ?? c.EncoderLayers,
-            DecoderLayers = layers ?? c.DecoderLayers,
-            MaxEncoderPositionEmbeddings = tokens ?? c.MaxEncoderPositionEmbeddings,
-            AttentionWindow = window is { } width ? [width] : c.AttentionWindow,
-            VocabSize = tokenizer is null ? c.VocabSize : Tokenizer.Load(tokenizer).VocabularySize,
+            EncoderLayers = sizes.Layers ?? c.EncoderLayers,
+            DecoderLayers = sizes.Layers ?? c.DecoderLayers,
+            MaxEncoderPositionEmbeddings = sizes.Tokens ?? c.MaxEncoderPositionEmbeddings,
+            AttentionWindow = sizes.Window is { } width ? [width] : c.AttentionWindow,
+            VocabSize = tokenizer?.VocabularySize ?? c.VocabSize,
         };
-        Refuse(folder);
-        const string architecture = "LEDForConditionalGeneration";
-        RandomCheckpoint.Write(folder, c, seed, architecture);
-        Finish(folder, architecture, LedParameters.Of(c, architecture), seed, tokenizer);
     }
 
-    private static void Write(string folder, LongformerConfiguration configuration, long seed, string architecture, string? tokenizer)
+    private static void Write(string folder, ModelConfiguration configuration, long seed, Architecture architecture, string? tokenizer)
     {
         Refuse(folder);
-        RandomCheckpoint.Write(folder, configuration, seed, architecture);
-        Finish(folder, architecture, LongformerParameters.Of(configuration, architecture), seed, tokenizer);
+        IReadOnlyList<ParameterShape> shapes = RandomCheckpoint.Write(folder, configuration, seed, architecture.Name);
+        Finish(folder, architecture.Name, shapes, seed, tokenizer);
     }
 
     private static void Refuse(string folder)

@@ -133,7 +133,7 @@ internal sealed class SummarizeOptions
         }
         catch (InputException e)
         {
-            throw new UsageException(Names.Aggregate(e.Message, (message, name) => message.Replace(name.Property, name.Flag, StringComparison.Ordinal)));
+            throw new UsageException(e.Rename(argument => Names.FirstOrDefault(n => n.Property == argument.Name).Flag ?? argument).Message);
         }
         return options;
     }

@@ -27,7 +27,7 @@ internal static class TaskVerb
         foreach (Document document in documents)
         {
             cancellation.ThrowIfCancellationRequested();
-            T result = Named(document, work);
+            T result = Named(document, documents, work);
             if (asJson)
             {
                 results.Add((document, result));
@@ -58,12 +58,20 @@ internal static class TaskVerb
         return 0;
     }
 
+    /// <summary>A failure that names a document by its number names it by the place where it was read.</summary>
+    internal static InputException WithSource(InputException e, List<Document> documents) => e.Rename(argument =>
+        argument is { Name: "documents", Index: [long index] } && index < documents.Count ? documents[(int)index].Source : argument);
+
     /// <summary>A failure on one document names it.</summary>
-    private static T Named<T>(Document document, Func<Document, T> work)
+    private static T Named<T>(Document document, List<Document> documents, Func<Document, T> work)
     {
         try
         {
             return work(document);
+        }
+        catch (InputException e) when (e.Argument is { Name: "documents", Index.Count: 1 })
+        {
+            throw WithSource(e, documents);
         }
         catch (InputException e)
         {

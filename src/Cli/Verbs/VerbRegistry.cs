@@ -14,6 +14,7 @@ internal static class VerbRegistry
         TagVerb.Create,
         ChooseVerb.Create,
         FillMaskVerb.Create,
+        SpansVerb.Create,
         SummarizeVerb.Create,
         ConvertVerb.Create,
         ParityVerb.Create,

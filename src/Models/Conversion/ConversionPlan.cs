@@ -18,7 +18,7 @@ internal sealed record ConversionPlan(
     IReadOnlyList<string> Notes);
 
 /// <summary>Gathers the tensors that a source can give under the names of the target, and chooses those that the target's class has.</summary>
-internal sealed class TensorMenu(SourceCheckpoint source)
+internal sealed class TensorMapping(SourceCheckpoint source)
 {
     private readonly Dictionary<string, TensorSource> _offered = new(StringComparer.Ordinal);
     private readonly Dictionary<string, string> _origins = new(StringComparer.Ordinal);
@@ -39,6 +39,9 @@ internal sealed class TensorMenu(SourceCheckpoint source)
     internal void Offer(TensorSource made) => _offered[made.Name] = made;
 
     internal bool Has(string name) => _offered.ContainsKey(name);
+
+    /// <summary>Whether a tensor of this name is offered, or any below it.</summary>
+    internal bool HasAny(string name) => Has(name) || _offered.Keys.Any(n => n.StartsWith(name + ".", StringComparison.Ordinal));
 
     /// <summary>The tensors of the class, each with its shape checked.</summary>
     /// <exception cref="CheckpointException">Tensors are missing or of another shape: all are listed.</exception>

@@ -45,41 +45,39 @@ internal static class LedConversion
             throw new CheckpointException($"{source.Path}: an LED can be made of BART, mBART or an LED; {source.Map.Findings[0]}");
         ConfigurationObject c = source.RequireConfiguration().Copy();
         List<string> notes = [];
-        string architecture = Architecture(source, c);
+        Architecture architecture = ClassOf(source, c);
         RefuseVariants(c);
         (List<RowRange> encoder, List<RowRange> decoder) = PositionRows(source, options, c);
         (int positions, int outputs) = ((int)encoder.Sum(r => r.Count), (int)decoder.Sum(r => r.Count));
         ConfigurationObject generation = MoveGeneration(source, c);
-        bool variant = Configure(source, options, c, architecture, positions, outputs);
+        bool variant = Configure(source, options, c, architecture.Name, positions, outputs);
 
         LedConfiguration configuration = LedConfiguration.Parse(c.ToJson(), "the new configuration");
         int largest = configuration.AttentionWindow.Max();
         if (positions % largest != 0)
             notes.Add(string.Create(CultureInfo.InvariantCulture, $"{positions} positions are no multiple of the window {largest}, to which Hugging Face pads a document: there the longest have no room"));
-        TensorMenu menu = new(source);
-        string prefix = architecture == "LEDModel" ? "" : "led.";
-        OfferBody(source, menu, prefix, encoder, decoder);
-        OfferHead(source, menu, prefix, configuration);
-        List<TensorSource> tensors = menu.Choose(LedParameters.Of(configuration, architecture), architecture);
+        TensorMapping mapping = new(source);
+        string prefix = architecture.IsBare ? "" : "led.";
+        OfferBody(source, mapping, prefix, encoder, decoder);
+        OfferHead(source, mapping, prefix, configuration);
+        List<TensorSource> tensors = mapping.Choose(architecture.Parameters(configuration), architecture.Name);
         if (variant)
         {
             notes.Add("made of mBART, with LayerNorm before the layers or scaled word vectors: Hugging Face's LED knows neither, and computes something else "
                 + "with such a checkpoint; this library reads it");
         }
-        notes.AddRange(menu.DescribeUnused(configuration.TieWordEmbeddings ? Ties(source) : []));
+        notes.AddRange(mapping.DescribeUnused(configuration.TieWordEmbeddings ? Ties(source) : []));
         CompanionFiles files = new(source.Folder) { MaxLength = positions, TokenizerClass = "LEDTokenizer", Generation = generation };
-        return new ConversionPlan(c, tensors, architecture, positions, files, notes);
+        return new ConversionPlan(c, tensors, architecture.Name, positions, files, notes);
     }
 
-    private static string Architecture(SourceCheckpoint source, ConfigurationObject c)
+    private static Architecture ClassOf(SourceCheckpoint source, ConfigurationObject c)
     {
-        if (source.Heads.ContainsKey("qa_outputs.weight"))
-            return "LEDForQuestionAnswering";
-        if (source.Heads.ContainsKey("classification_head.dense.weight"))
-            return "LEDForSequenceClassification";
+        Architecture headed = Architecture.Recognize(ModelFamily.Led, source.Heads.ContainsKey)[0];
+        if (!headed.IsBare || source.IsBare || c.Architecture()?.EndsWith("Model", StringComparison.Ordinal) == true)
+            return headed;
         // A model that generates may have nothing of its own: its head is the embedding table.
-        bool generates = source.Heads.ContainsKey("lm_head.weight") || source.Heads.ContainsKey("final_logits_bias");
-        return !generates && (source.IsBare || c.Architecture()?.EndsWith("Model", StringComparison.Ordinal) == true) ? "LEDModel" : "LEDForConditionalGeneration";
+        return Architecture.Find("LEDForConditionalGeneration", ModelFamily.Led)!;
     }
 
     private static void RefuseVariants(ConfigurationObject c)
@@ -177,45 +175,45 @@ internal static class LedConversion
         return generation;
     }
 
-    private static void OfferBody(SourceCheckpoint source, TensorMenu menu, string prefix, List<RowRange> encoder, List<RowRange> decoder)
+    private static void OfferBody(SourceCheckpoint source, TensorMapping mapping, string prefix, List<RowRange> encoder, List<RowRange> decoder)
     {
         foreach ((string name, string from) in source.Body)
         {
             string[] parts = name.Split('.');
             if (name == EncoderPositions)
-                menu.Offer(prefix + name, from, encoder);
+                mapping.Offer(prefix + name, from, encoder);
             else if (name == DecoderPositions)
-                menu.Offer(prefix + name, from, decoder);
+                mapping.Offer(prefix + name, from, decoder);
             else if (parts is ["encoder", "layers", _, "self_attn", "q_proj" or "k_proj" or "v_proj", _])
             {
                 string start = $"{prefix}encoder.layers.{parts[2]}.self_attn.longformer_self_attn.", local = parts[4][0] switch { 'q' => "query", 'k' => "key", _ => "value" };
-                menu.Offer($"{start}{local}.{parts[5]}", from);
-                menu.Offer($"{start}{local}_global.{parts[5]}", from);
+                mapping.Offer($"{start}{local}.{parts[5]}", from);
+                mapping.Offer($"{start}{local}_global.{parts[5]}", from);
             }
             else if (parts is ["encoder", "layers", _, "self_attn", "out_proj", _])
-                menu.Offer($"{prefix}encoder.layers.{parts[2]}.self_attn.output.{parts[5]}", from);
+                mapping.Offer($"{prefix}encoder.layers.{parts[2]}.self_attn.output.{parts[5]}", from);
             else
-                menu.Offer(prefix + name, from);
+                mapping.Offer(prefix + name, from);
         }
         // Each table may be the only one that the file has.
         string words = EmbeddingTables.FirstOrDefault(source.Body.ContainsKey, EmbeddingTables[0]);
-        foreach (string table in EmbeddingTables.Where(t => !menu.Has(prefix + t) && source.Body.ContainsKey(words)))
-            menu.Offer(prefix + table, source.Body[words]);
+        foreach (string table in EmbeddingTables.Where(t => !mapping.Has(prefix + t) && source.Body.ContainsKey(words)))
+            mapping.Offer(prefix + table, source.Body[words]);
     }
 
-    private static void OfferHead(SourceCheckpoint source, TensorMenu menu, string prefix, LedConfiguration configuration)
+    private static void OfferHead(SourceCheckpoint source, TensorMapping mapping, string prefix, LedConfiguration configuration)
     {
         foreach ((string name, string from) in source.Heads)
-            menu.Offer(name, from);
+            mapping.Offer(name, from);
         string words = EmbeddingTables.FirstOrDefault(source.Body.ContainsKey, EmbeddingTables[0]);
-        if (!menu.Has("lm_head.weight") && source.Body.TryGetValue(words, out string? table))
-            menu.Offer("lm_head.weight", table);
+        if (!mapping.Has("lm_head.weight") && source.Body.TryGetValue(words, out string? table))
+            mapping.Offer("lm_head.weight", table);
         // A buffer of zeros in every published model; old files may lack it.
-        if (!menu.Has("final_logits_bias") && menu.Has(prefix + "shared.weight"))
+        if (!mapping.Has("final_logits_bias") && mapping.Has(prefix + "shared.weight"))
         {
             DType type = source.Tensors.Entry(source.Body[words]).Type.ToDType() ?? DType.Float32;
             long[] shape = [1, configuration.VocabSize];
-            menu.Offer(TensorSource.Deferred("final_logits_bias", type, shape, () => Tensor.Zeros(shape, type)));
+            mapping.Offer(TensorSource.Deferred("final_logits_bias", type, shape, () => Tensor.Zeros(shape, type)));
         }
     }
 

@@ -22,55 +22,47 @@ internal static class LongformerConversion
         "autoregressive", "ignore_attention_mask", "output_past", "auto_map",
     ];
 
-    // The classes of which a matrix called classifier may be the head.
-    private static readonly string[] Classifiers = ["ForTokenClassification", "ForMultipleChoice", "ForSequenceClassification"];
-
     internal static ConversionPlan Plan(SourceCheckpoint source, ConversionOptions options)
     {
         if (source.Family is not (CheckpointFamily.Longformer or CheckpointFamily.Roberta or CheckpointFamily.Bert))
             throw new CheckpointException($"{source.Path}: a Longformer can be made of RoBERTa, BERT or a Longformer; {source.Map.Findings[0]}");
         ConfigurationObject c = source.RequireConfiguration().Copy();
         List<string> notes = [];
-        string architecture = Architecture(source, c);
+        Architecture architecture = ClassOf(source, c);
         int padding = c.Integer("pad_token_id") ?? (source.Family == CheckpointFamily.Bert ? 0 : 1);
         List<RowRange> rows = PositionRows(source, options, padding);
         int positions = (int)(rows.Sum(r => r.Count) - padding - 1);
-        Configure(source, options, c, architecture, padding, positions, notes);
+        Configure(source, options, c, architecture.Name, padding, positions, notes);
 
         LongformerConfiguration configuration = LongformerConfiguration.Parse(c.ToJson(), "the new configuration");
-        TensorMenu menu = new(source);
-        OfferBody(source, menu, architecture == "LongformerModel" ? "" : "longformer.", rows);
-        OfferHead(source, menu, architecture);
-        IEnumerable<ParameterShape> parameters = LongformerParameters.Of(configuration, architecture);
-        if (architecture == "LongformerModel" && !menu.Has("pooler.dense.weight"))
-        {
-            parameters = parameters.Where(p => !p.Name.StartsWith("pooler.", StringComparison.Ordinal));
+        TensorMapping mapping = new(source);
+        OfferBody(source, mapping, architecture.IsBare ? "" : "longformer.", rows);
+        OfferHead(source, mapping, architecture.Name);
+        if (architecture.IsBare && !mapping.HasAny("pooler"))
             notes.Add("the source has no pooler, so the result has none: Hugging Face will make one up");
-        }
-        List<TensorSource> tensors = menu.Choose(parameters, architecture);
-        notes.AddRange(menu.DescribeUnused(configuration.TieWordEmbeddings ? Ties(source) : []));
-        return new ConversionPlan(c, tensors, architecture, positions, new CompanionFiles(source.Folder) { MaxLength = positions, TokenizerClass = TokenizerClass(source) }, notes);
+        List<TensorSource> tensors = mapping.Choose(architecture.Parameters(configuration, mapping.HasAny), architecture.Name);
+        notes.AddRange(mapping.DescribeUnused(configuration.TieWordEmbeddings ? Ties(source) : []));
+        return new ConversionPlan(c, tensors, architecture.Name, positions, new CompanionFiles(source.Folder) { MaxLength = positions, TokenizerClass = TokenizerClass(source) }, notes);
     }
 
-    private static string Architecture(SourceCheckpoint source, ConfigurationObject c)
+    private static Architecture ClassOf(SourceCheckpoint source, ConfigurationObject c)
     {
         string given = c.Architecture() ?? "";
         if (c.Flag("is_decoder") || c.Flag("add_cross_attention") || given.EndsWith("CausalLM", StringComparison.Ordinal))
             throw c.Refuse("describes a decoder; a Longformer is an encoder");
-        bool Head(string name) => source.Heads.ContainsKey(name);
-        if (Head("lm_head.dense.weight") || Head("cls.predictions.transform.dense.weight"))
-            return "LongformerForMaskedLM";
-        if (Head("qa_outputs.weight"))
-            return "LongformerForQuestionAnswering";
-        if (Head("classifier.out_proj.weight"))
-            return "LongformerForSequenceClassification";
-        if (!Head("classifier.weight"))
-            return "LongformerModel";
-        string? task = Classifiers.FirstOrDefault(t => given.EndsWith(t, StringComparison.Ordinal));
+        bool bert = source.Family == CheckpointFamily.Bert;
+        // BERT's own names of the head that RoBERTa and Longformer call lm_head.
+        if (bert && source.Heads.ContainsKey("cls.predictions.transform.dense.weight"))
+            return Architecture.Find("LongformerForMaskedLM", ModelFamily.Longformer)!;
+        IReadOnlyList<Architecture> fitting = Architecture.Recognize(ModelFamily.Longformer, source.Heads.ContainsKey);
+        if (fitting.Count == 1)
+            return fitting[0];
         // One matrix behind the pooler is BERT's sequence classifier; RoBERTa's has two.
-        if (task is null || (task == "ForSequenceClassification" && source.Family != CheckpointFamily.Bert))
-            throw c.Refuse($"architectures must say what classifier.weight is for (...ForTokenClassification, ...ForMultipleChoice), given {(given.Length == 0 ? "none" : given)}");
-        return "Longformer" + task;
+        IEnumerable<Architecture> candidates = bert ? fitting.Append(Architecture.Find("LongformerForSequenceClassification", ModelFamily.Longformer)!) : fitting;
+        return candidates.FirstOrDefault(a => given.EndsWith(Task(a), StringComparison.Ordinal)) ?? throw c.Refuse(
+            $"architectures must say what {fitting[0].Marks[0]} is for ({string.Join(", ", fitting.Select(a => $"...{Task(a)}"))}), given {(given.Length == 0 ? "none" : given)}");
+
+        static string Task(Architecture a) => a.Name["Longformer".Length..];
     }
 
     private static List<RowRange> PositionRows(SourceCheckpoint source, ConversionOptions options, int padding)
@@ -153,31 +145,31 @@ internal static class LongformerConversion
     private static int LayerCount(SourceCheckpoint source) =>
         source.Body.Keys.Select(n => n.Split('.')).Where(p => p is ["encoder", "layer", _, ..] && int.TryParse(p[2], out _)).Select(p => int.Parse(p[2], CultureInfo.InvariantCulture)).DefaultIfEmpty(-1).Max() + 1;
 
-    private static void OfferBody(SourceCheckpoint source, TensorMenu menu, string prefix, List<RowRange> rows)
+    private static void OfferBody(SourceCheckpoint source, TensorMapping mapping, string prefix, List<RowRange> rows)
     {
         foreach ((string name, string from) in source.Body)
         {
             if (name == Positions)
-                menu.Offer(prefix + name, from, rows);
+                mapping.Offer(prefix + name, from, rows);
             else
-                menu.Offer(prefix + name, from);
+                mapping.Offer(prefix + name, from);
             string[] parts = name.Split('.');
             if (parts is ["encoder", "layer", _, "attention", "self", "query" or "key" or "value", _])
             {
                 parts[5] += "_global";
                 string global = string.Join('.', parts);
                 if (!source.Body.ContainsKey(global))
-                    menu.Offer(prefix + global, from);
+                    mapping.Offer(prefix + global, from);
             }
         }
     }
 
-    private static void OfferHead(SourceCheckpoint source, TensorMenu menu, string architecture)
+    private static void OfferHead(SourceCheckpoint source, TensorMapping mapping, string architecture)
     {
         bool bert = source.Family == CheckpointFamily.Bert;
         foreach ((string name, string from) in source.Heads)
         {
-            menu.Offer((bert, architecture) switch
+            mapping.Offer((bert, architecture) switch
             {
                 (true, "LongformerForMaskedLM") => name.Replace("cls.predictions.transform.dense.", "lm_head.dense.", StringComparison.Ordinal)
                     .Replace("cls.predictions.transform.LayerNorm.", "lm_head.layer_norm.", StringComparison.Ordinal)
@@ -192,15 +184,15 @@ internal static class LongformerConversion
             foreach (string part in (string[])["weight", "bias"])
             {
                 if (source.Body.TryGetValue($"pooler.dense.{part}", out string? from))
-                    menu.Offer($"classifier.dense.{part}", from);
+                    mapping.Offer($"classifier.dense.{part}", from);
             }
         }
         // Old files have only one of the two biases, which are tied.
         (string one, string other) = bert ? ("cls.predictions.bias", "cls.predictions.decoder.bias") : ("lm_head.bias", "lm_head.decoder.bias");
         if (source.Heads.ContainsKey(one) && !source.Heads.ContainsKey(other))
-            menu.Offer("lm_head.decoder.bias", one);
+            mapping.Offer("lm_head.decoder.bias", one);
         if (source.Heads.ContainsKey(other) && !source.Heads.ContainsKey(one))
-            menu.Offer("lm_head.bias", other);
+            mapping.Offer("lm_head.bias", other);
     }
 
     private static (string, string)[] Ties(SourceCheckpoint source)

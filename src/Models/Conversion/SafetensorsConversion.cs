@@ -8,8 +8,6 @@ namespace LongformerInterop.Models.Conversion;
 /// </summary>
 internal static class SafetensorsConversion
 {
-    private static readonly string[] PoolerFree = ["ForMaskedLM", "ForQuestionAnswering", "ForTokenClassification"];
-
     internal static ConversionPlan Plan(SourceCheckpoint source)
     {
         if (source.Configuration is null)
@@ -42,8 +40,9 @@ internal static class SafetensorsConversion
     // Published files carry the pooler of pretraining into every class; transformers calls it unexpected where the class has none.
     private static bool HasNoPooler(CheckpointFamily family, string? architecture) => architecture is not null
         && family is CheckpointFamily.Longformer or CheckpointFamily.Roberta or CheckpointFamily.Bert
-        && (PoolerFree.Any(head => architecture.EndsWith(head, StringComparison.Ordinal))
-            || (family != CheckpointFamily.Bert && architecture.EndsWith("ForSequenceClassification", StringComparison.Ordinal)));
+        && Architecture.Find(architecture.Replace("Bert", "Longformer", StringComparison.Ordinal), ModelFamily.Longformer) is { HasPooler: false } known
+        // BERT's sequence classifier reads the pooler, RoBERTa's does not.
+        && !(family == CheckpointFamily.Bert && known.Name.EndsWith("ForSequenceClassification", StringComparison.Ordinal));
 
     /// <summary>
     /// The names that a tied model saves once. A tensor that the file stores apart, with other values, is a tensor of its own and stays.

@@ -12,7 +12,7 @@ public static partial class Differentiable
     /// <param name="reduction">The mean over the examples that count (NaN if none does), or their sum: for a mean over several batches.</param>
     public static Tensor CrossEntropy(Tensor logits, Tensor labels, long ignoreIndex = -100, Reduction reduction = Reduction.Mean)
     {
-        if (reduction == Reduction.None) throw new InputException("reduction: expected Mean or Sum, given None: a loss is one number");
+        if (reduction == Reduction.None) throw new InputException("reduction", "Mean or Sum", "None: a loss is one number");
         Tensor loss = Functional.CrossEntropy(logits, labels, ignoreIndex, reduction);
         if (!Recording(out GradientTape tape, [logits])) return loss;
         GradientSum into = tape.Find(logits)!;

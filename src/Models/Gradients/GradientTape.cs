@@ -96,7 +96,7 @@ public sealed class GradientTape : IDisposable
     {
         ArgumentNullException.ThrowIfNull(output);
         if (gradient is null && output.ElementCount != 1)
-            throw new InputException($"gradient: expected one for an output of {output.ElementCount} elements, given none");
+            throw new InputException("gradient", $"one for an output of {output.ElementCount} elements", "none");
         using var scope = new TensorScope();
         Backward([(output, gradient ?? output.OnesLike())]);
     }
@@ -111,7 +111,7 @@ public sealed class GradientTape : IDisposable
         foreach ((Tensor output, Tensor gradient) in outputs)
         {
             if (!output.Shape.AsSpan().SequenceEqual(gradient.Shape))
-                throw new InputException($"gradient: expected shape {InputReader.Show(output.Shape)}, that of the output, given {InputReader.Show(gradient.Shape)}");
+                throw new InputException("gradient", $"shape {InputReader.Show(output.Shape)}, that of the output", $"{InputReader.Show(gradient.Shape)}");
             if (Find(output) is null)
                 throw new InvalidOperationException("the output depends on no tensor of the set: was it made by recorded operators while the tape was open?");
         }

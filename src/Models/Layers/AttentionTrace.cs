@@ -40,7 +40,7 @@ internal sealed class AttentionTrace : IDisposable
     /// Probabilities of the global queries over P keys, P the length rounded up to a multiple of the largest window; 1/P in the columns of
     /// empty slots, as the softmax of the reference leaves there.
     /// </summary>
-    public void AddGlobal(Tensor query, Tensor key, SequenceBatch batch, GlobalTokens globals, long largestWindow)
+    public void AddGlobal(Tensor query, Tensor key, SequenceBatch batch, GlobalSlots globals, long largestWindow)
     {
         using var scope = new TensorScope();
         (long sequences, long length) = (batch.TokenShape[0], batch.TokenShape[1]);

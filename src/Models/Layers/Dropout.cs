@@ -28,6 +28,6 @@ internal sealed class Dropout(long? seed, double hidden, double attention)
     }
 
     /// <summary>Hidden states with elements dropped and the kept ones divided by 1 - p; the input itself in evaluation.</summary>
-    public Tensor Hidden(Tensor input, int layer, int place) =>
+    public Tensor Apply(Tensor input, int layer, int place) =>
         HiddenProbability == 0 ? input : Differentiable.Dropout(input, HiddenProbability, SeedAt(layer, place));
 }

@@ -47,7 +47,7 @@ public sealed class Linear
     public Tensor Forward(Tensor input, HiddenActivation activation)
     {
         if (activation != HiddenActivation.Silu)
-            return Differentiable.Linear(input, Weight, Bias, _packed?.Get()?.Packed, FunctionOf(activation));
+            return Differentiable.Linear(input, Weight, Bias, _packed?.Get()?.Packed, Activations.FunctionOf(activation));
         // No product has it built in.
         using var scope = new TensorScope();
         return scope.Keep(Differentiable.Activate(Forward(input), Activation.Silu));
@@ -55,15 +55,4 @@ public sealed class Linear
 
     /// <summary>The product written to <paramref name="output"/> [N, out], which is returned; not where a gradient is recorded.</summary>
     public Tensor ForwardInto(Tensor output, Tensor input) => LongformerOps.LinearInto(output, input, Weight, Bias, _packed?.Get()?.Packed);
-
-    /// <summary>The function under its name in <see cref="LongformerOps"/>.</summary>
-    internal static Activation FunctionOf(HiddenActivation activation) => activation switch
-    {
-        HiddenActivation.Gelu => Activation.Gelu,
-        HiddenActivation.GeluTanh => Activation.GeluTanh,
-        HiddenActivation.Relu => Activation.Relu,
-        HiddenActivation.Tanh => Activation.Tanh,
-        HiddenActivation.Silu => Activation.Silu,
-        _ => throw new ArgumentOutOfRangeException(nameof(activation), activation, "not an activation"),
-    };
 }

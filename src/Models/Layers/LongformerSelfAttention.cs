@@ -76,7 +76,7 @@ public sealed class LongformerSelfAttention
     }
 
     /// <summary>The rows of the M global tokens, [M, C]: attention to every visible token of their sequence.</summary>
-    private Tensor Global(Tensor hidden, SequenceBatch batch, GlobalTokens globals, Dropout dropout, AttentionTrace? trace)
+    private Tensor Global(Tensor hidden, SequenceBatch batch, GlobalSlots globals, Dropout dropout, AttentionTrace? trace)
     {
         using var scope = new TensorScope();
         (long heads, long size, long slots) = (_configuration.NumAttentionHeads, _configuration.HeadSize, globals.PerSequence);
@@ -122,7 +122,7 @@ public sealed class LongformerSelfAttentionModule : IDisposable
         LongformerConfiguration configuration = LongformerConfiguration.Load(folder);
         using Checkpoint checkpoint = Checkpoint.Open(folder);
         var weights = new Weights(checkpoint, nameof(LongformerSelfAttention));
-        var loader = new ParameterLoader(weights, options, options.DType ?? DType.Float32);
+        var loader = new ParameterLoader(ParameterSource.From(weights), options, options.DType ?? DType.Float32);
         var layer = new LongformerSelfAttention(loader, configuration, 0, options.Attention);
         weights.Finish();
         return new LongformerSelfAttentionModule(configuration, layer, loader, options);
@@ -138,7 +138,7 @@ public sealed class LongformerSelfAttentionModule : IDisposable
         using var scope = new TensorScope();
         Tensor? mask = attentionMask is null ? null : ToModelMask(attentionMask);
         SequenceBatch batch = InputReader.Read(
-            new LongformerInputs { InputsEmbeds = hiddenStates, AttentionMask = mask }, _configuration with { MaxPositionEmbeddings = int.MaxValue },
+            new LongformerInputs { InputsEmbeds = hiddenStates, AttentionMask = mask }, _configuration.Limits with { PositionRows = int.MaxValue },
             GlobalRule.None, _options.Device, hiddenStates.DType, allowPaddingRows: true);
         return scope.Keep(batch.Unflatten(_layer.Forward(batch.InputsEmbeds!, batch, new Dropout(null, 0, 0), null)));
     }

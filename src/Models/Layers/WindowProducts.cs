@@ -135,7 +135,7 @@ public static class WindowProducts
     {
         ArgumentNullException.ThrowIfNull(scores);
         if (scores.Rank != 4 || scores.Shape[3] <= window)
-            throw new InputException($"scores: expected shape [batch, length, heads, more than {window} columns], given {InputReader.Show(scores.Shape)}");
+            throw new InputException("scores", $"shape [batch, length, heads, more than {window} columns]", $"{InputReader.Show(scores.Shape)}");
         using var scope = new TensorScope();
         (long length, long columns) = (scores.Shape[1], scores.Shape[3]);
         var invalid = new byte[length * dilation.Length * columns];
@@ -157,7 +157,7 @@ public static class WindowProducts
         ArgumentNullException.ThrowIfNull(ids);
         ArgumentNullException.ThrowIfNull(mask);
         if (ids.Rank != 2 || !ids.Shape.SequenceEqual(mask.Shape))
-            throw new InputException($"ids, mask: expected two tensors of one shape [batch, length], given {InputReader.Show(ids.Shape)} and {InputReader.Show(mask.Shape)}");
+            throw new InputException("ids, mask", "two tensors of one shape [batch, length]", $"{InputReader.Show(ids.Shape)} and {InputReader.Show(mask.Shape)}");
         using var scope = new TensorScope();
         long block = 2L * window;
         long[] padding = [ids.Shape[0], (block - (ids.Shape[1] % block)) % block];
@@ -208,7 +208,7 @@ public static class WindowProducts
         if (dilation.Length == 1)
             return [(0, heads, dilation[0])];
         if (dilation.Length != heads)
-            throw new InputException($"dilation: expected one value or one per head ({heads}), given {dilation.Length}");
+            throw new InputException("dilation", $"one value or one per head ({heads})", $"{dilation.Length}");
         return [.. dilation.ToArray().Select((step, head) => ((long)head, 1L, step))];
     }
 
@@ -216,11 +216,11 @@ public static class WindowProducts
     {
         ArgumentNullException.ThrowIfNull(tensor, name);
         if (window < 1)
-            throw new InputException($"window: expected at least 1, given {window}");
+            throw new InputException("window", "at least 1", $"{window}");
         if (tensor.Rank != 4)
-            throw new InputException($"{name}: expected shape [batch, length, heads, size], given {InputReader.Show(tensor.Shape)}");
+            throw new InputException(name, "shape [batch, length, heads, size]", $"{InputReader.Show(tensor.Shape)}");
         if (multiple && tensor.Shape[1] % window != 0)
-            throw new InputException($"{name}: expected a length that is a multiple of the block {window}, given {tensor.Shape[1]}");
+            throw new InputException(name, $"a length that is a multiple of the block {window}", $"{tensor.Shape[1]}");
         return (tensor.Shape[0], tensor.Shape[1], tensor.Shape[2], tensor.Shape[3]);
     }
 
@@ -228,7 +228,7 @@ public static class WindowProducts
     {
         ArgumentNullException.ThrowIfNull(key, name);
         if (!query.Shape.SequenceEqual(key.Shape))
-            throw new InputException($"{name}: expected the query's shape {InputReader.Show(query.Shape)}, given {InputReader.Show(key.Shape)}");
+            throw new InputException(name, $"the query's shape {InputReader.Show(query.Shape)}", $"{InputReader.Show(key.Shape)}");
     }
 
     private static void CheckColumns(Tensor probabilities, long columns, Tensor value)
@@ -236,6 +236,6 @@ public static class WindowProducts
         ArgumentNullException.ThrowIfNull(probabilities);
         long[] expected = [.. value.Shape[..3], columns];
         if (!probabilities.Shape.SequenceEqual(expected))
-            throw new InputException($"probabilities: expected shape {InputReader.Show(expected)}, given {InputReader.Show(probabilities.Shape)}");
+            throw new InputException("probabilities", $"shape {InputReader.Show(expected)}", $"{InputReader.Show(probabilities.Shape)}");
     }
 }

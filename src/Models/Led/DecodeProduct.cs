@@ -21,7 +21,7 @@ internal static class DecodeProduct
     {
         // No product has SiLU built in.
         return activation != HiddenActivation.Silu && IsPlain(input)
-            ? LongformerOps.Linear(input, linear.Weight, linear.Bias, activation: Linear.FunctionOf(activation))
+            ? LongformerOps.Linear(input, linear.Weight, linear.Bias, activation: Activations.FunctionOf(activation))
             : linear.Forward(input, activation);
     }
 

@@ -55,7 +55,7 @@ internal sealed class LedCachedSession : IDecodingSession
         {
             int[] prompt = prompts[document], past = [];
             if (prompt.Length < 1 || prompt.Length > _maxLength)
-                throw new InputException($"prompts[{document}]: expected 1 to {_maxLength} tokens, given {prompt.Length}");
+                throw new InputException(new("prompts", document), $"1 to {_maxLength} tokens", $"{prompt.Length}");
             _capacity[document] = prompt.Length + ((_maxLength - prompt.Length) * _rowsPerDocument);
             for (int i = 0; i < prompt.Length; i++) fed.Add(new LedRow(document, prompt[i], past = [.. past, i]));
             ends[document] = fed.Count - 1;

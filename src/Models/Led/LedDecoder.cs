@@ -34,9 +34,6 @@ internal sealed record LedDecoderBatch
     /// <summary>For each row the document that it reads; null: row b reads document b.</summary>
     public int[]? Documents { get; init; }
 
-    /// <summary>What the caller wants called before every layer; null: nothing.</summary>
-    public Action? BeforeLayer { get; init; }
-
     public int Document(int row) => Documents is null ? row : Documents[row];
 }
 
@@ -78,13 +75,13 @@ internal sealed class LedDecoder
     public int PaddingId { get; }
 
     /// <summary>Runs all layers; <paramref name="words"/> [B * S, C] are the word vectors, where the caller looked them up already.</summary>
-    public LedDecoderOutputs Forward(LedDecoderBatch batch, LedDropout dropout, bool keepHiddenStates, bool keepAttentions, Tensor? words = null)
+    public LedDecoderOutputs Forward(LedDecoderBatch batch, LedDropout dropout, bool keepHiddenStates, bool keepAttentions, CancellationToken cancellation, Tensor? words = null)
     {
         using var scope = new TensorScope();
         (EmbeddingRows rows, double scale) = LedEncoder.WordRows(Words, batch.InputIds, words, batch.InputsEmbeds, PaddingId, WordScale);
         // Every row of the batch takes the same positions.
         Tensor embedded = EmbeddingNorm.Embed(rows, new(Differentiable.Narrow(Positions, 0, 0, batch.Length)), wordScale: scale);
-        Tensor hidden = dropout.Hidden.Hidden(embedded, dropout.Decoder(0), 0);
+        Tensor hidden = dropout.Hidden.Apply(embedded, dropout.Decoder(0), 0);
         Tensor mask = CausalMask(batch.Length, hidden.Device);
         if (batch.Hidden is not null) mask = mask.Or(batch.Hidden);
         if (GradientTape.Current is { RecomputesLayers: true } tape) tape.Hold(mask, batch.Visible);
@@ -93,7 +90,7 @@ internal sealed class LedDecoder
         List<Tensor>? self = keepAttentions ? [] : null, cross = keepAttentions ? [] : null;
         foreach (LedDecoderLayer layer in Layers)
         {
-            batch.BeforeLayer?.Invoke();
+            CancelPoll.ThrowIfStopped(cancellation, often: true);
             hidden = keepAttentions ? layer.Forward(hidden, batch, mask, dropout, self, cross)
                 : GradientTape.Layer([hidden, batch.EncoderStates],
                     inputs => layer.Forward(inputs[0], batch with { EncoderStates = inputs[1] }, mask, dropout, null, null));
@@ -156,12 +153,12 @@ internal sealed class LedDecoderLayer
     {
         using var scope = new TensorScope();
         int place = dropout.Decoder(_layer + 1);
-        Tensor Drop(Tensor t, int number) => dropout.Hidden.Hidden(t, place, number);
+        Tensor Drop(Tensor t, int number) => dropout.Hidden.Apply(t, place, number);
 
-        hidden = SelfNorm.Leave(Drop(AttendSelf(SelfNorm.Enter(hidden), batch, mask, dropout, self), 0), hidden);
-        hidden = CrossNorm.Leave(Drop(AttendDocument(CrossNorm.Enter(hidden), batch, dropout, cross), 1), hidden);
-        Tensor inner = dropout.Activation.Hidden(Inner.Forward(OutputNorm.Enter(hidden), Activation), place, 2);
-        return scope.Keep(OutputNorm.Leave(Drop(Output.Forward(inner), 3), hidden));
+        hidden = SelfNorm.After(Drop(AttendSelf(SelfNorm.Before(hidden), batch, mask, dropout, self), 0), hidden);
+        hidden = CrossNorm.After(Drop(AttendDocument(CrossNorm.Before(hidden), batch, dropout, cross), 1), hidden);
+        Tensor inner = dropout.Activation.Apply(Inner.Forward(OutputNorm.Before(hidden), Activation), place, 2);
+        return scope.Keep(OutputNorm.After(Drop(Output.Forward(inner), 3), hidden));
     }
 
     private Tensor AttendSelf(Tensor hidden, LedDecoderBatch batch, Tensor mask, LedDropout dropout, List<Tensor>? trace)

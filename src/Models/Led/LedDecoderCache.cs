@@ -46,10 +46,10 @@ internal sealed class LedDecoderCache : IDisposable
     public Tensor Forward(Tensor hidden, LedStep step)
     {
         using var scope = new TensorScope();
-        Tensor attended = _layer.SelfNorm.Leave(AttendSelf(_layer.SelfNorm.Enter(hidden), step), hidden);
-        Tensor informed = _layer.CrossNorm.Leave(AttendDocuments(_layer.CrossNorm.Enter(attended), step), attended);
-        Tensor inner = DecodeProduct.Forward(_layer.Inner, _layer.OutputNorm.Enter(informed), _layer.Activation);
-        return scope.Keep(_layer.OutputNorm.Leave(DecodeProduct.Forward(_layer.Output, inner), informed));
+        Tensor attended = _layer.SelfNorm.After(AttendSelf(_layer.SelfNorm.Before(hidden), step), hidden);
+        Tensor informed = _layer.CrossNorm.After(AttendDocuments(_layer.CrossNorm.Before(attended), step), attended);
+        Tensor inner = DecodeProduct.Forward(_layer.Inner, _layer.OutputNorm.Before(informed), _layer.Activation);
+        return scope.Keep(_layer.OutputNorm.After(DecodeProduct.Forward(_layer.Output, inner), informed));
     }
 
     public void Dispose()

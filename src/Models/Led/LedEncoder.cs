@@ -43,8 +43,9 @@ internal sealed class LedEncoder
     /// <param name="dropout">The dropouts of this pass.</param>
     /// <param name="keepHiddenStates">Whether to return the states before and after every layer.</param>
     /// <param name="keepAttentions">Whether to return the probabilities of every layer.</param>
+    /// <param name="cancellation">Looked at before every layer.</param>
     /// <param name="words">[N, C] word vectors, where the caller looked them up already.</param>
-    public LedEncoderOutputs Forward(SequenceBatch batch, LedDropout dropout, bool keepHiddenStates, bool keepAttentions, Tensor? words = null)
+    public LedEncoderOutputs Forward(SequenceBatch batch, LedDropout dropout, bool keepHiddenStates, bool keepAttentions, CancellationToken cancellation, Tensor? words = null)
     {
         using var scope = new TensorScope();
         Tensor hidden = Embed(batch, words, dropout);
@@ -52,7 +53,7 @@ internal sealed class LedEncoder
         AttentionTrace? trace = keepAttentions ? new AttentionTrace() : null;
         foreach (LedEncoderLayer layer in _layers)
         {
-            batch.BeforeLayer?.Invoke();
+            CancelPoll.ThrowIfStopped(cancellation, often: true);
             Tensor next = trace is not null ? layer.Forward(hidden, batch, dropout, trace)
                 : GradientTape.Layer([hidden], inputs => layer.Forward(inputs[0], batch, dropout, null));
             if (states is null) hidden.Dispose();
@@ -73,7 +74,7 @@ internal sealed class LedEncoder
         using var scope = new TensorScope();
         (EmbeddingRows rows, double scale) = WordRows(Words, batch.InputIds, words, batch.InputsEmbeds, _padding, _wordScale);
         Tensor embedded = _embeddingNorm.Embed(rows, new(_positions, batch.PositionIds), wordScale: scale);
-        return scope.Keep(dropout.Hidden.Hidden(embedded, dropout.Encoder(0), 0));
+        return scope.Keep(dropout.Hidden.Apply(embedded, dropout.Encoder(0), 0));
     }
 
     /// <summary>Where the words' vectors come from, and what they are multiplied with: mBART's factor, but for vectors that a caller brings in place of ids.</summary>
@@ -92,8 +93,8 @@ internal sealed class LedEncoder
 internal sealed class LedEncoderLayer
 {
     private readonly LongformerSelfAttention _attention;
-    private readonly EncoderTail? _tail;
-    private readonly NormFirst? _normFirst;
+    private readonly PostNormFeedForward? _feedForward;
+    private readonly PreNormFeedForward? _preNorm;
     private readonly int _layer;
 
     public LedEncoderLayer(ParameterLoader at, LedConfiguration c, LongformerConfiguration attention, int layer, AttentionImplementation implementation)
@@ -105,9 +106,9 @@ internal sealed class LedEncoderLayer
         var output = Linear.Load(at / "fc2", c.DModel, c.EncoderFfnDim);
         var outputNorm = LayerNorm.Load(at / "final_layer_norm", c.DModel, LedEncoder.LayerNormEps);
         if (c.NormalizeBefore)
-            _normFirst = new NormFirst(attentionNorm, attentionOutput, outputNorm, inner, output, c.ActivationFunction);
+            _preNorm = new PreNormFeedForward(attentionNorm, attentionOutput, outputNorm, inner, output, c.ActivationFunction);
         else
-            _tail = new EncoderTail(attentionOutput, attentionNorm, inner, output, outputNorm, c.ActivationFunction);
+            _feedForward = new PostNormFeedForward(attentionOutput, attentionNorm, inner, output, outputNorm, c.ActivationFunction);
         _layer = layer;
     }
 
@@ -116,23 +117,23 @@ internal sealed class LedEncoderLayer
     {
         using var scope = new TensorScope();
         int place = dropout.Encoder(_layer + 1);
-        if (_normFirst is { } layer)
+        if (_preNorm is { } layer)
         {
             Tensor gathered = _attention.Forward(layer.AttentionNorm.Forward(hidden), batch, dropout.Hidden, trace);
-            Tensor attended = Differentiable.Add(dropout.Hidden.Hidden(layer.AttentionOutput.Forward(gathered), place, 2), hidden);
-            Tensor inner = dropout.Activation.Hidden(layer.Inner.Forward(layer.OutputNorm.Forward(attended), layer.Activation), place, 3);
-            return scope.Keep(Differentiable.Add(dropout.Hidden.Hidden(layer.Output.Forward(inner), place, 4), attended));
+            Tensor attended = Differentiable.Add(dropout.Hidden.Apply(layer.AttentionOutput.Forward(gathered), place, 2), hidden);
+            Tensor inner = dropout.Activation.Apply(layer.Inner.Forward(layer.OutputNorm.Forward(attended), layer.Activation), place, 3);
+            return scope.Keep(Differentiable.Add(dropout.Hidden.Apply(layer.Output.Forward(inner), place, 4), attended));
         }
         Tensor context = _attention.Forward(hidden, batch, dropout.Hidden, trace);
-        TailDropout? drop = dropout.Hidden.IsOn
-            ? new TailDropout(t => dropout.Hidden.Hidden(t, place, 2), t => dropout.Activation.Hidden(t, place, 3), t => dropout.Hidden.Hidden(t, place, 4))
+        FeedForwardDropout? drop = dropout.Hidden.IsOn
+            ? new FeedForwardDropout(t => dropout.Hidden.Apply(t, place, 2), t => dropout.Activation.Apply(t, place, 3), t => dropout.Hidden.Apply(t, place, 4))
             : null;
-        return scope.Keep(_tail!.Forward(context, hidden, drop));
+        return scope.Keep(_feedForward!.Forward(context, hidden, drop));
     }
 }
 
-/// <summary>A layer whose LayerNorms stand in front of its sublayers, as in mBART: what <see cref="EncoderTail"/> is to the others.</summary>
-internal sealed record NormFirst(LayerNorm AttentionNorm, Linear AttentionOutput, LayerNorm OutputNorm, Linear Inner, Linear Output, HiddenActivation Activation);
+/// <summary>A layer whose LayerNorms stand in front of its sublayers, as in mBART: what <see cref="PostNormFeedForward"/> is to the others.</summary>
+internal sealed record PreNormFeedForward(LayerNorm AttentionNorm, Linear AttentionOutput, LayerNorm OutputNorm, Linear Inner, Linear Output, HiddenActivation Activation);
 
 /// <summary>
 /// The dropouts of one pass: of sublayer outputs, of attention probabilities in the decoder, and behind the activation. Layers of the

@@ -3,49 +3,10 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models.Led;
 
-/// <summary>Turns <see cref="LedInputs"/> into what encoder and decoder compute on. Every value is checked on the host once.</summary>
+/// <summary>Turns <see cref="LedInputs"/> into what the decoder computes on; the encoder's side is read by <see cref="InputReader"/>. Every value is checked on the host once.</summary>
 internal static class LedInputReader
 {
     private const long Ignored = -100;
-
-    /// <summary>The document's side. LED's positions count every place from 0, padding too.</summary>
-    /// <exception cref="InputException">Names the argument, what was expected and what was given.</exception>
-    public static SequenceBatch ReadDocuments(LedInputs inputs, LedConfiguration configuration, Device device, DType dtype)
-    {
-        Tensor? main = inputs.InputIds ?? inputs.InputsEmbeds;
-        int rank = inputs.SequenceOffsets is null ? 2 : 1;
-        Tensor? positions = null;
-        // Wrong ranks and offsets are left to the reader, whose messages name them.
-        if (main is not null && main.Rank == rank + (inputs.InputIds is null ? 1 : 0))
-        {
-            long tokens = rank == 2 ? main.Size(0) * main.Size(1) : main.Size(0);
-            var values = new long[tokens];
-            long longest = 0;
-            foreach ((long from, long to) in Ranges(main, inputs.SequenceOffsets))
-            {
-                for (long i = Math.Max(from, 0); i < Math.Min(to, tokens); i++) values[i] = i - from;
-                longest = Math.Max(longest, to - from);
-            }
-            if (longest > configuration.MaxEncoderPositionEmbeddings)
-            {
-                throw new InputException($"{(inputs.InputIds is null ? "inputs_embeds" : "input_ids")}: expected at most "
-                    + $"{configuration.MaxEncoderPositionEmbeddings} tokens per document, the encoder positions of this checkpoint, given {longest}");
-            }
-            positions = Tensor.From<long>(values, rank == 2 ? [main.Size(0), main.Size(1)] : [tokens]);
-        }
-        return InputReader.Read(
-            new LongformerInputs
-            {
-                InputIds = inputs.InputIds,
-                InputsEmbeds = inputs.InputsEmbeds,
-                AttentionMask = inputs.AttentionMask,
-                GlobalAttentionMask = inputs.GlobalAttentionMask,
-                PositionIds = positions,
-                SequenceOffsets = inputs.SequenceOffsets,
-                BeforeLayer = inputs.BeforeLayer,
-            },
-            configuration.Encoder, GlobalRule.None, device, dtype);
-    }
 
     /// <summary>The decoder's side: what it is given, or what HF would give it.</summary>
     /// <exception cref="InputException">Names the argument, what was expected and what was given.</exception>
@@ -53,14 +14,14 @@ internal static class LedInputReader
     {
         long rows = documents.SequenceCount;
         if (inputs.DecoderInputIds is not null && inputs.DecoderInputsEmbeds is not null)
-            throw new InputException("decoder_input_ids, decoder_inputs_embeds: expected at most one of the two, given both");
+            throw new InputException("decoder_input_ids, decoder_inputs_embeds", "at most one of the two", "both");
         Device device = states.Device;
         Tensor? ids = null, embeds = null;
         long length;
         if (inputs.DecoderInputsEmbeds is { } given)
         {
             if (given.Rank != 3 || given.Size(0) != rows || given.Size(2) != configuration.DModel)
-                throw new InputException($"decoder_inputs_embeds: expected shape [{rows}, length, {configuration.DModel}], given {InputReader.Show(given.Shape)}");
+                throw new InputException("decoder_inputs_embeds", $"shape [{rows}, length, {configuration.DModel}]", $"{InputReader.Show(given.Shape)}");
             length = given.Size(1);
             embeds = Differentiable.Reshape(Differentiable.To(given, device, states.DType), rows * length, configuration.DModel);
         }
@@ -86,7 +47,6 @@ internal static class LedInputReader
             EncoderStates = states,
             Offsets = documents.Offsets,
             Visible = documents.Visible,
-            BeforeLayer = inputs.BeforeLayer,
         };
     }
 
@@ -94,8 +54,8 @@ internal static class LedInputReader
     private static (long[] Ids, long Length) Shifted(LedInputs inputs, long rows, LedConfiguration configuration, bool labelsAreTokens)
     {
         bool labels = labelsAreTokens && inputs.Labels is not null;
-        Tensor source = (labels ? inputs.Labels : inputs.SequenceOffsets is null ? inputs.InputIds : null)
-            ?? throw new InputException("decoder_input_ids: expected the decoder's tokens, given none, and there are no padded input_ids to take them from");
+        Tensor source = (labels ? inputs.Labels : inputs.IsPacked ? null : inputs.InputIds)
+            ?? throw new InputException("decoder_input_ids", "the decoder's tokens", "none, and there are no padded input_ids to take them from");
         (long[] ids, long length) = Ids(source, rows, labels ? "labels" : "input_ids", configuration, labels);
         for (long row = 0; row < rows; row++)
         {
@@ -110,9 +70,9 @@ internal static class LedInputReader
     private static (long[] Ids, long Length) Ids(Tensor tensor, long rows, string name, LedConfiguration configuration, bool ignored)
     {
         if (tensor.Rank != 2 || tensor.Size(0) != rows || tensor.Size(1) < 1)
-            throw new InputException($"{name}: expected shape [{rows}, length], given {InputReader.Show(tensor.Shape)}");
+            throw new InputException(name, $"shape [{rows}, length]", $"{InputReader.Show(tensor.Shape)}");
         if (tensor.DType is not (DType.Int64 or DType.Int32 or DType.Int16 or DType.UInt8 or DType.Int8))
-            throw new InputException($"{name}: expected integers, given {tensor.DType}");
+            throw new InputException(name, "integers", $"{tensor.DType}");
         long length = tensor.Size(1);
         long[] ids = HostValues.ToInt64(tensor);
         for (int i = 0; i < ids.Length; i++)
@@ -129,7 +89,7 @@ internal static class LedInputReader
     private static Tensor Hidden(Tensor mask, long rows, long length, Device device)
     {
         if (mask.Rank != 2 || mask.Size(0) != rows || mask.Size(1) != length)
-            throw new InputException($"decoder_attention_mask: expected shape [{rows}, {length}] like the decoder's tokens, given {InputReader.Show(mask.Shape)}");
+            throw new InputException("decoder_attention_mask", $"shape [{rows}, {length}] like the decoder's tokens", $"{InputReader.Show(mask.Shape)}");
         double[] values = HostValues.ToDouble(mask);
         int wrong = Array.FindIndex(values, v => v is not (0 or 1));
         if (wrong >= 0)
@@ -137,15 +97,5 @@ internal static class LedInputReader
         var host = new HostBuffer();
         BufferPart part = host.Add(Array.ConvertAll(values, v => v == 0 ? (byte)1 : (byte)0));
         return part.In(host.Upload(device), rows, 1, 1, length).To(DType.Bool);
-    }
-
-    private static IEnumerable<(long From, long To)> Ranges(Tensor main, IReadOnlyList<long>? offsets)
-    {
-        if (offsets is null)
-        {
-            for (long row = 0; row < main.Size(0); row++) yield return (row * main.Size(1), (row + 1) * main.Size(1));
-            yield break;
-        }
-        for (int i = 1; i < offsets.Count; i++) yield return (offsets[i - 1], offsets[i]);
     }
 }

@@ -11,15 +11,15 @@ namespace LongformerInterop.Models;
 public abstract class LedPretrained<TOutputs> : PretrainedModel
     where TOutputs : LedOutputs
 {
-    private protected LedPretrained(string architecture, LedLoader loader, LedBody body)
-        : base(architecture, loader.Options, loader.Root)
+    private protected LedPretrained(LedLoader loader)
+        : base(loader)
     {
         Configuration = loader.Configuration;
-        Body = body;
+        Body = new LedBody(loader);
     }
 
-    /// <summary>The configuration of the checkpoint.</summary>
-    public LedConfiguration Configuration { get; }
+    /// <inheritdoc/>
+    public sealed override LedConfiguration Configuration { get; }
 
     /// <summary>Encoder, decoder, and the embeddings that they share.</summary>
     private protected LedBody Body { get; }
@@ -28,26 +28,29 @@ public abstract class LedPretrained<TOutputs> : PretrainedModel
     private protected virtual bool LabelsAreTokens => false;
 
     /// <summary>Runs the model. The outputs join the caller's <see cref="TensorScope"/>; everything in between is freed on return.</summary>
+    /// <param name="inputs">The arguments.</param>
+    /// <param name="cancellation">Looked at before every layer of encoder and decoder; a pass that is cancelled frees everything that it made.</param>
     /// <exception cref="InputException">The shape or a value of an argument is wrong: the message names it, with expected and given.</exception>
-    public TOutputs Forward(LedInputs inputs) => Forward(inputs, null);
+    /// <exception cref="OperationCanceledException">The pass was cancelled.</exception>
+    public TOutputs Forward(LedInputs inputs, CancellationToken cancellation = default) => Forward(inputs, null, cancellation);
 
-    private TOutputs Forward(LedInputs inputs, WordVectors? sources)
+    private TOutputs Forward(LedInputs inputs, WordVectors? sources, CancellationToken cancellation)
     {
         ArgumentNullException.ThrowIfNull(inputs);
         using var scope = new TensorScope();
-        if (inputs.OutputAttentions && inputs.SequenceOffsets is not null)
-            throw new InputException("OutputAttentions: expected a padded batch, given a packed batch");
-        SequenceBatch batch = LedInputReader.ReadDocuments(inputs, Configuration, Device, DType);
+        if (inputs.OutputAttentions && inputs.IsPacked)
+            throw new InputException("OutputAttentions", "a padded batch", "a packed batch");
+        SequenceBatch batch = InputReader.Read(inputs, Configuration.Limits, GlobalRule.None, Device, DType);
         var dropout = new LedDropout(inputs.DropoutSeed, Configuration);
         if (GradientTape.Current is { RecomputesLayers: true } tape) tape.Hold(batch.ReadByLayers);
         Tensor? words = sources is null || batch.InputIds is null ? null
-            : sources.LookUp("grad_input_embeds", batch.InputIds, Body.Encoder.Words, inputs.SequenceOffsets is null ? batch.SequenceCount : 1);
-        LedEncoderOutputs encoder = Body.Encoder.Forward(batch, dropout, inputs.OutputHiddenStates, inputs.OutputAttentions, words);
+            : sources.LookUp("grad_input_embeds", batch.InputIds, Body.Encoder.Words, inputs.IsPacked ? 1 : batch.SequenceCount);
+        LedEncoderOutputs encoder = Body.Encoder.Forward(batch, dropout, inputs.OutputHiddenStates, inputs.OutputAttentions, cancellation, words);
         using AttentionTrace? trace = encoder.Trace;
         LedDecoderBatch decoderBatch = LedInputReader.ReadDecoder(inputs, Configuration, batch, encoder.LastHiddenState, LabelsAreTokens);
         words = sources is null || decoderBatch.InputIds is null ? null
             : sources.LookUp("grad_decoder_input_embeds", decoderBatch.InputIds, Body.Decoder.Words, decoderBatch.Rows);
-        LedDecoderOutputs decoder = Body.Decoder.Forward(decoderBatch, dropout, inputs.OutputHiddenStates, inputs.OutputAttentions, words);
+        LedDecoderOutputs decoder = Body.Decoder.Forward(decoderBatch, dropout, inputs.OutputHiddenStates, inputs.OutputAttentions, cancellation, words);
         Tensor Decoded(Tensor hidden) => Differentiable.Reshape(hidden, decoderBatch.Rows, decoderBatch.Length, Configuration.DModel);
 
         TOutputs outputs = Compute(inputs, decoder.LastHiddenState, decoderBatch, batch.Unflatten(encoder.LastHiddenState), dropout) with
@@ -71,23 +74,23 @@ public abstract class LedPretrained<TOutputs> : PretrainedModel
 
     /// <inheritdoc/>
     public sealed override IReadOnlyDictionary<string, Tensor> Run(
-        IReadOnlyDictionary<string, Tensor> inputs, bool outputHiddenStates = false, bool outputAttentions = false, Action? beforeLayer = null) =>
+        IReadOnlyDictionary<string, Tensor> inputs, bool outputHiddenStates = false, bool outputAttentions = false,
+        CancellationToken cancellation = default) =>
         Forward(LedInputs.FromNames(inputs) with
         {
             OutputHiddenStates = outputHiddenStates,
             OutputAttentions = outputAttentions,
-            BeforeLayer = beforeLayer,
-        }).ToDictionary();
+        }, cancellation).ToDictionary();
 
     private protected sealed override (Tensor? Loss, IReadOnlyList<(string Name, Tensor Words)> Words) LossOf(IReadOnlyDictionary<string, Tensor> inputs, GradientTape tape)
     {
         var words = new WordVectors(tape, Configuration.PadTokenId);
-        Tensor? loss = Forward(LedInputs.FromNames(inputs), words).ToDictionary().GetValueOrDefault("loss");
+        Tensor? loss = Forward(LedInputs.FromNames(inputs), words, CancellationToken.None).ToDictionary().GetValueOrDefault("loss");
         return (loss, words.LookedUp);
     }
 
     /// <summary>
-    /// The word embeddings [..., C] of ids [...], to be given as <see cref="LedInputs.InputsEmbeds"/> or
+    /// The word embeddings [..., C] of ids [...], to be given as <see cref="ModelInputs.InputsEmbeds"/> or
     /// <see cref="LedInputs.DecoderInputsEmbeds"/>. The padding row gets no gradient.
     /// </summary>
     public Tensor WordEmbeddings(Tensor ids)

@@ -52,7 +52,7 @@ internal sealed class LedUncachedSession(LedDecoder decoder, LedOutputHead head,
                 Visible = documents.Visible,
                 Documents = [.. _rows.Select(r => r.Document)],
             },
-            new LedDropout(null, configuration), keepHiddenStates: false, keepAttentions: false);
+            new LedDropout(null, configuration), keepHiddenStates: false, keepAttentions: false, CancellationToken.None);
         Tensor last = outputs.LastHiddenState.IndexSelect(0, HostBuffer.Upload(ends, documents.States.Device));
         return head.Forward(last).To(DType.Float32).ToArray<float>();
     }

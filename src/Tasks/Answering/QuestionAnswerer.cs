@@ -9,28 +9,18 @@ namespace LongformerInterop.Tasks;
 /// Extractive question answering. The question is global (Longformer section 3.2); a document beyond the model's positions
 /// is read in overlapping windows. Thread-safe; dispose it to free the model.
 /// </summary>
-public sealed class QuestionAnswerer : IDisposable
+public sealed class QuestionAnswerer : TextTask
 {
     private readonly LongformerForQuestionAnswering _model;
-    private readonly TextInputs _inputs;
 
-    private QuestionAnswerer(LongformerForQuestionAnswering model, TextInputs inputs) => (_model, _inputs) = (model, inputs);
-
-    /// <summary>The checkpoint's tokenizer.</summary>
-    public Tokenizer Tokenizer => _inputs.Tokenizer;
-
-    /// <summary>The longest window in tokens: special tokens, question and document.</summary>
-    public int MaxTokens => _inputs.MaxTokens;
+    private QuestionAnswerer(LongformerForQuestionAnswering model, TextInputs inputs)
+        : base(model, inputs) => _model = model;
 
     /// <summary>Loads a checkpoint folder with a question answering head.</summary>
     /// <exception cref="LongformerException">The folder is no Longformer checkpoint, or lacks the head.</exception>
     /// <exception cref="TokenizerException">The tokenizer's files are missing or malformed.</exception>
-    public static QuestionAnswerer Load(string folder, LoadOptions? options = null)
-    {
-        Task<Tokenizer> tokenizer = TextInputs.StartTokenizer(folder);
-        LongformerForQuestionAnswering model = LongformerForQuestionAnswering.Load(folder, options);
-        return Guard.DisposeOnError(model, m => new QuestionAnswerer(m, new TextInputs(tokenizer, m.Configuration)));
-    }
+    public static QuestionAnswerer Load(string folder, LoadOptions? options = null) =>
+        Load(folder, options, LongformerForQuestionAnswering.Load, (model, inputs) => new QuestionAnswerer(model, inputs));
 
     /// <summary>The spans of the document that answer the question best, best first.</summary>
     /// <param name="question">The question.</param>
@@ -44,13 +34,13 @@ public sealed class QuestionAnswerer : IDisposable
     {
         options ??= new AnswerOptions();
         if (top < 1)
-            throw new InputException($"top: expected at least 1, given {top}");
+            throw new InputException("top", "at least 1", $"{top}");
         if (options.MaxAnswerTokens < 1)
-            throw new InputException($"MaxAnswerTokens: expected at least 1, given {options.MaxAnswerTokens}");
+            throw new InputException("MaxAnswerTokens", "at least 1", $"{options.MaxAnswerTokens}");
         AnswerMerger merger = new();
         foreach (List<TextInput> batch in TextInputs.Batches(Windows(question, document, options), options))
         {
-            cancellation.ThrowIfCancellationRequested();
+            CancelPoll.ThrowIfStopped(cancellation);
             Run(batch, merger, top, options, cancellation);
         }
         return merger.Finish(document, top);
@@ -61,16 +51,13 @@ public sealed class QuestionAnswerer : IDisposable
         CancellationToken cancellation = default) =>
         Task.Run(() => Answer(question, document, top, options, cancellation), cancellation);
 
-    /// <summary>Frees the model.</summary>
-    public void Dispose() => _model.Dispose();
-
     private IEnumerable<TextInput> Windows(string question, string document, AnswerOptions options)
     {
         if (question is null || document is null)
-            throw new InputException($"{(question is null ? "question" : "document")}: expected a text, given null");
-        _inputs.CheckNotEmpty(Tokenizer.Encode(question), 0, "question");
+            throw new InputException(question is null ? "question" : "document", "a text", "null");
+        Inputs.CheckNotEmpty(Tokenizer.Encode(question), 0, "question");
         Encoding whole = Tokenizer.Encode(question, document);
-        _inputs.CheckNotEmpty(whole, 1, "document");
+        Inputs.CheckNotEmpty(whole, 1, "document");
         int length = whole.Count;
         if (length <= MaxTokens)
         {
@@ -82,8 +69,14 @@ public sealed class QuestionAnswerer : IDisposable
             documentTokens += sequence == 1 ? 1 : 0;
         int room = MaxTokens - (length - documentTokens);
         if (room < 1)
-            throw new InputException(
-                $"question: with its special tokens it takes {length - documentTokens} tokens; the checkpoint has positions for {MaxTokens}, which leaves none for the document");
+        {
+            throw new InputException("question", $"with its special tokens it takes {length - documentTokens} tokens; the checkpoint has positions for "
+                + $"{MaxTokens}, which leaves none for the document")
+            {
+                Expected = $"fewer than {MaxTokens} tokens",
+                Given = $"{length - documentTokens} tokens",
+            };
+        }
         Encoding first = Tokenizer.Encode(question, document, new EncodeOptions
         {
             MaxLength = MaxTokens,
@@ -113,7 +106,7 @@ public sealed class QuestionAnswerer : IDisposable
         float[] start, end;
         using (TensorScope scope = new())
         {
-            SpanOutputs outputs = _model.Forward(TextInputs.Pack(batch, options, cancellation));
+            SpanOutputs outputs = _model.Forward(TextInputs.Pack(batch), cancellation);
             // One copy from the device for both.
             float[] both = TextInputs.ToFloats(Tensor.Stack([outputs.StartLogits, outputs.EndLogits]));
             (start, end) = (both[..(both.Length / 2)], both[(both.Length / 2)..]);

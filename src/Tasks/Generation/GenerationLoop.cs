@@ -1,3 +1,4 @@
+using LongformerInterop.Models;
 using System.Runtime.InteropServices;
 using LongformerInterop.Models.Led;
 
@@ -37,7 +38,7 @@ internal sealed class GenerationLoop
 
     private Span<float> Start()
     {
-        _cancel.ThrowIfCancellationRequested();
+        CancelPoll.ThrowIfStopped(_cancel);
         return _session.Start([.. _plans.Select(p => p.Prompt)]);
     }
 
@@ -76,7 +77,7 @@ internal sealed class GenerationLoop
             Report(step, still.Count);
             if (still.Count == 0) break;
             (open, rowsEach) = ([.. still], _plan.Beams);
-            _cancel.ThrowIfCancellationRequested();
+            CancelPoll.ThrowIfStopped(_cancel);
             logits = _session.Step([.. tokens], [.. parents]);
         }
         return [.. searches.Zip(_plans, (search, plan) => search.Results(plan.NBest).Select(h => Sequence(h, plan)).ToArray())];
@@ -149,7 +150,7 @@ internal sealed class GenerationLoop
             int[] kept = [.. Enumerable.Range(0, active.Length).Where(i => _plan.KeepLogits || !active[i].Finished)];
             int[] parents = [.. kept.Select(i => sources[i])];
             active = [.. kept.Select(i => active[i])];
-            _cancel.ThrowIfCancellationRequested();
+            CancelPoll.ThrowIfStopped(_cancel);
             logits = _session.Step([.. active.Select(r => r.Ids[^1])], parents);
             sources = [.. Enumerable.Range(0, active.Length)];
         }

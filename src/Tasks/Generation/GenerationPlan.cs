@@ -40,16 +40,16 @@ internal sealed record GenerationPlan
         int best = AtLeast(options.NBest ?? 1, 1, nameof(options.NBest));
         bool sample = options.Sample ?? false;
         if (best > beams && !(sample && beams == 1))
-            throw new InputException($"NBest is {best}, but only {beams} {(beams == 1 ? "beam is" : "beams are")} searched: NBest <= Beams, or Sample without beams.");
+            throw new InputException(nameof(options.NBest), $"at most {beams}, as many as there are beams, or sampling without beams", $"{best}");
         if (options.KeepLogits && beams > 1)
-            throw new InputException($"KeepLogits works without beams, but Beams is {beams}.");
+            throw new InputException(nameof(options.KeepLogits), "one beam beside it", $"{beams}");
 
         int start = Token(options.DecoderStartToken ?? model.StartToken, nameof(options.DecoderStartToken), model);
         int[] prompt = [.. options.DecoderPrompt ?? []];
         foreach (int id in prompt) Token(id, nameof(options.DecoderPrompt), model);
         if (prompt.Length == 0 || prompt[0] != start) prompt = [start, .. prompt];
         if (prompt.Length > model.Positions)
-            throw new InputException($"The decoder prompt has {prompt.Length} tokens, but the decoder has {model.Positions} positions.");
+            throw new InputException(nameof(options.DecoderPrompt), $"at most {model.Positions} tokens, the positions of the decoder", $"{prompt.Length}");
         int[] ends = [.. options.EndTokens ?? model.EndTokens];
         foreach (int id in ends) Token(id, nameof(options.EndTokens), model);
 
@@ -77,15 +77,15 @@ internal sealed record GenerationPlan
     private static (int Min, int Max) Lengths(GenerationOptions options, int prompt, int positions)
     {
         if (options.MaxTokens is not null && options.MaxLength is not null)
-            throw new InputException($"MaxTokens ({options.MaxTokens}) and MaxLength ({options.MaxLength}) are two ways to say one thing: give one.");
+            throw new InputException(nameof(options.MaxTokens), "no MaxLength beside it, which says the same", $"{options.MaxTokens} and MaxLength {options.MaxLength}");
         if (options.MinTokens is not null && options.MinLength is not null)
-            throw new InputException($"MinTokens ({options.MinTokens}) and MinLength ({options.MinLength}) are two ways to say one thing: give one.");
+            throw new InputException(nameof(options.MinTokens), "no MinLength beside it, which says the same", $"{options.MinTokens} and MinLength {options.MinLength}");
         // The last token is never fed, so a table of P positions reaches length P + 1.
         int limit = positions + 1, max;
         if (options.MaxLength is int length)
         {
             if (length <= prompt)
-                throw new InputException($"MaxLength is {length}, but the decoder prompt with its start token already has {prompt} tokens.");
+                throw new InputException(nameof(options.MaxLength), $"more than the {prompt} tokens of the decoder prompt with its start token", $"{length}");
             max = length;
         }
         else if (options.MaxTokens is int tokens)
@@ -98,16 +98,17 @@ internal sealed record GenerationPlan
         }
         if (max > limit)
         {
-            throw new InputException($"A maximum of {max - prompt} new tokens after {prompt} prompt tokens needs {max - 1} decoder positions, " +
-                $"but the checkpoint has {positions}.");
+            throw new InputException(options.MaxLength is null ? nameof(options.MaxTokens) : nameof(options.MaxLength),
+                $"at most {limit - (options.MaxLength is null ? prompt : 0)}, since the checkpoint has {positions} decoder positions and the prompt has "
+                + $"{prompt} tokens", $"{max - (options.MaxLength is null ? prompt : 0)}");
         }
         int min = options.MinLength is int least ? AtLeast(least, 0, nameof(options.MinLength))
             : options.MinTokens is int tokensLeast ? prompt + AtLeast(tokensLeast, 0, nameof(options.MinTokens)) : 0;
         if (min > max)
         {
-            throw new InputException(options.MinTokens is int minTokens
-                ? $"MinTokens is {minTokens}, over the maximum of {max - prompt} new tokens."
-                : $"MinLength is {min}, over the maximum length of {max}.");
+            throw options.MinTokens is int minTokens
+                ? new InputException(nameof(options.MinTokens), $"at most the maximum of {max - prompt} new tokens", $"{minTokens}")
+                : new InputException(nameof(options.MinLength), $"at most the maximum length of {max}", $"{min}");
         }
         return (min, max);
     }
@@ -126,7 +127,7 @@ internal sealed record GenerationPlan
         {
             foreach (IReadOnlyList<int> word in words)
             {
-                if (word.Count == 0) throw new InputException("BadWords holds an empty sequence.");
+                if (word.Count == 0) throw new InputException(nameof(options.BadWords), "sequences of at least one token", "an empty one");
                 foreach (int id in word) Token(id, nameof(options.BadWords), model);
             }
             list.Add(new BadWords(words, plan.EndTokens));
@@ -142,9 +143,9 @@ internal sealed record GenerationPlan
         {
             foreach (int id in never) Token(id, nameof(options.SuppressedTokens), model);
             if (options.ForcedFirstToken is int forced && never.Contains(forced))
-                throw new InputException($"ForcedFirstToken is {forced}, which SuppressedTokens forbids: no sequence can begin.");
+                throw new InputException(nameof(options.ForcedFirstToken), "a token that SuppressedTokens does not forbid, so that a sequence can begin", $"{forced}");
             if (options.ForcedLastTokens is { Count: > 0 } ending && ending.All(never.Contains))
-                throw new InputException($"ForcedLastTokens are {string.Join(", ", ending)}, all of which SuppressedTokens forbids: no sequence can end at the maximum length.");
+                throw new InputException(nameof(options.ForcedLastTokens), "a token that SuppressedTokens does not forbid, so that a sequence can end at the maximum length", string.Join(", ", ending));
             list.Add(new Suppressed([.. never]));
         }
         if (options.BeginSuppressedTokens is { Count: > 0 } begin)
@@ -171,14 +172,14 @@ internal sealed record GenerationPlan
     }
 
     private static int AtLeast(int value, int least, string name) =>
-        value >= least ? value : throw new InputException($"{name} must be at least {least}, given {value}.");
+        value >= least ? value : throw new InputException(name, $"at least {least}", $"{value}");
 
     private static double Finite(double value, string name) =>
-        double.IsFinite(value) ? value : throw new InputException($"{name} must be a finite number, given {value}.");
+        double.IsFinite(value) ? value : throw new InputException(name, "a finite number", FormattableString.Invariant($"{value}"));
 
-    private static InputException Bad(string name, string expected, double given) => new($"{name} must be {expected}, given {given}.");
+    private static InputException Bad(string name, string expected, double given) => new(name, expected, FormattableString.Invariant($"{given}"));
 
     private static int Token(int id, string name, GenerationVocabulary model) =>
         (uint)id < (uint)model.VocabularySize ? id
-            : throw new InputException($"{name}: token {id} is outside the vocabulary of {model.VocabularySize}.");
+            : throw new InputException(name, $"a token of the vocabulary, 0..{model.VocabularySize - 1}", $"{id}");
 }

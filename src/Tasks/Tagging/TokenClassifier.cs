@@ -9,31 +9,18 @@ namespace LongformerInterop.Tasks;
 /// Labels the tokens of a text and joins them to entities. No token is global by default. Thread-safe; dispose it to free the
 /// model.
 /// </summary>
-public sealed class TokenClassifier : IDisposable
+public sealed class TokenClassifier : TextTask
 {
     private readonly LongformerForTokenClassification _model;
-    private readonly TextInputs _inputs;
 
-    private TokenClassifier(LongformerForTokenClassification model, TextInputs inputs) => (_model, _inputs) = (model, inputs);
-
-    /// <summary>The checkpoint's tokenizer.</summary>
-    public Tokenizer Tokenizer => _inputs.Tokenizer;
-
-    /// <summary>The longest text in tokens, special tokens included.</summary>
-    public int MaxTokens => _inputs.MaxTokens;
-
-    /// <summary>Label names in the order of their ids.</summary>
-    public IReadOnlyList<string> Labels => _model.Configuration.Id2Label;
+    private TokenClassifier(LongformerForTokenClassification model, TextInputs inputs)
+        : base(model, inputs, model.Configuration.Id2Label) => _model = model;
 
     /// <summary>Loads a checkpoint folder with a token classification head.</summary>
     /// <exception cref="LongformerException">The folder is no Longformer checkpoint, or lacks the head.</exception>
     /// <exception cref="TokenizerException">The tokenizer's files are missing or malformed.</exception>
-    public static TokenClassifier Load(string folder, LoadOptions? options = null)
-    {
-        Task<Tokenizer> tokenizer = TextInputs.StartTokenizer(folder);
-        LongformerForTokenClassification model = LongformerForTokenClassification.Load(folder, options);
-        return Guard.DisposeOnError(model, m => new TokenClassifier(m, new TextInputs(tokenizer, m.Configuration)));
-    }
+    public static TokenClassifier Load(string folder, LoadOptions? options = null) =>
+        Load(folder, options, LongformerForTokenClassification.Load, (model, inputs) => new TokenClassifier(model, inputs));
 
     /// <summary>The entities of one text, in its order.</summary>
     /// <param name="text">The text.</param>
@@ -43,12 +30,12 @@ public sealed class TokenClassifier : IDisposable
     public IReadOnlyList<Entity> Tag(string text, TagOptions? options = null, CancellationToken cancellation = default)
     {
         options ??= new TagOptions();
-        Encoding encoding = _inputs.Encode(text, null, "text", options);
+        Encoding encoding = Inputs.Encode(text, null, "text", options);
         TextInput input = new(encoding, options.Global.Resolve(encoding.Count, [], "text"));
-        cancellation.ThrowIfCancellationRequested();
+        CancelPoll.ThrowIfStopped(cancellation);
         float[] logits;
         using (TensorScope scope = new())
-            logits = TextInputs.ToFloats(_model.Forward(TextInputs.Pack([input], options, cancellation)).Logits);
+            logits = TextInputs.ToFloats(_model.Forward(TextInputs.Pack([input]), cancellation).Logits);
 
         int labels = Labels.Count;
         List<TextRange> offsets = [];
@@ -64,7 +51,4 @@ public sealed class TokenClassifier : IDisposable
         }
         return EntityGrouper.Group(text, offsets, probabilities, Labels, options.Aggregation);
     }
-
-    /// <summary>Frees the model.</summary>
-    public void Dispose() => _model.Dispose();
 }

@@ -16,7 +16,7 @@ public sealed partial class Tensor
     public Tensor Slice(long dimension, long start, long? end = null, long step = 1)
     {
         int at = DimensionOf(nameof(Slice), dimension);
-        if (step < 1) throw new InputException($"Slice: expected a step of at least 1, given {step}");
+        if (step < 1) throw new InputException("Slice", "a step of at least 1", $"{step}");
         long size = Sizes[at];
         long first = Math.Clamp(start < 0 ? start + size : start, 0, size);
         long last = end is long e ? Math.Clamp(e < 0 ? e + size : e, first, size) : size;
@@ -29,7 +29,7 @@ public sealed partial class Tensor
     {
         int at = DimensionOf(nameof(Select), dimension), rank = Rank;
         long size = Sizes[at], i = index < 0 ? index + size : index;
-        if (i < 0 || i >= size) throw new InputException($"Select: expected a position of -{size}..{size - 1} of dimension {at} of {this}, given {index}");
+        if (i < 0 || i >= size) throw new InputException("Select", $"a position of -{size}..{size - 1} of dimension {at} of {this}", $"{index}");
         Span<long> sizes = stackalloc long[rank - 1], steps = stackalloc long[rank - 1];
         for (int d = 0, to = 0; d < rank; d++)
         {

@@ -83,7 +83,7 @@ public sealed unsafe partial class Tensor
     public Tensor Unsqueeze(long dimension)
     {
         int rank = Rank, at = (int)(dimension < 0 ? dimension + rank + 1 : dimension);
-        if (at < 0 || at > rank) throw new InputException($"Unsqueeze: expected -{rank + 1}..{rank} for {this}, given {dimension}");
+        if (at < 0 || at > rank) throw new InputException("Unsqueeze", $"-{rank + 1}..{rank} for {this}", $"{dimension}");
         Span<long> sizes = stackalloc long[rank + 1], steps = stackalloc long[rank + 1];
         for (int i = 0, from = 0; i <= rank; i++)
         {
@@ -126,7 +126,7 @@ public sealed unsafe partial class Tensor
     {
         if (Rank == 0) return Reshape(1);
         int first = DimensionOf(nameof(Flatten), start), last = DimensionOf(nameof(Flatten), end);
-        if (first > last) throw new InputException($"Flatten: expected a start before the end, given {start} and {end} for {this}");
+        if (first > last) throw new InputException("Flatten", "a start before the end", $"{start} and {end} for {this}");
         long product = 1;
         for (int d = first; d <= last; d++) product *= Sizes[d];
         return Reshape([.. Sizes[..first], product, .. Sizes[(last + 1)..]]);
@@ -157,7 +157,7 @@ public sealed unsafe partial class Tensor
     public Tensor[] Split(long size, long dimension = 0)
     {
         int at = DimensionOf(nameof(Split), dimension);
-        if (size < 1) throw new InputException($"Split: expected a size of at least 1, given {size}");
+        if (size < 1) throw new InputException("Split", "a size of at least 1", $"{size}");
         long whole = Sizes[at];
         var parts = new Tensor[Math.Max(1, (whole + size - 1) / size)];
         for (int i = 0; i < parts.Length; i++) parts[i] = Narrow(at, i * size, Math.Min(size, whole - (i * size)));
@@ -167,7 +167,7 @@ public sealed unsafe partial class Tensor
     /// <summary>At most <paramref name="count"/> views of equal size along a dimension, the last one of what is left.</summary>
     public Tensor[] Chunk(long count, long dimension = 0)
     {
-        if (count < 1) throw new InputException($"Chunk: expected a count of at least 1, given {count}");
+        if (count < 1) throw new InputException("Chunk", "a count of at least 1", $"{count}");
         return Split(Math.Max(1, (Sizes[DimensionOf(nameof(Chunk), dimension)] + count - 1) / count), dimension);
     }
 
@@ -208,7 +208,7 @@ public sealed unsafe partial class Tensor
     {
         int rank = Rank, at = DimensionOf(nameof(Unfold), dimension);
         if (size < 0 || size > Sizes[at] || step < 1)
-            throw new InputException($"Unfold: expected a size of 0..{Sizes[at]} and a step of at least 1 for {this}, given {size} and {step}");
+            throw new InputException("Unfold", $"a size of 0..{Sizes[at]} and a step of at least 1 for {this}", $"{size} and {step}");
         Span<long> sizes = stackalloc long[rank + 1], steps = stackalloc long[rank + 1];
         Sizes.CopyTo(sizes);
         Steps.CopyTo(steps);
@@ -265,7 +265,7 @@ public sealed unsafe partial class Tensor
         int rank = Rank;
         long d = dimension < 0 ? dimension + rank : dimension;
         return d >= 0 && d < rank ? (int)d
-            : throw new InputException($"{operation}: expected a dimension of -{rank}..{rank - 1} for {this}, given {dimension}");
+            : throw new InputException(operation, $"a dimension of -{rank}..{rank - 1} for {this}", $"{dimension}");
     }
 
     private void Resolve(string operation, ReadOnlySpan<long> shape, long elements, Span<long> sizes)

@@ -17,17 +17,17 @@ public sealed class SequenceHead : TrainingHead
     public string ProblemType => _model.Configuration.ProblemType ?? (Classes == 1 ? "regression" : "single_label_classification");
 
     /// <summary>The scores of every class, [S, classes].</summary>
-    public Tensor Logits(IReadOnlyList<TrainingExample> batch, long? seed = null, Action? beforeLayer = null)
+    public Tensor Logits(IReadOnlyList<TrainingExample> batch, long? seed = null, CancellationToken cancellation = default)
     {
         using var scope = new TensorScope();
-        return scope.Keep(_model.Forward(Pack(batch, seed, beforeLayer)).Logits);
+        return scope.Keep(_model.Forward(Pack(batch, seed), cancellation).Logits);
     }
 
     /// <inheritdoc/>
-    public override Tensor LossSum(IReadOnlyList<TrainingExample> batch, long? seed = null, Action? beforeLayer = null)
+    public override Tensor LossSum(IReadOnlyList<TrainingExample> batch, long? seed = null, CancellationToken cancellation = default)
     {
         using var scope = new TensorScope();
-        return scope.Keep(Loss(Logits(batch, seed, beforeLayer), batch));
+        return scope.Keep(Loss(Logits(batch, seed, cancellation), batch));
     }
 
     /// <summary>The sum of the losses of scores that are there already.</summary>
@@ -57,18 +57,18 @@ public sealed class TokenHead : TrainingHead
     internal TokenHead(LongformerForTokenClassification model) : base(model) => _model = model;
 
     /// <summary>The scores of every class for every token, [N, classes].</summary>
-    public Tensor Logits(IReadOnlyList<TrainingExample> batch, long? seed = null, Action? beforeLayer = null)
+    public Tensor Logits(IReadOnlyList<TrainingExample> batch, long? seed = null, CancellationToken cancellation = default)
     {
         using var scope = new TensorScope();
-        return scope.Keep(_model.Forward(Pack(batch, seed, beforeLayer)).Logits);
+        return scope.Keep(_model.Forward(Pack(batch, seed), cancellation).Logits);
     }
 
     /// <inheritdoc/>
-    public override Tensor LossSum(IReadOnlyList<TrainingExample> batch, long? seed = null, Action? beforeLayer = null)
+    public override Tensor LossSum(IReadOnlyList<TrainingExample> batch, long? seed = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(batch);
         using var scope = new TensorScope();
-        return scope.Keep(Loss(Logits(batch, seed, beforeLayer), batch));
+        return scope.Keep(Loss(Logits(batch, seed, cancellation), batch));
     }
 
     /// <summary>The sum of the losses of scores that are there already.</summary>
@@ -108,13 +108,13 @@ public sealed class ChoiceHead : TrainingHead
     internal ChoiceHead(LongformerForMultipleChoice model) : base(model) => _model = model;
 
     /// <summary>The scores of every choice of every question; each question [1, choices].</summary>
-    public IReadOnlyList<Tensor> Logits(IReadOnlyList<TrainingExample> batch, long? seed = null, Action? beforeLayer = null)
+    public IReadOnlyList<Tensor> Logits(IReadOnlyList<TrainingExample> batch, long? seed = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(batch);
         using var scope = new TensorScope();
         // As one question with all the choices of the batch, so that questions may differ in how many they have.
         int[] counts = [.. batch.Select(e => e.Lengths?.Length ?? throw new InputException($"{e.Source}: expected choices, given none"))];
-        Tensor scores = _model.Forward(Pack(batch, seed, beforeLayer) with { Choices = counts.Sum() }).Logits;
+        Tensor scores = _model.Forward(Pack(batch, seed) with { Choices = counts.Sum() }, cancellation).Logits;
         List<Tensor> each = [];
         int from = 0;
         foreach (int count in counts)
@@ -126,10 +126,10 @@ public sealed class ChoiceHead : TrainingHead
     }
 
     /// <inheritdoc/>
-    public override Tensor LossSum(IReadOnlyList<TrainingExample> batch, long? seed = null, Action? beforeLayer = null)
+    public override Tensor LossSum(IReadOnlyList<TrainingExample> batch, long? seed = null, CancellationToken cancellation = default)
     {
         using var scope = new TensorScope();
-        return scope.Keep(Loss(Logits(batch, seed, beforeLayer), batch));
+        return scope.Keep(Loss(Logits(batch, seed, cancellation), batch));
     }
 
     /// <summary>The sum of the losses of scores that are there already.</summary>

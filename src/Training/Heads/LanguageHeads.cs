@@ -11,10 +11,10 @@ public sealed class MaskedLanguageHead : TrainingHead
     internal MaskedLanguageHead(LongformerForMaskedLM model) : base(model) => _model = model;
 
     /// <inheritdoc/>
-    public override Tensor LossSum(IReadOnlyList<TrainingExample> batch, long? seed = null, Action? beforeLayer = null)
+    public override Tensor LossSum(IReadOnlyList<TrainingExample> batch, long? seed = null, CancellationToken cancellation = default)
     {
         using var scope = new TensorScope();
-        LogitsOutputs outputs = _model.Forward(Pack(batch, seed, beforeLayer) with { Labels = Labels(batch), TrainingLoss = new TrainingLoss { LabelSmoothing = LabelSmoothing } });
+        LogitsOutputs outputs = _model.Forward(Pack(batch, seed) with { Labels = Labels(batch), TrainingLoss = new TrainingLoss { LabelSmoothing = LabelSmoothing } }, cancellation);
         return scope.Keep(outputs.Loss!);
     }
 
@@ -30,7 +30,7 @@ public sealed class WritingHead : TrainingHead
     internal WritingHead(LedForConditionalGeneration model) : base(model) => _model = model;
 
     /// <inheritdoc/>
-    public override Tensor LossSum(IReadOnlyList<TrainingExample> batch, long? seed = null, Action? beforeLayer = null)
+    public override Tensor LossSum(IReadOnlyList<TrainingExample> batch, long? seed = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(batch);
         using var scope = new TensorScope();
@@ -49,8 +49,7 @@ public sealed class WritingHead : TrainingHead
             Labels = Tensor.From<long>(labels, batch.Count, longest),
             TrainingLoss = new TrainingLoss { LabelSmoothing = LabelSmoothing },
             DropoutSeed = seed,
-            BeforeLayer = beforeLayer,
-        });
+        }, cancellation);
         return scope.Keep(outputs.Loss!);
     }
 

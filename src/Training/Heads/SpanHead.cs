@@ -15,18 +15,18 @@ public sealed class SpanHead : TrainingHead
     internal SpanHead(LongformerForQuestionAnswering model) : base(model) => _model = model;
 
     /// <summary>The scores of every token as the first and as the last of the answer, each [N].</summary>
-    public (Tensor Start, Tensor End) Logits(IReadOnlyList<TrainingExample> batch, long? seed = null, Action? beforeLayer = null)
+    public (Tensor Start, Tensor End) Logits(IReadOnlyList<TrainingExample> batch, long? seed = null, CancellationToken cancellation = default)
     {
         using var scope = new TensorScope();
-        SpanOutputs outputs = _model.Forward(Pack(batch, seed, beforeLayer));
+        SpanOutputs outputs = _model.Forward(Pack(batch, seed), cancellation);
         return scope.Keep(outputs.StartLogits, outputs.EndLogits);
     }
 
     /// <inheritdoc/>
-    public override Tensor LossSum(IReadOnlyList<TrainingExample> batch, long? seed = null, Action? beforeLayer = null)
+    public override Tensor LossSum(IReadOnlyList<TrainingExample> batch, long? seed = null, CancellationToken cancellation = default)
     {
         using var scope = new TensorScope();
-        (Tensor start, Tensor end) = Logits(batch, seed, beforeLayer);
+        (Tensor start, Tensor end) = Logits(batch, seed, cancellation);
         return scope.Keep(Loss(start, end, batch));
     }
 

@@ -20,9 +20,9 @@ public abstract class TrainingHead : IDisposable
     /// <summary>The sum of the losses, a Float32 number (Float64 for a Float64 model).</summary>
     /// <param name="batch">The examples.</param>
     /// <param name="seed">Of the dropouts; null: none, for an evaluation.</param>
-    /// <param name="beforeLayer">Called before every layer; what it throws ends the pass.</param>
+    /// <param name="cancellation">Looked at before every layer.</param>
     /// <exception cref="InputException">An example does not fit the model.</exception>
-    public abstract Tensor LossSum(IReadOnlyList<TrainingExample> batch, long? seed = null, Action? beforeLayer = null);
+    public abstract Tensor LossSum(IReadOnlyList<TrainingExample> batch, long? seed = null, CancellationToken cancellation = default);
 
     /// <summary>How many labels an example adds to what the loss is divided by.</summary>
     public abstract long LabelCount(TrainingExample example);
@@ -56,7 +56,7 @@ public abstract class TrainingHead : IDisposable
     }
 
     /// <summary>The examples behind one another; the tensors join the current scope.</summary>
-    private protected static LongformerInputs Pack(IReadOnlyList<TrainingExample> batch, long? seed, Action? beforeLayer)
+    private protected static LongformerInputs Pack(IReadOnlyList<TrainingExample> batch, long? seed)
     {
         List<int[]> ids = [];
         List<byte[]>? masks = batch.Any(e => e.Globals is not null) ? [] : null;
@@ -75,7 +75,7 @@ public abstract class TrainingHead : IDisposable
             }
             choices = example.Lengths?.Length;
         }
-        return LongformerInputs.Pack(ids, masks) with { Choices = choices, DropoutSeed = seed, BeforeLayer = beforeLayer };
+        return LongformerInputs.Pack(ids, masks) with { Choices = choices, DropoutSeed = seed };
     }
 
     /// <summary>1 at the global tokens of an example.</summary>

@@ -62,10 +62,10 @@ public sealed class TrainingStep : IDisposable
     /// <param name="step">Its number, from 0.</param>
     /// <param name="batches">Its batches, which go through the model one after the other.</param>
     /// <param name="seeds">The seed of each batch's dropouts; null: nothing is dropped.</param>
-    /// <param name="beforeLayer">Called before every layer; what it throws ends the step, and no parameter is changed.</param>
+    /// <param name="cancellation">Looked at before every layer; a step that is cancelled changes no parameter.</param>
     /// <exception cref="DivergedException">The loss or the gradient is no number: no parameter is changed.</exception>
     /// <exception cref="InputException">An example does not fit the model, or the step has no label.</exception>
-    public StepResult Run(long step, IReadOnlyList<IReadOnlyList<TrainingExample>> batches, IReadOnlyList<long>? seeds = null, Action? beforeLayer = null)
+    public StepResult Run(long step, IReadOnlyList<IReadOnlyList<TrainingExample>> batches, IReadOnlyList<long>? seeds = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(batches);
         long labels = batches.Sum(batch => batch.Sum(_head.LabelCount));
@@ -79,7 +79,7 @@ public sealed class TrainingStep : IDisposable
                 if (batches[i].Sum(_head.LabelCount) == 0) continue;
                 using var scope = new TensorScope();
                 using var tape = new GradientTape(_gradients.Set) { RecomputesLayers = _recompute };
-                Tensor sum = _head.LossSum(batches[i], seeds?[i], beforeLayer);
+                Tensor sum = _head.LossSum(batches[i], seeds?[i], cancellation);
                 double value = sum.ToDouble();
                 if (!double.IsFinite(value)) throw new DivergedException($"step {step + 1}: the loss is {value} on {Name(batches[i])}");
                 loss += value;

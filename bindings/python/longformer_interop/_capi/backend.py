@@ -22,7 +22,7 @@ __all__ = ["BACKEND"]
 _PREFIXES = {
     "DocumentEncoder": "lf_document_encoder", "QuestionAnswerer": "lf_question_answerer", "TextClassifier": "lf_text_classifier",
     "TokenClassifier": "lf_token_classifier", "MultipleChoice": "lf_multiple_choice", "MaskFiller": "lf_mask_filler",
-    "Summarizer": "lf_summarizer",
+    "SpanClassifier": "lf_span_classifier", "Summarizer": "lf_summarizer",
 }  # fmt: skip
 _ROLES = {
     "bos": "begin", "eos": "end", "cls": "classifier", "sep": "separator", "pad": "padding", "mask": "mask", "unk": "unknown",
@@ -138,14 +138,14 @@ class _CTask:
         self._handle = _load(f"{_PREFIXES[task]}_load", folder, options)
 
     def tokenizer(self) -> _CTokenizer:
-        return _CTokenizer(handle(self._calls["tokenizer"], self._handle))
+        return _CTokenizer(handle(library().lf_task_tokenizer, self._handle))
 
     def close(self) -> None:
-        self._calls["free"](self._handle)
+        library().lf_task_free(self._handle)
 
     @cached_property
     def max_tokens(self) -> int:
-        return int(number(self._calls["max_tokens"], self._handle))
+        return int(number(library().lf_task_max_tokens, self._handle))
 
     @cached_property
     def hidden_size(self) -> int:
@@ -153,8 +153,8 @@ class _CTask:
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
-        count = number(self._calls["label_count"], self._handle, kind=ctypes.c_size_t)
-        return tuple(static_text(self._calls["label"], self._handle, i) for i in range(count))
+        count = number(library().lf_task_label_count, self._handle, kind=ctypes.c_size_t)
+        return tuple(static_text(library().lf_task_label, self._handle, i) for i in range(count))
 
     @cached_property
     def problem_type(self) -> str:
@@ -228,6 +228,12 @@ class _CTask:
             for group, start, end, *candidate in a.items("group", "start", "end", "id", "text", "score"):
                 masks.setdefault(group, (start, end, []))[2].append(MaskCandidate(*candidate))
             return [FilledMask(start, end, tuple(candidates)) for start, end, candidates in masks.values()]
+
+    def classify_spans(self, text: str, spans: Sequence[tuple[int, int]], task: TaskOptions, watch: Watch) -> list[list[LabelScore]]:
+        data = utf8(text)
+        flat = (ctypes.c_int64 * max(2 * len(spans), 1))(*[place for span in spans for place in span])
+        with self._answers("classify", data, len(data), flat, len(spans), CODE_POINTS, options=Options(task, watch)) as a:
+            return a.rows(len(spans), LabelScore, "label", "score", "logit")
 
     def summarize(self, documents: Sequence[str], generation: GenerationOptions, task: TaskOptions, watch: Watch) -> list[list[Summary]]:
         given = packed(documents, "documents")

@@ -16,7 +16,7 @@ from .._paths import native_library
 
 __all__ = ["ABI_VERSION", "Cancelled", "CANCEL", "DTYPES", "LOG", "PROGRESS", "SIGNATURES", "TEXT", "library", "packed", "utf8"]
 
-ABI_VERSION = 2
+ABI_VERSION = 3
 CODE_POINTS = 1
 NOT_FOUND = 8
 
@@ -27,7 +27,7 @@ DTYPES = {
 
 #: Arguments of each function: p a pointer or handle, s terminated text, i int32 (enums too), l int64, z size_t, d double. All give lf_status.
 SIGNATURES = {
-    "lf_require_abi": "i", "lf_torch_version": "p", "lf_set_threads": "i", "lf_get_threads": "p", "lf_device_count": "sp",
+    "lf_require_abi": "i", "lf_last_error_fields": "pppp", "lf_torch_version": "p", "lf_set_threads": "i", "lf_get_threads": "p", "lf_device_count": "sp",
     "lf_set_log": "ppi", "lf_live": "pp", "lf_text_free": "p",
     "lf_load_options_create": "p", "lf_load_options_set": "pss", "lf_load_options_free": "p",
     "lf_options_create": "p", "lf_options_set_int": "psl", "lf_options_set_float": "psd", "lf_options_set_text": "pssz",
@@ -38,23 +38,16 @@ SIGNATURES = {
     "lf_tensors_free": "p",
     "lf_model_load": "spp", "lf_model_free": "p", "lf_model_architecture": "pp", "lf_model_run": "pppzpp", "lf_model_gradients": "pppzp",
     "lf_model_parameters": "pp", "lf_model_save": "ps", "lf_model_generate": "pppzpp",
+    "lf_task_max_tokens": "pp", "lf_task_tokenizer": "pp", "lf_task_label_count": "pp", "lf_task_label": "pzp", "lf_task_free": "p",
     "lf_document_encoder_load": "spp", "lf_document_encoder_encode": "pppzppp", "lf_document_encoder_encode_into": "pppzppzp",
     "lf_document_encoder_hidden_size": "pp",
-    "lf_document_encoder_max_tokens": "pp", "lf_document_encoder_tokenizer": "pp", "lf_document_encoder_free": "p",
-    "lf_question_answerer_load": "spp", "lf_question_answerer_answer": "pszszpp", "lf_question_answerer_max_tokens": "pp",
-    "lf_question_answerer_tokenizer": "pp", "lf_question_answerer_free": "p",
-    "lf_text_classifier_load": "spp", "lf_text_classifier_classify": "pppzpp", "lf_text_classifier_max_tokens": "pp",
-    "lf_text_classifier_tokenizer": "pp", "lf_text_classifier_label_count": "pp", "lf_text_classifier_label": "pzp",
-    "lf_text_classifier_problem_type": "pp", "lf_text_classifier_free": "p",
-    "lf_token_classifier_load": "spp", "lf_token_classifier_tag": "pszpp", "lf_token_classifier_max_tokens": "pp",
-    "lf_token_classifier_tokenizer": "pp", "lf_token_classifier_label_count": "pp", "lf_token_classifier_label": "pzp",
-    "lf_token_classifier_free": "p",
-    "lf_multiple_choice_load": "spp", "lf_multiple_choice_choose": "pszszppzpp", "lf_multiple_choice_max_tokens": "pp",
-    "lf_multiple_choice_tokenizer": "pp", "lf_multiple_choice_free": "p",
-    "lf_mask_filler_load": "spp", "lf_mask_filler_fill": "pszpp", "lf_mask_filler_mask_text": "pp", "lf_mask_filler_max_tokens": "pp",
-    "lf_mask_filler_tokenizer": "pp", "lf_mask_filler_free": "p",
-    "lf_summarizer_load": "spp", "lf_summarizer_summarize": "pppzpp", "lf_summarizer_max_tokens": "pp", "lf_summarizer_tokenizer": "pp",
-    "lf_summarizer_free": "p",
+    "lf_question_answerer_load": "spp", "lf_question_answerer_answer": "pszszpp",
+    "lf_text_classifier_load": "spp", "lf_text_classifier_classify": "pppzpp", "lf_text_classifier_problem_type": "pp",
+    "lf_token_classifier_load": "spp", "lf_token_classifier_tag": "pszpp",
+    "lf_multiple_choice_load": "spp", "lf_multiple_choice_choose": "pszszppzpp",
+    "lf_mask_filler_load": "spp", "lf_mask_filler_fill": "pszpp", "lf_mask_filler_mask_text": "pp",
+    "lf_span_classifier_load": "spp", "lf_span_classifier_classify": "pszpzipp",
+    "lf_summarizer_load": "spp", "lf_summarizer_summarize": "pppzpp",
     "lf_answer_count": "pp", "lf_answer_item": "pzipppppppppp", "lf_answer_tokens": "pzpp", "lf_answer_token_scores": "pzpp",
     "lf_answer_ended": "pzp", "lf_answer_free": "p",
     "lf_tokenizer_load": "sp", "lf_tokenizer_free": "p", "lf_tokenizer_encode": "pszszpp", "lf_tokenizer_encode_batch": "pppppzpp",

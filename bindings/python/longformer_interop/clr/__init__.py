@@ -41,7 +41,7 @@ __all__ = [
     "Answer", "AttentionOptions", "CheckpointError", "ChoiceScore", "DeviceError", "DocumentEncoder", "Encoding", "Entity", "FilledMask",
     "Generated", "GenerationOptions", "InputError", "LabelScore", "LoadOptions", "LongformerError", "MaskCandidate", "MaskFiller",
     "Model", "MultipleChoice", "Progress",
-    "QuestionAnswerer", "Summarizer", "Summary", "Tensor", "TextClassifier", "TokenClassifier", "Tokenizer", "banded_attention",
+    "QuestionAnswerer", "SpanClassifier", "Summarizer", "Summary", "Tensor", "TextClassifier", "TokenClassifier", "Tokenizer", "banded_attention",
     "banded_attention_probabilities", "convert", "cuda_available", "from_net", "get_threads", "global_attention", "library_version", "load_model",
     "load_safetensors", "log_to", "net", "save_safetensors", "set_threads", "to_net", "torch_version",
 ]  # fmt: skip
@@ -86,6 +86,10 @@ class MultipleChoice(_ThisTask, _tasks.MultipleChoice):
 
 
 class MaskFiller(_ThisTask, _tasks.MaskFiller):
+    pass
+
+
+class SpanClassifier(_ThisTask, _tasks.SpanClassifier):
     pass
 
 

@@ -169,6 +169,13 @@ class _NetTask:
                 FilledMask(m.Start, m.End, tuple(MaskCandidate(c.Id, c.Text, c.Score) for c in m.Candidates)) for m in masks
             ]
 
+    def classify_spans(self, text: str, spans: Sequence[tuple[int, int]], task: TaskOptions, watch: Watch) -> list[list[LabelScore]]:
+        with _watching(self._net, watch) as told:
+            rows = self._bridge.ClassifySpans(
+                self._task, text, [s for s, _ in spans], [e for _, e in spans], task.truncate, task.global_text, told
+            )
+            return [[LabelScore(s.Label, s.Score, s.Logit) for s in row] for row in rows]
+
     def summarize(self, documents: Sequence[str], generation: GenerationOptions, task: TaskOptions, watch: Watch) -> list[list[Summary]]:
         text, seed, prompt = _generation(self._net, generation)
         with _watching(self._net, watch) as told:

@@ -75,7 +75,7 @@ internal sealed class AttentionGroup : ParityGroup
 
     private static void RunDense(ParityCase parityCase, Dictionary<string, Tensor> inputs, ParityCall call, ParityReport report)
     {
-        DenseAttention attention = new(parityCase, inputs["mask"], call.Attention, call.Device);
+        PaddedAttention attention = new(parityCase, inputs["mask"], call.Attention, call.Device);
         (Tensor q, Tensor k, Tensor v) = (Input("q"), Input("k"), Input("v"));
         (Tensor globalQ, Tensor globalK, Tensor globalV) = (Global("q_global", q), Global("k_global", k), Global("v_global", v));
         report.Compare("out", attention.Run(q, k, v, globalQ, globalK, globalV));

@@ -28,7 +28,7 @@ internal sealed class GradientsGroup : ParityGroup
         Dictionary<string, Tensor> leaves = inputs.Where(i => i.Key is not ("mask" or "grad_out")).ToDictionary(i => i.Key, i => i.Value.To(call.Device));
         using GradientSet gradients = new(leaves.Values);
         using GradientTape tape = new(gradients);
-        DenseAttention attention = new(parityCase, inputs["mask"], call.Attention, call.Device);
+        PaddedAttention attention = new(parityCase, inputs["mask"], call.Attention, call.Device);
         Tensor output = attention.Run(leaves["q"], leaves["k"], leaves["v"],
             leaves.GetValueOrDefault("q_global", leaves["q"]), leaves.GetValueOrDefault("k_global", leaves["k"]),
             leaves.GetValueOrDefault("v_global", leaves["v"]));

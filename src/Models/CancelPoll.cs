@@ -1,0 +1,38 @@
+namespace LongformerInterop.Models;
+
+/// <summary>
+/// Where a pass looks whether it is to stop. Callers stop it with a <see cref="CancellationToken"/>. One who can only be asked on its own
+/// thread (the cancel callback of the C library) opens a poll around the call, which every look at a token on this thread runs first.
+/// </summary>
+internal sealed class CancelPoll : IDisposable
+{
+    [ThreadStatic] private static CancelPoll? current;
+
+    private readonly CancelPoll? _outer;
+    private readonly Action<bool> _poll;
+
+    /// <summary>Begins to poll on this thread; polls nest, and end in the reverse order.</summary>
+    /// <param name="poll">
+    /// Cancels the source of the call's token where the call is to stop; what it throws ends the call. Told whether it is asked many times a
+    /// second (between two layers) or seldom (before a batch, after a token).
+    /// </param>
+    public CancelPoll(Action<bool> poll)
+    {
+        _poll = poll;
+        _outer = current;
+        current = this;
+    }
+
+    /// <summary>Ends the work where it is to stop: asks the poll of this thread, then looks at the token.</summary>
+    /// <param name="cancellation">The token of the call.</param>
+    /// <param name="often">Whether this place comes by many times a second.</param>
+    /// <exception cref="OperationCanceledException">The token is cancelled.</exception>
+    public static void ThrowIfStopped(CancellationToken cancellation, bool often = false)
+    {
+        current?._poll(often);
+        cancellation.ThrowIfCancellationRequested();
+    }
+
+    /// <summary>Ends polling.</summary>
+    public void Dispose() => current = _outer;
+}

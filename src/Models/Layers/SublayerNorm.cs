@@ -1,0 +1,21 @@
+using LongformerInterop.Models.Gradients;
+using LongformerInterop.Torch;
+
+using LongformerInterop.Models.Led;
+
+namespace LongformerInterop.Models.Layers;
+
+/// <summary>
+/// The LayerNorm of one sublayer: behind the sum with the residual, as in BART and every published LED, or in front of the sublayer, as
+/// in mBART (<c>normalize_before</c>), whose sum passes on as it is.
+/// </summary>
+internal sealed class SublayerNorm(LayerNorm norm, bool before)
+{
+    public static SublayerNorm Load(ParameterLoader at, LedConfiguration c) => new(LayerNorm.Load(at, c.DModel, LedEncoder.LayerNormEps), c.NormalizeBefore);
+
+    /// <summary>What the sublayer reads, [N, C] of [N, C].</summary>
+    public Tensor Before(Tensor hidden) => before ? norm.Forward(hidden) : hidden;
+
+    /// <summary>What comes of the sublayer's output and its input, all [N, C].</summary>
+    public Tensor After(Tensor output, Tensor hidden) => before ? Differentiable.Add(output, hidden) : norm.Forward(output, hidden);
+}

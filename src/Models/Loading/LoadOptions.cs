@@ -1,0 +1,47 @@
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.Models;
+
+/// <summary>How to load a model.</summary>
+public sealed record LoadOptions
+{
+    /// <summary>Where the weights live and the work is done.</summary>
+    public Device Device { get; init; } = Device.Cpu;
+
+    /// <summary>
+    /// Floating dtype of the weights; null: as stored (Float16 becomes Float32 on the CPU, which computes in no half precision). Weights on the CPU that keep their dtype are used where they lie in the
+    /// mapped file, without a copy.
+    /// </summary>
+    public DType? DType { get; init; }
+
+    /// <summary>Which of the three implementations computes the window attention.</summary>
+    public AttentionImplementation Attention { get; init; } = AttentionImplementation.Fused;
+
+    /// <summary>
+    /// Whether the weights of matrix products are laid out anew for the CPU's units when they are first used, which takes part of a second
+    /// once and makes every product about twice as fast. The packed form lives in this process's memory; the pages of the mapped file
+    /// that it replaces leave it. Off, all weights are used where they lie in the file and processes share them. Trainable models and
+    /// other devices never pack.
+    /// </summary>
+    public bool PackWeights { get; init; } = true;
+
+    /// <summary>
+    /// Whether a GPU may compute Float32 matrix products in TF32; null leaves it as it is. It is set when the model is loaded, and for
+    /// the whole process, as libtorch has it: <see cref="TorchRuntime.AllowTF32"/>.
+    /// </summary>
+    public bool? TF32 { get; init; }
+
+    /// <summary>Whether the parameters are to be trained: they are then copied out of the file, and gradients are to be had of them.</summary>
+    public bool Trainable { get; init; }
+
+    /// <summary>Refuses what cannot be, before any weight is touched, and sets what belongs to the process.</summary>
+    /// <exception cref="InputException">The dtype is none that models have.</exception>
+    /// <exception cref="DeviceException">There is no such device.</exception>
+    internal void Prepare()
+    {
+        if (DType is DType dtype and not (Torch.DType.Float32 or Torch.DType.BFloat16 or Torch.DType.Float16 or Torch.DType.Float64))
+            throw new InputException("DType", "Float32, BFloat16, Float16 or Float64", $"{dtype}");
+        TorchRuntime.RequireDevice(Device);
+        if (TF32 is { } allowed) TorchRuntime.AllowTF32 = allowed;
+    }
+}

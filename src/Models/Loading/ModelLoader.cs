@@ -1,0 +1,136 @@
+using LongformerInterop.Checkpoints;
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.Models;
+
+/// <summary>
+/// Makes a model of a checkpoint folder, strictly, whatever its tensors are called: allenai's names, RoBERTa's and BART's, those of wrapping
+/// modules and LayerNorm's old ones are read as HF's (<see cref="NameMap"/>).
+/// </summary>
+internal abstract class ModelLoader
+{
+    private readonly ParameterSource _source;
+
+    /// <summary>What both families share.</summary>
+    /// <param name="architecture">The class to make.</param>
+    /// <param name="options">How.</param>
+    /// <param name="source">The tensors.</param>
+    /// <param name="prefix">What the body lies under in the file: "" or a name with its dot.</param>
+    /// <param name="backbone">What HF calls the body inside a model with a head, with its dot.</param>
+    /// <param name="tables">Word embedding tables, whose stored dtype is the model's where the options say none.</param>
+    protected ModelLoader(Architecture architecture, LoadOptions options, ParameterSource source, string prefix, string backbone, params ReadOnlySpan<string> tables)
+    {
+        _source = source;
+        Architecture = architecture;
+        Options = options;
+        DType stored = DType.Float32;
+        foreach (string table in tables)
+        {
+            if (!source.Contains(prefix + table))
+                continue;
+            stored = source.TypeOf(prefix + table) ?? DType.Float32;
+            break;
+        }
+        // libtorch has no half precision matrix products on the CPU.
+        DType wanted = options.DType ?? (stored == DType.Float16 && options.Device == Device.Cpu ? DType.Float32 : stored);
+        Root = new ParameterLoader(source, options, wanted);
+        Backbone = architecture.IsBare ? "" : backbone;
+        Body = Root.At(prefix, Backbone);
+    }
+
+    public Architecture Architecture { get; }
+
+    public LoadOptions Options { get; }
+
+    /// <summary>The whole checkpoint: heads lie here.</summary>
+    public ParameterLoader Root { get; }
+
+    /// <summary>Where the body lies.</summary>
+    public ParameterLoader Body { get; }
+
+    /// <summary>HF's name of the body inside this class, with its dot; empty for the bare model.</summary>
+    protected string Backbone { get; }
+
+    /// <summary>Opens a folder, makes the class of the table, and refuses what is left over.</summary>
+    /// <exception cref="CheckpointException">The head is missing, or configuration or weights do not fit; everything is listed.</exception>
+    public static T Load<T>(string folder, LoadOptions? options) where T : PretrainedModel
+    {
+        Architecture architecture = Architecture.All.First(a => a.Model == typeof(T));
+        ModelConfiguration configuration = architecture.Family == ModelFamily.Led ? LedConfiguration.Load(folder) : LongformerConfiguration.Load(folder);
+        return (T)Load(architecture, folder, configuration, options);
+    }
+
+    /// <summary>The same of a class by its line in the table.</summary>
+    public static PretrainedModel Load(Architecture architecture, string folder, ModelConfiguration configuration, LoadOptions? options)
+    {
+        options ??= new LoadOptions();
+        options.Prepare();
+        using Checkpoint files = Checkpoint.Open(folder);
+        using Checkpoint checkpoint = files.Rename(NameMap.RecognizeIn(files));
+        ModelLoader loader = Create(architecture, configuration, options, ParameterSource.From(checkpoint, architecture.Name));
+        try
+        {
+            PretrainedModel model = architecture.Create(loader);
+            loader.RequireHead(checkpoint, configuration);
+            loader._source.Finish([.. loader.Ignored()]);
+            return model;
+        }
+        catch (Exception e)
+        {
+            loader.Dispose();
+            if (e is DeviceException { IsOutOfMemory: true } full)
+                throw loader.Root.TooLarge(checkpoint, full);
+            throw;
+        }
+    }
+
+    /// <summary>Names and shapes of the parameters that a class has, by making it without values.</summary>
+    public static IReadOnlyList<ParameterShape> DryLoad(Architecture architecture, ModelConfiguration configuration, Func<string, bool> optional)
+    {
+        using TensorScope scope = new();
+        ModelLoader loader = Create(architecture, configuration, new LoadOptions { PackWeights = false }, ParameterSource.Dry(optional));
+        try
+        {
+            architecture.Create(loader);
+            return [.. loader.Root.Loaded.Select(p => new ParameterShape(p.Name, p.Tensor.Shape))];
+        }
+        finally
+        {
+            loader.Dispose();
+        }
+    }
+
+    /// <summary>What a checkpoint may hold besides, as patterns: buffers, and parts that this class does not use.</summary>
+    protected abstract IEnumerable<string> Ignored();
+
+    /// <summary>Patterns for the heads of the family's other classes.</summary>
+    protected IEnumerable<string> OtherHeads() => Architecture.Of(Architecture.Family).Where(a => a != Architecture).SelectMany(a => a.Marks)
+        .Select(mark => mark.Split('.') is [string root, _, ..] ? $"{root}.*" : mark).Distinct();
+
+    private static ModelLoader Create(Architecture architecture, ModelConfiguration configuration, LoadOptions options, ParameterSource source) =>
+        configuration switch
+        {
+            LongformerConfiguration longformer => new LongformerLoader(architecture, longformer, options, source),
+            LedConfiguration led => new Led.LedLoader(architecture, led, options, source),
+            _ => throw new ArgumentException($"no model has a {configuration.GetType().Name}", nameof(configuration)),
+        };
+
+    /// <summary>A head that is missing as a whole is another class's checkpoint: said in one sentence instead of a list of its tensors.</summary>
+    private void RequireHead(Checkpoint checkpoint, ModelConfiguration configuration)
+    {
+        string[] head = [.. Root.Loaded.Select(p => p.Name).Where(n => Backbone.Length > 0 && !n.StartsWith(Backbone, StringComparison.Ordinal))];
+        if (head.Length > 0 && !head.Any(_source.Has))
+        {
+            throw new CheckpointException($"{checkpoint.Path} does not hold the head of {Architecture.Name}: {string.Join(", ", head)} are missing"
+                + (configuration.Architectures.Count > 0 ? $"; its config.json says {configuration.Architectures[0]}" : ""));
+        }
+    }
+
+    private void Dispose()
+    {
+        foreach (NamedParameter parameter in Root.Loaded)
+            parameter.Tensor.Dispose();
+        foreach (IDisposable owned in Root.Owned)
+            owned.Dispose();
+    }
+}

@@ -1,0 +1,157 @@
+using System.Globalization;
+using LongformerInterop.Checkpoints;
+using LongformerInterop.Models.Layers;
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.Models;
+
+/// <summary>A parameter of a model under its Hugging Face name.</summary>
+/// <param name="Name">Name in the checkpoint.</param>
+/// <param name="Tensor">The parameter itself, not a copy; it belongs to the model.</param>
+/// <param name="IsTrained">Whether it is to be trained: not without <see cref="LoadOptions.Trainable"/>, and never for what HF calls a buffer.</param>
+public readonly record struct NamedParameter(string Name, Tensor Tensor, bool IsTrained);
+
+/// <summary>
+/// Takes parameters out of a checkpoint by explicit path, puts them on the wanted device and dtype, and remembers them under their
+/// Hugging Face names. Missing and mis-shaped ones are gathered by <see cref="Weights"/>, which throws once for all.
+/// </summary>
+internal sealed class ParameterLoader
+{
+    private readonly ParameterSource _source;
+    private readonly string _path;  // in the file
+    private readonly string _name;  // HF's name of this path, which the file may spell otherwise
+    private readonly LoadOptions _options;
+    // Below this a product is no work worth packing for: the heads of classifiers.
+    private const long FewestOutputs = 16;
+
+    private readonly List<NamedParameter> _loaded;
+    private readonly List<IDisposable> _owned;
+
+    public ParameterLoader(ParameterSource source, LoadOptions options, DType dtype)
+        : this(source, "", "", options, dtype, [], [])
+    {
+    }
+
+    private ParameterLoader(ParameterSource source, string path, string name, LoadOptions options, DType dtype, List<NamedParameter> loaded, List<IDisposable> owned)
+    {
+        _source = source;
+        _path = path;
+        _name = name;
+        _options = options;
+        DType = dtype;
+        _loaded = loaded;
+        _owned = owned;
+    }
+
+    /// <summary>Dtype that every parameter gets.</summary>
+    public DType DType { get; }
+
+    /// <summary>Everything taken so far, below any path.</summary>
+    public IReadOnlyList<NamedParameter> Loaded => _loaded;
+
+    /// <summary>What the layers made besides, to be disposed with the model.</summary>
+    public IReadOnlyList<IDisposable> Owned => _owned;
+
+    /// <summary>The loader for what lies below a path.</summary>
+    public static ParameterLoader operator /(ParameterLoader at, string path) =>
+        new(at._source, $"{at._path}{path}.", $"{at._name}{path}.", at._options, at.DType, at._loaded, at._owned);
+
+    /// <summary>The loader for a prefix of the file that Hugging Face calls <paramref name="name"/>; both end in a dot or are empty.</summary>
+    public ParameterLoader At(string prefix, string name) =>
+        new(_source, prefix, name, _options, DType, _loaded, _owned);
+
+    /// <summary>Whether the checkpoint holds a tensor, or any below this name.</summary>
+    public bool Has(string name) => _source.Has(_path + name);
+
+    /// <summary>Something that goes when the model does.</summary>
+    public void Own(IDisposable part) => _owned.Add(part);
+
+    /// <summary>
+    /// The packed form of products of one input, not made yet and disposed with the model; null where the plain weights are to be used: for
+    /// training, where they change, on another device, or because the caller says so.
+    /// </summary>
+    public PackedWeight? Pack(params Linear[] parts)
+    {
+        if (!_options.PackWeights || _options.Trainable || _options.Device != Device.Cpu || DType == DType.Float64
+            || parts.Any(p => p.Bias.Size(0) < FewestOutputs))
+            return null;
+        var packed = new PackedWeight(parts);
+        Own(packed);
+        return packed;
+    }
+
+    /// <summary>
+    /// The weights and biases of products of one input, behind one another, so that a device computes them as one; null on the CPU, which has
+    /// <see cref="Pack"/> for it, and for training. The parts become views of the joined ones: nothing is held twice.
+    /// </summary>
+    public (Tensor Weight, Tensor Bias)? Join(params Linear[] parts)
+    {
+        if (_options.Device == Device.Cpu || _options.Trainable)
+            return null;
+        using var scope = new TensorScope();
+        (Tensor weight, Tensor bias) = (Tensor.Cat([.. parts.Select(p => p.Weight)], 0).Keep(), Tensor.Cat([.. parts.Select(p => p.Bias)], 0).Keep());
+        Own(weight);
+        Own(bias);
+        long from = 0;
+        foreach (Linear part in parts)
+        {
+            long rows = part.Bias.Size(0);
+            (Tensor weightBefore, Tensor biasBefore) = (part.Weight, part.Bias);
+            part.MoveTo(weight.Narrow(0, from, rows).Keep(), bias.Narrow(0, from, rows).Keep());
+            Replace(weightBefore, part.Weight);
+            Replace(biasBefore, part.Bias);
+            from += rows;
+        }
+        return (weight, bias);
+    }
+
+    private void Replace(Tensor before, Tensor after)
+    {
+        int i = _loaded.FindIndex(p => ReferenceEquals(p.Tensor, before));
+        _loaded[i] = _loaded[i] with { Tensor = after };
+        before.Dispose();
+    }
+
+    /// <summary>The parameter, which now belongs to the model: no scope disposes it.</summary>
+    public Tensor Get(string name, params ReadOnlySpan<long> shape) => Take(name, shape, _options.Trainable);
+
+    /// <summary>The same for what HF calls a buffer, which is never trained.</summary>
+    public Tensor GetBuffer(string name, params ReadOnlySpan<long> shape) => Take(name, shape, isTrained: false);
+
+    private Tensor Take(string name, ReadOnlySpan<long> shape, bool isTrained)
+    {
+        Tensor parameter;
+        using (var scope = new TensorScope())
+        {
+            Tensor stored = _source.Get(_path + name, shape);
+            parameter = _options.Device == Device.Cpu ? stored.To(DType) : Upload(stored);
+            // The optimizer writes into a trained parameter: never into the mapped file.
+            if (_options.Trainable && stored.DType == DType && stored.Device == _options.Device)
+                parameter = stored.Clone();
+            parameter.Keep();
+        }
+        _loaded.Add(new NamedParameter(_name + name, parameter, isTrained));
+        return parameter;
+    }
+
+    /// <summary>What a load says that found the device full.</summary>
+    public DeviceException TooLarge(Checkpoint checkpoint, DeviceException full)
+    {
+        long bytes = checkpoint.Names.Sum(name => checkpoint.Entry(name).ElementCount) * DType.ElementSize();
+        return new DeviceException(string.Create(CultureInfo.InvariantCulture,
+            $"{checkpoint.Path}: its weights take {bytes / 1048576.0:N0} MiB in {DType.ToString().ToLowerInvariant()} on {_options.Device}: {full.Message}"), full)
+        { IsOutOfMemory = true };
+    }
+
+    /// <summary>
+    /// A tensor of the mapped file on the device, converted there. Nobody waits for the copy, and the pages that it read leave this
+    /// process's memory, so that neither side ever holds more than the model and one tensor.
+    /// </summary>
+    private Tensor Upload(Tensor stored)
+    {
+        using var scope = new TensorScope();
+        Tensor parameter = stored.ToAsync(_options.Device).To(DType);
+        MappedMemory.Leave(stored);
+        return scope.Keep(parameter);
+    }
+}

@@ -1,0 +1,57 @@
+using LongformerInterop.Checkpoints;
+using LongformerInterop.Torch;
+
+namespace LongformerInterop.Models;
+
+/// <summary>Where the parameters of a model come from: a checkpoint, or (a dry load) nowhere, where only their names and shapes are wanted.</summary>
+internal sealed class ParameterSource
+{
+    private readonly Checkpoint? _checkpoint;
+    private readonly Weights? _weights;
+    private readonly Func<string, bool> _optional;
+
+    private ParameterSource(Checkpoint? checkpoint, Weights? weights, Func<string, bool> optional) =>
+        (_checkpoint, _weights, _optional) = (checkpoint, weights, optional);
+
+    /// <summary>Whether there is no checkpoint.</summary>
+    public bool IsDry => _checkpoint is null;
+
+    /// <summary>The tensors of a checkpoint, taken strictly.</summary>
+    public static ParameterSource From(Checkpoint checkpoint, string subject) => new(checkpoint, new Weights(checkpoint, subject), _ => false);
+
+    /// <summary>The tensors of weights that the caller finishes.</summary>
+    public static ParameterSource From(Weights weights) => new(null, weights, _ => false);
+
+    /// <summary>Placeholders that take no memory.</summary>
+    /// <param name="optional">Whether a parameter that not every checkpoint has is there.</param>
+    public static ParameterSource Dry(Func<string, bool> optional) => new(null, null, optional);
+
+    /// <summary>Whether the checkpoint has a tensor of exactly this name.</summary>
+    public bool Contains(string name) => _checkpoint?.Contains(name) == true;
+
+    /// <summary>Whether any tensor's name begins so.</summary>
+    public bool ContainsBelow(string prefix) => _checkpoint?.Names.Any(n => n.StartsWith(prefix, StringComparison.Ordinal)) == true;
+
+    /// <summary>Whether there is a tensor of this name, one that is tied to it, or any below it.</summary>
+    public bool Has(string name) => _weights?.Has(name) ?? _optional(name);
+
+    /// <summary>The dtype of a stored tensor; null where there is no such tensor, or none that libtorch has.</summary>
+    public DType? TypeOf(string name) => Contains(name) ? _checkpoint!.Entry(name).Type.ToDType() : null;
+
+    /// <summary>Declares that these names are one tensor of the model.</summary>
+    public void Tie(params ReadOnlySpan<string> names) => _weights?.Tie(names);
+
+    /// <summary>The tensor, on the CPU, as it is stored; a placeholder where it is missing or of another shape, which is noted.</summary>
+    public Tensor Get(string name, ReadOnlySpan<long> shape)
+    {
+        if (_weights is not null)
+            return _weights.Get(name, shape);
+        using TensorScope scope = new();
+        Span<long> ones = stackalloc long[shape.Length];
+        ones.Fill(1);
+        return scope.Keep(Tensor.Zeros(ones).Expand(shape));
+    }
+
+    /// <summary>Refuses everything that is missing, unexpected or of another shape, all in one exception.</summary>
+    public void Finish(params ReadOnlySpan<string> ignored) => _weights?.Finish(ignored);
+}
