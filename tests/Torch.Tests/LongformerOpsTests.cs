@@ -92,11 +92,6 @@ public class LongformerOpsTests : TensorTest
             _ => product,
         };
         IsClose(LongformerOps.Activate(product, activation), expected - residual, 1e-4, 1e-5);
-        if (activation == Activation.Silu)
-        {
-            Assert.That(() => LongformerOps.Linear(x, weight, bias, pack, activation, residual), Throws.TypeOf<InputException>().With.Message.Contains("silu"));
-            return;
-        }
         IsClose(LongformerOps.Linear(x, weight, bias, pack, activation, residual), expected, 1e-4, 1e-5);
         Tensor output = Tensor.Empty([3, 5]);
         Assert.That(LongformerOps.LinearInto(output, x, weight, bias, pack, activation, residual), Is.SameAs(output));
