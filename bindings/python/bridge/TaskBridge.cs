@@ -111,7 +111,7 @@ public static class TaskBridge
     /// <param name="truncate">Cut a long text.</param>
     /// <param name="globals">None for the task's own.</param>
     /// <param name="watch">Told and asked.</param>
-    public static LabelScore[][] ClassifySpans(SpanClassifier classifier, string text, int[] starts, int[] ends, bool truncate, string? globals, CallWatch watch)
+    public static LabelScore[][] ClassifySpans(SpanClassifier classifier, string text, int[] starts, int[] ends, bool truncate, string? globals, PythonCall watch)
     {
         ArgumentNullException.ThrowIfNull(classifier);
         ArgumentNullException.ThrowIfNull(watch);
