@@ -201,6 +201,9 @@ TEST(TensorViews, that_cannot_be_are_refused) {
   EXPECT_TRUE(refused([&] { t.transpose(0, 1).view({12}); }));
   EXPECT_TRUE(refused([&] { t.reshape({7}); }));
   EXPECT_TRUE(refused([&] { Tensor().sizes(); }));
+  const Tensor one = zeros({1}, kFloat);
+  EXPECT_EQ(one.view(std::vector<int64_t>(16, 1)).dim(), 16);
+  EXPECT_TRUE(refused([&] { one.view(std::vector<int64_t>(17, 1)); }));
 }
 
 }  // namespace
