@@ -18,7 +18,21 @@ class CheckpointError(LongformerError):
 
 
 class InputError(LongformerError, ValueError):
-    """An argument is wrong: its kind, shape, dtype or value. The message names the argument, the expected and the given."""
+    """An argument is wrong: its kind, shape, dtype or value. The message names the argument, the expected and the given.
+
+    ``argument``, ``index``, ``expected`` and ``given`` are the parts of a message "argument[index]: expected ..., given ..."; None where only
+    the message tells them.
+    """
+
+    argument: str | None = None
+    index: int | None = None
+    expected: str | None = None
+    given: str | None = None
+
+    def _with(self, argument: str | None, index: int, expected: str | None, given: str | None) -> InputError:
+        """This error with its parts; ``index`` -1: none."""
+        self.argument, self.index, self.expected, self.given = argument, None if index < 0 else index, expected, given
+        return self
 
 
 class DeviceError(LongformerError):

@@ -268,3 +268,12 @@ def test_given_spans_are_classified_in_code_points(lf, models):
     assert [sorted(s.label for s in row) for row in both] == [["ORG", "PER"]] * 2
     assert [s.label for s in alone] == [s.label for s in both[1]]
     np.testing.assert_allclose([s.logit for s in alone], [s.logit for s in both[1]], atol=1e-5)
+
+
+def test_an_error_says_which_argument_what_it_may_be_and_what_it_is(lf, models):
+    with lf.DocumentEncoder.load(models / "encoder") as encoder, pytest.raises(lf.InputError) as caught:
+        encoder.encode(["short", "word " * 2000])
+    error = caught.value
+    assert (error.argument, error.index) == ("documents", 1)
+    assert error.expected == "at most 512 tokens" and error.given.endswith(" tokens")
+    assert str(error).startswith("documents[1]: ")

@@ -113,7 +113,8 @@ def _load() -> Any:
 
     def check(status: int) -> int:
         if status:
-            raise _ERRORS.get(status, LongformerError)(last_error().decode("utf-8", "replace"))
+            error = _ERRORS.get(status, LongformerError)(last_error().decode("utf-8", "replace"))
+            raise _with_parts(lib, error) if isinstance(error, InputError) else error
         return status
 
     for name, arguments in SIGNATURES.items():
@@ -127,6 +128,14 @@ def _load() -> Any:
     lib.lf_require_abi(ABI_VERSION)
     _require_libtorch(lib)
     return lib
+
+
+def _with_parts(lib: Any, error: InputError) -> InputError:
+    """The error with the parts of the last failure's message."""
+    argument, expected, given, index = ctypes.c_char_p(), ctypes.c_char_p(), ctypes.c_char_p(), ctypes.c_int64(-1)
+    lib.lf_last_error_fields(ctypes.byref(argument), ctypes.byref(index), ctypes.byref(expected), ctypes.byref(given))
+    name, wanted, found = (None if text.value is None else text.value.decode("utf-8", "replace") for text in (argument, expected, given))
+    return error._with(name, index.value, wanted, found)
 
 
 def _require_libtorch(lib: Any) -> None:

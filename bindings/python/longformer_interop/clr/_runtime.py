@@ -104,4 +104,14 @@ class translated:  # noqa: N801 - reads as a word where it is used
             raise InputError(message) from None
         if name in ("DirectoryNotFoundException", "FileNotFoundException"):
             raise CheckpointError(message) from None
-        raise _KINDS.get(name, LongformerError)(message) from None
+        made = _KINDS.get(name, LongformerError)(message)
+        if isinstance(made, InputError):
+            place = getattr(error, "Argument", None)
+            index = [int(i) for i in place.Index] if place is not None else []
+            made._with(place and str(place.Name), index[0] if index else -1, _text(error, "Expected"), _text(error, "Given"))
+        raise made from None
+
+
+def _text(error: object, name: str) -> str | None:
+    value = getattr(error, name, None)
+    return None if value is None else str(value)
