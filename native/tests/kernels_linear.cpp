@@ -147,7 +147,8 @@ TEST_P(Linear, equals_float64_whatever_the_shape_and_the_number_of_threads) {
 TEST_P(Linear, the_kernels_of_products_equal_float64_for_every_type_and_layout) {
   const auto turned = [](const Tensor& t) { return t.t().contiguous().t(); };
   for (ScalarType type : {kFloat, kBFloat16, kHalf})
-    for (const std::vector<int64_t>& shape : {std::vector<int64_t>{3, 17, 40}, {150, 200, 70}, {31, 390, 33}, {90, 401, 64}})
+    for (const std::vector<int64_t>& shape :
+         {std::vector<int64_t>{3, 17, 40}, {150, 200, 70}, {31, 390, 33}, {90, 401, 64}})
       for (const bool input_turned : {false, true})
         for (const bool weight_turned : {false, true}) {
           SCOPED_TRACE(text(type, " ", IntList(shape), " turned ", input_turned, " ", weight_turned));
@@ -182,7 +183,8 @@ TEST_P(Linear, many_threads_may_multiply_at_once) {
 }
 
 TEST_P(Linear, a_packed_weight_serves_every_instruction_set) {
-  const Tensor x = randn({40, 100}), w = randn({50, 100}), packed = cpu::pack_weight(w, cpu::PackedAs::float32);
+  const Tensor x = randn({40, 100}), w = randn({50, 100}),
+               packed = cpu::pack_weight(w, cpu::PackedAs::float32);
   for (const std::string& other : instruction_sets()) {
     setenv("LONGFORMER_CPU_ISA", other.c_str(), 1);
     EXPECT_TRUE(equal(cpu::pack_weight(w, cpu::PackedAs::float32), packed)) << other;

@@ -30,6 +30,20 @@ public class FunctionalTests : TensorTest
     }
 
     [Test]
+    public void A_step_of_AdamW_is_computed_in_place()
+    {
+        Tensor parameter = Tensor.From([1f, -2f]), mean = Tensor.Zeros([2]), square = Tensor.Zeros([2]);
+        Functional.FusedAdamW([parameter], [Tensor.From([0.5f, 4f])], [mean], [square], [Tensor.From(1f)], 0.1, 0.9, 0.99, 0.2, 1e-8);
+        // At the first step the corrected mean over the root of the corrected square is the gradient's sign.
+        IsClose(parameter, Tensor.From([1f * (1 - 0.1f * 0.2f) - 0.1f, -2f * (1 - 0.1f * 0.2f) - 0.1f]), 1e-5, 1e-6);
+        IsClose(mean, Tensor.From([0.05f, 0.4f]), 1e-5, 1e-6);
+        IsClose(square, Tensor.From([0.0025f, 0.16f]), 1e-5, 1e-6);
+    }
+
+    [Test]
+    public void The_norm_is_over_all_elements() => Assert.That(Functional.Norm(Tensor.From([3f, 0, 0, 4], 2, 2)), Is.EqualTo(5).Within(1e-6));
+
+    [Test]
     public void The_gradient_of_cross_entropy_is_its_derivative()
     {
         Tensor logits = Doubles(4, 3), labels = Tensor.From([2L, 0, -100, 1]);

@@ -58,14 +58,15 @@ Cut cut(int64_t rows, int64_t panels, int64_t threads) {
 
 PackedAs packed_as(ScalarType type) {
   return type == kBFloat16 && has_bfloat16_products() && active_isa() == Isa::avx512 ? PackedAs::bfloat16
-                                                                                      : PackedAs::float32;
+                                                                                     : PackedAs::float32;
 }
 
 bool is_packed(const Tensor& packed, PackedAs as, int64_t inputs, int64_t outputs) {
   const bool pairs = as == PackedAs::bfloat16;
-  return packed.scalar_type() == (pairs ? kBFloat16 : kFloat) && packed.is_strided() && packed.is_contiguous() &&
-         packed.dim() == 1 &&
-         packed.numel() == (pairs ? 2 * packed_cells(pairs_of(inputs), outputs) : packed_cells(inputs, outputs));
+  return packed.scalar_type() == (pairs ? kBFloat16 : kFloat) && packed.is_strided() &&
+         packed.is_contiguous() && packed.dim() == 1 &&
+         packed.numel() ==
+             (pairs ? 2 * packed_cells(pairs_of(inputs), outputs) : packed_cells(inputs, outputs));
 }
 
 Tensor pack_weight(const Tensor& weight, PackedAs as) {

@@ -202,7 +202,7 @@ void multiply_unit(const ProductProblem& p, const ProductUnit& u, void* scratch)
           const int64_t row = rows * g / groups, count = rows * (g + 1) / groups - row;
           const NextWeights ahead = {next + (g + groups * (column / width)) * step * depth, step};
           multiply_group<V, Cells, most>(int(count), a + row * kDepthStride, b + column, depth,
-                                  sums + row * kPanel + column, block > 0, ahead);
+                                         sums + row * kPanel + column, block > 0, ahead);
         }
       }
       if (block + 1 == blocks) finish_panel<V>(p, u, panel, sums);

@@ -1,5 +1,5 @@
-// What product.h does differently with two bfloat16 in a cell: reading, packing, and VDPBF16PS, which multiplies
-// both and adds the products to a float32.
+// What product.h does differently with two bfloat16 in a cell: reading, packing, and VDPBF16PS, which
+// multiplies both and adds the products to a float32.
 #pragma once
 #include "product.h"
 
@@ -14,8 +14,8 @@ inline uint16_t half_at(const Operand& m, int64_t row, int64_t column) {
 }
 
 // Cells [first, first + count) of a row of the matrix, `step` cells apart.
-inline void read_pairs(const Operand& m, int64_t row, int64_t columns, int64_t first, int64_t count, float* to,
-                       int64_t step) {
+inline void read_pairs(const Operand& m, int64_t row, int64_t columns, int64_t first, int64_t count,
+                       float* to, int64_t step) {
   for (int64_t k = 0; k < count; ++k) {
     const int64_t column = 2 * (first + k);
     const uint32_t low = half_at(m, row, column),

@@ -68,7 +68,8 @@ static inline size_t product_scratch(const ProductProblem& p, int64_t rows, int6
 }
 constexpr size_t kPackScratch = size_t(kPanel) * (64 + 16);
 
-// Two inputs of bfloat16 in a cell, the first in the low half; the last of an odd number has a zero beside it.
+// Two inputs of bfloat16 in a cell, the first in the low half; the last of an odd number has a zero beside
+// it.
 static inline int64_t pairs_of(int64_t inputs) {
   return (inputs + 1) / 2;
 }
