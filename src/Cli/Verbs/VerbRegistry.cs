@@ -16,6 +16,8 @@ internal static class VerbRegistry
         FillMaskVerb.Create,
         SpansVerb.Create,
         SummarizeVerb.Create,
+        TrainVerb.Create,
+        EvaluateVerb.Create,
         ConvertVerb.Create,
         ParityVerb.Create,
         BenchVerb.Create,

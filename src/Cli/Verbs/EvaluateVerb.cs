@@ -1,0 +1,59 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json;
+using LongformerInterop.Cli.Output;
+using LongformerInterop.Training;
+using LongformerInterop.Training.Recipes;
+
+namespace LongformerInterop.Cli.Verbs;
+
+/// <summary><c>longformer evaluate TASK</c>: the metric of a task over data.</summary>
+internal static class EvaluateVerb
+{
+    internal static Command Create()
+    {
+        Command command = new("evaluate", "The metric of a task over data, with the predictions to a file.");
+        foreach ((string name, TrainingTask task, string description) in TrainingDataOptions.Tasks) command.Add(Create(name, task, description));
+        return command;
+    }
+
+    private static Command Create(string name, TrainingTask task, string description)
+    {
+        Command command = new(name, description);
+        ModelOptions model = new(command);
+        Option<string[]> data = new("--data") { Description = "Files, folders or patterns: .jsonl, .json, .csv, .tsv, .parquet, .txt", HelpName = "FILE", Required = true, Arity = ArgumentArity.OneOrMore, AllowMultipleArgumentsPerToken = true };
+        Option<string?> output = new("--output") { Description = "The predictions, a JSON object a line", HelpName = "FILE" };
+        command.Add(data);
+        command.Add(output);
+        TrainingDataOptions examples = new(command, task);
+        command.SetAction(parsed => Program.Run(cancellation =>
+        {
+            EvaluatorOptions options = new()
+            {
+                Task = task, Checkpoint = model.Folder(parsed), Data = parsed.GetRequiredValue(data), Recipe = examples.Recipe(parsed), Cache = examples.Cache(parsed),
+                TokensPerBatch = examples.TokensPerBatch(parsed), Load = model.Load(parsed),
+            };
+            Evaluation found = Evaluator.Run(options, null, cancellation);
+            if (parsed.GetValue(output) is { } file)
+            {
+                using AtomicFile written = new(file);
+                using (StreamWriter writer = new(written.Stream, leaveOpen: true))
+                    foreach (string prediction in found.Predictions) writer.Write(prediction + "\n");
+                written.Commit();
+            }
+            if (model.Json(parsed))
+                JsonOutput.Print(json => WriteMetrics(json, "metrics", found.Metrics));
+            else
+                foreach ((string metric, double value) in found.Metrics) Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{metric,-24} {value:0.######}"));
+            return 0;
+        }));
+        return command;
+    }
+
+    internal static void WriteMetrics(Utf8JsonWriter json, string name, IReadOnlyDictionary<string, double> metrics)
+    {
+        json.WriteStartObject(name);
+        foreach ((string metric, double value) in metrics) json.WriteFinite(metric, value);
+        json.WriteEndObject();
+    }
+}

@@ -1,0 +1,87 @@
+using System.CommandLine;
+using LongformerInterop.Training;
+using LongformerInterop.Training.Recipes;
+
+namespace LongformerInterop.Cli.Verbs;
+
+/// <summary>The options of <c>train</c> and <c>evaluate</c> that say how records become examples.</summary>
+internal sealed class TrainingDataOptions
+{
+    internal static readonly (string Name, TrainingTask Task, string Description)[] Tasks =
+    [
+        ("masked-lm", TrainingTask.MaskedLanguage, "Masked language modelling: go on with pretraining on texts (column: text)"),
+        ("classify", TrainingTask.Classify, "Classes or numbers for texts (columns: text, label; label a name, a list of names, or a number)"),
+        ("tag", TrainingTask.Tag, "Tags of words (columns: tokens and tags, or text and entities)"),
+        ("answer", TrainingTask.Answer, "Extractive question answering (columns: question, context, answers; SQuAD's files as they are)"),
+        ("choose", TrainingTask.Choose, "Multiple choice (columns: document, question, choices, answer)"),
+        ("summarize", TrainingTask.Summarize, "Texts from texts, by an LED (columns: document, summary)"),
+    ];
+
+    private readonly TrainingTask _task;
+    private readonly Option<string[]> _column = new("--column") { Description = "A column that is called otherwise, as text=review (repeatable)", HelpName = "PURPOSE=NAME", Arity = ArgumentArity.OneOrMore };
+    private readonly Option<string?> _cache = new("--cache") { Description = "Where tokenized data is kept (default: .longformer-cache beside the data)", HelpName = "FOLDER" };
+    private readonly Option<int?> _maxTokens = new("--max-tokens") { Description = "Most tokens of an example (default: the checkpoint's positions)", HelpName = "N" };
+    private readonly Option<int> _tokensPerBatch = new("--tokens-per-batch")
+    {
+        Description = "Most tokens that go through the model at once: what memory allows", HelpName = "N", DefaultValueFactory = _ => 8_192,
+    };
+
+    private readonly Option<string?> _labels = new("--labels") { Description = "The labels in the order of their numbers (default: the checkpoint's where they fit, else the data's)", HelpName = "A,B,..." };
+    private readonly Option<string?> _problem = new("--problem") { Description = "single_label_classification, multi_label_classification or regression (default: as the data look)", HelpName = "KIND" };
+    private readonly Option<int> _stride = new("--stride") { Description = "Tokens that two windows of a long context share", HelpName = "N", DefaultValueFactory = _ => 128 };
+    private readonly Option<bool> _noAnswerIsNothing = new("--ignore-windows-without-answer") { Description = "A window without an answer says nothing, as for TriviaQA (default: it points at the first token, as for SQuAD)" };
+    private readonly Option<int> _maxAnswer = new("--max-answer-tokens") { Description = "Longest answer of an evaluation", HelpName = "N", DefaultValueFactory = _ => 30 };
+    private readonly Option<int> _maxTarget = new("--max-target-tokens") { Description = "Most tokens of what is to be written", HelpName = "N", DefaultValueFactory = _ => 256 };
+    private readonly Option<bool> _lossOnly = new("--loss-only") { Description = "Evaluations measure the loss alone and write no texts" };
+    private readonly Option<double> _mask = new("--mask-probability") { Description = "Part of the tokens that is hidden", HelpName = "P", DefaultValueFactory = _ => 0.15 };
+    private readonly Option<bool> _join = new("--join-texts") { Description = "Put texts behind one another and cut them into examples of full length" };
+
+    internal TrainingDataOptions(Command command, TrainingTask task)
+    {
+        _task = task;
+        Option[] own = task switch
+        {
+            TrainingTask.MaskedLanguage => [_mask, _join],
+            TrainingTask.Classify => [_labels, _problem],
+            TrainingTask.Tag => [_labels],
+            TrainingTask.Answer => [_stride, _noAnswerIsNothing, _maxAnswer],
+            TrainingTask.Summarize => [_maxTarget, _lossOnly],
+            _ => [],
+        };
+        foreach (Option option in (Option[])[_column, _cache, _maxTokens, _tokensPerBatch, .. own]) command.Add(option);
+    }
+
+    internal string? Cache(ParseResult parsed) => parsed.GetValue(_cache);
+
+    internal int TokensPerBatch(ParseResult parsed) => parsed.GetValue(_tokensPerBatch);
+
+    internal RecipeOptions Recipe(ParseResult parsed)
+    {
+        RecipeOptions options = new() { Columns = Columns(parsed), MaxTokens = parsed.GetValue(_maxTokens) };
+        string? labels = _task is TrainingTask.Classify or TrainingTask.Tag ? parsed.GetValue(_labels) : null;
+        options = options with { Labels = labels?.Split(',', StringSplitOptions.TrimEntries) };
+        return _task switch
+        {
+            TrainingTask.MaskedLanguage => options with { MaskProbability = parsed.GetValue(_mask), JoinsTexts = parsed.GetValue(_join) },
+            TrainingTask.Classify => options with { ProblemType = parsed.GetValue(_problem) },
+            TrainingTask.Answer => options with
+            {
+                Stride = parsed.GetValue(_stride), FirstTokenIsNoAnswer = !parsed.GetValue(_noAnswerIsNothing), MaxAnswerTokens = parsed.GetValue(_maxAnswer),
+            },
+            TrainingTask.Summarize => options with { MaxTargetTokens = parsed.GetValue(_maxTarget), Generates = !parsed.GetValue(_lossOnly) },
+            _ => options,
+        };
+    }
+
+    private Dictionary<string, string> Columns(ParseResult parsed)
+    {
+        Dictionary<string, string> columns = new(StringComparer.Ordinal);
+        foreach (string pair in parsed.GetValue(_column) ?? [])
+        {
+            int at = pair.IndexOf('=', StringComparison.Ordinal);
+            if (at <= 0 || at == pair.Length - 1) throw new UsageException($"--column: expected PURPOSE=NAME, such as text=review, given \"{pair}\"");
+            columns[pair[..at]] = pair[(at + 1)..];
+        }
+        return columns;
+    }
+}

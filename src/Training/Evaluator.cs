@@ -1,0 +1,67 @@
+using LongformerInterop.Models;
+using LongformerInterop.Torch;
+using LongformerInterop.Training.Data;
+using LongformerInterop.Training.Heads;
+using LongformerInterop.Training.Recipes;
+
+namespace LongformerInterop.Training;
+
+/// <summary>What an evaluation of a checkpoint is told.</summary>
+public sealed record EvaluatorOptions
+{
+    /// <summary>What the checkpoint does.</summary>
+    public required TrainingTask Task { get; init; }
+
+    /// <summary>A folder with the head.</summary>
+    public required string Checkpoint { get; init; }
+
+    /// <summary>What to measure on: files, folders, patterns.</summary>
+    public required IReadOnlyList<string> Data { get; init; }
+
+    /// <summary>How records become examples.</summary>
+    public RecipeOptions Recipe { get; init; } = new();
+
+    /// <summary>Where tokenized data is kept; null: beside the data, or in the folder of temporary files where that cannot be written.</summary>
+    public string? Cache { get; init; }
+
+    /// <summary>The most tokens that go through the model at once.</summary>
+    public int TokensPerBatch { get; init; } = 8_192;
+
+    /// <summary>How the model is loaded.</summary>
+    public LoadOptions Load { get; init; } = new();
+}
+
+/// <summary>Measures a checkpoint on data with the metric of its task.</summary>
+public static class Evaluator
+{
+    /// <summary>Measures.</summary>
+    /// <param name="options">What on what.</param>
+    /// <param name="told">Called with the number of examples done; null: nobody looks.</param>
+    /// <param name="cancellation">Stops between two layers.</param>
+    /// <exception cref="LongformerException">The data or the checkpoint does not fit; the message says what and where.</exception>
+    public static Evaluation Run(EvaluatorOptions options, Action<int>? told = null, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        if (options.TokensPerBatch < 1) throw new InputException($"tokens of a batch: expected 1 or more, given {options.TokensPerBatch}");
+        IReadOnlyList<string> files = DataFiles.Find(options.Data);
+        Recipe recipe = Recipe.Of(options.Task, options.Recipe);
+        string work = Path.Combine(Path.GetTempPath(), $"longformer-{Path.GetRandomFileName()}");
+        try
+        {
+            StartingPoint start = StartingPoint.Open(options.Checkpoint, work);
+            using PretrainedModel loaded = PretrainedModel.Load(start.Folder, options.Load);
+            if (loaded.Architecture != recipe.Architecture)
+                throw new InputException($"{options.Checkpoint}: expected {recipe.Architecture} to {recipe.Name}, given {loaded.Architecture}");
+            using TrainingHead head = TrainingHead.Of(loaded);
+            ExampleText text = PreparedData.TextOf(start, options.Recipe, recipe);
+            LabelSet? labels = start.LabelsOf(recipe.Architecture) is { } own ? recipe.FindLabels(DataFiles.Read(files), own) is { } wanted
+                ? own.Names.SequenceEqual(wanted.Names) ? wanted : own with { ProblemType = own.ProblemType ?? wanted.ProblemType } : null : null;
+            using TokenizedData data = new PreparedData(options.Cache, work, start.Folder).Open(recipe, text, labels, files, true, null);
+            return recipe.Evaluate(new EvaluationCall(head, data, options.TokensPerBatch, cancellation.ThrowIfCancellationRequested, told), text, labels);
+        }
+        finally
+        {
+            if (Directory.Exists(work)) Directory.Delete(work, recursive: true);
+        }
+    }
+}

@@ -1,0 +1,207 @@
+using System.Text.Json;
+using LongformerInterop.Models;
+using LongformerInterop.Tokenizers;
+using LongformerInterop.Torch;
+using LongformerInterop.Training.Data;
+using LongformerInterop.Training.Heads;
+
+namespace LongformerInterop.Training.Recipes;
+
+/// <summary>What is to be learned.</summary>
+public enum TrainingTask
+{
+    /// <summary>Hidden tokens, from those around them: <c>masked-lm</c>.</summary>
+    MaskedLanguage,
+    /// <summary>A class, several classes or numbers for a text: <c>classify</c>.</summary>
+    Classify,
+    /// <summary>A tag for every word: <c>tag</c>.</summary>
+    Tag,
+    /// <summary>The stretch of a text that answers a question: <c>answer</c>.</summary>
+    Answer,
+    /// <summary>The right one of several choices: <c>choose</c>.</summary>
+    Choose,
+    /// <summary>A text from a text, by an LED: <c>summarize</c>.</summary>
+    Summarize,
+}
+
+/// <summary>How records become examples.</summary>
+public sealed record RecipeOptions
+{
+    /// <summary>The columns of the data by what they are for, where they are called otherwise: <c>text</c> = <c>review</c>.</summary>
+    public IReadOnlyDictionary<string, string> Columns { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>The labels in the order of their numbers; null: the checkpoint's where they fit the data, else those of the data.</summary>
+    public IReadOnlyList<string>? Labels { get; init; }
+
+    /// <summary>Classify: <c>single_label_classification</c>, <c>multi_label_classification</c> or <c>regression</c>; null: as the data look.</summary>
+    public string? ProblemType { get; init; }
+
+    /// <summary>The most tokens of an example; null: the checkpoint's positions.</summary>
+    public int? MaxTokens { get; init; }
+
+    /// <summary>Answer: how many tokens of the context two windows of a long one share.</summary>
+    public int Stride { get; init; } = 128;
+
+    /// <summary>Answer: whether a window without an answer points at the first token, as for SQuAD 2; else it says nothing.</summary>
+    public bool FirstTokenIsNoAnswer { get; init; } = true;
+
+    /// <summary>Answer: the longest answer in tokens that an evaluation gives.</summary>
+    public int MaxAnswerTokens { get; init; } = 30;
+
+    /// <summary>Summarize: the most tokens of what is to be written.</summary>
+    public int MaxTargetTokens { get; init; } = 256;
+
+    /// <summary>Summarize: whether an evaluation writes texts, greedily, and measures ROUGE; else the loss alone.</summary>
+    public bool Generates { get; init; } = true;
+
+    /// <summary>Masked LM: the part of the tokens that is hidden.</summary>
+    public double MaskProbability { get; init; } = 0.15;
+
+    /// <summary>Masked LM: whether texts are put behind one another and cut into examples of the full length; else each is an example (a long one several).</summary>
+    public bool JoinsTexts { get; init; }
+}
+
+/// <summary>What an evaluation found.</summary>
+/// <param name="Metrics">By name: <c>loss</c>, <c>accuracy</c>, <c>f1</c> and so on.</param>
+/// <param name="Predictions">A JSON object for each example, in the order of the data.</param>
+public sealed record Evaluation(IReadOnlyDictionary<string, double> Metrics, IReadOnlyList<string> Predictions);
+
+/// <summary>What an evaluation is made with.</summary>
+/// <param name="Head">The model.</param>
+/// <param name="Data">Examples made for an evaluation.</param>
+/// <param name="TokensPerBatch">The most tokens that go through the model at once.</param>
+/// <param name="BeforeLayer">Called before every layer; what it throws ends the evaluation.</param>
+/// <param name="Told">Called with the number of examples done; null: nobody looks.</param>
+public sealed record EvaluationCall(TrainingHead Head, TokenizedData Data, int TokensPerBatch, Action? BeforeLayer = null, Action<int>? Told = null)
+{
+    /// <summary>The batches, each told when it is done.</summary>
+    internal IEnumerable<TrainingExample[]> Batches()
+    {
+        int done = 0;
+        foreach (int[] batch in BatchPlan.InOrder(Data, TokensPerBatch))
+        {
+            yield return Array.ConvertAll(batch, i => Data[i]);
+            Told?.Invoke(done += batch.Length);
+        }
+    }
+}
+
+/// <summary>What one kind of training makes of records, and how what was learned is measured.</summary>
+public abstract class Recipe
+{
+    private protected Recipe(RecipeOptions options) => Options = options;
+
+    /// <summary>The settings.</summary>
+    public RecipeOptions Options { get; }
+
+    /// <summary>The name on the command line.</summary>
+    public abstract string Name { get; }
+
+    /// <summary>Hugging Face's class of the model.</summary>
+    public abstract string Architecture { get; }
+
+    /// <summary>The metric that says which checkpoint is best.</summary>
+    public abstract string BestMetric { get; }
+
+    /// <summary>Whether more of <see cref="BestMetric"/> is better.</summary>
+    public virtual bool MoreIsBetter => true;
+
+    /// <summary>What it is, for a title: "Sequence classification".</summary>
+    public abstract string Title { get; }
+
+    /// <summary>The recipe of a task.</summary>
+    public static Recipe Of(TrainingTask task, RecipeOptions? options = null)
+    {
+        options ??= new RecipeOptions();
+        return task switch
+        {
+            TrainingTask.MaskedLanguage => new MaskedLanguageRecipe(options),
+            TrainingTask.Classify => new ClassifyRecipe(options),
+            TrainingTask.Tag => new TagRecipe(options),
+            TrainingTask.Answer => new AnswerRecipe(options),
+            TrainingTask.Choose => new ChooseRecipe(options),
+            TrainingTask.Summarize => new SummarizeRecipe(options),
+            _ => throw new ArgumentOutOfRangeException(nameof(task), task, "not a task"),
+        };
+    }
+
+    /// <summary>The labels of some records; null for a task without labels.</summary>
+    /// <param name="rows">All records to train on.</param>
+    /// <param name="checkpoint">The labels of the checkpoint if it has the head already, else null.</param>
+    /// <exception cref="InputException">The labels do not fit together.</exception>
+    public virtual LabelSet? FindLabels(IEnumerable<DataRow> rows, LabelSet? checkpoint) => null;
+
+    /// <summary>The examples that records make.</summary>
+    /// <param name="rows">The records.</param>
+    /// <param name="text">The tokenizer and the room.</param>
+    /// <param name="labels">What <see cref="FindLabels"/> gave.</param>
+    /// <param name="forEvaluation">Whether they are to be measured on: then they carry what that needs.</param>
+    /// <exception cref="InputException">A record lacks a column or makes no example; the message names file and line.</exception>
+    public abstract IEnumerable<TrainingExample> Examples(IEnumerable<DataRow> rows, ExampleText text, LabelSet? labels, bool forEvaluation);
+
+    /// <summary>An example as it is learned in one pass; masked LM hides other tokens each time.</summary>
+    /// <param name="example">The example.</param>
+    /// <param name="text">The tokenizer.</param>
+    /// <param name="seed">Of this pass and this example.</param>
+    public virtual TrainingExample ForPass(TrainingExample example, ExampleText text, ulong seed) => example;
+
+    /// <summary>Measures a model.</summary>
+    public abstract Evaluation Evaluate(EvaluationCall call, ExampleText text, LabelSet? labels);
+
+    /// <summary>The column for a purpose: as the options name it, else the first of the usual names that the record has.</summary>
+    private protected string Column(DataRow row, string purpose, params ReadOnlySpan<string> usual)
+    {
+        if (Options.Columns.TryGetValue(purpose, out string? given)) return given;
+        if (row.Columns.Contains(purpose)) return purpose;
+        foreach (string name in usual)
+            if (row.Columns.Contains(name)) return name;
+        throw new InputException($"{row.Source}: no column for the {purpose}: expected \"{purpose}\"{string.Concat(usual.ToArray().Select(u => $", \"{u}\""))} or --column {purpose}=NAME; "
+            + $"there are {string.Join(", ", row.Columns.Select(c => $"\"{c}\""))}");
+    }
+
+    /// <summary>The column for a purpose that may be absent.</summary>
+    private protected string? OptionalColumn(DataRow row, string purpose, params ReadOnlySpan<string> usual)
+    {
+        if (Options.Columns.TryGetValue(purpose, out string? given)) return given;
+        if (row.Has(purpose)) return purpose;
+        foreach (string name in usual)
+            if (row.Has(name)) return name;
+        return null;
+    }
+
+    /// <summary>A JSON object.</summary>
+    private protected static string Json(Action<Utf8JsonWriter> write)
+    {
+        using var stream = new MemoryStream();
+        using (var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
+        {
+            json.WriteStartObject();
+            write(json);
+            json.WriteEndObject();
+        }
+        return System.Text.Encoding.UTF8.GetString(stream.ToArray());
+    }
+
+    /// <summary>What a JSON object of <see cref="Json"/> holds.</summary>
+    private protected static JsonElement NotesOf(TrainingExample example)
+    {
+        if (example.Notes is null) throw new InputException($"{example.Source}: the example was not made for an evaluation");
+        using JsonDocument document = JsonDocument.Parse(example.Notes);
+        return document.RootElement.Clone();
+    }
+}
+
+/// <summary>Labels in the order of their numbers.</summary>
+public sealed record LabelSet(IReadOnlyList<string> Names)
+{
+    /// <summary>Of a classifier; null: none is.</summary>
+    public string? ProblemType { get; init; }
+
+    /// <summary>The number of a label; -1: there is none of that name.</summary>
+    public int IndexOf(string name)
+    {
+        for (int i = 0; i < Names.Count; i++)
+            if (Names[i] == name) return i;
+        return -1;
+    }
+}

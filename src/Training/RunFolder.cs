@@ -1,0 +1,206 @@
+using System.Globalization;
+using System.Text.Json;
+using LongformerInterop.Checkpoints;
+using LongformerInterop.Models;
+using LongformerInterop.Torch;
+using LongformerInterop.Training.Optimization;
+
+namespace LongformerInterop.Training;
+
+/// <summary>Where a run stands, besides its weights.</summary>
+internal sealed record RunState
+{
+    /// <summary>Steps done.</summary>
+    public required long Step { get; init; }
+
+    /// <summary>SHA-256 of the tokenized data.</summary>
+    public required string Data { get; init; }
+
+    /// <summary>What the numbers depend on.</summary>
+    public required IReadOnlyDictionary<string, string> Settings { get; init; }
+
+    /// <summary>The best step so far; null: nothing was measured.</summary>
+    public long? BestStep { get; init; }
+
+    /// <summary>The best metric so far.</summary>
+    public double? BestValue { get; init; }
+
+    /// <summary>Evaluations since that were no better.</summary>
+    public int Waiting { get; init; }
+
+    /// <summary>Whether the run came to its end.</summary>
+    public bool Finished { get; init; }
+}
+
+/// <summary>
+/// The output folder of a run: <c>checkpoints/step-000000100/</c> with all that is needed to go on, and what is for people beside it. A checkpoint appears under its name only
+/// when it is whole.
+/// </summary>
+internal sealed class RunFolder
+{
+    private const string StateFile = "state.json", OptimizerFile = "optimizer.safetensors", MasterPrefix = "master/";
+    private readonly string _checkpoints;
+
+    public RunFolder(string path)
+    {
+        Path = System.IO.Path.GetFullPath(path);
+        _checkpoints = System.IO.Path.Combine(Path, "checkpoints");
+        Work = System.IO.Path.Combine(Path, ".work");
+    }
+
+    public string Path { get; }
+
+    /// <summary>For what is made on the way.</summary>
+    public string Work { get; }
+
+    public string LogPath => System.IO.Path.Combine(Path, "log.jsonl");
+
+    public string CheckpointOf(long step) => System.IO.Path.Combine(_checkpoints, string.Create(CultureInfo.InvariantCulture, $"step-{step:D9}"));
+
+    /// <summary>Makes the folder, or checks that it may be used.</summary>
+    /// <exception cref="InputException">It is a file, or not empty and not resumed, or resumed and empty.</exception>
+    public void Open(bool resume)
+    {
+        if (File.Exists(Path)) throw new InputException($"{Path}: expected a folder for the output, given a file");
+        bool used = Directory.Exists(Path) && Directory.EnumerateFileSystemEntries(Path).Any(e => System.IO.Path.GetFileName(e) is not (".work" or "cache"));
+        if (used && !resume) throw new InputException($"{Path}: the output folder is not empty; --resume goes on with the run that is in it");
+        if (resume && !Directory.Exists(_checkpoints)) throw new InputException($"{Path}: there is no run to resume: expected the folder checkpoints in it");
+        try
+        {
+            Directory.CreateDirectory(_checkpoints);
+            // What a killed run was writing.
+            foreach (string part in Directory.GetDirectories(_checkpoints, ".*.part")) Directory.Delete(part, recursive: true);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new InputException($"{Path}: cannot be written: {e.Message}", e);
+        }
+    }
+
+    /// <summary>The last whole checkpoint; null: there is none.</summary>
+    public (string Folder, RunState State)? Last()
+    {
+        foreach (string folder in Steps().Reverse())
+            if (File.Exists(System.IO.Path.Combine(folder, StateFile))) return (folder, ReadState(folder));
+        return null;
+    }
+
+    /// <summary>Writes a checkpoint.</summary>
+    public void Save(RunState state, PretrainedModel model, IReadOnlyList<TrainedParameter> parameters, IOptimizer optimizer, string tokenizer)
+    {
+        string target = CheckpointOf(state.Step);
+        if (Directory.Exists(target)) Directory.Delete(target, recursive: true);
+        using var staged = new StagedFolder(target);
+        try
+        {
+            TokenizerFiles.Copy(tokenizer, staged.Path);
+            IEnumerable<TensorSource> masters = parameters.Where(p => p.HasMaster).Select(p => TensorSource.From(MasterPrefix + p.Name, p.Master));
+            SafetensorsWriter.Write(System.IO.Path.Combine(staged.Path, OptimizerFile), [.. optimizer.State.Select(s => TensorSource.From(s.Key, s.Value)), .. masters]);
+            model.Save(staged.Path);
+            WriteState(System.IO.Path.Combine(staged.Path, StateFile), state);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new CheckpointException($"{target}: cannot be written: {e.Message}; the checkpoints before it are whole", e);
+        }
+        staged.Commit();
+    }
+
+    /// <summary>Marks the run as ended in its last checkpoint.</summary>
+    public void Finish(RunState state) => WriteState(System.IO.Path.Combine(CheckpointOf(state.Step), StateFile), state with { Finished = true });
+
+    /// <summary>Puts back what a checkpoint holds besides the model's weights.</summary>
+    public static void Restore(string folder, IReadOnlyList<TrainedParameter> parameters, IOptimizer optimizer)
+    {
+        using var scope = new TensorScope();
+        using SafetensorsFile file = SafetensorsFile.Open(System.IO.Path.Combine(folder, OptimizerFile));
+        optimizer.Restore(file.Entries.Keys.Where(n => !n.StartsWith(MasterPrefix, StringComparison.Ordinal)).ToDictionary(n => n, file.Get), parameters);
+        foreach (TrainedParameter parameter in parameters.Where(p => p.HasMaster))
+        {
+            parameter.Master.CopyInPlace(file.Get(MasterPrefix + parameter.Name));
+            parameter.Publish();
+        }
+    }
+
+    /// <summary>Removes all checkpoints but the last ones and the best.</summary>
+    public void Rotate(int keep, long? best)
+    {
+        string[] all = [.. Steps()];
+        foreach (string folder in all.Take(Math.Max(0, all.Length - keep)).Where(f => best is null || f != CheckpointOf(best.Value)))
+            Directory.Delete(folder, recursive: true);
+    }
+
+    /// <summary>Puts the model of a checkpoint into the output folder itself.</summary>
+    public void Publish(long step)
+    {
+        using var staged = new StagedFolder(Path);
+        foreach (string file in Directory.GetFiles(CheckpointOf(step)))
+        {
+            string name = System.IO.Path.GetFileName(file);
+            if (name is not (StateFile or OptimizerFile)) File.Copy(file, System.IO.Path.Combine(staged.Path, name));
+        }
+        staged.Commit();
+    }
+
+    /// <summary>Writes a text file whole or not at all.</summary>
+    public void Write(string name, string text)
+    {
+        string target = System.IO.Path.Combine(Path, name), temporary = $"{target}.{System.IO.Path.GetRandomFileName()}.part";
+        File.WriteAllText(temporary, text);
+        File.Move(temporary, target, overwrite: true);
+    }
+
+    /// <summary>Removes what was made on the way.</summary>
+    public void Clean()
+    {
+        if (Directory.Exists(Work)) Directory.Delete(Work, recursive: true);
+    }
+
+    private IEnumerable<string> Steps() => Directory.GetDirectories(_checkpoints, "step-*").Order(StringComparer.Ordinal);
+
+    private static void WriteState(string path, RunState state)
+    {
+        using var stream = new MemoryStream();
+        using (var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true }))
+        {
+            json.WriteStartObject();
+            json.WriteNumber("step", state.Step);
+            json.WriteString("data", state.Data);
+            if (state.BestStep is { } step) json.WriteNumber("best_step", step);
+            if (state.BestValue is { } best) json.WriteNumber("best_value", best);
+            json.WriteNumber("waiting", state.Waiting);
+            json.WriteBoolean("finished", state.Finished);
+            json.WriteStartObject("settings");
+            foreach ((string name, string value) in state.Settings) json.WriteString(name, value);
+            json.WriteEndObject();
+            json.WriteEndObject();
+        }
+        string temporary = path + ".part";
+        File.WriteAllBytes(temporary, stream.ToArray());
+        File.Move(temporary, path, overwrite: true);
+    }
+
+    private static RunState ReadState(string folder)
+    {
+        string path = System.IO.Path.Combine(folder, StateFile);
+        try
+        {
+            using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(path));
+            JsonElement json = document.RootElement;
+            return new RunState
+            {
+                Step = json.GetProperty("step").GetInt64(),
+                Data = json.GetProperty("data").GetString()!,
+                BestStep = json.TryGetProperty("best_step", out JsonElement step) ? step.GetInt64() : null,
+                BestValue = json.TryGetProperty("best_value", out JsonElement best) ? best.GetDouble() : null,
+                Waiting = json.GetProperty("waiting").GetInt32(),
+                Finished = json.GetProperty("finished").GetBoolean(),
+                Settings = json.GetProperty("settings").EnumerateObject().ToDictionary(p => p.Name, p => p.Value.GetString()!),
+            };
+        }
+        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
+        {
+            throw new CheckpointException($"{path}: not the state of a run: {e.Message}", e);
+        }
+    }
+}

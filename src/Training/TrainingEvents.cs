@@ -1,0 +1,60 @@
+namespace LongformerInterop.Training;
+
+/// <summary>What a run tells.</summary>
+public enum TrainingEventKind
+{
+    /// <summary>Data is being tokenized: <see cref="TrainingEvent.Examples"/> so far.</summary>
+    Preparing,
+    /// <summary>Something to know, in <see cref="TrainingEvent.Message"/>.</summary>
+    Note,
+    /// <summary>A step is done.</summary>
+    Step,
+    /// <summary>Held-out data is being measured: <see cref="TrainingEvent.Examples"/> so far.</summary>
+    Evaluating,
+    /// <summary>Held-out data was measured: <see cref="TrainingEvent.Metrics"/>.</summary>
+    Evaluated,
+    /// <summary>A checkpoint was written: <see cref="TrainingEvent.Message"/> is its folder.</summary>
+    Saved,
+}
+
+/// <summary>How a run gets on.</summary>
+/// <param name="Kind">What happened.</param>
+/// <param name="Step">Steps done.</param>
+/// <param name="TotalSteps">Steps of the whole run; 0: not known yet.</param>
+public sealed record TrainingEvent(TrainingEventKind Kind, long Step, long TotalSteps)
+{
+    /// <summary>Epochs done, with the part of the one at hand.</summary>
+    public double Epoch { get; init; }
+
+    /// <summary>Of a step.</summary>
+    public double Loss { get; init; }
+
+    /// <summary>Of a step.</summary>
+    public double LearningRate { get; init; }
+
+    /// <summary>Of a step, before clipping.</summary>
+    public double GradientNorm { get; init; }
+
+    /// <summary>Tokens in a second since the run began, evaluations and checkpoints not counted.</summary>
+    public double TokensPerSecond { get; init; }
+
+    /// <summary>How long the rest will take.</summary>
+    public TimeSpan Remaining { get; init; }
+
+    /// <summary>Of an evaluation.</summary>
+    public IReadOnlyDictionary<string, double>? Metrics { get; init; }
+
+    /// <summary>How many examples were made or measured.</summary>
+    public long Examples { get; init; }
+
+    /// <summary>For people.</summary>
+    public string? Message { get; init; }
+}
+
+/// <summary>How a run ended.</summary>
+/// <param name="Folder">The output folder.</param>
+/// <param name="Steps">Steps done in all.</param>
+/// <param name="Stopped">Whether it was stopped before its end; a resumed run goes on from there.</param>
+/// <param name="BestStep">The step whose weights are in the folder; null: the last.</param>
+/// <param name="Metrics">Of that step on held-out data; null: nothing was measured.</param>
+public sealed record TrainingResult(string Folder, long Steps, bool Stopped, long? BestStep, IReadOnlyDictionary<string, double>? Metrics);
