@@ -10,7 +10,7 @@ internal static class ParquetRows
 {
     private static readonly Type[] Readable =
     [
-        typeof(string), typeof(int), typeof(long), typeof(short), typeof(sbyte), typeof(byte), typeof(ushort), typeof(uint), typeof(float), typeof(double), typeof(bool),
+        typeof(ReadOnlyMemory<char>), typeof(string), typeof(int), typeof(long), typeof(short), typeof(sbyte), typeof(byte), typeof(ushort), typeof(uint), typeof(float), typeof(double), typeof(bool),
     ];
 
     public static IEnumerable<DataRow> Read(string file, Stream stream)
@@ -72,7 +72,7 @@ internal static class ParquetRows
     {
         using RawColumnData raw = Run(file, () => rows.ReadRawColumnDataBaseAsync(field).AsTask());
         object?[] stored = Values(file, field, raw);
-        ReadOnlySpan<int> repetitions = raw.RepetitionLevels, definitions = raw.DefinitionLevels;
+        ReadOnlySpan<int> repetitions = field.MaxRepetitionLevel > 0 ? raw.RepetitionLevels : [], definitions = field.MaxDefinitionLevel > 0 ? raw.DefinitionLevels : [];
         int entries = definitions.Length > 0 ? definitions.Length : repetitions.Length > 0 ? repetitions.Length : stored.Length;
         var result = new object?[count];
         List<object?>? list = null;
