@@ -1,0 +1,104 @@
+using System.Text.Json;
+using LongformerInterop.Tests;
+
+namespace LongformerInterop.Cli.Tests;
+
+[TestFixture]
+[Parallelizable(ParallelScope.None)]
+public class TrainTests
+{
+    private string _root = "";
+
+    [SetUp]
+    public void MakeFolder()
+    {
+        _root = Directory.CreateTempSubdirectory("longformer-train-").FullName;
+        File.WriteAllText(At("train.jsonl"), Reviews(48));
+        File.WriteAllText(At("held.csv"), "text,label\nlovely fine great,good\n\"poor, sad\",bad\n");
+    }
+
+    [TearDown]
+    public void RemoveFolder() => Directory.Delete(_root, recursive: true);
+
+    private string At(string name) => Path.Combine(_root, name);
+
+    private static string Reviews(int count) => string.Concat(Enumerable.Range(0, count).Select(i => JsonSerializer.Serialize(new
+    {
+        text = string.Join(' ', Enumerable.Range(0, 3 + (i % 9)).Select(k => (i % 2 == 0 ? (string[])["lovely", "fine", "great"] : ["awful", "poor", "sad"])[(i + k) % 3])),
+        label = i % 2 == 0 ? "good" : "bad",
+    }) + "\n"));
+
+    private string[] Train(string output, params string[] more) =>
+    [
+        "train", "classify", TinyCheckpoints.MaskedLm, "--data", At("train.jsonl"), "--eval", At("held.csv"), "--output", At(output), "--cache", At("cache"), "--threads", "1",
+        "--learning-rate", "2e-3", "--batch-size", "8", "--epochs", "4", "--save-every", "2", "--eval-every", "3", .. more,
+    ];
+
+    [Test]
+    public void A_folder_is_trained_measured_and_used()
+    {
+        Longformer.Result result = Longformer.Run(Train("out", "--json"));
+        Assert.That(result.Status, Is.Zero, result.Error);
+        Assert.That(result.Json.GetProperty("steps").GetInt32(), Is.EqualTo(24));
+        Assert.That(result.Json.GetProperty("metrics").GetProperty("accuracy").GetDouble(), Is.EqualTo(1));
+        Assert.That(result.Error, Does.Contain("new and random: classifier.dense.weight").And.Contain("step 3: loss"));
+        JsonElement measured = Longformer.Succeeds("evaluate", "classify", At("out"), "--data", At("held.csv"), "--cache", At("cache"), "--output", At("predictions.jsonl"), "--json").Json;
+        Assert.That(measured.GetProperty("metrics").GetProperty("loss").GetDouble(), Is.EqualTo(result.Json.GetProperty("metrics").GetProperty("loss").GetDouble()).Within(1e-4));
+        Assert.That(File.ReadAllLines(At("predictions.jsonl")), Has.Length.EqualTo(2).And.All.Contains("\"labels\":["));
+        File.WriteAllText(At("text.txt"), "sad awful poor");
+        Assert.That(Longformer.Succeeds("classify", At("out"), "--input", At("text.txt"), "--top", "1").Output, Does.Contain("bad"));
+    }
+
+    [Test]
+    public void A_run_that_is_killed_at_any_moment_ends_with_the_same_bytes()
+    {
+        Assert.That(Longformer.Run(Train("whole")).Status, Is.Zero);
+        var random = new Random(7);
+        int killed = 0;
+        Longformer.Result result;
+        do
+        {
+            string[] resume = Directory.Exists(At("killed/checkpoints")) ? ["--resume"] : [];
+            result = Longformer.RunKilled(killed < 8 ? TimeSpan.FromSeconds(0.3 + (random.NextDouble() * 1.2)) : TimeSpan.FromMinutes(4), Train("killed", resume));
+            if (result.Status == 137) killed++;
+            else Assert.That(result.Status, Is.Zero, result.Error);
+        }
+        while (result.Status != 0);
+        Assert.That(killed, Is.GreaterThan(0));
+        foreach (string file in new[] { "model.safetensors", "config.json", "checkpoints/step-000000024/optimizer.safetensors" })
+            Assert.That(File.ReadAllBytes(At($"killed/{file}")), Is.EqualTo(File.ReadAllBytes(At($"whole/{file}"))), $"{file}, after {killed} kills");
+    }
+
+    [Test]
+    public void Ctrl_C_saves_and_says_how_to_go_on()
+    {
+        Longformer.Result result = Longformer.RunInterrupted(() => File.Exists(At("out/log.jsonl")) && new FileInfo(At("out/log.jsonl")).Length > 200, Train("out", "--epochs", "4000"));
+        Assert.That(result.Status, Is.EqualTo(1), result.Error);
+        Assert.That(result.Error, Does.Match(@"longformer: stopped after step \d+, which is saved; the same command with --resume goes on\n$"));
+        Assert.That(Directory.GetDirectories(At("out/checkpoints")), Is.Not.Empty);
+    }
+
+    [Test]
+    public void A_full_disk_leaves_what_was_saved()
+    {
+        // The weights take 270 KiB, the optimizer's state twice as much.
+        Longformer.Result full = Longformer.RunLimited(400, Train("out"));
+        Assert.That(full.Status, Is.EqualTo(1), full.Error);
+        Assert.That(full.Error.Trim().Split('\n')[^1], Does.StartWith("longformer: ").And.Contain("cannot be written"));
+        Longformer.Result rest = Longformer.Run(Train("out", "--resume"));
+        Assert.That(rest.Status, Is.Zero, rest.Error);
+    }
+
+    [Test]
+    public void What_does_not_fit_is_one_line()
+    {
+        Assert.That(Longformer.Fails(1, Train("out", "--steps", "0")), Does.Contain("steps: expected 1 or more, given 0"));
+        File.AppendAllText(At("train.jsonl"), "{\"text\": \"fine\", \"lab");
+        Assert.That(Longformer.Fails(1, Train("out")), Does.Contain("train.jsonl:49: not JSON"));
+        Assert.That(Longformer.Fails(1, "train", "tag", TinyCheckpoints.Tagger, "--data", At("nowhere*.jsonl"), "--output", At("x")), Does.Contain("no data file"));
+        Assert.That(Longformer.Fails(2, Train("out", "--column", "text")), Does.Contain("PURPOSE=NAME"));
+        Assert.That(Longformer.Fails(2, "train", "paint", "X"), Does.Contain("train"));
+        Assert.That(Longformer.Fails(1, "evaluate", "tag", TinyCheckpoints.Classifier, "--data", At("held.csv")), Does.Contain("expected LongformerForTokenClassification"));
+        Assert.That(Longformer.Succeeds("train", "summarize", "--help").Output, Does.Contain("--max-target-tokens").And.Contain("--label-smoothing"));
+    }
+}
