@@ -17,9 +17,12 @@ internal static class Curves
     public static string Svg(IReadOnlyList<LogLine> lines, string? metric, string title)
     {
         var model = new PlotModel { Title = title, TitleFontSize = 14, Background = OxyColors.White };
-        model.Axes.Add(new LinearAxis { Position = AxisPosition.Bottom, Title = "step", MajorGridlineStyle = LineStyle.Solid, MajorGridlineColor = OxyColor.FromRgb(230, 230, 230) });
-        model.Axes.Add(new LinearAxis { Position = AxisPosition.Left, Title = "loss", MajorGridlineStyle = LineStyle.Solid, MajorGridlineColor = OxyColor.FromRgb(230, 230, 230) });
-        LogLine[] steps = [.. lines.Where(l => l.Loss is not null && double.IsFinite(l.Loss.Value))], evaluations = [.. lines.Where(l => l.Metrics is not null)];
+        model.Axes.Add(new LinearAxis { Position = AxisPosition.Bottom, Title = "step", MajorGridlineStyle = LineStyle.Solid,
+            MajorGridlineColor = OxyColor.FromRgb(230, 230, 230) });
+        model.Axes.Add(new LinearAxis { Position = AxisPosition.Left, Title = "loss", MajorGridlineStyle = LineStyle.Solid,
+            MajorGridlineColor = OxyColor.FromRgb(230, 230, 230) });
+        LogLine[] steps = [.. lines.Where(l => l.Loss is not null && double.IsFinite(l.Loss.Value))],
+            evaluations = [.. lines.Where(l => l.Metrics is not null)];
         model.Series.Add(Line("loss of a step", OxyColor.FromRgb(190, 205, 230), steps.Select(l => new DataPoint(l.Step, l.Loss!.Value)), 1));
         model.Series.Add(Line("its running mean", OxyColor.FromRgb(40, 90, 170), Smooth(steps), 2));
         if (evaluations.Length > 0)
@@ -36,7 +39,8 @@ internal static class Curves
     }
 
     private static IEnumerable<DataPoint> Points(LogLine[] evaluations, string metric) =>
-        evaluations.Where(l => l.Metrics!.TryGetValue(metric, out double value) && double.IsFinite(value)).Select(l => new DataPoint(l.Step, l.Metrics![metric]));
+        evaluations.Where(l => l.Metrics!.TryGetValue(metric, out double value) && double.IsFinite(value)).Select(l =>
+            new DataPoint(l.Step, l.Metrics![metric]));
 
     private static IEnumerable<DataPoint> Smooth(LogLine[] steps)
     {
@@ -51,7 +55,8 @@ internal static class Curves
 
     private static LineSeries Line(string title, OxyColor color, IEnumerable<DataPoint> points, double width, MarkerType marker = MarkerType.None)
     {
-        var series = new LineSeries { Title = title, Color = color, StrokeThickness = width, MarkerType = marker, MarkerFill = color, MarkerSize = 3.5 };
+        var series = new LineSeries { Title = title, Color = color, StrokeThickness = width, MarkerType = marker, MarkerFill = color,
+            MarkerSize = 3.5 };
         series.Points.AddRange(points);
         return series;
     }

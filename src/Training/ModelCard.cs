@@ -23,9 +23,11 @@ internal static class ModelCard
         void Line(FormattableString line) => text.Append(line.ToString(CultureInfo.InvariantCulture)).Append('\n');
         Line($"---\nlibrary_name: transformers\ntags:\n- longformer\n- {recipe.Name}\n---\n");
         Line($"# {name}\n");
-        Line($"{recipe.Title}: `{recipe.Architecture}`, trained with LongformerInterop from `{Path.GetFileName(Path.TrimEndingDirectorySeparator(options.Checkpoint))}`.");
+        string source = Path.GetFileName(Path.TrimEndingDirectorySeparator(options.Checkpoint));
+        Line($"{recipe.Title}: `{recipe.Architecture}`, trained with LongformerInterop from `{source}`.");
         foreach (string note in notes) Line($"{char.ToUpperInvariant(note[0])}{note[1..].TrimEnd('.')}.");
-        if (labels is not null) Line($"\nLabels: {string.Join(", ", labels.Names.Take(50).Select(n => $"`{n}`"))}{(labels.Names.Count > 50 ? $" and {labels.Names.Count - 50} more" : "")}.");
+        if (labels is not null)
+            Line($"\nLabels: {string.Join(", ", labels.Names.Take(50).Select(n => $"`{n}`"))}{More(labels.Names.Count)}.");
         Line($"\n## Data\n");
         foreach (string set in data) Line($"- {set}");
         Line($"\n## What it reached\n");
@@ -39,20 +41,27 @@ internal static class ModelCard
         {
             Line($"Nothing was measured on held-out data.");
         }
-        if (steps.Length > 0) Line($"\nThe loss went from {steps[0].Loss:0.####} in the first step to {steps[^1].Loss:0.####} in step {steps[^1].Step}.\n\n![curves](curves.svg)");
+        if (steps.Length > 0)
+            Line($"\nThe loss went from {steps[0].Loss:0.####} to {steps[^1].Loss:0.####} in step {steps[^1].Step}.\n\n![curves](curves.svg)");
         if (evaluations.Length > 1)
         {
             string[] names = [.. evaluations[^1].Metrics!.Keys];
             Line($"\n| step | {string.Join(" | ", names.Select(n => n.Replace('_', ' ')))} |\n|---|{string.Concat(names.Select(_ => "---|"))}");
             foreach (LogLine line in evaluations)
-                Line($"| {line.Step} | {string.Join(" | ", names.Select(n => line.Metrics!.GetValueOrDefault(n, double.NaN).ToString("0.####", CultureInfo.InvariantCulture)))} |");
+                Line($"| {line.Step} | {string.Join(" | ", names.Select(n => Number(line.Metrics!.GetValueOrDefault(n, double.NaN))))} |");
         }
         Line($"\n## How it was trained\n");
         long tokens = steps.Sum(l => l.Tokens ?? 0);
         double seconds = steps.Sum(l => l.Seconds ?? 0);
-        Line($"{result.Steps:N0} steps, {tokens:N0} tokens in {TimeSpan.FromSeconds(Math.Round(seconds)):c} ({(seconds > 0 ? tokens / seconds : 0):N0} tokens a second) on {options.Device}; {parameters:N0} numbers were trained.\n");
+        double perSecond = seconds > 0 ? tokens / seconds : 0;
+        Line($"{result.Steps:N0} steps, {tokens:N0} tokens in {TimeSpan.FromSeconds(Math.Round(seconds)):c} on {options.Device} ({perSecond:N0} a second).");
+        Line($"{parameters:N0} numbers were trained.\n");
         Line($"| setting | value |\n|---|---|");
         foreach ((string setting, string value) in options.Settings().Where(s => s.Value != "none")) Line($"| {setting} | {value} |");
         return text.ToString();
     }
+
+    private static string More(int labels) => labels > 50 ? $" and {labels - 50} more" : "";
+
+    private static string Number(double value) => value.ToString("0.####", CultureInfo.InvariantCulture);
 }

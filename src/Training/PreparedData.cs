@@ -22,7 +22,8 @@ internal sealed class PreparedData(string? cache, string output, string tokenize
         if (options.MaxTokens is { } most && (most < 3 || most > start.MaxTokens))
             throw new InputException($"most tokens: expected 3 to {start.MaxTokens}, the positions of the checkpoint, given {most}");
         if (start.Led is { } led && recipe is SummarizeRecipe && options.MaxTargetTokens > led.MaxDecoderPositionEmbeddings)
-            throw new InputException($"most tokens of a target: expected at most {led.MaxDecoderPositionEmbeddings}, the decoder's positions, given {options.MaxTargetTokens}");
+            throw new InputException($"most tokens of a target: expected at most {led.MaxDecoderPositionEmbeddings}, the decoder's positions, "
+                + $"given {options.MaxTargetTokens}");
         return new ExampleText(Tokenizer.Load(start.Folder), options.MaxTokens ?? start.MaxTokens, start.VocabSize);
     }
 
@@ -57,7 +58,8 @@ internal sealed class PreparedData(string? cache, string output, string tokenize
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         void Add(object? value) => hash.AppendData(System.Text.Encoding.UTF8.GetBytes(FormattableString.Invariant($"{value}\n")));
         RecipeOptions options = recipe.Options;
-        foreach (object? value in (object?[])[Version, recipe.Name, text.MaxTokens, text.VocabSize, forEvaluation, options.Stride, options.FirstTokenIsNoAnswer, options.MaxTargetTokens, options.JoinsTexts]) Add(value);
+        foreach (object? value in (object?[])[Version, recipe.Name, text.MaxTokens, text.VocabSize, forEvaluation, options.Stride,
+            options.FirstTokenIsNoAnswer, options.MaxTargetTokens, options.JoinsTexts]) Add(value);
         foreach ((string purpose, string column) in options.Columns.OrderBy(c => c.Key, StringComparer.Ordinal)) Add($"{purpose}={column}");
         Add(labels?.ProblemType);
         foreach (string label in labels?.Names ?? []) Add(label);

@@ -33,8 +33,8 @@ internal sealed record RunState
 }
 
 /// <summary>
-/// The output folder of a run: <c>checkpoints/step-000000100/</c> with all that is needed to go on, and what is for people beside it. A checkpoint appears under its name only
-/// when it is whole.
+/// The output folder of a run: <c>checkpoints/step-000000100/</c> with all that is needed to go on, and what is for people beside it. A checkpoint
+/// appears under its name only when it is whole.
 /// </summary>
 internal sealed class RunFolder
 {
@@ -62,9 +62,11 @@ internal sealed class RunFolder
     public void Open(bool resume)
     {
         if (File.Exists(Path)) throw new InputException($"{Path}: expected a folder for the output, given a file");
-        bool used = Directory.Exists(Path) && Directory.EnumerateFileSystemEntries(Path).Any(e => System.IO.Path.GetFileName(e) is not (".work" or "cache"));
+        bool used = Directory.Exists(Path) && Directory.EnumerateFileSystemEntries(Path).Any(e =>
+            System.IO.Path.GetFileName(e) is not (".work" or "cache"));
         if (used && !resume) throw new InputException($"{Path}: the output folder is not empty; --resume goes on with the run that is in it");
-        if (resume && !Directory.Exists(_checkpoints)) throw new InputException($"{Path}: there is no run to resume: expected the folder checkpoints in it");
+        if (resume && !Directory.Exists(_checkpoints))
+            throw new InputException($"{Path}: there is no run to resume: expected the folder checkpoints in it");
         try
         {
             Directory.CreateDirectory(_checkpoints);
@@ -95,7 +97,8 @@ internal sealed class RunFolder
         {
             TokenizerFiles.Copy(tokenizer, staged.Path);
             IEnumerable<TensorSource> masters = parameters.Where(p => p.HasMaster).Select(p => TensorSource.From(MasterPrefix + p.Name, p.Master));
-            SafetensorsWriter.Write(System.IO.Path.Combine(staged.Path, OptimizerFile), [.. optimizer.State.Select(s => TensorSource.From(s.Key, s.Value)), .. masters]);
+            SafetensorsWriter.Write(System.IO.Path.Combine(staged.Path, OptimizerFile),
+                [.. optimizer.State.Select(s => TensorSource.From(s.Key, s.Value)), .. masters]);
             model.Save(staged.Path);
             WriteState(System.IO.Path.Combine(staged.Path, StateFile), state);
         }
@@ -114,7 +117,8 @@ internal sealed class RunFolder
     {
         using var scope = new TensorScope();
         using SafetensorsFile file = SafetensorsFile.Open(System.IO.Path.Combine(folder, OptimizerFile));
-        optimizer.Restore(file.Entries.Keys.Where(n => !n.StartsWith(MasterPrefix, StringComparison.Ordinal)).ToDictionary(n => n, file.Get), parameters);
+        optimizer.Restore(file.Entries.Keys.Where(n => !n.StartsWith(MasterPrefix, StringComparison.Ordinal)).ToDictionary(n => n, file.Get),
+            parameters);
         foreach (TrainedParameter parameter in parameters.Where(p => p.HasMaster))
         {
             parameter.Master.CopyInPlace(file.Get(MasterPrefix + parameter.Name));

@@ -9,15 +9,17 @@ using LongformerInterop.Training.Recipes;
 namespace LongformerInterop.Training;
 
 /// <summary>
-/// The checkpoint that a run begins with: the one that is there, where it has the head; else one with a new head. A RoBERTa, BERT or BART is converted first, and
-/// a configuration without weights gets random ones.
+/// The checkpoint that a run begins with: the one that is there, where it has the head; else one with a new head. A RoBERTa, BERT or BART is
+/// converted first, and a configuration without weights gets random ones.
 /// </summary>
 internal sealed class StartingPoint
 {
     private static readonly string[] Short = ["roberta", "bert", "xlm-roberta", "camembert", "bart", "mbart"];
-    private static readonly string[] Weights = ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
+    private static readonly string[] Weights = ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
+        "pytorch_model.bin.index.json"];
 
-    private StartingPoint(string folder, LongformerConfiguration? longformer, LedConfiguration? led) => (Folder, Longformer, Led) = (folder, longformer, led);
+    private StartingPoint(string folder, LongformerConfiguration? longformer, LedConfiguration? led) =>
+        (Folder, Longformer, Led) = (folder, longformer, led);
 
     /// <summary>Where its files lie.</summary>
     public string Folder { get; private set; }
@@ -59,18 +61,21 @@ internal sealed class StartingPoint
         {
             bool led = type is "bart" or "mbart";
             string converted = Path.Combine(work, "converted");
-            ConversionResult result = CheckpointConverter.Convert(folder, converted, new ConversionOptions { To = led ? ConversionTarget.Led : ConversionTarget.Longformer, Overwrite = true });
+            ConversionResult result = CheckpointConverter.Convert(folder, converted,
+                new ConversionOptions { To = led ? ConversionTarget.Led : ConversionTarget.Longformer, Overwrite = true });
             StartingPoint point = Open(converted, work);
             point.Notes.Add($"made of a {type} with positions for {result.Positions} tokens");
             point.Notes.AddRange(result.Notes);
             return point;
         }
         folder = Checkpoint.FolderOf(folder);
-        return LedConfiguration.IsIn(folder) ? new StartingPoint(folder, null, LedConfiguration.Load(folder)) : new StartingPoint(folder, LongformerConfiguration.Load(folder), null);
+        return LedConfiguration.IsIn(folder) ? new StartingPoint(folder, null, LedConfiguration.Load(folder))
+            : new StartingPoint(folder, LongformerConfiguration.Load(folder), null);
     }
 
     /// <summary>The labels of its head, if it has that of an architecture.</summary>
-    public LabelSet? LabelsOf(string architecture) => Longformer is { } c && c.Architectures is [string first, ..] && first.Replace("Roberta", "Longformer", StringComparison.Ordinal) == architecture
+    public LabelSet? LabelsOf(string architecture) => Longformer is { } c && c.Architectures is [string first, ..]
+        && first.Replace("Roberta", "Longformer", StringComparison.Ordinal) == architecture
         ? new LabelSet(c.Id2Label) { ProblemType = c.ProblemType } : null;
 
     /// <summary>Gives it the head of an architecture, with labels.</summary>
@@ -83,16 +88,19 @@ internal sealed class StartingPoint
     {
         bool led = architecture.StartsWith("LED", StringComparison.Ordinal);
         if (led != (Led is not null))
-            throw new CheckpointException($"{Folder}: expected {(led ? "an LED or a BART" : "a Longformer, a RoBERTa or a BERT")} for {architecture}, given {(led ? "a Longformer" : "an LED")}");
+            throw new CheckpointException($"{Folder}: expected {(led ? "an LED or a BART" : "a Longformer, a RoBERTa or a BERT")} for "
+                + $"{architecture}, given {(led ? "a Longformer" : "an LED")}");
         LongformerConfiguration? wanted = Longformer is null ? null : labels is null
-            ? Longformer with { Architectures = [architecture], Id2Label = architecture == "LongformerForQuestionAnswering" ? ["LABEL_0", "LABEL_1"] : Longformer.Id2Label }
+            ? Longformer with { Architectures = [architecture], Id2Label = architecture == "LongformerForQuestionAnswering" ? ["LABEL_0", "LABEL_1"]
+                : Longformer.Id2Label }
             : Longformer with { Architectures = [architecture], Id2Label = labels.Names, ProblemType = labels.ProblemType };
         bool hasWeights = Weights.Any(file => File.Exists(Path.Combine(Folder, file)));
         using Checkpoint? files = hasWeights ? Checkpoint.Open(Folder) : null;
         using Checkpoint? source = files?.Rename(NameMap.RecognizeIn(files));
         ParameterShape[] shapes = [.. wanted is null ? LedParameters.Of(Led!, architecture) : LongformerParameters.Of(wanted, architecture)];
         bool fits = source is not null && shapes.All(s => Find(source, s) is { } name && source.Entry(name).Shape.SequenceEqual(s.Shape));
-        bool same = wanted is null || (LabelsOf(architecture) is { } old && (labels is null || (old.Names.SequenceEqual(labels.Names) && old.ProblemType == labels.ProblemType)));
+        bool same = wanted is null || (LabelsOf(architecture) is { } old
+            && (labels is null || (old.Names.SequenceEqual(labels.Names) && old.ProblemType == labels.ProblemType)));
         if (fits && same) return;
 
         List<string> made = [], missing = [];
@@ -109,13 +117,16 @@ internal sealed class StartingPoint
             made.Add(shape.Name);
             tensors.Add(TensorSource.Deferred(shape.Name, DType.Float32, shape.Shape, () => Random(shape, seed)));
         }
-        if (missing.Count > 0) throw new CheckpointException($"{Folder}: the body lacks {string.Join(", ", missing.Take(8))}{(missing.Count > 8 ? $" and {missing.Count - 8} more" : "")}");
+        if (missing.Count > 0)
+            throw new CheckpointException($"{Folder}: the body lacks {string.Join(", ", missing.Take(8))}"
+                + (missing.Count > 8 ? $" and {missing.Count - 8} more" : ""));
         string target = Path.Combine(work, "start");
         Directory.CreateDirectory(target);
         ShardedWriter.Write(target, tensors);
         File.WriteAllText(Path.Combine(target, "config.json"), wanted?.ToJson() ?? (Led! with { Architectures = [architecture] }).ToJson());
         TokenizerFiles.Copy(Folder, target);
-        Notes.Add(source is null ? "random weights" : made.Count > 0 ? $"new and random: {string.Join(", ", made)}" : $"the head of {architecture} under other labels");
+        Notes.Add(source is null ? "random weights" : made.Count > 0 ? $"new and random: {string.Join(", ", made)}"
+            : $"the head of {architecture} under other labels");
         (Folder, Longformer) = (target, wanted);
     }
 
@@ -149,7 +160,8 @@ internal sealed class StartingPoint
             values[i] = (float)(deviation * radius * Math.Cos(2 * Math.PI * Mixing.Unit(Mixing.Of(seed, name, i, 1))));
         }
         int padding = Longformer?.PadTokenId ?? Led!.PadTokenId;
-        bool padded = shape.Name.EndsWith("word_embeddings.weight", StringComparison.Ordinal) || shape.Name.EndsWith("shared.weight", StringComparison.Ordinal)
+        bool padded = shape.Name.EndsWith("word_embeddings.weight", StringComparison.Ordinal)
+            || shape.Name.EndsWith("shared.weight", StringComparison.Ordinal)
             || shape.Name.EndsWith("position_embeddings.weight", StringComparison.Ordinal);
         if (padded) Array.Clear(values, padding * (int)shape.Shape[1], (int)shape.Shape[1]);
         return Tensor.From<float>(values, shape.Shape);
@@ -161,7 +173,8 @@ internal static class TokenizerFiles
 {
     private static readonly string[] Names =
     [
-        "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "vocab.txt", "generation_config.json",
+        "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "vocab.txt",
+            "generation_config.json",
     ];
 
     /// <summary>Copies those that are there.</summary>
@@ -173,5 +186,6 @@ internal static class TokenizerFiles
 
     /// <summary>The bytes of all, for a fingerprint.</summary>
     public static IEnumerable<byte[]> Contents(string folder) =>
-        Names.Where(name => name != "generation_config.json" && File.Exists(Path.Combine(folder, name))).Select(name => File.ReadAllBytes(Path.Combine(folder, name)));
+        Names.Where(name => name != "generation_config.json" && File.Exists(Path.Combine(folder, name))).Select(name =>
+            File.ReadAllBytes(Path.Combine(folder, name)));
 }

@@ -10,13 +10,15 @@ using LongformerInterop.Training.Recipes;
 namespace LongformerInterop.Training;
 
 /// <summary>
-/// Trains a model from files to a folder: tokenizes, steps, measures, saves, and goes on where it was stopped. Every number of a run is a function of its settings and its data, so
-/// that a run which was killed at any moment and resumed ends with the weights, to the bit, of one that was not (on a CPU, with as many threads).
+/// Trains a model from files to a folder: tokenizes, steps, measures, saves, and goes on where it was stopped. Every number of a run is a function of
+/// its settings and its data, so that a run which was killed at any moment and resumed ends with the weights, to the bit, of one that was not (on a
+/// CPU, with as many threads).
 /// </summary>
 /// <example><code>
 /// var trainer = new Trainer(new TrainingOptions
 /// {
-///     Task = TrainingTask.Classify, Checkpoint = "longformer-base-4096", Data = ["reviews.jsonl"], EvaluationData = ["held-out.jsonl"], Output = "classifier",
+///     Task = TrainingTask.Classify, Checkpoint = "longformer-base-4096", Data = ["reviews.jsonl"],
+///     EvaluationData = ["held-out.jsonl"], Output = "classifier",
 /// });
 /// trainer.Told += e => Console.WriteLine($"{e.Step}/{e.TotalSteps} {e.Loss:F3}");
 /// TrainingResult result = trainer.Run(cancellation);
@@ -51,7 +53,8 @@ public sealed class Trainer
     public TrainingResult Run(CancellationToken cancellation = default)
     {
         _folder.Open(_options.Resume);
-        IReadOnlyList<string> files = DataFiles.Find(_options.Data), evaluationFiles = _options.EvaluationData.Count == 0 ? [] : DataFiles.Find(_options.EvaluationData);
+        IReadOnlyList<string> files = DataFiles.Find(_options.Data), evaluationFiles = _options.EvaluationData.Count == 0 ? []
+            : DataFiles.Find(_options.EvaluationData);
         (string Folder, RunState State)? last = _options.Resume ? _folder.Last() : null;
         try
         {
@@ -59,10 +62,14 @@ public sealed class Trainer
             var text = PreparedData.TextOf(start, _options.Recipe, _recipe);
             LabelSet? labels = _recipe.FindLabels(DataFiles.Read(files), start.LabelsOf(_recipe.Architecture));
             var prepared = new PreparedData(_options.Cache, _folder.Path, start.Folder);
-            using TokenizedData data = prepared.Open(_recipe, text, labels, files, false, n => Tell(TrainingEventKind.Preparing, 0, 0, e => e with { Examples = n }));
+            using TokenizedData data = prepared.Open(_recipe, text, labels, files, false, n =>
+                Tell(TrainingEventKind.Preparing, 0, 0, e => e with { Examples = n }));
             using TokenizedData? held = evaluationFiles.Count == 0 ? null
-                : prepared.Open(_recipe, text, labels, evaluationFiles, true, n => Tell(TrainingEventKind.Preparing, 0, 0, e => e with { Examples = n }));
-            if (data.Count == 0 || held?.Count == 0) throw new InputException($"data: expected at least one example, given none in {string.Join(", ", data.Count == 0 ? files : evaluationFiles)}");
+                : prepared.Open(_recipe, text, labels, evaluationFiles, true, n =>
+                    Tell(TrainingEventKind.Preparing, 0, 0, e => e with { Examples = n }));
+            if (data.Count == 0 || held?.Count == 0)
+                throw new InputException($"data: expected at least one example, given none in "
+                    + $"{string.Join(", ", data.Count == 0 ? files : evaluationFiles)}");
             if (text.CutCount > 0) Note($"{text.CutCount} texts are longer than {text.MaxTokens} tokens and were cut there");
             if (last is { } found) CheckSame(found.State, data);
             start.Prepare(_recipe.Architecture, labels, _options.Seed, _folder.Work);
@@ -86,7 +93,8 @@ public sealed class Trainer
         using IOptimizer optimizer = _options.Optimizer == OptimizerKind.AdamW ? new AdamW(_options.AdamW) : new Adafactor();
         using var stepping = new TrainingStep(head, new ParameterPlan
         {
-            WeightDecay = _options.WeightDecay, HeadFactor = (_options.HeadLearningRate ?? _options.LearningRate) / _options.LearningRate, LayerDecay = _options.LayerDecay,
+            WeightDecay = _options.WeightDecay, HeadFactor = (_options.HeadLearningRate ?? _options.LearningRate) / _options.LearningRate,
+            LayerDecay = _options.LayerDecay,
             Frozen = _options.Frozen, FirstAddedPosition = _options.FirstAddedPosition,
         }, optimizer, new Schedule
         {
@@ -96,7 +104,8 @@ public sealed class Trainer
         RunState state = last?.State ?? new RunState { Step = 0, Data = data.ContentHash, Settings = _options.Settings() };
         if (last is { } found) RunFolder.Restore(found.Folder, stepping.Parameters, optimizer);
         using var log = new TrainingLog(_folder.LogPath, state.Step);
-        var run = new Course(this, head, held, text, labels, stepping, optimizer, log, start.Folder, total) { State = state, Saved = last is null ? -1 : state.Step };
+        var run = new Course(this, head, held, text, labels, stepping, optimizer, log, start.Folder, total) { State = state, Saved = last is null ? -1
+            : state.Step };
         bool stopped = false;
         try
         {
@@ -107,13 +116,16 @@ public sealed class Trainer
             stopped = true;
         }
         run.Save();
-        IReadOnlyDictionary<string, double>? metrics = run.State.BestStep is { } best ? log.Lines.LastOrDefault(l => l.Step == best && l.Metrics is not null)?.Metrics : null;
+        IReadOnlyDictionary<string, double>? metrics = run.State.BestStep is { } best
+            ? log.Lines.LastOrDefault(l => l.Step == best && l.Metrics is not null)?.Metrics : null;
         var result = new TrainingResult(_folder.Path, run.State.Step, stopped, run.State.BestStep, metrics);
-        _folder.Write("curves.svg", Curves.Svg(log.Lines, held is null ? null : _recipe.BestMetric, $"{_recipe.Title}: {Path.GetFileName(_folder.Path)}"));
+        _folder.Write("curves.svg", Curves.Svg(log.Lines, held is null ? null : _recipe.BestMetric,
+            $"{_recipe.Title}: {Path.GetFileName(_folder.Path)}"));
         if (stopped) return result;
         _folder.Publish(run.State.BestStep ?? run.State.Step);
         string[] sets = [Describe("training", files, data), .. held is null ? (string[])[] : [Describe("held out", evaluationFiles, held)]];
-        _folder.Write("README.md", ModelCard.Text(_options, _recipe, labels, sets, start.Notes, log.Lines, result, stepping.Parameters.Sum(p => p.Model.ElementCount)));
+        _folder.Write("README.md", ModelCard.Text(_options, _recipe, labels, sets, start.Notes, log.Lines, result,
+            stepping.Parameters.Sum(p => p.Model.ElementCount)));
         _folder.Finish(run.State);
         return result;
     }
@@ -151,19 +163,26 @@ public sealed class Trainer
     {
         foreach ((string name, string value) in _options.Settings())
             if (state.Settings.TryGetValue(name, out string? before) && before != value)
-                throw new InputException($"{_folder.Path}: the run was begun with {name} {before}, given {value}: a run is resumed with its own settings");
-        if (state.Data != data.ContentHash) throw new InputException($"{_folder.Path}: the run was begun with other data, another tokenizer or other labels");
+                throw new InputException($"{_folder.Path}: the run was begun with {name} {before}, given {value}: a run is resumed with its own "
+                    + $"settings");
+        if (state.Data != data.ContentHash)
+            throw new InputException($"{_folder.Path}: the run was begun with other data, another tokenizer or other labels");
     }
 
     private void Note(string message) => Tell(TrainingEventKind.Note, 0, 0, e => e with { Message = message });
 
-    private void Tell(TrainingEventKind kind, long step, long total, Func<TrainingEvent, TrainingEvent> with) => Told?.Invoke(with(new TrainingEvent(kind, step, total)));
+    private void Tell(TrainingEventKind kind, long step, long total, Func<TrainingEvent, TrainingEvent> with) =>
+        Told?.Invoke(with(new TrainingEvent(kind, step, total)));
 
-    private static string Describe(string use, IReadOnlyList<string> files, TokenizedData data) => FormattableString.Invariant(
-        $"{use}: {data.Count:N0} examples, {data.TotalTokens:N0} tokens, from {string.Join(", ", files.Take(5).Select(f => $"`{Path.GetFileName(f)}`"))}{(files.Count > 5 ? $" and {files.Count - 5} more files" : "")}");
+    private static string Describe(string use, IReadOnlyList<string> files, TokenizedData data)
+    {
+        string names = string.Join(", ", files.Take(5).Select(f => $"`{Path.GetFileName(f)}`")), more = files.Count > 5 ? $" and {files.Count - 5} more files" : "";
+        return FormattableString.Invariant($"{use}: {data.Count:N0} examples, {data.TotalTokens:N0} tokens, from {names}{more}");
+    }
 
     /// <summary>A run under way.</summary>
-    private sealed class Course(Trainer trainer, TrainingHead head, TokenizedData? held, ExampleText text, LabelSet? labels, TrainingStep stepping, IOptimizer optimizer,
+    private sealed class Course(Trainer trainer, TrainingHead head, TokenizedData? held, ExampleText text, LabelSet? labels, TrainingStep stepping,
+        IOptimizer optimizer,
         TrainingLog log, string tokenizer, long total)
     {
         private readonly TrainingOptions _options = trainer._options;
@@ -186,10 +205,12 @@ public sealed class Trainer
             double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
             _spent = (_spent.Tokens + done.Tokens, _spent.Seconds + seconds, _spent.Steps + 1);
             State = State with { Step = step + 1 };
-            log.Add(new LogLine(step + 1, epoch) { Loss = done.Loss, LearningRate = done.LearningRate, GradientNorm = done.GradientNorm, Tokens = done.Tokens, Seconds = Math.Round(seconds, 4) });
+            log.Add(new LogLine(step + 1, epoch) { Loss = done.Loss, LearningRate = done.LearningRate, GradientNorm = done.GradientNorm,
+                Tokens = done.Tokens, Seconds = Math.Round(seconds, 4) });
             trainer.Tell(TrainingEventKind.Step, step + 1, total, e => e with
             {
-                Epoch = epoch, Loss = done.Loss, LearningRate = done.LearningRate, GradientNorm = done.GradientNorm, TokensPerSecond = _spent.Tokens / _spent.Seconds,
+                Epoch = epoch, Loss = done.Loss, LearningRate = done.LearningRate, GradientNorm = done.GradientNorm,
+                TokensPerSecond = _spent.Tokens / _spent.Seconds,
                 Remaining = TimeSpan.FromSeconds(_spent.Seconds / _spent.Steps * (total - step - 1)),
             });
             bool evaluates = held is not null && (_options.EvaluateEvery is { } often ? (step + 1) % often == 0 || step + 1 == total : endsEpoch);
@@ -215,15 +236,18 @@ public sealed class Trainer
             log.Add(new LogLine(State.Step, epoch) { Metrics = found.Metrics });
             double value = found.Metrics[MetricIn(found.Metrics)];
             bool better = State.BestValue is not { } best || (IsMoreBetter(found.Metrics) ? value > best : value < best);
-            State = better && double.IsFinite(value) ? State with { BestStep = State.Step, BestValue = value, Waiting = 0 } : State with { Waiting = State.Waiting + 1 };
+            State = better && double.IsFinite(value) ? State with { BestStep = State.Step, BestValue = value, Waiting = 0 }
+                : State with { Waiting = State.Waiting + 1 };
             trainer.Tell(TrainingEventKind.Evaluated, State.Step, total, e => e with { Epoch = epoch, Metrics = found.Metrics });
             return State.BestStep == State.Step;
         }
 
         // A recipe whose metric depends on what the data turned out to be.
-        private string MetricIn(IReadOnlyDictionary<string, double> metrics) => metrics.ContainsKey(trainer._recipe.BestMetric) ? trainer._recipe.BestMetric
+        private string MetricIn(IReadOnlyDictionary<string, double> metrics) => metrics.ContainsKey(trainer._recipe.BestMetric)
+            ? trainer._recipe.BestMetric
             : metrics.ContainsKey("pearson") ? "pearson" : metrics.ContainsKey("micro_f1") ? "micro_f1" : "loss";
 
-        private bool IsMoreBetter(IReadOnlyDictionary<string, double> metrics) => MetricIn(metrics) != "loss" && (trainer._recipe.MoreIsBetter || MetricIn(metrics) != trainer._recipe.BestMetric);
+        private bool IsMoreBetter(IReadOnlyDictionary<string, double> metrics) => MetricIn(metrics) != "loss"
+            && (trainer._recipe.MoreIsBetter || MetricIn(metrics) != trainer._recipe.BestMetric);
     }
 }

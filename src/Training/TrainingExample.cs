@@ -1,8 +1,8 @@
 namespace LongformerInterop.Training;
 
 /// <summary>
-/// One example as the model gets it: tokens, and what is to be learned of them. Which of the labels are there depends on the head. Examples of a batch
-/// are packed behind one another; none is padded.
+/// One example as the model gets it: tokens, and what is to be learned of them. Which of the labels are there depends on the head. Examples of a
+/// batch are packed behind one another; none is padded.
 /// </summary>
 public sealed record TrainingExample
 {
@@ -19,7 +19,8 @@ public sealed record TrainingExample
     public int[]? Globals { get; init; }
 
     /// <summary>
-    /// Masked LM and tags: a label for every token, <see cref="Ignored"/> for none. Classes and choices: one. Several classes: all of them. An LED: the tokens to write.
+    /// Masked LM and tags: a label for every token, <see cref="Ignored"/> for none. Classes and choices: one. Several classes: all of them. An LED:
+    /// the tokens to write.
     /// </summary>
     public int[]? Labels { get; init; }
 

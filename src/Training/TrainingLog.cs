@@ -95,12 +95,15 @@ internal sealed class TrainingLog : IDisposable
         {
             using JsonDocument document = JsonDocument.Parse(line);
             JsonElement json = document.RootElement;
-            double? Of(string name) => json.TryGetProperty(name, out JsonElement value) && value.ValueKind == JsonValueKind.Number ? value.GetDouble() : null;
+            double? Of(string name) => json.TryGetProperty(name, out JsonElement value) && value.ValueKind == JsonValueKind.Number ? value.GetDouble()
+                : null;
             return new LogLine(json.GetProperty("step").GetInt64(), Of("epoch") ?? 0)
             {
-                Loss = Of("loss"), LearningRate = Of("learning_rate"), GradientNorm = Of("grad_norm"), Tokens = (long?)Of("tokens"), Seconds = Of("seconds"),
+                Loss = Of("loss"), LearningRate = Of("learning_rate"), GradientNorm = Of("grad_norm"), Tokens = (long?)Of("tokens"),
+                Seconds = Of("seconds"),
                 Metrics = json.TryGetProperty("eval", out JsonElement eval)
-                    ? eval.EnumerateObject().ToDictionary(p => p.Name, p => p.Value.ValueKind == JsonValueKind.Number ? p.Value.GetDouble() : double.NaN) : null,
+                    ? eval.EnumerateObject().ToDictionary(p => p.Name, p => p.Value.ValueKind == JsonValueKind.Number ? p.Value.GetDouble()
+                        : double.NaN) : null,
             };
         }
         catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)

@@ -22,8 +22,8 @@ public sealed record TrainingOptions
     public required TrainingTask Task { get; init; }
 
     /// <summary>
-    /// Where to begin: a folder with a Longformer or an LED, with the head or without; a RoBERTa, BERT or BART, which is made long on the way; or a folder
-    /// with a config.json and a tokenizer and no weights, for random ones.
+    /// Where to begin: a folder with a Longformer or an LED, with the head or without; a RoBERTa, BERT or BART, which is made long on the way; or a
+    /// folder with a config.json and a tokenizer and no weights, for random ones.
     /// </summary>
     public required string Checkpoint { get; init; }
 
@@ -36,7 +36,8 @@ public sealed record TrainingOptions
     /// <summary>The folder that all goes to. It must be empty or absent, unless the run is resumed.</summary>
     public required string Output { get; init; }
 
-    /// <summary>Where tokenized data is kept; null: in a folder <c>.longformer-cache</c> beside the data, or in the output where that cannot be written.</summary>
+    /// <summary>Where tokenized data is kept; null: in a folder <c>.longformer-cache</c> beside the data, or in the output where that cannot be
+    /// written.</summary>
     public string? Cache { get; init; }
 
     /// <summary>How records become examples.</summary>
@@ -135,12 +136,18 @@ public sealed record TrainingOptions
         static string Text(IFormattable? value) => value?.ToString(null, CultureInfo.InvariantCulture) ?? "none";
         return new Dictionary<string, string>
         {
-            ["task"] = Recipes.Recipe.Of(Task, Recipe).Name, ["learning-rate"] = Text(LearningRate), ["head-learning-rate"] = Text(HeadLearningRate), ["layer-decay"] = Text(LayerDecay),
-            ["schedule"] = Text(Schedule), ["warmup-steps"] = Text(WarmupSteps), ["warmup-ratio"] = Text(WarmupRatio), ["power"] = Text(Power), ["optimizer"] = Text(Optimizer),
-            ["beta1"] = Text(AdamW.Beta1), ["beta2"] = Text(AdamW.Beta2), ["epsilon"] = Text(AdamW.Epsilon), ["weight-decay"] = Text(WeightDecay), ["max-grad-norm"] = Text(MaxGradNorm),
-            ["label-smoothing"] = Text(LabelSmoothing), ["freeze"] = Text(Frozen), ["first-added-position"] = Text(FirstAddedPosition), ["epochs"] = Text(Epochs), ["steps"] = Text(Steps),
-            ["batch-size"] = Text(Batches.ExamplesPerStep), ["tokens-per-step"] = Text(Batches.TokensPerStep), ["tokens-per-batch"] = Text(Batches.TokensPerBatch),
-            ["shuffle"] = Batches.Shuffles ? "yes" : "no", ["seed"] = Text(Seed), ["dropout"] = Dropout ? "yes" : "no", ["dtype"] = Text(DType), ["mask-probability"] = Text(Recipe.MaskProbability),
+            ["task"] = Recipes.Recipe.Of(Task, Recipe).Name, ["learning-rate"] = Text(LearningRate), ["head-learning-rate"] = Text(HeadLearningRate),
+                ["layer-decay"] = Text(LayerDecay),
+            ["schedule"] = Text(Schedule), ["warmup-steps"] = Text(WarmupSteps), ["warmup-ratio"] = Text(WarmupRatio), ["power"] = Text(Power),
+                ["optimizer"] = Text(Optimizer),
+            ["beta1"] = Text(AdamW.Beta1), ["beta2"] = Text(AdamW.Beta2), ["epsilon"] = Text(AdamW.Epsilon), ["weight-decay"] = Text(WeightDecay),
+                ["max-grad-norm"] = Text(MaxGradNorm),
+            ["label-smoothing"] = Text(LabelSmoothing), ["freeze"] = Text(Frozen), ["first-added-position"] = Text(FirstAddedPosition),
+                ["epochs"] = Text(Epochs), ["steps"] = Text(Steps),
+            ["batch-size"] = Text(Batches.ExamplesPerStep), ["tokens-per-step"] = Text(Batches.TokensPerStep),
+                ["tokens-per-batch"] = Text(Batches.TokensPerBatch),
+            ["shuffle"] = Batches.Shuffles ? "yes" : "no", ["seed"] = Text(Seed), ["dropout"] = Dropout ? "yes" : "no", ["dtype"] = Text(DType),
+                ["mask-probability"] = Text(Recipe.MaskProbability),
             ["max-tokens"] = Text(Recipe.MaxTokens),
         };
     }
@@ -148,12 +155,14 @@ public sealed record TrainingOptions
     /// <exception cref="InputException">A number is outside its range.</exception>
     internal void Check()
     {
-        if (DType is not (DType.Float32 or DType.BFloat16)) throw new InputException($"dtype: expected Float32 or BFloat16 to train in, given {DType}");
+        if (DType is not (DType.Float32 or DType.BFloat16))
+            throw new InputException($"dtype: expected Float32 or BFloat16 to train in, given {DType}");
         if (!(Epochs > 0) || !double.IsFinite(Epochs)) throw new InputException($"epochs: expected more than 0, given {Epochs}");
         if (Steps is { } steps && steps < 1) throw new InputException($"steps: expected 1 or more, given {steps}");
         if (HeadLearningRate is { } head && !(head >= 0)) throw new InputException($"the head's learning rate: expected 0 or more, given {head}");
         if (WarmupRatio is not (>= 0 and <= 1)) throw new InputException($"warm-up ratio: expected 0 to 1, given {WarmupRatio}");
-        if (EvaluateEvery is { } evaluate && evaluate < 1) throw new InputException($"steps between evaluations: expected 1 or more, given {evaluate}");
+        if (EvaluateEvery is { } evaluate && evaluate < 1)
+            throw new InputException($"steps between evaluations: expected 1 or more, given {evaluate}");
         if (SaveEvery is { } save && save < 1) throw new InputException($"steps between checkpoints: expected 1 or more, given {save}");
         if (KeepLast < 1) throw new InputException($"checkpoints to keep: expected 1 or more, given {KeepLast}");
         if (Patience is { } patience && patience < 1) throw new InputException($"patience: expected 1 or more, given {patience}");

@@ -24,13 +24,15 @@ public class TrainTests
 
     private static string Reviews(int count) => string.Concat(Enumerable.Range(0, count).Select(i => JsonSerializer.Serialize(new
     {
-        text = string.Join(' ', Enumerable.Range(0, 3 + (i % 9)).Select(k => (i % 2 == 0 ? (string[])["lovely", "fine", "great"] : ["awful", "poor", "sad"])[(i + k) % 3])),
+        text = string.Join(' ', Enumerable.Range(0, 3 + (i % 9)).Select(k =>
+            (i % 2 == 0 ? (string[])["lovely", "fine", "great"] : ["awful", "poor", "sad"])[(i + k) % 3])),
         label = i % 2 == 0 ? "good" : "bad",
     }) + "\n"));
 
     private string[] Train(string output, params string[] more) =>
     [
-        "train", "classify", TinyCheckpoints.MaskedLm, "--data", At("train.jsonl"), "--eval", At("held.csv"), "--output", At(output), "--cache", At("cache"), "--threads", "1",
+        "train", "classify", TinyCheckpoints.MaskedLm, "--data", At("train.jsonl"), "--eval", At("held.csv"), "--output", At(output), "--cache",
+            At("cache"), "--threads", "1",
         "--learning-rate", "2e-3", "--batch-size", "8", "--epochs", "4", "--save-every", "2", "--eval-every", "3", .. more,
     ];
 
@@ -42,8 +44,10 @@ public class TrainTests
         Assert.That(result.Json.GetProperty("steps").GetInt32(), Is.EqualTo(24));
         Assert.That(result.Json.GetProperty("metrics").GetProperty("accuracy").GetDouble(), Is.EqualTo(1));
         Assert.That(result.Error, Does.Contain("new and random: classifier.dense.weight").And.Contain("step 3: loss"));
-        JsonElement measured = Longformer.Succeeds("evaluate", "classify", At("out"), "--data", At("held.csv"), "--cache", At("cache"), "--output", At("predictions.jsonl"), "--json").Json;
-        Assert.That(measured.GetProperty("metrics").GetProperty("loss").GetDouble(), Is.EqualTo(result.Json.GetProperty("metrics").GetProperty("loss").GetDouble()).Within(1e-4));
+        JsonElement measured = Longformer.Succeeds("evaluate", "classify", At("out"), "--data", At("held.csv"), "--cache", At("cache"), "--output",
+            At("predictions.jsonl"), "--json").Json;
+        Assert.That(measured.GetProperty("metrics").GetProperty("loss").GetDouble(),
+            Is.EqualTo(result.Json.GetProperty("metrics").GetProperty("loss").GetDouble()).Within(1e-4));
         Assert.That(File.ReadAllLines(At("predictions.jsonl")), Has.Length.EqualTo(2).And.All.Contains("\"labels\":["));
         File.WriteAllText(At("text.txt"), "sad awful poor");
         Assert.That(Longformer.Succeeds("classify", At("out"), "--input", At("text.txt"), "--top", "1").Output, Does.Contain("bad"));
@@ -59,7 +63,8 @@ public class TrainTests
         do
         {
             string[] resume = Directory.Exists(At("killed/checkpoints")) ? ["--resume"] : [];
-            result = Longformer.RunKilled(killed < 8 ? TimeSpan.FromSeconds(0.3 + (random.NextDouble() * 1.2)) : TimeSpan.FromMinutes(4), Train("killed", resume));
+            result = Longformer.RunKilled(killed < 8 ? TimeSpan.FromSeconds(0.3 + (random.NextDouble() * 1.2)) : TimeSpan.FromMinutes(4),
+                Train("killed", resume));
             if (result.Status == 137) killed++;
             else Assert.That(result.Status, Is.Zero, result.Error);
         }
@@ -72,7 +77,8 @@ public class TrainTests
     [Test]
     public void Ctrl_C_saves_and_says_how_to_go_on()
     {
-        Longformer.Result result = Longformer.RunInterrupted(() => File.Exists(At("out/log.jsonl")) && new FileInfo(At("out/log.jsonl")).Length > 200, Train("out", "--epochs", "4000"));
+        Longformer.Result result = Longformer.RunInterrupted(() => File.Exists(At("out/log.jsonl")) && new FileInfo(At("out/log.jsonl")).Length > 200,
+            Train("out", "--epochs", "4000"));
         Assert.That(result.Status, Is.EqualTo(1), result.Error);
         Assert.That(result.Error, Does.Match(@"longformer: stopped after step \d+, which is saved; the same command with --resume goes on\n$"));
         Assert.That(Directory.GetDirectories(At("out/checkpoints")), Is.Not.Empty);
@@ -95,10 +101,12 @@ public class TrainTests
         Assert.That(Longformer.Fails(1, Train("out", "--steps", "0")), Does.Contain("steps: expected 1 or more, given 0"));
         File.AppendAllText(At("train.jsonl"), "{\"text\": \"fine\", \"lab");
         Assert.That(Longformer.Fails(1, Train("out")), Does.Contain("train.jsonl:49: not JSON"));
-        Assert.That(Longformer.Fails(1, "train", "tag", TinyCheckpoints.Tagger, "--data", At("nowhere*.jsonl"), "--output", At("x")), Does.Contain("no data file"));
+        Assert.That(Longformer.Fails(1, "train", "tag", TinyCheckpoints.Tagger, "--data", At("nowhere*.jsonl"), "--output", At("x")),
+            Does.Contain("no data file"));
         Assert.That(Longformer.Fails(2, Train("out", "--column", "text")), Does.Contain("PURPOSE=NAME"));
         Assert.That(Longformer.Fails(2, "train", "paint", "X"), Does.Contain("train"));
-        Assert.That(Longformer.Fails(1, "evaluate", "tag", TinyCheckpoints.Classifier, "--data", At("held.csv")), Does.Contain("expected LongformerForTokenClassification"));
+        Assert.That(Longformer.Fails(1, "evaluate", "tag", TinyCheckpoints.Classifier, "--data", At("held.csv")),
+            Does.Contain("expected LongformerForTokenClassification"));
         Assert.That(Longformer.Succeeds("train", "summarize", "--help").Output, Does.Contain("--max-target-tokens").And.Contain("--label-smoothing"));
     }
 }

@@ -13,12 +13,15 @@ public sealed class DataTests
         using var folder = new TestFolder();
         List<DataRow> rows = folder.Read("a.jsonl", "{\"text\": \"one\", \"label\": 2, \"tags\": [\"x\", 1.5, true, null]}\n\n\"only text\"\n");
         Assert.That(rows, Has.Count.EqualTo(2));
-        Assert.That((rows[0].Text("text"), rows[0].Integer("label"), rows[0].Number("label"), rows[0].Text("label")), Is.EqualTo(("one", 2L, 2.0, "2")));
+        Assert.That((rows[0].Text("text"), rows[0].Integer("label"), rows[0].Number("label"), rows[0].Text("label")),
+            Is.EqualTo(("one", 2L, 2.0, "2")));
         Assert.That(rows[0].List("tags"), Is.EqualTo(new object?[] { "x", 1.5, true, null }));
         Assert.That(rows[1].Text("text"), Is.EqualTo("only text"));
         Assert.That(rows[1].Source, Is.EqualTo(folder["a.jsonl"] + ":3"));
-        Assert.That(() => rows[0].Text("body"), Throws.TypeOf<InputException>().With.Message.EqualTo($"{folder["a.jsonl"]}:1: no column \"body\"; there are \"text\", \"label\", \"tags\""));
-        Assert.That(() => rows[0].Integer("text"), Throws.TypeOf<InputException>().With.Message.Contains("expected an integer in the column \"text\", given \"one\""));
+        Assert.That(() => rows[0].Text("body"),
+            Throws.TypeOf<InputException>().With.Message.EqualTo($"{folder["a.jsonl"]}:1: no column \"body\"; there are \"text\", \"label\", \"tags\""));
+        Assert.That(() => rows[0].Integer("text"),
+            Throws.TypeOf<InputException>().With.Message.Contains("expected an integer in the column \"text\", given \"one\""));
     }
 
     [TestCase("a.jsonl", "{\"text\": \"one\"}\n{\"text\": \"tw", "a.jsonl:2: not JSON")]
@@ -97,7 +100,8 @@ public sealed class DataTests
     {
         using var folder = new TestFolder();
         foreach (string name in new[] { "b/2.jsonl", "b/1.csv", "b/skip.md", "b/.hidden/3.jsonl", "c/4.jsonl", "5.jsonl" }) folder.Write(name, "x");
-        string[] Found(params string[] names) => [.. DataFiles.Find([.. names.Select(n => folder[n])]).Select(f => Path.GetRelativePath(folder.Path, f))];
+        string[] Found(params string[] names) => [.. DataFiles.Find([.. names.Select(n => folder[n])]).Select(f =>
+            Path.GetRelativePath(folder.Path, f))];
         Assert.That(Found("b"), Is.EqualTo(new[] { "b/1.csv", "b/2.jsonl" }));
         Assert.That(Found("*/*.jsonl"), Is.EqualTo(new[] { "b/2.jsonl", "c/4.jsonl" }));
         Assert.That(Found("5.jsonl", "b/?.csv"), Is.EqualTo(new[] { "5.jsonl", "b/1.csv" }));
@@ -107,14 +111,17 @@ public sealed class DataTests
 
     private static TrainingExample Example(int i) => new()
     {
-        Ids = [.. Enumerable.Range(i, (i % 5) + 1)], Lengths = i % 2 == 0 ? null : [1, i % 5], Globals = i % 3 == 0 ? [0] : null, Labels = i % 4 == 0 ? null : [i, -100], Targets = i % 4 == 1 ? [0.5f, i] : null,
-        Starts = i % 2 == 0 ? [i, 2] : null, Ends = i % 2 == 0 ? [i + 1, 3] : null, Source = $"dätä.jsonl:{i}", Notes = i % 3 == 1 ? "{\"a\":\"ß\"}" : null,
+        Ids = [.. Enumerable.Range(i, (i % 5) + 1)], Lengths = i % 2 == 0 ? null : [1, i % 5], Globals = i % 3 == 0 ? [0] : null, Labels = i % 4 == 0
+            ? null : [i, -100], Targets = i % 4 == 1 ? [0.5f, i] : null,
+        Starts = i % 2 == 0 ? [i, 2] : null, Ends = i % 2 == 0 ? [i + 1, 3] : null, Source = $"dätä.jsonl:{i}", Notes = i % 3 == 1 ? "{\"a\":\"ß\"}"
+            : null,
     };
 
     private static void AssertSame(TrainingExample given, TrainingExample expected)
     {
         Assert.That((given.Source, given.Notes), Is.EqualTo((expected.Source, expected.Notes)));
-        Assert.That(new[] { given.Ids, given.Lengths, given.Globals, given.Labels, given.Starts, given.Ends }, Is.EqualTo(new[] { expected.Ids, expected.Lengths, expected.Globals, expected.Labels, expected.Starts, expected.Ends }));
+        Assert.That(new[] { given.Ids, given.Lengths, given.Globals, given.Labels, given.Starts, given.Ends },
+            Is.EqualTo(new[] { expected.Ids, expected.Lengths, expected.Globals, expected.Labels, expected.Starts, expected.Ends }));
         Assert.That(given.Targets, Is.EqualTo(expected.Targets));
     }
 
@@ -163,7 +170,8 @@ public sealed class DataTests
         Assert.That(steps.SelectMany(s => s).Select(b => b.Sum(data.TokenCount)), Has.All.LessThanOrEqualTo(6));
         Assert.That(plan.Epoch(data, 0).SelectMany(s => s), Is.EqualTo(steps.SelectMany(s => s)));
         Assert.That(plan.Epoch(data, 1).SelectMany(s => s).SelectMany(b => b), Is.Not.EqualTo(steps.SelectMany(s => s).SelectMany(b => b)));
-        Assert.That((plan with { Seed = 4 }).Epoch(data, 0).SelectMany(s => s).SelectMany(b => b), Is.Not.EqualTo(steps.SelectMany(s => s).SelectMany(b => b)));
+        Assert.That((plan with { Seed = 4 }).Epoch(data, 0).SelectMany(s => s).SelectMany(b => b),
+            Is.Not.EqualTo(steps.SelectMany(s => s).SelectMany(b => b)));
         var counted = new BatchPlan { ExamplesPerStep = 8, TokensPerBatch = 100, Shuffles = false };
         Assert.That(counted.Epoch(data, 0).Select(s => s.Sum(b => b.Length)), Is.EqualTo(new[] { 8, 8, 8, 8, 8, 8, 2 }));
         Assert.That((counted.StepCount(data, 2), counted.StepCount(data, 1.5)), Is.EqualTo((14L, 11L)));

@@ -63,9 +63,11 @@ public sealed class LossTests
         long[] labels = [2, 0, 0, 1];
         Tensor Loss() => Differentiable.LabelLoss(logits, Tensor.From<long>(labels), smoothing);
         double[] values = logits.ToArray<double>();
-        Assert.That(Loss().ToDouble(), Is.EqualTo(labels.Select((label, i) => Smoothed(values[(i * 3)..((i + 1) * 3)], (int)label, smoothing)).Sum()).Within(1e-12));
+        Assert.That(Loss().ToDouble(), Is.EqualTo(labels.Select((label, i) =>
+            Smoothed(values[(i * 3)..((i + 1) * 3)], (int)label, smoothing)).Sum()).Within(1e-12));
         AssertGradients(Loss, logits);
-        Assert.That(() => Differentiable.LabelLoss(logits, Tensor.From<long>(labels), 1), Throws.TypeOf<InputException>().With.Message.Contains("labelSmoothing"));
+        Assert.That(() => Differentiable.LabelLoss(logits, Tensor.From<long>(labels), 1),
+            Throws.TypeOf<InputException>().With.Message.Contains("labelSmoothing"));
     }
 
     [Test]
@@ -80,7 +82,8 @@ public sealed class LossTests
         double expected = -Math.Log((Math.Exp(v[1]) + Math.Exp(v[3])) / v[..4].Sum(Math.Exp)) - Math.Log(Math.Exp(v[7]) / v[7..].Sum(Math.Exp));
         Assert.That(Loss().ToDouble(), Is.EqualTo(expected).Within(1e-12));
         AssertGradients(Loss, logits);
-        Assert.That(() => Differentiable.AnyPositionLoss(logits, offsets, [[4], [], []]), Throws.TypeOf<InputException>().With.Message.EqualTo("positions[0]: expected 0..3, given 4"));
+        Assert.That(() => Differentiable.AnyPositionLoss(logits, offsets, [[4], [], []]),
+            Throws.TypeOf<InputException>().With.Message.EqualTo("positions[0]: expected 0..3, given 4"));
     }
 
     [Test]

@@ -9,11 +9,13 @@ public sealed class MetricTests
 {
     private static JsonElement Golden(string file)
     {
-        using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(TinyCheckpoints.Repository, "parity-tests", "goldens", "metrics", file)));
+        using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(TinyCheckpoints.Repository, "parity-tests", "goldens",
+            "metrics", file)));
         return document.RootElement.Clone();
     }
 
-    private static string[][] Tags(JsonElement sequences) => [.. sequences.EnumerateArray().Select(s => s.EnumerateArray().Select(t => t.GetString()!).ToArray())];
+    private static string[][] Tags(JsonElement sequences) => [.. sequences.EnumerateArray().Select(s =>
+        s.EnumerateArray().Select(t => t.GetString()!).ToArray())];
 
     [Test]
     public void Entities_count_as_in_seqeval()
@@ -39,10 +41,12 @@ public sealed class MetricTests
         {
             JsonElement pair = pairs[values.GetProperty("pair").GetInt32()];
             RougeScores scores = RougeScorer.Score(pair.GetProperty("reference").GetString()!, pair.GetProperty("candidate").GetString()!, stem);
-            foreach ((string name, PrecisionRecall score) in new[] { ("rouge1", scores.Rouge1), ("rouge2", scores.Rouge2), ("rougeL", scores.RougeL), ("rougeLsum", scores.RougeLsum) })
+            foreach ((string name, PrecisionRecall score) in new[] { ("rouge1", scores.Rouge1), ("rouge2", scores.Rouge2), ("rougeL", scores.RougeL),
+                ("rougeLsum", scores.RougeLsum) })
             {
                 double[] expected = [.. values.GetProperty(name).EnumerateArray().Select(v => v.GetDouble())];
-                Assert.That(new[] { score.Precision, score.Recall, score.F1 }, Is.EqualTo(expected).Within(1e-9), $"pair {values.GetProperty("pair")}, {name}");
+                Assert.That(new[] { score.Precision, score.Recall, score.F1 }, Is.EqualTo(expected).Within(1e-9),
+                    $"pair {values.GetProperty("pair")}, {name}");
             }
             count++;
         }
@@ -60,15 +64,18 @@ public sealed class MetricTests
             {
                 if (expected.TryGetProperty("normalized_prediction", out JsonElement normalized))
                     Assert.That(SquadScorer.Normalize(prediction.GetString()!), Is.EqualTo(normalized.GetString()), note);
-                (double exact, double f1) = SquadScorer.Score(prediction.GetString()!, input.GetProperty("answers").EnumerateArray().Select(a => a.GetString()!));
+                (double exact, double f1) = SquadScorer.Score(prediction.GetString()!,
+                    input.GetProperty("answers").EnumerateArray().Select(a => a.GetString()!));
                 Assert.That(exact, Is.EqualTo(expected.GetProperty("exact").GetDouble()), note);
                 Assert.That(f1, Is.EqualTo(expected.GetProperty("f1").GetDouble()).Within(1e-9), note);
                 continue;
             }
-            Dictionary<string, double>? none = input.TryGetProperty("no_answer_probabilities", out JsonElement p) && p.ValueKind == JsonValueKind.Object
+            Dictionary<string, double>? none = input.TryGetProperty("no_answer_probabilities", out JsonElement p)
+                && p.ValueKind == JsonValueKind.Object
                 ? p.EnumerateObject().ToDictionary(v => v.Name, v => v.Value.GetDouble()) : null;
             SquadScores scores = SquadScorer.Score(
-                input.GetProperty("answers").EnumerateObject().ToDictionary(v => v.Name, v => (IReadOnlyList<string>)[.. v.Value.EnumerateArray().Select(a => a.GetString()!)]),
+                input.GetProperty("answers").EnumerateObject().ToDictionary(v => v.Name, v =>
+                    (IReadOnlyList<string>)[.. v.Value.EnumerateArray().Select(a => a.GetString()!)]),
                 input.GetProperty("predictions").EnumerateObject().ToDictionary(v => v.Name, v => v.Value.GetString()!), none,
                 input.TryGetProperty("no_answer_threshold", out JsonElement t) && t.ValueKind == JsonValueKind.Number ? t.GetDouble() : 1);
             var given = new Dictionary<string, double?>

@@ -52,7 +52,8 @@ public sealed class OptimizerTests
         (Tensor one, Tensor two) = (Values(1, 3, 4), Values(2, 5));
         TrainedParameter[] parameters = [new("one", one, weightDecay: 0.1), new("two", two), new("never reached", Values(3, 2))];
         using IOptimizer first = Create(kind), second = Create(kind);
-        void Step(IOptimizer optimizer, int t) => optimizer.Step([.. parameters.Take(2).Select((p, i) => new ParameterGradient(p, Values((t * 2) + i, p.Model.Shape)))], 0.01);
+        void Step(IOptimizer optimizer, int t) => optimizer.Step([.. parameters.Take(2).Select((p, i) =>
+            new ParameterGradient(p, Values((t * 2) + i, p.Model.Shape)))], 0.01);
         Step(first, 1);
         Step(first, 2);
         (float[] before, float[] beforeTwo) = (one.ToArray<float>(), two.ToArray<float>());
@@ -65,7 +66,8 @@ public sealed class OptimizerTests
         Assert.That(one.ToArray<float>(), Is.EqualTo(after));
         Assert.That(two.ToArray<float>(), Is.EqualTo(afterTwo));
         Assert.That(after, Is.Not.EqualTo(before));
-        Dictionary<string, Tensor> damaged = new(first.State) { [first.State.Keys.First(k => !k.EndsWith("step", StringComparison.Ordinal))] = Values(1, 9) };
+        Dictionary<string, Tensor> damaged = new(first.State) { [first.State.Keys.First(k =>
+            !k.EndsWith("step", StringComparison.Ordinal))] = Values(1, 9) };
         Assert.That(() => second.Restore(damaged, parameters), Throws.TypeOf<CheckpointException>().With.Message.Contains("given [9]"));
         damaged.Remove("one/step");
         Assert.That(() => second.Restore(damaged, parameters), Throws.TypeOf<CheckpointException>());
@@ -98,7 +100,8 @@ public sealed class OptimizerTests
     [TestCase(ScheduleKind.InverseSqrt, 4, 1)]
     [TestCase(ScheduleKind.InverseSqrt, 16, 0.5)]
     public void Schedules_are_those_of_transformers(ScheduleKind kind, long step, double rate) =>
-        Assert.That(new Schedule { LearningRate = 1, Kind = kind, WarmupSteps = 4, TotalSteps = 20, Power = 3 }.At(step), Is.EqualTo(rate).Within(1e-12));
+        Assert.That(new Schedule { LearningRate = 1, Kind = kind, WarmupSteps = 4, TotalSteps = 20, Power = 3 }.At(step),
+            Is.EqualTo(rate).Within(1e-12));
 
     [Test]
     public void Without_a_warm_up_the_inverse_root_counts_from_ten_thousand() =>
@@ -107,7 +110,8 @@ public sealed class OptimizerTests
     [Test]
     public void Parts_stand_still_or_learn_slower()
     {
-        using LongformerForSequenceClassification model = LongformerForSequenceClassification.Load(TinyCheckpoints.Classifier, new LoadOptions { Trainable = true });
+        using LongformerForSequenceClassification model = LongformerForSequenceClassification.Load(TinyCheckpoints.Classifier,
+            new LoadOptions { Trainable = true });
         Dictionary<string, TrainedParameter> Plan(ParameterPlan plan) => plan.Of(model).ToDictionary(p => p.Name);
         Dictionary<string, TrainedParameter> all = Plan(new ParameterPlan { WeightDecay = 0.1, HeadFactor = 5, LayerDecay = 0.5 });
         Assert.That(all, Has.Count.EqualTo(model.NamedParameters.Count));
@@ -118,11 +122,16 @@ public sealed class OptimizerTests
         Assert.That(all["longformer.encoder.layer.0.output.dense.weight"].WeightDecay, Is.EqualTo(0.1));
         Assert.That(all["longformer.encoder.layer.0.output.dense.bias"].WeightDecay, Is.Zero);
         Assert.That(all["longformer.encoder.layer.0.output.LayerNorm.weight"].WeightDecay, Is.Zero);
-        Assert.That(Plan(new ParameterPlan { Frozen = FrozenPart.Body }).Keys, Is.EquivalentTo(new[] { "classifier.dense.weight", "classifier.dense.bias", "classifier.out_proj.weight", "classifier.out_proj.bias" }));
+        Assert.That(Plan(new ParameterPlan { Frozen = FrozenPart.Body }).Keys,
+            Is.EquivalentTo(new[] { "classifier.dense.weight", "classifier.dense.bias", "classifier.out_proj.weight", "classifier.out_proj.bias" }));
         Assert.That(Plan(new ParameterPlan { Frozen = FrozenPart.Embeddings }).Keys, Has.None.Contains("embeddings"));
-        Assert.That(Plan(new ParameterPlan { Frozen = FrozenPart.AllButBiases }).Keys.Where(n => !n.StartsWith("classifier", StringComparison.Ordinal)), Has.All.EndsWith("bias"));
-        TrainedParameter positions = Plan(new ParameterPlan { Frozen = FrozenPart.AllButAddedPositions, FirstAddedPosition = 50, WeightDecay = 0.1 }).Values.Single();
-        Assert.That((positions.Name, positions.FirstRow, positions.WeightDecay), Is.EqualTo(("longformer.embeddings.position_embeddings.weight", 50L, 0.0)));
-        Assert.That(() => Plan(new ParameterPlan { Frozen = FrozenPart.AllButAddedPositions, FirstAddedPosition = 98 }), Throws.TypeOf<InputException>());
+        Assert.That(Plan(new ParameterPlan { Frozen = FrozenPart.AllButBiases }).Keys.Where(n =>
+            !n.StartsWith("classifier", StringComparison.Ordinal)), Has.All.EndsWith("bias"));
+        TrainedParameter positions = Plan(new ParameterPlan { Frozen = FrozenPart.AllButAddedPositions, FirstAddedPosition = 50,
+            WeightDecay = 0.1 }).Values.Single();
+        Assert.That((positions.Name, positions.FirstRow, positions.WeightDecay),
+            Is.EqualTo(("longformer.embeddings.position_embeddings.weight", 50L, 0.0)));
+        Assert.That(() => Plan(new ParameterPlan { Frozen = FrozenPart.AllButAddedPositions, FirstAddedPosition = 98 }),
+            Throws.TypeOf<InputException>());
     }
 }

@@ -28,7 +28,8 @@ public sealed class StepTests
 
     private static float[] Weights(TrainingHead head) => [.. head.Model.NamedParameters.SelectMany(p => p.Tensor.To(DType.Float32).ToArray<float>())];
 
-    private static (StepResult Result, float[] Weights) Run(Func<TrainingStep, StepResult> run, ParameterPlan? plan = null, bool recompute = false, DType? dtype = null)
+    private static (StepResult Result, float[] Weights) Run(Func<TrainingStep, StepResult> run, ParameterPlan? plan = null, bool recompute = false,
+        DType? dtype = null)
     {
         using TrainingHead head = Load(TinyCheckpoints.MaskedLm, dtype);
         using var optimizer = new AdamW(new AdamWOptions { Epsilon = 1e-3 });
@@ -81,7 +82,8 @@ public sealed class StepTests
         using TrainingHead head = Load(TinyCheckpoints.MaskedLm);
         Dictionary<string, float[]> before = head.Model.NamedParameters.ToDictionary(p => p.Name, p => p.Tensor.ToArray<float>());
         using var optimizer = new AdamW();
-        using var step = new TrainingStep(head, new ParameterPlan { Frozen = FrozenPart.AllButAddedPositions, FirstAddedPosition = 10, WeightDecay = 0.1 }, optimizer, Steady);
+        using var step = new TrainingStep(head, new ParameterPlan { Frozen = FrozenPart.AllButAddedPositions, FirstAddedPosition = 10,
+            WeightDecay = 0.1 }, optimizer, Steady);
         step.Run(0, [Masked()]);
         foreach (NamedParameter parameter in head.Model.NamedParameters)
         {
@@ -105,8 +107,10 @@ public sealed class StepTests
             (TinyCheckpoints.Classifier, [new() { Ids = Document(20, 3), Labels = [2] }, new() { Ids = Document(9, 5), Labels = [0] }]),
             (TinyCheckpoints.MultiLabel, [new() { Ids = Document(20, 3), Targets = [1, 0] }, new() { Ids = Document(9, 5), Targets = [1, 1] }]),
             (TinyCheckpoints.Regression, [new() { Ids = Document(20, 3), Targets = [2.5f] }, new() { Ids = Document(9, 5), Targets = [-1] }]),
-            (TinyCheckpoints.Tagger, [new() { Ids = Document(6, 3), Labels = [-100, 1, 2, 0, 0, -100] }, new() { Ids = Document(4, 5), Labels = [-100, 0, 1, -100] }]),
-            (TinyCheckpoints.QuestionAnswering, [new() { Ids = [0, 9, 8, 2, 2, .. Document(9, 5)[1..]], Starts = [6, 8], Ends = [7, 8] }, new() { Ids = [0, 9, 2, 2, 7, 2], Starts = [0], Ends = [0] }]),
+            (TinyCheckpoints.Tagger, [new() { Ids = Document(6, 3), Labels = [-100, 1, 2, 0, 0, -100] },
+                new() { Ids = Document(4, 5), Labels = [-100, 0, 1, -100] }]),
+            (TinyCheckpoints.QuestionAnswering, [new() { Ids = [0, 9, 8, 2, 2, .. Document(9, 5)[1..]], Starts = [6, 8], Ends = [7, 8] },
+                new() { Ids = [0, 9, 2, 2, 7, 2], Starts = [0], Ends = [0] }]),
             (TinyCheckpoints.MultipleChoice, [new() { Ids = [0, 9, 2, 2, 7, 2, 0, 9, 2, 2, 8, 2], Lengths = [6, 6], Labels = [1] },
                 new() { Ids = [0, 9, 2, 2, 7, 2, 0, 9, 2, 2, 8, 2, 0, 5, 2, 2, 6, 2], Lengths = [6, 6, 6], Labels = [2] }]),
         ];
@@ -130,14 +134,16 @@ public sealed class StepTests
         float[] before = Weights(head);
         Assert.That(() => step.Run(0, [[new TrainingExample { Ids = Document(5, 2), Labels = [3], Source = "a.jsonl:7" }]]),
             Throws.TypeOf<InputException>().With.Message.EqualTo("a.jsonl:7: expected a label 0..2, given 3"));
-        Assert.That(() => step.Run(0, [[new TrainingExample { Ids = Document(5, 2), Source = "a.jsonl:8" }]]), Throws.TypeOf<InputException>().With.Message.Contains("a.jsonl:8"));
+        Assert.That(() => step.Run(0, [[new TrainingExample { Ids = Document(5, 2), Source = "a.jsonl:8" }]]),
+            Throws.TypeOf<InputException>().With.Message.Contains("a.jsonl:8"));
         head.Model.NamedParameters[^1].Tensor.FillInPlace(double.NaN);
         Assert.That(() => step.Run(4, [[new TrainingExample { Ids = Document(5, 2), Labels = [1], Source = "a.jsonl:9" }]]),
             Throws.TypeOf<DivergedException>().With.Message.EqualTo("step 5: the loss is NaN on a.jsonl:9"));
         head.Model.NamedParameters[^1].Tensor.FillInPlace(0);
         Assert.That(Weights(head)[..^3], Is.EqualTo(before[..^3]));
         Assert.That(() => new TrainingStep(head, new ParameterPlan(), optimizer, Steady with { LearningRate = 0 }), Throws.TypeOf<InputException>());
-        Assert.That(() => TrainingHead.Of(LongformerModel.Load(TinyCheckpoints.Base)), Throws.TypeOf<InputException>().With.Message.Contains("LongformerModel"));
+        Assert.That(() => TrainingHead.Of(LongformerModel.Load(TinyCheckpoints.Base)),
+            Throws.TypeOf<InputException>().With.Message.Contains("LongformerModel"));
     }
 
     [Test]

@@ -21,13 +21,15 @@ public sealed class TrainerTests
         return string.Join('\n', Enumerable.Range(0, count).Select(i =>
         {
             string[] words = i % 2 == 0 ? Good : Bad;
-            return JsonSerializer.Serialize(new { text = string.Join(' ', Enumerable.Range(0, random.Next(4, 16)).Select(_ => words[random.Next(3)])), label = i % 2 == 0 ? "good" : "bad" });
+            return JsonSerializer.Serialize(new { text = string.Join(' ', Enumerable.Range(0, random.Next(4, 16)).Select(_ => words[random.Next(3)])),
+                label = i % 2 == 0 ? "good" : "bad" });
         }));
     }
 
     private static TrainingOptions Options(TestFolder folder, string output = "out") => new()
     {
-        Task = TrainingTask.Classify, Checkpoint = TinyCheckpoints.MaskedLm, Data = [folder["train.jsonl"]], EvaluationData = [folder["held.jsonl"]], Output = folder[output], Cache = folder["cache"],
+        Task = TrainingTask.Classify, Checkpoint = TinyCheckpoints.MaskedLm, Data = [folder["train.jsonl"]], EvaluationData = [folder["held.jsonl"]],
+        Output = folder[output], Cache = folder["cache"],
         LearningRate = 2e-3, Epochs = 3, Batches = new BatchPlan { ExamplesPerStep = 8 }, Seed = 5, EvaluateEvery = 4, SaveEvery = 3,
     };
 
@@ -52,13 +54,16 @@ public sealed class TrainerTests
         Assert.That((result.Steps, result.Stopped, result.Metrics!["accuracy"]), Is.EqualTo((32L, false, 1.0)));
         Assert.That(told.Count(e => e.Kind == TrainingEventKind.Step), Is.EqualTo(32));
         Assert.That(told.Count(e => e.Kind == TrainingEventKind.Evaluated), Is.EqualTo(8));
-        Assert.That(told.Where(e => e.Kind == TrainingEventKind.Note).Select(e => e.Message), Has.Some.Contains("new and random: classifier.dense.weight"));
+        Assert.That(told.Where(e => e.Kind == TrainingEventKind.Note).Select(e => e.Message),
+            Has.Some.Contains("new and random: classifier.dense.weight"));
         using (TextClassifier classifier = TextClassifier.Load(result.Folder))
         {
             Assert.That(classifier.Labels, Is.EqualTo(new[] { "bad", "good" }));
-            Assert.That((classifier.Classify("fine great fine lovely")[0].Label, classifier.Classify("poor sad awful awful")[0].Label), Is.EqualTo(("good", "bad")));
+            Assert.That((classifier.Classify("fine great fine lovely")[0].Label, classifier.Classify("poor sad awful awful")[0].Label),
+                Is.EqualTo(("good", "bad")));
         }
-        Evaluation again = Evaluator.Run(new EvaluatorOptions { Task = TrainingTask.Classify, Checkpoint = result.Folder, Data = [folder["held.jsonl"]], Cache = folder["cache"] });
+        Evaluation again = Evaluator.Run(new EvaluatorOptions { Task = TrainingTask.Classify, Checkpoint = result.Folder,
+            Data = [folder["held.jsonl"]], Cache = folder["cache"] });
         Assert.That(again.Metrics["loss"], Is.EqualTo(result.Metrics["loss"]).Within(1e-5));
         string[] lines = File.ReadAllLines(folder["out/log.jsonl"]);
         Assert.That(lines, Has.Length.EqualTo(40));
@@ -88,7 +93,8 @@ public sealed class TrainerTests
             Assert.That((part.Stopped, part.Steps), Is.EqualTo((true, (long)stop)));
             TrainingResult rest = new Trainer(Options(folder, $"parts{stop}") with { DType = dtype, Resume = true }).Run();
             Assert.That((rest.Stopped, rest.Steps, rest.BestStep), Is.EqualTo((false, whole.Steps, whole.BestStep)));
-            foreach (string file in new[] { "model.safetensors", "config.json", "checkpoints/step-000000012/optimizer.safetensors", "checkpoints/step-000000012/state.json" })
+            foreach (string file in new[] { "model.safetensors", "config.json", "checkpoints/step-000000012/optimizer.safetensors",
+                "checkpoints/step-000000012/state.json" })
                 Assert.That(Bytes(folder, $"parts{stop}/{file}"), Is.EqualTo(Bytes(folder, $"whole/{file}")), $"stopped after {stop}: {file}");
             Assert.That(File.ReadAllLines(folder[$"parts{stop}/log.jsonl"]), Has.Length.EqualTo(File.ReadAllLines(folder["whole/log.jsonl"]).Length));
         }
@@ -106,27 +112,33 @@ public sealed class TrainerTests
         foreach (string file in new[] { "model.safetensors", "README.md", "curves.svg", "config.json" }) File.Delete(folder[$"killed/{file}"]);
         new Trainer(Options(folder, "early") with { KeepLast = 100 }).Run();
         Directory.Delete(folder["killed/checkpoints"], recursive: true);
-        Directory.Move(folder["early/checkpoints/step-000000006"], Directory.CreateDirectory(folder["killed/checkpoints"]).FullName + "/step-000000006");
+        Directory.Move(folder["early/checkpoints/step-000000006"],
+            Directory.CreateDirectory(folder["killed/checkpoints"]).FullName + "/step-000000006");
         Directory.CreateDirectory(folder["killed/checkpoints/.step-000000009.xyz.part"]);
         Directory.CreateDirectory(folder["killed/.work"]);
         File.AppendAllText(folder["killed/log.jsonl"], "{\"step\":13,\"ep");
         TrainingResult result = new Trainer(Options(folder, "killed") with { Resume = true }).Run();
         Assert.That(result.Steps, Is.EqualTo(12));
-        Assert.That(Bytes(folder, "killed/checkpoints/step-000000012/model.safetensors"), Is.EqualTo(Bytes(folder, "whole/checkpoints/step-000000012/model.safetensors")));
+        Assert.That(Bytes(folder, "killed/checkpoints/step-000000012/model.safetensors"),
+            Is.EqualTo(Bytes(folder, "whole/checkpoints/step-000000012/model.safetensors")));
         Assert.That(Directory.GetDirectories(folder["killed/checkpoints"], ".*"), Is.Empty);
-        Assert.That(File.ReadLines(folder["killed/log.jsonl"]).Select(l => JsonDocument.Parse(l).RootElement.GetProperty("step").GetInt64()).Max(), Is.EqualTo(12));
+        Assert.That(File.ReadLines(folder["killed/log.jsonl"]).Select(l => JsonDocument.Parse(l).RootElement.GetProperty("step").GetInt64()).Max(),
+            Is.EqualTo(12));
     }
 
     [Test]
     public void A_run_is_resumed_only_as_it_was()
     {
         using TestFolder folder = Prepared();
-        Assert.That(() => new Trainer(Options(folder) with { Resume = true }).Run(), Throws.TypeOf<InputException>().With.Message.Contains("there is no run to resume"));
+        Assert.That(() => new Trainer(Options(folder) with { Resume = true }).Run(),
+            Throws.TypeOf<InputException>().With.Message.Contains("there is no run to resume"));
         new Trainer(Options(folder)).Run();
         Assert.That(() => new Trainer(Options(folder)).Run(), Throws.TypeOf<InputException>().With.Message.Contains("not empty; --resume"));
-        Assert.That(() => new Trainer(Options(folder) with { Resume = true, LearningRate = 1e-3 }).Run(), Throws.TypeOf<InputException>().With.Message.Contains("begun with learning-rate 0.002, given 0.001"));
+        Assert.That(() => new Trainer(Options(folder) with { Resume = true, LearningRate = 1e-3 }).Run(),
+            Throws.TypeOf<InputException>().With.Message.Contains("begun with learning-rate 0.002, given 0.001"));
         folder.Write("train.jsonl", Reviews(32, 9));
-        Assert.That(() => new Trainer(Options(folder) with { Resume = true }).Run(), Throws.TypeOf<InputException>().With.Message.Contains("other data"));
+        Assert.That(() => new Trainer(Options(folder) with { Resume = true }).Run(),
+            Throws.TypeOf<InputException>().With.Message.Contains("other data"));
     }
 
     [Test]
@@ -147,7 +159,8 @@ public sealed class TrainerTests
         TrainingResult result = new Trainer(Options(folder) with { Epochs = 50, Patience = 3, KeepLast = 1 }).Run();
         Assert.That(result.Steps, Is.LessThan(200));
         Assert.That(result.BestStep, Is.EqualTo(result.Steps - 12), "three evaluations of four steps each");
-        Assert.That(Bytes(folder, "out/model.safetensors"), Is.EqualTo(Bytes(folder, $"out/checkpoints/step-{result.BestStep:D9}/model.safetensors")));
+        Assert.That(Bytes(folder, "out/model.safetensors"), Is.EqualTo(Bytes(folder,
+            $"out/checkpoints/step-{result.BestStep:D9}/model.safetensors")));
         Assert.That(Directory.GetDirectories(folder["out/checkpoints"]), Has.Length.EqualTo(2));
     }
 
@@ -158,38 +171,50 @@ public sealed class TrainerTests
         string scratch = folder["scratch"];
         Directory.CreateDirectory(scratch);
         File.WriteAllText(Path.Combine(scratch, "config.json"), File.ReadAllText(Path.Combine(TinyCheckpoints.MaskedLm, "config.json")));
-        foreach (string file in new[] { "vocab.json", "merges.txt" }) File.Copy(Path.Combine(TinyCheckpoints.TokenizerFolder, file), Path.Combine(scratch, file));
+        foreach (string file in new[] { "vocab.json", "merges.txt" })
+            File.Copy(Path.Combine(TinyCheckpoints.TokenizerFolder, file), Path.Combine(scratch, file));
         string led = folder["led"];
         LedConfiguration small = new()
         {
-            VocabSize = Tokenizers.Tokenizer.Load(TinyCheckpoints.TokenizerFolder).VocabularySize, DModel = 16, EncoderLayers = 1, DecoderLayers = 1, EncoderAttentionHeads = 2, DecoderAttentionHeads = 2,
+            VocabSize = Tokenizers.Tokenizer.Load(TinyCheckpoints.TokenizerFolder).VocabularySize, DModel = 16, EncoderLayers = 1, DecoderLayers = 1,
+            EncoderAttentionHeads = 2, DecoderAttentionHeads = 2,
             EncoderFfnDim = 24, DecoderFfnDim = 24, MaxEncoderPositionEmbeddings = 64, MaxDecoderPositionEmbeddings = 32, AttentionWindow = [8],
         };
         RandomCheckpoint.Write(led, small, 3);
-        foreach (string file in new[] { "vocab.json", "merges.txt" }) File.Copy(Path.Combine(TinyCheckpoints.TokenizerFolder, file), Path.Combine(led, file));
+        foreach (string file in new[] { "vocab.json", "merges.txt" })
+            File.Copy(Path.Combine(TinyCheckpoints.TokenizerFolder, file), Path.Combine(led, file));
         (TrainingTask Task, string Start, string Lines, string Architecture)[] cases =
         [
             (TrainingTask.MaskedLanguage, scratch, "{\"text\": \"a house by the sea\"}\n{\"text\": \"the sea\"}", "LongformerForMaskedLM"),
-            (TrainingTask.MaskedLanguage, TinyCheckpoints.Base, "{\"text\": \"a house by the sea\"}\n{\"text\": \"the sea\"}", "LongformerForMaskedLM"),
-            (TrainingTask.Tag, TinyCheckpoints.Base, "{\"tokens\": [\"Ada\", \"sleeps\"], \"tags\": [\"B-PER\", \"O\"]}", "LongformerForTokenClassification"),
-            (TrainingTask.Answer, TinyCheckpoints.MaskedLm, "{\"question\": \"who\", \"context\": \"Ada did it\", \"answers\": [\"Ada\"]}", "LongformerForQuestionAnswering"),
-            (TrainingTask.Choose, TinyCheckpoints.Base, "{\"document\": \"x\", \"choices\": [\"a\", \"b\"], \"answer\": 1}", "LongformerForMultipleChoice"),
-            (TrainingTask.Summarize, led, "{\"document\": \"a house by the sea\", \"summary\": \"a house\"}\n{\"document\": \"the sea\", \"summary\": \"sea\"}", "LEDForConditionalGeneration"),
+            (TrainingTask.MaskedLanguage, TinyCheckpoints.Base, "{\"text\": \"a house by the sea\"}\n{\"text\": \"the sea\"}",
+                "LongformerForMaskedLM"),
+            (TrainingTask.Tag, TinyCheckpoints.Base, "{\"tokens\": [\"Ada\", \"sleeps\"], \"tags\": [\"B-PER\", \"O\"]}",
+                "LongformerForTokenClassification"),
+            (TrainingTask.Answer, TinyCheckpoints.MaskedLm, "{\"question\": \"who\", \"context\": \"Ada did it\", \"answers\": [\"Ada\"]}",
+                "LongformerForQuestionAnswering"),
+            (TrainingTask.Choose, TinyCheckpoints.Base, "{\"document\": \"x\", \"choices\": [\"a\", \"b\"], \"answer\": 1}",
+                "LongformerForMultipleChoice"),
+            (TrainingTask.Summarize, led,
+                "{\"document\": \"a house by the sea\", \"summary\": \"a house\"}\n{\"document\": \"the sea\", \"summary\": \"sea\"}",
+                "LEDForConditionalGeneration"),
         ];
         foreach (((TrainingTask task, string start, string lines, string architecture), int number) in cases.Select((c, i) => (c, i)))
         {
             string data = folder.Write($"data{number}.jsonl", lines);
             TrainingResult result = new Trainer(new TrainingOptions
             {
-                Task = task, Checkpoint = start, Data = [data], EvaluationData = [data], Output = folder[$"out{number}"], Cache = folder["cache"], Steps = 3, LearningRate = 1e-3,
-                Recipe = new RecipeOptions { MaxTargetTokens = 16 }, LabelSmoothing = task == TrainingTask.Summarize ? 0.1 : 0, Optimizer = number % 2 == 0 ? OptimizerKind.AdamW : OptimizerKind.Adafactor,
+                Task = task, Checkpoint = start, Data = [data], EvaluationData = [data], Output = folder[$"out{number}"], Cache = folder["cache"],
+                Steps = 3, LearningRate = 1e-3,
+                Recipe = new RecipeOptions { MaxTargetTokens = 16 }, LabelSmoothing = task == TrainingTask.Summarize ? 0.1 : 0,
+                Optimizer = number % 2 == 0 ? OptimizerKind.AdamW : OptimizerKind.Adafactor,
             }).Run();
             using PretrainedModel model = PretrainedModel.Load(result.Folder);
             Assert.That(model.Architecture, Is.EqualTo(architecture));
             Assert.That(result.Metrics!["loss"], Is.GreaterThan(0).And.LessThan(20));
         }
         string reviews = folder["train.jsonl"];
-        Assert.That(() => new Trainer(new TrainingOptions { Task = TrainingTask.Classify, Checkpoint = led, Data = [reviews], Output = folder["x"], Cache = folder["cache"] }).Run(),
+        Assert.That(() => new Trainer(new TrainingOptions { Task = TrainingTask.Classify, Checkpoint = led, Data = [reviews], Output = folder["x"],
+            Cache = folder["cache"] }).Run(),
             Throws.TypeOf<CheckpointException>().With.Message.Contains("expected a Longformer"));
     }
 
@@ -200,13 +225,19 @@ public sealed class TrainerTests
         TrainingOptions fine = Options(folder);
         foreach ((TrainingOptions options, string message) in new[]
         {
-            (fine with { Epochs = 0 }, "epochs"), (fine with { Steps = 0 }, "steps"), (fine with { DType = DType.Float16 }, "dtype"), (fine with { KeepLast = 0 }, "checkpoints to keep"),
-            (fine with { EvaluationData = [], Patience = 2 }, "patience"), (fine with { Batches = new BatchPlan { ExamplesPerStep = 0 } }, "examples of a step"), (fine with { WarmupRatio = 2 }, "warm-up ratio"),
+            (fine with { Epochs = 0 }, "epochs"), (fine with { Steps = 0 }, "steps"), (fine with { DType = DType.Float16 }, "dtype"),
+                (fine with { KeepLast = 0 }, "checkpoints to keep"),
+            (fine with { EvaluationData = [], Patience = 2 }, "patience"),
+                (fine with { Batches = new BatchPlan { ExamplesPerStep = 0 } }, "examples of a step"),
+                (fine with { WarmupRatio = 2 }, "warm-up ratio"),
         })
             Assert.That(() => new Trainer(options), Throws.TypeOf<InputException>().With.Message.Contains(message));
-        Assert.That(() => new Trainer(fine with { Recipe = new RecipeOptions { MaxTokens = 200 } }).Run(), Throws.TypeOf<InputException>().With.Message.Contains("expected 3 to 96"));
-        Assert.That(() => new Trainer(Options(folder, "two") with { Checkpoint = folder.Path }).Run(), Throws.TypeOf<CheckpointException>().With.Message.Contains("no config.json"));
-        Assert.That(() => new Trainer(Options(folder, "three") with { LearningRate = -1 }).Run(), Throws.TypeOf<InputException>().With.Message.Contains("learning rate"));
+        Assert.That(() => new Trainer(fine with { Recipe = new RecipeOptions { MaxTokens = 200 } }).Run(),
+            Throws.TypeOf<InputException>().With.Message.Contains("expected 3 to 96"));
+        Assert.That(() => new Trainer(Options(folder, "two") with { Checkpoint = folder.Path }).Run(),
+            Throws.TypeOf<CheckpointException>().With.Message.Contains("no config.json"));
+        Assert.That(() => new Trainer(Options(folder, "three") with { LearningRate = -1 }).Run(),
+            Throws.TypeOf<InputException>().With.Message.Contains("learning rate"));
         Assert.That(() => new Trainer(Options(folder, "train.jsonl")).Run(), Throws.TypeOf<InputException>().With.Message.Contains("given a file"));
     }
 

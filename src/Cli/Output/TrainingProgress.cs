@@ -4,8 +4,8 @@ using LongformerInterop.Training;
 namespace LongformerInterop.Cli.Output;
 
 /// <summary>
-/// How a training gets on, on standard error: on a terminal one line that is redrawn, with the loss, the rate, the tokens in a second and the time that is left; evaluations, and
-/// what else is to be known, on lines of their own everywhere.
+/// How a training gets on, on standard error: on a terminal one line that is redrawn, with the loss, the rate, the tokens in a second and the time
+/// that is left; evaluations, and what else is to be known, on lines of their own everywhere.
 /// </summary>
 internal sealed class TrainingProgress : IDisposable
 {
@@ -19,8 +19,9 @@ internal sealed class TrainingProgress : IDisposable
         {
             case TrainingEventKind.Step:
                 int filled = (int)(Width * e.Step / Math.Max(1, e.TotalSteps));
-                Draw(string.Create(CultureInfo.InvariantCulture,
-                    $"[{new string('#', filled)}{new string('.', Width - filled)}] {e.Step}/{e.TotalSteps}  loss {e.Loss:F4}  rate {e.LearningRate:0.##e+0}  {e.TokensPerSecond:N0} tokens/s  {Left(e.Remaining)} left"));
+                string bar = new string('#', filled) + new string('.', Width - filled);
+                Draw(string.Create(CultureInfo.InvariantCulture, $"[{bar}] {e.Step}/{e.TotalSteps}  loss {e.Loss:F4}  rate {e.LearningRate:0.##e+0}  "
+                    + $"{e.TokensPerSecond:N0} tokens/s  {Left(e.Remaining)} left"));
                 break;
             case TrainingEventKind.Preparing:
                 Draw(string.Create(CultureInfo.InvariantCulture, $"{e.Examples:N0} examples tokenized"));
@@ -29,7 +30,8 @@ internal sealed class TrainingProgress : IDisposable
                 Draw(string.Create(CultureInfo.InvariantCulture, $"step {e.Step}: {e.Examples:N0} examples measured"));
                 break;
             case TrainingEventKind.Evaluated:
-                Print(string.Create(CultureInfo.InvariantCulture, $"step {e.Step}: {string.Join("  ", e.Metrics!.Select(m => string.Create(CultureInfo.InvariantCulture, $"{m.Key} {m.Value:0.####}")))}"));
+                IEnumerable<string> metrics = e.Metrics!.Select(m => string.Create(CultureInfo.InvariantCulture, $"{m.Key} {m.Value:0.####}"));
+                Print($"step {e.Step}: {string.Join("  ", metrics)}");
                 break;
             case TrainingEventKind.Note:
                 Print(Failure.OneLine(e.Message!));
@@ -46,7 +48,8 @@ internal sealed class TrainingProgress : IDisposable
 
     public void Dispose() => Clear();
 
-    private static string Left(TimeSpan time) => time.TotalHours >= 1 ? string.Create(CultureInfo.InvariantCulture, $"{(int)time.TotalHours}:{time.Minutes:D2} h")
+    private static string Left(TimeSpan time) => time.TotalHours >= 1
+        ? string.Create(CultureInfo.InvariantCulture, $"{(int)time.TotalHours}:{time.Minutes:D2} h")
         : string.Create(CultureInfo.InvariantCulture, $"{time.Minutes}:{time.Seconds:D2}");
 
     private void Draw(string text)

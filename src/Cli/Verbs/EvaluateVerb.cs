@@ -21,7 +21,8 @@ internal static class EvaluateVerb
     {
         Command command = new(name, description);
         ModelOptions model = new(command);
-        Option<string[]> data = new("--data") { Description = "Files, folders or patterns: .jsonl, .json, .csv, .tsv, .parquet, .txt", HelpName = "FILE", Required = true, Arity = ArgumentArity.OneOrMore, AllowMultipleArgumentsPerToken = true };
+        Option<string[]> data = new("--data") { Description = "Files, folders or patterns: .jsonl, .json, .csv, .tsv, .parquet, .txt",
+            HelpName = "FILE", Required = true, Arity = ArgumentArity.OneOrMore, AllowMultipleArgumentsPerToken = true };
         Option<string?> output = new("--output") { Description = "The predictions, a JSON object a line", HelpName = "FILE" };
         command.Add(data);
         command.Add(output);
@@ -30,7 +31,8 @@ internal static class EvaluateVerb
         {
             EvaluatorOptions options = new()
             {
-                Task = task, Checkpoint = model.Folder(parsed), Data = parsed.GetRequiredValue(data), Recipe = examples.Recipe(parsed), Cache = examples.Cache(parsed),
+                Task = task, Checkpoint = model.Folder(parsed), Data = parsed.GetRequiredValue(data), Recipe = examples.Recipe(parsed),
+                Cache = examples.Cache(parsed),
                 TokensPerBatch = examples.TokensPerBatch(parsed), Load = model.Load(parsed),
             };
             Evaluation found = Evaluator.Run(options, null, cancellation);
@@ -44,7 +46,8 @@ internal static class EvaluateVerb
             if (model.Json(parsed))
                 JsonOutput.Print(json => WriteMetrics(json, "metrics", found.Metrics));
             else
-                foreach ((string metric, double value) in found.Metrics) Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{metric,-24} {value:0.######}"));
+                foreach ((string metric, double value) in found.Metrics)
+                    Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{metric,-24} {value:0.######}"));
             return 0;
         }));
         return command;

@@ -15,20 +15,23 @@ internal static class TrainVerb
 {
     private static readonly Dictionary<string, ScheduleKind> Schedules = new()
     {
-        ["linear"] = ScheduleKind.Linear, ["cosine"] = ScheduleKind.Cosine, ["polynomial"] = ScheduleKind.Polynomial, ["constant"] = ScheduleKind.Constant,
+        ["linear"] = ScheduleKind.Linear, ["cosine"] = ScheduleKind.Cosine, ["polynomial"] = ScheduleKind.Polynomial,
+            ["constant"] = ScheduleKind.Constant,
         ["inverse-sqrt"] = ScheduleKind.InverseSqrt,
     };
 
     private static readonly Dictionary<string, FrozenPart> Frozen = new()
     {
-        ["none"] = FrozenPart.None, ["embeddings"] = FrozenPart.Embeddings, ["body"] = FrozenPart.Body, ["all-but-added-positions"] = FrozenPart.AllButAddedPositions,
+        ["none"] = FrozenPart.None, ["embeddings"] = FrozenPart.Embeddings, ["body"] = FrozenPart.Body,
+            ["all-but-added-positions"] = FrozenPart.AllButAddedPositions,
         ["all-but-biases"] = FrozenPart.AllButBiases,
     };
 
     internal static Command Create()
     {
         Command command = new("train", "Pretraining by masked LM and fine-tuning of every head; the result is a checkpoint folder.");
-        foreach ((string name, TrainingTask task, string description) in TrainingDataOptions.Tasks) command.Add(new TaskCommand(name, task, description).Command);
+        foreach ((string name, TrainingTask task, string description) in TrainingDataOptions.Tasks)
+            command.Add(new TaskCommand(name, task, description).Command);
         return command;
     }
 
@@ -40,41 +43,58 @@ internal static class TrainVerb
         private readonly TrainingDataOptions _examples;
         private readonly Option<string[]> _data = new("--data")
         {
-            Description = "Files, folders or patterns: .jsonl, .json, .csv, .tsv, .parquet, .txt", HelpName = "FILE", Required = true, Arity = ArgumentArity.OneOrMore, AllowMultipleArgumentsPerToken = true,
+            Description = "Files, folders or patterns: .jsonl, .json, .csv, .tsv, .parquet, .txt", HelpName = "FILE", Required = true,
+            Arity = ArgumentArity.OneOrMore, AllowMultipleArgumentsPerToken = true,
         };
 
-        private readonly Option<string[]> _eval = new("--eval") { Description = "The same, to measure on while training", HelpName = "FILE", Arity = ArgumentArity.OneOrMore, AllowMultipleArgumentsPerToken = true };
-        private readonly Option<string> _output = new("--output") { Description = "The folder that all goes to", HelpName = "FOLDER", Required = true };
+        private readonly Option<string[]> _eval = new("--eval") { Description = "The same, to measure on while training", HelpName = "FILE",
+            Arity = ArgumentArity.OneOrMore, AllowMultipleArgumentsPerToken = true };
+        private readonly Option<string> _output = new("--output") { Description = "The folder that all goes to", HelpName = "FOLDER",
+            Required = true };
         private readonly Option<bool> _resume = new("--resume") { Description = "Go on from the last checkpoint of the output folder" };
         private readonly Option<double> _rate = Number("--learning-rate", "The largest learning rate", 3e-5);
         private readonly Option<double?> _headRate = new("--head-learning-rate") { Description = "The head's (default: the same)", HelpName = "R" };
-        private readonly Option<double> _layerDecay = Number("--layer-decay", "Each layer further from the head has this part of the next one's rate", 1);
-        private readonly Option<string> _schedule = new("--schedule") { Description = "linear, cosine, polynomial, constant or inverse-sqrt", HelpName = "NAME", DefaultValueFactory = _ => "linear" };
+        private readonly Option<double> _layerDecay = Number("--layer-decay", "Each layer further from the head has this part of the next one's rate",
+            1);
+        private readonly Option<string> _schedule = new("--schedule") { Description = "linear, cosine, polynomial, constant or inverse-sqrt",
+            HelpName = "NAME", DefaultValueFactory = _ => "linear" };
         private readonly Option<double> _power = Number("--power", "Of the polynomial; the paper's masked LM has 3", 1);
         private readonly Option<long?> _warmup = new("--warmup-steps") { Description = "Steps in which the rate rises", HelpName = "N" };
         private readonly Option<double> _warmupRatio = Number("--warmup-ratio", "The same as a part of all steps", 0);
-        private readonly Option<string> _optimizer = new("--optimizer") { Description = "adamw or adafactor", HelpName = "NAME", DefaultValueFactory = _ => "adamw" };
+        private readonly Option<string> _optimizer = new("--optimizer") { Description = "adamw or adafactor", HelpName = "NAME",
+            DefaultValueFactory = _ => "adamw" };
         private readonly Option<double> _beta1 = Number("--beta1", "Of AdamW", 0.9);
         private readonly Option<double> _beta2 = Number("--beta2", "Of AdamW", 0.999);
         private readonly Option<double> _epsilon = Number("--epsilon", "Of AdamW", 1e-8);
         private readonly Option<double> _decay = Number("--weight-decay", "Decay of weights; biases and LayerNorm have none", 0);
         private readonly Option<double> _norm = Number("--max-grad-norm", "Gradients with a larger norm are scaled down to it; 0: none are", 1);
         private readonly Option<double> _smoothing = Number("--label-smoothing", "Part of the probability that is spread over all classes", 0);
-        private readonly Option<string> _freeze = new("--freeze") { Description = "none, embeddings, body, all-but-added-positions or all-but-biases", HelpName = "PART", DefaultValueFactory = _ => "none" };
-        private readonly Option<long> _firstAdded = new("--first-added-position") { Description = "With --freeze all-but-added-positions: the first row that is trained", HelpName = "N", DefaultValueFactory = _ => 514 };
+        private readonly Option<string> _freeze = new("--freeze") { Description = "none, embeddings, body, all-but-added-positions or all-but-biases",
+            HelpName = "PART", DefaultValueFactory = _ => "none" };
+        private readonly Option<long> _firstAdded = new("--first-added-position") { Description = "With --freeze all-but-added-positions: the "
+            + "first row that is trained", HelpName = "N", DefaultValueFactory = _ => 514 };
         private readonly Option<double> _epochs = Number("--epochs", "How often the data is gone through", 3);
         private readonly Option<long?> _steps = new("--steps") { Description = "Steps in all, instead of epochs", HelpName = "N" };
-        private readonly Option<int?> _batchSize = new("--batch-size") { Description = "Examples of a step (default: as many as --tokens-per-step takes)", HelpName = "N" };
-        private readonly Option<int> _tokensPerStep = new("--tokens-per-step") { Description = "Most tokens of a step", HelpName = "N", DefaultValueFactory = _ => 16_384 };
-        private readonly Option<int?> _accumulate = new("--accumulate") { Description = "Batches of a step: --tokens-per-batch is then that part of --tokens-per-step", HelpName = "N" };
+        private readonly Option<int?> _batchSize = new("--batch-size") { Description = "Examples of a step (default: as many as --tokens-per-step "
+            + "takes)", HelpName = "N" };
+        private readonly Option<int> _tokensPerStep = new("--tokens-per-step") { Description = "Most tokens of a step", HelpName = "N",
+            DefaultValueFactory = _ => 16_384 };
+        private readonly Option<int?> _accumulate = new("--accumulate") { Description = "Batches of a step: --tokens-per-batch is then that part "
+            + "of --tokens-per-step", HelpName = "N" };
         private readonly Option<bool> _inOrder = new("--no-shuffle") { Description = "Take the examples in the order of the data" };
-        private readonly Option<long> _seed = new("--seed") { Description = "Of the order, the hidden tokens, the dropouts and a new head", HelpName = "N", DefaultValueFactory = _ => 42 };
+        private readonly Option<long> _seed = new("--seed") { Description = "Of the order, the hidden tokens, the dropouts and a new head",
+            HelpName = "N", DefaultValueFactory = _ => 42 };
         private readonly Option<bool> _noDropout = new("--no-dropout") { Description = "Drop nothing, whatever the configuration says" };
-        private readonly Option<long?> _evalEvery = new("--eval-every") { Description = "Steps between two evaluations (default: an epoch)", HelpName = "N" };
-        private readonly Option<long?> _saveEvery = new("--save-every") { Description = "Steps between two checkpoints (default: as for evaluations)", HelpName = "N" };
-        private readonly Option<int> _keep = new("--keep") { Description = "Checkpoints that are kept, besides the best", HelpName = "N", DefaultValueFactory = _ => 2 };
-        private readonly Option<int?> _patience = new("--patience") { Description = "End when so many evaluations in a row were no better than the best", HelpName = "N" };
-        private readonly Option<bool> _recompute = new("--recompute") { Description = "Run layers again in the backward pass instead of keeping what they made: much less memory, a third more time" };
+        private readonly Option<long?> _evalEvery = new("--eval-every") { Description = "Steps between two evaluations (default: an epoch)",
+            HelpName = "N" };
+        private readonly Option<long?> _saveEvery = new("--save-every") { Description = "Steps between two checkpoints (default: as for evaluations)",
+            HelpName = "N" };
+        private readonly Option<int> _keep = new("--keep") { Description = "Checkpoints that are kept, besides the best", HelpName = "N",
+            DefaultValueFactory = _ => 2 };
+        private readonly Option<int?> _patience = new("--patience") { Description = "End when so many evaluations in a row were no better than "
+            + "the best", HelpName = "N" };
+        private readonly Option<bool> _recompute = new("--recompute") { Description = "Run layers again in the backward pass instead of keeping "
+            + "what they made: much less memory, a third more time" };
 
         public TaskCommand(string name, TrainingTask task, string description)
         {
@@ -84,8 +104,10 @@ internal static class TrainVerb
             _schedule.OnlyFrom([.. Schedules.Keys]);
             _optimizer.OnlyFrom("adamw", "adafactor");
             _freeze.OnlyFrom([.. Frozen.Keys]);
-            foreach (Option option in (Option[])[_data, _eval, _output, _resume, _rate, _headRate, _layerDecay, _schedule, _power, _warmup, _warmupRatio, _optimizer, _beta1, _beta2, _epsilon,
-                _decay, _norm, _smoothing, _freeze, _firstAdded, _epochs, _steps, _batchSize, _tokensPerStep, _accumulate, _inOrder, _seed, _noDropout, _evalEvery, _saveEvery, _keep, _patience, _recompute])
+            foreach (Option option in (Option[])[_data, _eval, _output, _resume, _rate, _headRate, _layerDecay, _schedule, _power, _warmup,
+                _warmupRatio, _optimizer, _beta1, _beta2, _epsilon,
+                _decay, _norm, _smoothing, _freeze, _firstAdded, _epochs, _steps, _batchSize, _tokensPerStep, _accumulate, _inOrder, _seed,
+                    _noDropout, _evalEvery, _saveEvery, _keep, _patience, _recompute])
                 Command.Add(option);
             _examples = new TrainingDataOptions(Command, task);
             Command.SetAction(parsed => Program.Run(cancellation => Run(parsed, cancellation)));
@@ -93,7 +115,8 @@ internal static class TrainVerb
 
         public Command Command { get; }
 
-        private static Option<double> Number(string name, string description, double value) => new(name) { Description = description, HelpName = "X", DefaultValueFactory = _ => value };
+        private static Option<double> Number(string name, string description, double value) =>
+            new(name) { Description = description, HelpName = "X", DefaultValueFactory = _ => value };
 
         private int Run(ParseResult parsed, CancellationToken cancellation)
         {
@@ -116,7 +139,8 @@ internal static class TrainVerb
             }
             else if (!result.Stopped)
             {
-                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{result.Folder}: {result.Steps} steps{(result.BestStep is { } best ? $", the best is step {best}" : "")}"));
+                Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+                    $"{result.Folder}: {result.Steps} steps{(result.BestStep is { } best ? $", the best is step {best}" : "")}"));
                 foreach ((string metric, double value) in result.Metrics ?? new Dictionary<string, double>())
                     Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{metric,-24} {value:0.######}"));
             }
@@ -133,20 +157,29 @@ internal static class TrainVerb
             if (parsed.GetValue(_accumulate) is { } parts && parts < 1) throw new UsageException($"--accumulate must be at least 1, given {parts}");
             return new TrainingOptions
             {
-                Task = _task, Checkpoint = _model.Folder(parsed), Data = parsed.GetRequiredValue(_data), EvaluationData = parsed.GetValue(_eval) ?? [], Output = parsed.GetRequiredValue(_output),
-                Cache = _examples.Cache(parsed), Recipe = _examples.Recipe(parsed), Resume = parsed.GetValue(_resume), LearningRate = parsed.GetValue(_rate), HeadLearningRate = parsed.GetValue(_headRate),
-                LayerDecay = parsed.GetValue(_layerDecay), Schedule = Schedules[parsed.GetValue(_schedule)!], Power = parsed.GetValue(_power), WarmupSteps = parsed.GetValue(_warmup),
-                WarmupRatio = parsed.GetValue(_warmupRatio), Optimizer = parsed.GetValue(_optimizer) == "adafactor" ? OptimizerKind.Adafactor : OptimizerKind.AdamW,
-                AdamW = new AdamWOptions { Beta1 = parsed.GetValue(_beta1), Beta2 = parsed.GetValue(_beta2), Epsilon = parsed.GetValue(_epsilon) }, WeightDecay = parsed.GetValue(_decay),
-                MaxGradNorm = norm == 0 ? null : norm, LabelSmoothing = parsed.GetValue(_smoothing), Frozen = Frozen[parsed.GetValue(_freeze)!], FirstAddedPosition = parsed.GetValue(_firstAdded),
-                Epochs = parsed.GetValue(_epochs), Steps = parsed.GetValue(_steps), Seed = parsed.GetValue(_seed), Dropout = !parsed.GetValue(_noDropout),
+                Task = _task, Checkpoint = _model.Folder(parsed), Data = parsed.GetRequiredValue(_data),
+                EvaluationData = parsed.GetValue(_eval) ?? [], Output = parsed.GetRequiredValue(_output),
+                Cache = _examples.Cache(parsed), Recipe = _examples.Recipe(parsed), Resume = parsed.GetValue(_resume),
+                LearningRate = parsed.GetValue(_rate), HeadLearningRate = parsed.GetValue(_headRate),
+                LayerDecay = parsed.GetValue(_layerDecay), Schedule = Schedules[parsed.GetValue(_schedule)!], Power = parsed.GetValue(_power),
+                WarmupSteps = parsed.GetValue(_warmup),
+                WarmupRatio = parsed.GetValue(_warmupRatio), Optimizer = parsed.GetValue(_optimizer) == "adafactor" ? OptimizerKind.Adafactor
+                    : OptimizerKind.AdamW,
+                AdamW = new AdamWOptions { Beta1 = parsed.GetValue(_beta1), Beta2 = parsed.GetValue(_beta2), Epsilon = parsed.GetValue(_epsilon) },
+                WeightDecay = parsed.GetValue(_decay),
+                MaxGradNorm = norm == 0 ? null : norm, LabelSmoothing = parsed.GetValue(_smoothing), Frozen = Frozen[parsed.GetValue(_freeze)!],
+                FirstAddedPosition = parsed.GetValue(_firstAdded),
+                Epochs = parsed.GetValue(_epochs), Steps = parsed.GetValue(_steps), Seed = parsed.GetValue(_seed),
+                Dropout = !parsed.GetValue(_noDropout),
                 Batches = new BatchPlan
                 {
                     ExamplesPerStep = parsed.GetValue(_batchSize), TokensPerStep = perStep, Shuffles = !parsed.GetValue(_inOrder),
                     TokensPerBatch = parsed.GetValue(_accumulate) is { } batches ? Math.Max(1, perStep / batches) : _examples.TokensPerBatch(parsed),
                 },
-                EvaluateEvery = parsed.GetValue(_evalEvery), SaveEvery = parsed.GetValue(_saveEvery), KeepLast = parsed.GetValue(_keep), Patience = parsed.GetValue(_patience),
-                Device = load.Device, DType = load.DType ?? DType.Float32, Attention = load.Attention, TF32 = load.TF32, Recompute = parsed.GetValue(_recompute),
+                EvaluateEvery = parsed.GetValue(_evalEvery), SaveEvery = parsed.GetValue(_saveEvery), KeepLast = parsed.GetValue(_keep),
+                Patience = parsed.GetValue(_patience),
+                Device = load.Device, DType = load.DType ?? DType.Float32, Attention = load.Attention, TF32 = load.TF32,
+                Recompute = parsed.GetValue(_recompute),
             };
         }
     }

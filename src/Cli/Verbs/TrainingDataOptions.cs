@@ -18,23 +18,34 @@ internal sealed class TrainingDataOptions
     ];
 
     private readonly TrainingTask _task;
-    private readonly Option<string[]> _column = new("--column") { Description = "A column that is called otherwise, as text=review (repeatable)", HelpName = "PURPOSE=NAME", Arity = ArgumentArity.OneOrMore };
-    private readonly Option<string?> _cache = new("--cache") { Description = "Where tokenized data is kept (default: .longformer-cache beside the data)", HelpName = "FOLDER" };
-    private readonly Option<int?> _maxTokens = new("--max-tokens") { Description = "Most tokens of an example (default: the checkpoint's positions)", HelpName = "N" };
+    private readonly Option<string[]> _column = new("--column") { Description = "A column that is called otherwise, as text=review (repeatable)",
+        HelpName = "PURPOSE=NAME", Arity = ArgumentArity.OneOrMore };
+    private readonly Option<string?> _cache = new("--cache") { Description = "Where tokenized data is kept (default: .longformer-cache beside the "
+        + "data)", HelpName = "FOLDER" };
+    private readonly Option<int?> _maxTokens = new("--max-tokens") { Description = "Most tokens of an example (default: the checkpoint's positions)",
+        HelpName = "N" };
     private readonly Option<int> _tokensPerBatch = new("--tokens-per-batch")
     {
         Description = "Most tokens that go through the model at once: what memory allows", HelpName = "N", DefaultValueFactory = _ => 8_192,
     };
 
-    private readonly Option<string?> _labels = new("--labels") { Description = "The labels in the order of their numbers (default: the checkpoint's where they fit, else the data's)", HelpName = "A,B,..." };
-    private readonly Option<string?> _problem = new("--problem") { Description = "single_label_classification, multi_label_classification or regression (default: as the data look)", HelpName = "KIND" };
-    private readonly Option<int> _stride = new("--stride") { Description = "Tokens that two windows of a long context share", HelpName = "N", DefaultValueFactory = _ => 128 };
-    private readonly Option<bool> _noAnswerIsNothing = new("--ignore-windows-without-answer") { Description = "A window without an answer says nothing, as for TriviaQA (default: it points at the first token, as for SQuAD)" };
-    private readonly Option<int> _maxAnswer = new("--max-answer-tokens") { Description = "Longest answer of an evaluation", HelpName = "N", DefaultValueFactory = _ => 30 };
-    private readonly Option<int> _maxTarget = new("--max-target-tokens") { Description = "Most tokens of what is to be written", HelpName = "N", DefaultValueFactory = _ => 256 };
+    private readonly Option<string?> _labels = new("--labels") { Description = "The labels in the order of their numbers (default: the "
+        + "checkpoint's where they fit, else the data's)", HelpName = "A,B,..." };
+    private readonly Option<string?> _problem = new("--problem") { Description = "single_label_classification, multi_label_classification or "
+        + "regression (default: as the data look)", HelpName = "KIND" };
+    private readonly Option<int> _stride = new("--stride") { Description = "Tokens that two windows of a long context share", HelpName = "N",
+        DefaultValueFactory = _ => 128 };
+    private readonly Option<bool> _noAnswerIsNothing = new("--ignore-windows-without-answer") { Description = "A window without an answer says "
+        + "nothing, as for TriviaQA (default: it points at the first token, as for SQuAD)" };
+    private readonly Option<int> _maxAnswer = new("--max-answer-tokens") { Description = "Longest answer of an evaluation", HelpName = "N",
+        DefaultValueFactory = _ => 30 };
+    private readonly Option<int> _maxTarget = new("--max-target-tokens") { Description = "Most tokens of what is to be written", HelpName = "N",
+        DefaultValueFactory = _ => 256 };
     private readonly Option<bool> _lossOnly = new("--loss-only") { Description = "Evaluations measure the loss alone and write no texts" };
-    private readonly Option<double> _mask = new("--mask-probability") { Description = "Part of the tokens that is hidden", HelpName = "P", DefaultValueFactory = _ => 0.15 };
-    private readonly Option<bool> _join = new("--join-texts") { Description = "Put texts behind one another and cut them into examples of full length" };
+    private readonly Option<double> _mask = new("--mask-probability") { Description = "Part of the tokens that is hidden", HelpName = "P",
+        DefaultValueFactory = _ => 0.15 };
+    private readonly Option<bool> _join = new("--join-texts") { Description = "Put texts behind one another and cut them into examples of full "
+        + "length" };
 
     internal TrainingDataOptions(Command command, TrainingTask task)
     {
@@ -66,7 +77,8 @@ internal sealed class TrainingDataOptions
             TrainingTask.Classify => options with { ProblemType = parsed.GetValue(_problem) },
             TrainingTask.Answer => options with
             {
-                Stride = parsed.GetValue(_stride), FirstTokenIsNoAnswer = !parsed.GetValue(_noAnswerIsNothing), MaxAnswerTokens = parsed.GetValue(_maxAnswer),
+                Stride = parsed.GetValue(_stride), FirstTokenIsNoAnswer = !parsed.GetValue(_noAnswerIsNothing),
+                MaxAnswerTokens = parsed.GetValue(_maxAnswer),
             },
             TrainingTask.Summarize => options with { MaxTargetTokens = parsed.GetValue(_maxTarget), Generates = !parsed.GetValue(_lossOnly) },
             _ => options,

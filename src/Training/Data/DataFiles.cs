@@ -5,15 +5,16 @@ using LongformerInterop.Torch;
 namespace LongformerInterop.Training.Data;
 
 /// <summary>
-/// Finds and reads data: JSON lines (.jsonl, .ndjson), JSON (.json: a list of records, or SQuAD's own format), tables (.csv, .tsv), Parquet (.parquet),
-/// plain text (.txt and anything else that is named itself: one document a file).
+/// Finds and reads data: JSON lines (.jsonl, .ndjson), JSON (.json: a list of records, or SQuAD's own format), tables (.csv, .tsv), Parquet
+/// (.parquet), plain text (.txt and anything else that is named itself: one document a file).
 /// </summary>
 public static class DataFiles
 {
     private static readonly string[] Known = [".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt"];
     private static readonly UTF8Encoding Strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
-    /// <summary>The files that some names stand for: files, folders (their data files, also in folders below), and patterns such as <c>data/*.jsonl</c>.</summary>
+    /// <summary>The files that some names stand for: files, folders (their data files, also in folders below), and patterns such as
+    /// <c>data/*.jsonl</c>.</summary>
     /// <param name="names">At least one.</param>
     /// <returns>The files: of every name in the order of their paths.</returns>
     /// <exception cref="InputException">A name stands for no file.</exception>
@@ -33,7 +34,8 @@ public static class DataFiles
         return files.Count > 0 ? files : throw new InputException("data: expected at least one file, given none");
     }
 
-    /// <summary>The records of files, one after the other. Nothing is held but the record at hand (of a Parquet file: its row group; of a .json file: all of it).</summary>
+    /// <summary>The records of files, one after the other. Nothing is held but the record at hand (of a Parquet file: its row group; of a .json file:
+    /// all of it).</summary>
     /// <exception cref="InputException">A file cannot be read or is malformed; the message names file and line.</exception>
     public static IEnumerable<DataRow> Read(IEnumerable<string> files)
     {
@@ -87,7 +89,8 @@ public static class DataFiles
         }
     }
 
-    private static IEnumerable<string> Below(string folder) => Directory.EnumerateFiles(folder, "*", new EnumerationOptions { RecurseSubdirectories = true, AttributesToSkip = FileAttributes.System })
+    private static IEnumerable<string> Below(string folder) =>
+        Directory.EnumerateFiles(folder, "*", new EnumerationOptions { RecurseSubdirectories = true, AttributesToSkip = FileAttributes.System })
         .Where(f => !Path.GetRelativePath(folder, f).Split(Path.DirectorySeparatorChar).Any(part => part.StartsWith('.')));
 
     private static string[] Matching(string pattern)
@@ -105,6 +108,7 @@ public static class DataFiles
     {
         string folder = Path.GetDirectoryName(pattern) is { Length: > 0 } parent ? parent : ".", name = Path.GetFileName(pattern);
         string[] folders = folder.AsSpan().IndexOfAny('*', '?') >= 0 ? Matching(folder, Directory.EnumerateDirectories) : [folder];
-        return [.. folders.Where(Directory.Exists).SelectMany(list).Where(path => FileSystemName.MatchesSimpleExpression(name, Path.GetFileName(path), ignoreCase: false))];
+        return [.. folders.Where(Directory.Exists).SelectMany(list).Where(path =>
+            FileSystemName.MatchesSimpleExpression(name, Path.GetFileName(path), ignoreCase: false))];
     }
 }

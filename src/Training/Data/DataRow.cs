@@ -4,8 +4,8 @@ using LongformerInterop.Torch;
 namespace LongformerInterop.Training.Data;
 
 /// <summary>
-/// One record of a data file: a JSON line, a line of a table, a row of a Parquet file. Values are texts, numbers (long or double), truth values, lists of values,
-/// records of values, or null. A table of text has texts only, which are read as numbers where numbers are wanted.
+/// One record of a data file: a JSON line, a line of a table, a row of a Parquet file. Values are texts, numbers (long or double), truth values,
+/// lists of values, records of values, or null. A table of text has texts only, which are read as numbers where numbers are wanted.
 /// </summary>
 /// <param name="source">File and line, for messages.</param>
 /// <param name="values">The values by column.</param>
@@ -48,12 +48,14 @@ public sealed class DataRow(string source, IReadOnlyDictionary<string, object?> 
 
     /// <summary>The record in a column, as a row of its own.</summary>
     /// <exception cref="InputException">There is none.</exception>
-    public DataRow Record(string column) => Get(column) is IReadOnlyDictionary<string, object?> record ? new DataRow(Source, record) : throw Wrong(column, "a record");
+    public DataRow Record(string column) => Get(column) is IReadOnlyDictionary<string, object?> record ? new DataRow(Source, record)
+        : throw Wrong(column, "a record");
 
     /// <summary>The records in a column, as rows of their own.</summary>
     /// <exception cref="InputException">There are none.</exception>
     public DataRow[] Records(string column) =>
-        [.. List(column).Select(item => item is IReadOnlyDictionary<string, object?> record ? new DataRow(Source, record) : throw Wrong(column, "a list of records"))];
+        [.. List(column).Select(item => item is IReadOnlyDictionary<string, object?> record ? new DataRow(Source, record)
+            : throw Wrong(column, "a list of records"))];
 
     /// <summary>A value as text; null for a list or a record.</summary>
     public static string? AsText(object? value) => value switch
@@ -70,7 +72,8 @@ public sealed class DataRow(string source, IReadOnlyDictionary<string, object?> 
     {
         long number => number,
         double number when number == Math.Floor(number) && Math.Abs(number) < 1L << 53 => (long)number,
-        string text when long.TryParse(text, NumberStyles.AllowLeadingSign | NumberStyles.AllowLeadingWhite | NumberStyles.AllowTrailingWhite, CultureInfo.InvariantCulture, out long number) => number,
+        string text when long.TryParse(text, NumberStyles.AllowLeadingSign | NumberStyles.AllowLeadingWhite | NumberStyles.AllowTrailingWhite,
+            CultureInfo.InvariantCulture, out long number) => number,
         bool truth => truth ? 1 : 0,
         _ => null,
     };
@@ -85,7 +88,9 @@ public sealed class DataRow(string source, IReadOnlyDictionary<string, object?> 
         _ => null,
     };
 
-    private InputException Wrong(string column, string wanted) => new($"{Source}: expected {wanted} in the column \"{column}\", given {Describe(Get(column))}");
+    private InputException Wrong(string column, string wanted) =>
+        new($"{Source}: expected {wanted} in the column \"{column}\", given {Describe(Get(column))}");
 
-    private static string Describe(object value) => AsText(value) is { } text ? $"\"{(text.Length > 60 ? text[..60] : text)}\"" : value is IReadOnlyList<object?> ? "a list" : "a record";
+    private static string Describe(object value) => AsText(value) is { } text ? $"\"{(text.Length > 60 ? text[..60] : text)}\""
+        : value is IReadOnlyList<object?> ? "a list" : "a record";
 }

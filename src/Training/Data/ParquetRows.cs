@@ -5,12 +5,14 @@ using Parquet.Schema;
 
 namespace LongformerInterop.Training.Data;
 
-/// <summary>Records of a Parquet file, a row group at a time: values, lists of values, and records of these, as Hugging Face's data sets are published.</summary>
+/// <summary>Records of a Parquet file, a row group at a time: values, lists of values, and records of these, as Hugging Face's data sets are
+/// published.</summary>
 internal static class ParquetRows
 {
     private static readonly Type[] Readable =
     [
-        typeof(ReadOnlyMemory<char>), typeof(string), typeof(int), typeof(long), typeof(short), typeof(sbyte), typeof(byte), typeof(ushort), typeof(uint), typeof(float), typeof(double), typeof(bool),
+        typeof(ReadOnlyMemory<char>), typeof(string), typeof(int), typeof(long), typeof(short), typeof(sbyte), typeof(byte), typeof(ushort),
+            typeof(uint), typeof(float), typeof(double), typeof(bool),
     ];
 
     public static IEnumerable<DataRow> Read(string file, Stream stream)
@@ -26,7 +28,8 @@ internal static class ParquetRows
                 {
                     using ParquetRowGroupReader rows = reader.OpenRowGroupReader(group);
                     int count = checked((int)rows.RowCount);
-                    (string Name, object?[] Values)[] columns = [.. reader.Schema.Fields.Where(IsRead).Select(f => (f.Name, Column(file, rows, f, count)))];
+                    (string Name, object?[] Values)[] columns = [.. reader.Schema.Fields.Where(IsRead).Select(f =>
+                        (f.Name, Column(file, rows, f, count)))];
                     for (int i = 0; i < count; i++)
                     {
                         var values = new Dictionary<string, object?>(StringComparer.Ordinal);
@@ -61,7 +64,8 @@ internal static class ParquetRows
                 return Column(file, rows, list.Item, count);
             case StructField record:
                 (string Name, object?[] Values)[] parts = [.. record.Fields.Select(f => (f.Name, Column(file, rows, f, count)))];
-                return [.. Enumerable.Range(0, count).Select(i => (object?)parts.ToDictionary(p => p.Name, p => p.Values[i], StringComparer.Ordinal))];
+                return [.. Enumerable.Range(0, count).Select(i =>
+                    (object?)parts.ToDictionary(p => p.Name, p => p.Values[i], StringComparer.Ordinal))];
             default:
                 throw new InputException($"{file}: the column \"{field.Name}\" is of a kind that is not read ({field.SchemaType})");
         }
@@ -72,7 +76,8 @@ internal static class ParquetRows
     {
         using RawColumnData raw = Run(file, () => rows.ReadRawColumnDataBaseAsync(field).AsTask());
         object?[] stored = Values(file, field, raw);
-        ReadOnlySpan<int> repetitions = field.MaxRepetitionLevel > 0 ? raw.RepetitionLevels : [], definitions = field.MaxDefinitionLevel > 0 ? raw.DefinitionLevels : [];
+        ReadOnlySpan<int> repetitions = field.MaxRepetitionLevel > 0 ? raw.RepetitionLevels : [], definitions = field.MaxDefinitionLevel > 0
+            ? raw.DefinitionLevels : [];
         int entries = definitions.Length > 0 ? definitions.Length : repetitions.Length > 0 ? repetitions.Length : stored.Length;
         var result = new object?[count];
         List<object?>? list = null;

@@ -15,7 +15,8 @@ internal static class SeparatedRows
             try
             {
                 // Opened here, since the first line is read on opening.
-                reader ??= Sep.New(separator).Reader(o => o with { Unescape = true }).From(new StreamReader(stream, new UTF8Encoding(false, throwOnInvalidBytes: true)));
+                reader ??= Sep.New(separator).Reader(o => o with { Unescape = true }).From(new StreamReader(stream,
+                    new UTF8Encoding(false, throwOnInvalidBytes: true)));
                 if (!reader.MoveNext()) return null;
                 SepReader.Row row = reader.Current;
                 var values = new Dictionary<string, object?>(StringComparer.Ordinal);
@@ -30,9 +31,11 @@ internal static class SeparatedRows
             {
                 throw new InputException($"{file}: not UTF-8 text", e);
             }
-            catch (Exception e) when (e is InvalidDataException or ArgumentException or InvalidOperationException or KeyNotFoundException or NotSupportedException)
+            catch (Exception e)
+                when (e is InvalidDataException or ArgumentException or InvalidOperationException or KeyNotFoundException or NotSupportedException)
             {
-                throw new InputException($"{file}: not a table of columns separated by {(separator == '\t' ? "tabs" : "commas")}: {e.Message.ReplaceLineEndings(" ")}", e);
+                throw new InputException($"{file}: not a table of columns separated by {(separator == '\t' ? "tabs" : "commas")}: "
+                    + $"{e.Message.ReplaceLineEndings(" ")}", e);
             }
         }
         try

@@ -8,13 +8,13 @@ using LongformerInterop.Torch;
 namespace LongformerInterop.Training.Data;
 
 /// <summary>
-/// Examples in a memory-mapped file: made once, opened in no time, and however many they are, only those at hand are in memory. The file carries a fingerprint
-/// of what it was made from and of what it holds. Thread-safe.
+/// Examples in a memory-mapped file: made once, opened in no time, and however many they are, only those at hand are in memory. The file carries a
+/// fingerprint of what it was made from and of what it holds. Thread-safe.
 /// </summary>
 /// <remarks>
-/// Layout, little-endian: "LFDATA01"; fingerprint of the source, 32 bytes; SHA-256 of the examples, 32 bytes; count, place of the index, int64 each; the examples as int32
-/// words; the index: for each example its place (int64) and its tokens (int64). An example: the lengths of its eight parts (-1: not there), then the parts; texts in UTF-8, filled
-/// up to whole words.
+/// Layout, little-endian: "LFDATA01"; fingerprint of the source, 32 bytes; SHA-256 of the examples, 32 bytes; count, place of the index, int64 each;
+/// the examples as int32 words; the index: for each example its place (int64) and its tokens (int64). An example: the lengths of its eight parts (-1:
+/// not there), then the parts; texts in UTF-8, filled up to whole words.
 /// </remarks>
 public sealed unsafe class TokenizedData : IDisposable
 {
@@ -154,8 +154,10 @@ public sealed unsafe class TokenizedData : IDisposable
         using FileStream file = new(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete);
         long length = file.Length;
         var header = new byte[HeaderBytes];
-        if (length < HeaderBytes || file.ReadAtLeast(header, HeaderBytes, throwOnEndOfStream: false) < HeaderBytes || !header.AsSpan(0, 8).SequenceEqual(Magic)) return null;
-        (long count, long index) = (BinaryPrimitives.ReadInt64LittleEndian(header.AsSpan(72)), BinaryPrimitives.ReadInt64LittleEndian(header.AsSpan(80)));
+        if (length < HeaderBytes || file.ReadAtLeast(header, HeaderBytes, throwOnEndOfStream: false) < HeaderBytes
+            || !header.AsSpan(0, 8).SequenceEqual(Magic)) return null;
+        (long count, long index) = (BinaryPrimitives.ReadInt64LittleEndian(header.AsSpan(72)),
+            BinaryPrimitives.ReadInt64LittleEndian(header.AsSpan(80)));
         if (count < 0 || index < HeaderBytes || index + (count * IndexBytes) != length) return null;
         var map = MemoryMappedFile.CreateFromFile(file, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: false);
         MemoryMappedViewAccessor view = map.CreateViewAccessor(0, length, MemoryMappedFileAccess.Read);
@@ -195,8 +197,10 @@ public sealed unsafe class TokenizedData : IDisposable
         byte[]? source = Encoding.UTF8.GetBytes(example.Source), notes = example.Notes is null ? null : Encoding.UTF8.GetBytes(example.Notes);
         int[]? positions = example.Starts is null ? null : [.. example.Starts, .. example.Ends!];
         int[]? targets = example.Targets is null ? null : MemoryMarshal.Cast<float, int>(example.Targets).ToArray();
-        List<int> words = [example.Ids.Length, .. Lengths(example.Lengths, example.Globals, example.Labels, targets, positions), source.Length, notes?.Length ?? -1];
-        foreach (int[]? part in (int[]?[])[example.Ids, example.Lengths, example.Globals, example.Labels, targets, positions]) words.AddRange(part ?? []);
+        List<int> words = [example.Ids.Length, .. Lengths(example.Lengths, example.Globals, example.Labels, targets, positions), source.Length,
+            notes?.Length ?? -1];
+        foreach (int[]? part in (int[]?[])[example.Ids, example.Lengths, example.Globals, example.Labels, targets, positions])
+            words.AddRange(part ?? []);
         foreach (byte[]? text in (byte[]?[])[source, notes])
         {
             var padded = new byte[((text?.Length ?? 0) + 3) / 4 * 4];

@@ -38,7 +38,8 @@ public sealed class SequenceHead : TrainingHead
             return scope.Keep(Differentiable.LabelLoss(logits, Checked.Classes(batch, Classes).To(Model.Device), LabelSmoothing));
         Tensor wide = Differentiable.To(logits, logits.Device, logits.DType == DType.Float64 ? DType.Float64 : DType.Float32);
         Tensor targets = Tensor.From<float>([.. batch.SelectMany(TargetsOf)], batch.Count, Classes).To(Model.Device).To(wide.DType);
-        Tensor mean = ProblemType == "regression" ? Differentiable.MeanSquaredError(wide, targets) : Differentiable.BinaryCrossEntropyWithLogits(wide, targets);
+        Tensor mean = ProblemType == "regression" ? Differentiable.MeanSquaredError(wide, targets)
+            : Differentiable.BinaryCrossEntropyWithLogits(wide, targets);
         return scope.Keep(Differentiable.Scale(mean, logits.ElementCount));
     }
 
@@ -154,7 +155,8 @@ internal static class Checked
 {
     /// <summary>The one class of every example, int64 [S].</summary>
     public static Tensor Classes(IReadOnlyList<TrainingExample> batch, int classes) => Tensor.From<long>([.. batch.Select(e =>
-        Class(e.Labels is [int only] ? only : throw new InputException($"{e.Source}: expected one label, given {e.Labels?.Length ?? 0}"), classes, e))]);
+        Class(e.Labels is [int only] ? only : throw new InputException($"{e.Source}: expected one label, given {e.Labels?.Length ?? 0}"), classes,
+            e))]);
 
     public static long Class(int label, int classes, TrainingExample example) => (uint)label < (uint)classes ? label
         : throw new InputException($"{example.Source}: expected a label 0..{classes - 1}, given {label}");

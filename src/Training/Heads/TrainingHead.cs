@@ -43,7 +43,8 @@ public abstract class TrainingHead : IDisposable
             LongformerForQuestionAnswering m when labelSmoothing == 0 => new SpanHead(m),
             LongformerForMultipleChoice m => new ChoiceHead(m) { LabelSmoothing = labelSmoothing },
             LedForConditionalGeneration m => new WritingHead(m) { LabelSmoothing = labelSmoothing },
-            LongformerForQuestionAnswering => throw new InputException($"label smoothing: expected 0 for question answering, whose answers may be several, given {labelSmoothing}"),
+            LongformerForQuestionAnswering =>
+                throw new InputException($"label smoothing: expected 0 for question answering, whose answers may be several, given {labelSmoothing}"),
             _ => throw new InputException($"training: expected a model with a head that learns, given {model.Architecture}"),
         };
     }

@@ -9,7 +9,8 @@ public sealed record ClassScores
     /// <summary>Precision and recall of every class.</summary>
     public required IReadOnlyList<PrecisionRecall> Classes { get; init; }
 
-    /// <summary>The mean F1 of the classes that are among the gold or the predicted ones, as scikit-learn's <c>f1_score(average="macro")</c>.</summary>
+    /// <summary>The mean F1 of the classes that are among the gold or the predicted ones, as scikit-learn's
+    /// <c>f1_score(average="macro")</c>.</summary>
     public required double MacroF1 { get; init; }
 
     /// <summary>F1 of all decisions together; for one class an example the accuracy.</summary>

@@ -23,7 +23,8 @@ public readonly record struct PrecisionRecall(double Precision, double Recall)
 /// <param name="Last">Last token, inclusive.</param>
 public readonly record struct TaggedEntity(int Sequence, string Type, int First, int Last);
 
-/// <summary>Entities of tag sequences (IOB1, IOB2, IOBES) and their scores as conlleval and seqeval's default mode count them: whole entities, micro average.</summary>
+/// <summary>Entities of tag sequences (IOB1, IOB2, IOBES) and their scores as conlleval and seqeval's default mode count them: whole entities, micro
+/// average.</summary>
 public static class EntityScorer
 {
     /// <summary>Scores of predicted tags against gold ones.</summary>

@@ -8,7 +8,8 @@ internal static class PorterStemmer
 {
     private static readonly Dictionary<string, string> Irregular = new()
     {
-        ["sky"] = "sky", ["skies"] = "sky", ["dying"] = "die", ["lying"] = "lie", ["tying"] = "tie", ["news"] = "news", ["innings"] = "inning", ["inning"] = "inning",
+        ["sky"] = "sky", ["skies"] = "sky", ["dying"] = "die", ["lying"] = "lie", ["tying"] = "tie", ["news"] = "news", ["innings"] = "inning",
+            ["inning"] = "inning",
         ["outings"] = "outing", ["outing"] = "outing", ["cannings"] = "canning", ["canning"] = "canning", ["howe"] = "howe", ["proceed"] = "proceed",
         ["exceed"] = "exceed", ["succeed"] = "succeed",
     };
@@ -21,8 +22,10 @@ internal static class PorterStemmer
 
     private static readonly (string Suffix, string Replacement)[] Second =
     [
-        ("ational", "ate"), ("tional", "tion"), ("enci", "ence"), ("anci", "ance"), ("izer", "ize"), ("bli", "ble"), ("alli", "al"), ("entli", "ent"), ("eli", "e"),
-        ("ousli", "ous"), ("ization", "ize"), ("ation", "ate"), ("ator", "ate"), ("alism", "al"), ("iveness", "ive"), ("fulness", "ful"), ("ousness", "ous"),
+        ("ational", "ate"), ("tional", "tion"), ("enci", "ence"), ("anci", "ance"), ("izer", "ize"), ("bli", "ble"), ("alli", "al"), ("entli", "ent"),
+            ("eli", "e"),
+        ("ousli", "ous"), ("ization", "ize"), ("ation", "ate"), ("ator", "ate"), ("alism", "al"), ("iveness", "ive"), ("fulness", "ful"),
+            ("ousness", "ous"),
         ("aliti", "al"), ("iviti", "ive"), ("biliti", "ble"), ("fulli", "ful"),
     ];
 
@@ -54,7 +57,8 @@ internal static class PorterStemmer
         string? stem = word.EndsWith("ed", StringComparison.Ordinal) && HasVowel(word[..^2]) ? word[..^2]
             : word.EndsWith("ing", StringComparison.Ordinal) && HasVowel(word[..^3]) ? word[..^3] : null;
         if (stem is null) return word;
-        if (stem.EndsWith("at", StringComparison.Ordinal) || stem.EndsWith("bl", StringComparison.Ordinal) || stem.EndsWith("iz", StringComparison.Ordinal)) return stem + "e";
+        if (stem.EndsWith("at", StringComparison.Ordinal) || stem.EndsWith("bl", StringComparison.Ordinal)
+            || stem.EndsWith("iz", StringComparison.Ordinal)) return stem + "e";
         if (EndsDouble(stem)) return stem[^1] is 'l' or 's' or 'z' ? stem : stem[..^1];
         return Measure(stem) == 1 && EndsShort(stem) ? stem + "e" : stem;
     }
@@ -65,7 +69,8 @@ internal static class PorterStemmer
     {
         if (word.EndsWith("alli", StringComparison.Ordinal) && Measure(word[..^4]) > 0) return SecondStep(word[..^2]);
         foreach ((string suffix, string replacement) in Second)
-            if (word.EndsWith(suffix, StringComparison.Ordinal)) return Measure(word[..^suffix.Length]) > 0 ? word[..^suffix.Length] + replacement : word;
+            if (word.EndsWith(suffix, StringComparison.Ordinal))
+                return Measure(word[..^suffix.Length]) > 0 ? word[..^suffix.Length] + replacement : word;
         // "archaeologi" and "geologi" alike: the l belongs to the stem.
         return word.EndsWith("logi", StringComparison.Ordinal) && Measure(word[..^3]) > 0 ? word[..^1] : word;
     }
@@ -73,7 +78,8 @@ internal static class PorterStemmer
     private static string Longest(string word, (string Suffix, string Replacement)[] rules)
     {
         foreach ((string suffix, string replacement) in rules)
-            if (word.EndsWith(suffix, StringComparison.Ordinal)) return Measure(word[..^suffix.Length]) > 0 ? word[..^suffix.Length] + replacement : word;
+            if (word.EndsWith(suffix, StringComparison.Ordinal))
+                return Measure(word[..^suffix.Length]) > 0 ? word[..^suffix.Length] + replacement : word;
         return word;
     }
 
@@ -116,6 +122,7 @@ internal static class PorterStemmer
     private static bool EndsDouble(string word) => word.Length >= 2 && word[^1] == word[^2] && IsConsonant(word, word.Length - 1);
 
     private static bool EndsShort(string word) =>
-        (word.Length >= 3 && IsConsonant(word, word.Length - 3) && !IsConsonant(word, word.Length - 2) && IsConsonant(word, word.Length - 1) && word[^1] is not ('w' or 'x' or 'y'))
+        (word.Length >= 3 && IsConsonant(word, word.Length - 3) && !IsConsonant(word, word.Length - 2) && IsConsonant(word, word.Length - 1)
+            && word[^1] is not ('w' or 'x' or 'y'))
         || (word.Length == 2 && !IsConsonant(word, 0) && IsConsonant(word, 1));
 }

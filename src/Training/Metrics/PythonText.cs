@@ -47,7 +47,8 @@ internal static class PythonText
         for (int i = 0; i < text.Length;)
         {
             string? article = IsWordBefore(text, i) ? null
-                : ((string[])["a", "an", "the"]).FirstOrDefault(word => string.CompareOrdinal(text, i, word, 0, word.Length) == 0 && !IsWordAt(text, i + word.Length));
+                : ((string[])["a", "an", "the"]).FirstOrDefault(word => string.CompareOrdinal(text, i, word, 0, word.Length) == 0
+                    && !IsWordAt(text, i + word.Length));
             if (article is null)
             {
                 result.Append(text[i++]);
@@ -93,6 +94,8 @@ internal static class PythonText
     private static bool IsCased(Rune rune) => Rune.GetUnicodeCategory(rune) is
         UnicodeCategory.UppercaseLetter or UnicodeCategory.LowercaseLetter or UnicodeCategory.TitlecaseLetter;
 
-    private static bool IsIgnorable(Rune rune) => rune.Value is '\'' or '.' or ':' or '\u00B7' or '\u2018' or '\u2019' || Rune.GetUnicodeCategory(rune) is
-        UnicodeCategory.NonSpacingMark or UnicodeCategory.EnclosingMark or UnicodeCategory.Format or UnicodeCategory.ModifierLetter or UnicodeCategory.ModifierSymbol;
+    private static bool IsIgnorable(Rune rune) => rune.Value is '\'' or '.' or ':' or '\u00B7' or '\u2018' or '\u2019'
+        || Rune.GetUnicodeCategory(rune) is
+        UnicodeCategory.NonSpacingMark or UnicodeCategory.EnclosingMark or UnicodeCategory.Format
+        or UnicodeCategory.ModifierLetter or UnicodeCategory.ModifierSymbol;
 }

@@ -23,7 +23,8 @@ public static class RougeScorer
         ArgumentNullException.ThrowIfNull(reference);
         ArgumentNullException.ThrowIfNull(candidate);
         string[] wanted = Words(reference, stem), given = Words(candidate, stem);
-        return new RougeScores(NGrams(wanted, given, 1), NGrams(wanted, given, 2), Subsequence(wanted, given), BySentences(Sentences(reference, stem), Sentences(candidate, stem)));
+        return new RougeScores(NGrams(wanted, given, 1), NGrams(wanted, given, 2), Subsequence(wanted, given),
+            BySentences(Sentences(reference, stem), Sentences(candidate, stem)));
     }
 
     private static string[] Words(string text, bool stem)
@@ -67,7 +68,8 @@ public static class RougeScorer
     }
 
     private static PrecisionRecall Subsequence(string[] wanted, string[] given) =>
-        wanted.Length == 0 || given.Length == 0 ? default : PrecisionRecall.Of(Table(wanted, given)[wanted.Length, given.Length], given.Length, wanted.Length);
+        wanted.Length == 0 || given.Length == 0 ? default : PrecisionRecall.Of(Table(wanted, given)[wanted.Length, given.Length], given.Length,
+            wanted.Length);
 
     /// <summary>Every sentence of the reference against all of the candidate; no word counts more often than it is in either text.</summary>
     private static PrecisionRecall BySentences(string[][] wanted, string[][] given)

@@ -25,8 +25,8 @@ public sealed record AdafactorOptions
 }
 
 /// <summary>
-/// Adafactor (Shazeer and Stern, arXiv 1804.04235) with a given learning rate, as transformers' <c>Adafactor(relative_step=False)</c>: the mean squares of a
-/// matrix's gradients are kept by row and column only, so that the state takes almost no memory.
+/// Adafactor (Shazeer and Stern, arXiv 1804.04235) with a given learning rate, as transformers' <c>Adafactor(relative_step=False)</c>: the mean
+/// squares of a matrix's gradients are kept by row and column only, so that the state takes almost no memory.
 /// </summary>
 public sealed class Adafactor : IOptimizer
 {
@@ -82,7 +82,8 @@ public sealed class Adafactor : IOptimizer
     private void Step(TrainedParameter parameter, Tensor gradient, double rate)
     {
         Tensor master = parameter.Master;
-        Dictionary<string, Tensor> own = Parts(parameter).ToDictionary(p => p.Part, p => _state.Get(parameter, p.Part, p.Shape, p.Part == "step" ? DType.Float32 : master.DType, p.Device));
+        Dictionary<string, Tensor> own = Parts(parameter).ToDictionary(p => p.Part, p =>
+            _state.Get(parameter, p.Part, p.Shape, p.Part == "step" ? DType.Float32 : master.DType, p.Device));
         double step = own["step"].AddInPlace(1.0).ToDouble(), decay = 1 - Math.Pow(step, _options.DecayExponent);
         if (_options.ScaleByParameter) rate *= Math.Max(_options.LeastScale, RootMeanSquare(master));
         Tensor square = (gradient * gradient).AddInPlace(_options.Epsilon), update;

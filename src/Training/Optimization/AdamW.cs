@@ -16,8 +16,8 @@ public sealed record AdamWOptions
 }
 
 /// <summary>
-/// Adam with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101), by libtorch's fused step: one pass over each parameter. With t = 1, 2, ...
-/// for each parameter:
+/// Adam with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101), by libtorch's fused step: one pass over each parameter. With t = 1, 2,
+/// ... for each parameter:
 /// <code>
 /// p -= rate * decay * p
 /// m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
@@ -54,7 +54,8 @@ public sealed class AdamW : IOptimizer
             Tensor[] Parts(string part) => Array.ConvertAll(some, g => Part(g.Parameter, part));
             Tensor[] steps = Parts("step");
             foreach (Tensor step in steps) step.AddInPlace(1.0);
-            Functional.FusedAdamW(Array.ConvertAll(some, g => g.Parameter.Master), Array.ConvertAll(some, g => g.Gradient), Parts("mean"), Parts("square"), steps,
+            Functional.FusedAdamW(Array.ConvertAll(some, g => g.Parameter.Master), Array.ConvertAll(some, g => g.Gradient), Parts("mean"),
+                Parts("square"), steps,
                 learningRate * group.Key.Item1, _options.Beta1, _options.Beta2, group.Key.Item2, _options.Epsilon);
             foreach (ParameterGradient g in some) g.Parameter.Publish();
         }
@@ -62,7 +63,8 @@ public sealed class AdamW : IOptimizer
 
     /// <inheritdoc/>
     public void Restore(IReadOnlyDictionary<string, Tensor> state, IReadOnlyList<TrainedParameter> parameters) =>
-        _state.Restore(state, parameters, p => [("step", [], p.Master.Device), ("mean", p.Master.Shape, p.Master.Device), ("square", p.Master.Shape, p.Master.Device)]);
+        _state.Restore(state, parameters, p => [("step", [], p.Master.Device), ("mean", p.Master.Shape, p.Master.Device),
+            ("square", p.Master.Shape, p.Master.Device)]);
 
     /// <summary>Frees what it remembers.</summary>
     public void Dispose() => _state.Dispose();

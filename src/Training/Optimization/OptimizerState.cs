@@ -38,7 +38,8 @@ internal sealed class OptimizerState : IDisposable
                 if (!state.TryGetValue(name, out Tensor? saved))
                     throw new CheckpointException($"the optimizer's state lacks {name}");
                 if (!saved.Shape.SequenceEqual(shape))
-                    throw new CheckpointException($"the optimizer's state: expected [{string.Join(", ", shape)}] for {name}, given [{string.Join(", ", saved.Shape)}]");
+                    throw new CheckpointException($"the optimizer's state: expected [{string.Join(", ", shape)}] for {name}, given "
+                        + $"[{string.Join(", ", saved.Shape)}]");
                 using var scope = new TensorScope();
                 _tensors[name] = saved.Clone().To(device).Keep();
             }

@@ -13,7 +13,8 @@ public enum FrozenPart
     Embeddings,
     /// <summary>Everything but the head.</summary>
     Body,
-    /// <summary>Everything but the rows of the position table from <see cref="ParameterPlan.FirstAddedPosition"/> on (the paper's ablation).</summary>
+    /// <summary>Everything but the rows of the position table from <see cref="ParameterPlan.FirstAddedPosition"/> on (the paper's
+    /// ablation).</summary>
     AllButAddedPositions,
     /// <summary>Everything but biases and the head (BitFit).</summary>
     AllButBiases,
@@ -55,14 +56,16 @@ public sealed record ParameterPlan
         {
             if (IsFrozen(parameter.Name)) continue;
             bool partly = Frozen == FrozenPart.AllButAddedPositions;
-            double factor = IsHead(parameter.Name) ? HeadFactor : Math.Pow(LayerDecay, IsEmbedding(parameter.Name) ? layers : layers - 1 - Math.Max(LayerOf(parameter.Name), -1));
+            double factor = IsHead(parameter.Name) ? HeadFactor
+                : Math.Pow(LayerDecay, IsEmbedding(parameter.Name) ? layers : layers - 1 - Math.Max(LayerOf(parameter.Name), -1));
             if (!IsHead(parameter.Name) && !IsEmbedding(parameter.Name) && LayerOf(parameter.Name) < 0) factor = 1;
             trained.Add(new TrainedParameter(parameter.Name, parameter.Tensor, factor, Decays(parameter.Name) && !partly ? WeightDecay : 0)
             {
                 FirstRow = partly ? FirstAddedPosition : 0,
             });
             if (partly && FirstAddedPosition >= parameter.Tensor.Size(0))
-                throw new InputException($"the first added position: expected below {parameter.Tensor.Size(0)}, the rows of {parameter.Name}, given {FirstAddedPosition}");
+                throw new InputException($"the first added position: expected below {parameter.Tensor.Size(0)}, the rows of {parameter.Name}, "
+                    + $"given {FirstAddedPosition}");
         }
         return trained.Count > 0 ? trained : throw new InputException($"frozen: nothing of {model.Architecture} is left to train");
     }
@@ -87,20 +90,23 @@ public sealed record ParameterPlan
     private static bool IsPositionTable(string name) => name.EndsWith("position_embeddings.weight", StringComparison.Ordinal)
         || name.EndsWith("encoder.embed_positions.weight", StringComparison.Ordinal);
 
-    private static bool IsEmbedding(string name) => name.Contains("embeddings.", StringComparison.Ordinal) || name.EndsWith("shared.weight", StringComparison.Ordinal)
+    private static bool IsEmbedding(string name) => name.Contains("embeddings.", StringComparison.Ordinal)
+        || name.EndsWith("shared.weight", StringComparison.Ordinal)
         || name.Contains("embed_positions", StringComparison.Ordinal) || name.Contains("layernorm_embedding", StringComparison.Ordinal)
         || name.Contains("embed_tokens", StringComparison.Ordinal) || name.EndsWith(WordTable, StringComparison.Ordinal);
 
     /// <summary>What is under neither <c>longformer.</c> nor <c>led.</c>; the pooler of multiple choice belongs to the head.</summary>
     internal static bool IsHead(string name) => name.Contains("pooler.", StringComparison.Ordinal)
         || (!name.StartsWith("longformer.", StringComparison.Ordinal) && !name.StartsWith("led.", StringComparison.Ordinal)
-            && ((string[])["lm_head", "classifier", "qa_outputs", "classification_head"]).Any(head => name.StartsWith(head, StringComparison.Ordinal)));
+            && ((string[])["lm_head", "classifier", "qa_outputs", "classification_head"]).Any(head =>
+                name.StartsWith(head, StringComparison.Ordinal)));
 
     /// <summary>The number of a layer, the decoder's behind the encoder's; -1: in none.</summary>
     private static int LayerOf(string name)
     {
         string[] parts = name.Split('.');
         int at = Array.FindIndex(parts, p => p is "layer" or "layers");
-        return at >= 0 && at + 1 < parts.Length && int.TryParse(parts[at + 1], NumberStyles.None, CultureInfo.InvariantCulture, out int layer) ? layer : -1;
+        return at >= 0 && at + 1 < parts.Length && int.TryParse(parts[at + 1], NumberStyles.None, CultureInfo.InvariantCulture, out int layer) ? layer
+            : -1;
     }
 }

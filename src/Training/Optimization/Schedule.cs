@@ -66,7 +66,8 @@ public sealed record Schedule
     /// <exception cref="InputException">A number is outside its range.</exception>
     internal void Check()
     {
-        if (!(LearningRate > 0) || !double.IsFinite(LearningRate)) throw new InputException($"learning rate: expected more than 0, given {LearningRate}");
+        if (!(LearningRate > 0) || !double.IsFinite(LearningRate))
+            throw new InputException($"learning rate: expected more than 0, given {LearningRate}");
         if (WarmupSteps < 0) throw new InputException($"warm-up steps: expected 0 or more, given {WarmupSteps}");
         if (!(Power > 0)) throw new InputException($"power: expected more than 0, given {Power}");
         if (!(EndRate >= 0) || EndRate > LearningRate) throw new InputException($"end rate: expected 0 to the learning rate, given {EndRate}");

@@ -9,8 +9,9 @@ using LongformerInterop.Training.Metrics;
 namespace LongformerInterop.Training.Recipes;
 
 /// <summary>
-/// Extractive question answering: <c>question</c>, <c>context</c> and <c>answers</c>: SQuAD's records (<c>text</c>, <c>answer_start</c> in code points), or texts, of which then every
-/// place in the context counts (the OR loss). None: the question has no answer. A long context is read in windows that share some tokens.
+/// Extractive question answering: <c>question</c>, <c>context</c> and <c>answers</c>: SQuAD's records (<c>text</c>, <c>answer_start</c> in code
+/// points), or texts, of which then every place in the context counts (the OR loss). None: the question has no answer. A long context is read in
+/// windows that share some tokens.
 /// </summary>
 public sealed class AnswerRecipe : Recipe
 {
@@ -40,10 +41,12 @@ public sealed class AnswerRecipe : Recipe
         int number = 0;
         foreach (DataRow row in rows)
         {
-            string question = row.Text(Column(row, "question", "query")).Trim(), context = row.Text(Column(row, "context", "document", "text", "passage"));
+            string question = row.Text(Column(row, "question", "query")).Trim(),
+                context = row.Text(Column(row, "context", "document", "text", "passage"));
             if (question.Length == 0) throw new InputException($"{row.Source}: the question is empty");
             (string[] answers, List<(int Start, int End)> places) = Answers(row, context);
-            string id = OptionalColumn(row, "id") is { } column ? row.Text(column) : number.ToString(System.Globalization.CultureInfo.InvariantCulture);
+            string id = OptionalColumn(row, "id") is { } column ? row.Text(column)
+                : number.ToString(System.Globalization.CultureInfo.InvariantCulture);
             number++;
             bool first = true;
             foreach (Encoding window in text.Windows(question, context, Options.Stride, row.Source))
@@ -89,7 +92,8 @@ public sealed class AnswerRecipe : Recipe
             question.Given = some && question.None > question.Best ? "" : question.Text;
         SquadScores scores = SquadScorer.Score(
             questions.ToDictionary(q => q.Id, q => (IReadOnlyList<string>)q.Answers), questions.ToDictionary(q => q.Id, q => q.Given));
-        var metrics = new Dictionary<string, double> { ["loss"] = loss / count, ["exact_match"] = scores.All.Exact, ["f1"] = scores.All.F1, ["questions"] = scores.All.Total };
+        var metrics = new Dictionary<string, double> { ["loss"] = loss / count, ["exact_match"] = scores.All.Exact, ["f1"] = scores.All.F1,
+            ["questions"] = scores.All.Total };
         if (some)
         {
             (metrics["exact_match_with_answer"], metrics["f1_with_answer"]) = (scores.HasAnswer.Exact, scores.HasAnswer.F1);
@@ -163,14 +167,17 @@ public sealed class AnswerRecipe : Recipe
             {
                 int from = CodePoints.ToUtf16(context, place);
                 if (from < 0 || string.CompareOrdinal(context, from, text, 0, text.Length) != 0)
-                    throw new InputException($"{row.Source}: expected the answer \"{text}\" at character {place} of the context, there is {Found(context, from, text.Length)}");
+                    throw new InputException($"{row.Source}: expected the answer \"{text}\" at character {place} of the context, there is "
+                        + $"{Found(context, from, text.Length)}");
                 places.Add((from, from + text.Length));
                 continue;
             }
             int before = places.Count;
-            for (int at = context.IndexOf(text, StringComparison.OrdinalIgnoreCase); at >= 0; at = context.IndexOf(text, at + 1, StringComparison.OrdinalIgnoreCase))
+            for (int at = context.IndexOf(text, StringComparison.OrdinalIgnoreCase); at >= 0; at = context.IndexOf(text, at + 1,
+                StringComparison.OrdinalIgnoreCase))
                 places.Add((at, at + text.Length));
-            if (places.Count == before && Options.FirstTokenIsNoAnswer) throw new InputException($"{row.Source}: expected the answer \"{text}\" in the context, it is not there");
+            if (places.Count == before && Options.FirstTokenIsNoAnswer)
+                throw new InputException($"{row.Source}: expected the answer \"{text}\" in the context, it is not there");
         }
         return ([.. given.Select(g => g.Text).Distinct()], [.. places.Distinct()]);
     }
@@ -205,7 +212,8 @@ public sealed class AnswerRecipe : Recipe
     // An answer may begin with white space, which no token covers.
     private static int FirstVisible((int Start, int End) place, TextRange range) => Math.Max(place.Start, Math.Min(range.Start, place.Start + 1));
 
-    private static string Found(string context, int from, int length) => from < 0 ? "no such place" : $"\"{context.Substring(from, Math.Min(length, context.Length - from))}\"";
+    private static string Found(string context, int from, int length) => from < 0 ? "no such place"
+        : $"\"{context.Substring(from, Math.Min(length, context.Length - from))}\"";
 
     private sealed record Question(string Id, string[] Answers, string Context)
     {

@@ -7,8 +7,9 @@ using LongformerInterop.Training.Metrics;
 namespace LongformerInterop.Training.Recipes;
 
 /// <summary>
-/// Multiple choice: <c>document</c>, <c>choices</c> and <c>answer</c> (a number from 0, a letter from A, or the text of a choice), with or without a <c>question</c>. Each choice is
-/// read behind the document, as <see cref="Tasks.MultipleChoice"/> reads it; what is too long is cut off the document.
+/// Multiple choice: <c>document</c>, <c>choices</c> and <c>answer</c> (a number from 0, a letter from A, or the text of a choice), with or without a
+/// <c>question</c>. Each choice is read behind the document, as <see cref="Tasks.MultipleChoice"/> reads it; what is too long is cut off the
+/// document.
 /// </summary>
 public sealed class ChooseRecipe : Recipe
 {
@@ -96,6 +97,8 @@ public sealed class ChooseRecipe : Recipe
             index = Array.IndexOf(choices, text);
             if (index < 0 && text.Length == 1 && text[0] >= 'A' && text[0] < 'A' + choices.Length) index = text[0] - 'A';
         }
-        return index >= 0 ? index : throw new InputException($"{row.Source}: expected in \"{column}\" one of the {choices.Length} choices: its number from 0, its letter or its text, given \"{DataRow.AsText(value)}\"");
+        return index >= 0 ? index
+            : throw new InputException($"{row.Source}: expected in \"{column}\" one of the {choices.Length} choices: its number from 0, its "
+                + $"letter or its text, given \"{DataRow.AsText(value)}\"");
     }
 }

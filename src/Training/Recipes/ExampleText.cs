@@ -80,7 +80,8 @@ public sealed class ExampleText(Tokenizer tokenizer, int maxTokens, int vocabSiz
         for (int i = 0; i < ids.Length; i++)
         {
             if (ids[i] >= VocabSize)
-                throw new InputException($"{source}: token {ids[i]} (\"{Tokenizer.IdToToken(ids[i])}\") is beyond the model's vocabulary of {VocabSize}: the tokenizer is another model's");
+                throw new InputException($"{source}: token {ids[i]} (\"{Tokenizer.IdToToken(ids[i])}\") is beyond the model's vocabulary of "
+                    + $"{VocabSize}: the tokenizer is another model's");
             if (sequences[i] >= 0 && !IsSpecial(ids[i])) return;
         }
         throw new InputException($"{source}: expected a text with at least one token, given none");

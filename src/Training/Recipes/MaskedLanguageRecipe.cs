@@ -6,8 +6,8 @@ using LongformerInterop.Training.Metrics;
 namespace LongformerInterop.Training.Recipes;
 
 /// <summary>
-/// Masked LM as BERT and RoBERTa have it: of the tokens 15% are to be found; 80% of these become the mask, 10% a random token, 10% stay. Other ones in every
-/// pass. Special tokens are never hidden. An example in which chance hides nothing hides one token.
+/// Masked LM as BERT and RoBERTa have it: of the tokens 15% are to be found; 80% of these become the mask, 10% a random token, 10% stay. Other ones
+/// in every pass. Special tokens are never hidden. An example in which chance hides nothing hides one token.
 /// </summary>
 public sealed class MaskedLanguageRecipe : Recipe
 {
@@ -16,7 +16,8 @@ public sealed class MaskedLanguageRecipe : Recipe
 
     internal MaskedLanguageRecipe(RecipeOptions options) : base(options)
     {
-        if (options.MaskProbability is not (> 0 and < 1)) throw new InputException($"mask probability: expected between 0 and 1, given {options.MaskProbability}");
+        if (options.MaskProbability is not (> 0 and < 1))
+            throw new InputException($"mask probability: expected between 0 and 1, given {options.MaskProbability}");
     }
 
     /// <inheritdoc/>
@@ -39,7 +40,8 @@ public sealed class MaskedLanguageRecipe : Recipe
     {
         ArgumentNullException.ThrowIfNull(rows);
         ArgumentNullException.ThrowIfNull(text);
-        if (text.Tokenizer.SpecialTokens.Mask is null) throw new InputException("masked LM: expected a tokenizer with a mask token, given one without");
+        if (text.Tokenizer.SpecialTokens.Mask is null)
+            throw new InputException("masked LM: expected a tokenizer with a mask token, given one without");
         return Options.JoinsTexts ? Joined(rows, text) : rows.SelectMany(row => text
             .Windows(row.Text(Column(row, "text", "document", "content", "article")), null, 0, row.Source)
             .Select(window => new TrainingExample { Ids = window.Ids.ToArray(), Source = row.Source }));
@@ -103,7 +105,8 @@ public sealed class MaskedLanguageRecipe : Recipe
         }, predictions);
     }
 
-    /// <summary>All texts behind one another with the end token between them, in pieces of the full length; the last piece is as long as it is.</summary>
+    /// <summary>All texts behind one another with the end token between them, in pieces of the full length; the last piece is as long as it
+    /// is.</summary>
     private IEnumerable<TrainingExample> Joined(IEnumerable<DataRow> rows, ExampleText text)
     {
         (int[] before, int[] after) = Frame(text.Tokenizer);
@@ -113,10 +116,12 @@ public sealed class MaskedLanguageRecipe : Recipe
         string source = "";
         foreach (DataRow row in rows)
         {
-            int[] ids = text.Tokenizer.Encode(row.Text(Column(row, "text", "document", "content", "article")), null, new EncodeOptions { AddSpecialTokens = false }).Ids.ToArray();
+            int[] ids = text.Tokenizer.Encode(row.Text(Column(row, "text", "document", "content", "article")), null,
+                new EncodeOptions { AddSpecialTokens = false }).Ids.ToArray();
             if (ids.Length == 0) throw new InputException($"{row.Source}: expected a text with at least one token, given none");
             if (source.Length == 0) source = row.Source;
-            if (waiting.Count > 0 && (text.Tokenizer.SpecialTokens.Separator ?? text.Tokenizer.SpecialTokens.End) is { } between) waiting.Add(between);
+            if (waiting.Count > 0 && (text.Tokenizer.SpecialTokens.Separator ?? text.Tokenizer.SpecialTokens.End) is { } between)
+                waiting.Add(between);
             waiting.AddRange(ids);
             for (; waiting.Count >= room; waiting.RemoveRange(0, room), source = row.Source)
                 yield return new TrainingExample { Ids = [.. before, .. waiting.Take(room), .. after], Source = source };

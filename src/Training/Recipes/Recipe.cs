@@ -33,7 +33,8 @@ public sealed record RecipeOptions
     /// <summary>The labels in the order of their numbers; null: the checkpoint's where they fit the data, else those of the data.</summary>
     public IReadOnlyList<string>? Labels { get; init; }
 
-    /// <summary>Classify: <c>single_label_classification</c>, <c>multi_label_classification</c> or <c>regression</c>; null: as the data look.</summary>
+    /// <summary>Classify: <c>single_label_classification</c>, <c>multi_label_classification</c> or <c>regression</c>; null: as the data
+    /// look.</summary>
     public string? ProblemType { get; init; }
 
     /// <summary>The most tokens of an example; null: the checkpoint's positions.</summary>
@@ -57,7 +58,8 @@ public sealed record RecipeOptions
     /// <summary>Masked LM: the part of the tokens that is hidden.</summary>
     public double MaskProbability { get; init; } = 0.15;
 
-    /// <summary>Masked LM: whether texts are put behind one another and cut into examples of the full length; else each is an example (a long one several).</summary>
+    /// <summary>Masked LM: whether texts are put behind one another and cut into examples of the full length; else each is an example (a long one
+    /// several).</summary>
     public bool JoinsTexts { get; init; }
 }
 
@@ -155,7 +157,8 @@ public abstract class Recipe
         if (row.Columns.Contains(purpose)) return purpose;
         foreach (string name in usual)
             if (row.Columns.Contains(name)) return name;
-        throw new InputException($"{row.Source}: no column for the {purpose}: expected \"{purpose}\"{string.Concat(usual.ToArray().Select(u => $", \"{u}\""))} or --column {purpose}=NAME; "
+        throw new InputException($"{row.Source}: no column for the {purpose}: expected "
+            + $"\"{purpose}\"{string.Concat(usual.ToArray().Select(u => $", \"{u}\""))} or --column {purpose}=NAME; "
             + $"there are {string.Join(", ", row.Columns.Select(c => $"\"{c}\""))}");
     }
 
@@ -173,7 +176,8 @@ public abstract class Recipe
     private protected static string Json(Action<Utf8JsonWriter> write)
     {
         using var stream = new MemoryStream();
-        using (var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
+        using (var json = new Utf8JsonWriter(stream,
+            new JsonWriterOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
         {
             json.WriteStartObject();
             write(json);

@@ -8,8 +8,8 @@ using LongformerInterop.Training.Metrics;
 namespace LongformerInterop.Training.Recipes;
 
 /// <summary>
-/// A text from a text, by an LED: <c>document</c> and <c>summary</c>. The decoder is given the target shifted right, as Hugging Face does it; the first token of the document is global.
-/// An evaluation writes greedily and measures ROUGE without stemming, as the paper's script does.
+/// A text from a text, by an LED: <c>document</c> and <c>summary</c>. The decoder is given the target shifted right, as Hugging Face does it; the
+/// first token of the document is global. An evaluation writes greedily and measures ROUGE without stemming, as the paper's script does.
 /// </summary>
 public sealed class SummarizeRecipe : Recipe
 {
@@ -39,7 +39,8 @@ public sealed class SummarizeRecipe : Recipe
         ArgumentNullException.ThrowIfNull(text);
         return rows.Select(row =>
         {
-            string document = Text(row, Column(row, "document", "article", "text", "report", "article_text")), summary = Text(row, Column(row, "summary", "abstract", "highlights", "target", "abstract_text"));
+            string document = Text(row, Column(row, "document", "article", "text", "report", "article_text")),
+                summary = Text(row, Column(row, "summary", "abstract", "highlights", "target", "abstract_text"));
             return new TrainingExample
             {
                 Ids = text.Cut(document, null, row.Source).Ids.ToArray(),
@@ -67,7 +68,8 @@ public sealed class SummarizeRecipe : Recipe
             count += batch.Sum(call.Head.LabelCount);
             if (!Options.Generates) continue;
             IReadOnlyList<IReadOnlyList<GeneratedSequence>> written = generator.Generate(
-                [.. batch.Select(e => new GenerationDocument(e.Ids) { GlobalPositions = e.Globals })], new GenerationOptions { Beams = 1, MaxTokens = Options.MaxTargetTokens - 1 }, beforeLayer: call.BeforeLayer);
+                [.. batch.Select(e => new GenerationDocument(e.Ids) { GlobalPositions = e.Globals })],
+                    new GenerationOptions { Beams = 1, MaxTokens = Options.MaxTargetTokens - 1 }, beforeLayer: call.BeforeLayer);
             for (int i = 0; i < batch.Length; i++)
             {
                 string summary = text.Tokenizer.Decode([.. written[i][0].Ids], skipSpecialTokens: true).Trim();
@@ -93,5 +95,6 @@ public sealed class SummarizeRecipe : Recipe
 
     /// <summary>A text, or sentences that are put together line by line, without the marks of the arXiv data.</summary>
     private static string Text(DataRow row, string column) => row.Get(column) is IReadOnlyList<object?>
-        ? string.Join('\n', row.Texts(column).Select(s => s.Replace("<S>", "", StringComparison.Ordinal).Replace("</S>", "", StringComparison.Ordinal))) : row.Text(column);
+        ? string.Join('\n', row.Texts(column).Select(s => s.Replace("<S>", "", StringComparison.Ordinal).Replace("</S>", "",
+            StringComparison.Ordinal))) : row.Text(column);
 }

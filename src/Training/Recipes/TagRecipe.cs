@@ -7,8 +7,9 @@ using LongformerInterop.Training.Metrics;
 namespace LongformerInterop.Training.Recipes;
 
 /// <summary>
-/// Tags of words: <c>tokens</c> with <c>tags</c> (names, or numbers of labels that are named), or <c>text</c> with <c>entities</c>: records of <c>start</c>, <c>end</c> (code points,
-/// the end not included) and <c>label</c>. Words are joined by spaces; the first piece of a word has its tag, the others have none.
+/// Tags of words: <c>tokens</c> with <c>tags</c> (names, or numbers of labels that are named), or <c>text</c> with <c>entities</c>: records of
+/// <c>start</c>, <c>end</c> (code points, the end not included) and <c>label</c>. Words are joined by spaces; the first piece of a word has its tag,
+/// the others have none.
 /// </summary>
 public sealed class TagRecipe : Recipe
 {
@@ -44,7 +45,8 @@ public sealed class TagRecipe : Recipe
             }
         }
         return checkpoint is not null && names.All(checkpoint.Names.Contains) ? checkpoint
-            : new LabelSet(["O", .. names.Where(n => n != "O").OrderBy(n => n.Length > 2 ? n[2..] : n, StringComparer.Ordinal).ThenBy(n => n, StringComparer.Ordinal)]);
+            : new LabelSet(["O", .. names.Where(n => n != "O").OrderBy(n => n.Length > 2 ? n[2..] : n, StringComparer.Ordinal).ThenBy(n => n,
+                StringComparer.Ordinal)]);
     }
 
     /// <inheritdoc/>
@@ -68,9 +70,11 @@ public sealed class TagRecipe : Recipe
                     if (window.SequenceIds.Span[i] < 0 || range.Length == 0) continue;
                     while (word < words.Length && words[word].End <= range.Start) word++;
                     // The first piece begins where the word does; a piece in its middle begins behind that.
-                    if (word < words.Length && range.End > words[word].Start && range.Start <= words[word].Start) tags[i] = TagOf(row, words[word++], labels);
+                    if (word < words.Length && range.End > words[word].Start && range.Start <= words[word].Start)
+                        tags[i] = TagOf(row, words[word++], labels);
                 }
-                yield return new TrainingExample { Ids = window.Ids.ToArray(), Labels = tags, Source = row.Source, Notes = forEvaluation ? Json(_ => { }) : null };
+                yield return new TrainingExample { Ids = window.Ids.ToArray(), Labels = tags, Source = row.Source, Notes = forEvaluation
+                    ? Json(_ => { }) : null };
             }
         }
     }
@@ -113,7 +117,8 @@ public sealed class TagRecipe : Recipe
         long right = gold.Zip(predicted).Sum(p => p.First.Zip(p.Second).LongCount(t => t.First == t.Second)), all = gold.Sum(g => (long)g.Length);
         return new Evaluation(new Dictionary<string, double>
         {
-            ["loss"] = loss / Math.Max(1, count), ["precision"] = entities.Precision, ["recall"] = entities.Recall, ["f1"] = entities.F1, ["accuracy"] = all == 0 ? 0 : (double)right / all,
+            ["loss"] = loss / Math.Max(1, count), ["precision"] = entities.Precision, ["recall"] = entities.Recall, ["f1"] = entities.F1,
+                ["accuracy"] = all == 0 ? 0 : (double)right / all,
         }, [.. predicted.Select((tags, i) => Json(json =>
         {
             json.WriteString("source", sources[i]);
@@ -132,11 +137,13 @@ public sealed class TagRecipe : Recipe
         if (TagsColumn(row) is not { } column) return Marked(row);
         string[] texts = row.Texts(Column(row, "tokens", "words"));
         IReadOnlyList<object?> tags = row.List(column);
-        if (texts.Length != tags.Count) throw new InputException($"{row.Source}: expected a tag for each of {texts.Length} words, given {tags.Count}");
+        if (texts.Length != tags.Count)
+            throw new InputException($"{row.Source}: expected a tag for each of {texts.Length} words, given {tags.Count}");
         int at = 0;
         return [.. texts.Select((text, i) =>
         {
-            var word = new Word(at, at + text.Length, text, DataRow.AsText(tags[i]) ?? throw new InputException($"{row.Source}: expected a tag for word {i}, given a list or a record"));
+            var word = new Word(at, at + text.Length, text,
+                DataRow.AsText(tags[i]) ?? throw new InputException($"{row.Source}: expected a tag for word {i}, given a list or a record"));
             at += text.Length + 1;
             return word;
         })];
@@ -148,12 +155,14 @@ public sealed class TagRecipe : Recipe
         string text = row.Text(TextColumn(row));
         List<Word> words = [];
         (int Start, int End, string Label)[] entities = [.. row.Records(Column(row, "entities", "spans")).Select(e =>
-            (CodePoints.ToUtf16(text, e.Integer("start")), CodePoints.ToUtf16(text, e.Integer("end")), e.Text(e.Has("label") ? "label" : "type"))).OrderBy(e => e.Item1)];
+            (CodePoints.ToUtf16(text, e.Integer("start")), CodePoints.ToUtf16(text, e.Integer("end")),
+                e.Text(e.Has("label") ? "label" : "type"))).OrderBy(e => e.Item1)];
         int end = 0;
         foreach ((int start, int stop, string label) in entities)
         {
             if (start < end || stop <= start || stop > text.Length)
-                throw new InputException($"{row.Source}: expected entities one behind the other inside the {text.Length} characters, given {start}..{stop} ({label})");
+                throw new InputException($"{row.Source}: expected entities one behind the other inside the {text.Length} characters, given "
+                    + $"{start}..{stop} ({label})");
             Split(end, start, _ => "O");
             Split(start, stop, first => (first ? "B-" : "I-") + label);
             end = stop;

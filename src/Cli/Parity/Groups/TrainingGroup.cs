@@ -8,8 +8,8 @@ using LongformerInterop.Training.Optimization;
 namespace LongformerInterop.Cli.Parity.Groups;
 
 /// <summary>
-/// Some steps of training: the loss, the gradient's norm and the learning rate of each, and the parameters after the last. The reference's batches are
-/// padded; here their rows are packed, as in every training of this program.
+/// Some steps of training: the loss, the gradient's norm and the learning rate of each, and the parameters after the last. The reference's batches
+/// are padded; here their rows are packed, as in every training of this program.
 /// </summary>
 internal sealed class TrainingGroup : ParityGroup
 {
@@ -27,11 +27,13 @@ internal sealed class TrainingGroup : ParityGroup
         using IOptimizer optimizer = Optimizer(optimizing);
         ParameterPlan plan = new() { WeightDecay = optimizing.GetProperty("weight_decay").GetDouble() };
         JsonElement norm = settings.GetProperty("max_grad_norm");
-        using TrainingStep training = new(head, plan, optimizer, ScheduleOf(settings.GetProperty("schedule"), optimizing.GetProperty("lr").GetDouble()),
+        using TrainingStep training = new(head, plan, optimizer,
+            ScheduleOf(settings.GetProperty("schedule"), optimizing.GetProperty("lr").GetDouble()),
             norm.ValueKind == JsonValueKind.Null ? null : norm.GetDouble());
         Dictionary<string, Tensor> inputs = parityCase.Tensors("batches.safetensors");
         int steps = ParityCase.Integer(settings, "steps"), batches = ParityCase.Integer(settings, "accumulation");
-        StepResult[] results = [.. Enumerable.Range(0, steps).Select(step => training.Run(step, [.. Enumerable.Range(0, batches).Select(micro => Examples(inputs, $"{step}.{micro}"))]))];
+        StepResult[] results = [.. Enumerable.Range(0, steps).Select(step =>
+            training.Run(step, [.. Enumerable.Range(0, batches).Select(micro => Examples(inputs, $"{step}.{micro}"))]))];
         report.Compare("loss", Values(results, r => r.Loss));
         report.Compare("grad_norm", Values(results, r => r.GradientNorm));
         report.Compare("learning_rate", Values(results, r => r.LearningRate));
@@ -49,7 +51,8 @@ internal sealed class TrainingGroup : ParityGroup
         JsonElement epsilon = settings.GetProperty("eps");
         return new Adafactor(new AdafactorOptions
         {
-            Epsilon = epsilon[0].GetDouble(), LeastScale = epsilon[1].GetDouble(), ClipThreshold = Number("clip_threshold"), DecayExponent = Number("decay_rate"),
+            Epsilon = epsilon[0].GetDouble(), LeastScale = epsilon[1].GetDouble(), ClipThreshold = Number("clip_threshold"),
+            DecayExponent = Number("decay_rate"),
             ScaleByParameter = settings.GetProperty("scale_parameter").GetBoolean(),
         });
     }
@@ -80,11 +83,13 @@ internal sealed class TrainingGroup : ParityGroup
     /// <summary>The rows of a padded batch as examples without padding.</summary>
     private static TrainingExample[] Examples(Dictionary<string, Tensor> inputs, string batch)
     {
-        long[]? Values(string name) => inputs.TryGetValue($"{batch}.{name}", out Tensor? tensor) ? tensor.To(DType.Int64).Contiguous().ToArray<long>() : null;
+        long[]? Values(string name) => inputs.TryGetValue($"{batch}.{name}", out Tensor? tensor) ? tensor.To(DType.Int64).Contiguous().ToArray<long>()
+            : null;
         Tensor ids = inputs[$"{batch}.input_ids"];
         (int rows, int length) = ((int)ids.Size(0), (int)ids.Size(1));
         long[] mask = Values("attention_mask")!, tokens = Values("input_ids")!;
-        long[]? globals = Values("global_attention_mask"), labels = Values("labels"), starts = Values("start_positions"), ends = Values("end_positions");
+        long[]? globals = Values("global_attention_mask"), labels = Values("labels"), starts = Values("start_positions"),
+            ends = Values("end_positions");
         return [.. Enumerable.Range(0, rows).Select(row =>
         {
             int[] kept = [.. Enumerable.Range(0, length).Where(i => mask[(row * length) + i] != 0)];
