@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Invocation;
+using System.CommandLine.Parsing;
 using System.Runtime.InteropServices;
 using System.Text;
 using LongformerInterop.Cli.Verbs;
@@ -19,7 +20,9 @@ internal static class Program
         ParseResult parsed = root.Parse(args);
         if (parsed.Errors.Count > 0 && parsed.Action is ParseErrorAction or null)
         {
-            string verb = parsed.CommandResult.Command is RootCommand ? "" : $" {parsed.CommandResult.Command.Name}";
+            string verb = "";
+            for (SymbolResult? at = parsed.CommandResult; at is CommandResult { Command: not RootCommand } part; at = at.Parent)
+                verb = $" {part.Command.Name}{verb}";
             string message = verb.Length > 0 ? parsed.Errors[0].Message
                 : parsed.UnmatchedTokens.Count > 0 ? $"there is no verb \"{parsed.UnmatchedTokens[0]}\""
                 : "a verb is needed";

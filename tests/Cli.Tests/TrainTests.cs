@@ -78,7 +78,7 @@ public class TrainTests
     public void Ctrl_C_saves_and_says_how_to_go_on()
     {
         Longformer.Result result = Longformer.RunInterrupted(() => File.Exists(At("out/log.jsonl")) && new FileInfo(At("out/log.jsonl")).Length > 200,
-            Train("out", "--epochs", "4000"));
+            Train("out", "--steps", "100000"));
         Assert.That(result.Status, Is.EqualTo(1), result.Error);
         Assert.That(result.Error, Does.Match(@"longformer: stopped after step \d+, which is saved; the same command with --resume goes on\n$"));
         Assert.That(Directory.GetDirectories(At("out/checkpoints")), Is.Not.Empty);
@@ -104,7 +104,8 @@ public class TrainTests
         Assert.That(Longformer.Fails(1, "train", "tag", TinyCheckpoints.Tagger, "--data", At("nowhere*.jsonl"), "--output", At("x")),
             Does.Contain("no data file"));
         Assert.That(Longformer.Fails(2, Train("out", "--column", "text")), Does.Contain("PURPOSE=NAME"));
-        Assert.That(Longformer.Fails(2, "train", "paint", "X"), Does.Contain("train"));
+        Assert.That(Longformer.Fails(2, "train", "paint", "X"), Does.Contain("longformer train --help"));
+        Assert.That(Longformer.Fails(2, "train", "tag", "X", "--data", "a"), Does.Contain("longformer train tag --help"));
         Assert.That(Longformer.Fails(1, "evaluate", "tag", TinyCheckpoints.Classifier, "--data", At("held.csv")),
             Does.Contain("expected LongformerForTokenClassification"));
         Assert.That(Longformer.Succeeds("train", "summarize", "--help").Output, Does.Contain("--max-target-tokens").And.Contain("--label-smoothing"));
