@@ -57,7 +57,7 @@ public static class Evaluator
             LabelSet? labels = start.LabelsOf(recipe.Architecture) is { } own ? recipe.FindLabels(DataFiles.Read(files), own) is { } wanted
                 ? own.Names.SequenceEqual(wanted.Names) ? wanted : own with { ProblemType = own.ProblemType ?? wanted.ProblemType } : null : null;
             using TokenizedData data = new PreparedData(options.Cache, work, start.Folder).Open(recipe, text, labels, files, true, null);
-            return recipe.Evaluate(new EvaluationCall(head, data, options.TokensPerBatch, cancellation.ThrowIfCancellationRequested, told), text,
+            return recipe.Evaluate(new EvaluationCall(head, data, options.TokensPerBatch, told, cancellation), text,
                 labels);
         }
         finally

@@ -97,7 +97,7 @@ internal sealed class StartingPoint
         bool hasWeights = Weights.Any(file => File.Exists(Path.Combine(Folder, file)));
         using Checkpoint? files = hasWeights ? Checkpoint.Open(Folder) : null;
         using Checkpoint? source = files?.Rename(NameMap.RecognizeIn(files));
-        ParameterShape[] shapes = [.. wanted is null ? LedParameters.Of(Led!, architecture) : LongformerParameters.Of(wanted, architecture)];
+        ParameterShape[] shapes = [.. Architecture.All.First(a => a.Name == architecture).Parameters(wanted is null ? Led! : wanted)];
         bool fits = source is not null && shapes.All(s => Find(source, s) is { } name && source.Entry(name).Shape.SequenceEqual(s.Shape));
         bool same = wanted is null || (LabelsOf(architecture) is { } old
             && (labels is null || (old.Names.SequenceEqual(labels.Names) && old.ProblemType == labels.ProblemType)));

@@ -201,7 +201,7 @@ public sealed class Trainer
         {
             long step = State.Step, started = Stopwatch.GetTimestamp();
             long[]? seeds = _options.Dropout ? [.. batches.Select((_, micro) => Mixing.Seed(_options.Seed, step, micro, 7))] : null;
-            StepResult done = stepping.Run(step, batches, seeds, cancellation.ThrowIfCancellationRequested);
+            StepResult done = stepping.Run(step, batches, seeds, cancellation);
             double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
             _spent = (_spent.Tokens + done.Tokens, _spent.Seconds + seconds, _spent.Steps + 1);
             State = State with { Step = step + 1 };
@@ -231,8 +231,8 @@ public sealed class Trainer
         private bool Measure(double epoch, CancellationToken cancellation)
         {
             int tokens = Math.Max(_options.Batches.TokensPerBatch, 1);
-            Evaluation found = trainer._recipe.Evaluate(new EvaluationCall(head, held!, tokens, cancellation.ThrowIfCancellationRequested,
-                n => trainer.Tell(TrainingEventKind.Evaluating, State.Step, total, e => e with { Examples = n, Epoch = epoch })), text, labels);
+            Evaluation found = trainer._recipe.Evaluate(new EvaluationCall(head, held!, tokens,
+                n => trainer.Tell(TrainingEventKind.Evaluating, State.Step, total, e => e with { Examples = n, Epoch = epoch }), cancellation), text, labels);
             log.Add(new LogLine(State.Step, epoch) { Metrics = found.Metrics });
             double value = found.Metrics[MetricIn(found.Metrics)];
             bool better = State.BestValue is not { } best || (IsMoreBetter(found.Metrics) ? value > best : value < best);

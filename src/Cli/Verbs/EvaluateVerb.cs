@@ -38,7 +38,7 @@ internal static class EvaluateVerb
             Evaluation found = Evaluator.Run(options, null, cancellation);
             if (parsed.GetValue(output) is { } file)
             {
-                using AtomicFile written = new(file);
+                using OutputFile written = new(file);
                 using (StreamWriter writer = new(written.Stream, leaveOpen: true))
                     foreach (string prediction in found.Predictions) writer.Write(prediction + "\n");
                 written.Commit();

@@ -76,7 +76,7 @@ public sealed class AnswerRecipe : Recipe
         foreach (TrainingExample[] batch in call.Batches())
         {
             using var scope = new TensorScope();
-            (Tensor start, Tensor end) = head.Logits(batch, null, call.BeforeLayer);
+            (Tensor start, Tensor end) = head.Logits(batch, null, call.Cancellation);
             loss += SpanHead.Loss(start, end, batch).ToDouble();
             count += batch.Length;
             float[] starts = Tasks.TextInputs.ToFloats(start), ends = Tasks.TextInputs.ToFloats(end);

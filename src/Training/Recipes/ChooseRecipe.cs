@@ -64,7 +64,7 @@ public sealed class ChooseRecipe : Recipe
         foreach (TrainingExample[] batch in call.Batches())
         {
             using var scope = new TensorScope();
-            IReadOnlyList<Tensor> logits = head.Logits(batch, null, call.BeforeLayer);
+            IReadOnlyList<Tensor> logits = head.Logits(batch, null, call.Cancellation);
             loss += head.Loss(logits, batch).ToDouble();
             for (int i = 0; i < batch.Length; i++)
             {

@@ -86,7 +86,7 @@ public sealed class MaskedLanguageRecipe : Recipe
         {
             TrainingExample[] hidden = Array.ConvertAll(batch, e => ForPass(e, text, Mixing.Of(EvaluationSeed, number++)));
             using var scope = new TensorScope();
-            double loss = call.Head.LossSum(hidden, null, call.BeforeLayer).ToDouble();
+            double loss = call.Head.LossSum(hidden, null, call.Cancellation).ToDouble();
             long count = hidden.Sum(call.Head.LabelCount);
             nats += loss;
             tokens += count;

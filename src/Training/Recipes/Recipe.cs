@@ -72,9 +72,10 @@ public sealed record Evaluation(IReadOnlyDictionary<string, double> Metrics, IRe
 /// <param name="Head">The model.</param>
 /// <param name="Data">Examples made for an evaluation.</param>
 /// <param name="TokensPerBatch">The most tokens that go through the model at once.</param>
-/// <param name="BeforeLayer">Called before every layer; what it throws ends the evaluation.</param>
+/// <param name="Cancellation">Looked at before every layer.</param>
 /// <param name="Told">Called with the number of examples done; null: nobody looks.</param>
-public sealed record EvaluationCall(TrainingHead Head, TokenizedData Data, int TokensPerBatch, Action? BeforeLayer = null, Action<int>? Told = null)
+public sealed record EvaluationCall(TrainingHead Head, TokenizedData Data, int TokensPerBatch, Action<int>? Told = null,
+    CancellationToken Cancellation = default)
 {
     /// <summary>The batches, each told when it is done.</summary>
     internal IEnumerable<TrainingExample[]> Batches()

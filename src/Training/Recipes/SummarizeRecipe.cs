@@ -64,12 +64,12 @@ public sealed class SummarizeRecipe : Recipe
         foreach (TrainingExample[] batch in call.Batches())
         {
             using var scope = new TensorScope();
-            loss += call.Head.LossSum(batch, null, call.BeforeLayer).ToDouble();
+            loss += call.Head.LossSum(batch, null, call.Cancellation).ToDouble();
             count += batch.Sum(call.Head.LabelCount);
             if (!Options.Generates) continue;
             IReadOnlyList<IReadOnlyList<GeneratedSequence>> written = generator.Generate(
                 [.. batch.Select(e => new GenerationDocument(e.Ids) { GlobalPositions = e.Globals })],
-                    new GenerationOptions { Beams = 1, MaxTokens = Options.MaxTargetTokens - 1 }, beforeLayer: call.BeforeLayer);
+                    new GenerationOptions { Beams = 1, MaxTokens = Options.MaxTargetTokens - 1 }, cancellation: call.Cancellation);
             for (int i = 0; i < batch.Length; i++)
             {
                 string summary = text.Tokenizer.Decode([.. written[i][0].Ids], skipSpecialTokens: true).Trim();

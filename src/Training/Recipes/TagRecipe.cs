@@ -91,7 +91,7 @@ public sealed class TagRecipe : Recipe
         foreach (TrainingExample[] batch in call.Batches())
         {
             using var scope = new TensorScope();
-            Tensor logits = head.Logits(batch, null, call.BeforeLayer);
+            Tensor logits = head.Logits(batch, null, call.Cancellation);
             loss += head.Loss(logits, batch).ToDouble();
             count += batch.Sum(head.LabelCount);
             float[] values = Tasks.TextInputs.ToFloats(logits);
