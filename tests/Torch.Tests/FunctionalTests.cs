@@ -41,6 +41,27 @@ public class FunctionalTests : TensorTest
     }
 
     [Test]
+    public void A_loss_and_its_gradient_at_once_are_those_of_each_alone()
+    {
+        foreach (double smoothing in (double[])[0, 0.3])
+        {
+            Tensor logits = Doubles(4, 5), labels = Tensor.From([2L, 0, 4, 1]);
+            (Tensor loss, Tensor gradient) = Functional.CrossEntropyAndGradient(logits, labels, smoothing);
+            IsClose(loss, Functional.CrossEntropy(logits, labels, reduction: Reduction.Sum, labelSmoothing: smoothing));
+            Tensor expected = logits.Softmax(-1) - smoothing / 5;
+            for (int row = 0; row < 4; row++)
+            {
+                long label = labels.ToArray<long>()[row];
+                for (int column = 0; column < 5; column++)
+                {
+                    double one = expected.ToArray<double>()[row * 5 + column] - (column == label ? 1 - smoothing : 0);
+                    Assert.That(gradient.ToArray<double>()[row * 5 + column], Is.EqualTo(one).Within(1e-9));
+                }
+            }
+        }
+    }
+
+    [Test]
     public void The_norm_is_over_all_elements() => Assert.That(Functional.Norm(Tensor.From([3f, 0, 0, 4], 2, 2)), Is.EqualTo(5).Within(1e-6));
 
     [Test]
