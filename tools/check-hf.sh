@@ -60,7 +60,7 @@ compare() { # generator, implementations of attention, its arguments
   tail -1 "$work/log"
 }
 compare models all --cases "${CASES:-100}"
-compare led_generate all --cases "${CASES:-100}"
+compare led_generate all --cases "${SETTINGS:-300}"
 compare training all --cases "${TRAININGS:-20}"
 compare texts fused $inside/tokenizer --cases "${TEXTS:-3000}"
 compare tokenizer_folders fused $inside/tokenizer --cases "${FOLDERS:-100}"

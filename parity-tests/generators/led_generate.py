@@ -1,7 +1,8 @@
 """led_generate.py FOLDER [--cases N] [--seed N]: random cases of LED's generate, as HF's transformers answers them.
 
 Runs where transformers is (tools/check-hf.sh runs it and compares). Writes FOLDER/led/generate_random_K as parity cases: a tiny LED with
-wide random weights, a batch of documents, random options. Cases whose ids change in float64 are dropped: rounding decides them.
+wide random weights, a batch of documents, random options over every key of generation_config.json that is built. Cases whose ids change in float64
+are dropped: rounding decides them. Sampling draws this project's own numbers (Philox by seed, sample, step), put in the place of torch's.
 """
 import argparse
 import copy
@@ -15,6 +16,47 @@ from safetensors.torch import save_file
 from transformers import LEDConfig, LEDForConditionalGeneration
 
 transformers.logging.set_verbosity_error()
+
+
+def philox(c0, c1, c2, c3, k0, k1):
+    """Philox 4x32-10; the counters may be arrays."""
+    for _ in range(10):
+        p0, p1 = 0xD2511F53 * c0, 0xCD9E8D57 * c2
+        c0, c1, c2, c3 = (p1 >> 32) ^ c1 ^ k0, p1 & 0xFFFFFFFF, (p0 >> 32) ^ c3 ^ k1, p0 & 0xFFFFFFFF
+        k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
+    return c0, c1
+
+
+def uniform(seed, sample, step, draw):
+    a, b = philox(draw & 0xFFFFFFFF, draw >> 32, step, sample, seed & 0xFFFFFFFF, seed >> 32)
+    return (((a << 32 | b) >> 12) + 0.5) / (1 << 52)
+
+
+class Draws:
+    """torch.multinomial with this project's random numbers: by inversion for one, by Gumbel's trick for several."""
+
+    def __init__(self, seed, samples, prompt):
+        self.seed, self.samples, self.step = seed, samples, prompt
+
+    def __call__(self, probabilities, num_samples=1, **_):
+        rows = []
+        for r, p in enumerate(probabilities.double()):
+            if num_samples == 1:
+                u = uniform(self.seed, r % self.samples, self.step, 0)
+                passed = (p.cumsum(0) > u).nonzero()
+                rows.append([int(passed[0]) if len(passed) else int(p.nonzero()[-1])])
+            else:
+                noise = torch.ones(len(p), dtype=torch.float64) * 0.5
+                there = p.nonzero()[:, 0].tolist()
+                if len(there) < num_samples:
+                    raise RuntimeError("fewer tokens than are to be drawn")
+                for i in there:
+                    noise[i] = uniform(self.seed, 0, self.step, i)
+                rows.append((p.log() - (-noise.log()).log()).topk(num_samples).indices.tolist())
+        self.step += 1
+        return torch.tensor(rows)
+
+
 VOCABULARY = 60
 
 
@@ -61,6 +103,19 @@ def make_options(chance, prompt):
         options["max_new_tokens"] = chance.randint(1, 30)
         if chance.random() < 0.5:
             options["min_new_tokens"] = chance.randint(0, options["max_new_tokens"])
+    if chance.random() < 0.35:
+        options.update(do_sample=True, seed=chance.randrange(1 << 20), top_k=chance.choice([0, 5, 50]))
+        if options["num_beams"] == 1:
+            options["num_return_sequences"] = chance.choice([1, 1, 3])
+        sampling = {
+            "temperature": lambda: chance.choice([0.5, 0.9, 1.7]), "top_p": lambda: chance.choice([0.1, 0.4, 0.8, 0.95]),
+            "min_p": lambda: chance.choice([0.02, 0.1, 0.5]), "typical_p": lambda: chance.choice([0.2, 0.6, 0.9]),
+            "epsilon_cutoff": lambda: chance.choice([0.001, 0.02, 0.1]), "eta_cutoff": lambda: chance.choice([0.001, 0.02, 0.1]),
+            "top_h": lambda: chance.choice([0.2, 0.5, 0.9]) if options["num_beams"] == 1 else None,
+        }
+        for name, make in sampling.items():
+            if chance.random() < 0.3 and make() is not None:
+                options[name] = make()
     if options["num_beams"] > 1:
         options["length_penalty"] = chance.choice([-1.0, 0.0, 0.5, 1.0, 2.0])
         options["early_stopping"] = chance.choice([True, False, "never"])
@@ -73,11 +128,23 @@ def make_options(chance, prompt):
         "bad_words_ids": lambda: [[chance.randrange(3, VOCABULARY) for _ in range(chance.choice([1, 1, 2, 3]))] for _ in range(6)],
         "suppress_tokens": lambda: chance.sample(range(3, VOCABULARY), 8),
         "begin_suppress_tokens": lambda: chance.sample(range(3, VOCABULARY), 20),
+        "encoder_no_repeat_ngram_size": lambda: chance.choice([1, 2, 3]),
+        "encoder_repetition_penalty": lambda: chance.choice([0.7, 1.3, 2.5]),
+        "sequence_bias": lambda: [[[chance.randrange(3, VOCABULARY) for _ in range(chance.choice([1, 1, 2]))], chance.choice([-3.0, 2.5, 8.0])] for _ in range(5)],
+        "exponential_decay_length_penalty": lambda: [chance.randint(0, 10), chance.choice([1.05, 1.5])],
+        "renormalize_logits": lambda: True,
+        "remove_invalid_values": lambda: True,
         "eos_token_id": lambda: [2, *chance.sample(range(3, VOCABULARY), 8)],
     }
     for name, make in some.items():
         if chance.random() < 0.3:
             options[name] = make()
+    # Where an end token is forbidden, transformers' decay makes its score NaN; this project leaves it forbidden.
+    if {"min_length", "min_new_tokens", "forced_bos_token_id", "forced_eos_token_id", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size"} & set(options):
+        options.pop("exponential_decay_length_penalty", None)
+    # With every forbidden score a number, transformers generates what is forbidden where nothing else is left, and its beams end as chance has it.
+    if options["num_beams"] > 1:
+        options.pop("remove_invalid_values", None)
     # Beams that all end at once leave places that nothing fills; which of those come back is chance in transformers.
     if options.get("forced_bos_token_id") in options.get("eos_token_id", [2]):
         del options["forced_bos_token_id"]
@@ -88,9 +155,16 @@ def make_options(chance, prompt):
 
 
 def answer(model, inputs, options, kind=torch.float32):
-    with torch.inference_mode():
-        # generate changes what it is given.
-        out = model.generate(**{k: v.clone() for k, v in inputs.items()}, **copy.deepcopy(options), return_dict_in_generate=True, output_scores=True)
+    given = copy.deepcopy(options)
+    seed = given.pop("seed", 0)
+    own = torch.multinomial
+    torch.multinomial = Draws(seed, given.get("num_return_sequences", 1), inputs["decoder_input_ids"].shape[1] if "decoder_input_ids" in inputs else 1)
+    try:
+        with torch.inference_mode():
+            # generate changes what it is given.
+            out = model.generate(**{k: v.clone() for k, v in inputs.items()}, **given, return_dict_in_generate=True, output_scores=True)
+    finally:
+        torch.multinomial = own
     expected = {"sequences": out.sequences}
     if options["num_beams"] > 1:
         expected["sequences_scores"] = out.sequences_scores.to(kind)
@@ -110,9 +184,12 @@ def main():
         torch.manual_seed(seed)
         model, inputs = make_model(chance), make_documents(chance)
         options = make_options(chance, inputs["decoder_input_ids"].shape[1] if "decoder_input_ids" in inputs else 1)
+        if {"encoder_no_repeat_ngram_size", "encoder_repetition_penalty"} & set(options):
+            # transformers counts a shorter document's padding among its tokens; this project gives the same alone and in a batch.
+            inputs = {k: v[:1] for k, v in inputs.items()}
         try:
             expected = answer(model, inputs, options)
-        except ValueError:
+        except (ValueError, RuntimeError):
             refused += 1
             continue
         exact = answer(copy.deepcopy(model).double(), inputs, options, kind=torch.float64)

@@ -31,7 +31,7 @@ public sealed class Summarizer : TextTask
     private readonly TextGenerator _generator;
 
     private Summarizer(LedForConditionalGeneration model, TextInputs inputs, GenerationOptions defaults)
-        : base(model, inputs) => _generator = new TextGenerator(model, defaults);
+        : base(model, inputs) => _generator = new TextGenerator(model, defaults, inputs.Tokenizer);
 
     /// <summary>Loads an LED checkpoint folder.</summary>
     /// <exception cref="LongformerException">The folder is no LED checkpoint.</exception>

@@ -164,6 +164,13 @@ public abstract class Tokenizer
     /// <param name="id">The id.</param>
     public string? IdToToken(int id) => Vocabulary.TokenOf(id);
 
+    /// <summary>
+    /// The bytes of UTF-8 that a token gives in the middle of a decoded text: of WordPiece a word with the space before it, or the rest of one. A token
+    /// of byte-level BPE may give part of a character. Nothing for an unused id.
+    /// </summary>
+    /// <param name="id">The id.</param>
+    public abstract ReadOnlyMemory<byte> TokenBytes(int id);
+
     /// <summary>Whether <see cref="Decode"/> leaves the token out on request; false for ids outside the vocabulary.</summary>
     /// <param name="id">The id.</param>
     public bool IsSpecial(int id) => Vocabulary.IsSpecial(id);

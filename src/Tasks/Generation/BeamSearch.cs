@@ -43,7 +43,8 @@ internal sealed class BeamSearch
 
     /// <summary>Continues all beams by one token.</summary>
     /// <param name="logits">[beams][V] raw logits of each running beam, changed in place; the first step may give one row for all beams.</param>
-    public void Advance(LogitsRows logits)
+    /// <param name="elapsed">Seconds since the first token was asked for.</param>
+    public void Advance(LogitsRows logits, double elapsed = 0)
     {
         int length = _running[0].Ids.Length;
         _candidates.Clear();
@@ -53,13 +54,16 @@ internal sealed class BeamSearch
             if (beam == 0 || logits.Count > 1)
             {
                 RowMath.LogSoftmax(row);
-                foreach (LogitsProcessor processor in _plan.Processors) processor.Apply(_running[beam].Ids, row);
+                foreach (LogitsProcessor processor in _plan.Processors)
+                {
+                    if (processor.AppliesTo(beam)) processor.Apply(_running[beam].Ids, row);
+                }
             }
             if (!_plan.Sample) _candidates.Scan(row, _running[beam].Score, beam);
         }
         Candidate[] next = _plan.Sample ? Draw(logits, length) : _candidates.Best.ToArray();
 
-        bool[] ends = [.. next.Select(c => _plan.Ends(c.Token) || length + 1 >= _plan.MaxLength)];
+        bool[] ends = [.. next.Select(c => _plan.IsComplete([.. _running[c.Row].Ids, c.Token], elapsed))];
         var extended = new List<Hypothesis>(next.Length);
         for (int i = 0; i < next.Length; i++) extended.Add(Extend(next[i], logits[next[i].Row][next[i].Token], ends[i]));
         SelectRunning(extended, ends);

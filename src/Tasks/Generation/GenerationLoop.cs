@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using LongformerInterop.Models;
 using System.Runtime.InteropServices;
 using LongformerInterop.Models.Led;
@@ -16,6 +17,7 @@ internal sealed class GenerationLoop
     private readonly Action<GeneratedToken>? _onToken;
     private readonly IProgress<GenerationProgress>? _progress;
     private readonly CancellationToken _cancel;
+    private readonly Stopwatch _time = Stopwatch.StartNew();
 
     private GenerationLoop(IDecodingSession session, GenerationPlan[] plans, Action<GeneratedToken>? onToken,
         IProgress<GenerationProgress>? progress, CancellationToken cancel) =>
@@ -64,7 +66,7 @@ internal sealed class GenerationLoop
             for (int i = 0; i < open.Length; i++)
             {
                 BeamSearch search = searches[open[i]];
-                search.Advance(new LogitsRows(logits.Slice(i * rowsEach * width, rowsEach * width), width));
+                search.Advance(new LogitsRows(logits.Slice(i * rowsEach * width, rowsEach * width), width), _time.Elapsed.TotalSeconds);
                 Stream(open[i], search, ref streamed[open[i]]);
                 if (search.Done) continue;
                 still.Add(open[i]);
@@ -167,12 +169,15 @@ internal sealed class GenerationLoop
             return;
         }
         ReadOnlySpan<int> ids = CollectionsMarshal.AsSpan(row.Ids);
-        foreach (LogitsProcessor processor in row.Plan.Processors) processor.Apply(ids, scores);
+        foreach (LogitsProcessor processor in row.Plan.Processors)
+        {
+            if (processor.AppliesTo(row.Sample)) processor.Apply(ids, scores);
+        }
         double normaliser = RowMath.LogSumExp(scores);
         int token = row.Plan.Sample ? Draw(scores, normaliser, row) : Math.Max(RowMath.Best(scores).Index, 0);
         row.Scores.Add((float)(scores[token] - normaliser));
         row.Ids.Add(token);
-        row.Finished = row.Plan.Ends(token) || row.Ids.Count >= row.Plan.MaxLength;
+        row.Finished = row.Plan.IsComplete(CollectionsMarshal.AsSpan(row.Ids), _time.Elapsed.TotalSeconds);
         _onToken?.Invoke(new GeneratedToken(row.Document, row.Sample, row.Ids.Count - 1, token));
     }
 

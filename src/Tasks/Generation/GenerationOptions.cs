@@ -1,4 +1,3 @@
-using System.Text.Json;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Tasks.Generation;
@@ -24,7 +23,7 @@ public enum EarlyStopping
 /// How to generate. A property left null takes the value of the checkpoint (<c>generation_config.json</c>, else the generation keys of
 /// <c>config.json</c>), else HF's default, which each property names. Lengths are in tokens.
 /// </summary>
-public sealed record GenerationOptions
+public sealed partial record GenerationOptions
 {
     /// <summary>Beams of the search; 1 is greedy (or plain sampling). Default 1. HF: num_beams.</summary>
     public int? Beams { get; init; }
@@ -56,6 +55,33 @@ public sealed record GenerationOptions
     /// </summary>
     public double? RepetitionPenalty { get; init; }
 
+    /// <summary>No n-gram of this size of the document occurs in the text; 0 allows all. Default 0. HF: encoder_no_repeat_ngram_size.</summary>
+    public int? EncoderNoRepeatNgram { get; init; }
+
+    /// <summary>
+    /// Scores of the document's tokens are multiplied by this (divided where negative): above 1 the text keeps to the document. Default 1.
+    /// HF: encoder_repetition_penalty.
+    /// </summary>
+    public double? EncoderRepetitionPenalty { get; init; }
+
+    /// <summary>What is added to the scores of tokens, behind certain others. Default none. HF: sequence_bias.</summary>
+    public IReadOnlyList<SequenceBias>? SequenceBias { get; init; }
+
+    /// <summary>From a number of new tokens on, end tokens grow likelier by a factor a token. Default none. HF: exponential_decay_length_penalty.</summary>
+    public LengthDecay? LengthDecay { get; init; }
+
+    /// <summary>Whether scores are made log-probabilities again after all that changes them. Default false. HF: renormalize_logits.</summary>
+    public bool? Renormalize { get; init; }
+
+    /// <summary>Whether NaN and infinite scores are made numbers. Default false. HF: remove_invalid_values.</summary>
+    public bool? RemoveInvalid { get; init; }
+
+    /// <summary>Texts that end a sequence as soon as a token completes one; they stay in the text. Default none. HF: stop_strings.</summary>
+    public IReadOnlyList<string>? StopStrings { get; init; }
+
+    /// <summary>Seconds after which all sequences end with the token at hand, counted from the first. Default none. HF: max_time.</summary>
+    public double? MaxTime { get; init; }
+
     /// <summary>The token that must follow the start token. Default none. HF: forced_bos_token_id.</summary>
     public int? ForcedFirstToken { get; init; }
 
@@ -86,6 +112,21 @@ public sealed record GenerationOptions
     /// <summary>Sampling: only the smallest set of best tokens whose probability reaches this; in (0, 1]. Default 1.</summary>
     public double? TopP { get; init; }
 
+    /// <summary>Sampling: only tokens at least this times as probable as the best; from 0 to 1. Default none. HF: min_p.</summary>
+    public double? MinP { get; init; }
+
+    /// <summary>Sampling: only the most typical tokens up to this probability; above 0, 1 for all. Default 1. HF: typical_p.</summary>
+    public double? TypicalP { get; init; }
+
+    /// <summary>Sampling: only tokens at least this probable; 0 for all, below 1. Default 0. HF: epsilon_cutoff.</summary>
+    public double? EpsilonCutoff { get; init; }
+
+    /// <summary>Sampling: the same with a bound that falls with the entropy. Default 0. HF: eta_cutoff.</summary>
+    public double? EtaCutoff { get; init; }
+
+    /// <summary>Sampling: only the best tokens up to this share of the entropy; above 0, at most 1. Default none. HF: top_h.</summary>
+    public double? TopH { get; init; }
+
     /// <summary>
     /// Sampling: the seed. Draws depend on seed, sample number and step only (see <see cref="CounterRandom"/>), so that a document
     /// gives the same samples alone and in a batch. Default 0.
@@ -113,6 +154,15 @@ public sealed record GenerationOptions
     /// </summary>
     public bool KeepLogits { get; init; }
 
+    /// <summary>What a file asks for and this library does not do, as the reason to refuse it; null: nothing.</summary>
+    internal string? Refusal { get; init; }
+
+    /// <summary>Whether the greatest length is the checkpoint's, which gives way to the limits of the model.</summary>
+    internal bool MaxIsDefault { get; init; }
+
+    /// <summary>Whether the least length is the checkpoint's, which gives way to the greatest.</summary>
+    internal bool MinIsDefault { get; init; }
+
     /// <summary>Refuses what no model can do; the limits of a model are checked when it generates.</summary>
     /// <exception cref="InputException">A value or a combination is impossible; the message names the values.</exception>
     public void Check() => GenerationPlan.Create(this, new GenerationVocabulary(int.MaxValue, int.MaxValue / 2, 0, 0, []));
@@ -131,10 +181,21 @@ public sealed record GenerationOptions
             MaxLength = ownMax ? MaxLength : defaults.MaxLength,
             MinTokens = ownMin ? MinTokens : defaults.MinTokens,
             MinLength = ownMin ? MinLength : defaults.MinLength,
+            MaxIsDefault = !ownMax || MaxIsDefault,
+            MinIsDefault = !ownMin || MinIsDefault,
+            Refusal = Refusal ?? defaults.Refusal,
             LengthPenalty = LengthPenalty ?? defaults.LengthPenalty,
             EarlyStopping = EarlyStopping ?? defaults.EarlyStopping,
             NoRepeatNgram = NoRepeatNgram ?? defaults.NoRepeatNgram,
             RepetitionPenalty = RepetitionPenalty ?? defaults.RepetitionPenalty,
+            EncoderNoRepeatNgram = EncoderNoRepeatNgram ?? defaults.EncoderNoRepeatNgram,
+            EncoderRepetitionPenalty = EncoderRepetitionPenalty ?? defaults.EncoderRepetitionPenalty,
+            SequenceBias = SequenceBias ?? defaults.SequenceBias,
+            LengthDecay = LengthDecay ?? defaults.LengthDecay,
+            Renormalize = Renormalize ?? defaults.Renormalize,
+            RemoveInvalid = RemoveInvalid ?? defaults.RemoveInvalid,
+            StopStrings = StopStrings ?? defaults.StopStrings,
+            MaxTime = MaxTime ?? defaults.MaxTime,
             ForcedFirstToken = ForcedFirstToken ?? defaults.ForcedFirstToken,
             ForcedLastTokens = ForcedLastTokens ?? defaults.ForcedLastTokens,
             BadWords = BadWords ?? defaults.BadWords,
@@ -144,6 +205,11 @@ public sealed record GenerationOptions
             Temperature = Temperature ?? defaults.Temperature,
             TopK = TopK ?? defaults.TopK,
             TopP = TopP ?? defaults.TopP,
+            MinP = MinP ?? defaults.MinP,
+            TypicalP = TypicalP ?? defaults.TypicalP,
+            EpsilonCutoff = EpsilonCutoff ?? defaults.EpsilonCutoff,
+            EtaCutoff = EtaCutoff ?? defaults.EtaCutoff,
+            TopH = TopH ?? defaults.TopH,
             Seed = Seed ?? defaults.Seed,
             NBest = NBest ?? defaults.NBest,
             DecoderPrompt = DecoderPrompt ?? defaults.DecoderPrompt,
@@ -151,123 +217,14 @@ public sealed record GenerationOptions
             EndTokens = EndTokens ?? defaults.EndTokens,
         };
     }
-
-    /// <summary>
-    /// The defaults that a checkpoint folder states: those of <c>generation_config.json</c>, or where there is none, the generation keys
-    /// of <c>config.json</c> (where BART's and allenai's checkpoints keep them).
-    /// </summary>
-    /// <param name="folder">Checkpoint folder.</param>
-    /// <exception cref="InputException">A file is not JSON, or a key has a value of the wrong kind.</exception>
-    public static GenerationOptions FromCheckpoint(string folder)
-    {
-        string path = Path.Combine(folder, "generation_config.json");
-        if (!File.Exists(path)) path = Path.Combine(folder, "config.json");
-        return File.Exists(path) ? Parse(File.ReadAllText(path), path) : new GenerationOptions();
-    }
-
-    /// <summary>Reads HF's names of the options (num_beams, max_length, ...) from a JSON object; keys of other purpose are ignored.</summary>
-    /// <param name="json">A JSON object.</param>
-    /// <param name="source">Where it comes from, for messages.</param>
-    /// <exception cref="InputException">It is not a JSON object, or a key has a value of the wrong kind.</exception>
-    public static GenerationOptions Parse(string json, string source = "generation options")
-    {
-        JsonDocument document;
-        try
-        {
-            document = JsonDocument.Parse(json);
-        }
-        catch (JsonException error)
-        {
-            throw new InputException($"{source}: not valid JSON: {error.Message}", error);
-        }
-        using (document)
-        {
-            if (document.RootElement.ValueKind != JsonValueKind.Object)
-                throw new InputException($"{source}: expected a JSON object, found {document.RootElement.ValueKind}.");
-            var keys = new OptionKeys(document.RootElement, source);
-            return new GenerationOptions
-            {
-                Beams = keys.Int("num_beams"),
-                MaxTokens = keys.Int("max_new_tokens"),
-                // As in HF, max_new_tokens wins over max_length where a file has both.
-                MaxLength = keys.Int("max_new_tokens") is null ? keys.Int("max_length") : null,
-                MinTokens = keys.Int("min_new_tokens"),
-                MinLength = keys.Int("min_new_tokens") is null ? keys.Int("min_length") : null,
-                LengthPenalty = keys.Number("length_penalty"),
-                EarlyStopping = keys.Stopping("early_stopping"),
-                NoRepeatNgram = keys.Int("no_repeat_ngram_size"),
-                RepetitionPenalty = keys.Number("repetition_penalty"),
-                // The name that BART's oldest configurations (and allenai's) have for it.
-                ForcedFirstToken = keys.Int("forced_bos_token_id")
-                    ?? (keys.Flag("force_bos_token_to_be_generated") == true ? keys.Int("bos_token_id") : null),
-                ForcedLastTokens = keys.Tokens("forced_eos_token_id"),
-                BadWords = keys.Sequences("bad_words_ids"),
-                SuppressedTokens = keys.Tokens("suppress_tokens"),
-                BeginSuppressedTokens = keys.Tokens("begin_suppress_tokens"),
-                Sample = keys.Flag("do_sample"),
-                Temperature = keys.Number("temperature"),
-                TopK = keys.Int("top_k"),
-                TopP = keys.Number("top_p"),
-                Seed = keys.Int("seed") is int seed ? (ulong)seed : null,
-                NBest = keys.Int("num_return_sequences"),
-                DecoderStartToken = keys.Int("decoder_start_token_id"),
-                EndTokens = keys.Tokens("eos_token_id"),
-            };
-        }
-    }
-
-    /// <summary>Typed reading of one JSON object; null and absent are the same, as in HF.</summary>
-    private readonly struct OptionKeys(JsonElement root, string source)
-    {
-        private bool Find(string key, out JsonElement value) => root.TryGetProperty(key, out value) && value.ValueKind != JsonValueKind.Null;
-
-        private InputException Wrong(string key, string expected, JsonElement given) =>
-            new($"{source}: {key} must be {expected}, found {given.GetRawText()}.");
-
-        public int? Int(string key) => !Find(key, out JsonElement value) ? null
-            : value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int number) ? number
-            : throw Wrong(key, "a whole number", value);
-
-        public double? Number(string key) => !Find(key, out JsonElement value) ? null
-            : value.ValueKind == JsonValueKind.Number ? value.GetDouble() : throw Wrong(key, "a number", value);
-
-        public bool? Flag(string key) => !Find(key, out JsonElement value) ? null
-            : value.ValueKind is JsonValueKind.True or JsonValueKind.False ? value.GetBoolean() : throw Wrong(key, "true or false", value);
-
-        public EarlyStopping? Stopping(string key) => !Find(key, out JsonElement value) ? null : value.ValueKind switch
-        {
-            JsonValueKind.True => Generation.EarlyStopping.AtBeamCount,
-            JsonValueKind.False => Generation.EarlyStopping.Heuristic,
-            JsonValueKind.String when value.GetString() == "never" => Generation.EarlyStopping.Never,
-            _ => throw Wrong(key, "true, false or \"never\"", value),
-        };
-
-        public int[]? Tokens(string key)
-        {
-            if (!Find(key, out JsonElement value)) return null;
-            if (value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int one)) return [one];
-            return value.ValueKind == JsonValueKind.Array ? List(key, value) : throw Wrong(key, "a token id or a list of them", value);
-        }
-
-        public int[][]? Sequences(string key)
-        {
-            if (!Find(key, out JsonElement value)) return null;
-            if (value.ValueKind != JsonValueKind.Array) throw Wrong(key, "a list of lists of token ids", value);
-            var result = new List<int[]>();
-            foreach (JsonElement item in value.EnumerateArray())
-                result.Add(item.ValueKind == JsonValueKind.Array ? List(key, item) : throw Wrong(key, "a list of lists of token ids", value));
-            return [.. result];
-        }
-
-        private int[] List(string key, JsonElement value)
-        {
-            var result = new List<int>();
-            foreach (JsonElement item in value.EnumerateArray())
-            {
-                result.Add(item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out int id) ? id
-                    : throw Wrong(key, "a list of token ids", value));
-            }
-            return [.. result];
-        }
-    }
 }
+
+/// <summary>A bias on the last token of a sequence where the others stand before it.</summary>
+/// <param name="Tokens">The sequence, at least one token.</param>
+/// <param name="Bias">What is added to the score.</param>
+public sealed record SequenceBias(IReadOnlyList<int> Tokens, double Bias);
+
+/// <summary>How end tokens grow likelier.</summary>
+/// <param name="Start">After how many new tokens.</param>
+/// <param name="Factor">The factor a token.</param>
+public sealed record LengthDecay(int Start, double Factor);

@@ -1,3 +1,4 @@
+using LongformerInterop.Tokenizers;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Tasks.Generation;
@@ -27,15 +28,28 @@ internal sealed record GenerationPlan
     public required int PaddingToken { get; init; }
     public required int VocabularySize { get; init; }
 
+    /// <summary>Seconds after which every sequence ends.</summary>
+    public double? MaxTime { get; init; }
+
+    /// <summary>What ends a sequence besides its tokens.</summary>
+    public StopStrings? StopStrings { get; init; }
+
     /// <summary>In HF's order, which decides the result where one undoes another.</summary>
     public required LogitsProcessor[] Processors { get; init; }
 
     public bool Ends(int token) => Array.IndexOf(EndTokens, token) >= 0;
 
+    /// <summary>Whether a sequence is complete with its last token: by that token, by its length, by its text or by the time.</summary>
+    /// <param name="ids">The sequence, prompt included.</param>
+    /// <param name="elapsed">Seconds since the first token was asked for.</param>
+    public bool IsComplete(ReadOnlySpan<int> ids, double elapsed) =>
+        Ends(ids[^1]) || ids.Length >= MaxLength || elapsed > MaxTime || StopStrings?.IsCompleted(ids) == true;
+
     /// <summary>Fills in HF's defaults and refuses what cannot be.</summary>
     /// <exception cref="InputException">A value or a combination is impossible; the message names the values.</exception>
-    public static GenerationPlan Create(GenerationOptions options, GenerationVocabulary model)
+    public static GenerationPlan Create(GenerationOptions options, GenerationVocabulary model, int[]? document = null, Tokenizer? tokenizer = null)
     {
+        if (options.Refusal is { } refusal) throw new InputException(refusal);
         int beams = AtLeast(options.Beams ?? 1, 1, nameof(options.Beams));
         int best = AtLeast(options.NBest ?? 1, 1, nameof(options.NBest));
         bool sample = options.Sample ?? false;
@@ -71,7 +85,12 @@ internal sealed record GenerationPlan
             VocabularySize = model.VocabularySize,
             Processors = [],
         };
-        return plan with { Processors = Build(options, plan, model) };
+        return plan with
+        {
+            Processors = Build(options, plan, model, document ?? []),
+            MaxTime = options.MaxTime is { } seconds ? Finite(seconds, nameof(options.MaxTime)) : null,
+            StopStrings = Stopping(options, tokenizer),
+        };
     }
 
     private static (int Min, int Max) Lengths(GenerationOptions options, int prompt, int positions)
@@ -96,6 +115,8 @@ internal sealed record GenerationPlan
         {
             max = Math.Min(prompt + 20, limit);
         }
+        // The checkpoint's own length gives way to its positions, a caller's does not.
+        if (options.MaxIsDefault) max = Math.Min(max, limit);
         if (max > limit)
         {
             throw new InputException(options.MaxLength is null ? nameof(options.MaxTokens) : nameof(options.MaxLength),
@@ -104,6 +125,8 @@ internal sealed record GenerationPlan
         }
         int min = options.MinLength is int least ? AtLeast(least, 0, nameof(options.MinLength))
             : options.MinTokens is int tokensLeast ? prompt + AtLeast(tokensLeast, 0, nameof(options.MinTokens)) : 0;
+        // The least length of the checkpoint gives way to a greatest that the caller chose.
+        if (options.MinIsDefault) min = Math.Min(min, max);
         if (min > max)
         {
             throw options.MinTokens is int minTokens
@@ -113,15 +136,38 @@ internal sealed record GenerationPlan
         return (min, max);
     }
 
-    private static LogitsProcessor[] Build(GenerationOptions options, GenerationPlan plan, GenerationVocabulary model)
+    private static StopStrings? Stopping(GenerationOptions options, Tokenizer? tokenizer)
+    {
+        if (options.StopStrings is not { Count: > 0 } strings) return null;
+        if (strings.Any(string.IsNullOrEmpty)) throw new InputException("StopStrings must be texts of at least one character, given an empty one.");
+        // Checked before a tokenizer is at hand, they are only looked at.
+        return tokenizer is null ? null : new StopStrings(strings, tokenizer);
+    }
+
+    private static LogitsProcessor[] Build(GenerationOptions options, GenerationPlan plan, GenerationVocabulary model, int[] document)
     {
         var list = new List<LogitsProcessor>();
+        if (options.SequenceBias is { Count: > 0 } biases)
+        {
+            foreach (SequenceBias bias in biases)
+            {
+                if (bias.Tokens.Count == 0 || !double.IsFinite(bias.Bias))
+                    throw new InputException("SequenceBias must be finite biases of sequences of at least one token.");
+                foreach (int id in bias.Tokens) Token(id, nameof(options.SequenceBias), model);
+            }
+            list.Add(new SequenceBiases(biases));
+        }
+        double encoder = options.EncoderRepetitionPenalty ?? 1.0;
+        if (!(encoder > 0 && double.IsFinite(encoder))) throw Bad(nameof(options.EncoderRepetitionPenalty), "above 0", encoder);
+        if (encoder != 1.0) list.Add(new EncoderRepetitionPenalty(encoder, document));
         double repetition = options.RepetitionPenalty ?? 1.0;
         if (!(repetition > 0 && double.IsFinite(repetition))) throw Bad(nameof(options.RepetitionPenalty), "above 0", repetition);
         if (repetition != 1.0) list.Add(new RepetitionPenalty((float)repetition));
 
         int ngram = AtLeast(options.NoRepeatNgram ?? 0, 0, nameof(options.NoRepeatNgram));
         if (ngram > 0) list.Add(new NoRepeatNgram(ngram));
+        int encoderNgram = AtLeast(options.EncoderNoRepeatNgram ?? 0, 0, nameof(options.EncoderNoRepeatNgram));
+        if (encoderNgram > 0) list.Add(new EncoderNoRepeatNgram(encoderNgram, document));
 
         if (options.BadWords is { Count: > 0 } words)
         {
@@ -138,6 +184,12 @@ internal sealed record GenerationPlan
         {
             foreach (int id in last) Token(id, nameof(options.ForcedLastTokens), model);
             list.Add(new ForcedLast(plan.MaxLength, [.. last]));
+        }
+        if (options.RemoveInvalid == true) list.Add(new RemoveInvalid());
+        if (options.LengthDecay is { } decay)
+        {
+            int start = plan.Prompt.Length + AtLeast(decay.Start, 0, nameof(options.LengthDecay));
+            list.Add(new ExponentialDecay(start, Finite(decay.Factor, nameof(options.LengthDecay)), plan.EndTokens));
         }
         if (options.SuppressedTokens is { Count: > 0 } never)
         {
@@ -156,19 +208,33 @@ internal sealed record GenerationPlan
             list.Add(new BeginSuppressed([.. begin], at));
         }
 
+        // What only sampling uses matters only when sampling.
+        if (plan.Sample) AddSampling(options, plan, list);
+        if (options.Renormalize == true) list.Add(new Renormalize());
+        return [.. list];
+    }
+
+    private static void AddSampling(GenerationOptions options, GenerationPlan plan, List<LogitsProcessor> list)
+    {
         double temperature = options.Temperature ?? 1.0, topP = options.TopP ?? 1.0;
         int topK = AtLeast(options.TopK ?? 50, 0, nameof(options.TopK));
         if (!(temperature > 0 && double.IsFinite(temperature))) throw Bad(nameof(options.Temperature), "above 0", temperature);
         if (!(topP > 0 && topP <= 1)) throw Bad(nameof(options.TopP), "above 0 and at most 1", topP);
-        if (plan.Sample)
-        {
-            // With beams, at least one token that does not end the sequence must stay.
-            int keep = plan.Beams > 1 ? plan.EndTokens.Length + 1 : 1;
-            if (temperature != 1.0) list.Add(new Temperature((float)temperature));
-            if (topK > 0) list.Add(new TopK(Math.Max(topK, keep)));
-            if (topP < 1.0) list.Add(new TopP(topP, keep));
-        }
-        return [.. list];
+        // With beams, at least one token that does not end the sequence must stay.
+        int keep = plan.Beams > 1 ? plan.EndTokens.Length + 1 : 1;
+        if (temperature != 1.0) list.Add(new Temperature((float)temperature));
+        if (options.TopH is { } topH)
+            list.Add(topH is > 0 and <= 1 ? new TopH(topH) : throw Bad(nameof(options.TopH), "above 0 and at most 1", topH));
+        if (topK > 0) list.Add(new TopK(Math.Max(topK, keep)));
+        if (topP < 1.0) list.Add(new TopP(topP, keep));
+        if (options.MinP is { } minP)
+            list.Add(minP is >= 0 and <= 1 ? new MinP(minP, keep) : throw Bad(nameof(options.MinP), "from 0 to 1", minP));
+        if (options.TypicalP is { } typical and not 1)
+            list.Add(typical is > 0 and < 1 ? new TypicalP(typical, keep) : throw Bad(nameof(options.TypicalP), "above 0 and at most 1", typical));
+        if (options.EpsilonCutoff is { } epsilon and not 0)
+            list.Add(epsilon is > 0 and < 1 ? new Epsilon(epsilon, keep) : throw Bad(nameof(options.EpsilonCutoff), "from 0 to below 1", epsilon));
+        if (options.EtaCutoff is { } eta and not 0)
+            list.Add(eta is > 0 and < 1 ? new Eta(eta, keep) : throw Bad(nameof(options.EtaCutoff), "from 0 to below 1", eta));
     }
 
     private static int AtLeast(int value, int least, string name) =>

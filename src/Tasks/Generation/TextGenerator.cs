@@ -1,5 +1,6 @@
 using LongformerInterop.Models;
 using LongformerInterop.Models.Led;
+using LongformerInterop.Tokenizers;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Tasks.Generation;
@@ -33,7 +34,8 @@ public sealed record GenerationDocument(ReadOnlyMemory<int> Ids)
 /// </summary>
 /// <param name="model">The model; it stays the caller's.</param>
 /// <param name="defaults">What the checkpoint says about generation: <see cref="GenerationOptions.FromCheckpoint"/>.</param>
-public sealed class TextGenerator(LedForConditionalGeneration model, GenerationOptions? defaults = null)
+/// <param name="tokenizer">What <see cref="GenerationOptions.StopStrings"/> need; null: they are refused.</param>
+public sealed class TextGenerator(LedForConditionalGeneration model, GenerationOptions? defaults = null, Tokenizer? tokenizer = null)
 {
     private readonly GenerationOptions _defaults = defaults ?? new GenerationOptions();
 
@@ -63,7 +65,10 @@ public sealed class TextGenerator(LedForConditionalGeneration model, GenerationO
         ArgumentNullException.ThrowIfNull(documents);
         if (documents.Count == 0) return [];
         GenerationOptions merged = (options ?? new GenerationOptions()).Over(_defaults);
-        GenerationPlan[] plans = [.. documents.Select(d => GenerationPlan.Create(d.DecoderPrompt is null ? merged : merged with { DecoderPrompt = d.DecoderPrompt }, Vocabulary))];
+        GenerationPlan[] plans = [.. documents.Select(d => GenerationPlan.Create(
+            d.DecoderPrompt is null ? merged : merged with { DecoderPrompt = d.DecoderPrompt }, Vocabulary, [.. d.Ids], tokenizer))];
+        if (merged.StopStrings is { Count: > 0 } && tokenizer is null)
+            throw new InputException("StopStrings: expected a generator with a tokenizer, given one without.");
         using var scope = new TensorScope();
         CancelPoll.ThrowIfStopped(cancellation);
         using LedEncodedDocuments encoded = model.Encode(new LedInputs { Documents = [.. documents.Select(Tokens)] }, cancellation);

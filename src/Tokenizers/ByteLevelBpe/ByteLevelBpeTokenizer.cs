@@ -65,6 +65,10 @@ internal sealed class ByteLevelBpeTokenizer : Tokenizer
     }
 
     /// <inheritdoc/>
+    public override ReadOnlyMemory<byte> TokenBytes(int id) =>
+        id >= 0 && id < _tokenByteStarts.Length - 1 ? _tokenBytes.AsMemory(_tokenByteStarts[id].._tokenByteStarts[id + 1]) : default;
+
+    /// <inheritdoc/>
     private protected override void Tokenize(string text, EncodeOptions options, TokenBuffer output)
     {
         BpeWorkspace workspace = _workspaces.Rent();
@@ -176,8 +180,7 @@ internal sealed class ByteLevelBpeTokenizer : Tokenizer
     private static bool IsSpace(char c, TextNormalizer? normalizer) =>
         c == ByteAlphabet.Space || char.IsWhiteSpace(c) || (normalizer is not null && c >= 0x80 && normalizer.Normalize(c.ToString()) == " ");
 
-    private ReadOnlySpan<byte> BytesOf(int id) =>
-        id < _tokenByteStarts.Length - 1 ? _tokenBytes.AsSpan(_tokenByteStarts[id].._tokenByteStarts[id + 1]) : default;
+    private ReadOnlySpan<byte> BytesOf(int id) => TokenBytes(id).Span;
 
     /// <summary>The bytes that each token stands for; a token with a character outside the byte alphabet stands for its own UTF-8.</summary>
     private (byte[] Bytes, int[] Starts) CollectBytes(int size)

@@ -49,6 +49,11 @@ internal sealed class WordPieceTokenizer : Tokenizer
     }
 
     /// <inheritdoc/>
+    public override ReadOnlyMemory<byte> TokenBytes(int id) => DecodedTokenOf(id, skipSpecialTokens: false) is { } token
+        ? System.Text.Encoding.UTF8.GetBytes(token.StartsWith(_model.Prefix, StringComparison.Ordinal) ? token[_model.Prefix.Length..] : " " + token)
+        : default;
+
+    /// <inheritdoc/>
     private protected override void Tokenize(string text, EncodeOptions options, TokenBuffer output)
     {
         Workspace workspace = _workspaces.Rent();
