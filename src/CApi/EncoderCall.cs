@@ -20,8 +20,8 @@ internal sealed unsafe class EncoderCall : IDisposable
         try
         {
             _call = call = new TaskCall(options);
-            Pooling = call.Reader.Choice("pooling", _encoder.DefaultPooling, ("mean", Pooling.Mean), ("cls", Pooling.Cls), ("tokens", Pooling.Tokens));
-            _how = call.Apply(new EmbeddingOptions { Normalize = call.Reader.Flag("normalize") });
+            Pooling = call.Reader.Choice("pooling", _encoder.DefaultPooling, ("mean", Pooling.Mean), ("cls", Pooling.Cls), ("tokens", Pooling.Tokens), ("sentence", Pooling.Sentence));
+            _how = call.Apply(new EmbeddingOptions { Normalize = call.Reader.Flag("normalize"), PromptName = call.Reader.Text("prompt_name") });
             _watch = call.Start(function);
             _texts = Native.Documents(documents, lengths, count, "documents");
         }
@@ -40,7 +40,7 @@ internal sealed unsafe class EncoderCall : IDisposable
     public int Count => _texts.Length;
 
     /// <summary>C, the width of a vector.</summary>
-    public int Width => _encoder.HiddenSize;
+    public int Width => _encoder.WidthOf(Pooling);
 
     /// <summary>Where each document's tokens begin and the last one's end, from the tokenizer alone.</summary>
     public long[] Offsets()

@@ -21,8 +21,9 @@ internal sealed class LoadSettings
         "attention" => _options with { Attention = Attention(value, name) },
         "pack_weights" => _options with { PackWeights = Flag(value, name) },
         "tf32" => _options with { TF32 = Flag(value, name) },
+        "base" => _options with { BaseFolder = value },
         "trainable" => _options with { Trainable = Flag(value, name) },
-        _ => throw CallException.Argument($"\"{name}\" is no load option: expected device, dtype, attention, pack_weights, tf32 or trainable"),
+        _ => throw CallException.Argument($"\"{name}\" is no load option: expected device, dtype, attention, pack_weights, tf32, base or trainable"),
     };
 
     /// <summary>An implementation by its name.</summary>

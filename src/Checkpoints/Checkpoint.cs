@@ -59,7 +59,7 @@ public sealed class Checkpoint : IDisposable
 
     private static Checkpoint OpenPlain(string path)
     {
-        string file = Directory.Exists(path) ? FindIn(path) : path;
+        string file = Directory.Exists(path) ? FindIn(TransformerIn(path)) : path;
         string folder = System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(file))!;
         return file.EndsWith(".index.json", StringComparison.Ordinal) ? OpenShards(file, folder) : OpenSingle(file, folder);
     }
@@ -86,13 +86,24 @@ public sealed class Checkpoint : IDisposable
         return FolderOfPlain(path);
     }
 
+    /// <summary>Whether a folder holds an adapter of PEFT, which needs a base.</summary>
+    public static bool IsAdapter(string folder) => AdapterFolder.IsAdapter(folder);
+
     /// <summary>The folder with the tokenizer: the adapter's own where it brings one, else that of <see cref="FolderOf"/>.</summary>
     /// <param name="path">The folder or file.</param>
     /// <param name="baseFolder">As for <see cref="Open"/>.</param>
     public static string TokenizerFolderOf(string path, string? baseFolder = null) =>
         AdapterFolder.IsAdapter(path) && TokenizerFiles.Any(f => File.Exists(System.IO.Path.Combine(path, f))) ? path : FolderOf(path, baseFolder);
 
-    private static string FolderOfPlain(string path) => File.Exists(path) ? System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))! : path;
+    private static string FolderOfPlain(string path) =>
+        File.Exists(path) ? System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))! : TransformerIn(path);
+
+    // Older folders of sentence-transformers keep the transformer in a folder of its own.
+    private static string TransformerIn(string folder)
+    {
+        string inner = System.IO.Path.Combine(folder, "0_Transformer");
+        return !File.Exists(System.IO.Path.Combine(folder, "config.json")) && File.Exists(System.IO.Path.Combine(inner, "config.json")) ? inner : folder;
+    }
 
     /// <summary>Whether a tensor of this name is there.</summary>
     public bool Contains(string name) => _tensors.ContainsKey(name);

@@ -12,7 +12,8 @@ public static class JsonText
     /// <summary>Parses JSON of a file of a checkpoint.</summary>
     /// <param name="json">The bytes.</param>
     /// <exception cref="JsonException">It is none.</exception>
-    public static JsonDocument Parse(ReadOnlyMemory<byte> json) => JsonDocument.Parse(ToStandard(json));
+    public static JsonDocument Parse(ReadOnlyMemory<byte> json) =>
+        FileHints.OfContent(json.Span) is { } hint ? throw new JsonException($"it is {hint}") : JsonDocument.Parse(ToStandard(json));
 
     /// <summary>The same as standard JSON in UTF-8.</summary>
     /// <param name="json">The bytes; returned as they are where nothing is to be changed.</param>

@@ -1,5 +1,7 @@
+using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using LongformerInterop.Checkpoints;
 
 namespace LongformerInterop.Cli;
 
@@ -12,25 +14,57 @@ namespace LongformerInterop.Cli;
 internal sealed record Document(string Source, string Text, string? Question = null, IReadOnlyList<string>? Choices = null,
     IReadOnlyList<(int Start, int End)>? Spans = null);
 
+/// <summary>The documents that could be read, and what became of the others.</summary>
+internal sealed class DocumentList : List<Document>
+{
+    /// <summary>Whether a document that fails is passed over (<c>--on-error skip</c>).</summary>
+    internal bool Skips { get; init; }
+
+    /// <summary>What failed, one line each.</summary>
+    internal List<string> Failures { get; } = [];
+
+    /// <summary>Names every failure on standard error and gives the exit status.</summary>
+    internal int Finish()
+    {
+        foreach (string failure in Failures)
+            Console.Error.WriteLine(Failure.OneLine(failure));
+        if (Failures.Count > 0)
+            Console.Error.WriteLine($"{Failures.Count} of {Count + Unread} documents skipped");
+        return Failures.Count == 0 ? 0 : 1;
+    }
+
+    /// <summary>How many are not in the list.</summary>
+    internal int Unread { get; set; }
+}
+
 /// <summary>Reads the texts named by <c>--input</c> and <c>--jsonl</c>.</summary>
 internal static class Documents
 {
+    // Far beyond any model's positions; a string of .NET ends at a thousand million characters.
+    private const long LongestFile = 512L << 20;
+
     private static readonly UTF8Encoding StrictUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
     /// <summary>All documents: those of <c>--input</c> first, each whole, then those of <c>--jsonl</c>, one per line.</summary>
+    /// <param name="inputs">Files with a document each.</param>
+    /// <param name="jsonLines">Files with a document per line, or a JSON array of them.</param>
+    /// <param name="skips">Whether a line that is none is passed over.</param>
     /// <exception cref="UsageException">No file is named, or standard input twice.</exception>
-    /// <exception cref="IOException">A file cannot be read, is not UTF-8 or is not JSON lines.</exception>
-    internal static List<Document> Read(IReadOnlyList<string> inputs, IReadOnlyList<string> jsonLines)
+    /// <exception cref="IOException">A file cannot be read or is not text; or lines are no documents, all of which are named.</exception>
+    internal static DocumentList Read(IReadOnlyList<string> inputs, IReadOnlyList<string> jsonLines, bool skips = false)
     {
         if (inputs.Count == 0 && jsonLines.Count == 0)
             throw new UsageException("no text: give --input FILE (- for standard input) or --jsonl FILE");
         if (inputs.Concat(jsonLines).Count(name => name == "-") > 1)
             throw new UsageException("standard input (-) can be read only once");
-        List<Document> documents = [];
+        DocumentList documents = new() { Skips = skips };
         foreach (string input in inputs)
             documents.Add(new Document(Name(input), Decode(ReadBytes(input), Name(input))));
         foreach (string file in jsonLines)
             AddLines(documents, Decode(ReadBytes(file), Name(file)), Name(file));
+        documents.Unread = documents.Failures.Count;
+        if (documents.Failures.Count > 0 && (!skips || documents.Count == 0))
+            throw new IOException(string.Join("; ", documents.Failures));
         return documents;
     }
 
@@ -49,11 +83,14 @@ internal static class Documents
             throw new IOException($"{path} is a folder, not a text file");
         try
         {
-            return File.ReadAllBytes(path);
+            long length = new FileInfo(path).Length;
+            return length <= LongestFile ? File.ReadAllBytes(path)
+                : throw new IOException($"{path}: {length} bytes; a document may have at most {LongestFile}: split it");
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
-            throw new IOException($"{path}: no such file", e);
+            throw new IOException(path.Contains('\uFFFD', StringComparison.Ordinal)
+                ? $"{path}: no such file under this name, which is not UTF-8: rename the file" : $"{path}: no such file", e);
         }
         catch (UnauthorizedAccessException e)
         {
@@ -64,6 +101,12 @@ internal static class Documents
     private static string Decode(byte[] bytes, string name)
     {
         ReadOnlySpan<byte> text = bytes;
+
+        // What PowerShell writes.
+        if (text.StartsWith((ReadOnlySpan<byte>)[0xFF, 0xFE]))
+            return Encoding.Unicode.GetString(text[2..]);
+        if (text.StartsWith((ReadOnlySpan<byte>)[0xFE, 0xFF]))
+            return Encoding.BigEndianUnicode.GetString(text[2..]);
         int skip = text.StartsWith("\uFEFF"u8) ? 3 : 0;
         try
         {
@@ -75,45 +118,110 @@ internal static class Documents
         }
     }
 
-    private static void AddLines(List<Document> documents, string text, string name)
+    private static void AddLines(DocumentList documents, string text, string name)
     {
         int line = 0;
-        int before = documents.Count;
+        int before = documents.Count + documents.Failures.Count;
+        if (text.AsSpan().TrimStart().StartsWith("[") && TryAddArray(documents, text, name))
+            return;
         foreach (ReadOnlySpan<char> raw in text.AsSpan().EnumerateLines(splitOn: '\n'))
         {
             line++;
             ReadOnlySpan<char> content = raw.Trim();
-            if (content.Length > 0)
-                documents.Add(ParseLine(content.ToString(), $"{name}:{line}"));
+            if (content.Length == 0)
+                continue;
+            try
+            {
+                using JsonDocument parsed = Parse(content.ToString(), $"{name}:{line}");
+                documents.Add(Read(parsed.RootElement, $"{name}:{line}"));
+            }
+            catch (IOException e)
+            {
+                documents.Failures.Add(e.Message);
+            }
         }
-        if (documents.Count == before)
+        if (documents.Count + documents.Failures.Count == before)
             throw new IOException($"{name} holds no documents");
     }
 
-    private static Document ParseLine(string json, string source)
+    /// <summary>A JSON array of documents in place of lines; false where the text is none.</summary>
+    private static bool TryAddArray(DocumentList documents, string text, string name)
     {
         try
         {
-            using JsonDocument parsed = JsonDocument.Parse(json);
-            JsonElement root = parsed.RootElement;
-            if (root.ValueKind == JsonValueKind.String)
-                return new Document(source, root.GetString()!);
-            if (root.ValueKind != JsonValueKind.Object)
-                throw new IOException($"{source}: expected a string or an object with \"text\", given {root.ValueKind}");
-            string? text = Text(root, "text", source) ?? Text(root, "document", source) ?? Text(root, "context", source);
-            if (text is null)
-                throw new IOException($"{source}: the object has no \"text\" (nor \"document\", nor \"context\")");
-            return new Document(source, text, Text(root, "question", source), Choices(root, source), Spans(root, source));
+            using JsonDocument parsed = JsonText.Parse(Encoding.UTF8.GetBytes(WholeCharacters(text)));
+            int number = 0;
+            foreach (JsonElement element in parsed.RootElement.EnumerateArray())
+            {
+                try
+                {
+                    documents.Add(Read(element, $"{name}[{number++}]"));
+                }
+                catch (IOException e)
+                {
+                    documents.Failures.Add(e.Message);
+                }
+            }
+            return true;
+        }
+        catch (JsonException)
+        {
+            return false;
+        }
+    }
+
+    private static JsonDocument Parse(string json, string source)
+    {
+        try
+        {
+            return JsonText.Parse(Encoding.UTF8.GetBytes(WholeCharacters(json)));
         }
         catch (JsonException e)
         {
             throw new IOException($"{source}: not JSON: {e.Message}", e);
         }
-        catch (InvalidOperationException e)
+    }
+
+    /// <summary>Half a surrogate pair written as an escape is U+FFFD, as in texts everywhere in this library.</summary>
+    private static string WholeCharacters(string json)
+    {
+        if (!json.Contains("\\u", StringComparison.Ordinal))
+            return json;
+        StringBuilder whole = new(json);
+        for (int i = 0; i + 5 < json.Length; i++)
         {
-            // A lone surrogate such as "\ud800" is JSON but no text.
-            throw new IOException($"{source}: not text: {e.Message}", e);
+            if (json[i] != '\\')
+                continue;
+            if (json[i + 1] != 'u' || !ushort.TryParse(json.AsSpan(i + 2, 4), NumberStyles.HexNumber, CultureInfo.InvariantCulture, out ushort unit))
+            {
+                i++;
+                continue;
+            }
+            bool pair = char.IsHighSurrogate((char)unit) && i + 11 < json.Length && json[i + 6] == '\\' && json[i + 7] == 'u'
+                && ushort.TryParse(json.AsSpan(i + 8, 4), NumberStyles.HexNumber, CultureInfo.InvariantCulture, out ushort next) && char.IsLowSurrogate((char)next);
+            if (!pair && char.IsSurrogate((char)unit))
+                "FFFD".CopyTo(0, whole, i + 2);
+            i += pair ? 11 : 5;
         }
+        return whole.ToString();
+    }
+
+    private static void CopyTo(this string text, int from, StringBuilder target, int at)
+    {
+        for (int i = from; i < text.Length; i++)
+            target[at + i] = text[i];
+    }
+
+    private static Document Read(JsonElement root, string source)
+    {
+        if (root.ValueKind == JsonValueKind.String)
+            return new Document(source, root.GetString()!);
+        if (root.ValueKind != JsonValueKind.Object)
+            throw new IOException($"{source}: expected a string or an object with \"text\", given {root.ValueKind}");
+        string? text = Text(root, "text", source) ?? Text(root, "document", source) ?? Text(root, "context", source);
+        if (text is null)
+            throw new IOException($"{source}: the object has no \"text\" (nor \"document\", nor \"context\")");
+        return new Document(source, text, Text(root, "question", source), Choices(root, source), Spans(root, source));
     }
 
     private static string? Text(JsonElement root, string name, string source)

@@ -29,6 +29,9 @@ public abstract class PretrainedModel : IDisposable
     /// <summary>What it was loaded with.</summary>
     public LoadOptions Options { get; }
 
+    /// <summary>Tensors of the checkpoint that no place of the model wants: of a loss, of another head, of a criterion. They change nothing.</summary>
+    public IReadOnlyList<string> UnusedTensors { get; internal set; } = [];
+
     /// <summary>Dtype of the weights and the hidden states.</summary>
     public DType DType => _parameters.DType;
 
@@ -45,8 +48,9 @@ public abstract class PretrainedModel : IDisposable
     /// <exception cref="CheckpointException">The folder is no checkpoint, its architecture is not served, or configuration or weights do not fit.</exception>
     public static PretrainedModel Load(string folder, LoadOptions? options = null)
     {
-        ModelConfiguration configuration = Models.Architecture.ReadConfiguration(folder);
-        return ModelLoader.Load(Models.Architecture.In(folder, configuration), folder, configuration, options);
+        string described = options?.BaseFolder is { } given ? Checkpoint.FolderOf(folder, given) : folder;
+        ModelConfiguration configuration = Models.Architecture.ReadConfiguration(described);
+        return ModelLoader.Load(Models.Architecture.In(described, configuration), folder, configuration, options);
     }
 
     /// <summary>

@@ -22,8 +22,8 @@ public sealed class DocumentEmbeddingGenerator(DocumentEncoder encoder, Pooling?
         EmbeddingGenerationOptions? options = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(values);
-        if (options?.Dimensions is { } dimensions && dimensions != encoder.HiddenSize)
-            throw new ArgumentException($"expected {encoder.HiddenSize} dimensions, those of the model, given {dimensions}", nameof(options));
+        if (options?.Dimensions is { } dimensions && dimensions != encoder.WidthOf(encoder.DefaultPooling))
+            throw new ArgumentException($"expected {encoder.WidthOf(encoder.DefaultPooling)} dimensions, those of the model, given {dimensions}", nameof(options));
         string[] documents = [.. values];
         return Task.Run(() => Generate(documents, cancellationToken), cancellationToken);
     }

@@ -1,3 +1,4 @@
+using LongformerInterop.Checkpoints;
 using LongformerInterop.Models;
 using LongformerInterop.Tokenizers;
 using LongformerInterop.Torch;
@@ -12,6 +13,9 @@ public sealed record EmbeddingOptions : TaskOptions
     /// says nothing, and not with <see cref="Pooling.Tokens"/>, since it speaks of the vector of a text.
     /// </summary>
     public bool? Normalize { get; init; }
+
+    /// <summary>The name of a prompt of a folder of sentence-transformers, which is put before every document; null: the folder's default, if it has one.</summary>
+    public string? PromptName { get; init; }
 }
 
 /// <summary>What became of one document.</summary>
@@ -35,15 +39,21 @@ public sealed class DocumentEncoder : TextTask
     /// <summary>How tokens become a vector where a call does not say: as a folder of sentence-transformers says, else the mean.</summary>
     public Pooling DefaultPooling => _folder.Pooling ?? Pooling.Mean;
 
-    /// <summary>C, the width of a vector.</summary>
+    /// <summary>C, the width of the hidden states.</summary>
     public int HiddenSize => _model.Configuration.HiddenSize;
+
+    /// <summary>The width of a vector made by a pooling: C, unless the folder's own joins poolings or has dense layers.</summary>
+    public int WidthOf(Pooling pooling) => pooling == Pooling.Sentence ? _folder.Width(HiddenSize) : HiddenSize;
+
+    /// <summary>The prompts of a folder of sentence-transformers, by name.</summary>
+    public IReadOnlyDictionary<string, string> Prompts => _folder.Prompts;
 
     /// <summary>Loads a checkpoint folder; a head that it has is left alone.</summary>
     /// <exception cref="LongformerException">The folder is no Longformer checkpoint.</exception>
     /// <exception cref="TokenizerException">The tokenizer's files are missing or malformed.</exception>
     public static DocumentEncoder Load(string folder, LoadOptions? options = null)
     {
-        SentenceTransformersFolder defaults = SentenceTransformersFolder.Read(folder);
+        SentenceTransformersFolder defaults = SentenceTransformersFolder.Read(Checkpoint.IsAdapter(folder) ? Checkpoint.FolderOf(folder, options?.BaseFolder) : folder);
         return Load(folder, options, LongformerModel.Load, (model, inputs) => new DocumentEncoder(model, inputs, defaults));
     }
 
@@ -70,7 +80,9 @@ public sealed class DocumentEncoder : TextTask
         ArgumentNullException.ThrowIfNull(documents);
         Pooling chosen = pooling ?? DefaultPooling;
         options ??= new EmbeddingOptions();
-        return EncodeBatches(documents, chosen, options with { Normalize = Normalizes(chosen, options) }, progress, cancellation);
+        if (chosen == Pooling.Sentence && _folder.Steps is null)
+            throw new InputException("pooling", "cls, mean or tokens, since the folder is none of sentence-transformers with a pooling of its own", "sentence");
+        return EncodeBatches(documents, chosen, chosen == Pooling.Sentence ? options : options with { Normalize = Normalizes(chosen, options) }, progress, cancellation);
     }
 
     /// <summary>How many tokens each document has for the model, special tokens included; the model does not run.</summary>
@@ -86,7 +98,7 @@ public sealed class DocumentEncoder : TextTask
         for (int i = 0; i < counts.Length; i++)
         {
             CancelPoll.ThrowIfStopped(cancellation);
-            counts[i] = Inputs.Encode(documents[i], null, Name(i), options).Count;
+            counts[i] = EncodeText(documents[i], i, options).Count;
         }
         return counts;
     }
@@ -95,7 +107,7 @@ public sealed class DocumentEncoder : TextTask
     public bool Normalizes(Pooling pooling, EmbeddingOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
-        return options.Normalize ?? (pooling != Pooling.Tokens && _folder.Normalize == true);
+        return options.Normalize ?? (pooling is Pooling.Cls or Pooling.Mean && _folder.Normalize == true);
     }
 
     private IEnumerable<DocumentEmbedding> EncodeBatches(IReadOnlyList<string> documents, Pooling pooling, EmbeddingOptions options,
@@ -120,9 +132,27 @@ public sealed class DocumentEncoder : TextTask
         for (int i = 0; i < documents.Count; i++)
         {
             ArgumentName name = Name(i);
-            Encoding encoding = Inputs.Encode(documents[i], null, name, options);
-            yield return new TextInput(encoding, options.Global.Resolve(encoding.Count, pooling == Pooling.Cls ? [0] : [], name));
+            Encoding encoding = EncodeText(documents[i], i, options);
+            yield return new TextInput(encoding, options.Global.Resolve(encoding, Tokenizer, pooling == Pooling.Cls ? [0] : [], name));
         }
+    }
+
+    private Encoding EncodeText(string text, int document, EmbeddingOptions options)
+    {
+        if (text is null)
+            throw new InputException(Name(document), "a text", "null");
+        text = _folder.PromptOf(options.PromptName) + text;
+        return Inputs.Encode(_folder.LowerCase ? text.ToLowerInvariant() : text, null, Name(document), options, limit: _folder.MaxLength);
+    }
+
+    /// <summary>Tokens of the prompt with the special ones before it, as sentence-transformers counts them.</summary>
+    private int PromptLength(EmbeddingOptions options)
+    {
+        string prompt = _folder.PromptOf(options.PromptName);
+        if (prompt.Length == 0)
+            return 0;
+        ReadOnlySpan<int> ids = Tokenizer.Encode(_folder.LowerCase ? prompt.ToLowerInvariant() : prompt).Ids.Span;
+        return ids.Length > 0 && (ids[^1] == Tokenizer.SpecialTokens.Separator || ids[^1] == Tokenizer.SpecialTokens.End) ? ids.Length - 1 : ids.Length;
     }
 
     private static ArgumentName Name(int document) => new("documents", document);
@@ -131,6 +161,8 @@ public sealed class DocumentEncoder : TextTask
     {
         using TensorScope scope = new();
         Tensor hidden = _model.Forward(TextInputs.Pack(batch), cancellation).LastHiddenState;
+        if (pooling == Pooling.Sentence)
+            return Sentences(TextInputs.ToFloats(hidden), batch, options);
         // Pooled where the model is, so that the host waits once, for all vectors together.
         float[] values = TextInputs.ToFloats(Pool(hidden, batch, pooling));
         List<float[]> vectors = [];
@@ -144,6 +176,25 @@ public sealed class DocumentEncoder : TextTask
                 Normalize(vector, HiddenSize);
             vectors.Add(vector);
             from += count;
+        }
+        return vectors;
+    }
+
+    /// <summary>The vectors that the folder's own modules make.</summary>
+    private List<float[]> Sentences(ReadOnlySpan<float> hidden, List<TextInput> batch, EmbeddingOptions options)
+    {
+        int prompt = _folder.Steps!.IncludePrompt ? 0 : PromptLength(options), from = 0;
+        List<float[]> vectors = [];
+        foreach (TextInput input in batch)
+        {
+            float[] vector = _folder.Steps.Pool(hidden.Slice(from * HiddenSize, input.Length * HiddenSize), HiddenSize, prompt);
+            foreach (SentenceStep step in _folder.Behind)
+                if (step is not SentenceNormalize || options.Normalize != false)
+                    vector = step.Apply(vector);
+            if (options.Normalize == true)
+                Normalize(vector, vector.Length);
+            vectors.Add(vector);
+            from += input.Length;
         }
         return vectors;
     }

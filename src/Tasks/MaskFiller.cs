@@ -57,7 +57,7 @@ public sealed class MaskFiller : TextTask
         long[] positions = [.. Enumerable.Range(0, encoding.Count).Where(i => encoding.Ids.Span[i] == _mask).Select(i => (long)i)];
         if (positions.Length == 0)
             throw new InputException("text", $"at least one {MaskText}{(options.Truncate ? $" in the first {encoding.Count} tokens" : "")}", "none");
-        TextInput input = new(encoding, options.Global.Resolve(encoding.Count, [], "text"));
+        TextInput input = new(encoding, options.Global.Resolve(encoding, Tokenizer, [], "text"));
         CancelPoll.ThrowIfStopped(cancellation);
 
         float[] logits;

@@ -55,7 +55,7 @@ public sealed class MultipleChoice : TextTask
             int begin = 0;
             while (begin < length && encoding.SequenceIds.Span[begin] != 1)
                 begin++;
-            inputs.Add(new TextInput(encoding, options.Global.Resolve(length, [.. Enumerable.Range(begin, length - begin)], name)));
+            inputs.Add(new TextInput(encoding, options.Global.Resolve(encoding, Tokenizer, [.. Enumerable.Range(begin, length - begin)], name)));
         }
         CancelPoll.ThrowIfStopped(cancellation);
         float[] logits;

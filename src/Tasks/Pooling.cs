@@ -11,4 +11,9 @@ public enum Pooling
 
     /// <summary>No pooling: one vector per token.</summary>
     Tokens,
+
+    /// <summary>
+    /// As a folder of sentence-transformers says: its pooling or poolings, dense layers and normalization, and, as there, no global tokens: one vector per document.
+    /// </summary>
+    Sentence,
 }

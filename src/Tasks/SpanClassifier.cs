@@ -42,7 +42,7 @@ public sealed class SpanClassifier : TextTask
         if (spans.Count == 0)
             throw new InputException("spans", "at least one", "none");
         Encoding encoding = Inputs.Encode(text, null, "text", options);
-        TextInput input = new(encoding, options.Global.Resolve(encoding.Count, [], "text"));
+        TextInput input = new(encoding, options.Global.Resolve(encoding, Tokenizer, [], "text"));
         (long[] starts, long[] ends) = (new long[spans.Count], new long[spans.Count]);
         for (int i = 0; i < spans.Count; i++)
             (starts[i], ends[i]) = Tokens(text, encoding, spans[i], new ArgumentName("spans", i), options);

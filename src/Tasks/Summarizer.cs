@@ -39,7 +39,7 @@ public sealed class Summarizer : TextTask
     public static Summarizer Load(string folder, LoadOptions? options = null) =>
         Load(folder, options, LedForConditionalGeneration.Load, (model, inputs) =>
         {
-            GenerationOptions defaults = GenerationOptions.FromCheckpoint(Checkpoint.FolderOf(folder));
+            GenerationOptions defaults = GenerationOptions.FromCheckpoint(Checkpoint.FolderOf(folder, options?.BaseFolder));
             // HF's 20 tokens are no summary; this is the one default that is not HF's.
             if (defaults.MaxTokens is null && defaults.MaxLength is null)
                 defaults = defaults with { MaxTokens = Math.Min(DefaultMaxTokens, model.Configuration.MaxDecoderPositionEmbeddings) };
@@ -124,7 +124,7 @@ public sealed class Summarizer : TextTask
     {
         ArgumentName name = documents.Count == 1 ? "document" : new ArgumentName("documents", index);
         Encoding encoding = Inputs.Encode(documents[index], null, name, options);
-        return new TextInput(encoding, options.Global.Resolve(encoding.Count, [0], name));
+        return new TextInput(encoding, options.Global.Resolve(encoding, Tokenizer, [0], name));
     }
 
     private IEnumerable<IReadOnlyList<Summary>> Batches(TextInput[] inputs, GenerationOptions? generation, TaskOptions options,

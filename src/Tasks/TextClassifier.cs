@@ -21,8 +21,8 @@ public sealed class TextClassifier : TextTask
         : base(model, inputs, model.Configuration.Id2Label) => _model = model;
 
     /// <summary>
-    /// <c>single_label_classification</c>, <c>multi_label_classification</c> or <c>regression</c>: what the checkpoint says, else
-    /// regression for one label and single label for more.
+    /// <c>single_label_classification</c>, <c>multi_label_classification</c> or <c>regression</c>: what the checkpoint says, else, as HF's pipeline has it,
+    /// the sigmoid of <c>multi_label_classification</c> for one label and single label for more.
     /// </summary>
     public string ProblemType => ProblemTypeOf(_model.Configuration);
 
@@ -52,7 +52,7 @@ public sealed class TextClassifier : TextTask
         {
             ArgumentName name = documents.Count == 1 ? "document" : new ArgumentName("documents", i);
             Encoding encoding = Inputs.Encode(document, null, name, options);
-            return new TextInput(encoding, options.Global.Resolve(encoding.Count, [0], name));
+            return new TextInput(encoding, options.Global.Resolve(encoding, Tokenizer, [0], name));
         });
         List<IReadOnlyList<LabelScore>> results = [];
         long tokens = 0;
@@ -70,14 +70,14 @@ public sealed class TextClassifier : TextTask
     }
 
     internal static string ProblemTypeOf(ModelConfiguration configuration) =>
-        configuration.ProblemType ?? (configuration.NumLabels == 1 ? "regression" : "single_label_classification");
+        configuration.ProblemType ?? (configuration.NumLabels == 1 ? "multi_label_classification" : "single_label_classification");
 
     internal static List<LabelScore> Score(ReadOnlySpan<float> logits, string problemType, IReadOnlyList<string> labels)
     {
         float[] scores = problemType switch
         {
             "regression" => logits.ToArray(),
-            "multi_label_classification" => Array.ConvertAll(logits.ToArray(), Scores.Sigmoid),
+            "multi_label_classification" or "single_label_classification" when labels.Count == 1 || problemType[0] == 'm' => Array.ConvertAll(logits.ToArray(), Scores.Sigmoid),
             _ => Scores.Softmax(logits),
         };
         List<LabelScore> result = [];

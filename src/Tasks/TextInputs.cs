@@ -31,7 +31,8 @@ internal sealed partial class TextInputs
     internal Tokenizer Tokenizer { get; }
 
     /// <summary>Loads a folder's tokenizer on a thread of the pool, while the caller loads libtorch and the model: each takes a good part of a second's start.</summary>
-    internal static Task<Tokenizer> StartTokenizer(string folder) => Task.Run(() => Tokenizer.Load(Checkpoint.FolderOf(folder)));
+    internal static Task<Tokenizer> StartTokenizer(string folder, LoadOptions? options = null) =>
+        Task.Run(() => Tokenizer.Load(Checkpoint.TokenizerFolderOf(folder, options?.BaseFolder)));
 
     /// <summary>How many tokens the checkpoint has positions for.</summary>
     internal int MaxTokens { get; }
@@ -42,17 +43,22 @@ internal sealed partial class TextInputs
     /// <param name="name">What the text is called in messages, such as "documents[3]".</param>
     /// <param name="options">Truncation and logging.</param>
     /// <param name="truncation">Which part gives way.</param>
+    /// <param name="limit">Tokens at which the checkpoint's own files cut a text, whatever the options say; null: none.</param>
     /// <exception cref="InputException">The text is empty, consists of special tokens, or is too long.</exception>
-    internal Encoding Encode(string text, string? pair, ArgumentName name, TaskOptions options, TruncationStrategy truncation = TruncationStrategy.LongestFirst)
+    internal Encoding Encode(string text, string? pair, ArgumentName name, TaskOptions options, TruncationStrategy truncation = TruncationStrategy.LongestFirst, int? limit = null)
     {
         if (text is null)
             throw new InputException(name, "a text", "null");
         Encoding encoding = Tokenizer.Encode(text, pair);
         int length = encoding.Count;
         CheckNotEmpty(encoding, 0, name);
-        if (length <= MaxTokens)
+        int most = Math.Min(MaxTokens, limit ?? MaxTokens);
+        // --truncate cuts where the tokenizer's own limit is lower, as transformers does.
+        if (options.Truncate && Tokenizer.ModelMaxLength is { } own)
+            most = Math.Min(most, own);
+        if (length <= most)
             return encoding;
-        if (!options.Truncate)
+        if (!options.Truncate && !(limit < MaxTokens))
         {
             throw new InputException(name, $"{length} tokens, but the checkpoint has positions for {MaxTokens}; truncation would cut the last {length - MaxTokens}")
             {
@@ -61,8 +67,8 @@ internal sealed partial class TextInputs
             };
         }
         if (options.Logger is not null)
-            LogTruncated(options.Logger, name.ToString(), length, MaxTokens);
-        return Tokenizer.Encode(text, pair, new EncodeOptions { MaxLength = MaxTokens, Truncation = truncation });
+            LogTruncated(options.Logger, name.ToString(), length, most);
+        return Tokenizer.Encode(text, pair, new EncodeOptions { MaxLength = most, Truncation = truncation });
     }
 
     /// <summary>Refuses a part of an input that has no token of its own.</summary>

@@ -39,7 +39,7 @@ public abstract class TextTask : IDisposable
         string folder, LoadOptions? options, Func<string, LoadOptions?, TModel> load, Func<TModel, TextInputs, TTask> create)
         where TModel : PretrainedModel
     {
-        Task<Tokenizer> tokenizer = TextInputs.StartTokenizer(folder);
+        Task<Tokenizer> tokenizer = TextInputs.StartTokenizer(folder, options);
         TModel model = load(folder, options);
         try
         {

@@ -41,6 +41,9 @@ public abstract class Tokenizer
     /// <summary>What it is, for people: "byte-level BPE" or "WordPiece".</summary>
     public abstract string Kind { get; }
 
+    /// <summary>Whether a token says that it is the rest of a word, as WordPiece's <c>##</c> does.</summary>
+    public abstract bool MarksContinuations { get; }
+
     /// <summary>One more than the highest id, added tokens included: the rows that an embedding table needs. Ids below it may be unused.</summary>
     public int VocabularySize => Vocabulary.Size;
 

@@ -331,8 +331,9 @@ LF_API lf_status lf_task_free(lf_task* task);
 
 /* Documents to vectors. embeddings: float32 [count, C]; with pooling "tokens" [N, C], all documents' tokens one behind the other.
  * offsets (may be NULL): int64 [count + 1], document i has the tokens offsets[i]..offsets[i + 1].
- * Options: the tasks'; "pooling" text: "mean", "cls", "tokens"; "normalize" int: scale vectors to length 1. Defaults: what the folder says
- * where sentence-transformers wrote it, else "mean" and 0. */
+ * Options: the tasks'; "pooling" text: "mean", "cls", "tokens", "sentence"; "normalize" int: scale vectors to length 1; "prompt_name" text.
+ * Defaults: what the folder says where sentence-transformers wrote it ("sentence": its poolings, dense layers and normalization, C then being the
+ * width that they give), else "mean" and 0. */
 LF_API lf_status lf_document_encoder_load(const char* folder, const lf_load_options* options, lf_document_encoder** encoder);
 LF_API lf_status lf_document_encoder_encode(const lf_document_encoder* encoder, const char* const* documents, const size_t* lengths,
                                             size_t count, const lf_options* options, lf_tensor** embeddings, lf_tensor** offsets);

@@ -28,15 +28,15 @@ public static class TaskBridge
     };
 
     /// <summary>One tensor [N, C], or with pooling "tokens" N tensors [T, C]; the receiver disposes them. Null: as the folder says.</summary>
-    public static unsafe Tensor[] Encode(DocumentEncoder encoder, string[] documents, string? pooling, bool? normalize, bool truncate, string? globals,
-        int tokensPerBatch, PythonCall watch)
+    public static unsafe Tensor[] Encode(DocumentEncoder encoder, string[] documents, string? pooling, bool? normalize, string? prompt, bool truncate,
+        string? globals, int tokensPerBatch, PythonCall watch)
     {
         ArgumentNullException.ThrowIfNull(encoder);
         ArgumentNullException.ThrowIfNull(documents);
         ArgumentNullException.ThrowIfNull(watch);
         Pooling chosen = pooling is null ? encoder.DefaultPooling : Enum.Parse<Pooling>(pooling, ignoreCase: true);
-        EmbeddingOptions options = new() { Normalize = normalize, Truncate = truncate, Global = Globals(globals), Logger = LogBridge.Logger, TokensPerBatch = tokensPerBatch };
-        int width = encoder.HiddenSize;
+        EmbeddingOptions options = new() { Normalize = normalize, PromptName = prompt, Truncate = truncate, Global = Globals(globals), Logger = LogBridge.Logger, TokensPerBatch = tokensPerBatch };
+        int width = encoder.WidthOf(chosen);
         bool perToken = chosen == Pooling.Tokens;
         List<Tensor> results = perToken ? [] : [Tensor.Empty([documents.Length, width], DType.Float32)];
         try
@@ -61,14 +61,14 @@ public static class TaskBridge
     }
 
     /// <summary>Answers, best first.</summary>
-    public static TextSpan[] Answer(QuestionAnswerer answerer, string question, string document, int top, int maxAnswerTokens, int overlap, bool truncate,
-        string? globals, int tokensPerBatch, PythonCall watch)
+    public static TextSpan[] Answer(QuestionAnswerer answerer, string question, string document, int top, int maxAnswerTokens, int overlap, bool noAnswer,
+        bool truncate, string? globals, int tokensPerBatch, PythonCall watch)
     {
         ArgumentNullException.ThrowIfNull(answerer);
         ArgumentNullException.ThrowIfNull(watch);
         AnswerOptions options = new()
         {
-            MaxAnswerTokens = maxAnswerTokens, Overlap = overlap, Truncate = truncate, Global = Globals(globals), Logger = LogBridge.Logger, TokensPerBatch = tokensPerBatch,
+            MaxAnswerTokens = maxAnswerTokens, Overlap = overlap, NoAnswer = noAnswer, Truncate = truncate, Global = Globals(globals), Logger = LogBridge.Logger, TokensPerBatch = tokensPerBatch,
         };
         IReadOnlyList<Answer> answers = answerer.Answer(question, document, top, options, watch.Token);
         return [.. answers.Select(a => new TextSpan("", a.Text, CodePoints.Before(document, a.Start), CodePoints.Before(document, a.End), a.Score, a.Logit))];

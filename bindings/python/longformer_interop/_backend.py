@@ -52,13 +52,14 @@ class NativeTask(Protocol):
 
 class NativeEncoder(NativeTask, Protocol):
     def encode(
-        self, documents: Sequence[str], pooling: str | None, normalize: bool | None, task: TaskOptions, watch: Watch
+        self, documents: Sequence[str], pooling: str | None, normalize: bool | None, prompt: str | None, task: TaskOptions, watch: Watch
     ) -> np.ndarray | list[np.ndarray]: ...
 
 
 class NativeAnswerer(NativeTask, Protocol):
     def answer(
-        self, question: str, document: str, top: int, max_answer_tokens: int, overlap: int, task: TaskOptions, watch: Watch
+        self, question: str, document: str, top: int, max_answer_tokens: int, overlap: int, no_answer: bool, task: TaskOptions,
+        watch: Watch
     ) -> list[Answer]: ...
 
 

@@ -12,8 +12,15 @@ __all__ = ["AttentionOptions", "GenerationOptions", "LoadOptions"]
 DTYPES = ("float32", "bfloat16", "float16", "float64")
 ATTENTIONS = ("fused", "chunks", "loop")
 
-#: ``None`` (the task's own choice), ``"none"``, ``"first"``, or token positions counted from 0.
+#: ``None`` (the task's own choice), ``"none"``, ``"first"``, token positions counted from 0, or ``"token:TEXT"`` for every token of a text, alone or
+#: behind one of these and a comma: ``"first,token:<doc-sep>"``.
 GlobalTokens = Union[str, Sequence[int], None]
+
+
+def plain_number(value: Any) -> Any:
+    """numpy's integers, floats and booleans as Python's; anything else as it is."""
+    item = getattr(value, "item", None)
+    return item() if item is not None and getattr(value, "shape", None) == () else value
 
 
 def _one_of(name: str, value: object, allowed: Sequence[str]) -> None:
@@ -62,8 +69,10 @@ class TaskOptions:
 
     def __post_init__(self) -> None:
         chosen = self.global_tokens
+        object.__setattr__(self, "tokens_per_batch", plain_number(self.tokens_per_batch))
         if isinstance(chosen, str):
-            _one_of("global_tokens", chosen, ("none", "first"))
+            if "token:" not in chosen:
+                _one_of("global_tokens", chosen, ("none", "first"))
         elif chosen is not None:
             object.__setattr__(self, "global_tokens", tuple(int(p) for p in chosen))
         if self.tokens_per_batch < 1:
@@ -162,7 +171,8 @@ class GenerationOptions:
     ``early_stopping``: False (HF's heuristic), True (stop at as many results as beams) or ``"never"``. ``max_length`` and ``min_length`` count
     as HF's do, with the start token, in place of ``max_tokens`` and ``min_tokens``. ``n_best``: results per document. Tokens are given
     by their ids: ``forced_first_token``, ``forced_last_tokens``, ``bad_words`` (sequences), ``suppressed_tokens``,
-    ``begin_suppressed_tokens``, ``decoder_prompt``, ``decoder_start_token``, ``end_tokens``.
+    ``begin_suppressed_tokens``, ``decoder_prompt``, ``decoder_start_token``, ``end_tokens``. ``stop_string`` ends a text with the token that completes it,
+    ``max_time`` after so many seconds. Any other key of HF's ``generation_config.json`` goes into ``config``: ``{"sequence_bias": [[[5, 7], -2.0]]}``.
 
     >>> GenerationOptions(beams=4, max_tokens=64)
     GenerationOptions(beams=4, max_tokens=64)
@@ -191,8 +201,22 @@ class GenerationOptions:
     decoder_prompt: Sequence[int] | None = None
     decoder_start_token: int | None = None
     end_tokens: Sequence[int] | None = None
+    encoder_no_repeat_ngram: int | None = None
+    encoder_repetition_penalty: float | None = None
+    renormalize: bool | None = None
+    stop_string: str | None = None
+    max_time: float | None = None
+    min_p: float | None = None
+    typical_p: float | None = None
+    epsilon_cutoff: float | None = None
+    eta_cutoff: float | None = None
+    top_h: float | None = None
+    config: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        # numpy's numbers are numbers too.
+        for f in fields(self):
+            object.__setattr__(self, f.name, plain_number(getattr(self, f.name)))
         if self.early_stopping is not None and not isinstance(self.early_stopping, bool):
             _one_of("early_stopping", self.early_stopping, ("never",))
         if self.seed is not None and not 0 <= self.seed < 2**63:

@@ -69,6 +69,7 @@ class DocumentEncoder(Task["NativeEncoder"]):
         pooling: str | None = None,
         *,
         normalize: bool | None = None,
+        prompt_name: str | None = None,
         truncate: bool = False,
         global_tokens: GlobalTokens = None,
         tokens_per_batch: int = 8192,
@@ -79,8 +80,9 @@ class DocumentEncoder(Task["NativeEncoder"]):
         Args:
             documents: The texts, or one text.
             pooling: ``"mean"`` over all tokens (the special ones included, as sentence-transformers does), ``"cls"`` (the first token)
-                or ``"tokens"`` (no pooling); None: as sentence-transformers wrote into the folder, else ``"mean"``.
+                or ``"tokens"`` (no pooling); None, or ``"sentence"``: as sentence-transformers wrote into the folder, else ``"mean"``.
             normalize: Scale every vector to length 1; None: as sentence-transformers wrote into the folder, else not.
+            prompt_name: A prompt of a folder of sentence-transformers, put before every document; None: the folder's default.
             truncate: Cut a document at ``max_tokens``; without it a longer one is refused.
             global_tokens: None (the first token for ``"cls"``, else none), ``"none"``, ``"first"`` or token positions.
             tokens_per_batch: How many tokens go through the model at once.
@@ -93,12 +95,12 @@ class DocumentEncoder(Task["NativeEncoder"]):
             InputError: A document is empty or too long; the message names it.
         """
         if pooling is not None:
-            _one_of("pooling", pooling, ("cls", "mean", "tokens"))
+            _one_of("pooling", pooling, ("cls", "mean", "tokens", "sentence"))
         given, task = texts(documents, "documents"), task_options(truncate, global_tokens, tokens_per_batch)
         watch, after = watched(progress, "document")
 
         def call(native: NativeEncoder) -> Any:
-            vectors = native.encode(given, pooling, normalize, task, watch)
+            vectors = native.encode(given, pooling, normalize, prompt_name, task, watch)
             return vectors[0] if isinstance(documents, str) else vectors
 
         return watch, call, after
@@ -107,18 +109,18 @@ class DocumentEncoder(Task["NativeEncoder"]):
         # fmt: off
         @overload
         def encode(  # type: ignore[misc]
-            self, documents: str, pooling: str | None = ..., *, normalize: bool | None = ..., truncate: bool = ..., global_tokens: GlobalTokens = ...,
+            self, documents: str, pooling: str | None = ..., *, normalize: bool | None = ..., prompt_name: str | None = ..., truncate: bool = ..., global_tokens: GlobalTokens = ...,
             tokens_per_batch: int = ..., progress: ProgressArgument = ...,
         ) -> np.ndarray: ...
         @overload
         def encode(
-            self, documents: Sequence[str], pooling: Literal["mean", "cls"] | None = ..., *, normalize: bool | None = ...,
+            self, documents: Sequence[str], pooling: Literal["mean", "cls"] | None = ..., *, normalize: bool | None = ..., prompt_name: str | None = ...,
             truncate: bool = ..., global_tokens: GlobalTokens = ...,
             tokens_per_batch: int = ..., progress: ProgressArgument = ...,
         ) -> np.ndarray: ...
         @overload
         def encode(
-            self, documents: Sequence[str], pooling: Literal["tokens"], *, normalize: bool | None = ...,
+            self, documents: Sequence[str], pooling: Literal["tokens"], *, normalize: bool | None = ..., prompt_name: str | None = ...,
             truncate: bool = ..., global_tokens: GlobalTokens = ...,
             tokens_per_batch: int = ..., progress: ProgressArgument = ...,
         ) -> list[np.ndarray]: ...
@@ -152,6 +154,7 @@ class QuestionAnswerer(Task["NativeAnswerer"]):
         *,
         max_answer_tokens: int = 30,
         overlap: int = 128,
+        no_answer: bool = False,
         truncate: bool = False,
         global_tokens: GlobalTokens = None,
         tokens_per_batch: int = 8192,
@@ -164,6 +167,7 @@ class QuestionAnswerer(Task["NativeAnswerer"]):
             top: How many answers at most.
             max_answer_tokens: The longest answer.
             overlap: Tokens that neighboring windows share.
+            no_answer: "No answer" is an answer too (SQuAD 2, HF's ``handle_impossible_answer``): an empty text from 0 to 0, with its score.
             truncate: Read the first window only.
             global_tokens: None (the question), ``"none"``, ``"first"`` or token positions.
             tokens_per_batch: How many tokens go through the model at once.
@@ -175,7 +179,7 @@ class QuestionAnswerer(Task["NativeAnswerer"]):
         watch = Watch()
 
         def call(native: NativeAnswerer) -> list[Answer]:
-            return native.answer(q, d, top, max_answer_tokens, overlap, task, watch)
+            return native.answer(q, d, top, max_answer_tokens, overlap, no_answer, task, watch)
 
         return watch, call, None
 

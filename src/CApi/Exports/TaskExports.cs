@@ -74,6 +74,7 @@ internal static unsafe class TaskExports
         {
             MaxAnswerTokens = call.Reader.Int("max_answer_tokens") ?? defaults.MaxAnswerTokens,
             Overlap = call.Reader.Int("overlap") ?? defaults.Overlap,
+            NoAnswer = call.Reader.Flag("no_answer") ?? false,
         });
         int top = call.Reader.Int("top") ?? 1;
         CallContext watch = call.Start("lf_question_answerer_answer");

@@ -69,7 +69,7 @@ internal static class CheckpointDescription
         string file = Path.Combine(folder, "config.json");
         try
         {
-            JsonDocument json = JsonDocument.Parse(File.ReadAllBytes(file));
+            JsonDocument json = JsonText.Parse(File.ReadAllBytes(file));
             if (json.RootElement.ValueKind == JsonValueKind.Object)
                 return json;
             json.Dispose();
@@ -104,6 +104,8 @@ internal static class CheckpointDescription
         {
             using PretrainedModel model = PretrainedModel.Load(path);
             report.Set("architecture", model.Architecture);
+            if (model.UnusedTensors.Count > 0)
+                report.Set("not used", model.UnusedTensors.ToList());
             report.Set("parameters", model.NamedParameters.Sum(p => p.Tensor.ElementCount));
             Architecture known = Architecture.Find(model.Architecture, model.Configuration.Family)!;
             // The body of every Longformer makes embeddings, whatever its head is for.

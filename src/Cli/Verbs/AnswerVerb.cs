@@ -18,6 +18,8 @@ internal static class AnswerVerb
         Option<int> top = TaskVerb.Count("--top", "How many answers", 1);
         Option<int> longest = TaskVerb.Count("--max-answer-tokens", "Longest answer in tokens", new AnswerOptions().MaxAnswerTokens);
         Option<int> overlap = TaskVerb.Count("--overlap", "Tokens shared by neighboring windows of a long document", new AnswerOptions().Overlap);
+        Option<bool> none = new("--no-answer") { Description = "\"No answer\" is an answer too (SQuAD 2): an empty text, with its score" };
+        command.Add(none);
         command.Add(question);
         command.Add(top);
         command.Add(longest);
@@ -30,6 +32,7 @@ internal static class AnswerVerb
                 Global = text.Global(parsed),
                 MaxAnswerTokens = parsed.GetValue(longest),
                 Overlap = parsed.GetValue(overlap),
+                NoAnswer = parsed.GetValue(none),
             };
             List<Document> documents = text.Read(parsed);
             string? asked = parsed.GetValue(question);
@@ -42,7 +45,7 @@ internal static class AnswerVerb
                 {
                     foreach (Answer answer in result.Answers)
                         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                            $"{answer.Score:F4}  [{answer.Start}..{answer.End}]  {Failure.OneLine(answer.Text)}"));
+                            $"{answer.Score:F4}  [{answer.Start}..{answer.End}]  {(answer.Text.Length == 0 ? "(no answer)" : Failure.OneLine(answer.Text))}"));
                 },
                 (json, result) => Write(json, result.Question, result.Answers),
                 cancellation);

@@ -17,10 +17,12 @@ internal static class EncodeVerb
         TextOptions text = new(command);
         Option<string?> pooling = new("--pooling")
         {
-            Description = "cls, mean (special tokens included) or tokens (default: as the checkpoint's 1_Pooling folder says, else mean)",
+            Description = "cls, mean (special tokens included), tokens or sentence (default: as the folder's modules say, else mean)",
             HelpName = "POOLING",
         };
-        pooling.OnlyFrom("cls", "mean", "tokens");
+        pooling.OnlyFrom("cls", "mean", "tokens", "sentence");
+        Option<string?> prompt = new("--prompt-name") { Description = "A prompt of the folder, put before every document", HelpName = "NAME" };
+        command.Add(prompt);
         Option<bool?> normalize = new("--normalize")
         {
             Description = "Scale every vector to length 1, or do not: --normalize false (default: as the checkpoint's modules.json says)",
@@ -39,8 +41,9 @@ internal static class EncodeVerb
                 Normalize = parsed.GetValue(normalize) ?? (parsed.GetResult(normalize) is not null ? true : null),
                 Truncate = text.Truncate(parsed),
                 Global = text.Global(parsed),
+                PromptName = parsed.GetValue(prompt),
             };
-            Pooling? chosen = parsed.GetValue(pooling) switch { "cls" => Pooling.Cls, "tokens" => Pooling.Tokens, "mean" => Pooling.Mean, _ => null };
+            Pooling? chosen = parsed.GetValue(pooling) switch { "cls" => Pooling.Cls, "tokens" => Pooling.Tokens, "mean" => Pooling.Mean, "sentence" => Pooling.Sentence, _ => null };
             return Encode(new Request(folder, chosen, parsed.GetValue(output), model.Json(parsed)), options, model, text, parsed, cancellation);
         }));
         return command;
@@ -52,11 +55,30 @@ internal static class EncodeVerb
         internal Pooling Pooling { get; init; }
     }
 
+    /// <summary>Takes out what the model cannot read, before it runs.</summary>
+    private static void SkipUnreadable(DocumentList documents, DocumentEncoder encoder, EmbeddingOptions options, CancellationToken cancellation)
+    {
+        documents.RemoveAll(document =>
+        {
+            try
+            {
+                encoder.CountTokens([document.Text], options, cancellation);
+                return false;
+            }
+            catch (InputException e)
+            {
+                documents.Failures.Add(TaskVerb.WithSource(e, [document]).Message);
+                documents.Unread++;
+                return true;
+            }
+        });
+    }
+
     private static int Encode(Request request, EmbeddingOptions options, ModelOptions model, TextOptions text, ParseResult parsed,
         CancellationToken cancellation)
     {
         EmbeddingFormat? format = request.Output is null ? null : EmbeddingOutput.FormatOf(request.Output);
-        List<Document> documents = text.Read(parsed);
+        DocumentList documents = text.Read(parsed);
         if (format == EmbeddingFormat.Npy && request.Given == Pooling.Tokens && documents.Count > 1)
             throw new UsageException(".npy holds one matrix: with --pooling tokens give one document, or write .safetensors or .jsonl");
 
@@ -64,11 +86,15 @@ internal static class EncodeVerb
         using DocumentEncoder encoder = DocumentEncoder.Load(request.Folder, model.Load(parsed));
         double loadSeconds = Stopwatch.GetElapsedTime(loadStarted).TotalSeconds;
         request = request with { Pooling = request.Given ?? encoder.DefaultPooling };
-        options = options with { Normalize = encoder.Normalizes(request.Pooling, options) };
+        if (documents.Skips)
+            SkipUnreadable(documents, encoder, options, cancellation);
+        int width = encoder.WidthOf(request.Pooling);
+        if (request.Pooling != Pooling.Sentence)
+            options = options with { Normalize = encoder.Normalizes(request.Pooling, options) };
 
         using EmbeddingOutput? file = format is null
             ? null
-            : EmbeddingOutput.Create(request.Output!, format.Value, request.Pooling, encoder.HiddenSize);
+            : EmbeddingOutput.Create(request.Output!, format.Value, request.Pooling, width);
         List<DocumentEmbedding> embeddings = [];
         long started = Stopwatch.GetTimestamp();
         using (ProgressBar progress = new())
@@ -89,8 +115,8 @@ internal static class EncodeVerb
         }
         file?.Commit();
         double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
-        Print(request, options, documents, embeddings, encoder.HiddenSize, loadSeconds, seconds);
-        return 0;
+        Print(request, options, documents, embeddings, width, loadSeconds, seconds);
+        return documents.Finish();
     }
 
     private static void Print(Request request, EmbeddingOptions options, List<Document> documents, List<DocumentEmbedding> embeddings,

@@ -35,6 +35,7 @@ internal sealed class ModelOptions
 
     private readonly Option<bool> _tf32 = new("--tf32") { Description = "Let a GPU round float32 products to TF32" };
     private readonly Option<int?> _threads = new("--threads") { Description = "Threads of the CPU operators", HelpName = "N" };
+    private readonly Option<string?> _base = new("--base") { Description = "The base's folder, where the checkpoint is a LoRA adapter", HelpName = "FOLDER" };
     private readonly Option<bool> _json = new("--json") { Description = "Print machine-readable results" };
 
     internal ModelOptions(Command command)
@@ -48,6 +49,7 @@ internal sealed class ModelOptions
         command.Add(_attention);
         command.Add(_tf32);
         command.Add(_threads);
+        command.Add(_base);
         command.Add(_json);
     }
 
@@ -66,6 +68,7 @@ internal sealed class ModelOptions
             DType = DTypeOf(parsed.GetValue(_dtype)),
             Attention = Implementation(parsed.GetValue(_attention)!),
             TF32 = parsed.GetValue(_tf32),
+            BaseFolder = parsed.GetValue(_base),
         };
     }
 
@@ -99,7 +102,7 @@ internal sealed class TextOptions
 
     private readonly Option<string[]> _jsonl = new("--jsonl")
     {
-        Description = "JSON lines: a string, or an object with \"text\", per line (repeatable; - for standard input)",
+        Description = "JSON lines: a string, or an object with \"text\", per line, or an array of them (repeatable; - for standard input)",
         HelpName = "FILE",
         Arity = ArgumentArity.OneOrMore,
     };
@@ -112,8 +115,25 @@ internal sealed class TextOptions
         HelpName = "POSITIONS",
     };
 
+    private readonly Option<string[]> _globalToken = new("--global-token")
+    {
+        Description = "Make every token of this text global too, such as <doc-sep> (repeatable)",
+        HelpName = "TEXT",
+        Arity = ArgumentArity.OneOrMore,
+    };
+
+    private readonly Option<string> _onError = new("--on-error")
+    {
+        Description = "stop or skip: whether a document that fails ends the work, or is named at the end (exit status 1)",
+        HelpName = "stop|skip",
+        DefaultValueFactory = _ => "stop",
+    };
+
     internal TextOptions(Command command)
     {
+        _onError.OnlyFrom("stop", "skip");
+        command.Add(_onError);
+        command.Add(_globalToken);
         command.Add(_input);
         command.Add(_jsonl);
         command.Add(_truncate);
@@ -124,11 +144,10 @@ internal sealed class TextOptions
 
     internal GlobalTokens Global(ParseResult parsed)
     {
-        if (parsed.GetValue(_global) is not { } text)
-            return GlobalTokens.TaskDefault;
         try
         {
-            return GlobalTokens.Parse(text);
+            GlobalTokens positions = parsed.GetValue(_global) is { } text ? GlobalTokens.Parse(text) : GlobalTokens.TaskDefault;
+            return parsed.GetValue(_globalToken) is { Length: > 0 } tokens ? positions.WithTokens(tokens) : positions;
         }
         catch (InputException e)
         {
@@ -136,5 +155,6 @@ internal sealed class TextOptions
         }
     }
 
-    internal List<Document> Read(ParseResult parsed) => Documents.Read(parsed.GetValue(_input) ?? [], parsed.GetValue(_jsonl) ?? []);
+    internal DocumentList Read(ParseResult parsed) =>
+        Documents.Read(parsed.GetValue(_input) ?? [], parsed.GetValue(_jsonl) ?? [], skips: parsed.GetValue(_onError) == "skip");
 }

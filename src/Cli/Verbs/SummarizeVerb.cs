@@ -21,14 +21,16 @@ internal static class SummarizeVerb
         {
             TaskOptions options = new() { Truncate = text.Truncate(parsed), Global = text.Global(parsed) };
             GenerationOptions how = generation.Read(parsed);
-            List<Document> documents = text.Read(parsed);
+            DocumentList documents = text.Read(parsed);
             using Summarizer summarizer = Summarizer.Load(model.Folder(parsed), model.Load(parsed));
             using SummaryProgressBar progress = new();
             // Documents are worked on in batches; their results are taken one by one, in order.
             using IEnumerator<IReadOnlyList<Summary>> results =
-                summarizer.Summarize([.. documents.Select(d => d.Text)], how, options, progress, cancellation: cancellation).GetEnumerator();
+                summarizer.Summarize(documents.Skips ? [] : [.. documents.Select(d => d.Text)], how, options, progress, cancellation: cancellation).GetEnumerator();
             return TaskVerb.Run(model, documents, parsed,
-                _ => results.MoveNext() ? results.Current : throw new InvalidOperationException("a document without a summary"),
+                // One by one where a document that fails must not end the others.
+                d => documents.Skips ? summarizer.Summarize([d.Text], how, options, cancellation: cancellation).Single()
+                    : results.MoveNext() ? results.Current : throw new InvalidOperationException("a document without a summary"),
                 summaries =>
                 {
                     progress.Clear();
@@ -79,6 +81,14 @@ internal sealed class SummarizeOptions
     private readonly Option<double?> _lengthPenalty = Of<double?>("--length-penalty", "Score = log-probability / length^P; above 0 favors long results", "P");
     private readonly Option<int?> _noRepeat = Of<int?>("--no-repeat-ngram", "No sequence of N tokens occurs twice", "N");
     private readonly Option<double?> _repetition = Of<double?>("--repetition-penalty", "Scores of tokens that occurred are divided by P", "P");
+    private readonly Option<int?> _encoderNoRepeat = Of<int?>("--encoder-no-repeat-ngram", "No sequence of N tokens of the document occurs", "N");
+    private readonly Option<double?> _minP = Of<double?>("--min-p", "Sampling: only tokens at least P times as probable as the best", "P");
+    private readonly Option<double?> _typicalP = Of<double?>("--typical-p", "Sampling: only the most typical tokens of probability P together", "P");
+    private readonly Option<double?> _maxTime = Of<double?>("--max-time", "Seconds after which the text ends with the token at hand", "S");
+    private readonly Option<string[]> _stop = new("--stop") { Description = "End with the token that completes this text (repeatable)", HelpName = "TEXT" };
+    private readonly Option<string?> _json =
+        Of<string?>("--generation", "More options as JSON, by the names of generation_config.json: '{\"sequence_bias\": [[[5, 7], -2.0]]}', or a file", "JSON");
+
     private readonly Option<string?> _early = Of<string?>("--early-stopping", "true, false or never: when a beam search ends", "WHEN");
     private readonly Option<int?> _best = Of<int?>("--n-best", "Results per document", "N");
     private readonly Option<bool> _sample = new("--sample") { Description = "Draw tokens at random" };
@@ -91,7 +101,7 @@ internal sealed class SummarizeOptions
     {
         _early.OnlyFrom("true", "false", "never");
         foreach (Option option in (Option[])[_beams, _maxTokens, _minTokens, _lengthPenalty, _noRepeat, _repetition, _early, _best, _sample, _temperature, _topK,
-            _topP, _seed])
+            _topP, _seed, _encoderNoRepeat, _minP, _typicalP, _maxTime, _stop, _json])
         {
             command.Add(option);
         }
@@ -121,7 +131,14 @@ internal sealed class SummarizeOptions
             TopK = parsed.GetValue(_topK),
             TopP = parsed.GetValue(_topP),
             Seed = parsed.GetValue(_seed),
+            EncoderNoRepeatNgram = parsed.GetValue(_encoderNoRepeat),
+            MinP = parsed.GetValue(_minP),
+            TypicalP = parsed.GetValue(_typicalP),
+            MaxTime = parsed.GetValue(_maxTime),
+            StopStrings = parsed.GetValue(_stop) is { Length: > 0 } stop ? stop : null,
         };
+        if (parsed.GetValue(_json) is { } json)
+            options = options.Over(File.Exists(json) ? GenerationOptions.Parse(File.ReadAllText(json), json) : GenerationOptions.Parse(json, "--generation"));
         try
         {
             // What the checkpoint may still supply is left open: beams for --n-best, the maximum for --min-tokens.

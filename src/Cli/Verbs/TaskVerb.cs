@@ -27,7 +27,16 @@ internal static class TaskVerb
         foreach (Document document in documents)
         {
             cancellation.ThrowIfCancellationRequested();
-            T result = Named(document, documents, work);
+            T result;
+            try
+            {
+                result = Named(document, documents, work);
+            }
+            catch (InputException e) when (documents is DocumentList { Skips: true } list)
+            {
+                list.Failures.Add(e.Message);
+                continue;
+            }
             if (asJson)
             {
                 results.Add((document, result));
@@ -38,7 +47,7 @@ internal static class TaskVerb
             print(result);
         }
         if (!asJson)
-            return 0;
+            return Finish(documents);
         double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
         JsonOutput.Print(json =>
         {
@@ -52,11 +61,20 @@ internal static class TaskVerb
                 json.WriteEndObject();
             }
             json.WriteEndArray();
+            if (documents is DocumentList { Failures.Count: > 0 } list)
+            {
+                json.WriteStartArray("errors");
+                foreach (string failure in list.Failures)
+                    json.WriteStringValue(failure);
+                json.WriteEndArray();
+            }
             json.WriteFinite("seconds", seconds);
             json.WriteNumber("peak_memory_bytes", ProcessMemory.PeakBytes());
         });
-        return 0;
+        return Finish(documents);
     }
+
+    private static int Finish(List<Document> documents) => documents is DocumentList list ? list.Finish() : 0;
 
     /// <summary>A failure that names a document by its number names it by the place where it was read.</summary>
     internal static InputException WithSource(InputException e, List<Document> documents) => e.Rename(argument =>

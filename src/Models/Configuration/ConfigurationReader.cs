@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using LongformerInterop.Checkpoints;
 
@@ -107,24 +108,40 @@ internal sealed class ConfigurationReader(JsonElement root)
         return layers;
     }
 
-    /// <summary>The label names in the order of their ids from <c>id2label</c>, else <c>num_labels</c> generated names, else two.</summary>
+    /// <summary>
+    /// The label names in the order of their ids from <c>id2label</c>, as many as it has entries; else <c>num_labels</c> generated names, else two. A label
+    /// that it names by no string, or not at all (ids with gaps, or not from 0), is called by its number: heads without labels do not mind.
+    /// </summary>
     public IReadOnlyList<string> Labels()
     {
         if (!TryFind("id2label", out JsonElement value))
             return ModelConfiguration.GenericLabels(Integer("num_labels", 2));
-        const string expected = "an object from \"0\", \"1\", ... to label names";
-        if (value.ValueKind != JsonValueKind.Object)
-            return Refuse("id2label", expected, value, ModelConfiguration.GenericLabels(2));
-        var labels = new SortedDictionary<int, string>();
-        foreach (JsonProperty property in value.EnumerateObject())
+        Dictionary<int, string> names = [];
+        int count;
+        if (value.ValueKind == JsonValueKind.Object)
         {
-            if (!int.TryParse(property.Name, out int id) || property.Value.ValueKind != JsonValueKind.String)
-                return Refuse("id2label", expected, value, ModelConfiguration.GenericLabels(2));
-            labels[id] = property.Value.GetString()!;
+            count = value.EnumerateObject().Select(p => p.Name).Distinct().Count();
+            foreach (JsonProperty property in value.EnumerateObject())
+            {
+                if (int.TryParse(property.Name, NumberStyles.Integer, CultureInfo.InvariantCulture, out int id))
+                    names[id] = NameOf(property.Value);
+            }
         }
-        if (labels.Count == 0 || labels.Keys.First() != 0 || labels.Keys.Last() != labels.Count - 1)
-            return Refuse("id2label", $"{expected} without gaps", value, ModelConfiguration.GenericLabels(2));
-        return [.. labels.Values];
+        else if (value.ValueKind == JsonValueKind.Array)
+        {
+            count = value.GetArrayLength();
+            for (int id = 0; id < count; id++)
+                names[id] = NameOf(value[id]);
+        }
+        else
+        {
+            return Refuse("id2label", "an object from \"0\", \"1\", ... to label names", value, ModelConfiguration.GenericLabels(2));
+        }
+        return count == 0
+            ? ModelConfiguration.GenericLabels(Integer("num_labels", 2))
+            : [.. Enumerable.Range(0, count).Select(i => names.GetValueOrDefault(i) ?? i.ToString(CultureInfo.InvariantCulture))];
+
+        static string NameOf(JsonElement name) => name.ValueKind == JsonValueKind.String ? name.GetString()! : name.GetRawText();
     }
 
     /// <summary>Throws one exception with all problems, if there are any.</summary>

@@ -119,7 +119,8 @@ public abstract record ModelConfiguration
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new CheckpointException($"{folder} is not a readable checkpoint folder: cannot read config.json ({e.Message})", e);
+            string why = Checkpoint.Hint(folder) ?? $"cannot read config.json ({e.Message})";
+            throw new CheckpointException($"{folder} is not a readable checkpoint folder: {why}", e);
         }
         return ParseFrom(json, path, read);
     }
@@ -127,14 +128,10 @@ public abstract record ModelConfiguration
     /// <summary>Reads a configuration from UTF-8 JSON.</summary>
     private protected static T ParseFrom<T>(ReadOnlySpan<byte> json, string source, Func<ConfigurationReader, string, T> read)
     {
-        // .NET's reader takes no byte order mark, which some editors write.
-        if (json.StartsWith("\uFEFF"u8))
-            json = json[3..];
         JsonDocument document;
         try
         {
-            Utf8JsonReader reader = new(json);
-            document = JsonDocument.ParseValue(ref reader);
+            document = JsonText.Parse(json.ToArray());
         }
         catch (JsonException e)
         {
@@ -152,6 +149,23 @@ public abstract record ModelConfiguration
     private protected static CheckpointException OtherArchitecture(ConfigurationReader json, string source, string expected)
     {
         string architecture = json.Texts("architectures") is [string first, ..] ? first : "a model";
-        return new($"{source} describes {architecture} of model_type \"{json.Text("model_type", null) ?? "(none)"}\"; expected {expected}");
+        string? type = json.Text("model_type", null);
+        string advice = type is not null && Advice.TryGetValue(type, out string? known) ? $"; {known}" : "";
+        return new($"{source} describes {architecture} of model_type \"{type ?? "(none)"}\"; expected {expected}{advice}");
     }
+
+    /// <summary>What to do with models of other kinds that people try.</summary>
+    private static readonly Dictionary<string, string> Advice = new()
+    {
+        ["roberta"] = ToLongformer, ["bert"] = ToLongformer, ["camembert"] = ToLongformer, ["xlm-roberta"] = ToLongformer,
+        ["bart"] = ToLed, ["mbart"] = ToLed,
+        ["longt5"] = OtherAttention, ["big_bird"] = OtherAttention, ["bigbird_pegasus"] = OtherAttention, ["pegasus_x"] = OtherAttention,
+        ["reformer"] = OtherAttention, ["nystromformer"] = OtherAttention, ["yoso"] = OtherAttention, ["lsg"] = OtherAttention,
+        ["modernbert"] = OtherAttention, ["nomic_bert"] = OtherAttention, ["t5"] = OtherAttention, ["pegasus"] = OtherAttention,
+    };
+
+    private const string ToLongformer = "it reads 512 tokens: make a Longformer of it with 'longformer convert --to longformer'";
+    private const string ToLed = "it reads 1,024 tokens: make an LED of it with 'longformer convert --to led'";
+    private const string OtherAttention = "its attention is another one, and no conversion keeps its values: run it with the library that it was trained with, "
+        + "or take a Longformer or an LED for the task";
 }

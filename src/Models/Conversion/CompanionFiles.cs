@@ -187,7 +187,7 @@ internal sealed partial class CompanionFiles(string folder)
     {
         try
         {
-            return JsonDocument.Parse(json);
+            return JsonText.Parse(json);
         }
         catch (JsonException e)
         {

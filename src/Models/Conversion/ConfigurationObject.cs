@@ -32,7 +32,7 @@ internal sealed class ConfigurationObject
     {
         try
         {
-            if (JsonNode.Parse(File.ReadAllBytes(path)) is JsonObject json)
+            if (JsonNode.Parse(JsonText.ToStandard(File.ReadAllBytes(path)).Span) is JsonObject json)
             {
                 _ = json.Count;  // a name that comes twice shows only when the object is used
                 return new ConfigurationObject(json, path);

@@ -132,7 +132,8 @@ internal static class LongformerConversion
     {
         if (c.Integers("attention_window") is not { } windows)
             return null;
-        if (!c.Has("attention_mode"))
+        // The hub's own checkpoints carry allenai's key with windows that count both sides: model_type decides.
+        if (!c.Has("attention_mode") || c.Text("model_type") == "longformer")
             return windows;
         LongformerConfiguration allenai = LongformerConfiguration.Parse(c.ToJson(), "config.json");
         if (allenai.Autoregressive || allenai.AttentionDilation.Any(layer => layer.Any(d => d != 1)))

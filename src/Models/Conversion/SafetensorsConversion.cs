@@ -13,7 +13,7 @@ internal static class SafetensorsConversion
         if (source.Configuration is null)
             return Plain(source, source.Original, null);
         // allenai's configuration and its position tables go together: the one is rewritten with the other.
-        if (source.Family == CheckpointFamily.Longformer && (source.Configuration.Has("attention_mode") || source.Configuration.Text("model_type") != "longformer"))
+        if (source.Family == CheckpointFamily.Longformer && source.Configuration.Text("model_type") != "longformer")
             return LongformerConversion.Plan(source, new ConversionOptions());
         if (source.Family == CheckpointFamily.Led && source.Configuration.Text("model_type") != "led")
             return LedConversion.Plan(source, new ConversionOptions { To = ConversionTarget.Led });

@@ -34,6 +34,9 @@ public sealed record LoadOptions
     /// <summary>Whether the parameters are to be trained: they are then copied out of the file, and gradients are to be had of them.</summary>
     public bool Trainable { get; init; }
 
+    /// <summary>For the folder of a LoRA adapter of PEFT: its base; null: where the adapter says, or a folder of that name beside it.</summary>
+    public string? BaseFolder { get; init; }
+
     /// <summary>Refuses what cannot be, before any weight is touched, and sets what belongs to the process.</summary>
     /// <exception cref="InputException">The dtype is none that models have.</exception>
     /// <exception cref="DeviceException">There is no such device.</exception>

@@ -56,7 +56,8 @@ internal abstract class ModelLoader
     public static T Load<T>(string folder, LoadOptions? options) where T : PretrainedModel
     {
         Architecture architecture = Architecture.All.First(a => a.Model == typeof(T));
-        ModelConfiguration configuration = architecture.Family == ModelFamily.Led ? LedConfiguration.Load(folder) : LongformerConfiguration.Load(folder);
+        string described = options?.BaseFolder is { } given ? Checkpoint.FolderOf(folder, given) : folder;
+        ModelConfiguration configuration = architecture.Family == ModelFamily.Led ? LedConfiguration.Load(described) : LongformerConfiguration.Load(described);
         return (T)Load(architecture, folder, configuration, options);
     }
 
@@ -65,14 +66,16 @@ internal abstract class ModelLoader
     {
         options ??= new LoadOptions();
         options.Prepare();
-        using Checkpoint files = Checkpoint.Open(folder);
+        using Checkpoint files = Checkpoint.Open(folder, options.BaseFolder);
         using Checkpoint checkpoint = files.Rename(NameMap.RecognizeIn(files));
+        if (architecture.HasLabels && Checkpoint.IsAdapter(folder))
+            configuration = WithLabelsOf(checkpoint, architecture, configuration);
         ModelLoader loader = Create(architecture, configuration, options, ParameterSource.From(checkpoint, architecture.Name));
         try
         {
             PretrainedModel model = architecture.Create(loader);
             loader.RequireHead(checkpoint, configuration);
-            loader._source.Finish([.. loader.Ignored()]);
+            model.UnusedTensors = loader._source.Finish([.. loader.Ignored()]);
             return model;
         }
         catch (Exception e)
@@ -98,6 +101,20 @@ internal abstract class ModelLoader
         {
             loader.Dispose();
         }
+    }
+
+    /// <summary>
+    /// The labels of an adapter's head, which the configuration of its base knows nothing of: as many as the head has outputs, called by their numbers
+    /// unless the base has as many names.
+    /// </summary>
+    private static ModelConfiguration WithLabelsOf(Checkpoint checkpoint, Architecture architecture, ModelConfiguration configuration)
+    {
+        string[] outputs = ["classifier.out_proj.weight", "classification_head.out_proj.weight", .. architecture.Marks];
+        string? output = Array.Find(outputs, checkpoint.Contains);
+        if (output is null || checkpoint.Entry(output).Shape is not [var count, _] || count == configuration.NumLabels)
+            return configuration;
+        IReadOnlyList<string> labels = ModelConfiguration.GenericLabels((int)count);
+        return configuration is LedConfiguration led ? led with { Id2Label = labels } : (LongformerConfiguration)configuration with { Id2Label = labels };
     }
 
     /// <summary>What a checkpoint may hold besides, as patterns: buffers, and parts that this class does not use.</summary>

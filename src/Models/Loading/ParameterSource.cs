@@ -52,6 +52,6 @@ internal sealed class ParameterSource
         return scope.Keep(Tensor.Zeros(ones).Expand(shape));
     }
 
-    /// <summary>Refuses everything that is missing, unexpected or of another shape, all in one exception.</summary>
-    public void Finish(params ReadOnlySpan<string> ignored) => _weights?.Finish(ignored);
+    /// <summary>Refuses everything that is missing or of another shape, all in one exception; gives the names of what no place wants.</summary>
+    public IReadOnlyList<string> Finish(params ReadOnlySpan<string> ignored) => [.. (_weights?.Finish(ignored) ?? []).Select(p => p.Name)];
 }

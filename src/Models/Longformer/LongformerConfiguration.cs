@@ -24,7 +24,7 @@ public readonly record struct LayerWindow(int Left, int Right, IReadOnlyList<int
 
 /// <summary>
 /// The configuration of a Longformer, under the names of Hugging Face's <c>config.json</c>. allenai's own configuration (recognised
-/// by its key <c>attention_mode</c>, with windows that count one side) is read too. The values of a new instance are those of
+/// by its key <c>attention_mode</c> without <c>model_type</c> longformer, with windows that count one side) is read too. The values of a new instance are those of
 /// longformer-base-4096.
 /// </summary>
 public sealed partial record LongformerConfiguration : ModelConfiguration
@@ -117,7 +117,9 @@ public sealed partial record LongformerConfiguration : ModelConfiguration
 
     private static LongformerConfiguration Read(ConfigurationReader json, string source)
     {
-        bool allenai = json.Has("attention_mode");
+        // The hub's own checkpoints carry allenai's keys with HF's windows: model_type decides, and HF's class reads none of those keys.
+        bool hugging = json.Text("model_type", null) == "longformer";
+        bool allenai = !hugging && json.Has("attention_mode");
         RefuseOtherArchitecture(json, allenai, source);
         IReadOnlyList<int>? windows = json.IntegerOrList("attention_window");
         if (windows is null && allenai)
@@ -148,9 +150,9 @@ public sealed partial record LongformerConfiguration : ModelConfiguration
             Id2Label = json.Labels(),
             AttentionWindow = windows ?? [512],
             OneSidedWindows = allenai,
-            AttentionMode = Mode(json),
-            AttentionDilation = json.IntegersPerHead("attention_dilation") ?? [],
-            Autoregressive = json.Boolean("autoregressive", false),
+            AttentionMode = hugging ? AttentionMode.SlidingChunks : Mode(json),
+            AttentionDilation = hugging ? [] : json.IntegersPerHead("attention_dilation") ?? [],
+            Autoregressive = !hugging && json.Boolean("autoregressive", false),
         };
         ConfigurationReader.ThrowIfAny([.. json.Problems, .. configuration.Problems()], source);
         return configuration;
@@ -202,7 +204,7 @@ public sealed partial record LongformerConfiguration : ModelConfiguration
     {
         string? type = json.Text("model_type", null);
         // allenai's and the notebook's checkpoints say "roberta" but hold a window: that key is what makes them a Longformer.
-        bool longformer = type == "longformer" || allenai || (type is null or "roberta" && json.Has("attention_window"));
+        bool longformer = type == "longformer" || allenai || (type is null or "roberta" or "xlm-roberta" or "camembert" && json.Has("attention_window"));
         if (!longformer)
             throw OtherArchitecture(json, source, "a Longformer: model_type \"longformer\", or \"roberta\" with attention_window");
     }

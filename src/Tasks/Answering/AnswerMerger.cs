@@ -11,6 +11,8 @@ internal sealed class AnswerMerger
     private readonly Dictionary<(int Start, int End), double> _best = [];
     private double _logStart = double.NegativeInfinity;
     private double _logEnd = double.NegativeInfinity;
+    private double _noAnswer = double.PositiveInfinity;
+    private float _noAnswerLogit;
 
     /// <summary>Adds one window.</summary>
     /// <param name="start">Start logits [T].</param>
@@ -35,6 +37,8 @@ internal sealed class AnswerMerger
             }
         }
 
+        AddNoAnswer(start, end, isDocument);
+
         // Tokens that share one character give spans with the same range, so ask for more until enough ranges are distinct.
         for (long wanted = count; ; wanted *= 2)
         {
@@ -55,8 +59,37 @@ internal sealed class AnswerMerger
         }
     }
 
+    // The window's own probability, of which HF takes the smallest: an answer in any window speaks against none.
+    private void AddNoAnswer(ReadOnlySpan<float> start, ReadOnlySpan<float> end, ReadOnlySpan<bool> isDocument)
+    {
+        double logStart = double.NegativeInfinity, logEnd = double.NegativeInfinity;
+        for (int i = 0; i < start.Length; i++)
+        {
+            if (!isDocument[i] && i > 0)
+                continue;
+            logStart = Scores.LogAdd(logStart, start[i]);
+            logEnd = Scores.LogAdd(logEnd, end[i]);
+        }
+        double probability = Math.Exp(start[0] + (double)end[0] - logStart - logEnd);
+        if (probability >= _noAnswer)
+            return;
+        (_noAnswer, _noAnswerLogit) = (probability, start[0] + end[0]);
+    }
+
     /// <summary>The best answers of all windows, best first.</summary>
-    internal List<Answer> Finish(string document, int count)
+    /// <param name="document">The document.</param>
+    /// <param name="count">How many.</param>
+    /// <param name="noAnswer">Whether "no answer" is one of them.</param>
+    internal List<Answer> Finish(string document, int count, bool noAnswer = false)
+    {
+        List<Answer> found = Spans(document, count);
+        if (!noAnswer)
+            return found;
+        found.Add(new Answer("", 0, 0, (float)_noAnswer, _noAnswerLogit));
+        return [.. found.OrderByDescending(a => a.Score).Take(count)];
+    }
+
+    private List<Answer> Spans(string document, int count)
     {
         IEnumerable<KeyValuePair<(int Start, int End), double>> ordered = _best
             .OrderByDescending(p => p.Value).ThenBy(p => p.Key.Start).ThenBy(p => p.Key.End).Take(count);

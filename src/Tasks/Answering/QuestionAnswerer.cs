@@ -43,7 +43,7 @@ public sealed class QuestionAnswerer : TextTask
             CancelPoll.ThrowIfStopped(cancellation);
             Run(batch, merger, top, options, cancellation);
         }
-        return merger.Finish(document, top);
+        return merger.Finish(document, top, options.NoAnswer);
     }
 
     /// <summary><see cref="Answer"/> on a thread of the pool.</summary>
@@ -91,14 +91,14 @@ public sealed class QuestionAnswerer : TextTask
     }
 
     /// <summary>The question's tokens, and the special token before them, are global.</summary>
-    private static TextInput Window(Encoding encoding, AnswerOptions options, string name)
+    private TextInput Window(Encoding encoding, AnswerOptions options, string name)
     {
         int end = 0;
         ReadOnlySpan<int> sequences = encoding.SequenceIds.Span;
         for (int i = 0; i < sequences.Length; i++)
             if (sequences[i] == 0)
                 end = i + 1;
-        return new TextInput(encoding, options.Global.Resolve(encoding.Count, [.. Enumerable.Range(0, end)], name));
+        return new TextInput(encoding, options.Global.Resolve(encoding, Tokenizer, [.. Enumerable.Range(0, end)], name));
     }
 
     private void Run(List<TextInput> batch, AnswerMerger merger, int top, AnswerOptions options, CancellationToken cancellation)

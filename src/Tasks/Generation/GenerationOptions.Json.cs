@@ -17,7 +17,8 @@ public sealed partial record GenerationOptions
     {
         string path = Path.Combine(folder, "generation_config.json");
         if (!File.Exists(path)) path = Path.Combine(folder, "config.json");
-        return File.Exists(path) ? Parse(File.ReadAllText(path), path) : new GenerationOptions();
+        // What a checkpoint says of lengths gives way to the caller and to the model's positions.
+        return (File.Exists(path) ? Parse(File.ReadAllText(path), path) : new GenerationOptions()) with { MaxIsDefault = true, MinIsDefault = true };
     }
 
     /// <summary>Reads HF's names of the options (num_beams, max_length, ...) from a JSON object; keys of other purpose are ignored.</summary>

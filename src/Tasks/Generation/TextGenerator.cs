@@ -66,7 +66,7 @@ public sealed class TextGenerator(LedForConditionalGeneration model, GenerationO
         if (documents.Count == 0) return [];
         GenerationOptions merged = (options ?? new GenerationOptions()).Over(_defaults);
         GenerationPlan[] plans = [.. documents.Select(d => GenerationPlan.Create(
-            d.DecoderPrompt is null ? merged : merged with { DecoderPrompt = d.DecoderPrompt }, Vocabulary, [.. d.Ids], tokenizer))];
+            d.DecoderPrompt is null ? merged : merged with { DecoderPrompt = d.DecoderPrompt }, Vocabulary, d.Ids.ToArray(), tokenizer))];
         if (merged.StopStrings is { Count: > 0 } && tokenizer is null)
             throw new InputException("StopStrings: expected a generator with a tokenizer, given one without.");
         using var scope = new TensorScope();

@@ -3,7 +3,7 @@ namespace LongformerInterop.Tasks;
 /// <summary>How the tags of tokens become entities. The names and rules are those of transformers' token classification pipeline.</summary>
 public enum TagAggregation
 {
-    /// <summary>Every token is given with its own label, those labeled O too.</summary>
+    /// <summary>Every token is given with its own label. O is left out.</summary>
     None,
 
     /// <summary>Neighboring tokens of one label are joined; B- begins anew. O is left out.</summary>
@@ -20,7 +20,7 @@ public enum TagAggregation
 }
 
 /// <summary>A labeled stretch of the text.</summary>
-/// <param name="Label">Label; with aggregation its B- or I- is taken off.</param>
+/// <param name="Label">Label; with aggregation what stands before its first dash is taken off (B-, I-).</param>
 /// <param name="Text">The characters <c>text[Start..End]</c>.</param>
 /// <param name="Start">First character, in UTF-16 units.</param>
 /// <param name="End">One past the last character.</param>

@@ -14,17 +14,18 @@ internal static class EntityGrouper
     /// <param name="probabilities">[T][L] label probabilities of these tokens.</param>
     /// <param name="labels">Names [L].</param>
     /// <param name="aggregation">The rule.</param>
+    /// <param name="continues">[T] whether a token is the rest of a word; null: by white space, as for byte-level BPE.</param>
     internal static List<Entity> Group(string text, IReadOnlyList<TextRange> offsets, IReadOnlyList<float[]> probabilities,
-        IReadOnlyList<string> labels, TagAggregation aggregation)
+        IReadOnlyList<string> labels, TagAggregation aggregation, IReadOnlyList<bool>? continues = null)
     {
         List<Unit> units = aggregation switch
         {
             TagAggregation.None or TagAggregation.Simple =>
                 [.. offsets.Select((range, i) => Best(probabilities[i], range.Start, range.End))],
-            _ => Words(text, offsets, probabilities, aggregation),
+            _ => Words(text, offsets, probabilities, aggregation, continues),
         };
         if (aggregation == TagAggregation.None)
-            return [.. units.Select(u => new Entity(labels[u.Label], text[u.Start..u.End], u.Start, u.End, u.Score))];
+            return [.. units.Where(u => labels[u.Label] != "O").Select(u => new Entity(labels[u.Label], text[u.Start..u.End], u.Start, u.End, u.Score))];
 
         List<Entity> entities = [];
         List<Unit> open = [];
@@ -43,9 +44,10 @@ internal static class EntityGrouper
 
         void Close()
         {
-            // A lone "O" is no entity; its name has no prefix, so it is compared as it stands.
-            if (openTag != "O")
-                entities.Add(new Entity(openTag, text[open[0].Start..open[^1].End], open[0].Start, open[^1].End, open.Average(u => u.Score)));
+            // The name is what stands behind the first dash, whatever stands before it; O is no entity.
+            string label = labels[open[0].Label], name = label[(label.IndexOf('-', StringComparison.Ordinal) + 1)..];
+            if (name != "O")
+                entities.Add(new Entity(name, text[open[0].Start..open[^1].End], open[0].Start, open[^1].End, open.Average(u => u.Score)));
             open.Clear();
         }
     }
@@ -60,13 +62,13 @@ internal static class EntityGrouper
     }
 
     private static List<Unit> Words(string text, IReadOnlyList<TextRange> offsets,
-        IReadOnlyList<float[]> probabilities, TagAggregation aggregation)
+        IReadOnlyList<float[]> probabilities, TagAggregation aggregation, IReadOnlyList<bool>? continues)
     {
         List<Unit> words = [];
         for (int first = 0; first < offsets.Count;)
         {
             int next = first + 1;
-            while (next < offsets.Count && !BeginsWord(text, offsets[next].Start))
+            while (next < offsets.Count && (continues?[next] ?? !BeginsWord(text, offsets[next].Start)))
                 next++;
             Unit word = aggregation switch
             {
@@ -80,9 +82,9 @@ internal static class EntityGrouper
         return words;
     }
 
-    /// <summary>A word begins at the start of the text, after white space, or with it (byte-level tokens carry no other mark).</summary>
+    /// <summary>A word begins at the start of the text, behind a space, or with one (byte-level tokens carry no other mark): HF's rule, to the space.</summary>
     private static bool BeginsWord(string text, int start) =>
-        start == 0 || char.IsWhiteSpace(text[start - 1]) || (start < text.Length && char.IsWhiteSpace(text[start]));
+        start == 0 || text[start - 1] == ' ' || (start < text.Length && text[start] == ' ');
 
     private static float[] Mean(IReadOnlyList<float[]> rows, int first, int next)
     {

@@ -31,7 +31,7 @@ public sealed class TokenClassifier : TextTask
     {
         options ??= new TagOptions();
         Encoding encoding = Inputs.Encode(text, null, "text", options);
-        TextInput input = new(encoding, options.Global.Resolve(encoding.Count, [], "text"));
+        TextInput input = new(encoding, options.Global.Resolve(encoding, Tokenizer, [], "text"));
         CancelPoll.ThrowIfStopped(cancellation);
         float[] logits;
         using (TensorScope scope = new())
@@ -40,15 +40,33 @@ public sealed class TokenClassifier : TextTask
         int labels = Labels.Count;
         List<TextRange> offsets = [];
         List<float[]> probabilities = [];
+        List<bool> continues = [];
         for (int i = 0; i < encoding.Count; i++)
         {
             TextRange range = encoding.Offsets.Span[i];
-            // Special tokens, and tokens that are only a space, cover no text.
-            if (encoding.SequenceIds.Span[i] < 0 || range.Length == 0)
+            // Special tokens are none of the text; one that is only a space is, though it covers none.
+            if (encoding.SequenceIds.Span[i] < 0)
                 continue;
             offsets.Add(range);
+            continues.Add(Continues(encoding.Ids.Span[i], text.AsSpan(range.Start, range.Length)));
             probabilities.Add(Scores.Softmax(logits.AsSpan(i * labels, labels)));
         }
-        return EntityGrouper.Group(text, offsets, probabilities, Labels, options.Aggregation);
+        return EntityGrouper.Group(text, offsets, probabilities, Labels, options.Aggregation, Tokenizer.MarksContinuations ? continues : null);
+    }
+
+    /// <summary>As HF has it for WordPiece: a token that is longer than what it stands for carries ##; an unknown word is a whole one.</summary>
+    private bool Continues(int id, ReadOnlySpan<char> covered)
+    {
+        if (id == Tokenizer.SpecialTokens.Unknown || Tokenizer.IdToToken(id) is not { } token)
+            return false;
+        return CodePoints(token) != CodePoints(covered);
+    }
+
+    private static int CodePoints(ReadOnlySpan<char> text)
+    {
+        int count = 0;
+        foreach (char c in text)
+            count += char.IsLowSurrogate(c) ? 0 : 1;
+        return count;
     }
 }

@@ -42,6 +42,9 @@ internal sealed class ByteLevelBpeTokenizer : Tokenizer
     public override string Kind => "byte-level BPE";
 
     /// <inheritdoc/>
+    public override bool MarksContinuations => false;
+
+    /// <inheritdoc/>
     public override string Decode(ReadOnlySpan<int> ids, bool skipSpecialTokens = false, bool cleanUp = true)
     {
         CheckIds(ids);

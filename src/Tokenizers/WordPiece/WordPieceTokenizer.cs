@@ -25,6 +25,9 @@ internal sealed class WordPieceTokenizer : Tokenizer
     public override string Kind => "WordPiece";
 
     /// <inheritdoc/>
+    public override bool MarksContinuations => true;
+
+    /// <inheritdoc/>
     public override string Decode(ReadOnlySpan<int> ids, bool skipSpecialTokens = false, bool cleanUp = true)
     {
         CheckIds(ids);

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -136,6 +137,7 @@ class _CTask:
     def __init__(self, task: str, folder: str, options: LoadOptions) -> None:
         self._calls = _Functions(_PREFIXES[task])
         self._handle = _load(f"{_PREFIXES[task]}_load", folder, options)
+        self._own_width: int | None = None
 
     def tokenizer(self) -> _CTokenizer:
         return _CTokenizer(handle(library().lf_task_tokenizer, self._handle))
@@ -165,7 +167,7 @@ class _CTask:
         return static_text(self._calls["mask_text"], self._handle)
 
     def encode(
-        self, documents: Sequence[str], pooling: str | None, normalize: bool | None, task: TaskOptions, watch: Watch
+        self, documents: Sequence[str], pooling: str | None, normalize: bool | None, prompt: str | None, task: TaskOptions, watch: Watch
     ) -> np.ndarray | list[np.ndarray]:
         given = texts, lengths, count = packed(documents, "documents")
         options = Options(task, watch)
@@ -173,9 +175,18 @@ class _CTask:
             options.put("pooling", pooling)
         if normalize is not None:
             options.put("normalize", bool(normalize))
+        options.put("prompt_name", prompt)
         if pooling == "tokens":
             return self._encode_tokens(given, options)
-        width = self.hidden_size
+        width = self.hidden_size if pooling in ("cls", "mean") else self._own_width
+        if width is None:
+            # What the folder's own modules make has a width that the first call tells.
+            made = ctypes.c_void_p()
+            with options as opened:
+                self._calls["encode"](self._handle, *given, opened, ctypes.byref(made), None)
+            values = to_numpy(CTensor(made.value or 0))
+            self._own_width = values.shape[1]
+            return values
         vectors = _empty((count, width), _FLOAT32)
         with options as opened:
             self._calls["encode_into"](self._handle, texts, lengths, count, opened, memory_of(vectors), count * width, None)
@@ -194,10 +205,12 @@ class _CTask:
             return Answers(handle(self._calls[verb], self._handle, *arguments, opened))
 
     def answer(
-        self, question: str, document: str, top: int, max_answer_tokens: int, overlap: int, task: TaskOptions, watch: Watch
+        self, question: str, document: str, top: int, max_answer_tokens: int, overlap: int, no_answer: bool, task: TaskOptions, watch: Watch
     ) -> list[Answer]:
         q, d = utf8(question, "question"), utf8(document, "document")
         options = Options(task, watch)
+        if no_answer:
+            options.put("no_answer", True)
         options.choose({"top": top, "max_answer_tokens": max_answer_tokens, "overlap": overlap}, _ANSWER)
         with self._answers("answer", q, len(q), d, len(d), options=options) as a:
             return [Answer(*item) for item in a.items("text", "start", "end", "score", "logit")]
@@ -244,6 +257,12 @@ class _CTask:
             return a.rows(given[2], lambda text, score: Summary(text, next(tokens), score), "text", "score")
 
 
+_FLOATS = {
+    "length_penalty", "repetition_penalty", "temperature", "top_p", "encoder_repetition_penalty", "max_time", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff",
+    "top_h",
+}  # fmt: skip
+
+
 def put_generation(options: Options, generation: GenerationOptions) -> None:
     """The options of generation under the library's names, which are this package's."""
     for name, value in generation.given().items():
@@ -253,7 +272,9 @@ def put_generation(options: Options, generation: GenerationOptions) -> None:
             for sequence in value:
                 options.put(name, sequence)
             continue
-        if name in ("length_penalty", "repetition_penalty", "temperature", "top_p"):
+        if name == "config":
+            name, value = "generation_config", json.dumps(value)
+        if name in _FLOATS:
             value = float(value)
         options.put(name, value)
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from .._arrays import Borrowed, NativeTensor
 from .._fork import STATE
-from .._options import DEFAULT_TASK, TaskOptions
+from .._options import DEFAULT_TASK, TaskOptions, plain_number
 from .._watch import CancelPoll, Watch
 from .library import CANCEL, CODE_POINTS, DTYPES, PROGRESS, TEXT, library, utf8
 
@@ -238,6 +238,7 @@ class Options:
         """Chooses an option. None chooses nothing."""
         if value is None:
             return
+        value = plain_number(value)
         if not isinstance(value, (bool, int, float, str)):
             value = tuple([int(v) for v in value])
         # The kind as well: True, 1 and 1.0 are the same to a dict.

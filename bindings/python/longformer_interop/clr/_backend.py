@@ -129,21 +129,21 @@ class _NetTask:
         self._task.Dispose()
 
     def encode(
-        self, documents: Sequence[str], pooling: str | None, normalize: bool | None, task: TaskOptions, watch: Watch
+        self, documents: Sequence[str], pooling: str | None, normalize: bool | None, prompt: str | None, task: TaskOptions, watch: Watch
     ) -> np.ndarray | list[np.ndarray]:
         with _watching(self._net, watch) as told:
             tensors = self._bridge.Encode(
-                self._task, list(documents), pooling, normalize, task.truncate, task.global_text, task.tokens_per_batch, told
+                self._task, list(documents), pooling, normalize, prompt, task.truncate, task.global_text, task.tokens_per_batch, told
             )
             arrays = [to_numpy(NetTensor(self._net, t)) for t in tensors]
         return arrays if pooling == "tokens" else arrays[0]
 
     def answer(
-        self, question: str, document: str, top: int, max_answer_tokens: int, overlap: int, task: TaskOptions, watch: Watch
+        self, question: str, document: str, top: int, max_answer_tokens: int, overlap: int, no_answer: bool, task: TaskOptions, watch: Watch
     ) -> list[Answer]:
         with _watching(self._net, watch) as told:
             spans = self._bridge.Answer(
-                self._task, question, document, top, max_answer_tokens, overlap, task.truncate, task.global_text, task.tokens_per_batch, told
+                self._task, question, document, top, max_answer_tokens, overlap, no_answer, task.truncate, task.global_text, task.tokens_per_batch, told
             )
             return [Answer(s.Text, s.Start, s.End, s.Score, s.Logit) for s in spans]
 
@@ -191,6 +191,7 @@ _HF = {
     "sample": "do_sample", "n_best": "num_return_sequences", "forced_first_token": "forced_bos_token_id", "forced_last_tokens": "forced_eos_token_id",
     "bad_words": "bad_words_ids", "suppressed_tokens": "suppress_tokens", "begin_suppressed_tokens": "begin_suppress_tokens",
     "decoder_start_token": "decoder_start_token_id", "end_tokens": "eos_token_id",
+    "encoder_no_repeat_ngram": "encoder_no_repeat_ngram_size", "renormalize": "renormalize_logits", "stop_string": "stop_strings",
 }  # fmt: skip
 
 
@@ -251,7 +252,8 @@ def _generation(net: Net, generation: GenerationOptions) -> tuple[str, Any, list
     """The options as JSON under HF's names, and the two that are no part of it."""
     given = generation.given()
     seed, prompt = given.pop("seed", None), given.pop("decoder_prompt", None)
-    text = json.dumps({_HF.get(name, name): value for name, value in given.items()})
+    more = dict(given.pop("config", {}))
+    text = json.dumps({**more, **{_HF.get(name, name): value for name, value in given.items()}})
     return text, None if seed is None else net.system.UInt64(seed), None if prompt is None else list(prompt)
 
 
