@@ -93,14 +93,7 @@ public sealed class GlobalTokens
     /// <exception cref="InputException">An explicit position is at or past the end of the input, or a text is no token.</exception>
     internal int[] Resolve(Encoding encoding, Tokenizer tokenizer, int[] taskDefault, ArgumentName input)
     {
-        int length = encoding.Count;
-        int[] own = _kind switch
-        {
-            Kind.Task => taskDefault,
-            Kind.Explicit when _positions.Length > 0 && _positions[^1] >= length => throw new InputException(
-                input, $"global positions within its {length} tokens (0..{length - 1})", $"{_positions[^1]}"),
-            _ => _positions,
-        };
+        int[] own = Resolve(encoding.Count, taskDefault, input);
         if (_tokens.Length == 0)
             return own;
         SortedSet<int> all = [.. own];
@@ -111,6 +104,15 @@ public sealed class GlobalTokens
                 all.Add(i);
         return [.. all];
     }
+
+    /// <summary>The same without what is global by its text.</summary>
+    internal int[] Resolve(int length, int[] taskDefault, ArgumentName input) => _kind switch
+    {
+        Kind.Task => taskDefault,
+        Kind.Explicit when _positions.Length > 0 && _positions[^1] >= length => throw new InputException(
+            input, $"global positions within its {length} tokens (0..{length - 1})", $"{_positions[^1]}"),
+        _ => _positions,
+    };
 
     private static int IdOf(string token, Tokenizer tokenizer)
     {

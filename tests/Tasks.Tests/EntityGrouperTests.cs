@@ -17,10 +17,10 @@ public class EntityGrouperTests
         EntityGrouper.Group(Text, Offsets, rows, Labels, aggregation).Select(e => (e.Label, e.Text, e.Start, e.End));
 
     [Test]
-    public void Without_aggregation_every_token_is_given_with_its_label() =>
+    public void Without_aggregation_every_token_of_an_entity_is_given_with_its_label() =>
         Assert.That(Group(TagAggregation.None, Row(1, 0.9f), Row(2, 0.8f), Row(2, 0.8f), Row(0, 0.9f), Row(1, 0.7f)), Is.EqualTo(new[]
         {
-            ("B-PER", "Ada", 0, 3), ("I-PER", "Love", 4, 8), ("I-PER", "lace", 8, 12), ("O", "met", 13, 16), ("B-PER", "Bob", 17, 20),
+            ("B-PER", "Ada", 0, 3), ("I-PER", "Love", 4, 8), ("I-PER", "lace", 8, 12), ("B-PER", "Bob", 17, 20),
         }));
 
     [Test]

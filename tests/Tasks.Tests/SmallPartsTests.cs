@@ -18,7 +18,7 @@ public class SmallPartsTests
     [TestCase("1.5")]
     [TestCase("99999999999")]
     public void Other_text_for_global_positions_is_refused(string text) =>
-        Assert.That(() => GlobalTokens.Parse(text), Throws.TypeOf<InputException>().With.Message.Contains("expected none, first or positions"));
+        Assert.That(() => GlobalTokens.Parse(text), Throws.TypeOf<InputException>().With.Message.Contains("expected none, first, positions such as"));
 
     [Test]
     public void The_tasks_own_global_tokens_are_the_default() =>

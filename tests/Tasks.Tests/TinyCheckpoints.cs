@@ -33,7 +33,9 @@ internal static class TinyCheckpoints
     internal static string MultiLabel => Folder("LongformerForSequenceClassification",
         c => c with { Id2Label = ["a", "b"], ProblemType = "multi_label_classification" }, "multi");
 
-    internal static string Regression => Folder("LongformerForSequenceClassification", c => c with { Id2Label = ["value"] }, "regression");
+    internal static string Regression => Folder("LongformerForSequenceClassification", c => c with { Id2Label = ["value"], ProblemType = "regression" }, "regression");
+
+    internal static string OneLabel => Folder("LongformerForSequenceClassification", c => c with { Id2Label = ["relevant"] }, "one");
 
     internal static string Tagger => Folder("LongformerForTokenClassification", c => c with { Id2Label = ["O", "B-PER", "I-PER"] });
 
