@@ -107,7 +107,8 @@ public sealed class DocumentEncoder : TextTask
     public bool Normalizes(Pooling pooling, EmbeddingOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
-        return options.Normalize ?? (pooling is Pooling.Cls or Pooling.Mean && _folder.Normalize == true);
+        return options.Normalize ?? (pooling == Pooling.Sentence
+            ? _folder.Behind is [.., SentenceNormalize] : pooling is Pooling.Cls or Pooling.Mean && _folder.Normalize == true);
     }
 
     private IEnumerable<DocumentEmbedding> EncodeBatches(IReadOnlyList<string> documents, Pooling pooling, EmbeddingOptions options,
@@ -188,9 +189,10 @@ public sealed class DocumentEncoder : TextTask
         foreach (TextInput input in batch)
         {
             float[] vector = _folder.Steps.Pool(hidden.Slice(from * HiddenSize, input.Length * HiddenSize), HiddenSize, prompt);
-            foreach (SentenceStep step in _folder.Behind)
-                if (step is not SentenceNormalize || options.Normalize != false)
-                    vector = step.Apply(vector);
+            // A normalization at the end is the caller's to leave out.
+            int steps = _folder.Behind is [.., SentenceNormalize] && options.Normalize == false ? _folder.Behind.Count - 1 : _folder.Behind.Count;
+            foreach (SentenceStep step in _folder.Behind.Take(steps))
+                vector = step.Apply(vector);
             if (options.Normalize == true)
                 Normalize(vector, vector.Length);
             vectors.Add(vector);

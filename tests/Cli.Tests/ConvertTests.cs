@@ -91,11 +91,14 @@ public class ConvertTests
              {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
              {"idx": 2, "name": "2", "path": "2_Normalize", "type": "sentence_transformers.models.Normalize"}]
             """);
-        Assert.That(Embedding(), Is.EqualTo(unit));
-        Assert.That(Embedding("--normalize", "false"), Is.EqualTo(first));
+        // sentence-transformers gives the model no global attention, whichever token it pools.
+        Assert.That(Embedding(), Is.EqualTo(Embedding("--pooling", "cls", "--normalize", "--global", "none")).Within(1e-6));
+        Assert.That(Embedding(), Is.Not.EqualTo(unit).Within(1e-6));
         Assert.That(Embedding("--pooling", "mean", "--normalize", "false"), Is.EqualTo(mean));
         File.WriteAllText(At("sentence/1_Pooling/config.json"), """{"pooling_mode_max_tokens": true}""");
-        Assert.That(Longformer.Fails(1, encode), Does.Contain("pooling_mode_max_tokens"));
+        Assert.That(Embedding(), Is.Not.EqualTo(unit).And.Length.EqualTo(unit.Length));
+        File.WriteAllText(At("sentence/1_Pooling/config.json"), """{"pooling_mode": "median"}""");
+        Assert.That(Longformer.Fails(1, encode), Does.Contain("median"));
     }
 
     [Test]

@@ -29,6 +29,27 @@ public class ConfigurationTests
         Assert.That(c.Window(1).Dilation, Is.EqualTo([1, 2]));
     }
 
+    // allenai/longformer-base-4096 on the hub has both: transformers reads model_type, whatever the keys of allenai's own package say.
+    [TestCase("\"attention_mode\": \"longformer\"")]
+    [TestCase("\"attention_mode\": \"sliding_chunks\", \"autoregressive\": true")]
+    [TestCase("\"attention_mode\": \"tvm\", \"attention_dilation\": [2, 2]")]
+    [TestCase("\"attention_mode\": null")]
+    public void A_model_type_decides_about_keys_of_another_package(string keys)
+    {
+        LongformerConfiguration c = LongformerConfiguration.Parse($$"""{"model_type": "longformer", "attention_window": [8, 16], "num_hidden_layers": 2, {{keys}}}""");
+        Assert.That((c.Window(0), c.Window(1)), Is.EqualTo((new LayerWindow(4, 4, null), new LayerWindow(8, 8, null))));
+    }
+
+    // PreTrainedConfig: num_labels is the number of entries; names need not be texts.
+    [TestCase("""{"0": "A", "2": "C"}""", "A,1")]
+    [TestCase("""{"0": 1, "1": 2.5, "2": true}""", "1,2.5,true")]
+    [TestCase("""{"1": "B", "0": "A"}""", "A,B")]
+    [TestCase("""["A", "B", "C"]""", "A,B,C")]
+    [TestCase("""{}""", "LABEL_0,LABEL_1")]
+    [TestCase("null", "LABEL_0,LABEL_1")]
+    public void Labels_are_what_a_file_makes_of_them(string labels, string expected) =>
+        Assert.That(LongformerConfiguration.Parse($$"""{"model_type": "longformer", "id2label": {{labels}}}""").Id2Label, Is.EqualTo(expected.Split(',')));
+
     [Test]
     public void Absent_keys_take_the_defaults_of_hugging_face()
     {
@@ -66,7 +87,11 @@ public class ConfigurationTests
     [TestCase("""{"attention_mode": "tvm", "attention_window": [4], "attention_dilation": [[1, 2]]}""", "attention_dilation of layer 0 has 2 values for 12 heads")]
     [TestCase("""{"model_type": "longformer", "pad_token_id": 600, "vocab_size": 500}""", "pad_token_id 600 is outside the vocabulary of 500")]
     [TestCase("""{"model_type": "longformer", "max_position_embeddings": 2}""", "max_position_embeddings 2 leaves no position")]
-    [TestCase("""{"model_type": "longformer", "id2label": {"0": "A", "2": "C"}}""", "id2label must be an object")]
+    [TestCase("""{"model_type": "longformer", "id2label": "A"}""", "id2label must be an object")]
+    [TestCase("""{"model_type": "roberta"}""", "longformer convert --to longformer")]
+    [TestCase("""{"model_type": "bart"}""", "longformer convert --to led")]
+    [TestCase("""{"model_type": "longt5"}""", "its attention is another one")]
+    [TestCase("""{"model_type": "big_bird"}""", "its attention is another one")]
     [TestCase("""{"model_type": "longformer", "attention_window": "512"}""", "attention_window must be an integer or a list of integers, given \"512\"")]
     [TestCase("""{"model_type": "bert", "architectures": ["BertModel"]}""", "describes BertModel of model_type \"bert\"; expected a Longformer")]
     [TestCase("""{"model_type": "roberta"}""", "expected a Longformer")]

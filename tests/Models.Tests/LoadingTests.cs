@@ -31,6 +31,26 @@ public class LoadingTests
         Assert.That(Math.Sqrt(values.Average(v => (double)v * v)), Is.EqualTo(1.5 / 4).Within(0.05));
     }
 
+    // from_pretrained warns of unexpected keys and loads.
+    [Test]
+    public void A_tensor_too_many_is_named_and_loads()
+    {
+        using var scope = new TensorScope();
+        using var folder = new TemporaryFolder();
+        RandomCheckpoint.Write(folder.Path, TinyModels.Configuration, 3, nameof(LongformerForMaskedLM));
+        string file = Path.Combine(folder.Path, "model.safetensors");
+        Dictionary<string, Tensor> tensors = [];
+        using (SafetensorsFile given = SafetensorsFile.Open(file))
+        {
+            foreach (string name in given.Entries.Keys)
+                tensors[name] = given.Get(name).Clone();
+        }
+        tensors["qa_outputs.weight"] = Tensor.Ones([2, 3]);
+        SafetensorsWriter.Write(file, tensors);
+        using LongformerForMaskedLM model = LongformerForMaskedLM.Load(folder.Path);
+        Assert.That(model.UnusedTensors, Has.Count.EqualTo(1).And.Some.Contains("qa_outputs.weight"));
+    }
+
     [Test]
     public void A_saved_model_gives_the_same_values()
     {

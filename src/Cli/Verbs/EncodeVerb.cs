@@ -89,8 +89,7 @@ internal static class EncodeVerb
         if (documents.Skips)
             SkipUnreadable(documents, encoder, options, cancellation);
         int width = encoder.WidthOf(request.Pooling);
-        if (request.Pooling != Pooling.Sentence)
-            options = options with { Normalize = encoder.Normalizes(request.Pooling, options) };
+        options = options with { Normalize = encoder.Normalizes(request.Pooling, options) };
 
         using EmbeddingOutput? file = format is null
             ? null
