@@ -25,7 +25,9 @@ public sealed partial record LongformerConfiguration
         json.WriteNumber("intermediate_size", IntermediateSize);
         json.WriteNumber("layer_norm_eps", LayerNormEps);
         json.WriteNumber("max_position_embeddings", MaxPositionEmbeddings);
-        json.WriteString("model_type", "longformer");
+        // With it the keys of allenai's package would not be read; HF's class has no place for what they say.
+        if (!OneSidedWindows)
+            json.WriteString("model_type", "longformer");
         json.WriteNumber("num_attention_heads", NumAttentionHeads);
         json.WriteNumber("num_hidden_layers", NumHiddenLayers);
         json.WriteNumber("pad_token_id", PadTokenId);
