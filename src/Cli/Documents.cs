@@ -122,9 +122,8 @@ internal static class Documents
     {
         int line = 0;
         int before = documents.Count + documents.Failures.Count;
-        if (text.AsSpan().TrimStart().StartsWith("[") && TryAddArray(documents, text, name))
-            return;
-        foreach (ReadOnlySpan<char> raw in text.AsSpan().EnumerateLines(splitOn: '\n'))
+        bool isArray = text.AsSpan().TrimStart().StartsWith("[") && TryAddArray(documents, text, name);
+        foreach (ReadOnlySpan<char> raw in (isArray ? "" : text).AsSpan().EnumerateLines(splitOn: '\n'))
         {
             line++;
             ReadOnlySpan<char> content = raw.Trim();
