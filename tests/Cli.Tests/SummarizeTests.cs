@@ -104,7 +104,7 @@ public class SummarizeTests
 
     [TestCase("--beams: expected at least 1, given 0", "--beams", "0")]
     [TestCase("--top-p: expected above 0 and at most 1, given 2", "--sample", "--top-p", "2")]
-    [TestCase("--n-best is 5, but only 4 beams", "--n-best", "5", "--beams", "4")]
+    [TestCase("--n-best: expected at most 4, as many as there are beams", "--n-best", "5", "--beams", "4")]
     [TestCase("--min-tokens", "--min-tokens", "9", "--max-tokens", "8")]
     [TestCase("--max-tokens: expected at least 1, given 0", "--max-tokens", "0")]
     [TestCase("--temperature: expected above 0, given -1", "--sample", "--temperature", "-1")]

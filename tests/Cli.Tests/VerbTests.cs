@@ -34,6 +34,22 @@ public class VerbTests
     }
 
     [Test]
+    public void Spans_are_classified_from_the_command_line_or_from_json_lines()
+    {
+        JsonElement document = Longformer.Succeeds("spans", TinyCheckpoints.Spans, "--input", TextFile("spans.txt", Text),
+            "--span", "0..12", "--span", "23..28", "--json").Json.GetProperty("documents")[0];
+        JsonElement[] spans = [.. document.GetProperty("spans").EnumerateArray()];
+        Assert.That(spans.Select(s => s.GetProperty("text").GetString()), Is.EqualTo(new[] { Text[..12], Text[23..28] }));
+        Assert.That(spans[0].GetProperty("labels").EnumerateArray().Sum(l => l.GetProperty("score").GetDouble()), Is.EqualTo(1).Within(1e-5));
+        string lines = TextFile("spans.jsonl", JsonSerializer.Serialize(new { text = Text, spans = new[] { new[] { 0, 12 } } }) + "\n");
+        Assert.That(Longformer.Succeeds("spans", TinyCheckpoints.Spans, "--jsonl", lines).Output, Does.StartWith("[0..12]  Ada Lovelace"));
+        Assert.That(Longformer.Fails(2, "spans", TinyCheckpoints.Spans, "--input", TextFile("spans.txt", Text)), Does.Contain("no spans"));
+        Assert.That(Longformer.Fails(2, "spans", TinyCheckpoints.Spans, "--jsonl", lines, "--span", "4-9"), Does.Contain("START..END"));
+        Assert.That(Longformer.Fails(1, "spans", TinyCheckpoints.Spans, "--input", TextFile("spans.txt", Text), "--span", "900..901"),
+            Does.Contain("spans[0]: expected a range of at least one of the text's"));
+    }
+
+    [Test]
     public void Encode_writes_one_set_of_numbers_in_three_formats()
     {
         string jsonl = TextFile("documents.jsonl", "\"A first document.\"\n\n{\"text\": \"Another one, longer than the first.\"}\n");
