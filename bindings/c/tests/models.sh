@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# models.sh FOLDER: tiny checkpoints with seeded random weights for the tests, by the command line that the build made. Does nothing where they are.
+# models.sh FOLDER: tiny checkpoints with seeded random weights for the tests, by the command line that the build made. Does nothing
+# where they are and this file has not changed since.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../../.." && pwd)
 folder=$1
-[ ! -f "$folder/complete" ] || exit 0
+[ ! "$folder/complete" -nt "$0" ] || exit 0
 rm -rf "$folder" && mkdir -p "$folder"
 make_one() { # name, options
   "$root/longformer" random "$folder/$1" --tokenizer "$root/parity-tests/goldens/tokenizer/roberta" "${@:2}" > /dev/null
