@@ -82,7 +82,8 @@ public sealed record SentenceTransformersFolder(Pooling? Pooling, bool? Normaliz
             && (mode == "mean" || (mode == "cls" && !isSentence)));
         SentenceTransformersFolder result = plain
             ? new(steps?.Modes[0] switch { "cls" => Tasks.Pooling.Cls, "mean" => Tasks.Pooling.Mean, _ => null }, isSentence ? normalizes : null)
-            : new SentenceTransformersFolder(Tasks.Pooling.Sentence, null) { Steps = steps, Behind = behind };
+            // Of a call that pools in its own way the folder still says whether its vectors have length 1.
+            : new SentenceTransformersFolder(Tasks.Pooling.Sentence, behind is [.., SentenceNormalize]) { Steps = steps, Behind = behind };
         return result.WithSettings(transformer, folder);
     }
 
