@@ -76,9 +76,10 @@ public class RuntimeTests : TensorTest
         for (int round = 0; round < 5; round++)
         {
             long before = NativeHeap.Used();
-            for (int i = 0; i < 40; i++) Assert.That(() => x.MatMul(x), Throws.TypeOf<TorchException>());
+            for (int i = 0; i < 400; i++) Assert.That(() => x.MatMul(x), Throws.TypeOf<TorchException>());
             least = Math.Min(least, NativeHeap.Used() - before);
         }
-        Assert.That(least, Is.LessThan(16_000), "bytes of 40 refused calls");
+        // What .NET itself takes now and then for exceptions is little beside so many calls; a handle and its arguments are not.
+        Assert.That(least, Is.LessThan(160_000), "bytes of 400 refused calls");
     }
 }
