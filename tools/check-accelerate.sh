@@ -6,20 +6,12 @@ set -euo pipefail
 dir=$(realpath "${1:?usage: tools/check-accelerate.sh DIR (a Debian root folder with python3-torch and transformers)}")
 root=$(realpath "$(dirname "$0")/..")
 [ "$(id -u)" = 0 ] || { echo "check-accelerate: chroot needs root; run it with sudo" >&2; exit 1; }
-in_root() { chroot "$dir" env HOME=/root LC_ALL=C.UTF-8 "$@"; }
+in_root() { "$root/tools/in-root.sh" "$dir" "$@"; }
 in_root python3 -c 'import torch, transformers' 2>/dev/null || {
   echo "check-accelerate: skipped, python3 in $dir imports no torch and transformers"
   exit 0
 }
-need=()
-for package in g++ python3-pytest; do
-  in_root dpkg -s "$package" >/dev/null 2>&1 || need+=("$package")
-done
-if [ ${#need[@]} -gt 0 ]; then
-  echo "check-accelerate: installing ${need[*]} in $dir"
-  in_root apt-get -o Acquire::Check-Valid-Until=false update -qq
-  in_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${need[@]}" >/dev/null
-fi
+"$root/tools/root-folder.sh" "$dir" sid g++ python3-pytest
 inside=/root/longformer-python
 rm -rf "${dir:?}$inside"
 mkdir -p "$dir$inside/artifacts"

@@ -10,20 +10,12 @@ dir=$(realpath "${1:?$usage}")
 checkout=${2:?$usage}
 root=$(realpath "$(dirname "$0")/..")
 [ "$(id -u)" = 0 ] || { echo "check-hf-tests: chroot needs root; run it with sudo" >&2; exit 1; }
-in_root() { chroot "$dir" env HOME=/root LC_ALL=C.UTF-8 HF_HUB_OFFLINE=1 "$@"; }
+in_root() { "$root/tools/in-root.sh" "$dir" env HF_HUB_OFFLINE=1 "$@"; }
 in_root python3 -c 'import torch, transformers' 2>/dev/null || {
   echo "check-hf-tests: python3 in $dir imports no torch and transformers" >&2
   exit 1
 }
-need=()
-for package in python3-pytest python3-parameterized; do
-  in_root dpkg -s "$package" >/dev/null 2>&1 || need+=("$package")
-done
-if [ ${#need[@]} -gt 0 ]; then
-  echo "check-hf-tests: installing ${need[*]} in $dir"
-  in_root apt-get -o Acquire::Check-Valid-Until=false update -qq
-  in_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${need[@]}" >/dev/null
-fi
+"$root/tools/root-folder.sh" "$dir" sid python3-pytest python3-parameterized
 
 inside=/root/longformer-hf-tests
 rm -rf "${dir:?}$inside"

@@ -252,7 +252,8 @@ def test_a_library_that_is_none_is_refused_by_its_path(tmp_path):
         "try:\n import longformer_interop.torch\nexcept Exception as e: print(type(e).__name__, e)"
     )
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=600)
-    shown = done.stdout
+    # The libraries below PyTorch may have said something of their own before.
+    shown = done.stdout.splitlines()[-1]
     assert shown.startswith("LongformerError") and str(tmp_path) in shown and "cannot be loaded" in shown, done
 
 
@@ -267,4 +268,4 @@ def test_a_forked_child_is_refused_and_ends():
         "print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), float(lt.banded_attention(q, q, q, 1).sum()))"
     )
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=600)
-    assert done.stdout == "True\n3 16.0\n", done
+    assert done.stdout.splitlines()[-2:] == ["True", "3 16.0"], done
