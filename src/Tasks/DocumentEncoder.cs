@@ -107,8 +107,7 @@ public sealed class DocumentEncoder : TextTask
     public bool Normalizes(Pooling pooling, EmbeddingOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
-        return options.Normalize ?? (pooling == Pooling.Sentence
-            ? _folder.Behind is [.., SentenceNormalize] : pooling is Pooling.Cls or Pooling.Mean && _folder.Normalize == true);
+        return options.Normalize ?? (pooling != Pooling.Tokens && _folder.Normalize == true);
     }
 
     private IEnumerable<DocumentEmbedding> EncodeBatches(IReadOnlyList<string> documents, Pooling pooling, EmbeddingOptions options,

@@ -28,6 +28,9 @@ internal sealed record RunState
     /// <summary>Evaluations since that were no better.</summary>
     public int Waiting { get; init; }
 
+    /// <summary>The epoch of an evaluation after this step that was stopped before its end; null: none is due.</summary>
+    public double? Due { get; init; }
+
     /// <summary>Whether the run came to its end.</summary>
     public bool Finished { get; init; }
 }
@@ -173,6 +176,7 @@ internal sealed class RunFolder
             if (state.BestStep is { } step) json.WriteNumber("best_step", step);
             if (state.BestValue is { } best) json.WriteNumber("best_value", best);
             json.WriteNumber("waiting", state.Waiting);
+            if (state.Due is { } due) json.WriteNumber("evaluation_due", due);
             json.WriteBoolean("finished", state.Finished);
             json.WriteStartObject("settings");
             foreach ((string name, string value) in state.Settings) json.WriteString(name, value);
@@ -198,6 +202,7 @@ internal sealed class RunFolder
                 BestStep = json.TryGetProperty("best_step", out JsonElement step) ? step.GetInt64() : null,
                 BestValue = json.TryGetProperty("best_value", out JsonElement best) ? best.GetDouble() : null,
                 Waiting = json.GetProperty("waiting").GetInt32(),
+                Due = json.TryGetProperty("evaluation_due", out JsonElement due) ? due.GetDouble() : null,
                 Finished = json.GetProperty("finished").GetBoolean(),
                 Settings = json.GetProperty("settings").EnumerateObject().ToDictionary(p => p.Name, p => p.Value.GetString()!),
             };

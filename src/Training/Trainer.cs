@@ -73,7 +73,9 @@ public sealed class Trainer
             if (text.CutCount > 0) Note($"{text.CutCount} texts are longer than {text.MaxTokens} tokens and were cut there");
             if (last is { } found) CheckSame(found.State, data);
             start.Prepare(_recipe.Architecture, labels, _options.Seed, _folder.Work);
-            foreach (string note in start.Notes) Note(note);
+            // What was new is trained by now in a run that goes on.
+            if (last is null)
+                foreach (string note in start.Notes) Note(note);
             using TrainingHead head = TrainingHead.Of(PretrainedModel.Load(last?.Folder ?? start.Folder, new LoadOptions
             {
                 Trainable = true, Device = _options.Device, DType = _options.DType, Attention = _options.Attention, TF32 = _options.TF32,
@@ -132,6 +134,8 @@ public sealed class Trainer
 
     private void Steps(Course run, TokenizedData data, CancellationToken cancellation)
     {
+        run.FinishEvaluation(cancellation);
+        if (IsOutOfPatience(run.State)) return;
         long done = 0;
         for (long epoch = 0; done < run.Total; epoch++)
         {
@@ -150,13 +154,16 @@ public sealed class Trainer
                     _recipe.ForPass(data[n], run.Text, Mixing.Of(_options.Seed, now, n, 2))))];
                 bool ends = i == steps.Length - 1 || done == run.Total;
                 run.Step(batches, epoch + ((i + 1.0) / steps.Length), ends, cancellation);
-                if (_options.Patience is { } patience && run.State.Waiting >= patience)
-                {
-                    Note($"{patience} evaluations in a row were no better than that of step {run.State.BestStep}");
-                    return;
-                }
+                if (IsOutOfPatience(run.State)) return;
             }
         }
+    }
+
+    private bool IsOutOfPatience(RunState state)
+    {
+        if (_options.Patience is not { } patience || state.Waiting < patience) return false;
+        Note($"{patience} evaluations in a row were no better than that of step {state.BestStep}");
+        return true;
     }
 
     private void CheckSame(RunState state, TokenizedData data)
@@ -218,6 +225,15 @@ public sealed class Trainer
             if ((evaluates && Measure(epoch, cancellation)) || saves || step + 1 == total) Save();
         }
 
+        /// <summary>Makes up for an evaluation that was stopped. The checkpoint of its step then says what one without a stop says.</summary>
+        public void FinishEvaluation(CancellationToken cancellation)
+        {
+            if (State.Due is not { } epoch || held is null) return;
+            Measure(epoch, cancellation);
+            Saved = -1;
+            Save();
+        }
+
         public void Save()
         {
             if (Saved == State.Step) return;
@@ -230,14 +246,16 @@ public sealed class Trainer
         /// <summary>Whether this is the best so far.</summary>
         private bool Measure(double epoch, CancellationToken cancellation)
         {
+            // A stop in the middle of it saves that it is due.
+            State = State with { Due = epoch };
             int tokens = Math.Max(_options.Batches.TokensPerBatch, 1);
             Evaluation found = trainer._recipe.Evaluate(new EvaluationCall(head, held!, tokens,
                 n => trainer.Tell(TrainingEventKind.Evaluating, State.Step, total, e => e with { Examples = n, Epoch = epoch }), cancellation), text, labels);
             log.Add(new LogLine(State.Step, epoch) { Metrics = found.Metrics });
             double value = found.Metrics[MetricIn(found.Metrics)];
             bool better = State.BestValue is not { } best || (IsMoreBetter(found.Metrics) ? value > best : value < best);
-            State = better && double.IsFinite(value) ? State with { BestStep = State.Step, BestValue = value, Waiting = 0 }
-                : State with { Waiting = State.Waiting + 1 };
+            State = better && double.IsFinite(value) ? State with { Due = null, BestStep = State.Step, BestValue = value, Waiting = 0 }
+                : State with { Due = null, Waiting = State.Waiting + 1 };
             trainer.Tell(TrainingEventKind.Evaluated, State.Step, total, e => e with { Epoch = epoch, Metrics = found.Metrics });
             return State.BestStep == State.Step;
         }

@@ -81,7 +81,8 @@ public sealed class TrainerTests
     {
         using TestFolder folder = Prepared();
         TrainingResult whole = new Trainer(Options(folder, "whole") with { DType = dtype }).Run();
-        for (int stop = 1; stop < 12; stop += 4)
+        // Step 8 is stopped in the evaluation behind it, step 12 in that at the very end.
+        foreach (int stop in (int[])[1, 5, 8, 9, 12])
         {
             using var cancellation = new CancellationTokenSource();
             var trainer = new Trainer(Options(folder, $"parts{stop}") with { DType = dtype });

@@ -36,10 +36,6 @@ namespace {
 // Rows that a thread gives to oneDNN at once: what comes behind the product finds them in its cache.
 constexpr int64_t kOneDnnRows = 256;
 
-bool is_packed(const Tensor& packed) {
-  return packed.defined() && packed.numel() > 0;
-}
-
 // input [rows, inputs], out contiguous.
 void multiply_by_onednn(const Tensor& input, const Tensor& weight, const Tensor& bias,
                         cpu::Activation activation, const Tensor& residual, const Tensor& out) {
@@ -65,7 +61,7 @@ void multiply_into(const Linear& linear, const Tensor& out) {
   const Tensor b = linear.bias.defined() ? linear.bias.contiguous() : Tensor(),
                r = linear.residual.defined() ? linear.residual.contiguous() : Tensor();
   const int64_t inputs = weight.size(1), outputs = weight.size(0);
-  const bool packed = is_packed(linear.packed);
+  const bool packed = linear.packed.defined() && linear.packed.numel() > 0;
   if (!packed && cpu::has_few_rows(input, weight)) {
     cpu::few_rows_linear(input, weight, b, linear.activation, r, y);
   } else if (cpu::by_onednn(input.scalar_type())) {
