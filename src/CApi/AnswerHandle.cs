@@ -103,8 +103,11 @@ internal sealed unsafe class AnswerHandle(IReadOnlyList<AnswerItem> items, strin
     {
         Dictionary<int, int> converted = [];
         OffsetConverter converter = new(source!, unit);
-        foreach (int position in items.Where(i => i.Range is not null).SelectMany(i => (int[])[i.Range!.Value.Start, i.Range.Value.End]).Distinct().Order())
+        foreach (int position in items.Where(i => i.Range is not null).SelectMany(i => (int[])[i.Range!.Value.Start, i.Range.Value.End])
+            .Distinct().Order())
+        {
             converted.Add(position, converter.Convert(position));
+        }
         return converted;
     }
 }

@@ -54,8 +54,10 @@ internal sealed unsafe class CallContext : ILogger, IProgress<TaskProgress>, IPr
             return;
         byte[] bytes = Encoding.UTF8.GetBytes(piece + '\0');
         fixed (byte* b = bytes)
+        {
             if (_settings!.OnText(_settings.OnTextContext, b, (nuint)bytes.Length - 1) != 0)
                 _source.Cancel();
+        }
     }
 
     /// <summary>Streams a token.</summary>
@@ -111,9 +113,9 @@ internal sealed unsafe class CallContext : ILogger, IProgress<TaskProgress>, IPr
 internal static unsafe class LogSink
 {
     private static readonly Lock Gate = new();
-    private static delegate* unmanaged[Cdecl]<void*, int, byte*, nuint, void> callback;
-    private static void* context;
-    private static LogLevel level = LogLevel.None;
+    private static delegate* unmanaged[Cdecl]<void*, int, byte*, nuint, void> _callback;
+    private static void* _context;
+    private static LogLevel _level = LogLevel.None;
 
     public static void Set(delegate* unmanaged[Cdecl]<void*, int, byte*, nuint, void> newCallback, void* newContext, int newLevel)
     {
@@ -121,16 +123,16 @@ internal static unsafe class LogSink
             throw new Torch.InputException("level", "1 (debug) to 6 (none)", $"{newLevel}");
         lock (Gate)
         {
-            callback = newCallback;
-            context = newContext;
-            level = newCallback is null ? LogLevel.None : (LogLevel)newLevel;
+            _callback = newCallback;
+            _context = newContext;
+            _level = newCallback is null ? LogLevel.None : (LogLevel)newLevel;
         }
     }
 
     public static bool Wants(LogLevel asked)
     {
         lock (Gate)
-            return callback is not null && asked >= level && asked != LogLevel.None;
+            return _callback is not null && asked >= _level && asked != LogLevel.None;
     }
 
     public static void Write(LogLevel at, string message)
@@ -139,8 +141,8 @@ internal static unsafe class LogSink
         void* targetContext;
         lock (Gate)
         {
-            target = callback;
-            targetContext = context;
+            target = _callback;
+            targetContext = _context;
         }
         if (target is null)
             return;

@@ -20,7 +20,11 @@ internal sealed unsafe class CallSettings : IDisposable
     /// <summary>Names that were set.</summary>
     public string[] Names
     {
-        get { lock (_values) return [.. _values.Keys]; }
+        get
+        {
+            lock (_values)
+                return [.. _values.Keys];
+        }
     }
 
     public object? Get(string name)
@@ -117,8 +121,10 @@ internal sealed unsafe class OptionReader(CallSettings? settings)
         if (Text(name) is not { } text)
             return missing;
         foreach ((string word, T value) in choices)
+        {
             if (word == text)
                 return value;
+        }
         List<string> words = [];
         foreach ((string word, _) in choices)
             words.Add(word);
@@ -155,8 +161,13 @@ internal sealed unsafe class OptionReader(CallSettings? settings)
         if (settings is null)
             return;
         foreach (string name in settings.Names)
+        {
             if (!_known.Contains(name))
-                throw CallException.Argument($"options: {function} takes no \"{name}\"; expected {(_known.Count == 0 ? "none" : string.Join(", ", _known))}");
+            {
+                throw CallException.Argument(
+                    $"options: {function} takes no \"{name}\"; expected {(_known.Count == 0 ? "none" : string.Join(", ", _known))}");
+            }
+        }
         if (settings.OnText is not null && !TakesText)
             throw CallException.Argument($"options: {function} takes no on_text callback");
         if (settings.OnToken is not null && !TakesTokens)

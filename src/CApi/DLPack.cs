@@ -38,7 +38,10 @@ internal static unsafe class DLPack
         (byte code, byte bits) = (managed->Code, managed->Bits);
         (DType dtype, _, byte known) = Array.Find(Types, t => t.Code == code && t.Bits == bits);
         if (known == 0 || managed->Lanes != 1)
-            throw new InputException($"managed: a DLPack dtype that is not served (code {managed->Code}, {managed->Bits} bits, {managed->Lanes} lanes)");
+        {
+            throw new InputException(
+                $"managed: a DLPack dtype that is not served (code {managed->Code}, {managed->Bits} bits, {managed->Lanes} lanes)");
+        }
         Device device = managed->DeviceType switch
         {
             Cpu or CudaHost => Device.Cpu,

@@ -20,7 +20,8 @@ internal sealed unsafe class EncoderCall : IDisposable
         try
         {
             _call = call = new TaskCall(options);
-            Pooling = call.Reader.Choice("pooling", _encoder.DefaultPooling, ("mean", Pooling.Mean), ("cls", Pooling.Cls), ("tokens", Pooling.Tokens), ("sentence", Pooling.Sentence));
+            Pooling = call.Reader.Choice("pooling", _encoder.DefaultPooling, ("mean", Pooling.Mean), ("cls", Pooling.Cls), ("tokens", Pooling.Tokens),
+                ("sentence", Pooling.Sentence));
             _how = call.Apply(new EmbeddingOptions { Normalize = call.Reader.Flag("normalize"), PromptName = call.Reader.Text("prompt_name") });
             _watch = call.Start(function);
             _texts = Native.Documents(documents, lengths, count, "documents");

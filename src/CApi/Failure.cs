@@ -37,15 +37,15 @@ internal sealed class CallException(Status status, string message) : Exception(m
 /// <summary>The boundary: no exception crosses it. It becomes a status, and a message for the thread.</summary>
 internal static unsafe class Failure
 {
-    [ThreadStatic] private static ErrorText? last;
+    [ThreadStatic] private static ErrorText? _last;
 
     private static readonly byte* Empty = (byte*)NativeMemory.AllocZeroed(1);
 
     /// <summary>The message of this thread, valid until its next failure.</summary>
-    public static byte* LastError => last is null ? Empty : last.Message;
+    public static byte* LastError => _last is null ? Empty : _last.Message;
 
     /// <summary>The parts of that message; null and -1 where they are not known.</summary>
-    public static (nint Argument, long Index, nint Expected, nint Given) LastFields => last is null ? (0, -1, 0, 0) : last.Fields;
+    public static (nint Argument, long Index, nint Expected, nint Given) LastFields => _last is null ? (0, -1, 0, 0) : _last.Fields;
 
     /// <summary>Runs one exported function.</summary>
     public static int Run(Action body)
@@ -66,7 +66,7 @@ internal static unsafe class Failure
         try
         {
             (Status status, string message) = Describe(e);
-            (last ??= new ErrorText()).Set(message, e as InputException);
+            (_last ??= new ErrorText()).Set(message, e as InputException);
             return status;
         }
         catch (OutOfMemoryException)
@@ -104,7 +104,8 @@ internal static unsafe class Failure
             byte* text = Copy(message);
             Free();
             Message = text;
-            Fields = ((nint)Copy(input?.Argument?.Name), input?.Argument?.Index is [long first, ..] ? first : -1, (nint)Copy(input?.Expected), (nint)Copy(input?.Given));
+            Fields = ((nint)Copy(input?.Argument?.Name), input?.Argument?.Index is [long first, ..] ? first : -1, (nint)Copy(input?.Expected),
+                (nint)Copy(input?.Given));
         }
 
         private static byte* Copy(string? text)

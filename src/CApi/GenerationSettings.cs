@@ -52,8 +52,13 @@ internal static class GenerationSettings
     public static GenerationDocument[] Documents(IReadOnlyDictionary<string, Tensor> inputs)
     {
         foreach (string name in inputs.Keys)
+        {
             if (name is not ("input_ids" or "attention_mask" or "global_attention_mask" or "decoder_input_ids"))
-                throw new InputException($"{name}: unknown argument; generation takes input_ids, attention_mask, global_attention_mask and decoder_input_ids");
+            {
+                throw new InputException(
+                    $"{name}: unknown argument; generation takes input_ids, attention_mask, global_attention_mask and decoder_input_ids");
+            }
+        }
         if (!inputs.TryGetValue("input_ids", out Tensor? ids))
             throw new InputException("input_ids", "the documents' tokens", "none");
         int[][] tokens = Rows(ids, "input_ids", null, null);
@@ -86,9 +91,11 @@ internal static class GenerationSettings
         int width = (int)shape[1];
         int[][] result = new int[shape[0]][];
         for (int i = 0; i < result.Length; i++)
+        {
             result[i] = Array.ConvertAll(values[(i * width)..((i + 1) * width)], v => v is >= int.MinValue and <= int.MaxValue
                 ? (int)v
                 : throw new InputException(name, "token ids", $"{v}"));
+        }
         return result;
     }
 }

@@ -33,7 +33,11 @@ internal static class Handles
     /// <summary>Handles that are not freed.</summary>
     public static long Live
     {
-        get { lock (Gate) return Slots.Count - Spare.Count; }
+        get
+        {
+            lock (Gate)
+                return Slots.Count - Spare.Count;
+        }
     }
 
     /// <summary>A new handle, which owns the object.</summary>
@@ -103,8 +107,10 @@ internal static class Handles
     internal static void Return(Content content)
     {
         lock (Gate)
+        {
             if (--content.Users > 0)
                 return;
+        }
         (content.Value as IDisposable)?.Dispose();
     }
 

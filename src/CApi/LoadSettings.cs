@@ -45,8 +45,10 @@ internal sealed class LoadSettings
     private static DType DTypeOf(string value)
     {
         foreach ((string name, DType type) in Types)
+        {
             if (name == value)
                 return type;
+        }
         throw new InputException("dtype", $"{string.Join(", ", Types.Select(t => t.Name))}", $"\"{value}\"");
     }
 }

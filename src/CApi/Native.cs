@@ -27,7 +27,8 @@ internal static unsafe class Native
         char[] characters = ArrayPool<char>.Shared.Rent(Math.Max(1, bytes.Length));
         try
         {
-            OperationStatus status = Utf8.ToUtf16(bytes, characters, out int read, out int written, replaceInvalidSequences: false, isFinalBlock: true);
+            OperationStatus status = Utf8.ToUtf16(bytes, characters, out int read, out int written, replaceInvalidSequences: false,
+                isFinalBlock: true);
             return status == OperationStatus.Done
                 ? new string(characters, 0, written)
                 : throw CallException.Argument($"{argument}: not UTF-8 at byte {read} (0x{bytes[read]:x2})");
@@ -115,8 +116,10 @@ internal static unsafe class Native
         if (text is null)
             return;
         lock (Texts)
+        {
             if (!Texts.Remove((nint)text))
                 throw CallException.Argument("text: expected a text that this library handed over and that was not freed");
+        }
         NativeMemory.Free(text);
     }
 }

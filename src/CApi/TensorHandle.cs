@@ -67,7 +67,8 @@ internal sealed unsafe class TensorMap : IDisposable
     /// <summary>A handle of its own.</summary>
     public TensorHandle Get(string name) => _index.TryGetValue(name, out int index)
         ? At(index)
-        : throw new CallException(Status.NotFound, $"no tensor \"{name}\"; there are {string.Join(", ", _tensors.Take(20).Select(t => t.Name))}{(Count > 20 ? "..." : "")}");
+        : throw new CallException(Status.NotFound,
+            $"no tensor \"{name}\"; there are {string.Join(", ", _tensors.Take(20).Select(t => t.Name))}{(Count > 20 ? "..." : "")}");
 
     public void Dispose()
     {

@@ -15,7 +15,8 @@ internal sealed partial class AdapterFolder
     private static readonly string[] Backbones = ["longformer", "led", "roberta", "bert", "model"];
 
     // What changes how the additions are computed, and is not built: refused where it is on.
-    private static readonly string[] RefusedSwitches = ["use_dora", "lora_bias", "use_bdlora", "alora_invocation_tokens", "arrow_config", "trainable_token_indices", "use_qalora"];
+    private static readonly string[] RefusedSwitches =
+        ["use_dora", "lora_bias", "use_bdlora", "alora_invocation_tokens", "arrow_config", "trainable_token_indices", "use_qalora"];
 
     private readonly JsonElement _configuration;
 
@@ -58,14 +59,16 @@ internal sealed partial class AdapterFolder
         }
     }
 
-    /// <summary>The base's folder: the one given, else where the adapter says, else one of that name beside the adapter, else the adapter's own.</summary>
+    /// <summary>The base's folder: the one given, else where the adapter says, else one of that name beside the adapter, else the adapter's
+    /// own.</summary>
     public string FindBase(string? given)
     {
         if (given is not null)
         {
             return Directory.Exists(given) || File.Exists(given)
                 ? given
-                : throw new CheckpointException($"{Folder}: the base given for this adapter, {given}, is no folder{(FileHints.OfFolder(given) is { } hint ? $": {hint}" : "")}");
+                : throw new CheckpointException(
+                    $"{Folder}: the base given for this adapter, {given}, is no folder{(FileHints.OfFolder(given) is { } hint ? $": {hint}" : "")}");
         }
 
         string name = BaseName, last = name.TrimEnd('/', '\\').Split('/', '\\')[^1];
@@ -91,7 +94,8 @@ internal sealed partial class AdapterFolder
                 Place(entry, bases, additions, replaced);
             LoraAddition? half = additions.Values.FirstOrDefault(a => a.A is null || a.B is null);
             return half is null
-                ? new MergedFile(bases, weights, additions, replaced, _configuration.TryGetProperty("fan_in_fan_out", out JsonElement f) && f.ValueKind == JsonValueKind.True)
+                ? new MergedFile(bases, weights, additions, replaced,
+                    _configuration.TryGetProperty("fan_in_fan_out", out JsonElement f) && f.ValueKind == JsonValueKind.True)
                 : throw new CheckpointException($"{file}: the addition to {half.Target} has only one of its two matrices");
         }
         catch
@@ -114,11 +118,19 @@ internal sealed partial class AdapterFolder
     {
         string file = Path.Combine(Folder, ConfigurationFile);
         if (Kind != "LORA")
-            throw new CheckpointException($"{file}: peft_type: expected LORA, given {Kind}, which is not supported; merge it into its base with PEFT (merge_and_unload) and save that");
+        {
+            throw new CheckpointException(
+                $"{file}: peft_type: expected LORA, given {Kind}, which is not supported; merge it into its base with PEFT (merge_and_unload) "
+                + "and save that");
+        }
         foreach (string name in RefusedSwitches)
         {
             if (_configuration.TryGetProperty(name, out JsonElement value) && value.ValueKind is not (JsonValueKind.False or JsonValueKind.Null))
-                throw new CheckpointException($"{file}: {name}: expected none, given {value.GetRawText()}: this kind of LoRA is not supported; merge it into its base with PEFT and save that");
+            {
+                throw new CheckpointException(
+                    $"{file}: {name}: expected none, given {value.GetRawText()}: this kind of LoRA is not supported; merge it into its base with "
+                    + "PEFT and save that");
+            }
         }
     }
 
@@ -131,7 +143,10 @@ internal sealed partial class AdapterFolder
         {
             // A module saved whole, or a bias trained along.
             if (name.Contains(".lora_", StringComparison.Ordinal))
-                throw new CheckpointException($"{entry.File}: {entry.Name}: this part of an adapter is not supported; merge it into its base with PEFT and save that");
+            {
+                throw new CheckpointException(
+                    $"{entry.File}: {entry.Name}: this part of an adapter is not supported; merge it into its base with PEFT and save that");
+            }
             string plain = SavedWhole().Replace(name, ".").Replace(".base_layer.", ".", StringComparison.Ordinal);
             replaced[InBase(plain, bases) ?? plain] = entry;
             return;
@@ -189,7 +204,9 @@ internal sealed partial class AdapterFolder
             // As PEFT matches: the pattern is the end of the name, behind a dot.
             if (pattern.Value.ValueKind == JsonValueKind.Number
                 && Regex.IsMatch(module, $@"^(.*\.)?({pattern.Name})$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking))
+            {
                 return pattern.Value.GetDouble();
+            }
         }
 
         return null;

@@ -43,12 +43,13 @@ public sealed class Checkpoint : IDisposable
     public IReadOnlyDictionary<string, string> Metadata => _files[0].Metadata;
 
     /// <summary>
-    /// Opens the weights of a folder, or one file (an <c>index.json</c> opens its shards). A folder of PEFT's with a LoRA adapter gives its base, under
-    /// HF's names, with the adapter merged.
+    /// Opens the weights of a folder, or one file (an <c>index.json</c> opens its shards). A folder of PEFT's with a LoRA adapter gives its base,
+    /// under HF's names, with the adapter merged.
     /// </summary>
     /// <param name="path">The folder or file.</param>
     /// <param name="baseFolder">For an adapter: its base; null: where the adapter says, or a folder of that name beside it.</param>
-    /// <exception cref="CheckpointException">Nothing to open (the message lists what was looked for), a malformed file, or an adapter without its base.</exception>
+    /// <exception cref="CheckpointException">Nothing to open (the message lists what was looked for), a malformed file, or an adapter without its
+    /// base.</exception>
     public static Checkpoint Open(string path, string? baseFolder = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
@@ -74,7 +75,8 @@ public sealed class Checkpoint : IDisposable
         return AdapterFolder.IsAdapter(path) ? AdapterFolder.NeedsBase(path) : FileHints.OfFolder(path);
     }
 
-    /// <summary>The folder with the configuration of a checkpoint that is given as its folder, as the file with its weights, or as an adapter's folder.</summary>
+    /// <summary>The folder with the configuration of a checkpoint that is given as its folder, as the file with its weights, or as an adapter's
+    /// folder.</summary>
     /// <param name="path">The folder or file.</param>
     /// <param name="baseFolder">As for <see cref="Open"/>.</param>
     /// <exception cref="CheckpointException">An adapter without its base.</exception>
@@ -102,7 +104,9 @@ public sealed class Checkpoint : IDisposable
     private static string TransformerIn(string folder)
     {
         string inner = System.IO.Path.Combine(folder, "0_Transformer");
-        return !File.Exists(System.IO.Path.Combine(folder, "config.json")) && File.Exists(System.IO.Path.Combine(inner, "config.json")) ? inner : folder;
+        return !File.Exists(System.IO.Path.Combine(folder, "config.json")) && File.Exists(System.IO.Path.Combine(inner, "config.json"))
+            ? inner
+            : folder;
     }
 
     /// <summary>Whether a tensor of this name is there.</summary>
@@ -184,8 +188,11 @@ public sealed class Checkpoint : IDisposable
             return found;
         if (FileHints.OfFolder(folder) is { } what)
             throw new CheckpointException($"{folder}: no weights: {what}");
-        string[] present = [.. Directory.EnumerateFileSystemEntries(folder).Select(f => System.IO.Path.GetFileName(f)!).Order(StringComparer.Ordinal)];
-        string holds = present.Length == 0 ? "the folder is empty" : $"the folder holds {string.Join(", ", present.Take(20))}{(present.Length > 20 ? ", ..." : "")}";
+        string[] present = [.. Directory.EnumerateFileSystemEntries(folder).Select(f => System.IO.Path.GetFileName(f)!)
+            .Order(StringComparer.Ordinal)];
+        string holds = present.Length == 0
+            ? "the folder is empty"
+            : $"the folder holds {string.Join(", ", present.Take(20))}{(present.Length > 20 ? ", ..." : "")}";
         string hint = present.FirstOrDefault(f => f.EndsWith(".safetensors", StringComparison.Ordinal) || f.EndsWith(".bin", StringComparison.Ordinal)
             || f.EndsWith(".pt", StringComparison.Ordinal) || f.EndsWith(".ckpt", StringComparison.Ordinal)) is { } file
             ? $"; if {file} is the weights, give its path instead of the folder's" : "";
@@ -243,9 +250,14 @@ public sealed class Checkpoint : IDisposable
                 {
                     string? owner = index.GetValueOrDefault(entry.Name);
                     if (owner == shard)
+                    {
                         tensors.Add(entry.Name, (file, entry));
+                    }
                     else
-                        problems.Add(new(CheckpointProblemKind.Unusable, entry.Name, owner is null ? "not in the index" : $"the index says it lies in {owner}", shard));
+                    {
+                        problems.Add(new(CheckpointProblemKind.Unusable, entry.Name,
+                            owner is null ? "not in the index" : $"the index says it lies in {owner}", shard));
+                    }
                 }
             }
             problems.AddRange(index.Where(i => !tensors.ContainsKey(i.Key))

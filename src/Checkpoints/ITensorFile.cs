@@ -53,7 +53,8 @@ internal static class TensorFiles
     }
 
     internal static DType DTypeOf(TensorEntry entry) => entry.Type.ToDType() ?? throw new CheckpointException(
-        $"{entry.File}: tensor {SafetensorsHeader.Quote(entry.Name)} has dtype {entry.Type.Name()}, which libtorch {TorchRuntime.Version} does not have");
+        $"{entry.File}: tensor {SafetensorsHeader.Quote(entry.Name)} has dtype {entry.Type.Name()}, which libtorch {TorchRuntime.Version} "
+        + "does not have");
 
     internal static Tensor View(MappedFile map, TensorEntry entry) =>
         map.View(entry.Begin, entry.SpanBytes, entry.Shape, entry.Strides, DTypeOf(entry), Math.Max(1, entry.Type.Bits() / 8));

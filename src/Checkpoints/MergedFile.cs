@@ -4,8 +4,8 @@ using LongformerInterop.Torch;
 namespace LongformerInterop.Checkpoints;
 
 /// <summary>
-/// A base with what an adapter adds: weights that LoRA changes are computed when they are taken, in float32 and rounded once to the base's dtype, which
-/// is how PEFT merges; all others lie in the base's files.
+/// A base with what an adapter adds: weights that LoRA changes are computed when they are taken, in float32 and rounded once to the base's dtype,
+/// which is how PEFT merges; all others lie in the base's files.
 /// </summary>
 internal sealed class MergedFile : ITensorFile
 {
@@ -20,7 +20,8 @@ internal sealed class MergedFile : ITensorFile
     /// <param name="replaced">Tensors that take the place of the base's, or have none there.</param>
     /// <param name="isTransposed">Whether the weights are [inputs, outputs] (<c>fan_in_fan_out</c>).</param>
     public MergedFile(
-        Checkpoint bases, ITensorFile adapter, Dictionary<string, LoraAddition> additions, Dictionary<string, TensorEntry> replaced, bool isTransposed)
+        Checkpoint bases, ITensorFile adapter, Dictionary<string, LoraAddition> additions, Dictionary<string, TensorEntry> replaced,
+        bool isTransposed)
     {
         _base = bases;
         _adapter = adapter;
@@ -92,7 +93,8 @@ internal sealed class MergedFile : ITensorFile
         if (flat && a.Shape[0] == b.Shape[1] && b.Shape[0] == weight.Shape[outer] && a.Shape[1] == weight.Shape[inner])
             return;
         throw new CheckpointException(
-            $"{_adapter.Path}: the addition to {addition.Target} {TensorEntry.ShapeText(weight.Shape)} of the base has the shapes {TensorEntry.ShapeText(b.Shape)} times "
+            $"{_adapter.Path}: the addition to {addition.Target} {TensorEntry.ShapeText(weight.Shape)} of the base has the shapes "
+            + $"{TensorEntry.ShapeText(b.Shape)} times "
             + $"{TensorEntry.ShapeText(a.Shape)}: not the base that the adapter was trained on?");
     }
 
@@ -122,8 +124,10 @@ internal sealed class MergedFile : ITensorFile
     {
         float[] turned = new float[matrix.Length];
         for (int r = 0; r < rows; r++)
+        {
             for (int c = 0; c < columns; c++)
                 turned[(c * rows) + r] = matrix[(r * columns) + c];
+        }
         return turned;
     }
 

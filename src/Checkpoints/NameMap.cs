@@ -236,7 +236,8 @@ public sealed class NameMap
         return backbones.Contains(last) ? (prefix[..^(last.Length + 1)], last) : (prefix, null);
     }
 
-    private void Apply(IReadOnlyCollection<TensorEntry> tensors, string prefix, string wrapper, string? backbone, string path, Func<string, long> skipRows)
+    private void Apply(IReadOnlyCollection<TensorEntry> tensors, string prefix, string wrapper, string? backbone, string path,
+        Func<string, long> skipRows)
     {
         // A bare model keeps its bare names, which HF reads too; with a wrapper, heads may stand beside it.
         string target = prefix.Length == 0 ? "" : BackboneOf[Family];
@@ -275,7 +276,8 @@ public sealed class NameMap
     {
         string whose = (Family, backbone) switch
         {
-            (CheckpointFamily.Longformer, "roberta" or "bert") => $"Longformer under the names of the {backbone} that it was converted from (allenai)",
+            (CheckpointFamily.Longformer, "roberta" or "bert") =>
+                $"Longformer under the names of the {backbone} that it was converted from (allenai)",
             (CheckpointFamily.Led, "model") => "LED under the names of the BART that it was converted from (allenai)",
             (CheckpointFamily.Led, _) => "LED under HF's names",
             _ => $"{Family} under HF's names",
@@ -290,8 +292,11 @@ public sealed class NameMap
     }
 
     private static string ModernNorm(string name) =>
-        name.EndsWith("LayerNorm.gamma", StringComparison.Ordinal) || name.EndsWith("layer_norm.gamma", StringComparison.Ordinal) ? name[..^"gamma".Length] + "weight"
-        : name.EndsWith("LayerNorm.beta", StringComparison.Ordinal) || name.EndsWith("layer_norm.beta", StringComparison.Ordinal) ? name[..^"beta".Length] + "bias"
+        name.EndsWith("LayerNorm.gamma", StringComparison.Ordinal) || name.EndsWith("layer_norm.gamma", StringComparison.Ordinal)
+            ? name[..^"gamma".Length] + "weight"
+
+        : name.EndsWith("LayerNorm.beta", StringComparison.Ordinal) || name.EndsWith("layer_norm.beta", StringComparison.Ordinal)
+        ? name[..^"beta".Length] + "bias"
         : name;
 
     private readonly record struct Configuration(string? ModelType, long? EncoderPositions)

@@ -137,7 +137,8 @@ internal sealed class SafetensorsHeader
         {
             string field = ReadString(ref reader, $"a field of tensor {Quote(name)}");
             reader.Read();
-            bool again = field switch { "dtype" => type is not null, "shape" => shape is not null, "data_offsets" => offsets is not null, _ => false };
+            bool again = field switch { "dtype" => type is not null, "shape" => shape is not null,
+                "data_offsets" => offsets is not null, _ => false };
             if (again)
                 throw Failure($"tensor {Quote(name)} gives {field} twice");
             switch (field)
@@ -207,7 +208,10 @@ internal sealed class SafetensorsHeader
         if (end < begin)
             throw Failure(Text($"tensor {Quote(name)}: data_offsets [{begin}, {end}] are reversed"));
         if (end > _dataLength)
-            throw Failure(Text($"tensor {Quote(name)}: its data ends at byte {end} and the file holds {_dataLength} bytes of data: cut off, or damaged"));
+        {
+            throw Failure(Text($"tensor {Quote(name)}: its data ends at byte {end} and the file holds {_dataLength} bytes of data: ")
+                + "cut off, or damaged");
+        }
         Int128 elements = 1;
         // Strides multiply the sizes even where one is zero, so the product without zeros must fit too.
         Int128 strides = 1;
@@ -242,7 +246,10 @@ internal sealed class SafetensorsHeader
         {
             long begin = entry.Begin - _dataStart;
             if (begin < position)
-                throw Failure(Text($"tensors {Quote(before)} and {Quote(entry.Name)} overlap: one ends at byte {position}, the other begins at {begin}"));
+            {
+                throw Failure(Text($"tensors {Quote(before)} and {Quote(entry.Name)} overlap: one ends at byte {position}, ")
+                    + Text($"the other begins at {begin}"));
+            }
             if (begin > position)
                 throw Failure(Text($"bytes {position} to {begin} of the data, before tensor {Quote(entry.Name)}, belong to no tensor"));
             position = begin + entry.ByteCount;

@@ -1,8 +1,8 @@
 using System.Buffers.Binary;
 using System.Globalization;
 using System.Text;
-using LongformerInterop.Torch;
 using LongformerInterop.Checkpoints.Interop;
+using LongformerInterop.Torch;
 
 namespace LongformerInterop.Checkpoints;
 
@@ -37,7 +37,8 @@ public static class SafetensorsWriter
         Write(path, tensors, metadata, OpenTemporary);
 
     /// <summary>The same with another way to open the temporary file: tests put a disk that fills up here.</summary>
-    internal static void Write(string path, IEnumerable<TensorSource> tensors, IReadOnlyDictionary<string, string>? metadata, Func<string, Stream> open)
+    internal static void Write(string path, IEnumerable<TensorSource> tensors, IReadOnlyDictionary<string, string>? metadata,
+        Func<string, Stream> open)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         ArgumentNullException.ThrowIfNull(tensors);
@@ -73,7 +74,8 @@ public static class SafetensorsWriter
         long offset = 0;
         foreach (TensorSource tensor in ordered)
         {
-            json.Append(',').Append(Json(tensor.Name, "a tensor's name")).Append(":{\"dtype\":\"").Append(tensor.Type.Name()).Append("\",\"shape\":[");
+            json.Append(',').Append(Json(tensor.Name, "a tensor's name")).Append(":{\"dtype\":\"").Append(tensor.Type.Name())
+                .Append("\",\"shape\":[");
             for (int i = 0; i < tensor.Shape.Length; i++)
                 json.Append(i == 0 ? "" : ",").Append(CultureInfo.InvariantCulture, $"{tensor.Shape[i]}");
             json.Append(CultureInfo.InvariantCulture, $"],\"data_offsets\":[{offset},{offset + tensor.ByteCount}]}}");
@@ -108,7 +110,8 @@ public static class SafetensorsWriter
             if (tensor.Shape.Length > SafetensorsHeader.MaximumRank)
             {
                 throw new CheckpointException(string.Create(CultureInfo.InvariantCulture,
-                    $"tensor {SafetensorsHeader.Quote(tensor.Name)} has {tensor.Shape.Length} dimensions, at most {SafetensorsHeader.MaximumRank} are allowed"));
+                    $"tensor {SafetensorsHeader.Quote(tensor.Name)} has {tensor.Shape.Length} dimensions, at most {SafetensorsHeader.MaximumRank} "
+                    + $"are allowed"));
             }
         }
         Array.Sort(ordered, static (a, b) => a.Type != b.Type ? b.Type.CompareTo(a.Type) : CompareCodePoints(a.Name, b.Name));
@@ -135,7 +138,10 @@ public static class SafetensorsWriter
             if (char.IsSurrogate(c))
             {
                 if (i + 1 == text.Length || !char.IsSurrogatePair(c, text[i + 1]))
-                    throw new CheckpointException($"{what} is not valid text: half a surrogate pair at character {i.ToString(CultureInfo.InvariantCulture)}");
+                {
+                    throw new CheckpointException(
+                        $"{what} is not valid text: half a surrogate pair at character {i.ToString(CultureInfo.InvariantCulture)}");
+                }
                 json.Append(c).Append(text[++i]);
             }
             else if (ShortEscapes.IndexOf(c, StringComparison.Ordinal) is >= 0 and int at)

@@ -33,7 +33,9 @@ internal static class ShardIndex
             using JsonDocument document = JsonText.Parse(json);
             if (document.RootElement.ValueKind != JsonValueKind.Object
                 || !document.RootElement.TryGetProperty("weight_map", out JsonElement map) || map.ValueKind != JsonValueKind.Object)
+            {
                 throw new CheckpointException($"{path}: not the index of a checkpoint: it has no object 'weight_map'");
+            }
             Dictionary<string, string> files = new(StringComparer.Ordinal);
             foreach (JsonProperty pair in map.EnumerateObject())
             {
@@ -42,7 +44,8 @@ internal static class ShardIndex
                 string file = pair.Value.GetString()!;
                 if (!IsPlainName(file))
                 {
-                    throw new CheckpointException($"{path}: tensor {SafetensorsHeader.Quote(pair.Name)} would lie in {SafetensorsHeader.Quote(file)}: "
+                    throw new CheckpointException(
+                        $"{path}: tensor {SafetensorsHeader.Quote(pair.Name)} would lie in {SafetensorsHeader.Quote(file)}: "
                         + "only files beside the index are allowed");
                 }
                 if (!files.TryAdd(pair.Name, file))

@@ -89,8 +89,11 @@ public sealed class StagedFolder : IDisposable
         }
         if (written.Any(IsWeights))
         {
-            foreach (string file in Directory.GetFiles(_target).Where(f => IsWeights(System.IO.Path.GetFileName(f)) && !written.Contains(System.IO.Path.GetFileName(f))))
+            foreach (string file in Directory.GetFiles(_target)
+                .Where(f => IsWeights(System.IO.Path.GetFileName(f)) && !written.Contains(System.IO.Path.GetFileName(f))))
+            {
                 Replacement.Delete(file);
+            }
         }
         FolderSync.Flush(_target);
         Directory.Delete(Path, recursive: true);

@@ -32,7 +32,10 @@ public sealed class TensorSource
                 throw new CheckpointException($"tensor {SafetensorsHeader.Quote(name)}: the shape {TensorEntry.ShapeText(_shape)} is too large");
         }
         if (bits % 8 != 0)
-            throw new CheckpointException($"tensor {SafetensorsHeader.Quote(name)}: {type.Name()} {TensorEntry.ShapeText(_shape)} does not end on a byte");
+        {
+            throw new CheckpointException(
+                $"tensor {SafetensorsHeader.Quote(name)}: {type.Name()} {TensorEntry.ShapeText(_shape)} does not end on a byte");
+        }
         ByteCount = (long)(bits / 8);
     }
 

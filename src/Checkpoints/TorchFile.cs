@@ -71,7 +71,10 @@ internal sealed class TorchFile : ITensorFile
         Dictionary<string, ZipEntry> archive = ZipDirectory.Read(map);
         string[] pickles = [.. archive.Keys.Where(n => n.EndsWith("/data.pkl", StringComparison.Ordinal) && n.Count(c => c == '/') == 1)];
         if (pickles.Length != 1)
-            throw new CheckpointException($"{map.Path}: a zip archive, but not one of torch.save: it has {(pickles.Length == 0 ? "no" : "more than one")} data.pkl");
+        {
+            throw new CheckpointException(
+                $"{map.Path}: a zip archive, but not one of torch.save: it has {(pickles.Length == 0 ? "no" : "more than one")} data.pkl");
+        }
         string root = pickles[0][..^"data.pkl".Length];
         if (archive.ContainsKey(root + "constants.pkl") || archive.Keys.Any(n => n.StartsWith(root + "code/", StringComparison.Ordinal)))
             throw new CheckpointException($"{map.Path}: a TorchScript program, not a state dict: save model.state_dict() instead");
@@ -80,7 +83,11 @@ internal sealed class TorchFile : ITensorFile
             byte[] text = new byte[order.Length];
             map.Read(order.Begin, text);
             if (!text.AsSpan().SequenceEqual("little"u8))
-                throw new CheckpointException($"{map.Path}: its numbers are in {SafetensorsHeader.Quote(Encoding.UTF8.GetString(text))}-endian order, only little is supported");
+            {
+                throw new CheckpointException(
+                    $"{map.Path}: its numbers are in {SafetensorsHeader.Quote(Encoding.UTF8.GetString(text))}-endian order, only little "
+                    + "is supported");
+            }
         }
         ZipEntry pickle = archive[pickles[0]];
         PickleStream stream = new(map, pickle.Begin, pickle.Begin + pickle.Length);
@@ -112,8 +119,11 @@ internal sealed class TorchFile : ITensorFile
             PersistentLoad = id =>
             {
                 PickleStorage storage = Storage(id, stream);
-                if (!storages.TryAdd(storage.Key, storage) && (storages[storage.Key].Type != storage.Type || storages[storage.Key].Root != storage.Root))
+                if (!storages.TryAdd(storage.Key, storage)
+                    && (storages[storage.Key].Type != storage.Type || storages[storage.Key].Root != storage.Root))
+                {
                     throw stream.Failure($"the storage {SafetensorsHeader.Quote(storage.Key)} is described in two ways");
+                }
                 return storage;
             },
         };
@@ -177,7 +187,8 @@ internal sealed class TorchFile : ITensorFile
 
     private static int ElementBytes(StoredType? type) => type is { } known ? known.Bits() / 8 : 1;
 
-    private static Dictionary<string, TensorEntry> Describe(MappedFile map, Dictionary<string, PickleTensor> tensors, Func<PickleStorage, (long Begin, long Length)> locate)
+    private static Dictionary<string, TensorEntry> Describe(MappedFile map, Dictionary<string, PickleTensor> tensors,
+        Func<PickleStorage, (long Begin, long Length)> locate)
     {
         Dictionary<string, TensorEntry> entries = new(StringComparer.Ordinal);
         foreach ((string name, PickleTensor tensor) in tensors)
@@ -195,7 +206,8 @@ internal sealed class TorchFile : ITensorFile
                     $"{what}: its storage should have {(long)Int128.Min(first + available, long.MaxValue)} bytes, the file has {length}"));
             }
             Int128 offset = (Int128)tensor.Offset * elementBytes;
-            TensorEntry entry = new(name, tensor.Type, tensor.Shape, begin + (long)first + (long)Int128.Min(offset, length), map.Path, Contiguous(tensor) ? null : tensor.Strides);
+            TensorEntry entry = new(name, tensor.Type, tensor.Shape, begin + (long)first + (long)Int128.Min(offset, length), map.Path,
+                Contiguous(tensor) ? null : tensor.Strides);
             if (offset + entry.SpanBytes > available)
             {
                 throw new CheckpointException(string.Create(CultureInfo.InvariantCulture,

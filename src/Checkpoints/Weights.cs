@@ -164,7 +164,8 @@ public sealed class Weights
         }
         if (entry.Type.ToDType() is null)
         {
-            _session.Note(new(CheckpointProblemKind.Unusable, name, $"has dtype {entry.Type.Name()}, which libtorch {TorchRuntime.Version} does not have", entry.File));
+            _session.Note(new(CheckpointProblemKind.Unusable, name,
+                $"has dtype {entry.Type.Name()}, which libtorch {TorchRuntime.Version} does not have", entry.File));
             return Placeholder(shape);
         }
         return _session.Checkpoint.Get(found);
@@ -222,7 +223,8 @@ public sealed class Weights
                 TensorEntry tied = Checkpoint.Entry(other);
                 if (!tied.Shape.SequenceEqual(entry.Shape))
                 {
-                    Note(new(CheckpointProblemKind.Shape, other, $"expected {TensorEntry.ShapeText(entry.Shape)} as {entry.Name}, to which it is tied, "
+                    Note(new(CheckpointProblemKind.Shape, other,
+                        $"expected {TensorEntry.ShapeText(entry.Shape)} as {entry.Name}, to which it is tied, "
                         + $"found {TensorEntry.ShapeText(tied.Shape)}", tied.File));
                 }
             }

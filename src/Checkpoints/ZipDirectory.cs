@@ -138,7 +138,8 @@ internal static class ZipDirectory
         long begin = offset + local.Length + U16(local, 28);
         return begin <= directory && size <= directory - begin
             ? new ZipEntry(begin, size)
-            : throw Failure(map, string.Create(CultureInfo.InvariantCulture, $"the entry {SafetensorsHeader.Quote(text)} of {size} bytes would lie outside of the file"));
+            : throw Failure(map, string.Create(CultureInfo.InvariantCulture,
+                $"the entry {SafetensorsHeader.Quote(text)} of {size} bytes would lie outside of the file"));
     }
 
     private static CheckpointException Failure(MappedFile map, string what) => new($"{map.Path}: damaged zip archive: {what}");

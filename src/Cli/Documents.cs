@@ -197,7 +197,8 @@ internal static class Documents
                 continue;
             }
             bool pair = char.IsHighSurrogate((char)unit) && i + 11 < json.Length && json[i + 6] == '\\' && json[i + 7] == 'u'
-                && ushort.TryParse(json.AsSpan(i + 8, 4), NumberStyles.HexNumber, CultureInfo.InvariantCulture, out ushort next) && char.IsLowSurrogate((char)next);
+                && ushort.TryParse(json.AsSpan(i + 8, 4), NumberStyles.HexNumber, CultureInfo.InvariantCulture, out ushort next)
+                && char.IsLowSurrogate((char)next);
             if (!pair && char.IsSurrogate((char)unit))
                 "FFFD".CopyTo(0, whole, i + 2);
             i += pair ? 11 : 5;

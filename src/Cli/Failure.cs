@@ -43,9 +43,13 @@ internal static class Failure
                     line.Append(' ');
             }
             else if (char.IsControl(c))
+            {
                 line.Append('?');
+            }
             else if (c != ' ' || line.Length == 0 || line[^1] != ' ')
+            {
                 line.Append(c);
+            }
         }
         return line.ToString();
     }

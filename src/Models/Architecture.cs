@@ -22,7 +22,8 @@ public sealed record Architecture
     private Architecture(string name, ModelFamily family, string head, Type model, Func<ModelLoader, PretrainedModel> create) =>
         (Name, Family, Head, Model, Create) = (name, family, head, model, create);
 
-    /// <summary>Every model class that is served. The bare model of a family comes first; of several heads in one file the first one counts.</summary>
+    /// <summary>Every model class that is served. The bare model of a family comes first; of several heads in one file the first one
+    /// counts.</summary>
     public static IReadOnlyList<Architecture> All { get; } =
     [
         Longformer("LongformerModel", "none", l => new LongformerModel(l)) with { Aliases = ["Longformer"], HasPooler = true },
@@ -92,7 +93,8 @@ public sealed record Architecture
     /// <summary>The classes of a family.</summary>
     public static IEnumerable<Architecture> Of(ModelFamily family) => All.Where(a => a.Family == family);
 
-    /// <summary>The classes whose heads the names of a checkpoint fit, the bare model where none does. Several: the names do not tell them apart.</summary>
+    /// <summary>The classes whose heads the names of a checkpoint fit, the bare model where none does. Several: the names do not tell them
+    /// apart.</summary>
     /// <param name="family">The family.</param>
     /// <param name="contains">Whether the checkpoint has a tensor of this name, in HF's terms.</param>
     public static IReadOnlyList<Architecture> Recognize(ModelFamily family, Func<string, bool> contains)

@@ -6,7 +6,7 @@ namespace LongformerInterop.Models;
 /// </summary>
 internal sealed class CancelPoll : IDisposable
 {
-    [ThreadStatic] private static CancelPoll? current;
+    [ThreadStatic] private static CancelPoll? _current;
 
     private readonly CancelPoll? _outer;
     private readonly Action<bool> _poll;
@@ -19,8 +19,8 @@ internal sealed class CancelPoll : IDisposable
     public CancelPoll(Action<bool> poll)
     {
         _poll = poll;
-        _outer = current;
-        current = this;
+        _outer = _current;
+        _current = this;
     }
 
     /// <summary>Ends the work where it is to stop: asks the poll of this thread, then looks at the token.</summary>
@@ -29,10 +29,10 @@ internal sealed class CancelPoll : IDisposable
     /// <exception cref="OperationCanceledException">The token is cancelled.</exception>
     public static void ThrowIfStopped(CancellationToken cancellation, bool often = false)
     {
-        current?._poll(often);
+        _current?._poll(often);
         cancellation.ThrowIfCancellationRequested();
     }
 
     /// <summary>Ends polling.</summary>
-    public void Dispose() => current = _outer;
+    public void Dispose() => _current = _outer;
 }

@@ -29,7 +29,8 @@ public abstract class PretrainedModel : IDisposable
     /// <summary>What it was loaded with.</summary>
     public LoadOptions Options { get; }
 
-    /// <summary>Tensors of the checkpoint that no place of the model wants: of a loss, of another head, of a criterion. They change nothing.</summary>
+    /// <summary>Tensors of the checkpoint that no place of the model wants: of a loss, of another head, of a criterion. They change
+    /// nothing.</summary>
     public IReadOnlyList<string> UnusedTensors { get; internal set; } = [];
 
     /// <summary>Dtype of the weights and the hidden states.</summary>
@@ -44,8 +45,10 @@ public abstract class PretrainedModel : IDisposable
     /// </summary>
     public IReadOnlyList<NamedParameter> NamedParameters => _parameters.Loaded;
 
-    /// <summary>Loads the class that <c>architectures[0]</c> of the folder's <c>config.json</c> names (without one: the class that the weights fit).</summary>
-    /// <exception cref="CheckpointException">The folder is no checkpoint, its architecture is not served, or configuration or weights do not fit.</exception>
+    /// <summary>Loads the class that <c>architectures[0]</c> of the folder's <c>config.json</c> names (without one: the class that the weights
+    /// fit).</summary>
+    /// <exception cref="CheckpointException">The folder is no checkpoint, its architecture is not served, or configuration or weights do not
+    /// fit.</exception>
     public static PretrainedModel Load(string folder, LoadOptions? options = null)
     {
         string described = options?.BaseFolder is { } given ? Checkpoint.FolderOf(folder, given) : folder;
@@ -67,10 +70,10 @@ public abstract class PretrainedModel : IDisposable
         CancellationToken cancellation = default);
 
     /// <summary>
-    /// The loss and its gradients: <c>loss</c>, <c>grad.NAME</c> for every parameter that the loss depends on, and with ids <c>grad_input_embeds</c>, the
-    /// gradient with respect to the word embedding of every token (padding_idx included); with the ids of an LED's decoder also
-    /// <c>grad_decoder_input_embeds</c>. The outputs join the caller's scope. For gradients that add up over several passes, or of anything but the loss: a
-    /// <see cref="GradientTape"/> around the forward pass.
+    /// The loss and its gradients: <c>loss</c>, <c>grad.NAME</c> for every parameter that the loss depends on, and with ids <c>grad_input_embeds</c>,
+    /// the gradient with respect to the word embedding of every token (padding_idx included); with the ids of an LED's decoder also
+    /// <c>grad_decoder_input_embeds</c>. The outputs join the caller's scope. For gradients that add up over several passes, or of anything but the
+    /// loss: a <see cref="GradientTape"/> around the forward pass.
     /// </summary>
     /// <exception cref="InputException">The inputs hold no labels, or are wrong.</exception>
     /// <exception cref="InvalidOperationException">The model was not loaded with <see cref="LoadOptions.Trainable"/>.</exception>
@@ -78,24 +81,28 @@ public abstract class PretrainedModel : IDisposable
     {
         if (!Options.Trainable)
             throw new InvalidOperationException("gradients need a model that was loaded with Trainable = true");
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         using GradientSet gradients = CreateGradients();
-        using var tape = new GradientTape(gradients);
+        using GradientTape tape = new(gradients);
         (Tensor? loss, IReadOnlyList<(string Name, Tensor Words)> words) = LossOf(inputs, tape);
         tape.Backward(loss ?? throw new InputException("labels", $"what {Architecture} is trained on", "none"));
-        var results = new Dictionary<string, Tensor> { ["loss"] = loss };
+        Dictionary<string, Tensor> results = new() { ["loss"] = loss };
         foreach ((string name, Tensor tensor) in NamedParameters.Where(p => p.IsTrained).Select(p => ("grad." + p.Name, p.Tensor)).Concat(words))
+        {
             if (gradients[tensor] is { } gradient)
                 results[name] = gradient.Alias();
+        }
         scope.Keep(results.Values);
         return results;
     }
 
-    /// <summary>A set for the gradients of all parameters that are trained: none where the model was not loaded with <see cref="LoadOptions.Trainable"/>.</summary>
+    /// <summary>A set for the gradients of all parameters that are trained: none where the model was not loaded with
+    /// <see cref="LoadOptions.Trainable"/>.</summary>
     public GradientSet CreateGradients() => new(NamedParameters.Where(p => p.IsTrained).Select(p => p.Tensor));
 
     /// <summary>The loss, null without labels, and the word vectors of a pass by the names that their gradients get; the tape watches them.</summary>
-    private protected abstract (Tensor? Loss, IReadOnlyList<(string Name, Tensor Words)> Words) LossOf(IReadOnlyDictionary<string, Tensor> inputs, GradientTape tape);
+    private protected abstract (Tensor? Loss, IReadOnlyList<(string Name, Tensor Words)> Words) LossOf(IReadOnlyDictionary<string, Tensor> inputs,
+        GradientTape tape);
 
     /// <summary>
     /// Writes <c>config.json</c> and <c>model.safetensors</c> under Hugging Face's names, beside the folder first: a full disk leaves what

@@ -23,7 +23,10 @@ public sealed class DocumentEmbeddingGenerator(DocumentEncoder encoder, Pooling?
     {
         ArgumentNullException.ThrowIfNull(values);
         if (options?.Dimensions is { } dimensions && dimensions != encoder.WidthOf(encoder.DefaultPooling))
-            throw new ArgumentException($"expected {encoder.WidthOf(encoder.DefaultPooling)} dimensions, those of the model, given {dimensions}", nameof(options));
+        {
+            throw new ArgumentException($"expected {encoder.WidthOf(encoder.DefaultPooling)} dimensions, those of the model, given {dimensions}",
+                nameof(options));
+        }
         string[] documents = [.. values];
         return Task.Run(() => Generate(documents, cancellationToken), cancellationToken);
     }

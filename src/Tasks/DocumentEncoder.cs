@@ -14,7 +14,8 @@ public sealed record EmbeddingOptions : TaskOptions
     /// </summary>
     public bool? Normalize { get; init; }
 
-    /// <summary>The name of a prompt of a folder of sentence-transformers, which is put before every document; null: the folder's default, if it has one.</summary>
+    /// <summary>The name of a prompt of a folder of sentence-transformers, which is put before every document; null: the folder's default, if it has
+    /// one.</summary>
     public string? PromptName { get; init; }
 }
 
@@ -25,8 +26,8 @@ public sealed record EmbeddingOptions : TaskOptions
 public sealed record DocumentEmbedding(int Index, int Tokens, float[] Values);
 
 /// <summary>
-/// Turns documents into vectors, by the pooling and normalization of a sentence-transformers folder unless a call says otherwise. Global attention by default: the first token with <see cref="Pooling.Cls"/>, none otherwise.
-/// Thread-safe; dispose it to free the model.
+/// Turns documents into vectors, by the pooling and normalization of a sentence-transformers folder unless a call says otherwise. Global attention by
+/// default: the first token with <see cref="Pooling.Cls"/>, none otherwise. Thread-safe; dispose it to free the model.
 /// </summary>
 public sealed class DocumentEncoder : TextTask
 {
@@ -53,13 +54,15 @@ public sealed class DocumentEncoder : TextTask
     /// <exception cref="TokenizerException">The tokenizer's files are missing or malformed.</exception>
     public static DocumentEncoder Load(string folder, LoadOptions? options = null)
     {
-        SentenceTransformersFolder defaults = SentenceTransformersFolder.Read(Checkpoint.IsAdapter(folder) ? Checkpoint.FolderOf(folder, options?.BaseFolder) : folder);
+        SentenceTransformersFolder defaults =
+            SentenceTransformersFolder.Read(Checkpoint.IsAdapter(folder) ? Checkpoint.FolderOf(folder, options?.BaseFolder) : folder);
         return Load(folder, options, LongformerModel.Load, (model, inputs) => new DocumentEncoder(model, inputs, defaults));
     }
 
     /// <summary>Encodes documents of any number and unequal lengths; the vectors come in the order of the documents.</summary>
     /// <param name="documents">The documents.</param>
-    /// <param name="pooling">One vector per document, or (<see cref="Pooling.Tokens"/>) T x C values per document; null: <see cref="DefaultPooling"/>.</param>
+    /// <param name="pooling">One vector per document, or (<see cref="Pooling.Tokens"/>) T x C values per document; null:
+    /// <see cref="DefaultPooling"/>.</param>
     /// <param name="options">Normalization, truncation, global tokens, batch size.</param>
     /// <param name="progress">Told after every batch.</param>
     /// <param name="cancellation">Stops between two layers of the model.</param>
@@ -81,8 +84,12 @@ public sealed class DocumentEncoder : TextTask
         Pooling chosen = pooling ?? DefaultPooling;
         options ??= new EmbeddingOptions();
         if (chosen == Pooling.Sentence && _folder.Steps is null)
-            throw new InputException("pooling", "cls, mean or tokens, since the folder is none of sentence-transformers with a pooling of its own", "sentence");
-        return EncodeBatches(documents, chosen, chosen == Pooling.Sentence ? options : options with { Normalize = Normalizes(chosen, options) }, progress, cancellation);
+        {
+            throw new InputException("pooling", "cls, mean or tokens, since the folder is none of sentence-transformers with a pooling of its own",
+                "sentence");
+        }
+        return EncodeBatches(documents, chosen, chosen == Pooling.Sentence ? options : options with { Normalize = Normalizes(chosen, options) },
+            progress, cancellation);
     }
 
     /// <summary>How many tokens each document has for the model, special tokens included; the model does not run.</summary>
@@ -152,7 +159,9 @@ public sealed class DocumentEncoder : TextTask
         if (prompt.Length == 0)
             return 0;
         ReadOnlySpan<int> ids = Tokenizer.Encode(_folder.LowerCase ? prompt.ToLowerInvariant() : prompt).Ids.Span;
-        return ids.Length > 0 && (ids[^1] == Tokenizer.SpecialTokens.Separator || ids[^1] == Tokenizer.SpecialTokens.End) ? ids.Length - 1 : ids.Length;
+        return ids.Length > 0 && (ids[^1] == Tokenizer.SpecialTokens.Separator || ids[^1] == Tokenizer.SpecialTokens.End)
+            ? ids.Length - 1
+            : ids.Length;
     }
 
     private static ArgumentName Name(int document) => new("documents", document);
@@ -205,11 +214,13 @@ public sealed class DocumentEncoder : TextTask
     {
         if (pooling == Pooling.Tokens)
             return hidden;
-        var pooled = new Tensor[batch.Count];
+        Tensor[] pooled = new Tensor[batch.Count];
         long offset = 0;
         for (int i = 0; i < pooled.Length; offset += batch[i++].Length)
+        {
             pooled[i] = pooling == Pooling.Cls
                 ? hidden.Narrow(0, offset, 1) : hidden.Narrow(0, offset, batch[i].Length).To(DType.Float32).Mean([0], keep: true);
+        }
         return pooled.Length == 1 ? pooled[0] : Tensor.Cat(pooled, 0);
     }
 

@@ -38,29 +38,33 @@ public sealed class GlobalTokens
     public static GlobalTokens At(params ReadOnlySpan<int> positions)
     {
         foreach (int position in positions)
+        {
             if (position < 0)
                 throw new InputException("global positions", "positions from 0 on", $"{position}");
+        }
         int[] sorted = positions.ToArray();
         Array.Sort(sorted);
         return new GlobalTokens(Kind.Explicit, [.. sorted.Distinct()]);
     }
 
     /// <summary>
-    /// These positions and every token of one of these texts, such as PRIMERA's <c>&lt;doc-sep&gt;</c> between documents. A text must be one token of the
-    /// checkpoint's tokenizer.
+    /// These positions and every token of one of these texts, such as PRIMERA's <c>&lt;doc-sep&gt;</c> between documents. A text must be one token of
+    /// the checkpoint's tokenizer.
     /// </summary>
     /// <param name="tokens">The tokens' texts.</param>
     public GlobalTokens WithTokens(params ReadOnlySpan<string> tokens)
     {
         foreach (string token in tokens)
+        {
             if (string.IsNullOrEmpty(token))
                 throw new InputException("global tokens", "texts of at least one character", "an empty one");
+        }
         return new GlobalTokens(_kind, _positions, [.. _tokens, .. tokens]);
     }
 
     /// <summary>
-    /// Reads <c>none</c>, <c>first</c> or positions separated by commas, as the command line's <c>--global</c> takes them; <c>token:TEXT</c> behind them, or
-    /// alone, makes every such token global too.
+    /// Reads <c>none</c>, <c>first</c> or positions separated by commas, as the command line's <c>--global</c> takes them; <c>token:TEXT</c> behind
+    /// them, or alone, makes every such token global too.
     /// </summary>
     /// <exception cref="InputException">The text is none of these.</exception>
     public static GlobalTokens Parse(string text)
@@ -80,8 +84,10 @@ public sealed class GlobalTokens
         string[] parts = text.Split(',', StringSplitOptions.TrimEntries);
         int[] positions = new int[parts.Length];
         for (int i = 0; i < parts.Length; i++)
+        {
             if (!int.TryParse(parts[i], NumberStyles.None, CultureInfo.InvariantCulture, out positions[i]))
                 throw new InputException("global positions", "none, first, positions such as 0,5,17, or token:TEXT", $"\"{text}\"");
+        }
         return At(positions);
     }
 
@@ -100,8 +106,10 @@ public sealed class GlobalTokens
         HashSet<int> wanted = [.. _tokens.Select(t => IdOf(t, tokenizer))];
         ReadOnlySpan<int> ids = encoding.Ids.Span;
         for (int i = 0; i < ids.Length; i++)
+        {
             if (wanted.Contains(ids[i]))
                 all.Add(i);
+        }
         return [.. all];
     }
 
@@ -119,6 +127,7 @@ public sealed class GlobalTokens
         if (tokenizer.TokenToId(token) is { } id)
             return id;
         int[] ids = tokenizer.Encode(token, null, new EncodeOptions { AddSpecialTokens = false }).Ids.ToArray();
-        return ids.Length == 1 ? ids[0] : throw new InputException("global tokens", "texts that are one token of the checkpoint's tokenizer", $"\"{token}\", which is {ids.Length}");
+        return ids.Length == 1 ? ids[0] : throw new InputException("global tokens", "texts that are one token of the checkpoint's tokenizer",
+            $"\"{token}\", which is {ids.Length}");
     }
 }

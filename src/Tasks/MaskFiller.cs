@@ -72,7 +72,8 @@ public sealed class MaskFiller : TextTask
         for (int m = 0; m < positions.Length; m++)
         {
             TextRange range = encoding.Offsets.Span[(int)positions[m]];
-            masks.Add(new FilledMask((int)positions[m], TrimmedStart(text, range), range.End, Candidates(logits.AsSpan(m * vocabulary, vocabulary), top)));
+            masks.Add(new FilledMask((int)positions[m], TrimmedStart(text, range), range.End,
+                Candidates(logits.AsSpan(m * vocabulary, vocabulary), top)));
         }
         return masks;
     }

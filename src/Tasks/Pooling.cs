@@ -13,7 +13,8 @@ public enum Pooling
     Tokens,
 
     /// <summary>
-    /// As a folder of sentence-transformers says: its pooling or poolings, dense layers and normalization, and, as there, no global tokens: one vector per document.
+    /// As a folder of sentence-transformers says: its pooling or poolings, dense layers and normalization, and, as there, no global tokens: one
+    /// vector per document.
     /// </summary>
     Sentence,
 }

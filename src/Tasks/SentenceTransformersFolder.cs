@@ -5,10 +5,11 @@ using LongformerInterop.Torch;
 namespace LongformerInterop.Tasks;
 
 /// <summary>
-/// What a folder of sentence-transformers says about how its embeddings are made: the modules behind the transformer, in <c>modules.json</c>, each with
-/// its folder (pooling, dense layers, normalization), the longest text, and prompts. These are the defaults of an encoding.
+/// What a folder of sentence-transformers says about how its embeddings are made: the modules behind the transformer, in <c>modules.json</c>, each
+/// with its folder (pooling, dense layers, normalization), the longest text, and prompts. These are the defaults of an encoding.
 /// </summary>
-/// <param name="Pooling">The pooling; null where the folder does not say one, <see cref="Pooling.Sentence"/> where it is more than one of the encoder's own.</param>
+/// <param name="Pooling">The pooling; null where the folder does not say one, <see cref="Pooling.Sentence"/> where it is more than one of the
+/// encoder's own.</param>
 /// <param name="Normalize">Whether every vector is scaled to length 1; null where the folder does not say.</param>
 public sealed record SentenceTransformersFolder(Pooling? Pooling, bool? Normalize)
 {
@@ -36,7 +37,8 @@ public sealed record SentenceTransformersFolder(Pooling? Pooling, bool? Normaliz
     internal int Width(int hidden) => Behind.Aggregate(hidden * (Steps?.Modes.Count ?? 1), (width, step) => step.Width(width));
 
     /// <summary>Reads a checkpoint folder; one that is not sentence-transformers' gives nulls.</summary>
-    /// <exception cref="CheckpointException">A file is malformed, or asks for a module or a pooling that is not served; the message names it.</exception>
+    /// <exception cref="CheckpointException">A file is malformed, or asks for a module or a pooling that is not served; the message names
+    /// it.</exception>
     public static SentenceTransformersFolder Read(string folder)
     {
         // The transformer may lie in a folder of its own, with the modules above it.
@@ -96,12 +98,15 @@ public sealed record SentenceTransformersFolder(Pooling? Pooling, bool? Normaliz
         if (chosen is null)
             return "";
         return Prompts.TryGetValue(chosen, out string? prompt) ? prompt
-            : throw new InputException("prompt", Prompts.Count == 0 ? "none, since the folder has no prompts" : $"one of {string.Join(", ", Prompts.Keys)}", $"\"{chosen}\"");
+            : throw new InputException("prompt", Prompts.Count == 0
+                ? "none, since the folder has no prompts"
+                : $"one of {string.Join(", ", Prompts.Keys)}", $"\"{chosen}\"");
     }
 
     private SentenceTransformersFolder WithSettings(string transformer, string folder)
     {
-        string[] names = ["sentence_bert_config.json", "sentence_roberta_config.json", "sentence_distilbert_config.json", "sentence_camembert_config.json"];
+        string[] names = ["sentence_bert_config.json", "sentence_roberta_config.json", "sentence_distilbert_config.json",
+            "sentence_camembert_config.json"];
         string? file = names.Select(n => Path.Combine(transformer, n)).FirstOrDefault(File.Exists);
         SentenceTransformersFolder result = this;
         if (file is not null)
@@ -109,7 +114,8 @@ public sealed record SentenceTransformersFolder(Pooling? Pooling, bool? Normaliz
             using JsonDocument json = Parse(file, JsonValueKind.Object);
             result = result with
             {
-                MaxLength = json.RootElement.TryGetProperty("max_seq_length", out JsonElement most) && most.ValueKind == JsonValueKind.Number && most.TryGetInt32(out int length)
+                MaxLength = json.RootElement.TryGetProperty("max_seq_length", out JsonElement most) && most.ValueKind == JsonValueKind.Number
+                    && most.TryGetInt32(out int length)
                     ? length : null,
                 LowerCase = json.RootElement.TryGetProperty("do_lower_case", out JsonElement lower) && lower.ValueKind == JsonValueKind.True,
             };
@@ -120,10 +126,18 @@ public sealed record SentenceTransformersFolder(Pooling? Pooling, bool? Normaliz
         using JsonDocument settings = Parse(prompts, JsonValueKind.Object);
         Dictionary<string, string> known = new(StringComparer.Ordinal);
         if (settings.RootElement.TryGetProperty("prompts", out JsonElement list) && list.ValueKind == JsonValueKind.Object)
+        {
             foreach (JsonProperty prompt in list.EnumerateObject())
+            {
                 known[prompt.Name] = prompt.Value.ValueKind == JsonValueKind.String
-                    ? prompt.Value.GetString()! : throw new CheckpointException($"{prompts}: prompts.{prompt.Name}: expected a string, given {prompt.Value.GetRawText()}");
-        string? chosen = settings.RootElement.TryGetProperty("default_prompt_name", out JsonElement name) && name.ValueKind == JsonValueKind.String ? name.GetString() : null;
+
+                    ? prompt.Value.GetString()!
+                    : throw new CheckpointException($"{prompts}: prompts.{prompt.Name}: expected a string, given {prompt.Value.GetRawText()}");
+            }
+        }
+        string? chosen = settings.RootElement.TryGetProperty("default_prompt_name", out JsonElement name) && name.ValueKind == JsonValueKind.String
+            ? name.GetString()
+            : null;
         if (chosen is not null && !known.ContainsKey(chosen))
             throw new CheckpointException($"{prompts}: default_prompt_name: expected one of the prompts, given \"{chosen}\"");
         return result with { Prompts = known, DefaultPrompt = chosen };
@@ -145,8 +159,10 @@ public sealed record SentenceTransformersFolder(Pooling? Pooling, bool? Normaliz
             string[] flags = ["pooling_mode_cls_token", "pooling_mode_max_tokens", "pooling_mode_mean_tokens", "pooling_mode_mean_sqrt_len_tokens",
                 "pooling_mode_weightedmean_tokens", "pooling_mode_lasttoken"];
             for (int i = 0; i < flags.Length; i++)
+            {
                 if (Flag(flags[i]))
                     modes.Add(SentencePooling.Known[i]);
+            }
         }
         if (modes.Find(m => !SentencePooling.Known.Contains(m)) is { } unknown)
             throw new CheckpointException($"{file}: expected poolings among {string.Join(", ", SentencePooling.Known)}, given {unknown}");
@@ -159,7 +175,9 @@ public sealed record SentenceTransformersFolder(Pooling? Pooling, bool? Normaliz
         string file = Path.Combine(folder, "config.json");
         using JsonDocument json = Parse(file, JsonValueKind.Object);
         JsonElement root = json.RootElement;
-        string name = root.TryGetProperty("activation_function", out JsonElement given) && given.ValueKind == JsonValueKind.String ? given.GetString()!.Split('.')[^1] : "Tanh";
+        string name = root.TryGetProperty("activation_function", out JsonElement given) && given.ValueKind == JsonValueKind.String
+            ? given.GetString()!.Split('.')[^1]
+            : "Tanh";
         if (!SentenceDense.Knows(name))
             throw new CheckpointException($"{file}: activation_function: expected one of {SentenceDense.NamesOfActivations}, given {name}");
         if (root.TryGetProperty("use_residual", out JsonElement residual) && residual.ValueKind == JsonValueKind.True)
@@ -188,9 +206,12 @@ public sealed record SentenceTransformersFolder(Pooling? Pooling, bool? Normaliz
         List<(string, string)> modules = [];
         foreach (JsonElement module in json.RootElement.EnumerateArray())
         {
-            if (module.ValueKind != JsonValueKind.Object || !module.TryGetProperty("type", out JsonElement type) || type.ValueKind != JsonValueKind.String
+            if (module.ValueKind != JsonValueKind.Object || !module.TryGetProperty("type", out JsonElement type)
+                || type.ValueKind != JsonValueKind.String
                 || !module.TryGetProperty("path", out JsonElement path) || path.ValueKind != JsonValueKind.String)
+            {
                 throw new CheckpointException($"{file}: expected objects with \"type\" and \"path\", given {module.GetRawText()}");
+            }
             modules.Add((type.GetString()!, path.GetString()!));
         }
         return modules;

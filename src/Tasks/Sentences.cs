@@ -43,8 +43,10 @@ internal sealed record SentencePooling(IReadOnlyList<string> Modes, bool Include
                 case "max":
                     hidden.Slice(first * width, width).CopyTo(target);
                     for (int t = first + 1; t < tokens; t++)
+                    {
                         for (int c = 0; c < width; c++)
                             target[c] = Math.Max(target[c], hidden[(t * width) + c]);
+                    }
                     break;
                 default:
                     Mean(hidden, width, first, Modes[m], target);

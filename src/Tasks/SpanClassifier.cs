@@ -50,13 +50,15 @@ public sealed class SpanClassifier : TextTask
         float[] logits;
         using (TensorScope scope = new())
         {
-            LongformerInputs packed = TextInputs.Pack([input]) with { EntityStartPositions = Tensor.From<long>(starts), EntityEndPositions = Tensor.From<long>(ends) };
+            LongformerInputs packed =
+                TextInputs.Pack([input]) with { EntityStartPositions = Tensor.From<long>(starts), EntityEndPositions = Tensor.From<long>(ends) };
             logits = TextInputs.ToFloats(_model.Forward(packed, cancellation).Logits);
         }
         int labels = Labels.Count;
         string problem = TextClassifier.ProblemTypeOf(_model.Configuration);
         return [.. spans.Select((span, i) =>
-            new ClassifiedSpan(span.Start, span.End, text[span.Start..span.End], TextClassifier.Score(logits.AsSpan(i * labels, labels), problem, Labels)))];
+            new ClassifiedSpan(span.Start, span.End, text[span.Start..span.End],
+                TextClassifier.Score(logits.AsSpan(i * labels, labels), problem, Labels)))];
     }
 
     /// <summary>The first and the last token whose text the span touches.</summary>

@@ -58,10 +58,11 @@ public sealed class Summarizer : TextTask
     {
         options ??= new TaskOptions();
         TextInput input = Encode([document], 0, options);
-        var text = new TextStream(Tokenizer, onText);
+        TextStream text = new(Tokenizer, onText);
         GeneratedSequence best = Generate([input], generation, options, token =>
         {
-            if (token.Sequence == 0) text.Add(token.Id);
+            if (token.Sequence == 0)
+                text.Add(token.Id);
         }, null, cancellation)[0][0];
         string result = Decode(best);
         text.Finish(result);
@@ -95,7 +96,7 @@ public sealed class Summarizer : TextTask
         [EnumeratorCancellation] CancellationToken cancellation = default)
     {
         // Leaving the enumeration early must end the work too.
-        using var source = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        using CancellationTokenSource source = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         Channel<string> pieces = Channel.CreateUnbounded<string>(new UnboundedChannelOptions { SingleReader = true, SingleWriter = true });
         Task work = Task.Run(() =>
         {
@@ -110,7 +111,8 @@ public sealed class Summarizer : TextTask
         }, CancellationToken.None);
         try
         {
-            await foreach (string piece in pieces.Reader.ReadAllAsync(cancellation).ConfigureAwait(false)) yield return piece;
+            await foreach (string piece in pieces.Reader.ReadAllAsync(cancellation).ConfigureAwait(false))
+                yield return piece;
         }
         finally
         {
@@ -144,7 +146,8 @@ public sealed class Summarizer : TextTask
         }
     }
 
-    private IReadOnlyList<IReadOnlyList<GeneratedSequence>> Generate(IReadOnlyList<TextInput> inputs, GenerationOptions? generation, TaskOptions options,
+    private IReadOnlyList<IReadOnlyList<GeneratedSequence>> Generate(IReadOnlyList<TextInput> inputs, GenerationOptions? generation,
+        TaskOptions options,
         Action<GeneratedToken>? onToken, IProgress<GenerationProgress>? progress, CancellationToken cancellation) =>
         _generator.Generate([.. inputs.Select(i => new GenerationDocument(i.Encoding.Ids) { GlobalPositions = i.Globals })],
             generation, onToken, progress, cancellation);
@@ -169,10 +172,12 @@ internal sealed class TextStream(Tokenizer tokenizer, Action<string>? told)
 
     public void Add(int id)
     {
-        if (told is null) return;
+        if (told is null)
+            return;
         _ids.Add(id);
         string text = tokenizer.Decode([.. _ids], skipSpecialTokens: true);
-        if (text.EndsWith('\uFFFD')) return;
+        if (text.EndsWith('\uFFFD'))
+            return;
         Tell(text);
     }
 
@@ -181,7 +186,8 @@ internal sealed class TextStream(Tokenizer tokenizer, Action<string>? told)
 
     private void Tell(string text)
     {
-        if (told is null || text.Length <= _text.Length || !text.StartsWith(_text, StringComparison.Ordinal)) return;
+        if (told is null || text.Length <= _text.Length || !text.StartsWith(_text, StringComparison.Ordinal))
+            return;
         told(text[_text.Length..]);
         _text = text;
     }

@@ -21,8 +21,8 @@ public sealed class TextClassifier : TextTask
         : base(model, inputs, model.Configuration.Id2Label) => _model = model;
 
     /// <summary>
-    /// <c>single_label_classification</c>, <c>multi_label_classification</c> or <c>regression</c>: what the checkpoint says, else, as HF's pipeline has it,
-    /// the sigmoid of <c>multi_label_classification</c> for one label and single label for more.
+    /// <c>single_label_classification</c>, <c>multi_label_classification</c> or <c>regression</c>: what the checkpoint says, else, as HF's pipeline
+    /// has it, the sigmoid of <c>multi_label_classification</c> for one label and single label for more.
     /// </summary>
     public string ProblemType => ProblemTypeOf(_model.Configuration);
 
@@ -77,7 +77,8 @@ public sealed class TextClassifier : TextTask
         float[] scores = problemType switch
         {
             "regression" => logits.ToArray(),
-            "multi_label_classification" or "single_label_classification" when labels.Count == 1 || problemType[0] == 'm' => Array.ConvertAll(logits.ToArray(), Scores.Sigmoid),
+            "multi_label_classification" or "single_label_classification" when labels.Count == 1 || problemType[0] == 'm' =>
+                Array.ConvertAll(logits.ToArray(), Scores.Sigmoid),
             _ => Scores.Softmax(logits),
         };
         List<LabelScore> result = [];

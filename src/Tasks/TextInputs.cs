@@ -30,7 +30,8 @@ internal sealed partial class TextInputs
 
     internal Tokenizer Tokenizer { get; }
 
-    /// <summary>Loads a folder's tokenizer on a thread of the pool, while the caller loads libtorch and the model: each takes a good part of a second's start.</summary>
+    /// <summary>Loads a folder's tokenizer on a thread of the pool, while the caller loads libtorch and the model: each takes a good part of a
+    /// second's start.</summary>
     internal static Task<Tokenizer> StartTokenizer(string folder, LoadOptions? options = null) =>
         Task.Run(() => Tokenizer.Load(Checkpoint.TokenizerFolderOf(folder, options?.BaseFolder)));
 
@@ -45,7 +46,8 @@ internal sealed partial class TextInputs
     /// <param name="truncation">Which part gives way.</param>
     /// <param name="limit">Tokens at which the checkpoint's own files cut a text, whatever the options say; null: none.</param>
     /// <exception cref="InputException">The text is empty, consists of special tokens, or is too long.</exception>
-    internal Encoding Encode(string text, string? pair, ArgumentName name, TaskOptions options, TruncationStrategy truncation = TruncationStrategy.LongestFirst, int? limit = null)
+    internal Encoding Encode(string text, string? pair, ArgumentName name, TaskOptions options,
+        TruncationStrategy truncation = TruncationStrategy.LongestFirst, int? limit = null)
     {
         if (text is null)
             throw new InputException(name, "a text", "null");
@@ -60,7 +62,8 @@ internal sealed partial class TextInputs
             return encoding;
         if (!options.Truncate && !(limit < MaxTokens))
         {
-            throw new InputException(name, $"{length} tokens, but the checkpoint has positions for {MaxTokens}; truncation would cut the last {length - MaxTokens}")
+            throw new InputException(name,
+                $"{length} tokens, but the checkpoint has positions for {MaxTokens}; truncation would cut the last {length - MaxTokens}")
             {
                 Expected = $"at most {MaxTokens} tokens",
                 Given = $"{length} tokens",

@@ -23,8 +23,8 @@ public enum OverflowExtent
     Complete,
 
     /// <summary>
-    /// As HF's <c>tokenizers</c> since 0.23: each text is read by words only until it has MaxLength tokens (from its end if truncation is on the left;
-    /// the first text wholly for OnlySecond), and what lies beyond is lost.
+    /// As HF's <c>tokenizers</c> since 0.23: each text is read by words only until it has MaxLength tokens (from its end if truncation is on the
+    /// left; the first text wholly for OnlySecond), and what lies beyond is lost.
     /// </summary>
     UpToLimit,
 }

@@ -32,7 +32,8 @@ public abstract class Tokenizer
         if (normalize is not null)
         {
             normalized = Array.ConvertAll(normalized, t => t with { Content = normalize(t.Content) });
-            _normalizedContents = Vocabulary.Added.Where(t => Vocabulary.OnceNormalized.Contains(t.Id)).ToDictionary(t => t.Id, t => normalize(t.Content));
+            _normalizedContents = Vocabulary.Added.Where(t => Vocabulary.OnceNormalized.Contains(t.Id))
+                .ToDictionary(t => t.Id, t => normalize(t.Content));
         }
 
         NormalizedTokens = new AddedTokenSplitter(normalized.Where(t => t.Content.Length > 0));
@@ -77,10 +78,10 @@ public abstract class Tokenizer
     private SpecialTokenFrame Frame { get; }
 
     /// <summary>
-    /// Loads the tokenizer of a checkpoint folder: <c>tokenizer.json</c> if there is one, else <c>vocab.json</c> and <c>merges.txt</c> (byte-level BPE),
-    /// else <c>vocab.txt</c> (WordPiece), with <c>tokenizer_config.json</c>, <c>special_tokens_map.json</c> and <c>added_tokens.json</c> where present.
-    /// tokenizer_config.json overrules tokenizer.json as its <c>tokenizer_class</c> does in HF's transformers. Of the truncation and padding that a
-    /// tokenizer.json may carry only the sides are taken over: the rest is a caller's choice.
+    /// Loads the tokenizer of a checkpoint folder: <c>tokenizer.json</c> if there is one, else <c>vocab.json</c> and <c>merges.txt</c> (byte-level
+    /// BPE), else <c>vocab.txt</c> (WordPiece), with <c>tokenizer_config.json</c>, <c>special_tokens_map.json</c> and <c>added_tokens.json</c> where
+    /// present. tokenizer_config.json overrules tokenizer.json as its <c>tokenizer_class</c> does in HF's transformers. Of the truncation and padding
+    /// that a tokenizer.json may carry only the sides are taken over: the rest is a caller's choice.
     /// </summary>
     /// <param name="folder">The folder.</param>
     /// <param name="options">Choices that overrule the files.</param>
@@ -95,7 +96,8 @@ public abstract class Tokenizer
     /// <param name="text">The text; may be empty.</param>
     /// <param name="pair">A second text (for instance the document behind a question); null: none.</param>
     /// <param name="options">Special tokens, truncation, padding.</param>
-    /// <exception cref="TokenizerException">The texts cannot be truncated as asked, or padding is asked of a tokenizer without a padding token.</exception>
+    /// <exception cref="TokenizerException">The texts cannot be truncated as asked, or padding is asked of a tokenizer without a padding
+    /// token.</exception>
     public Encoding Encode(string text, string? pair = null, EncodeOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(text);
@@ -116,8 +118,10 @@ public abstract class Tokenizer
         if (pairs is not null && pairs.Count != texts.Count)
             throw new TokenizerException($"pairs: expected {texts.Count} second texts, one for each text, given {pairs.Count}");
         for (int i = 0; i < texts.Count; i++)
+        {
             if (texts[i] is null || pairs is { } p && p[i] is null)
                 throw new ArgumentNullException(texts[i] is null ? nameof(texts) : nameof(pairs), $"text {i} of the batch is null");
+        }
 
         Encoding[] encodings = new Encoding[texts.Count];
         void EncodeOne(int i) => encodings[i] = EncodeUnpadded(texts[i], pairs?[i], options);
@@ -168,8 +172,8 @@ public abstract class Tokenizer
     public string? IdToToken(int id) => Vocabulary.TokenOf(id);
 
     /// <summary>
-    /// The bytes of UTF-8 that a token gives in the middle of a decoded text: of WordPiece a word with the space before it, or the rest of one. A token
-    /// of byte-level BPE may give part of a character. Nothing for an unused id.
+    /// The bytes of UTF-8 that a token gives in the middle of a decoded text: of WordPiece a word with the space before it, or the rest of one. A
+    /// token of byte-level BPE may give part of a character. Nothing for an unused id.
     /// </summary>
     /// <param name="id">The id.</param>
     public abstract ReadOnlyMemory<byte> TokenBytes(int id);
@@ -193,8 +197,10 @@ public abstract class Tokenizer
     private protected static void CheckIds(ReadOnlySpan<int> ids)
     {
         for (int i = 0; i < ids.Length; i++)
+        {
             if (ids[i] < 0)
                 throw new TokenizerException($"ids[{i}]: expected an id of 0 or more, given {ids[i]}");
+        }
     }
 
     /// <summary>
@@ -212,7 +218,8 @@ public abstract class Tokenizer
         options ??= EncodeOptions.Default;
         return options.TruncationSide is not null && options.SplitSpecialTokens is not null
             ? options
-            : options with { TruncationSide = options.TruncationSide ?? TruncationSide, SplitSpecialTokens = options.SplitSpecialTokens ?? SplitSpecialTokens };
+            : options with { TruncationSide = options.TruncationSide ?? TruncationSide,
+                SplitSpecialTokens = options.SplitSpecialTokens ?? SplitSpecialTokens };
     }
 
     private Side SideOf(PaddingOptions padding) => padding.Side ?? PaddingSide;
@@ -280,8 +287,10 @@ public abstract class Tokenizer
         // Every part of one text with every part of the other, the rest of the first text before the rest of the second (HF's order).
         List<Encoding> overflowing = [];
         for (int f = 1; f < firstParts.Count; f++)
+        {
             for (int s = 0; s < secondParts.Count; s++)
                 overflowing.Add(Assemble(firstParts[f], secondParts[s], []));
+        }
         for (int s = 1; s < secondParts.Count; s++)
             overflowing.Add(Assemble(firstParts[0], secondParts[s], []));
         return Assemble(firstParts[0], secondParts[0], overflowing);

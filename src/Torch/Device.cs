@@ -35,12 +35,17 @@ public readonly record struct Device(DeviceType Type, int Index)
     public static Device Parse(string text)
     {
         ArgumentNullException.ThrowIfNull(text);
-        if (text == "cpu") return Cpu;
-        if (text == "meta") return Meta;
-        if (text == "cuda") return Cuda();
+        if (text == "cpu")
+            return Cpu;
+        if (text == "meta")
+            return Meta;
+        if (text == "cuda")
+            return Cuda();
         if (text.StartsWith("cuda:", StringComparison.Ordinal) &&
             int.TryParse(text.AsSpan(5), NumberStyles.None, CultureInfo.InvariantCulture, out int index) && index <= sbyte.MaxValue)
+        {
             return Cuda(index);
+        }
         throw new InputException($"\"{text}\" names no device: expected cpu, cuda or cuda:N");
     }
 

@@ -32,9 +32,11 @@ internal static class DeviceMessages
             return $"this libtorch was not built for a GPU of this kind; another build of PyTorch may be: {message}";
         foreach ((string name, DType type) in Halves)
         {
-            if (!message.Contains($"not implemented for '{name}'", StringComparison.Ordinal)) continue;
+            if (!message.Contains($"not implemented for '{name}'", StringComparison.Ordinal))
+                continue;
             string device = message.Contains(" on cuda", StringComparison.Ordinal) ? "GPU" : "CPU";
-            return $"{type.ToString().ToLowerInvariant()} is not supported on the {device} by libtorch {TorchRuntime.Version}; choose another dtype: {message}";
+            return $"{type.ToString().ToLowerInvariant()} is not supported on the {device} by libtorch {TorchRuntime.Version}; choose another "
+                + $"dtype: {message}";
         }
         return null;
     }
@@ -43,9 +45,11 @@ internal static class DeviceMessages
     private static string? Size(string message, string words, bool after)
     {
         int at = message.IndexOf(words, StringComparison.Ordinal);
-        if (at < 0) return null;
+        if (at < 0)
+            return null;
         string[] near = (after ? message[(at + words.Length)..] : message[..at]).Split(' ', StringSplitOptions.RemoveEmptyEntries);
-        if (near.Length < 2) return null;
+        if (near.Length < 2)
+            return null;
         (string number, string unit) = after ? (near[0], near[1]) : (near[^2], near[^1]);
         unit = unit.TrimEnd('.', ';', ',');
         return char.IsAsciiDigit(number[^1]) && unit is "bytes" or "KiB" or "MiB" or "GiB" ? $"{number} {unit}" : null;

@@ -5,7 +5,7 @@ namespace LongformerInterop.Torch;
 // What an optimizer's step needs of libtorch.
 public static partial class Functional
 {
-    private static readonly AtenOperator fusedAdamWOp = new("aten::_fused_adamw_"), normExceptOp = new("aten::norm_except_dim");
+    private static readonly AtenOperator FusedAdamWOp = new("aten::_fused_adamw_"), NormExceptOp = new("aten::norm_except_dim");
 
     /// <summary>One step of AdamW over many parameters, in place, one pass over each: libtorch's <c>_fused_adamw_</c>.</summary>
     /// <param name="parameters">All of one dtype and device.</param>
@@ -20,7 +20,7 @@ public static partial class Functional
     /// <param name="epsilon">Added to the root of the corrected square.</param>
     public static void FusedAdamW(Tensor[] parameters, Tensor[] gradients, Tensor[] means, Tensor[] squares, Tensor[] steps,
         double rate, double beta1, double beta2, double weightDecay, double epsilon) =>
-        fusedAdamWOp.RunVoid(parameters, gradients, means, squares, Array.Empty<Tensor>(), steps, (double?)rate, (double?)beta1, (double?)beta2,
+        FusedAdamWOp.RunVoid(parameters, gradients, means, squares, Array.Empty<Tensor>(), steps, (double?)rate, (double?)beta1, (double?)beta2,
             (double?)weightDecay, (double?)epsilon, false, false, Argument.None, Argument.None);
 
     /// <summary>The 2-norm of all elements.</summary>
@@ -30,6 +30,6 @@ public static partial class Functional
         ArgumentNullException.ThrowIfNull(tensor);
         using TensorScope scope = new();
         // The one norm among libtorch's operators that takes no Scalar; with the dimension -1 it leaves none out.
-        return normExceptOp.Call(tensor, 2L, -1L).ToDouble();
+        return NormExceptOp.Call(tensor, 2L, -1L).ToDouble();
     }
 }

@@ -17,18 +17,19 @@ public enum Reduction
 public static partial class Functional
 {
     private static readonly AtenOperator
-        embeddingOp = new("aten::embedding"), embeddingBackwardOp = new("aten::embedding_dense_backward"),
-        logSoftmaxBackwardOp = new("aten::_log_softmax_backward_data"),
-        crossEntropyOp = new("aten::cross_entropy_loss"), nllForwardOp = new("aten::nll_loss_forward"), nllBackwardOp = new("aten::nll_loss_backward"),
-        bceOp = new("aten::binary_cross_entropy_with_logits"), mseOp = new("aten::mse_loss"), mseBackwardOp = new("aten::mse_loss_backward"),
-        expInPlaceOp = new("aten::exp_");
+        EmbeddingOp = new("aten::embedding"), EmbeddingBackwardOp = new("aten::embedding_dense_backward"),
+        LogSoftmaxBackwardOp = new("aten::_log_softmax_backward_data"),
+        CrossEntropyOp = new("aten::cross_entropy_loss"), NllForwardOp = new("aten::nll_loss_forward"),
+        NllBackwardOp = new("aten::nll_loss_backward"),
+        BceOp = new("aten::binary_cross_entropy_with_logits"), MseOp = new("aten::mse_loss"), MseBackwardOp = new("aten::mse_loss_backward"),
+        ExpInPlaceOp = new("aten::exp_");
 
     /// <summary>Rows of a table by index.</summary>
     /// <param name="indices">Integers, any shape [...].</param>
     /// <param name="weight">[rows, C].</param>
     /// <returns>[..., C].</returns>
     /// <exception cref="TorchException">An index lies outside the table.</exception>
-    public static Tensor Embedding(Tensor indices, Tensor weight) => embeddingOp.Call(weight, indices, -1L, false, false);
+    public static Tensor Embedding(Tensor indices, Tensor weight) => EmbeddingOp.Call(weight, indices, -1L, false, false);
 
     /// <summary>The gradient of <see cref="Embedding"/> with respect to the table.</summary>
     /// <param name="gradient">[..., C].</param>
@@ -37,7 +38,7 @@ public static partial class Functional
     /// <param name="paddingIndex">A row that receives no gradient; null for none.</param>
     /// <returns>[rows, C].</returns>
     public static Tensor EmbeddingBackward(Tensor gradient, Tensor indices, long rows, long? paddingIndex = null) =>
-        embeddingBackwardOp.Call(gradient, indices, rows, paddingIndex ?? -1, false);
+        EmbeddingBackwardOp.Call(gradient, indices, rows, paddingIndex ?? -1, false);
 
     /// <summary>Cross entropy of the softmax of logits with class labels.</summary>
     /// <param name="logits">[N, classes].</param>
@@ -46,7 +47,7 @@ public static partial class Functional
     /// <param name="reduction">The mean is over the examples that count: NaN if none does, as in the reference.</param>
     /// <param name="labelSmoothing">Part of the probability that is spread over all classes.</param>
     public static Tensor CrossEntropy(Tensor logits, Tensor labels, long ignoreIndex = -100, Reduction reduction = Reduction.Mean,
-        double labelSmoothing = 0) => crossEntropyOp.Call(logits, labels, Argument.None, (long)reduction, ignoreIndex, labelSmoothing);
+        double labelSmoothing = 0) => CrossEntropyOp.Call(logits, labels, Argument.None, (long)reduction, ignoreIndex, labelSmoothing);
 
     /// <summary>The gradient of <see cref="CrossEntropy"/> without label smoothing, with respect to the logits.</summary>
     /// <param name="gradient">Of the loss: no dimensions, or [N] without a reduction.</param>
@@ -62,9 +63,9 @@ public static partial class Functional
         using TensorScope scope = new();
         Tensor likelihood = logits.LogSoftmax(1);
         // The total weight is what a mean divides by.
-        (_, Tensor total) = nllForwardOp.Call2(likelihood, labels, Argument.None, (long)reduction, ignoreIndex);
-        Tensor inner = nllBackwardOp.Call(gradient, likelihood, labels, Argument.None, (long)reduction, ignoreIndex, total);
-        return scope.Keep(logSoftmaxBackwardOp.Call(inner, likelihood, 1L, likelihood.DType));
+        (_, Tensor total) = NllForwardOp.Call2(likelihood, labels, Argument.None, (long)reduction, ignoreIndex);
+        Tensor inner = NllBackwardOp.Call(gradient, likelihood, labels, Argument.None, (long)reduction, ignoreIndex, total);
+        return scope.Keep(LogSoftmaxBackwardOp.Call(inner, likelihood, 1L, likelihood.DType));
     }
 
     /// <summary>
@@ -76,21 +77,27 @@ public static partial class Functional
     /// <param name="labelSmoothing">e, from 0 to below 1.</param>
     /// <param name="withGradient">Whether the gradient is wanted; without it the second result holds log p.</param>
     /// <returns>A number and [N, classes], both in the dtype of the softmax.</returns>
-    public static (Tensor Loss, Tensor Gradient) CrossEntropyAndGradient(Tensor logits, Tensor labels, double labelSmoothing = 0, bool withGradient = true)
+    public static (Tensor Loss, Tensor Gradient) CrossEntropyAndGradient(Tensor logits, Tensor labels, double labelSmoothing = 0,
+        bool withGradient = true)
     {
         ArgumentNullException.ThrowIfNull(logits);
         ArgumentNullException.ThrowIfNull(labels);
-        if (labelSmoothing is not (>= 0 and < 1)) throw new InputException($"labelSmoothing: expected 0 to below 1, given {labelSmoothing}");
+        if (labelSmoothing is not (>= 0 and < 1))
+            throw new InputException($"labelSmoothing: expected 0 to below 1, given {labelSmoothing}");
         using TensorScope scope = new();
         (long rows, long classes) = (logits.Size(0), logits.Size(1));
         Tensor likelihood = scope.Keep(logits.LogSoftmax(1, logits.DType == DType.Float64 ? DType.Float64 : DType.Float32));
-        if (rows == 0) return (scope.Keep(Tensor.Zeros([], likelihood.DType, logits.Device)), likelihood);
-        (Tensor loss, _) = nllForwardOp.Call2(likelihood, labels, Argument.None, (long)Reduction.Sum, -1L);
-        if (labelSmoothing > 0) loss = (loss * (1 - labelSmoothing)).Add(likelihood.Sum(), -labelSmoothing / classes);
+        if (rows == 0)
+            return (scope.Keep(Tensor.Zeros([], likelihood.DType, logits.Device)), likelihood);
+        (Tensor loss, _) = NllForwardOp.Call2(likelihood, labels, Argument.None, (long)Reduction.Sum, -1L);
+        if (labelSmoothing > 0)
+            loss = (loss * (1 - labelSmoothing)).Add(likelihood.Sum(), -labelSmoothing / classes);
         scope.Keep(loss);
-        if (!withGradient) return (loss, likelihood);
-        expInPlaceOp.Run(likelihood);
-        if (labelSmoothing > 0) likelihood.AddInPlace(-labelSmoothing / classes);
+        if (!withGradient)
+            return (loss, likelihood);
+        ExpInPlaceOp.Run(likelihood);
+        if (labelSmoothing > 0)
+            likelihood.AddInPlace(-labelSmoothing / classes);
         Tensor places = Tensor.Arange(rows, logits.Device) * classes + labels;
         likelihood.View(-1).IndexAddInPlace(0, places, Tensor.Full([rows], labelSmoothing - 1, likelihood.DType, logits.Device));
         return (loss, likelihood);
@@ -98,7 +105,7 @@ public static partial class Functional
 
     /// <summary>Binary cross entropy of the sigmoid of logits with targets in 0..1, of equal shape and dtype.</summary>
     public static Tensor BinaryCrossEntropyWithLogits(Tensor logits, Tensor targets, Reduction reduction = Reduction.Mean) =>
-        bceOp.Call(logits, targets, Argument.None, Argument.None, (long)reduction);
+        BceOp.Call(logits, targets, Argument.None, Argument.None, (long)reduction);
 
     /// <summary>The gradient of <see cref="BinaryCrossEntropyWithLogits"/> with respect to the logits.</summary>
     /// <param name="gradient">Of the loss: no dimensions, or the shape of the logits without a reduction.</param>
@@ -114,7 +121,7 @@ public static partial class Functional
     }
 
     /// <summary>Squared difference of two tensors of equal shape.</summary>
-    public static Tensor MseLoss(Tensor input, Tensor target, Reduction reduction = Reduction.Mean) => mseOp.Call(input, target, (long)reduction);
+    public static Tensor MseLoss(Tensor input, Tensor target, Reduction reduction = Reduction.Mean) => MseOp.Call(input, target, (long)reduction);
 
     /// <summary>The gradient of <see cref="MseLoss"/> with respect to the input.</summary>
     /// <param name="gradient">Of the loss: no dimensions, or the shape of the input without a reduction.</param>
@@ -122,7 +129,7 @@ public static partial class Functional
     /// <param name="target">As the input.</param>
     /// <param name="reduction">How the losses were put together.</param>
     public static Tensor MseLossBackward(Tensor gradient, Tensor input, Tensor target, Reduction reduction = Reduction.Mean) =>
-        mseBackwardOp.Call(gradient, input, target, (long)reduction);
+        MseBackwardOp.Call(gradient, input, target, (long)reduction);
 
     /// <summary>Divided by the Euclidean norm over a dimension, or by <paramref name="epsilon"/> where the norm is smaller.</summary>
     public static Tensor Normalize(Tensor input, long dimension = -1, double epsilon = 1e-12)

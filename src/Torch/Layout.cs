@@ -10,8 +10,10 @@ internal static class Layout
         bool contiguous = true;
         for (int d = sizes.Length - 1; d >= 0; d--)
         {
-            if (sizes[d] == 0) return true;
-            if (sizes[d] == 1) continue;
+            if (sizes[d] == 0)
+                return true;
+            if (sizes[d] == 1)
+                continue;
             contiguous &= strides[d] == expected;
             expected *= sizes[d];
         }
@@ -47,19 +49,23 @@ internal static class Layout
         for (int from = sizes.Length - 1; from >= 0; from--)
         {
             elements *= sizes[from];
-            if (from > 0 && (sizes[from - 1] == 1 || strides[from - 1] == elements * step)) continue;
+            if (from > 0 && (sizes[from - 1] == 1 || strides[from - 1] == elements * step))
+                continue;
             while (to >= 0 && (covered < elements || shape[to] == 1))
             {
                 steps[to] = covered * step;
                 covered *= shape[to];
                 to--;
             }
-            if (covered != elements) return false;
-            if (from == 0) break;
+            if (covered != elements)
+                return false;
+            if (from == 0)
+                break;
             step = strides[from - 1];
             elements = covered = 1;
         }
-        for (; to >= 0; to--) steps[to] = 1; // only dimensions of size 1 are left
+        for (; to >= 0; to--)
+            steps[to] = 1; // only dimensions of size 1 are left
         return true;
     }
 }

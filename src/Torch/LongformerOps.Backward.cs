@@ -6,10 +6,10 @@ namespace LongformerInterop.Torch;
 public static partial class LongformerOps
 {
     private static readonly OwnOperator
-        bandedBackwardOp = new("banded_attention_backward"), globalBackwardOp = new("_global_attention_backward"),
-        foldedBackwardOp = new("_folded_global_attention_backward"), linearBackwardOp = new("_linear_backward"),
-        activationBackwardOp = new("_activation_backward"), addLayerNormBackwardOp = new("_add_layer_norm_backward"),
-        embedBackwardOp = new("_embed_backward");
+        BandedBackwardOp = new("banded_attention_backward"), GlobalBackwardOp = new("_global_attention_backward"),
+        FoldedBackwardOp = new("_folded_global_attention_backward"), LinearBackwardOp = new("_linear_backward"),
+        ActivationBackwardOp = new("_activation_backward"), AddLayerNormBackwardOp = new("_add_layer_norm_backward"),
+        EmbedBackwardOp = new("_embed_backward");
 
     /// <summary>The gradients of <see cref="BandedAttention"/>.</summary>
     /// <param name="gradient">Of the output, shaped as it.</param>
@@ -23,7 +23,7 @@ public static partial class LongformerOps
         Tensor output, Tensor logSumExp, BandedAttentionOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
-        return bandedBackwardOp.Call3(gradient, query, key, value, output, logSumExp, options.WindowLeft, options.WindowRight, options.Dilation,
+        return BandedBackwardOp.Call3(gradient, query, key, value, output, logSumExp, options.WindowLeft, options.WindowRight, options.Dilation,
             options.Mask, options.GlobalIndex, options.SequenceOffsets, options.Scale, options.Dropout, options.Seed,
             NameOf(options.Implementation));
     }
@@ -39,7 +39,7 @@ public static partial class LongformerOps
         Tensor globalIndex, GlobalAttentionOptions? options = null)
     {
         options ??= new();
-        return globalBackwardOp.Call3(gradient, query, key, value, globalIndex, options.Mask, options.SequenceOffsets, options.Scale,
+        return GlobalBackwardOp.Call3(gradient, query, key, value, globalIndex, options.Mask, options.SequenceOffsets, options.Scale,
             options.Dropout, options.Seed);
     }
 
@@ -58,7 +58,7 @@ public static partial class LongformerOps
     {
         options ??= new();
         Tensor?[] r = new Tensor?[6];
-        foldedBackwardOp.CallInto(r, gradient, query, hidden, keyWeight, keyBias, valueWeight, valueBias, globalIndex, options.Mask,
+        FoldedBackwardOp.CallInto(r, gradient, query, hidden, keyWeight, keyBias, valueWeight, valueBias, globalIndex, options.Mask,
             options.SequenceOffsets, options.Scale, options.Dropout, options.Seed);
         return new(r[0]!, r[1]!, r[2]!, r[3], r[4]!, r[5]);
     }
@@ -74,7 +74,7 @@ public static partial class LongformerOps
         bool needWeight, bool needBias)
     {
         Tensor?[] r = new Tensor?[3];
-        linearBackwardOp.CallInto(r, gradient, input, weight, needInput, needWeight, needBias);
+        LinearBackwardOp.CallInto(r, gradient, input, weight, needInput, needWeight, needBias);
         return (r[0], r[1], r[2]);
     }
 
@@ -83,7 +83,7 @@ public static partial class LongformerOps
     /// <param name="input">What it was given.</param>
     /// <param name="activation">The function.</param>
     public static Tensor ActivationBackward(Tensor gradient, Tensor input, Activation activation) =>
-        activationBackwardOp.Call(gradient, input, NameOf(activation));
+        ActivationBackwardOp.Call(gradient, input, NameOf(activation));
 
     /// <summary>The gradients of <see cref="AddLayerNorm"/>: of input and residual alike, of weight and of bias.</summary>
     /// <param name="gradient">Of the output, shaped as the input.</param>
@@ -92,7 +92,7 @@ public static partial class LongformerOps
     /// <param name="weight">As given to the forward operator.</param>
     /// <param name="epsilon">As given to the forward operator.</param>
     public static (Tensor Sum, Tensor Weight, Tensor Bias) AddLayerNormBackward(Tensor gradient, Tensor input, Tensor? residual, Tensor weight,
-        double epsilon) => addLayerNormBackwardOp.Call3(gradient, input, residual, weight, epsilon);
+        double epsilon) => AddLayerNormBackwardOp.Call3(gradient, input, residual, weight, epsilon);
 
     /// <summary>The gradients of <see cref="Embed"/>: of the tables, weight and bias. A padding row gets zeros.</summary>
     /// <param name="gradient">[N, C].</param>
@@ -109,7 +109,7 @@ public static partial class LongformerOps
         ArgumentNullException.ThrowIfNull(words);
         ArgumentNullException.ThrowIfNull(positions);
         Tensor?[] r = new Tensor?[5];
-        embedBackwardOp.CallInto(r, gradient, words.Table, words.Ids, positions.Table, positions.Ids, types?.Table, types?.Ids, weight, bias, epsilon,
+        EmbedBackwardOp.CallInto(r, gradient, words.Table, words.Ids, positions.Table, positions.Ids, types?.Table, types?.Ids, weight, bias, epsilon,
             wordScale, words.PaddingIndex ?? -1, positions.PaddingIndex ?? -1);
         return new(r[0]!, r[1]!, r[2], r[3]!, r[4]!);
     }

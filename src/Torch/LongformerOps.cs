@@ -91,7 +91,8 @@ public sealed record GlobalAttentionOptions
 
 /// <summary>A row of a table for each of N tokens, for <see cref="LongformerOps.Embed"/>.</summary>
 /// <param name="Table">[rows, C].</param>
-/// <param name="Ids">Int64 [N], or null: token n takes row n modulo the table's rows, so that a table of N rows holds the tokens' vectors themselves.</param>
+/// <param name="Ids">Int64 [N], or null: token n takes row n modulo the table's rows, so that a table of N rows holds the tokens' vectors
+/// themselves.</param>
 /// <param name="PaddingIndex">A row that receives no gradient; null for none. Token types have none.</param>
 public sealed record EmbeddingRows(Tensor Table, Tensor? Ids = null, long? PaddingIndex = null);
 
@@ -103,11 +104,11 @@ public sealed record EmbeddingRows(Tensor Table, Tensor? Ids = null, long? Paddi
 public static partial class LongformerOps
 {
     private static readonly OwnOperator
-        bandedOp = new("banded_attention"), bandedProbabilitiesOp = new("banded_attention_probabilities"), globalOp = new("global_attention"),
-        globalProbabilitiesOp = new("global_attention_probabilities"), foldedOp = new("folded_global_attention"),
-        decodeOp = new("decode_attention"), linearPackOp = new("linear_pack"), linearOp = new("linear"), linearIntoOp = new("_linear_into"),
-        activationOp = new("activation"), addLayerNormOp = new("add_layer_norm"), addLayerNormIntoOp = new("_add_layer_norm_into"),
-        embedOp = new("embed"), hiddenDropoutOp = new("hidden_dropout"), multiplyAddOp = new("_multiply_add_peak");
+        BandedOp = new("banded_attention"), BandedProbabilitiesOp = new("banded_attention_probabilities"), GlobalOp = new("global_attention"),
+        GlobalProbabilitiesOp = new("global_attention_probabilities"), FoldedOp = new("folded_global_attention"),
+        DecodeOp = new("decode_attention"), LinearPackOp = new("linear_pack"), LinearOp = new("linear"), LinearIntoOp = new("_linear_into"),
+        ActivationOp = new("activation"), AddLayerNormOp = new("add_layer_norm"), AddLayerNormIntoOp = new("_add_layer_norm_into"),
+        EmbedOp = new("embed"), HiddenDropoutOp = new("hidden_dropout"), MultiplyAddOp = new("_multiply_add_peak");
 
     /// <summary>Windowed, dilated and global attention in one. Global queries come out as local ones, to be overwritten with the result
     /// of <see cref="GlobalAttention"/>.</summary>
@@ -120,7 +121,7 @@ public static partial class LongformerOps
     public static (Tensor Output, Tensor LogSumExp) BandedAttention(Tensor query, Tensor key, Tensor value, BandedAttentionOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
-        return bandedOp.Call2(query, key, value, options.WindowLeft, options.WindowRight, options.Dilation, options.Mask, options.GlobalIndex,
+        return BandedOp.Call2(query, key, value, options.WindowLeft, options.WindowRight, options.Dilation, options.Mask, options.GlobalIndex,
             options.SequenceOffsets, options.Scale, options.Dropout, options.Seed, NameOf(options.Implementation));
     }
 
@@ -134,7 +135,7 @@ public static partial class LongformerOps
     public static Tensor GlobalAttention(Tensor query, Tensor key, Tensor value, Tensor globalIndex, GlobalAttentionOptions? options = null)
     {
         options ??= new();
-        return globalOp.Call(query, key, value, globalIndex, options.Mask, options.SequenceOffsets, options.Scale, options.Dropout, options.Seed);
+        return GlobalOp.Call(query, key, value, globalIndex, options.Mask, options.SequenceOffsets, options.Scale, options.Dropout, options.Seed);
     }
 
     /// <summary>
@@ -154,13 +155,13 @@ public static partial class LongformerOps
         Tensor? valueBias, Tensor globalIndex, GlobalAttentionOptions? options = null)
     {
         options ??= new();
-        return foldedOp.Call(query, hidden, keyWeight, keyBias, valueWeight, valueBias, globalIndex, options.Mask, options.SequenceOffsets,
+        return FoldedOp.Call(query, hidden, keyWeight, keyBias, valueWeight, valueBias, globalIndex, options.Mask, options.SequenceOffsets,
             options.Scale, options.Dropout, options.Seed);
     }
 
     /// <summary>A weight [out, in] arranged for <see cref="Linear"/>, to be made once per weight. Empty where nothing is to be gained: in
     /// Float64, on other devices than the CPU, and elsewhere where packing gains nothing.</summary>
-    public static Tensor LinearPack(Tensor weight) => linearPackOp.Call(weight);
+    public static Tensor LinearPack(Tensor weight) => LinearPackOp.Call(weight);
 
     /// <summary>activation(input x weight^T + bias) + residual in one pass: [..., in] -> [..., out].</summary>
     /// <param name="input">[..., in].</param>
@@ -171,24 +172,24 @@ public static partial class LongformerOps
     /// <param name="activation">The function after the product.</param>
     /// <param name="residual">[..., out], or null.</param>
     public static Tensor Linear(Tensor input, Tensor weight, Tensor? bias = null, Tensor? packed = null, Activation activation = Activation.None,
-        Tensor? residual = null) => linearOp.Call(input, weight, bias, packed, NameOf(activation), residual);
+        Tensor? residual = null) => LinearOp.Call(input, weight, bias, packed, NameOf(activation), residual);
 
     /// <summary><see cref="Linear"/> into a tensor that exists, [..., out]. Gives that tensor.</summary>
     public static Tensor LinearInto(Tensor output, Tensor input, Tensor weight, Tensor? bias = null, Tensor? packed = null,
         Activation activation = Activation.None, Tensor? residual = null)
     {
-        linearIntoOp.Run(input, weight, bias, packed, NameOf(activation), residual, output);
+        LinearIntoOp.Run(input, weight, bias, packed, NameOf(activation), residual, output);
         return output;
     }
 
     /// <summary>A function of each element: what <see cref="Linear"/> does after its product, by itself.</summary>
-    public static Tensor Activate(Tensor input, Activation activation) => activationOp.Call(input, NameOf(activation));
+    public static Tensor Activate(Tensor input, Activation activation) => ActivationOp.Call(input, NameOf(activation));
 
     /// <summary>
     /// Elements dropped with some probability, and the kept ones divided by 1 - probability. Whether element i of the flat input is kept
     /// depends on the seed and on i alone; so the function is its own gradient.
     /// </summary>
-    public static Tensor HiddenDropout(Tensor input, double probability, long seed) => hiddenDropoutOp.Call(input, probability, seed);
+    public static Tensor HiddenDropout(Tensor input, double probability, long seed) => HiddenDropoutOp.Call(input, probability, seed);
 
     /// <summary>Layer normalization of input + residual over the last dimension, in one pass.</summary>
     /// <param name="input">[..., C].</param>
@@ -197,12 +198,13 @@ public static partial class LongformerOps
     /// <param name="bias">[C].</param>
     /// <param name="epsilon">Added to the variance.</param>
     public static Tensor AddLayerNorm(Tensor input, Tensor? residual, Tensor weight, Tensor bias, double epsilon) =>
-        addLayerNormOp.Call(input, residual, weight, bias, epsilon);
+        AddLayerNormOp.Call(input, residual, weight, bias, epsilon);
 
-    /// <summary><see cref="AddLayerNorm"/> into a tensor that exists, shaped as the input; it may be the input or the residual. Gives that tensor.</summary>
+    /// <summary><see cref="AddLayerNorm"/> into a tensor that exists, shaped as the input; it may be the input or the residual. Gives that
+    /// tensor.</summary>
     public static Tensor AddLayerNormInto(Tensor output, Tensor input, Tensor? residual, Tensor weight, Tensor bias, double epsilon)
     {
-        addLayerNormIntoOp.Run(input, residual, weight, bias, epsilon, output);
+        AddLayerNormIntoOp.Run(input, residual, weight, bias, epsilon, output);
         return output;
     }
 
@@ -222,7 +224,7 @@ public static partial class LongformerOps
     {
         ArgumentNullException.ThrowIfNull(words);
         ArgumentNullException.ThrowIfNull(positions);
-        return embedOp.Call(words.Table, words.Ids, positions.Table, positions.Ids, types?.Table, types?.Ids, weight, bias, epsilon, wordScale,
+        return EmbedOp.Call(words.Table, words.Ids, positions.Table, positions.Ids, types?.Table, types?.Ids, weight, bias, epsilon, wordScale,
             words.PaddingIndex ?? -1, positions.PaddingIndex ?? -1);
     }
 
@@ -239,7 +241,7 @@ public static partial class LongformerOps
     /// <param name="scale">Multiplies the scores; null for 1 / sqrt(D).</param>
     /// <returns>[R, H, D].</returns>
     public static Tensor DecodeAttention(Tensor query, Tensor[] keys, Tensor[] values, long[] rows, Tensor[] masks, double? scale = null) =>
-        decodeOp.Call(query, keys, values, rows, masks, scale);
+        DecodeOp.Call(query, keys, values, rows, masks, scale);
 
     /// <summary>The probabilities of <see cref="BandedAttention"/>, for looking at them; memory grows with T * K. Never dropped
     /// out. Dropout, seed and implementation of the options do not matter.</summary>
@@ -249,7 +251,7 @@ public static partial class LongformerOps
     public static Tensor BandedAttentionProbabilities(Tensor query, Tensor key, BandedAttentionOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
-        return bandedProbabilitiesOp.Call(query, key, options.WindowLeft, options.WindowRight, options.Dilation, options.Mask, options.GlobalIndex,
+        return BandedProbabilitiesOp.Call(query, key, options.WindowLeft, options.WindowRight, options.Dilation, options.Mask, options.GlobalIndex,
             options.SequenceOffsets, options.Scale);
     }
 
@@ -258,12 +260,12 @@ public static partial class LongformerOps
     public static Tensor GlobalAttentionProbabilities(Tensor query, Tensor key, Tensor globalIndex, GlobalAttentionOptions? options = null)
     {
         options ??= new();
-        return globalProbabilitiesOp.Call(query, key, globalIndex, options.Mask, options.SequenceOffsets, options.Scale);
+        return GlobalProbabilitiesOp.Call(query, key, globalIndex, options.Mask, options.SequenceOffsets, options.Scale);
     }
 
     /// <summary>What the processor reaches in independent chains of Float32 multiply-adds on all threads, in GFLOP/s: measured now, in milliseconds.
     /// The roof that benchmarks compare with.</summary>
-    public static double MultiplyAddPeak() => multiplyAddOp.CallDouble();
+    public static double MultiplyAddPeak() => MultiplyAddOp.CallDouble();
 
     private static string NameOf(AttentionImplementation implementation) => implementation switch
     {

@@ -4,7 +4,8 @@ namespace LongformerInterop.Torch;
 
 /// <summary>What one operator cost, as <see cref="OperatorProfile"/> saw it.</summary>
 /// <param name="Operator">Name and overload, such as <c>longformer::linear</c>.</param>
-/// <param name="Weight">The shape of the second argument where that is a matrix, so that products with different weights are told apart; else null.</param>
+/// <param name="Weight">The shape of the second argument where that is a matrix, so that products with different weights are told apart; else
+/// null.</param>
 /// <param name="Calls">How often it was called.</param>
 /// <param name="Time">How long the calls took together.</param>
 public sealed record OperatorCost(string Operator, IReadOnlyList<long>? Weight, int Calls, TimeSpan Time);
@@ -21,21 +22,21 @@ public sealed record OperatorCost(string Operator, IReadOnlyList<long>? Weight, 
 public sealed class OperatorProfile : IDisposable
 {
     [ThreadStatic]
-    private static OperatorProfile? current;
+    private static OperatorProfile? _current;
 
-    private readonly Dictionary<(string Name, long Rows, long Columns), (int Calls, long Ticks)> costs = [];
+    private readonly Dictionary<(string Name, long Rows, long Columns), (int Calls, long Ticks)> _costs = [];
 
-    private readonly Device? device;
+    private readonly Device? _device;
 
-    private OperatorProfile(Device? device) => this.device = device;
+    private OperatorProfile(Device? device) => _device = device;
 
     /// <summary>The profile of this thread, if one runs.</summary>
-    internal static OperatorProfile? Current => current;
+    internal static OperatorProfile? Current => _current;
 
     /// <summary>Every operator that was called so far, the dearest first.</summary>
     public IReadOnlyList<OperatorCost> Costs =>
     [
-        .. costs.OrderByDescending(c => c.Value.Ticks).Select(c => new OperatorCost(
+        .. _costs.OrderByDescending(c => c.Value.Ticks).Select(c => new OperatorCost(
             c.Key.Name, c.Key.Rows < 0 ? null : [c.Key.Rows, c.Key.Columns], c.Value.Calls, Stopwatch.GetElapsedTime(0, c.Value.Ticks))),
     ];
 
@@ -44,14 +45,16 @@ public sealed class OperatorProfile : IDisposable
     /// <param name="device">Waits for this device after every call, so that the time of its work counts and not that of asking for it.</param>
     public static OperatorProfile Start(Device? device = null)
     {
-        if (current is not null) throw new InvalidOperationException("a profile runs on this thread already");
-        return current = new OperatorProfile(device);
+        if (_current is not null)
+            throw new InvalidOperationException("a profile runs on this thread already");
+        return _current = new OperatorProfile(device);
     }
 
     /// <summary>Ends the timing; <see cref="Costs"/> stays.</summary>
     public void Dispose()
     {
-        if (current == this) current = null;
+        if (_current == this)
+            _current = null;
     }
 
     /// <summary>Counts a call that has returned, after waiting for the device.</summary>
@@ -60,10 +63,11 @@ public sealed class OperatorProfile : IDisposable
     /// <param name="start">When it was called (<see cref="Stopwatch.GetTimestamp"/>).</param>
     internal void Add(string name, Tensor? second, long start)
     {
-        if (device is { } waited) TorchRuntime.Synchronize(waited);
+        if (_device is { } waited)
+            TorchRuntime.Synchronize(waited);
         long ticks = Stopwatch.GetTimestamp() - start;
         (string, long, long) key = second is { Rank: 2 } ? (name, second.Size(0), second.Size(1)) : (name, -1, -1);
-        (int calls, long before) = costs.GetValueOrDefault(key);
-        costs[key] = (calls + 1, before + ticks);
+        (int calls, long before) = _costs.GetValueOrDefault(key);
+        _costs[key] = (calls + 1, before + ticks);
     }
 }

@@ -13,7 +13,8 @@ public sealed unsafe partial class Tensor
     /// <exception cref="InputException">The shape has another number of elements than <paramref name="values"/>.</exception>
     public static Tensor From<T>(ReadOnlySpan<T> values, params ReadOnlySpan<long> shape) where T : unmanaged
     {
-        if (shape.IsEmpty) shape = [values.Length];
+        if (shape.IsEmpty)
+            shape = [values.Length];
         long elements = ElementsOf(shape);
         if (elements != values.Length)
             throw new InputException("values", $"{elements} for the shape [{string.Join(", ", shape.ToArray())}]", $"{values.Length}");
@@ -54,7 +55,8 @@ public sealed unsafe partial class Tensor
         {
             Native.Ensure();
             TorchRuntime.RequireDevice(where);
-            if (memory == 0 && ElementsOf(shape) > 0) throw new InputException($"memory: it is null, but the shape {Text(shape)} has elements");
+            if (memory == 0 && ElementsOf(shape) > 0)
+                throw new InputException($"memory: it is null, but the shape {Text(shape)} has elements");
         }
         catch
         {
@@ -77,7 +79,8 @@ public sealed unsafe partial class Tensor
     public static Tensor View<T>(T[] values, params ReadOnlySpan<long> shape) where T : unmanaged
     {
         ArgumentNullException.ThrowIfNull(values);
-        if (shape.IsEmpty) shape = [values.Length];
+        if (shape.IsEmpty)
+            shape = [values.Length];
         long elements = ElementsOf(shape);
         if (elements != values.Length)
             throw new InputException("values", $"{elements} for the shape [{string.Join(", ", shape.ToArray())}]", $"{values.Length}");
@@ -92,7 +95,10 @@ public sealed unsafe partial class Tensor
     public ReadOnlySpan<T> AsSpan<T>() where T : unmanaged
     {
         if (DType != DTypes.Of<T>())
-            throw new InputException($"{this}: read as {typeof(T).Name}, which is {DTypes.Of<T>()}; convert with To({nameof(DType)}.{DTypes.Of<T>()}) first");
+        {
+            throw new InputException(
+                $"{this}: read as {typeof(T).Name}, which is {DTypes.Of<T>()}; convert with To({nameof(DType)}.{DTypes.Of<T>()}) first");
+        }
         return new ReadOnlySpan<T>((void*)CheckedData(), checked((int)ElementCount));
     }
 
@@ -102,7 +108,8 @@ public sealed unsafe partial class Tensor
     {
         nint data = CheckedData();
         long bytes = ByteCount;
-        if (bytes > int.MaxValue) throw new InputException($"{this}: {bytes} bytes are more than a span holds; take it in parts");
+        if (bytes > int.MaxValue)
+            throw new InputException($"{this}: {bytes} bytes are more than a span holds; take it in parts");
         return new ReadOnlySpan<byte>((void*)data, (int)bytes);
     }
 
@@ -127,8 +134,10 @@ public sealed unsafe partial class Tensor
     /// <exception cref="InputException">Another dtype, or another number of elements.</exception>
     public T Item<T>() where T : unmanaged
     {
-        if (ElementCount != 1) throw new InputException($"{this}: expected one element, it has {ElementCount}");
-        if (Device != Device.Cpu) return ToArray<T>()[0];
+        if (ElementCount != 1)
+            throw new InputException($"{this}: expected one element, it has {ElementCount}");
+        if (Device != Device.Cpu)
+            return ToArray<T>()[0];
         T value = AsSpan<T>()[0];
         GC.KeepAlive(this);
         return value;
@@ -148,7 +157,8 @@ public sealed unsafe partial class Tensor
         UInt128 elements = 1;
         foreach (long size in shape)
         {
-            if (size < 0) throw new InputException("shape", "sizes of 0 or more", $"[{string.Join(", ", shape.ToArray())}]");
+            if (size < 0)
+                throw new InputException("shape", "sizes of 0 or more", $"[{string.Join(", ", shape.ToArray())}]");
             elements *= (ulong)size;
             if (elements > long.MaxValue)
                 throw new InputException($"shape: [{string.Join(", ", shape.ToArray())}] has more elements than 64 bits can count");
@@ -158,9 +168,12 @@ public sealed unsafe partial class Tensor
 
     private nint CheckedData()
     {
-        if (Device != Device.Cpu) throw new InputException($"{this}: not in the memory of the CPU; copy it with To(Device.Cpu) first");
-        if (!IsContiguous) throw new InputException($"{this}: has gaps between its elements; copy it with Contiguous() first");
-        if (ElementCount > int.MaxValue) throw new InputException($"{this}: {ElementCount} elements are more than a span holds; take it in parts");
+        if (Device != Device.Cpu)
+            throw new InputException($"{this}: not in the memory of the CPU; copy it with To(Device.Cpu) first");
+        if (!IsContiguous)
+            throw new InputException($"{this}: has gaps between its elements; copy it with Contiguous() first");
+        if (ElementCount > int.MaxValue)
+            throw new InputException($"{this}: {ElementCount} elements are more than a span holds; take it in parts");
         return DataPointer;
     }
 
@@ -175,13 +188,13 @@ public sealed unsafe partial class Tensor
 
     private sealed class PinnedArray : IMemoryLease
     {
-        private GCHandle pin;
+        private GCHandle _pin;
 
-        public PinnedArray(Array array) => pin = GCHandle.Alloc(array, GCHandleType.Pinned);
+        public PinnedArray(Array array) => _pin = GCHandle.Alloc(array, GCHandleType.Pinned);
 
-        public nint Address => pin.AddrOfPinnedObject();
+        public nint Address => _pin.AddrOfPinnedObject();
 
-        public void Return() => pin.Free();
+        public void Return() => _pin.Free();
     }
 }
 

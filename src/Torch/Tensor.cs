@@ -15,28 +15,30 @@ namespace LongformerInterop.Torch;
 /// </remarks>
 public sealed unsafe partial class Tensor : IDisposable
 {
-    private static long live;
+    private static long _live;
 
-    private nint handle;
-    private readonly int ownedMebibytes;
-    private TensorScope? scope;
+    private nint _handle;
+    private readonly int _ownedMebibytes;
+    private TensorScope? _scope;
 
     // What libtorch says of the tensor, asked once: nothing here changes a tensor's shape. The sizes and strides are libtorch's own
     // memory, valid as long as the handle.
-    private long* sizes, strides;
-    private int rank = -1, dtype;
-    private Device device;
+    private long* _sizes, _strides;
+    private int _rank = -1, _dtype;
+    private Device _device;
 
     private Tensor(nint handle, bool ownsMemory)
     {
-        this.handle = handle;
-        Interlocked.Increment(ref live);
-        scope = TensorScope.Current;
-        scope?.Add(this);
-        if (!ownsMemory) return;
+        _handle = handle;
+        Interlocked.Increment(ref _live);
+        _scope = TensorScope.Current;
+        _scope?.Add(this);
+        if (!ownsMemory)
+            return;
         Ask();
-        ownedMebibytes = (int)Math.Min(int.MaxValue, ByteCount >> 20);
-        if (ownedMebibytes > 0) NativeMemoryWatch.Add(ownedMebibytes);
+        _ownedMebibytes = (int)Math.Min(int.MaxValue, ByteCount >> 20);
+        if (_ownedMebibytes > 0)
+            NativeMemoryWatch.Add(_ownedMebibytes);
     }
 
     /// <summary>The safety net for tensors that were neither disposed nor made in a scope.</summary>
@@ -47,16 +49,16 @@ public sealed unsafe partial class Tensor : IDisposable
     /// borrowed: valid as long as this object is neither disposed nor collected.
     /// </summary>
     /// <exception cref="ObjectDisposedException">The tensor is disposed.</exception>
-    public nint Handle => handle is nint h && h != 0 ? h : throw new ObjectDisposedException(nameof(Tensor), "the tensor is disposed");
+    public nint Handle => _handle is nint h && h != 0 ? h : throw new ObjectDisposedException(nameof(Tensor), "the tensor is disposed");
 
     /// <summary>Whether <see cref="Dispose"/> ran.</summary>
-    public bool IsDisposed => handle == 0;
+    public bool IsDisposed => _handle == 0;
 
-    internal static long Live => Volatile.Read(ref live);
+    internal static long Live => Volatile.Read(ref _live);
 
-    internal nint HandleOrZero => handle;
+    internal nint HandleOrZero => _handle;
 
-    internal TensorScope? Scope => scope;
+    internal TensorScope? Scope => _scope;
 
     /// <summary>A tensor that something else made, such as TorchSharp or Python's torch, over the same memory. Both must use the libtorch
     /// loaded here. What libtorch recorded of it for differentiation stays behind.</summary>
@@ -66,11 +68,13 @@ public sealed unsafe partial class Tensor : IDisposable
     /// <exception cref="TorchException">The tensor is undefined, or not of the dense layout.</exception>
     public static Tensor FromHandle(nint handle, bool own)
     {
-        if (handle == 0) throw new InputException("handle", "the address of a tensor", "zero");
+        if (handle == 0)
+            throw new InputException("handle", "the address of a tensor", "zero");
         Native.Ensure();
         int layout;
         Native.CheckTorch(Libtorch.GetLayout(handle, &layout), "handle");
-        if (layout != 0) throw new TorchException($"handle: expected a tensor of the dense layout, given layout {layout}");
+        if (layout != 0)
+            throw new TorchException($"handle: expected a tensor of the dense layout, given layout {layout}");
         long rank;
         long* sizes, strides;
         nint result;
@@ -78,7 +82,8 @@ public sealed unsafe partial class Tensor : IDisposable
         Native.CheckTorch(Libtorch.GetSizes(handle, &sizes), "handle");
         Native.CheckTorch(Libtorch.GetStrides(handle, &strides), "handle");
         Native.CheckTorch(Libtorch.Reinterpret(handle, rank, sizes, strides, 0, &result), "handle");
-        if (own) _ = Libtorch.DeleteTensor(handle);
+        if (own)
+            _ = Libtorch.DeleteTensor(handle);
         return Viewing(result);
     }
 
@@ -113,7 +118,8 @@ public sealed unsafe partial class Tensor : IDisposable
         get
         {
             long count = 1;
-            foreach (long size in Sizes) count *= size;
+            foreach (long size in Sizes)
+                count *= size;
             GC.KeepAlive(this);
             return count;
         }
@@ -128,7 +134,7 @@ public sealed unsafe partial class Tensor : IDisposable
         get
         {
             Ask();
-            return (DType)dtype;
+            return (DType)_dtype;
         }
     }
 
@@ -138,7 +144,7 @@ public sealed unsafe partial class Tensor : IDisposable
         get
         {
             Ask();
-            return device;
+            return _device;
         }
     }
 
@@ -184,7 +190,7 @@ public sealed unsafe partial class Tensor : IDisposable
     public Tensor Keep()
     {
         _ = Handle;
-        scope = null;
+        _scope = null;
         return this;
     }
 
@@ -195,8 +201,8 @@ public sealed unsafe partial class Tensor : IDisposable
     public Tensor MoveToOuterScope()
     {
         _ = Handle;
-        TensorScope? outer = scope?.Outer;
-        scope = outer;
+        TensorScope? outer = _scope?.Outer;
+        _scope = outer;
         outer?.Add(this);
         return this;
     }
@@ -226,7 +232,7 @@ public sealed unsafe partial class Tensor : IDisposable
         get
         {
             Ask();
-            return new(sizes, rank);
+            return new(_sizes, _rank);
         }
     }
 
@@ -236,7 +242,7 @@ public sealed unsafe partial class Tensor : IDisposable
         get
         {
             Ask();
-            return new(strides, rank);
+            return new(_strides, _rank);
         }
     }
 
@@ -244,7 +250,8 @@ public sealed unsafe partial class Tensor : IDisposable
     private void Ask()
     {
         nint h = Handle;
-        if (Volatile.Read(ref rank) >= 0) return;
+        if (Volatile.Read(ref _rank) >= 0)
+            return;
         long dimensions;
         long* s, d;
         int type, deviceType, index;
@@ -255,18 +262,20 @@ public sealed unsafe partial class Tensor : IDisposable
         Native.CheckTorch(Libtorch.GetDeviceType(h, &deviceType), "a tensor");
         Native.CheckTorch(Libtorch.GetDeviceIndex(h, &index), "a tensor");
         GC.KeepAlive(this);
-        sizes = s;
-        strides = d;
-        (dtype, device) = (type, Device.FromNative(deviceType, index));
-        Volatile.Write(ref rank, (int)dimensions);
+        _sizes = s;
+        _strides = d;
+        (_dtype, _device) = (type, Device.FromNative(deviceType, index));
+        Volatile.Write(ref _rank, (int)dimensions);
     }
 
     private void Release()
     {
-        nint h = Interlocked.Exchange(ref handle, 0);
-        if (h == 0) return;
-        Interlocked.Decrement(ref live);
+        nint h = Interlocked.Exchange(ref _handle, 0);
+        if (h == 0)
+            return;
+        Interlocked.Decrement(ref _live);
         _ = Libtorch.DeleteTensor(h);
-        if (ownedMebibytes > 0) NativeMemoryWatch.Remove(ownedMebibytes);
+        if (_ownedMebibytes > 0)
+            NativeMemoryWatch.Remove(_ownedMebibytes);
     }
 }

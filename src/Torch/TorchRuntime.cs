@@ -42,7 +42,8 @@ public static class TorchRuntime
         }
         set
         {
-            if (value < 1) throw new InputException($"threads must be at least 1, given {value}");
+            if (value < 1)
+                throw new InputException($"threads must be at least 1, given {value}");
             Native.Ensure();
             Native.SetThreads(value);
             Native.ApplyThreads();
@@ -68,13 +69,19 @@ public static class TorchRuntime
     /// <exception cref="DeviceException">It does not; the message says whether libtorch or the machine lacks it.</exception>
     public static void RequireDevice(Device device)
     {
-        if (device.Type is DeviceType.Cpu or DeviceType.Meta) return;
+        if (device.Type is DeviceType.Cpu or DeviceType.Meta)
+            return;
         int count = DeviceCount(device.Type);
-        if ((uint)device.Index < (uint)count) return;
-        if (count > 0) throw new DeviceException($"device \"{device}\" is not available: this machine has {count} of them, numbered from 0");
-        string name = device.Type == DeviceType.Cuda ? "cuda" : device.ToString(), libtorch = $"libtorch {Version} in {Path.GetDirectoryName(LibraryPath)}";
+        if ((uint)device.Index < (uint)count)
+            return;
+        if (count > 0)
+            throw new DeviceException($"device \"{device}\" is not available: this machine has {count} of them, numbered from 0");
+        string name = device.Type == DeviceType.Cuda ? "cuda" : device.ToString(),
+            libtorch = $"libtorch {Version} in {Path.GetDirectoryName(LibraryPath)}";
         string reason = device.Type != DeviceType.Cuda ? "this program knows no such device"
-            : Native.CudaPath is null ? $"{libtorch} was built without cuda; set {LibtorchLocator.Variable}= to the folder of one that has it, for example "
+
+            : Native.CudaPath is null
+            ? $"{libtorch} was built without cuda; set {LibtorchLocator.Variable}= to the folder of one that has it, for example "
                                         + "the torch folder of a Python with PyTorch for CUDA"
             : Native.CudaFailure is { } failure ? $"{libtorch} has a part for it that cannot be loaded: {failure}"
             : $"{libtorch} serves it, but {CudaDriver.Failure} (nvidia-smi lists what the driver sees; CUDA_VISIBLE_DEVICES hides devices)";
@@ -111,8 +118,10 @@ public static class TorchRuntime
     /// <exception cref="DeviceException">There is no such device.</exception>
     public static void Synchronize(Device device)
     {
-        if (device.Type == DeviceType.Cpu) return;
+        if (device.Type == DeviceType.Cpu)
+            return;
         RequireDevice(device);
-        if (device.Type == DeviceType.Cuda) CudaDriver.Synchronize(device.Index);
+        if (device.Type == DeviceType.Cuda)
+            CudaDriver.Synchronize(device.Index);
     }
 }

@@ -16,7 +16,7 @@ internal static class Curves
     /// <param name="title">Of the picture.</param>
     public static string Svg(IReadOnlyList<LogLine> lines, string? metric, string title)
     {
-        var model = new PlotModel { Title = title, TitleFontSize = 14, Background = OxyColors.White };
+        PlotModel model = new() { Title = title, TitleFontSize = 14, Background = OxyColors.White };
         model.Axes.Add(new LinearAxis { Position = AxisPosition.Bottom, Title = "step", MajorGridlineStyle = LineStyle.Solid,
             MajorGridlineColor = OxyColor.FromRgb(230, 230, 230) });
         model.Axes.Add(new LinearAxis { Position = AxisPosition.Left, Title = "loss", MajorGridlineStyle = LineStyle.Solid,
@@ -55,7 +55,7 @@ internal static class Curves
 
     private static LineSeries Line(string title, OxyColor color, IEnumerable<DataPoint> points, double width, MarkerType marker = MarkerType.None)
     {
-        var series = new LineSeries { Title = title, Color = color, StrokeThickness = width, MarkerType = marker, MarkerFill = color,
+        LineSeries series = new() { Title = title, Color = color, StrokeThickness = width, MarkerType = marker, MarkerFill = color,
             MarkerSize = 3.5 };
         series.Points.AddRange(points);
         return series;

@@ -42,7 +42,8 @@ public static class Evaluator
     public static Evaluation Run(EvaluatorOptions options, Action<int>? told = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(options);
-        if (options.TokensPerBatch < 1) throw new InputException($"tokens of a batch: expected 1 or more, given {options.TokensPerBatch}");
+        if (options.TokensPerBatch < 1)
+            throw new InputException($"tokens of a batch: expected 1 or more, given {options.TokensPerBatch}");
         IReadOnlyList<string> files = DataFiles.Find(options.Data);
         Recipe recipe = Recipe.Of(options.Task, options.Recipe);
         string work = Path.Combine(Path.GetTempPath(), $"longformer-{Path.GetRandomFileName()}");
@@ -62,7 +63,8 @@ public static class Evaluator
         }
         finally
         {
-            if (Directory.Exists(work)) Directory.Delete(work, recursive: true);
+            if (Directory.Exists(work))
+                Directory.Delete(work, recursive: true);
         }
     }
 }

@@ -18,24 +18,27 @@ internal static class ModelCard
     public static string Text(TrainingOptions options, Recipe recipe, LabelSet? labels, IReadOnlyList<string> data, IReadOnlyList<string> notes,
         IReadOnlyList<LogLine> lines, TrainingResult result, long parameters)
     {
-        var text = new StringBuilder();
+        StringBuilder text = new();
         string name = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(options.Output)));
         void Line(FormattableString line) => text.Append(line.ToString(CultureInfo.InvariantCulture)).Append('\n');
         Line($"---\nlibrary_name: transformers\ntags:\n- longformer\n- {recipe.Name}\n---\n");
         Line($"# {name}\n");
         string source = Path.GetFileName(Path.TrimEndingDirectorySeparator(options.Checkpoint));
         Line($"{recipe.Title}: `{recipe.Architecture}`, trained with LongformerInterop from `{source}`.");
-        foreach (string note in notes) Line($"{char.ToUpperInvariant(note[0])}{note[1..].TrimEnd('.')}.");
+        foreach (string note in notes)
+            Line($"{char.ToUpperInvariant(note[0])}{note[1..].TrimEnd('.')}.");
         if (labels is not null)
             Line($"\nLabels: {string.Join(", ", labels.Names.Take(50).Select(n => $"`{n}`"))}{More(labels.Names.Count)}.");
         Line($"\n## Data\n");
-        foreach (string set in data) Line($"- {set}");
+        foreach (string set in data)
+            Line($"- {set}");
         Line($"\n## What it reached\n");
         LogLine[] steps = [.. lines.Where(l => l.Loss is not null)], evaluations = [.. lines.Where(l => l.Metrics is not null)];
         if (result.Metrics is { } metrics)
         {
             Line($"On the held-out data, after step {result.BestStep ?? result.Steps}:\n\n| metric | value |\n|---|---|");
-            foreach ((string metric, double value) in metrics) Line($"| {metric.Replace('_', ' ')} | {value:0.####} |");
+            foreach ((string metric, double value) in metrics)
+                Line($"| {metric.Replace('_', ' ')} | {value:0.####} |");
         }
         else
         {
@@ -54,10 +57,12 @@ internal static class ModelCard
         long tokens = steps.Sum(l => l.Tokens ?? 0);
         double seconds = steps.Sum(l => l.Seconds ?? 0);
         double perSecond = seconds > 0 ? tokens / seconds : 0;
-        Line($"{result.Steps:N0} steps, {tokens:N0} tokens in {TimeSpan.FromSeconds(Math.Round(seconds)):c} on {options.Device} ({perSecond:N0} a second).");
+        TimeSpan took = TimeSpan.FromSeconds(Math.Round(seconds));
+        Line($"{result.Steps:N0} steps, {tokens:N0} tokens in {took:c} on {options.Device} ({perSecond:N0} a second).");
         Line($"{parameters:N0} numbers were trained.\n");
         Line($"| setting | value |\n|---|---|");
-        foreach ((string setting, string value) in options.Settings().Where(s => s.Value != "none")) Line($"| {setting} | {value} |");
+        foreach ((string setting, string value) in options.Settings().Where(s => s.Value != "none"))
+            Line($"| {setting} | {value} |");
         return text.ToString();
     }
 

@@ -22,8 +22,10 @@ internal sealed class PreparedData(string? cache, string output, string tokenize
         if (options.MaxTokens is { } most && (most < 3 || most > start.MaxTokens))
             throw new InputException($"most tokens: expected 3 to {start.MaxTokens}, the positions of the checkpoint, given {most}");
         if (start.Led is { } led && recipe is SummarizeRecipe && options.MaxTargetTokens > led.MaxDecoderPositionEmbeddings)
+        {
             throw new InputException($"most tokens of a target: expected at most {led.MaxDecoderPositionEmbeddings}, the decoder's positions, "
                 + $"given {options.MaxTargetTokens}");
+        }
         return new ExampleText(Tokenizer.Load(start.Folder), options.MaxTokens ?? start.MaxTokens, start.VocabSize);
     }
 
@@ -33,7 +35,8 @@ internal sealed class PreparedData(string? cache, string output, string tokenize
         string fingerprint = Fingerprint(recipe, text, labels, files, forEvaluation), name = $"{recipe.Name}-{fingerprint[..16]}.lfdata";
         string beside = cache ?? Path.Combine(Path.GetDirectoryName(Path.GetFullPath(files[0]))!, ".longformer-cache");
         IEnumerable<TrainingExample> Examples() => recipe.Examples(DataFiles.Read(files), text, labels, forEvaluation);
-        if (cache is null && !IsWritable(beside)) beside = Path.Combine(output, "cache");
+        if (cache is null && !IsWritable(beside))
+            beside = Path.Combine(output, "cache");
         return TokenizedData.OpenOrMake(Path.Combine(beside, name), fingerprint, Examples, told);
     }
 
@@ -55,18 +58,24 @@ internal sealed class PreparedData(string? cache, string output, string tokenize
 
     private string Fingerprint(Recipe recipe, ExampleText text, LabelSet? labels, IReadOnlyList<string> files, bool forEvaluation)
     {
-        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         void Add(object? value) => hash.AppendData(System.Text.Encoding.UTF8.GetBytes(FormattableString.Invariant($"{value}\n")));
         RecipeOptions options = recipe.Options;
         foreach (object? value in (object?[])[Version, recipe.Name, text.MaxTokens, text.VocabSize, forEvaluation, options.Stride,
-            options.FirstTokenIsNoAnswer, options.MaxTargetTokens, options.JoinsTexts]) Add(value);
-        foreach ((string purpose, string column) in options.Columns.OrderBy(c => c.Key, StringComparer.Ordinal)) Add($"{purpose}={column}");
+            options.FirstTokenIsNoAnswer, options.MaxTargetTokens, options.JoinsTexts])
+        {
+            Add(value);
+        }
+        foreach ((string purpose, string column) in options.Columns.OrderBy(c => c.Key, StringComparer.Ordinal))
+            Add($"{purpose}={column}");
         Add(labels?.ProblemType);
-        foreach (string label in labels?.Names ?? []) Add(label);
-        foreach (byte[] file in TokenizerFiles.Contents(tokenizer)) hash.AppendData(SHA256.HashData(file));
+        foreach (string label in labels?.Names ?? [])
+            Add(label);
+        foreach (byte[] file in TokenizerFiles.Contents(tokenizer))
+            hash.AppendData(SHA256.HashData(file));
         foreach (string file in files)
         {
-            var info = new FileInfo(file);
+            FileInfo info = new(file);
             Add(info.FullName);
             Add(info.Length);
             Add(info.LastWriteTimeUtc.Ticks);

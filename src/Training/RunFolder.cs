@@ -64,17 +64,20 @@ internal sealed class RunFolder
     /// <exception cref="InputException">It is a file, or not empty and not resumed, or resumed and empty.</exception>
     public void Open(bool resume)
     {
-        if (File.Exists(Path)) throw new InputException($"{Path}: expected a folder for the output, given a file");
+        if (File.Exists(Path))
+            throw new InputException($"{Path}: expected a folder for the output, given a file");
         bool used = Directory.Exists(Path) && Directory.EnumerateFileSystemEntries(Path).Any(e =>
             System.IO.Path.GetFileName(e) is not (".work" or "cache"));
-        if (used && !resume) throw new InputException($"{Path}: the output folder is not empty; --resume goes on with the run that is in it");
+        if (used && !resume)
+            throw new InputException($"{Path}: the output folder is not empty; --resume goes on with the run that is in it");
         if (resume && !Directory.Exists(_checkpoints))
             throw new InputException($"{Path}: there is no run to resume: expected the folder checkpoints in it");
         try
         {
             Directory.CreateDirectory(_checkpoints);
             // What a killed run was writing.
-            foreach (string part in Directory.GetDirectories(_checkpoints, ".*.part")) Directory.Delete(part, recursive: true);
+            foreach (string part in Directory.GetDirectories(_checkpoints, ".*.part"))
+                Directory.Delete(part, recursive: true);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -86,7 +89,10 @@ internal sealed class RunFolder
     public (string Folder, RunState State)? Last()
     {
         foreach (string folder in Steps().Reverse())
-            if (File.Exists(System.IO.Path.Combine(folder, StateFile))) return (folder, ReadState(folder));
+        {
+            if (File.Exists(System.IO.Path.Combine(folder, StateFile)))
+                return (folder, ReadState(folder));
+        }
         return null;
     }
 
@@ -94,8 +100,9 @@ internal sealed class RunFolder
     public void Save(RunState state, PretrainedModel model, IReadOnlyList<TrainedParameter> parameters, IOptimizer optimizer, string tokenizer)
     {
         string target = CheckpointOf(state.Step);
-        if (Directory.Exists(target)) Directory.Delete(target, recursive: true);
-        using var staged = new StagedFolder(target);
+        if (Directory.Exists(target))
+            Directory.Delete(target, recursive: true);
+        using StagedFolder staged = new(target);
         try
         {
             TokenizerFiles.Copy(tokenizer, staged.Path);
@@ -118,7 +125,7 @@ internal sealed class RunFolder
     /// <summary>Puts back what a checkpoint holds besides the model's weights.</summary>
     public static void Restore(string folder, IReadOnlyList<TrainedParameter> parameters, IOptimizer optimizer)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         using SafetensorsFile file = SafetensorsFile.Open(System.IO.Path.Combine(folder, OptimizerFile));
         optimizer.Restore(file.Entries.Keys.Where(n => !n.StartsWith(MasterPrefix, StringComparison.Ordinal)).ToDictionary(n => n, file.Get),
             parameters);
@@ -140,11 +147,12 @@ internal sealed class RunFolder
     /// <summary>Puts the model of a checkpoint into the output folder itself.</summary>
     public void Publish(long step)
     {
-        using var staged = new StagedFolder(Path);
+        using StagedFolder staged = new(Path);
         foreach (string file in Directory.GetFiles(CheckpointOf(step)))
         {
             string name = System.IO.Path.GetFileName(file);
-            if (name is not (StateFile or OptimizerFile)) File.Copy(file, System.IO.Path.Combine(staged.Path, name));
+            if (name is not (StateFile or OptimizerFile))
+                File.Copy(file, System.IO.Path.Combine(staged.Path, name));
         }
         staged.Commit();
     }
@@ -160,26 +168,31 @@ internal sealed class RunFolder
     /// <summary>Removes what was made on the way.</summary>
     public void Clean()
     {
-        if (Directory.Exists(Work)) Directory.Delete(Work, recursive: true);
+        if (Directory.Exists(Work))
+            Directory.Delete(Work, recursive: true);
     }
 
     private IEnumerable<string> Steps() => Directory.GetDirectories(_checkpoints, "step-*").Order(StringComparer.Ordinal);
 
     private static void WriteState(string path, RunState state)
     {
-        using var stream = new MemoryStream();
-        using (var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true }))
+        using MemoryStream stream = new();
+        using (Utf8JsonWriter json = new(stream, new JsonWriterOptions { Indented = true }))
         {
             json.WriteStartObject();
             json.WriteNumber("step", state.Step);
             json.WriteString("data", state.Data);
-            if (state.BestStep is { } step) json.WriteNumber("best_step", step);
-            if (state.BestValue is { } best) json.WriteNumber("best_value", best);
+            if (state.BestStep is { } step)
+                json.WriteNumber("best_step", step);
+            if (state.BestValue is { } best)
+                json.WriteNumber("best_value", best);
             json.WriteNumber("waiting", state.Waiting);
-            if (state.Due is { } due) json.WriteNumber("evaluation_due", due);
+            if (state.Due is { } due)
+                json.WriteNumber("evaluation_due", due);
             json.WriteBoolean("finished", state.Finished);
             json.WriteStartObject("settings");
-            foreach ((string name, string value) in state.Settings) json.WriteString(name, value);
+            foreach ((string name, string value) in state.Settings)
+                json.WriteString(name, value);
             json.WriteEndObject();
             json.WriteEndObject();
         }

@@ -44,13 +44,15 @@ internal sealed class StartingPoint
     public static StartingPoint Open(string folder, string work)
     {
         string configuration = Path.Combine(Checkpoint.FolderOf(folder), "config.json");
-        if (!File.Exists(configuration)) throw new CheckpointException($"{folder}: no config.json there: expected a checkpoint folder");
+        if (!File.Exists(configuration))
+            throw new CheckpointException($"{folder}: no config.json there: expected a checkpoint folder");
         string? type = null;
         bool isLong;
         try
         {
             using JsonDocument json = JsonDocument.Parse(File.ReadAllBytes(configuration));
-            if (json.RootElement.TryGetProperty("model_type", out JsonElement value)) type = value.GetString();
+            if (json.RootElement.TryGetProperty("model_type", out JsonElement value))
+                type = value.GetString();
             isLong = json.RootElement.TryGetProperty("attention_window", out _) || json.RootElement.TryGetProperty("attention_mode", out _);
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException)
@@ -88,8 +90,10 @@ internal sealed class StartingPoint
     {
         bool led = architecture.StartsWith("LED", StringComparison.Ordinal);
         if (led != (Led is not null))
+        {
             throw new CheckpointException($"{Folder}: expected {(led ? "an LED or a BART" : "a Longformer, a RoBERTa or a BERT")} for "
                 + $"{architecture}, given {(led ? "a Longformer" : "an LED")}");
+        }
         LongformerConfiguration? wanted = Longformer is null ? null : labels is null
             ? Longformer with { Architectures = [architecture], Id2Label = architecture == "LongformerForQuestionAnswering" ? ["LABEL_0", "LABEL_1"]
                 : Longformer.Id2Label }
@@ -101,7 +105,8 @@ internal sealed class StartingPoint
         bool fits = source is not null && shapes.All(s => Find(source, s) is { } name && source.Entry(name).Shape.SequenceEqual(s.Shape));
         bool same = wanted is null || (LabelsOf(architecture) is { } old
             && (labels is null || (old.Names.SequenceEqual(labels.Names) && old.ProblemType == labels.ProblemType)));
-        if (fits && same) return;
+        if (fits && same)
+            return;
 
         List<string> made = [], missing = [];
         List<TensorSource> tensors = [];
@@ -113,13 +118,16 @@ internal sealed class StartingPoint
                 tensors.Add(TensorSource.From(shape.Name, source, name));
                 continue;
             }
-            if (source is not null && !IsHead(shape.Name)) missing.Add(shape.Name);
+            if (source is not null && !IsHead(shape.Name))
+                missing.Add(shape.Name);
             made.Add(shape.Name);
             tensors.Add(TensorSource.Deferred(shape.Name, DType.Float32, shape.Shape, () => Random(shape, seed)));
         }
         if (missing.Count > 0)
+        {
             throw new CheckpointException($"{Folder}: the body lacks {string.Join(", ", missing.Take(8))}"
                 + (missing.Count > 8 ? $" and {missing.Count - 8} more" : ""));
+        }
         string target = Path.Combine(work, "start");
         Directory.CreateDirectory(target);
         ShardedWriter.Write(target, tensors);
@@ -144,14 +152,16 @@ internal sealed class StartingPoint
     /// <summary>As Hugging Face initialises: normal with the configured deviation, LayerNorm 1 and 0, biases 0, the rows of the padding 0.</summary>
     private Tensor Random(ParameterShape shape, long seed)
     {
-        var values = new float[shape.Shape.Aggregate(1L, (product, size) => product * size)];
+        float[] values = new float[shape.Shape.Aggregate(1L, (product, size) => product * size)];
         bool norm = !Optimization.ParameterPlan.Decays(shape.Name);
         if (norm)
         {
-            if (shape.Name.EndsWith("weight", StringComparison.Ordinal)) Array.Fill(values, 1);
+            if (shape.Name.EndsWith("weight", StringComparison.Ordinal))
+                Array.Fill(values, 1);
             return Tensor.From<float>(values, shape.Shape);
         }
-        if (shape.Name == "final_logits_bias") return Tensor.From<float>(values, shape.Shape);
+        if (shape.Name == "final_logits_bias")
+            return Tensor.From<float>(values, shape.Shape);
         double deviation = Longformer?.InitializerRange ?? Led!.InitStd;
         long name = shape.Name.Aggregate(0L, (hash, c) => (long)Mixing.Of(hash, c));
         for (int i = 0; i < values.Length; i++)
@@ -163,7 +173,8 @@ internal sealed class StartingPoint
         bool padded = shape.Name.EndsWith("word_embeddings.weight", StringComparison.Ordinal)
             || shape.Name.EndsWith("shared.weight", StringComparison.Ordinal)
             || shape.Name.EndsWith("position_embeddings.weight", StringComparison.Ordinal);
-        if (padded) Array.Clear(values, padding * (int)shape.Shape[1], (int)shape.Shape[1]);
+        if (padded)
+            Array.Clear(values, padding * (int)shape.Shape[1], (int)shape.Shape[1]);
         return Tensor.From<float>(values, shape.Shape);
     }
 }
@@ -174,14 +185,17 @@ internal static class TokenizerFiles
     private static readonly string[] Names =
     [
         "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "vocab.txt",
-            "generation_config.json",
+        "generation_config.json",
     ];
 
     /// <summary>Copies those that are there.</summary>
     public static void Copy(string from, string to)
     {
         foreach (string name in Names)
-            if (File.Exists(Path.Combine(from, name))) File.WriteAllBytes(Path.Combine(to, name), File.ReadAllBytes(Path.Combine(from, name)));
+        {
+            if (File.Exists(Path.Combine(from, name)))
+                File.WriteAllBytes(Path.Combine(to, name), File.ReadAllBytes(Path.Combine(from, name)));
+        }
     }
 
     /// <summary>The bytes of all, for a fingerprint.</summary>

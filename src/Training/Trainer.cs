@@ -59,23 +59,30 @@ public sealed class Trainer
         try
         {
             StartingPoint start = StartingPoint.Open(_options.Checkpoint, _folder.Work);
-            var text = PreparedData.TextOf(start, _options.Recipe, _recipe);
+            ExampleText text = PreparedData.TextOf(start, _options.Recipe, _recipe);
             LabelSet? labels = _recipe.FindLabels(DataFiles.Read(files), start.LabelsOf(_recipe.Architecture));
-            var prepared = new PreparedData(_options.Cache, _folder.Path, start.Folder);
+            PreparedData prepared = new(_options.Cache, _folder.Path, start.Folder);
             using TokenizedData data = prepared.Open(_recipe, text, labels, files, false, n =>
                 Tell(TrainingEventKind.Preparing, 0, 0, e => e with { Examples = n }));
             using TokenizedData? held = evaluationFiles.Count == 0 ? null
                 : prepared.Open(_recipe, text, labels, evaluationFiles, true, n =>
                     Tell(TrainingEventKind.Preparing, 0, 0, e => e with { Examples = n }));
             if (data.Count == 0 || held?.Count == 0)
+            {
                 throw new InputException($"data: expected at least one example, given none in "
                     + $"{string.Join(", ", data.Count == 0 ? files : evaluationFiles)}");
-            if (text.CutCount > 0) Note($"{text.CutCount} texts are longer than {text.MaxTokens} tokens and were cut there");
-            if (last is { } found) CheckSame(found.State, data);
+            }
+            if (text.CutCount > 0)
+                Note($"{text.CutCount} texts are longer than {text.MaxTokens} tokens and were cut there");
+            if (last is { } found)
+                CheckSame(found.State, data);
             start.Prepare(_recipe.Architecture, labels, _options.Seed, _folder.Work);
             // What was new is trained by now in a run that goes on.
             if (last is null)
-                foreach (string note in start.Notes) Note(note);
+            {
+                foreach (string note in start.Notes)
+                    Note(note);
+            }
             using TrainingHead head = TrainingHead.Of(PretrainedModel.Load(last?.Folder ?? start.Folder, new LoadOptions
             {
                 Trainable = true, Device = _options.Device, DType = _options.DType, Attention = _options.Attention, TF32 = _options.TF32,
@@ -93,7 +100,7 @@ public sealed class Trainer
     {
         long total = _options.Steps ?? _options.Batches.StepCount(data, _options.Epochs);
         using IOptimizer optimizer = _options.Optimizer == OptimizerKind.AdamW ? new AdamW(_options.AdamW) : new Adafactor();
-        using var stepping = new TrainingStep(head, new ParameterPlan
+        using TrainingStep stepping = new(head, new ParameterPlan
         {
             WeightDecay = _options.WeightDecay, HeadFactor = (_options.HeadLearningRate ?? _options.LearningRate) / _options.LearningRate,
             LayerDecay = _options.LayerDecay,
@@ -104,14 +111,16 @@ public sealed class Trainer
             WarmupSteps = _options.WarmupSteps ?? (long)Math.Ceiling(_options.WarmupRatio * total),
         }, _options.MaxGradNorm, _options.Recompute);
         RunState state = last?.State ?? new RunState { Step = 0, Data = data.ContentHash, Settings = _options.Settings() };
-        if (last is { } found) RunFolder.Restore(found.Folder, stepping.Parameters, optimizer);
-        using var log = new TrainingLog(_folder.LogPath, state.Step);
-        var run = new Course(this, head, held, text, labels, stepping, optimizer, log, start.Folder, total) { State = state, Saved = last is null ? -1
+        if (last is { } found)
+            RunFolder.Restore(found.Folder, stepping.Parameters, optimizer);
+        using TrainingLog log = new(_folder.LogPath, state.Step);
+        Course run = new(this, head, held, text, labels, stepping, optimizer, log, start.Folder, total) { State = state, Saved = last is null ? -1
             : state.Step };
         bool stopped = false;
         try
         {
-            if (!state.Finished) Steps(run, data, cancellation);
+            if (!state.Finished)
+                Steps(run, data, cancellation);
         }
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
         {
@@ -120,10 +129,11 @@ public sealed class Trainer
         run.Save();
         IReadOnlyDictionary<string, double>? metrics = run.State.BestStep is { } best
             ? log.Lines.LastOrDefault(l => l.Step == best && l.Metrics is not null)?.Metrics : null;
-        var result = new TrainingResult(_folder.Path, run.State.Step, stopped, run.State.BestStep, metrics);
+        TrainingResult result = new(_folder.Path, run.State.Step, stopped, run.State.BestStep, metrics);
         _folder.Write("curves.svg", Curves.Svg(log.Lines, held is null ? null : _recipe.BestMetric,
             $"{_recipe.Title}: {Path.GetFileName(_folder.Path)}"));
-        if (stopped) return result;
+        if (stopped)
+            return result;
         _folder.Publish(run.State.BestStep ?? run.State.Step);
         string[] sets = [Describe("training", files, data), .. held is null ? (string[])[] : [Describe("held out", evaluationFiles, held)]];
         _folder.Write("README.md", ModelCard.Text(_options, _recipe, labels, sets, start.Notes, log.Lines, result,
@@ -135,7 +145,8 @@ public sealed class Trainer
     private void Steps(Course run, TokenizedData data, CancellationToken cancellation)
     {
         run.FinishEvaluation(cancellation);
-        if (IsOutOfPatience(run.State)) return;
+        if (IsOutOfPatience(run.State))
+            return;
         long done = 0;
         for (long epoch = 0; done < run.Total; epoch++)
         {
@@ -147,21 +158,24 @@ public sealed class Trainer
             }
             for (int i = 0; i < steps.Length && done < run.Total; i++)
             {
-                if (done++ < run.State.Step) continue;
+                if (done++ < run.State.Step)
+                    continue;
                 cancellation.ThrowIfCancellationRequested();
                 long now = epoch;
                 TrainingExample[][] batches = [.. steps[i].Select(batch => Array.ConvertAll(batch, n =>
                     _recipe.ForPass(data[n], run.Text, Mixing.Of(_options.Seed, now, n, 2))))];
                 bool ends = i == steps.Length - 1 || done == run.Total;
                 run.Step(batches, epoch + ((i + 1.0) / steps.Length), ends, cancellation);
-                if (IsOutOfPatience(run.State)) return;
+                if (IsOutOfPatience(run.State))
+                    return;
             }
         }
     }
 
     private bool IsOutOfPatience(RunState state)
     {
-        if (_options.Patience is not { } patience || state.Waiting < patience) return false;
+        if (_options.Patience is not { } patience || state.Waiting < patience)
+            return false;
         Note($"{patience} evaluations in a row were no better than that of step {state.BestStep}");
         return true;
     }
@@ -169,9 +183,13 @@ public sealed class Trainer
     private void CheckSame(RunState state, TokenizedData data)
     {
         foreach ((string name, string value) in _options.Settings())
+        {
             if (state.Settings.TryGetValue(name, out string? before) && before != value)
+            {
                 throw new InputException($"{_folder.Path}: the run was begun with {name} {before}, given {value}: a run is resumed with its own "
                     + $"settings");
+            }
+        }
         if (state.Data != data.ContentHash)
             throw new InputException($"{_folder.Path}: the run was begun with other data, another tokenizer or other labels");
     }
@@ -183,7 +201,9 @@ public sealed class Trainer
 
     private static string Describe(string use, IReadOnlyList<string> files, TokenizedData data)
     {
-        string names = string.Join(", ", files.Take(5).Select(f => $"`{Path.GetFileName(f)}`")), more = files.Count > 5 ? $" and {files.Count - 5} more files" : "";
+        string names = string.Join(", ", files.Take(5).Select(f => $"`{Path.GetFileName(f)}`")), more = files.Count > 5
+            ? $" and {files.Count - 5} more files"
+            : "";
         return FormattableString.Invariant($"{use}: {data.Count:N0} examples, {data.TotalTokens:N0} tokens, from {names}{more}");
     }
 
@@ -222,13 +242,15 @@ public sealed class Trainer
             });
             bool evaluates = held is not null && (_options.EvaluateEvery is { } often ? (step + 1) % often == 0 || step + 1 == total : endsEpoch);
             bool saves = _options.SaveEvery is { } every ? (step + 1) % every == 0 : evaluates || endsEpoch;
-            if ((evaluates && Measure(epoch, cancellation)) || saves || step + 1 == total) Save();
+            if ((evaluates && Measure(epoch, cancellation)) || saves || step + 1 == total)
+                Save();
         }
 
         /// <summary>Makes up for an evaluation that was stopped. The checkpoint of its step then says what one without a stop says.</summary>
         public void FinishEvaluation(CancellationToken cancellation)
         {
-            if (State.Due is not { } epoch || held is null) return;
+            if (State.Due is not { } epoch || held is null)
+                return;
             Measure(epoch, cancellation);
             Saved = -1;
             Save();
@@ -236,7 +258,8 @@ public sealed class Trainer
 
         public void Save()
         {
-            if (Saved == State.Step) return;
+            if (Saved == State.Step)
+                return;
             trainer._folder.Save(State, head.Model, stepping.Parameters, optimizer, tokenizer);
             Saved = State.Step;
             trainer._folder.Rotate(_options.KeepLast, State.BestStep);
@@ -250,7 +273,8 @@ public sealed class Trainer
             State = State with { Due = epoch };
             int tokens = Math.Max(_options.Batches.TokensPerBatch, 1);
             Evaluation found = trainer._recipe.Evaluate(new EvaluationCall(head, held!, tokens,
-                n => trainer.Tell(TrainingEventKind.Evaluating, State.Step, total, e => e with { Examples = n, Epoch = epoch }), cancellation), text, labels);
+                n => trainer.Tell(TrainingEventKind.Evaluating, State.Step, total, e => e with { Examples = n, Epoch = epoch }), cancellation), text,
+                labels);
             log.Add(new LogLine(State.Step, epoch) { Metrics = found.Metrics });
             double value = found.Metrics[MetricIn(found.Metrics)];
             bool better = State.BestValue is not { } best || (IsMoreBetter(found.Metrics) ? value > best : value < best);

@@ -40,10 +40,14 @@ internal sealed class TrainingLog : IDisposable
         if (File.Exists(path))
         {
             foreach (string line in File.ReadLines(path))
-                if (Parse(line) is { } parsed && parsed.Step <= steps) _lines.Add(parsed);
+            {
+                if (Parse(line) is { } parsed && parsed.Step <= steps)
+                    _lines.Add(parsed);
+            }
         }
         _file = new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.Read);
-        foreach (LogLine line in _lines) Write(line);
+        foreach (LogLine line in _lines)
+            Write(line);
         _file.Flush();
     }
 
@@ -60,7 +64,7 @@ internal sealed class TrainingLog : IDisposable
 
     private void Write(LogLine line)
     {
-        using (var json = new Utf8JsonWriter(_file))
+        using (Utf8JsonWriter json = new(_file))
         {
             json.WriteStartObject();
             json.WriteNumber("step", line.Step);
@@ -73,7 +77,8 @@ internal sealed class TrainingLog : IDisposable
             if (line.Metrics is not null)
             {
                 json.WriteStartObject("eval");
-                foreach ((string name, double value) in line.Metrics) Number(json, name, value);
+                foreach ((string name, double value) in line.Metrics)
+                    Number(json, name, value);
                 json.WriteEndObject();
             }
             json.WriteEndObject();
@@ -83,9 +88,12 @@ internal sealed class TrainingLog : IDisposable
 
     private static void Number(Utf8JsonWriter json, string name, double? value)
     {
-        if (value is not { } number) return;
-        if (double.IsFinite(number)) json.WriteNumber(name, number);
-        else json.WriteNull(name);
+        if (value is not { } number)
+            return;
+        if (double.IsFinite(number))
+            json.WriteNumber(name, number);
+        else
+            json.WriteNull(name);
     }
 
     /// <summary>Null for a line that was cut off.</summary>

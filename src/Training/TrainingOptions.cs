@@ -137,17 +137,17 @@ public sealed record TrainingOptions
         return new Dictionary<string, string>
         {
             ["task"] = Recipes.Recipe.Of(Task, Recipe).Name, ["learning-rate"] = Text(LearningRate), ["head-learning-rate"] = Text(HeadLearningRate),
-                ["layer-decay"] = Text(LayerDecay),
+            ["layer-decay"] = Text(LayerDecay),
             ["schedule"] = Text(Schedule), ["warmup-steps"] = Text(WarmupSteps), ["warmup-ratio"] = Text(WarmupRatio), ["power"] = Text(Power),
-                ["optimizer"] = Text(Optimizer),
+            ["optimizer"] = Text(Optimizer),
             ["beta1"] = Text(AdamW.Beta1), ["beta2"] = Text(AdamW.Beta2), ["epsilon"] = Text(AdamW.Epsilon), ["weight-decay"] = Text(WeightDecay),
-                ["max-grad-norm"] = Text(MaxGradNorm),
+            ["max-grad-norm"] = Text(MaxGradNorm),
             ["label-smoothing"] = Text(LabelSmoothing), ["freeze"] = Text(Frozen), ["first-added-position"] = Text(FirstAddedPosition),
-                ["epochs"] = Text(Epochs), ["steps"] = Text(Steps),
+            ["epochs"] = Text(Epochs), ["steps"] = Text(Steps),
             ["batch-size"] = Text(Batches.ExamplesPerStep), ["tokens-per-step"] = Text(Batches.TokensPerStep),
-                ["tokens-per-batch"] = Text(Batches.TokensPerBatch),
+            ["tokens-per-batch"] = Text(Batches.TokensPerBatch),
             ["shuffle"] = Batches.Shuffles ? "yes" : "no", ["seed"] = Text(Seed), ["dropout"] = Dropout ? "yes" : "no", ["dtype"] = Text(DType),
-                ["mask-probability"] = Text(Recipe.MaskProbability),
+            ["mask-probability"] = Text(Recipe.MaskProbability),
             ["max-tokens"] = Text(Recipe.MaxTokens),
         };
     }
@@ -157,16 +157,24 @@ public sealed record TrainingOptions
     {
         if (DType is not (DType.Float32 or DType.BFloat16))
             throw new InputException($"dtype: expected Float32 or BFloat16 to train in, given {DType}");
-        if (!(Epochs > 0) || !double.IsFinite(Epochs)) throw new InputException($"epochs: expected more than 0, given {Epochs}");
-        if (Steps is { } steps && steps < 1) throw new InputException($"steps: expected 1 or more, given {steps}");
-        if (HeadLearningRate is { } head && !(head >= 0)) throw new InputException($"the head's learning rate: expected 0 or more, given {head}");
-        if (WarmupRatio is not (>= 0 and <= 1)) throw new InputException($"warm-up ratio: expected 0 to 1, given {WarmupRatio}");
+        if (!(Epochs > 0) || !double.IsFinite(Epochs))
+            throw new InputException($"epochs: expected more than 0, given {Epochs}");
+        if (Steps is { } steps && steps < 1)
+            throw new InputException($"steps: expected 1 or more, given {steps}");
+        if (HeadLearningRate is { } head && !(head >= 0))
+            throw new InputException($"the head's learning rate: expected 0 or more, given {head}");
+        if (WarmupRatio is not (>= 0 and <= 1))
+            throw new InputException($"warm-up ratio: expected 0 to 1, given {WarmupRatio}");
         if (EvaluateEvery is { } evaluate && evaluate < 1)
             throw new InputException($"steps between evaluations: expected 1 or more, given {evaluate}");
-        if (SaveEvery is { } save && save < 1) throw new InputException($"steps between checkpoints: expected 1 or more, given {save}");
-        if (KeepLast < 1) throw new InputException($"checkpoints to keep: expected 1 or more, given {KeepLast}");
-        if (Patience is { } patience && patience < 1) throw new InputException($"patience: expected 1 or more, given {patience}");
-        if (Patience is not null && EvaluationData.Count == 0) throw new InputException("patience: expected data to measure on, given none");
+        if (SaveEvery is { } save && save < 1)
+            throw new InputException($"steps between checkpoints: expected 1 or more, given {save}");
+        if (KeepLast < 1)
+            throw new InputException($"checkpoints to keep: expected 1 or more, given {KeepLast}");
+        if (Patience is { } patience && patience < 1)
+            throw new InputException($"patience: expected 1 or more, given {patience}");
+        if (Patience is not null && EvaluationData.Count == 0)
+            throw new InputException("patience: expected data to measure on, given none");
         Batches.Check();
     }
 }

@@ -19,7 +19,8 @@ public partial class CHeaderTests
         string[] declared = [.. Declaration().Matches(Header).Select(m => m.Groups[1].Value)];
         // The managed functions are called lfm_*; exports.c stands in front of each, and holds two of its own.
         string front = File.ReadAllText(Path.Combine(Root, "src", "CApi", "exports.c"));
-        string[] exported = [.. EntryPoint().Matches(Code).Select(m => "lf_" + m.Groups[1].Value), .. OwnFunction().Matches(front).Select(m => m.Groups[1].Value)];
+        string[] exported = [.. EntryPoint().Matches(Code).Select(m => "lf_" + m.Groups[1].Value),
+            .. OwnFunction().Matches(front).Select(m => m.Groups[1].Value)];
         Assert.That(declared, Is.Not.Empty);
         Assert.That(exported, Is.EquivalentTo(declared));
     }
@@ -27,7 +28,8 @@ public partial class CHeaderTests
     [Test]
     public void Every_status_has_the_same_number_on_both_sides()
     {
-        string[] inHeader = [.. HeaderStatus().Matches(Header).Select(m => $"{m.Groups[1].Value.Replace("_", "", StringComparison.Ordinal).ToUpperInvariant()}={m.Groups[2].Value}")];
+        string[] inHeader = [.. HeaderStatus().Matches(Header)
+            .Select(m => $"{m.Groups[1].Value.Replace("_", "", StringComparison.Ordinal).ToUpperInvariant()}={m.Groups[2].Value}")];
         string body = Code[Code.IndexOf("enum Status", StringComparison.Ordinal)..];
         body = body[..body.IndexOf('}', StringComparison.Ordinal)];
         string[] inCode = [.. CodeStatus().Matches(body).Select(m => $"{m.Groups[1].Value.ToUpperInvariant()}={m.Groups[2].Value}")];
@@ -63,8 +65,10 @@ public partial class CHeaderTests
     private static string FindRoot()
     {
         for (DirectoryInfo? d = new(AppContext.BaseDirectory); d is not null; d = d.Parent)
+        {
             if (File.Exists(Path.Combine(d.FullName, "LongformerInterop.sln")))
                 return d.FullName;
+        }
         throw new InvalidOperationException($"no LongformerInterop.sln above {AppContext.BaseDirectory}");
     }
 }

@@ -32,8 +32,10 @@ public partial class DecisionTests
     private static string FindRoot()
     {
         for (DirectoryInfo? d = new(AppContext.BaseDirectory); d is not null; d = d.Parent)
+        {
             if (File.Exists(Path.Combine(d.FullName, "LongformerInterop.sln")))
                 return d.FullName;
+        }
         throw new InvalidOperationException($"no LongformerInterop.sln above {AppContext.BaseDirectory}");
     }
 }

@@ -56,7 +56,8 @@ public partial class NativeRuleTests
     [Test]
     public void Lines_stay_within_the_limit_of_the_formatter()
     {
-        int limit = int.Parse(Regex.Match(File.ReadAllText(Path.Combine(Root, ".clang-format")), @"ColumnLimit: (\d+)").Groups[1].Value, CultureInfo.InvariantCulture);
+        int limit = int.Parse(Regex.Match(File.ReadAllText(Path.Combine(Root, ".clang-format")), @"ColumnLimit: (\d+)").Groups[1].Value,
+            CultureInfo.InvariantCulture);
         IEnumerable<string> offenders =
             from file in Sources()
             from line in File.ReadLines(file).Select((text, i) => (text, number: i + 1))
@@ -89,7 +90,8 @@ public partial class NativeRuleTests
     {
         RequireLibrary();
         Version[] asked = [.. Regex.Matches(ReadElf("--version-info"), $@"Name: {of}_([0-9.]+)").Select(m => ToVersion(m.Groups[1].Value))];
-        if (of is "GLIBC" or "GLIBCXX") Assert.That(asked, Is.Not.Empty);
+        if (of is "GLIBC" or "GLIBCXX")
+            Assert.That(asked, Is.Not.Empty);
         Assert.That(asked.Where(v => v > ToVersion(newest)), Is.Empty);
     }
 
@@ -122,7 +124,8 @@ public partial class NativeRuleTests
     /// <summary>The functions of the lists in interface.h, operators of libtorch by their names, and mangled names of its C++.</summary>
     private static Regex NamesOfLibtorch()
     {
-        string[] functions = [.. ListedFunction().Matches(File.ReadAllText(Path.Combine(Native, "torch", "interface.h"))).Select(m => m.Groups[1].Value)];
+        string[] functions = [.. ListedFunction().Matches(File.ReadAllText(Path.Combine(Native, "torch", "interface.h")))
+            .Select(m => m.Groups[1].Value)];
         Assert.That(functions, Has.Length.GreaterThan(40));
         return new Regex($@"\b({string.Join('|', functions)}|aoti_torch_\w+)\b|""(aten|mkldnn|onednn|prim)::|""torch_\w+""");
     }
@@ -132,12 +135,15 @@ public partial class NativeRuleTests
     /// <summary>A header of native/ by the end of its path (which folders a target looks in is CMake's business), or one of the system.</summary>
     private static bool IsOwnOrSystem(string include)
     {
-        if (include.StartsWith('<')) return true;
+        if (include.StartsWith('<'))
+            return true;
         string end = "/" + Regex.Replace(include.Trim('"'), @"^(\.\./)+", "");
-        return Directory.EnumerateFiles(Native, "*", SearchOption.AllDirectories).Any(f => f.Replace('\\', '/').EndsWith(end, StringComparison.Ordinal));
+        return Directory.EnumerateFiles(Native, "*", SearchOption.AllDirectories)
+            .Any(f => f.Replace('\\', '/').EndsWith(end, StringComparison.Ordinal));
     }
 
-    private static Version ToVersion(string text) => Version.Parse(text.Contains('.', StringComparison.Ordinal) ? text : string.Create(CultureInfo.InvariantCulture, $"{text}.0"));
+    private static Version ToVersion(string text) =>
+        Version.Parse(text.Contains('.', StringComparison.Ordinal) ? text : string.Create(CultureInfo.InvariantCulture, $"{text}.0"));
 
     [GeneratedRegex(@"^\s*#\s*include\s+([<""][^>""]+[>""])", RegexOptions.Multiline)]
     private static partial Regex Include();
@@ -158,8 +164,10 @@ public partial class NativeRuleTests
     private static string FindRoot()
     {
         for (DirectoryInfo? d = new(AppContext.BaseDirectory); d is not null; d = d.Parent)
+        {
             if (File.Exists(Path.Combine(d.FullName, "LongformerInterop.sln")))
                 return d.FullName;
+        }
         throw new InvalidOperationException($"no LongformerInterop.sln above {AppContext.BaseDirectory}");
     }
 }

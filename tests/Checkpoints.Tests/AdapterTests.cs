@@ -12,7 +12,8 @@ public class AdapterTests
     private TestFolder _folder = null!;
     private TensorScope _scope = null!;
     private string _base = null!, _adapter = null!;
-    private readonly float[] _weight = Random(20, 1), _words = Random(24, 2), _a = Random(10, 3), _b = Random(8, 4), _ea = Random(12, 5), _eb = Random(8, 6);
+    private readonly float[] _weight = Random(20, 1), _words = Random(24, 2), _a = Random(10, 3), _b = Random(8, 4), _ea = Random(12, 5),
+        _eb = Random(8, 6);
 
     [SetUp]
     public void SetUp()
@@ -28,7 +29,8 @@ public class AdapterTests
             [Query.Replace("query", "query_global", StringComparison.Ordinal) + ".weight"] = Tensor.From<float>(_weight, 4, 5),
             ["classifier.bias"] = Tensor.From<float>([0, 0], 2),
         });
-        WriteAdapter(new() { [Name(Query, "lora_A.weight")] = Tensor.From<float>(_a, 2, 5), [Name(Query, "lora_B.weight")] = Tensor.From<float>(_b, 4, 2) });
+        WriteAdapter(new() { [Name(Query, "lora_A.weight")] = Tensor.From<float>(_a, 2, 5),
+            [Name(Query, "lora_B.weight")] = Tensor.From<float>(_b, 4, 2) });
     }
 
     [TearDown]
@@ -68,9 +70,13 @@ public class AdapterTests
         using Checkpoint merged = Checkpoint.Open(_adapter);
         float[] expected = [.. _words];
         for (int row = 0; row < 6; row++)
+        {
             for (int column = 0; column < 4; column++)
+            {
                 for (int k = 0; k < 2; k++)
                     expected[(row * 4) + column] += _ea[(k * 6) + row] * _eb[(column * 2) + k];
+            }
+        }
         Assert.Multiple(() =>
         {
             Assert.That(merged.Get(Words).ToArray<float>(), Is.EqualTo(expected).Within(1e-6f));
@@ -116,8 +122,10 @@ public class AdapterTests
     public void A_base_of_another_size_is_refused()
     {
         Configure("""{"r": 2, "lora_alpha": 6}""");
-        WriteAdapter(new() { [Name(Query, "lora_A.weight")] = Tensor.From<float>(_a, 2, 5), [Name(Query, "lora_B.weight")] = Tensor.From<float>(_a, 5, 2) });
-        Assert.That(() => Checkpoint.Open(_adapter), Throws.TypeOf<CheckpointException>().With.Message.Contains("[4, 5]").And.Message.Contains("not the base that the adapter"));
+        WriteAdapter(new() { [Name(Query, "lora_A.weight")] = Tensor.From<float>(_a, 2, 5),
+            [Name(Query, "lora_B.weight")] = Tensor.From<float>(_a, 5, 2) });
+        Assert.That(() => Checkpoint.Open(_adapter),
+            Throws.TypeOf<CheckpointException>().With.Message.Contains("[4, 5]").And.Message.Contains("not the base that the adapter"));
     }
 
     private static string Name(string module, string part) => $"base_model.model.{module}.{part}";
@@ -132,9 +140,13 @@ public class AdapterTests
     {
         float[] expected = [.. _weight];
         for (int row = 0; row < 4; row++)
+        {
             for (int column = 0; column < 5; column++)
+            {
                 for (int k = 0; k < 2; k++)
                     expected[(row * 5) + column] += (float)scale * _b[(row * 2) + k] * _a[(k * 5) + column];
+            }
+        }
         return expected;
     }
 
@@ -146,5 +158,6 @@ public class AdapterTests
         File.WriteAllText(Path.Combine(_adapter, "adapter_config.json"), json.ToJsonString());
     }
 
-    private void WriteAdapter(Dictionary<string, Tensor> tensors) => SafetensorsWriter.Write(Path.Combine(_adapter, "adapter_model.safetensors"), tensors);
+    private void WriteAdapter(Dictionary<string, Tensor> tensors) =>
+        SafetensorsWriter.Write(Path.Combine(_adapter, "adapter_model.safetensors"), tensors);
 }

@@ -44,20 +44,23 @@ public class CheckpointTests
         _folder.Write("config.json", "{}");
         _folder.Write("epoch_4.ckpt", "x");
         Assert.That(() => Checkpoint.Open(_folder.Path), Throws.TypeOf<CheckpointException>().With.Message.EqualTo(
-            $"{_folder.Path}: no weights: looked for model.safetensors, model.safetensors.index.json, pytorch_model.bin, pytorch_model.bin.index.json; "
+            $"{_folder.Path}: no weights: looked for model.safetensors, model.safetensors.index.json, pytorch_model.bin, "
+            + "pytorch_model.bin.index.json; "
             + "the folder holds config.json, epoch_4.ckpt; if epoch_4.ckpt is the weights, give its path instead of the folder's"));
     }
 
     [Test]
     public void A_path_that_does_not_exist_is_named() =>
-        Assert.That(() => Checkpoint.Open(_folder["nowhere"]), Throws.TypeOf<CheckpointException>().With.Message.EqualTo($"{_folder["nowhere"]}: no such file or folder"));
+        Assert.That(() => Checkpoint.Open(_folder["nowhere"]),
+            Throws.TypeOf<CheckpointException>().With.Message.EqualTo($"{_folder["nowhere"]}: no such file or folder"));
 
     [Test]
     public void Missing_shards_are_listed()
     {
         WriteIndex(("a", "one.safetensors"), ("b", "two.safetensors"), ("c", "three.safetensors"));
         Write("two.safetensors", "b");
-        Assert.That(() => Checkpoint.Open(_folder.Path), Throws.TypeOf<CheckpointException>().With.Message.Contains("2 of 3 shards are missing: one.safetensors, three.safetensors"));
+        Assert.That(() => Checkpoint.Open(_folder.Path),
+            Throws.TypeOf<CheckpointException>().With.Message.Contains("2 of 3 shards are missing: one.safetensors, three.safetensors"));
     }
 
     [Test]
@@ -86,7 +89,8 @@ public class CheckpointTests
     public void A_shard_outside_of_the_folder_is_refused(string name)
     {
         _folder.Write("model.safetensors.index.json", $$$"""{"weight_map":{"a":"{{{name}}}"}}""");
-        Assert.That(() => Checkpoint.Open(_folder.Path), Throws.TypeOf<CheckpointException>().With.Message.Contains("only files beside the index are allowed"));
+        Assert.That(() => Checkpoint.Open(_folder.Path),
+            Throws.TypeOf<CheckpointException>().With.Message.Contains("only files beside the index are allowed"));
     }
 
     [TestCase("""{"weight_map":{"a":"x.safetensors","a":"y.safetensors"}}""", "'a' stands twice in weight_map")]

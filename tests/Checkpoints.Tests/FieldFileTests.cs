@@ -66,7 +66,8 @@ public class FieldFileTests
     public void A_hub_id_is_told_from_a_path()
     {
         Assert.That(() => Checkpoint.Open("allenai/longformer-base-4096"), Throws.TypeOf<CheckpointException>()
-            .With.Message.Contains("looks like a repository on the Hugging Face hub").And.Message.Contains("hf download allenai/longformer-base-4096"));
+            .With.Message.Contains("looks like a repository on the Hugging Face hub")
+            .And.Message.Contains("hf download allenai/longformer-base-4096"));
         Assert.That(Checkpoint.Hint("./allenai/longformer"), Is.Null);
         Assert.That(Checkpoint.Hint("/no/such"), Is.Null);
     }
@@ -74,14 +75,17 @@ public class FieldFileTests
     [Test]
     public void A_cache_of_downloads_says_which_folder_to_give()
     {
-        string repository = Path.Combine(_folder.Path, "models--allenai--longformer-base-4096"), version = Path.Combine(repository, "snapshots", "301e6a4");
+        string repository = Path.Combine(_folder.Path, "models--allenai--longformer-base-4096"),
+            version = Path.Combine(repository, "snapshots", "301e6a4");
         Directory.CreateDirectory(version);
         Directory.CreateDirectory(Path.Combine(repository, "refs"));
         File.WriteAllText(Path.Combine(repository, "refs", "main"), "301e6a4");
         Assert.Multiple(() =>
         {
-            Assert.That(() => Checkpoint.Open(repository), Throws.TypeOf<CheckpointException>().With.Message.Contains($"give the version itself, {version}"));
-            Assert.That(() => Checkpoint.Open(Path.Combine(repository, "snapshots")), Throws.TypeOf<CheckpointException>().With.Message.Contains(version));
+            Assert.That(() => Checkpoint.Open(repository),
+                Throws.TypeOf<CheckpointException>().With.Message.Contains($"give the version itself, {version}"));
+            Assert.That(() => Checkpoint.Open(Path.Combine(repository, "snapshots")),
+                Throws.TypeOf<CheckpointException>().With.Message.Contains(version));
             Assert.That(() => Checkpoint.Open(_folder.Path), Throws.TypeOf<CheckpointException>().With.Message.Contains("below snapshots"));
         });
     }
@@ -99,7 +103,8 @@ public class FieldFileTests
     [Test]
     public void Json_that_python_reads_is_read()
     {
-        using System.Text.Json.JsonDocument json = JsonText.Parse("\uFEFF{\"a\": NaN, \"b\": [Infinity, -Infinity, \"NaN \\\" Infinity\"]} \n"u8.ToArray());
+        using System.Text.Json.JsonDocument json =
+            JsonText.Parse("\uFEFF{\"a\": NaN, \"b\": [Infinity, -Infinity, \"NaN \\\" Infinity\"]} \n"u8.ToArray());
         Assert.That(json.RootElement.ToString(), Does.Contain("\"NaN\"").And.Contains("\"-Infinity\"").And.Contains("NaN \\\" Infinity"));
         byte[] wide = [.. System.Text.Encoding.Unicode.GetPreamble(), .. System.Text.Encoding.Unicode.GetBytes("{\"é\": 1}")];
         using System.Text.Json.JsonDocument utf16 = JsonText.Parse(wide);

@@ -15,7 +15,10 @@ internal static partial class Mapping
             Span<char> name = new char[1 << 15];
             using Process process = Process.GetCurrentProcess();
             fixed (char* start = name)
-                return name[..(int)MappedFileName(process.Handle, address, (ushort*)start, (uint)name.Length)].Contains(path.AsSpan(path.IndexOf(':') + 1), StringComparison.OrdinalIgnoreCase);
+            {
+                return name[..(int)MappedFileName(process.Handle, address, (ushort*)start, (uint)name.Length)]
+                    .Contains(path.AsSpan(path.IndexOf(':') + 1), StringComparison.OrdinalIgnoreCase);
+            }
         }
         return File.ReadLines("/proc/self/maps").Where(line => line.Contains(path, StringComparison.Ordinal)).Any(line =>
         {

@@ -14,7 +14,8 @@ public class NameMapTests
     {
         NameMap map = Recognize(Roberta + "after.safetensors", null);
         // The reference case is of the masked language model, which leaves the pooler out; the file has one.
-        Dictionary<string, string> expected = Reference(Roberta).Where(n => !n.Key.StartsWith("roberta.pooler.", StringComparison.Ordinal) && n.Value is not null)
+        Dictionary<string, string> expected = Reference(Roberta)
+            .Where(n => !n.Key.StartsWith("roberta.pooler.", StringComparison.Ordinal) && n.Value is not null)
             .ToDictionary(n => n.Value!, n => n.Key);
         expected["longformer.pooler.dense.weight"] = "roberta.pooler.dense.weight";
         expected["longformer.pooler.dense.bias"] = "roberta.pooler.dense.bias";
@@ -102,7 +103,8 @@ public class NameMapTests
     [Test]
     public void Sequence_models_inside_a_lightning_module_are_found()
     {
-        Assert.That(Map(Led("model.model.").Append("model.final_logits_bias")).Entries.Keys, Is.EquivalentTo(Led("led.").Append("final_logits_bias")));
+        Assert.That(Map(Led("model.model.").Append("model.final_logits_bias")).Entries.Keys,
+            Is.EquivalentTo(Led("led.").Append("final_logits_bias")));
         NameMap hf = Map(Led("model.led.").Append("model.lm_head.weight"));
         Assert.That(hf.Entries.Keys, Is.EquivalentTo(Led("led.").Append("lm_head.weight")));
         Assert.That(hf.Entries.Values.Select(e => e.SkipRows), Is.All.Zero, "HF's tables have no unused rows");
@@ -147,7 +149,8 @@ public class NameMapTests
 
     [Test]
     public void Mbart_has_a_norm_behind_its_layers() =>
-        Assert.That(Map(["model.encoder.layers.0.self_attn.k_proj.weight", "model.encoder.layer_norm.weight"]).Family, Is.EqualTo(CheckpointFamily.MBart));
+        Assert.That(Map(["model.encoder.layers.0.self_attn.k_proj.weight", "model.encoder.layer_norm.weight"]).Family,
+            Is.EqualTo(CheckpointFamily.MBart));
 
     [Test]
     public void Other_architectures_stay_unknown_and_unchanged()
@@ -168,10 +171,12 @@ public class NameMapTests
         Assert.That(() => Map(Longformer(""), json), Throws.TypeOf<CheckpointException>().With.Message.Contains(message));
 
     private static IEnumerable<string> Longformer(string prefix) =>
-        new[] { "embeddings.word_embeddings.weight", "encoder.layer.0.attention.self.query_global.weight", "pooler.dense.bias" }.Select(n => prefix + n);
+        new[] { "embeddings.word_embeddings.weight", "encoder.layer.0.attention.self.query_global.weight", "pooler.dense.bias" }
+            .Select(n => prefix + n);
 
     private static IEnumerable<string> Led(string prefix) =>
-        new[] { "shared.weight", "encoder.embed_positions.weight", "encoder.layers.0.self_attn.longformer_self_attn.query.weight" }.Select(n => prefix + n);
+        new[] { "shared.weight", "encoder.embed_positions.weight", "encoder.layers.0.self_attn.longformer_self_attn.query.weight" }
+            .Select(n => prefix + n);
 
     private static NameMap Map(IEnumerable<string> names, string? configuration = null, long rows = 4) =>
         NameMap.Recognize([.. names.Select(n => new TensorEntry(n, StoredType.F32, [rows, 2], 0, "f"))], configuration, "f");

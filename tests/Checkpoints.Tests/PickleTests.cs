@@ -95,15 +95,18 @@ public class PickleTests
             // Thrown away, beside an honest tensor.
             good(new PickleBuilder().Global("torch.hub", "load").Op(')').Op('R').Op('0').Op('}').Text("w")).Op('s').Stop(),
             // Deep inside the state dict of a training checkpoint.
-            good(new PickleBuilder().Op('}').Text("state_dict").Op('}').Op('(').Text("w")).Text("x").Op(']').Op(']').Global("torch.hub", "load").Op(')').Op('R').Op('a').Op('a')
+            good(new PickleBuilder().Op('}').Text("state_dict").Op('}').Op('(').Text("w")).Text("x").Op(']').Op(']').Global("torch.hub", "load")
+                .Op(')').Op('R').Op('a').Op('a')
                 .Op('u').Op('s').Stop(),
             // A class itself, and as a key.
-            good(new PickleBuilder().Op('}').Text("state_dict").Op('}').Op('(').Text("w")).Global("torch.hub", "load").Number(1).Op('u').Op('s').Stop(),
+            good(new PickleBuilder().Op('}').Text("state_dict").Op('}').Op('(').Text("w")).Global("torch.hub", "load").Number(1).Op('u')
+                .Op('s').Stop(),
         ];
         foreach (PickleBuilder attack in attacks)
         {
             Assert.That(() => Open(PickleBuilder.Zip(attack.ToArray(), ("0", new byte[4]))),
-                Throws.TypeOf<CheckpointException>().With.Message.Contains("'torch.hub.load': no part of a state dict. Refused; nothing was executed"));
+                Throws.TypeOf<CheckpointException>().With.Message.Contains(
+                    "'torch.hub.load': no part of a state dict. Refused; nothing was executed"));
         }
     }
 
@@ -113,7 +116,8 @@ public class PickleTests
         foreach (PickleBuilder wrong in new[]
         {
             PickleBuilder.Dict("w", p => p.Global("torch._utils", "_rebuild_tensor_v2").Op(')').Op('R')),
-            PickleBuilder.Dict("w", p => p.Global("torch._utils", "_rebuild_tensor_v2").Op('(').Number(1).Number(0).Tuple(1).Tuple(1).Raw(0x89).Op('N').Op('t').Op('R')),
+            PickleBuilder.Dict("w", p =>
+                p.Global("torch._utils", "_rebuild_tensor_v2").Op('(').Number(1).Number(0).Tuple(1).Tuple(1).Raw(0x89).Op('N').Op('t').Op('R')),
             PickleBuilder.Dict("w", p => p.Global("torch._utils", "_rebuild_parameter").Op('(').Number(1).Op('t').Op('R')),
             PickleBuilder.Dict("w", p => p.Global("collections", "OrderedDict").Op('(').Op(']').Number(1).Op('a').Op('t').Op('R')),
             PickleBuilder.Dict("w", p => p.Number(1).Op(')').Op('R')),
@@ -164,7 +168,8 @@ public class PickleTests
     {
         // Half a million tuples around each other, and a list that holds itself, inside a state dict.
         byte[] nested = [.. Enumerable.Repeat((byte)0x85, 500_000)];
-        byte[] pickle = new PickleBuilder().Op('}').Op('(').Text("deep").Op('N').Raw(nested).Text("self").Op(']').Op('q').Raw(0).Op('h').Raw(0).Op('a')
+        byte[] pickle = new PickleBuilder().Op('}').Op('(').Text("deep").Op('N').Raw(nested).Text("self").Op(']').Op('q').Raw(0)
+            .Op('h').Raw(0).Op('a')
             .Text("w").Tensor("FloatStorage", "0", 1, 0, [1], [1]).Op('u').Stop().ToArray();
         using Checkpoint checkpoint = Open(PickleBuilder.Zip(pickle, ("0", new byte[4])));
         Assert.That(checkpoint.Names, Is.EqualTo(new[] { "w" }));
@@ -173,10 +178,13 @@ public class PickleTests
     [Test]
     public void Memory_stays_bounded_whatever_the_pickle_asks_for()
     {
-        PickleBuilder List(int items) => new PickleBuilder().Op(']').Op('(').Raw([.. Enumerable.Repeat((byte)'N', items)]).Op('e').Op('q').Raw(0).Op('0');
+        PickleBuilder List(int items) =>
+            new PickleBuilder().Op(']').Op('(').Raw([.. Enumerable.Repeat((byte)'N', items)]).Op('e').Op('q').Raw(0).Op('0');
         // A list of 10,000 items copied 300 times by list(); a long string encoded again and again; values without end.
-        byte[] copies = [.. Enumerable.Repeat(new PickleBuilder().Global("builtins", "list").Op('h').Raw(0).Raw(0x85).Op('R').ToArray()[2..], 300).SelectMany(b => b)];
-        byte[] codes = [.. Enumerable.Repeat(new PickleBuilder().Global("_codecs", "encode").Op('h').Raw(0).Raw(0x85).Op('R').ToArray()[2..], 100).SelectMany(b => b)];
+        byte[] copies = [.. Enumerable.Repeat(new PickleBuilder().Global("builtins", "list").Op('h').Raw(0).Raw(0x85).Op('R').ToArray()[2..], 300)
+            .SelectMany(b => b)];
+        byte[] codes = [.. Enumerable.Repeat(new PickleBuilder().Global("_codecs", "encode").Op('h').Raw(0).Raw(0x85).Op('R').ToArray()[2..], 100)
+            .SelectMany(b => b)];
         Bounded(List(10_000).Raw(copies), "it makes more than");
         Bounded(new PickleBuilder().Text(new string('x', 1_000_000)).Op('q').Raw(0).Op('0').Raw(codes), "it makes more than");
         Bounded(new PickleBuilder().Raw([.. Enumerable.Repeat((byte)'}', 1_200_000)]), "its stack grows beyond");

@@ -46,7 +46,8 @@ public class SafetensorsFileTests
             }
             else
             {
-                Assert.That(() => file.Get("t"), Throws.TypeOf<CheckpointException>().With.Message.Contains($"dtype {names[i]}, which libtorch {TorchRuntime.Version} does not have"));
+                Assert.That(() => file.Get("t"), Throws.TypeOf<CheckpointException>()
+                    .With.Message.Contains($"dtype {names[i]}, which libtorch {TorchRuntime.Version} does not have"));
             }
         }
         Assert.That(new[] { StoredType.F64, StoredType.F32, StoredType.F16, StoredType.BF16, StoredType.I64, StoredType.I32, StoredType.I16,
@@ -121,7 +122,8 @@ public class SafetensorsFileTests
     public void Scalars_and_empty_tensors_keep_their_shapes()
     {
         using SafetensorsFile file = SafetensorsFile.Open(_folder.WriteSafetensors("f.safetensors",
-            """{"s":{"dtype":"I64","shape":[],"data_offsets":[0,8]},"e":{"dtype":"F32","shape":[3,0,2],"data_offsets":[8,8]}}""", BitConverter.GetBytes(77L)));
+            """{"s":{"dtype":"I64","shape":[],"data_offsets":[0,8]},"e":{"dtype":"F32","shape":[3,0,2],"data_offsets":[8,8]}}""",
+            BitConverter.GetBytes(77L)));
         using Tensor scalar = file.Get("s"), empty = file.Get("e");
         Assert.That((scalar.Rank, scalar.Item<long>()), Is.EqualTo((0, 77L)));
         Assert.That(empty.Shape, Is.EqualTo(new long[] { 3, 0, 2 }));
@@ -140,11 +142,15 @@ public class SafetensorsFileTests
     [Test]
     public void What_is_no_readable_file_is_refused_by_name()
     {
-        Assert.That(() => SafetensorsFile.Open(_folder["absent"]), Throws.TypeOf<CheckpointException>().With.Message.EqualTo($"{_folder["absent"]}: no such file"));
+        Assert.That(() => SafetensorsFile.Open(_folder["absent"]),
+            Throws.TypeOf<CheckpointException>().With.Message.EqualTo($"{_folder["absent"]}: no such file"));
         Assert.That(() => SafetensorsFile.Open(_folder.Path), Throws.TypeOf<CheckpointException>().With.Message.EndsWith("a folder, not a file"));
-        Assert.That(() => SafetensorsFile.Open(_folder.Write("empty", "")), Throws.TypeOf<CheckpointException>().With.Message.EndsWith("the file is empty"));
-        Assert.That(() => SafetensorsFile.Open(_folder.Write("short", "abc")), Throws.TypeOf<CheckpointException>().With.Message.Contains("it has 3 bytes"));
-        Assert.That(() => SafetensorsFile.Open(_folder.Write("text", "This is no model at all.")), Throws.TypeOf<CheckpointException>().With.Message.Contains("not a safetensors file"));
+        Assert.That(() => SafetensorsFile.Open(_folder.Write("empty", "")),
+            Throws.TypeOf<CheckpointException>().With.Message.EndsWith("the file is empty"));
+        Assert.That(() => SafetensorsFile.Open(_folder.Write("short", "abc")),
+            Throws.TypeOf<CheckpointException>().With.Message.Contains("it has 3 bytes"));
+        Assert.That(() => SafetensorsFile.Open(_folder.Write("text", "This is no model at all.")),
+            Throws.TypeOf<CheckpointException>().With.Message.Contains("not a safetensors file"));
     }
 
     [Test]

@@ -10,12 +10,15 @@ public class SafetensorsFuzzTests
     private const int Rounds = 2400;
 
     private const string Header =
-        """{"__metadata__":{"format":"pt"},"a.b":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},"c":{"dtype":"I64","shape":[],"data_offsets":[24,32]},"e":{"dtype":"F16","shape":[0,4],"data_offsets":[32,32]}}""";
+        """{"__metadata__":{"format":"pt"},"a.b":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},"""
+        + """ "c":{"dtype":"I64","shape":[],"data_offsets":[24,32]},"e":{"dtype":"F16","shape":[0,4],"data_offsets":[32,32]}}""";
 
     private static readonly string[] Pieces =
     [
-        "0", "-1", "1", "8", "18446744073709551615", "9223372036854775807", "4294967296", "1e9", "0.5", "null", "true", "[]", "{}", "\"\"", "\"F32\"", "\"F64\"", "\"U8\"",
-        "\"F4\"", "[", "]", "{", "}", ",", ":", "\\u0000", "\\ud800", "\"a.b\":", "\"dtype\":", "\"shape\":", "\"data_offsets\":", "\"__metadata__\":", " ", "\n",
+        "0", "-1", "1", "8", "18446744073709551615", "9223372036854775807", "4294967296", "1e9", "0.5", "null", "true", "[]", "{}", "\"\"", "\"F32\"",
+        "\"F64\"", "\"U8\"",
+        "\"F4\"", "[", "]", "{", "}", ",", ":", "\\u0000", "\\ud800", "\"a.b\":", "\"dtype\":", "\"shape\":", "\"data_offsets\":",
+        "\"__metadata__\":", " ", "\n",
     ];
 
     [Test]
@@ -101,7 +104,8 @@ public class SafetensorsFuzzTests
             {
                 0 => text.Insert(at, piece),
                 1 => text.Remove(at, Math.Min(random.Next(1, 30), text.Length - at)),
-                2 when text.IndexOf(piece, at, StringComparison.Ordinal) is >= 0 and int found => text.Remove(found, piece.Length).Insert(found, other),
+                2 when text.IndexOf(piece, at, StringComparison.Ordinal) is >= 0 and int found =>
+                    text.Remove(found, piece.Length).Insert(found, other),
                 _ => ReplaceNumber(text, at, piece),
             };
             if (text.Length == 0)

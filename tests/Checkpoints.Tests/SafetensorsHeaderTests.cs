@@ -12,7 +12,8 @@ public class SafetensorsHeaderTests
     public void A_good_header_gives_names_types_shapes_and_places()
     {
         byte[] json = Encoding.UTF8.GetBytes(
-            """{"__metadata__":{"format":"pt","é":"ü"},"b":{"dtype":"I64","shape":[],"data_offsets":[6,14]},"a.weight":{"shape":[3,1],"data_offsets":[0,6],"dtype":"BF16"},"none":{"dtype":"U8","shape":[4,0],"data_offsets":[6,6]}}   """);
+            """{"__metadata__":{"format":"pt","é":"ü"},"b":{"dtype":"I64","shape":[],"data_offsets":[6,14]},"""
+            + """ "a.weight":{"shape":[3,1],"data_offsets":[0,6],"dtype":"BF16"},"none":{"dtype":"U8","shape":[4,0],"data_offsets":[6,6]}}   """);
         SafetensorsHeader header = SafetensorsHeader.Parse(json, 8 + json.Length + 14, "f");
         Assert.Multiple(() =>
         {
@@ -51,7 +52,8 @@ public class SafetensorsHeaderTests
     [TestCase("""{"a":}""", 0, "not valid JSON")]
     [TestCase("""{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},}""", 8, "not valid JSON")]
     [TestCase("""{"a":{"dtype":"F32","shape":[02],"data_offsets":[0,8]}}""", 8, "not valid JSON")]
-    [TestCase("""{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"a":{"dtype":"F32","shape":[2],"data_offsets":[8,16]}}""", 16, "'a' stands twice in the header")]
+    [TestCase("""{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"a":{"dtype":"F32","shape":[2],"data_offsets":[8,16]}}""", 16,
+        "'a' stands twice in the header")]
     [TestCase("""{"a":7}""", 0, "'a' is described by a number")]
     [TestCase("""{"a":null}""", 0, "'a' is described by null")]
     [TestCase("""{"a":[[[[[[]]]]]]}""", 0, "'a' is described by an array")]
@@ -84,9 +86,11 @@ public class SafetensorsHeaderTests
     [TestCase("""{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}""", 7, "the file holds 7 bytes of data: cut off")]
     [TestCase("""{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}""", 8, "F32 [3] takes 12 bytes, data_offsets [0, 8] give 8")]
     [TestCase("""{"a":{"dtype":"F4","shape":[3],"data_offsets":[0,2]}}""", 2, "do not end on a byte")]
-    [TestCase("""{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[2,6]}}""", 6, "'a' and 'b' overlap")]
+    [TestCase("""{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[2,6]}}""", 6,
+        "'a' and 'b' overlap")]
     [TestCase("""{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}""", 4, "overlap")]
-    [TestCase("""{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[5,9]}}""", 9, "bytes 4 to 5 of the data, before tensor 'b', belong to no tensor")]
+    [TestCase("""{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[5,9]}}""", 9,
+        "bytes 4 to 5 of the data, before tensor 'b', belong to no tensor")]
     [TestCase("""{"a":{"dtype":"U8","shape":[4],"data_offsets":[1,5]}}""", 5, "bytes 0 to 1 of the data")]
     [TestCase("""{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}""", 6, "2 bytes behind the last tensor")]
     [TestCase("""{}""", 3, "3 bytes behind the last tensor")]
@@ -97,14 +101,16 @@ public class SafetensorsHeaderTests
     [TestCase("""{"__metadata__":{"a":"1","a":"2"}}""", 0, "'a' stands twice in __metadata__")]
     [TestCase("""{"__metadata__":{"a":"\udfff"}}""", 0, "not valid text")]
     public void A_wrong_header_is_refused_by_its_own_message(string json, int dataLength, string message) =>
-        Assert.That(() => Parse(json, dataLength), Throws.TypeOf<CheckpointException>().With.Message.StartsWith("the-file: ").And.Message.Contains(message));
+        Assert.That(() => Parse(json, dataLength),
+            Throws.TypeOf<CheckpointException>().With.Message.StartsWith("the-file: ").And.Message.Contains(message));
 
     [Test]
     public void Text_that_is_not_utf8_is_refused()
     {
         byte[] json = Encoding.UTF8.GetBytes(One);
         json[2] = 0xff;
-        Assert.That(() => SafetensorsHeader.Parse(json, 8 + json.Length + 8, "f"), Throws.TypeOf<CheckpointException>().With.Message.Contains("not UTF-8"));
+        Assert.That(() => SafetensorsHeader.Parse(json, 8 + json.Length + 8, "f"),
+            Throws.TypeOf<CheckpointException>().With.Message.Contains("not UTF-8"));
     }
 
     [Test]
@@ -126,19 +132,22 @@ public class SafetensorsHeaderTests
     {
         string json = $$$"""{"\u001b[2J{{{new string('x', 300)}}}":7}""";
         Assert.That(() => Parse(json, 0),
-            Throws.TypeOf<CheckpointException>().With.Message.Contains(@"'\u001b[2Jx").And.Message.Contains("xxx...'").And.Message.Not.Contains("\u001b"));
+            Throws.TypeOf<CheckpointException>().With.Message.Contains(@"'\u001b[2Jx").And.Message.Contains("xxx...'")
+                .And.Message.Not.Contains("\u001b"));
     }
 
     [TestCase(0, "it has 0 bytes")]
     [TestCase(7, "it has 7 bytes")]
     public void A_file_shorter_than_the_length_in_front_is_refused(int length, string message) =>
-        Assert.That(() => SafetensorsHeader.ReadLength(new byte[length], length, "f"), Throws.TypeOf<CheckpointException>().With.Message.Contains(message));
+        Assert.That(() => SafetensorsHeader.ReadLength(new byte[length], length, "f"),
+            Throws.TypeOf<CheckpointException>().With.Message.Contains(message));
 
     [TestCase(100_000_001ul, 1L << 40, "at most 100000000 are allowed")]
     [TestCase(ulong.MaxValue, 1L << 40, "at most 100000000 are allowed")]
     [TestCase(93ul, 100L, "has only 92 after the length: cut off, or not a safetensors file")]
     public void A_header_longer_than_allowed_or_than_the_file_is_refused(ulong length, long fileLength, string message) =>
-        Assert.That(() => SafetensorsHeader.ReadLength(BitConverter.GetBytes(length), fileLength, "f"), Throws.TypeOf<CheckpointException>().With.Message.Contains(message));
+        Assert.That(() => SafetensorsHeader.ReadLength(BitConverter.GetBytes(length), fileLength, "f"),
+            Throws.TypeOf<CheckpointException>().With.Message.Contains(message));
 
     private static SafetensorsHeader Parse(string json, int dataLength)
     {

@@ -29,7 +29,10 @@ public class SafetensorsWriterTests
         byte[] file = File.ReadAllBytes(_folder["f"]);
         int length = (int)BinaryPrimitives.ReadInt64LittleEndian(file);
         // What safetensors 0.8.0 writes for the same tensors and metadata.
-        const string expected = """{"__metadata__":{"b":"xé\u0001\"/\n","format":"pt"},"n":{"dtype":"I64","shape":[1],"data_offsets":[0,8]},"a":{"dtype":"F32","shape":[1],"data_offsets":[8,12]},"z":{"dtype":"F32","shape":[2],"data_offsets":[12,20]},"b":{"dtype":"U8","shape":[1],"data_offsets":[20,21]}}""";
+        const string expected =
+            """{"__metadata__":{"b":"xé\u0001\"/\n","format":"pt"},"n":{"dtype":"I64","shape":[1],"data_offsets":[0,8]},"a":"""
+            + """{"dtype":"F32","shape":[1],"data_offsets":[8,12]},"z":{"dtype":"F32","shape":[2],"data_offsets":[12,20]},"b":"""
+            + """{"dtype":"U8","shape":[1],"data_offsets":[20,21]}}""";
         Assert.Multiple(() =>
         {
             Assert.That(length % 8, Is.Zero);
@@ -51,14 +54,17 @@ public class SafetensorsWriterTests
     {
         using TensorScope scope = new();
         Random random = new(seed);
-        DType[] types = [DType.Float64, DType.Float32, DType.Float16, DType.BFloat16, DType.Int64, DType.Int32, DType.Int16, DType.Int8, DType.UInt8, DType.Bool];
+        DType[] types = [DType.Float64, DType.Float32, DType.Float16, DType.BFloat16, DType.Int64, DType.Int32, DType.Int16, DType.Int8,
+            DType.UInt8, DType.Bool];
         Dictionary<string, Tensor> tensors = [];
         for (int i = random.Next(1, 20); i >= 0; i--)
         {
             long[] shape = [.. Enumerable.Range(0, random.Next(4)).Select(_ => (long)random.Next(5))];
             float[] values = [.. Enumerable.Range(0, (int)shape.Aggregate(1L, (a, b) => a * b)).Select(_ => random.Next(-100, 100) / 4f)];
             Tensor tensor = (shape.Length == 0 ? Tensor.From(values[0]) : Tensor.From<float>(values, shape)).To(types[random.Next(types.Length)]);
-            tensors[$"{"àz𝄞\uffe0"[random.Next(2)]}.{random.Next()}.{i}"] = shape.Length >= 2 && random.Next(2) == 0 ? tensor.Transpose(0, 1) : tensor;
+            tensors[$"{"àz𝄞\uffe0"[random.Next(2)]}.{random.Next()}.{i}"] = shape.Length >= 2 && random.Next(2) == 0
+                ? tensor.Transpose(0, 1)
+                : tensor;
         }
         SafetensorsWriter.Write(_folder["f"], tensors);
         using SafetensorsFile file = SafetensorsFile.Open(_folder["f"]);
@@ -91,7 +97,8 @@ public class SafetensorsWriterTests
         SafetensorsWriter.Write(_folder["b"], checkpoint.Names.Select(n => TensorSource.From(n, checkpoint, n)));
         Assert.That(File.ReadAllBytes(_folder["b"]).AsSpan().SequenceEqual(File.ReadAllBytes(_folder["a"])), Is.True);
         // Where the kernel cannot (here: a stream of another kind), the bytes go through this process.
-        SafetensorsWriter.Write(_folder["c"], checkpoint.Names.Select(n => TensorSource.From(n, checkpoint, n)), null, path => new FullDisk(path, long.MaxValue));
+        SafetensorsWriter.Write(_folder["c"], checkpoint.Names.Select(n => TensorSource.From(n, checkpoint, n)), null,
+            path => new FullDisk(path, long.MaxValue));
         Assert.That(File.ReadAllBytes(_folder["c"]).AsSpan().SequenceEqual(File.ReadAllBytes(_folder["a"])), Is.True);
     }
 
@@ -125,10 +132,14 @@ public class SafetensorsWriterTests
     public void Names_that_the_format_cannot_hold_are_refused()
     {
         using Tensor t = Tensor.From<float>([1]);
-        Assert.That(() => SafetensorsWriter.Write(_folder["f"], new Dictionary<string, Tensor> { ["__metadata__"] = t }), Throws.TypeOf<CheckpointException>().With.Message.Contains("__metadata__"));
-        Assert.That(() => SafetensorsWriter.Write(_folder["f"], new Dictionary<string, Tensor> { ["a\ud800"] = t }), Throws.TypeOf<CheckpointException>().With.Message.Contains("surrogate"));
-        Assert.That(() => SafetensorsWriter.Write(_folder["f"], [TensorSource.From("a", t), TensorSource.From("a", t)]), Throws.TypeOf<CheckpointException>().With.Message.Contains("'a' was given twice"));
-        Assert.That(() => SafetensorsWriter.Write(_folder["f"], new Dictionary<string, Tensor>(), new Dictionary<string, string> { ["k"] = "\udc00" }), Throws.TypeOf<CheckpointException>().With.Message.Contains("the metadata k"));
+        Assert.That(() => SafetensorsWriter.Write(_folder["f"], new Dictionary<string, Tensor> { ["__metadata__"] = t }),
+            Throws.TypeOf<CheckpointException>().With.Message.Contains("__metadata__"));
+        Assert.That(() => SafetensorsWriter.Write(_folder["f"], new Dictionary<string, Tensor> { ["a\ud800"] = t }),
+            Throws.TypeOf<CheckpointException>().With.Message.Contains("surrogate"));
+        Assert.That(() => SafetensorsWriter.Write(_folder["f"], [TensorSource.From("a", t), TensorSource.From("a", t)]),
+            Throws.TypeOf<CheckpointException>().With.Message.Contains("'a' was given twice"));
+        Assert.That(() => SafetensorsWriter.Write(_folder["f"], new Dictionary<string, Tensor>(),
+            new Dictionary<string, string> { ["k"] = "\udc00" }), Throws.TypeOf<CheckpointException>().With.Message.Contains("the metadata k"));
         using Tensor complex = t.To(DType.Complex128);
         Assert.That(() => TensorSource.From("a", complex), Throws.TypeOf<CheckpointException>().With.Message.Contains("no dtype Complex128"));
         Assert.That(Directory.EnumerateFileSystemEntries(_folder.Path), Is.Empty);
@@ -140,7 +151,8 @@ public class SafetensorsWriterTests
         using Tensor t = Tensor.From<float>(new float[1000]);
         _folder.Write("f", "the old file");
         Assert.That(() => SafetensorsWriter.Write(_folder["f"], [TensorSource.From("t", t)], null, path => new FullDisk(path, capacity)),
-            Throws.TypeOf<CheckpointException>().With.Message.Contains("cannot be written: No space left on device").And.Message.Contains("Nothing was changed"));
+            Throws.TypeOf<CheckpointException>().With.Message.Contains("cannot be written: No space left on device")
+                .And.Message.Contains("Nothing was changed"));
         Assert.That(File.ReadAllText(_folder["f"]), Is.EqualTo("the old file"));
         Assert.That(Directory.EnumerateFileSystemEntries(_folder.Path).Count(), Is.EqualTo(1), "no part file is left");
     }
@@ -171,12 +183,14 @@ public class SafetensorsWriterTests
         using TensorScope scope = new();
         TensorSource[] tensors = [.. Enumerable.Range(0, 7).Select(i => TensorSource.From($"t{i}", Tensor.From<float>([i, i + 0.5f])))];
         IReadOnlyList<string> files = ShardedWriter.Write(_folder.Path, tensors, shardBytes: 16);
-        Assert.That(files, Is.EqualTo(new[] { "model.safetensors.index.json" }.Concat(Enumerable.Range(1, 4).Select(i => $"model-{i:D5}-of-00004.safetensors"))));
+        Assert.That(files, Is.EqualTo(new[] { "model.safetensors.index.json" }
+            .Concat(Enumerable.Range(1, 4).Select(i => $"model-{i:D5}-of-00004.safetensors"))));
         using Checkpoint checkpoint = Checkpoint.Open(_folder.Path);
         Assert.That(checkpoint.Names, Is.EquivalentTo(tensors.Select(t => t.Name)));
         Assert.That(checkpoint.Get("t5").ToArray<float>(), Is.EqualTo(new[] { 5, 5.5f }));
         Assert.That(checkpoint.FileOf("t6"), Is.EqualTo(_folder["model-00004-of-00004.safetensors"]));
-        Assert.That(File.ReadAllText(_folder[files[0]]), Does.Contain("\"total_size\": 56").And.Contain("\"t0\": \"model-00001-of-00004.safetensors\""));
+        Assert.That(File.ReadAllText(_folder[files[0]]),
+            Does.Contain("\"total_size\": 56").And.Contain("\"t0\": \"model-00001-of-00004.safetensors\""));
     }
 
     [Test]
@@ -184,7 +198,8 @@ public class SafetensorsWriterTests
     {
         using Tensor small = Tensor.From<float>([1]), large = Tensor.From<float>(new float[100]);
         Assert.That(ShardedWriter.Write(_folder.Path, [TensorSource.From("s", small)]), Is.EqualTo(new[] { "model.safetensors" }));
-        Assert.That(ShardedWriter.Write(_folder.Path, [TensorSource.From("s", small), TensorSource.From("l", large), TensorSource.From("m", small)], shardBytes: 10), Has.Count.EqualTo(4));
+        Assert.That(ShardedWriter.Write(_folder.Path, [TensorSource.From("s", small), TensorSource.From("l", large), TensorSource.From("m", small)],
+            shardBytes: 10), Has.Count.EqualTo(4));
     }
 
     /// <summary>A file on a disk with room for so many bytes.</summary>

@@ -21,7 +21,8 @@ internal sealed class TestFolder : IDisposable
     public string Write(string name, string content) => Write(name, Encoding.UTF8.GetBytes(content));
 
     /// <summary>A safetensors file from the text of its header and its data, right or wrong.</summary>
-    public string WriteSafetensors(string name, string header, ReadOnlySpan<byte> data) => Write(name, Safetensors(Encoding.UTF8.GetBytes(header), data));
+    public string WriteSafetensors(string name, string header, ReadOnlySpan<byte> data) =>
+        Write(name, Safetensors(Encoding.UTF8.GetBytes(header), data));
 
     public static byte[] Safetensors(ReadOnlySpan<byte> header, ReadOnlySpan<byte> data)
     {

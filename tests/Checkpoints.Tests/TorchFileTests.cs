@@ -75,7 +75,8 @@ public class TorchFileTests
             AssertSame(checkpoint.Get(tensor), expected.Get(tensor), tensor);
             AssertSame(streamed.Get(tensor), expected.Get(tensor), tensor);
         }
-        Assert.That(File.ReadAllBytes(_folder["streamed"]), Is.EqualTo(File.ReadAllBytes(Fixture("expected.safetensors"))), "the safetensors library writes the same file");
+        Assert.That(File.ReadAllBytes(_folder["streamed"]), Is.EqualTo(File.ReadAllBytes(Fixture("expected.safetensors"))),
+            "the safetensors library writes the same file");
     }
 
     [Test]
@@ -84,7 +85,8 @@ public class TorchFileTests
         byte[] pickle = TwoEntries("a", new PickleBuilder().Tensor("FloatStorage", "0", 6, 0, [2, 3], [3, 1]),
             "b", new PickleBuilder().Tensor("FloatStorage", "0", 6, 2, [4], [1]));
         // torch aligns the data; here an entry in front does it.
-        byte[] file = Enumerable.Range(0, 4).Select(pad => PickleBuilder.ZipOf([("archive/pad", new byte[pad]), ("archive/data.pkl", pickle), ("archive/data/0", SixFloats)]))
+        byte[] file = Enumerable.Range(0, 4).Select(
+            pad => PickleBuilder.ZipOf([("archive/pad", new byte[pad]), ("archive/data.pkl", pickle), ("archive/data/0", SixFloats)]))
             .First(f => f.AsSpan().IndexOf(SixFloats) % 4 == 0);
         using Checkpoint checkpoint = Open(file);
         Tensor a = checkpoint.Get("a"), b = checkpoint.Get("b");
@@ -131,7 +133,8 @@ public class TorchFileTests
     public void Parameters_untyped_storages_and_dtypes_by_name_are_known()
     {
         PickleBuilder parameter = new PickleBuilder().Global("torch._utils", "_rebuild_parameter").Op('(')
-            .Raw(Strip(new PickleBuilder().Tensor("BFloat16Storage", "0", 12, 0, [12], [1]))).Raw(0x88).Global("collections", "OrderedDict").Op(')').Op('R').Op('t').Op('R');
+            .Raw(Strip(new PickleBuilder().Tensor("BFloat16Storage", "0", 12, 0, [12], [1]))).Raw(0x88).Global("collections", "OrderedDict").Op(')')
+            .Op('R').Op('t').Op('R');
         PickleBuilder untyped = new PickleBuilder().Global("torch._utils", "_rebuild_tensor_v3").Op('(').Storage("UntypedStorage", "0", 24, "torch.storage")
             .Number(1).Tuple(2).Tuple(1).Raw(0x89).Global("collections", "OrderedDict").Op(')').Op('R').Global("torch", "float32").Op('t').Op('R');
         using Checkpoint checkpoint = Open(PickleBuilder.Zip(TwoEntries("p", parameter, "u", untyped), ("0", SixFloats)));
@@ -169,9 +172,12 @@ public class TorchFileTests
     [Test]
     public void Shards_of_torch_files_open_by_their_index()
     {
-        _folder.Write("pytorch_model-00001-of-00002.bin", PickleBuilder.Zip(PickleBuilder.Dict("a", p => p.Tensor("FloatStorage", "0", 6, 0, [6], [1])).ToArray(), ("0", SixFloats)));
-        _folder.Write("pytorch_model-00002-of-00002.bin", PickleBuilder.Legacy(PickleBuilder.Dict("b", p => p.Tensor("FloatStorage", "0", 6, 1, [5], [1])).ToArray(), ("0", 6, SixFloats)));
-        _folder.Write("pytorch_model.bin.index.json", """{"weight_map":{"a":"pytorch_model-00001-of-00002.bin","b":"pytorch_model-00002-of-00002.bin"}}""");
+        _folder.Write("pytorch_model-00001-of-00002.bin",
+            PickleBuilder.Zip(PickleBuilder.Dict("a", p => p.Tensor("FloatStorage", "0", 6, 0, [6], [1])).ToArray(), ("0", SixFloats)));
+        _folder.Write("pytorch_model-00002-of-00002.bin",
+            PickleBuilder.Legacy(PickleBuilder.Dict("b", p => p.Tensor("FloatStorage", "0", 6, 1, [5], [1])).ToArray(), ("0", 6, SixFloats)));
+        _folder.Write("pytorch_model.bin.index.json",
+            """{"weight_map":{"a":"pytorch_model-00001-of-00002.bin","b":"pytorch_model-00002-of-00002.bin"}}""");
         using Checkpoint checkpoint = Checkpoint.Open(_folder.Path);
         Assert.That(checkpoint.Get("a").ToArray<float>(), Has.Length.EqualTo(6));
         Assert.That(checkpoint.Get("b").ToArray<float>(), Has.Length.EqualTo(5));
@@ -193,7 +199,8 @@ public class TorchFileTests
     {
         byte[] pickle = PickleBuilder.Dict("w", p => p.Tensor("FloatStorage", "0", 6, offset, shape, strides)).ToArray();
         Assert.That(() => Open(PickleBuilder.Zip(pickle, ("0", SixFloats))), Throws.TypeOf<CheckpointException>().With.Message.Contains(message));
-        Assert.That(() => Open(PickleBuilder.Legacy(pickle, ("0", 6, SixFloats))), Throws.TypeOf<CheckpointException>().With.Message.Contains(message));
+        Assert.That(() => Open(PickleBuilder.Legacy(pickle, ("0", 6, SixFloats))),
+            Throws.TypeOf<CheckpointException>().With.Message.Contains(message));
     }
 
     [Test]
@@ -206,8 +213,10 @@ public class TorchFileTests
         Refused(PickleBuilder.Legacy(pickle, ("0", 5, SixFloats)), "should have 6 elements, the file says 5");
         Refused(PickleBuilder.Legacy(pickle, ("0", 6, SixFloats[..20])), "cut off inside the data '0'");
         Refused(PickleBuilder.Legacy(pickle, ("1", 6, SixFloats)), "a storage that nothing uses");
-        Refused(PickleBuilder.Legacy(PickleBuilder.Dict("w", p => p.Tensor("FloatStorage", "0", -6, 0, [6], [1])).ToArray(), ("0", -6, SixFloats)), "negative length");
-        Refused(PickleBuilder.Zip(PickleBuilder.Dict("w", p => p.Tensor("QInt8Storage", "0", 6, 0, [6], [1])).ToArray(), ("0", SixFloats)), "holds no tensors at its top level, only 'w'");
+        Refused(PickleBuilder.Legacy(PickleBuilder.Dict("w", p => p.Tensor("FloatStorage", "0", -6, 0, [6], [1])).ToArray(), ("0", -6, SixFloats)),
+            "negative length");
+        Refused(PickleBuilder.Zip(PickleBuilder.Dict("w", p => p.Tensor("QInt8Storage", "0", 6, 0, [6], [1])).ToArray(), ("0", SixFloats)),
+            "holds no tensors at its top level, only 'w'");
     }
 
     [Test]
@@ -234,17 +243,21 @@ public class TorchFileTests
     public void Other_pickles_are_told_apart_from_files_of_torch()
     {
         Refused([.. new PickleBuilder().Text("just a pickle").Stop().ToArray()], "a pickle, but not a file of torch.save");
-        Refused([.. new PickleBuilder().Big(System.Numerics.BigInteger.Parse("119547037146038801333356")).Stop().ToArray(), .. new PickleBuilder().Number(7).Stop().ToArray()], "unknown version");
+        Refused([.. new PickleBuilder().Big(System.Numerics.BigInteger.Parse("119547037146038801333356")).Stop().ToArray(),
+            .. new PickleBuilder().Number(7).Stop().ToArray()], "unknown version");
         Refused(PickleBuilder.Zip(new PickleBuilder().Number(1).Stop().ToArray()), "holds a number, not a state dict");
         Refused(PickleBuilder.Zip(new PickleBuilder().Op('}').Stop().ToArray()), "the state dict is empty");
-        Refused(PickleBuilder.Zip(PickleBuilder.Dict("vocabulary", p => p.Op(']')).ToArray()), "holds no tensors at its top level, only 'vocabulary'");
+        Refused(PickleBuilder.Zip(PickleBuilder.Dict("vocabulary", p => p.Op(']')).ToArray()),
+            "holds no tensors at its top level, only 'vocabulary'");
     }
 
     [Test]
     public void Mutated_files_of_both_formats_give_tensors_or_a_message()
     {
-        byte[] pickle = TwoEntries("a", new PickleBuilder().Tensor("FloatStorage", "0", 6, 0, [2, 3], [3, 1]), "b", new PickleBuilder().Tensor("LongStorage", "1", 3, 1, [2], [1]));
-        byte[][] valid = [PickleBuilder.Zip(pickle, ("0", SixFloats), ("1", SixFloats)), PickleBuilder.Legacy(pickle, ("0", 6, SixFloats), ("1", 3, SixFloats))];
+        byte[] pickle = TwoEntries("a", new PickleBuilder().Tensor("FloatStorage", "0", 6, 0, [2, 3], [3, 1]), "b",
+            new PickleBuilder().Tensor("LongStorage", "1", 3, 1, [2], [1]));
+        byte[][] valid = [PickleBuilder.Zip(pickle, ("0", SixFloats), ("1", SixFloats)),
+            PickleBuilder.Legacy(pickle, ("0", 6, SixFloats), ("1", 3, SixFloats))];
         Random random = new(99);
         int opened = 0;
         for (int round = 0; round < 1500; round++)
@@ -291,7 +304,8 @@ public class TorchFileTests
         return patched;
     }
 
-    private void Refused(byte[] file, string message) => Assert.That(() => Open(file), Throws.TypeOf<CheckpointException>().With.Message.Contains(message));
+    private void Refused(byte[] file, string message) =>
+        Assert.That(() => Open(file), Throws.TypeOf<CheckpointException>().With.Message.Contains(message));
 
     private Checkpoint Open(byte[] file) => Checkpoint.Open(_folder.Write("f.bin", file));
 }

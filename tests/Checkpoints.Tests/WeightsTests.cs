@@ -83,12 +83,14 @@ public class WeightsTests
     [Test]
     public void Problems_name_the_shard_that_holds_the_tensor()
     {
-        ShardedWriter.Write(_folder.Path, [TensorSource.From("a", Tensor.From<float>([1])), TensorSource.From("b", Tensor.From<float>([1]))], shardBytes: 4);
+        ShardedWriter.Write(_folder.Path, [TensorSource.From("a", Tensor.From<float>([1])), TensorSource.From("b", Tensor.From<float>([1]))],
+            shardBytes: 4);
         using Checkpoint checkpoint = Checkpoint.Open(_folder.Path);
         Weights weights = new(checkpoint);
         weights.Get("a", 2);
         CheckpointException error = Assert.Throws<CheckpointException>(() => weights.Finish())!;
-        Assert.That(error.Problems.Select(p => Path.GetFileName(p.File)), Is.EquivalentTo(new[] { "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors" }));
+        Assert.That(error.Problems.Select(p => Path.GetFileName(p.File)),
+            Is.EquivalentTo(new[] { "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors" }));
     }
 
     [Test]
@@ -110,7 +112,8 @@ public class WeightsTests
     [TestCase("ab", "a*b*b", false)]
     [TestCase("abab", "*ab", true)]
     [TestCase("aa", "a*a*a", false)]
-    public void A_star_stands_for_any_characters(string name, string pattern, bool matches) => Assert.That(Weights.Matches(name, pattern), Is.EqualTo(matches));
+    public void A_star_stands_for_any_characters(string name, string pattern, bool matches) =>
+        Assert.That(Weights.Matches(name, pattern), Is.EqualTo(matches));
 
     [Test]
     public void Tied_names_are_one_tensor_whichever_of_them_the_file_holds()
@@ -131,17 +134,20 @@ public class WeightsTests
             Assert.That(() => weights.Finish("c"), Throws.Nothing, "the copy is not unexpected");
             weights.Tie("a", "c");
             weights.Get("a", 4, 2);
-            Assert.That(() => weights.Finish(), Throws.TypeOf<CheckpointException>().With.Message.Contains("c expected [4, 2] as a, to which it is tied, found [4, 3]"));
+            Assert.That(() => weights.Finish(), Throws.TypeOf<CheckpointException>()
+                .With.Message.Contains("c expected [4, 2] as a, to which it is tied, found [4, 3]"));
         }
     }
 
     [Test]
     public void A_dtype_that_libtorch_lacks_is_one_of_the_problems()
     {
-        using Checkpoint checkpoint = Checkpoint.Open(_folder.WriteSafetensors("f.safetensors", """{"w":{"dtype":"F4","shape":[2],"data_offsets":[0,1]}}""", [0]));
+        using Checkpoint checkpoint =
+            Checkpoint.Open(_folder.WriteSafetensors("f.safetensors", """{"w":{"dtype":"F4","shape":[2],"data_offsets":[0,1]}}""", [0]));
         Weights weights = new(checkpoint);
         weights.Get("w", 2);
-        Assert.That(() => weights.Finish(), Throws.TypeOf<CheckpointException>().With.Message.Contains("1 unusable").And.Message.Contains("has dtype F4"));
+        Assert.That(() => weights.Finish(), Throws.TypeOf<CheckpointException>().With.Message.Contains("1 unusable")
+            .And.Message.Contains("has dtype F4"));
     }
 
     private Checkpoint Write(params (string Name, long[] Shape)[] tensors)

@@ -25,7 +25,8 @@ public class ConvertTests
         string file = At("long.txt");
         File.WriteAllText(file, string.Join(' ', Enumerable.Repeat("a long document", 60)));
         Assert.That(Longformer.Fails(1, "encode", TinyCheckpoints.Base, "--input", file), Does.Contain("positions for 96"));
-        Longformer.Result result = Longformer.Succeeds("convert", TinyCheckpoints.Base, "--to", "longformer", "--positions", "32768", "--output", At("long"));
+        Longformer.Result result =
+            Longformer.Succeeds("convert", TinyCheckpoints.Base, "--to", "longformer", "--positions", "32768", "--output", At("long"));
         Assert.That(result.Output, Does.Contain("LongformerModel, 32,768 tokens").And.Contain("vocab.json"));
         Longformer.Succeeds("encode", At("long"), "--input", file);
         JsonElement info = Longformer.Succeeds("info", At("long"), "--json").Json;
@@ -64,7 +65,8 @@ public class ConvertTests
     {
         Longformer.Succeeds("convert", TinyCheckpoints.Base, "--to", "safetensors", "--output", At("out"));
         Dictionary<string, byte[]> old = Directory.EnumerateFiles(At("out")).ToDictionary(f => f, File.ReadAllBytes);
-        Longformer.Result result = Longformer.RunLimited(64, "convert", TinyCheckpoints.Base, "--to", "longformer", "--positions", "9000", "--output", At("out"), "--overwrite");
+        Longformer.Result result = Longformer.RunLimited(64, "convert", TinyCheckpoints.Base, "--to", "longformer", "--positions", "9000", "--output",
+            At("out"), "--overwrite");
         Assert.That(result.Status, Is.EqualTo(1), result.Error);
         Assert.That(result.Error, Does.Contain("model.safetensors: cannot be written"));
         Assert.That(Directory.EnumerateFileSystemEntries(_root), Is.EqualTo(new[] { At("out") }));
@@ -81,7 +83,8 @@ public class ConvertTests
         File.WriteAllText(file, "Some text.");
         string[] encode = ["encode", At("sentence"), "--input", file, "--json"];
         float[] Embedding(params string[] more) =>
-            [.. Longformer.Succeeds([.. encode, .. more]).Json.GetProperty("documents")[0].GetProperty("embedding").EnumerateArray().Select(v => v.GetSingle())];
+            [.. Longformer.Succeeds([.. encode, .. more]).Json.GetProperty("documents")[0].GetProperty("embedding").EnumerateArray()
+                .Select(v => v.GetSingle())];
         float[] mean = Embedding(), first = Embedding("--pooling", "cls"), unit = Embedding("--pooling", "cls", "--normalize");
         Directory.CreateDirectory(At("sentence/1_Pooling"));
         File.WriteAllText(At("sentence/1_Pooling/config.json"), """{"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false}""");
@@ -122,7 +125,8 @@ public class ConvertTests
                 lines.WriteLine($"\"{JsonEncodedText.Encode(whole)}\"");
             }
         }
-        Longformer.Succeeds("encode", At("mini"), "--jsonl", At("texts.jsonl"), "--pooling", "mean", "--normalize", "--truncate", "--output", At("x.safetensors"));
+        Longformer.Succeeds("encode", At("mini"), "--jsonl", At("texts.jsonl"), "--pooling", "mean", "--normalize", "--truncate", "--output",
+            At("x.safetensors"));
         using SafetensorsFile made = SafetensorsFile.Open(At("x.safetensors"));
         Tensor embeddings = made.Get("embeddings");
         double largest = 0;

@@ -16,8 +16,11 @@ public class DeviceTests
     {
         Assume.That(TorchRuntime.CudaAvailable, Is.False, "this machine has a GPU");
         string model = Path.Combine(Goldens, "models", "masked_lm");
-        foreach (string[] words in (string[][])[["parity", model], ["parity", "--operators"], ["bench", "--kernel"], ["encode", model, "--input", "-", "--output", "x.npy"]])
+        foreach (string[] words in (string[][])[["parity", model], ["parity", "--operators"], ["bench", "--kernel"],
+            ["encode", model, "--input", "-", "--output", "x.npy"]])
+        {
             Assert.That(Longformer.Fails(1, [.. words, "--device", "cuda:0"]), Does.Contain("\"cuda\" is not available"), string.Join(' ', words));
+        }
     }
 
     [Test]
@@ -44,7 +47,8 @@ public class DeviceTests
     [Test]
     public void The_attention_kernel_is_measured_alone()
     {
-        JsonElement result = Longformer.Succeeds("bench", "--kernel", "--tokens", "130", "--batch", "2", "--window", "64", "--dtype", "float32", "--runs", "1", "--threads", "1", "--json")
+        JsonElement result = Longformer.Succeeds("bench", "--kernel", "--tokens", "130", "--batch", "2", "--window", "64", "--dtype", "float32",
+            "--runs", "1", "--threads", "1", "--json")
             .Json.GetProperty("results")[0];
         Assert.That((result.GetProperty("tokens").GetInt32(), result.GetProperty("window").GetInt32()), Is.EqualTo((130, 64)));
         foreach (string name in (string[])["forward_seconds", "backward_seconds", "forward_flop_per_second", "backward_flop_per_second"])

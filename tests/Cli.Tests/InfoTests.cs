@@ -26,7 +26,8 @@ public class InfoTests
     {
         LedConfiguration tiny = new()
         {
-            VocabSize = 1300, DModel = 16, EncoderLayers = 2, DecoderLayers = 1, EncoderAttentionHeads = 2, DecoderAttentionHeads = 2, EncoderFfnDim = 24,
+            VocabSize = 1300, DModel = 16, EncoderLayers = 2, DecoderLayers = 1, EncoderAttentionHeads = 2, DecoderAttentionHeads = 2,
+            EncoderFfnDim = 24,
             DecoderFfnDim = 24, MaxEncoderPositionEmbeddings = 64, MaxDecoderPositionEmbeddings = 20, AttentionWindow = [8, 16],
         };
         RandomCheckpoint.Write(_root, tiny, seed: 1);
@@ -37,10 +38,12 @@ public class InfoTests
         Assert.That(Texts(json, "names"), Has.Some.Contains("LED under HF's names"));
         Assert.That(Texts(json, "tasks"), Is.EqualTo(new[] { "summarize" }));
         Assert.That(json.GetProperty("windows").EnumerateArray().Select(w => w.GetInt32()), Is.EqualTo(new[] { 8, 16 }));
-        Assert.That((json.GetProperty("max_tokens").GetInt32(), json.GetProperty("max_output_tokens").GetInt32(), json.GetProperty("decoder_layers").GetInt32()),
+        Assert.That((json.GetProperty("max_tokens").GetInt32(), json.GetProperty("max_output_tokens").GetInt32(),
+            json.GetProperty("decoder_layers").GetInt32()),
             Is.EqualTo((64, 20, 1)));
         Assert.That(json.GetProperty("parameters").GetInt64(),
-            Is.EqualTo(Architecture.Find("LEDForConditionalGeneration", ModelFamily.Led)!.Parameters(tiny).Sum(p => p.Shape.Aggregate(1L, (a, b) => a * b))));
+            Is.EqualTo(Architecture.Find("LEDForConditionalGeneration", ModelFamily.Led)!.Parameters(tiny)
+                .Sum(p => p.Shape.Aggregate(1L, (a, b) => a * b))));
         Assert.That(json.GetProperty("tokenizer").GetString(), Does.Contain("1261"));
     }
 
@@ -77,7 +80,8 @@ public class InfoTests
         Assert.That(Texts(roberta, "tasks"), Is.Empty);
         Copy("bart_to_led/before.safetensors", "model.safetensors");
         Copy("bart_to_led/before.config.json", "config.json");
-        Assert.That(Longformer.Succeeds("info", _root, "--json").Json.GetProperty("becomes").GetString(), Does.Contain("LEDForConditionalGeneration, 768 tokens"));
+        Assert.That(Longformer.Succeeds("info", _root, "--json").Json.GetProperty("becomes").GetString(),
+            Does.Contain("LEDForConditionalGeneration, 768 tokens"));
     }
 
     [Test]
@@ -86,17 +90,20 @@ public class InfoTests
         using TensorScope scope = new();
         SafetensorsWriter.Write(Path.Combine(_root, "model.safetensors"), new Dictionary<string, Tensor>
         {
-            ["model.roberta.embeddings.word_embeddings.weight"] = Tensor.From<float>([1, float.NaN, 2, 3], 2, 2), ["model.roberta.stray"] = Tensor.Ones([1]),
+            ["model.roberta.embeddings.word_embeddings.weight"] = Tensor.From<float>([1, float.NaN, 2, 3], 2, 2),
+            ["model.roberta.stray"] = Tensor.Ones([1]),
         });
         string[] without = Problems();
         Assert.That(without, Has.Some.Contains("no config.json").And.Some.Contains("NaN"));
-        File.WriteAllText(Path.Combine(_root, "config.json"), (TinyCheckpoints.Configuration(Tokenizers.Tokenizer.Load(TinyCheckpoints.TokenizerFolder)) with
+        File.WriteAllText(Path.Combine(_root, "config.json"),
+            (TinyCheckpoints.Configuration(Tokenizers.Tokenizer.Load(TinyCheckpoints.TokenizerFolder)) with
         {
             Architectures = ["LongformerModel"],
         }).ToJson());
         File.WriteAllText(Path.Combine(_root, "modules.json"), "{}");
         string[] with = Problems();
-        Assert.That(with, Has.Some.Contains("NaN").And.Some.Contains("modules.json").And.Some.Contains("stray: unexpected").And.Some.Contains("missing"));
+        Assert.That(with, Has.Some.Contains("NaN").And.Some.Contains("modules.json").And.Some.Contains("stray: unexpected")
+            .And.Some.Contains("missing"));
         Assert.That(with.Length, Is.GreaterThan(20));
         File.WriteAllText(Path.Combine(_root, "config.json"), "{");
         Assert.That(Problems(), Has.Some.Contains("config.json is not valid JSON").And.Some.Contains("NaN"));

@@ -64,7 +64,8 @@ internal static class Longformer
     /// <summary>Kills it (SIGKILL) after some time, unless it has ended.</summary>
     internal static Result RunKilled(TimeSpan after, params string[] arguments) => Run(Start("dotnet"), null, arguments, process =>
     {
-        if (!process.WaitForExit(after)) process.Kill();
+        if (!process.WaitForExit(after))
+            process.Kill();
     });
 
     private static Result Run(ProcessStartInfo start, byte[]? input, string[] arguments, Action<Process>? meanwhile = null)

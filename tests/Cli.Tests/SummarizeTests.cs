@@ -35,10 +35,13 @@ public class SummarizeTests
         string help = Longformer.Succeeds("summarize", "--help").Output;
         foreach (string option in new[]
         {
-            "--beams", "--max-tokens", "--min-tokens", "--length-penalty", "--no-repeat-ngram", "--sample", "--temperature", "--top-k", "--top-p", "--seed",
+            "--beams", "--max-tokens", "--min-tokens", "--length-penalty", "--no-repeat-ngram", "--sample", "--temperature", "--top-k",
+            "--top-p", "--seed",
             "--n-best", "--early-stopping", "--repetition-penalty", "--truncate", "--global", "--jsonl", "--json",
         })
+        {
             Assert.That(help, Does.Contain(option));
+        }
     }
 
     [Test]
@@ -60,7 +63,8 @@ public class SummarizeTests
     public void Several_results_are_different_and_sorted()
     {
         string file = TextFile("best.txt", Text);
-        JsonElement[] results = [.. Longformer.Succeeds("summarize", _led, "--input", file, "--beams", "4", "--n-best", "3", "--max-tokens", "8", "--json").Json
+        JsonElement[] results = [.. Longformer.Succeeds("summarize", _led, "--input", file, "--beams", "4", "--n-best", "3", "--max-tokens",
+            "8", "--json").Json
             .GetProperty("documents")[0].GetProperty("results").EnumerateArray()];
         Assert.That(results.Select(r => string.Join(' ', Ids(r))).Distinct().Count(), Is.EqualTo(3));
         Assert.That(results.Select(r => r.GetProperty("score").GetDouble()), Is.Ordered.Descending);
@@ -72,13 +76,16 @@ public class SummarizeTests
     public void Json_lines_give_each_document_what_it_gives_alone()
     {
         string[] texts = [Text, "Short.", "Another report, with other words in it, was read aloud by the secretary of the board."];
-        string jsonl = TextFile("summaries.jsonl", string.Concat(texts.Select((t, i) => (i == 1 ? JsonSerializer.Serialize(t) : JsonSerializer.Serialize(new { text = t })) + "\n")));
+        string jsonl = TextFile("summaries.jsonl",
+            string.Concat(texts.Select((t, i) => (i == 1 ? JsonSerializer.Serialize(t) : JsonSerializer.Serialize(new { text = t })) + "\n")));
         string[] options = ["--beams", "2", "--max-tokens", "10", "--json"];
-        JsonElement[] together = [.. Longformer.Succeeds(["summarize", _led, "--jsonl", jsonl, .. options]).Json.GetProperty("documents").EnumerateArray()];
+        JsonElement[] together = [.. Longformer.Succeeds(["summarize", _led, "--jsonl", jsonl, .. options]).Json.GetProperty("documents")
+            .EnumerateArray()];
         Assert.That(together, Has.Length.EqualTo(3));
         for (int i = 0; i < texts.Length; i++)
         {
-            JsonElement alone = Longformer.Succeeds(["summarize", _led, "--input", TextFile($"alone{i}.txt", texts[i]), .. options]).Json.GetProperty("documents")[0];
+            JsonElement alone = Longformer.Succeeds(["summarize", _led, "--input", TextFile($"alone{i}.txt", texts[i]), .. options])
+                .Json.GetProperty("documents")[0];
             Assert.That(Ids(together[i].GetProperty("results")[0]), Is.EqualTo(Ids(alone.GetProperty("results")[0])), $"line {i + 1}");
         }
     }
@@ -87,7 +94,8 @@ public class SummarizeTests
     public void Samples_are_a_function_of_the_seed()
     {
         string file = TextFile("sample.txt", Text);
-        string Sample(string seed) => Longformer.Succeeds("summarize", _led, "--input", file, "--sample", "--top-k", "50", "--top-p", "0.95", "--temperature", "1.5",
+        string Sample(string seed) =>
+            Longformer.Succeeds("summarize", _led, "--input", file, "--sample", "--top-k", "50", "--top-p", "0.95", "--temperature", "1.5",
             "--min-tokens", "12", "--max-tokens", "12", "--seed", seed).Output;
         string first = Sample("1");
         Assert.That(Sample("1"), Is.EqualTo(first));
@@ -113,7 +121,8 @@ public class SummarizeTests
 
     [Test]
     public void More_tokens_than_the_decoder_has_positions_are_refused() =>
-        Assert.That(Longformer.Fails(1, "summarize", _led, "--input", TextFile("positions.txt", Text), "--max-tokens", "5000"), Does.Contain("5000").And.Contain("positions"));
+        Assert.That(Longformer.Fails(1, "summarize", _led, "--input", TextFile("positions.txt", Text), "--max-tokens", "5000"),
+            Does.Contain("5000").And.Contain("positions"));
 
     [Test]
     public void Progress_is_drawn_on_a_terminal_only()
@@ -122,11 +131,15 @@ public class SummarizeTests
         string[] arguments = ["summarize", _led, "--input", file, "--beams", "2", "--min-tokens", "60", "--max-tokens", "60"];
         Longformer.Succeeds(arguments);
         const string script = "/usr/bin/script";
-        if (!File.Exists(script)) Assert.Ignore($"{script} is not there, which makes the terminal of this test");
+        if (!File.Exists(script))
+            Assert.Ignore($"{script} is not there, which makes the terminal of this test");
         string program = Path.Combine(AppContext.BaseDirectory, "longformer.dll");
         ProcessStartInfo start = new(script) { RedirectStandardOutput = true, RedirectStandardInput = true };
-        foreach (string argument in new[] { "-qefc", $"dotnet '{program}' {string.Join(' ', arguments.Select(a => $"'{a}'"))} > /dev/null", "/dev/null" })
+        foreach (string argument in new[] { "-qefc",
+            $"dotnet '{program}' {string.Join(' ', arguments.Select(a => $"'{a}'"))} > /dev/null", "/dev/null" })
+        {
             start.ArgumentList.Add(argument);
+        }
         using Process process = Process.Start(start)!;
         string terminal = process.StandardOutput.ReadToEnd();
         process.WaitForExit();

@@ -32,7 +32,7 @@ public class TrainTests
     private string[] Train(string output, params string[] more) =>
     [
         "train", "classify", TinyCheckpoints.MaskedLm, "--data", At("train.jsonl"), "--eval", At("held.csv"), "--output", At(output), "--cache",
-            At("cache"), "--threads", "1",
+        At("cache"), "--threads", "1",
         "--learning-rate", "2e-3", "--batch-size", "8", "--epochs", "4", "--save-every", "2", "--eval-every", "3", .. more,
     ];
 
@@ -57,7 +57,7 @@ public class TrainTests
     public void A_run_that_is_killed_at_any_moment_ends_with_the_same_bytes()
     {
         Assert.That(Longformer.Run(Train("whole")).Status, Is.Zero);
-        var random = new Random(7);
+        Random random = new(7);
         int killed = 0;
         Longformer.Result result;
         do
@@ -65,8 +65,10 @@ public class TrainTests
             string[] resume = Directory.Exists(At("killed/checkpoints")) ? ["--resume"] : [];
             result = Longformer.RunKilled(killed < 8 ? TimeSpan.FromSeconds(0.3 + (random.NextDouble() * 1.2)) : TimeSpan.FromMinutes(4),
                 Train("killed", resume));
-            if (result.Status == 137) killed++;
-            else Assert.That(result.Status, Is.Zero, result.Error);
+            if (result.Status == 137)
+                killed++;
+            else
+                Assert.That(result.Status, Is.Zero, result.Error);
         }
         while (result.Status != 0);
         Assert.That(killed, Is.GreaterThan(0));

@@ -34,7 +34,8 @@ public class UsageTests
     {
         string file = TextFile("usage.txt", "Some text.");
         Assert.That(Longformer.Fails(2, "answer", TinyCheckpoints.QuestionAnswering, "--input", file), Does.Contain("--question"));
-        Assert.That(Longformer.Fails(2, "choose", TinyCheckpoints.MultipleChoice, "--input", file, "--choice", "one"), Does.Contain("at least two choices"));
+        Assert.That(Longformer.Fails(2, "choose", TinyCheckpoints.MultipleChoice, "--input", file, "--choice", "one"),
+            Does.Contain("at least two choices"));
     }
 
     [TestCase("--help")]
@@ -78,7 +79,8 @@ public class UsageTests
     public void Checkpoints_that_do_not_fit_are_refused()
     {
         string text = TextFile("fit.txt", "A plain text.");
-        Assert.That(Longformer.Fails(1, "answer", TinyCheckpoints.Base, "--input", text, "--question", "q"), Does.Contain("LongformerForQuestionAnswering"));
+        Assert.That(Longformer.Fails(1, "answer", TinyCheckpoints.Base, "--input", text, "--question", "q"),
+            Does.Contain("LongformerForQuestionAnswering"));
         string bert = Directory.CreateDirectory(Path.Combine(TinyCheckpoints.Root, "bert")).FullName;
         File.WriteAllText(Path.Combine(bert, "config.json"), """{"model_type": "bert", "architectures": ["BertModel"]}""");
         Assert.That(Longformer.Fails(1, "encode", bert, "--input", text), Does.Contain("bert"));
@@ -100,7 +102,8 @@ public class UsageTests
         BitConverter.GetBytes(float.NaN).CopyTo(weights, weights.Length - 4);
         File.WriteAllBytes(Path.Combine(folder, "model.safetensors"), weights);
         string config = Path.Combine(folder, "config.json");
-        File.WriteAllText(config, File.ReadAllText(config).Replace("\"intermediate_size\": 48", "\"intermediate_size\": 50", StringComparison.Ordinal));
+        File.WriteAllText(config, File.ReadAllText(config)
+            .Replace("\"intermediate_size\": 48", "\"intermediate_size\": 50", StringComparison.Ordinal));
         Longformer.Result result = Longformer.Run("info", folder, "--json");
         Assert.That(result.Status, Is.EqualTo(1));
         string[] problems = [.. result.Json.GetProperty("problems").EnumerateArray().Select(p => p.GetString()!)];

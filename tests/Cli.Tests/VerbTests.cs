@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text;
 using System.Text.Json;
 using LongformerInterop.Checkpoints;
@@ -57,7 +58,10 @@ public class VerbTests
         string safetensors = Path.Combine(TinyCheckpoints.Root, "x.safetensors");
         string lines = Path.Combine(TinyCheckpoints.Root, "x.jsonl");
         foreach (string output in new[] { npy, safetensors, lines })
-            Assert.That(Longformer.Succeeds("encode", TinyCheckpoints.Base, "--jsonl", jsonl, "--output", output).Output, Does.StartWith("2 documents"));
+        {
+            Assert.That(Longformer.Succeeds("encode", TinyCheckpoints.Base, "--jsonl", jsonl, "--output", output).Output,
+                Does.StartWith("2 documents"));
+        }
 
         float[][] rows = [.. File.ReadLines(lines).Select(l =>
         {
@@ -68,7 +72,8 @@ public class VerbTests
         Assert.That(rows, Has.Length.EqualTo(2));
         byte[] bytes = File.ReadAllBytes(npy);
         string header = Encoding.Latin1.GetString(bytes[..128]);
-        Assert.That(header, Does.StartWith("\u0093NUMPY\u0001\0").And.Contain($"'shape': (2, {rows[0].Length})").And.Contain("'<f4'").And.EndsWith("\n"));
+        Assert.That(header, Does.StartWith("\u0093NUMPY\u0001\0").And.Contain($"'shape': (2, {rows[0].Length})").And.Contain("'<f4'")
+            .And.EndsWith("\n"));
         Assert.That(bytes[8] + (256 * bytes[9]), Is.EqualTo(118));
         Assert.That(Enumerable.Range(0, all.Length).Select(i => BitConverter.ToSingle(bytes, 128 + (4 * i))), Is.EqualTo(all));
         using SafetensorsFile file = SafetensorsFile.Open(safetensors);
@@ -111,13 +116,17 @@ public class VerbTests
     public void Answer_gives_spans_with_character_ranges()
     {
         string file = TextFile("answer.txt", Text);
-        JsonElement json = Longformer.Succeeds("answer", TinyCheckpoints.QuestionAnswering, "--input", file, "--question", "Who?", "--top", "3", "--json").Json;
+        JsonElement json = Longformer.Succeeds("answer", TinyCheckpoints.QuestionAnswering, "--input", file, "--question", "Who?", "--top",
+            "3", "--json").Json;
         JsonElement[] answers = [.. json.GetProperty("documents")[0].GetProperty("answers").EnumerateArray()];
         Assert.That(answers, Has.Length.EqualTo(3));
         foreach (JsonElement answer in answers)
+        {
             Assert.That(answer.GetProperty("text").GetString(),
                 Is.EqualTo(Text[answer.GetProperty("start").GetInt32()..answer.GetProperty("end").GetInt32()]));
-        Assert.That(Longformer.Succeeds("answer", TinyCheckpoints.QuestionAnswering, "--input", file, "--question", "Who?").Output, Does.Match(@"^0\.\d{4}  \[\d+\.\.\d+\]  "));
+        }
+        Assert.That(Longformer.Succeeds("answer", TinyCheckpoints.QuestionAnswering, "--input", file, "--question", "Who?").Output,
+            Does.Match(@"^0\.\d{4}  \[\d+\.\.\d+\]  "));
     }
 
     [Test]
@@ -137,7 +146,8 @@ public class VerbTests
         Assert.That(labels.GetArrayLength(), Is.EqualTo(3));
         JsonElement entities = Longformer.Succeeds("tag", TinyCheckpoints.Tagger, "--input", file, "--aggregation", "none", "--json").Json
             .GetProperty("documents")[0].GetProperty("entities");
-        Assert.That(entities.EnumerateArray().Select(e => e.GetProperty("label").GetString()).Distinct(), Is.SubsetOf(new[] { "O", "B-PER", "I-PER" }));
+        Assert.That(entities.EnumerateArray().Select(e => e.GetProperty("label").GetString()).Distinct(),
+            Is.SubsetOf(new[] { "O", "B-PER", "I-PER" }));
         JsonElement choices = Longformer.Succeeds("choose", TinyCheckpoints.MultipleChoice, "--input", file, "--question", "Where?",
             "--choice", "Paris", "--choice", "London", "--json").Json.GetProperty("documents")[0].GetProperty("choices");
         Assert.That(choices.EnumerateArray().Select(c => c.GetProperty("choice").GetString()), Is.EquivalentTo(new[] { "Paris", "London" }));
@@ -149,7 +159,9 @@ public class VerbTests
         {
             ("classify", TinyCheckpoints.Classifier, file), ("tag", TinyCheckpoints.Tagger, file), ("fill-mask", TinyCheckpoints.MaskedLm, masked),
         })
+        {
             Longformer.Succeeds(verb, folder, "--input", input);
+        }
     }
 
     [Test]
@@ -171,8 +183,10 @@ public class VerbTests
         string[] folders = [.. new[] { "random-a", "random-b", "random-c" }.Select(n => Path.Combine(TinyCheckpoints.Root, n))];
         string[] seeds = ["7", "7", "8"];
         for (int i = 0; i < 3; i++)
+        {
             Longformer.Succeeds("random", folders[i], "--seed", seeds[i], "--head", "token-classification", "--labels", "O,B-X,I-X",
                 "--tokenizer", TinyCheckpoints.TokenizerFolder);
+        }
         byte[][] weights = [.. folders.Select(f => File.ReadAllBytes(Path.Combine(f, "model.safetensors")))];
         Assert.That(weights[1], Is.EqualTo(weights[0]));
         Assert.That(weights[2], Is.Not.EqualTo(weights[0]));
@@ -187,7 +201,7 @@ public class VerbTests
         string folder = Directory.CreateDirectory(Path.Combine(TinyCheckpoints.Root, Path.GetRandomFileName())).FullName;
         string documents = TextFile("many.jsonl", string.Concat(Enumerable.Repeat(JsonSerializer.Serialize(Text) + "\n", 50_000)));
         string output = Path.Combine(folder, "many.npy");
-        var clock = System.Diagnostics.Stopwatch.StartNew();
+        Stopwatch clock = System.Diagnostics.Stopwatch.StartNew();
         // The output has a temporary name while the model runs.
         Longformer.Result result = Longformer.RunInterrupted(
             () => Directory.EnumerateFiles(folder).Any(), "encode", TinyCheckpoints.Base, "--jsonl", documents, "--output", output);
@@ -205,14 +219,16 @@ public class VerbTests
     public void Parity_prints_a_row_per_tensor_and_the_totals()
     {
         string goldens = Path.Combine(TinyCheckpoints.Repository, "parity-tests", "goldens", "attention");
-        Longformer.Result result = Longformer.Succeeds("parity", Path.Combine(goldens, "dense_window_n37"), Path.Combine(goldens, "sliding_chunks_w2"));
+        Longformer.Result result =
+            Longformer.Succeeds("parity", Path.Combine(goldens, "dense_window_n37"), Path.Combine(goldens, "sliding_chunks_w2"));
         string[] lines = result.Output.TrimEnd('\n').Split('\n');
         Assert.That(lines, Has.Length.EqualTo(6));
         Assert.That(lines[..5], Is.All.Contains("pass"));
         Assert.That(lines[^1], Is.EqualTo("5 passed, 0 failed, 0 skipped"));
         string[] summary = Longformer.Succeeds("parity", "--summary", goldens).Output.TrimEnd('\n').Split('\n');
         Assert.That(summary, Has.Length.EqualTo(2));
-        Assert.That(summary[0], Does.StartWith("attention").And.Contain("36 cases").And.Contain("95 tensors").And.Contain("closest to its tolerance"));
+        Assert.That(summary[0], Does.StartWith("attention").And.Contain("36 cases").And.Contain("95 tensors")
+            .And.Contain("closest to its tolerance"));
         JsonElement all = Longformer.Succeeds("parity", Path.Combine(goldens, "dense_window_n37"), "--attention", "all", "--json").Json;
         Assert.That(all.GetProperty("passed").GetInt32(), Is.EqualTo(6));
     }
@@ -233,7 +249,8 @@ public class VerbTests
         File.WriteAllBytes(Path.Combine(root, "wrong", "expected.safetensors"), expected);
         File.WriteAllText(Path.Combine(root, "broken", "case.json"), "{");
         string description = Path.Combine(root, "unknown", "case.json");
-        File.WriteAllText(description, File.ReadAllText(description).Replace("\"group\": \"attention\"", "\"group\": \"telepathy\"", StringComparison.Ordinal));
+        File.WriteAllText(description, File.ReadAllText(description)
+            .Replace("\"group\": \"attention\"", "\"group\": \"telepathy\"", StringComparison.Ordinal));
         File.Delete(Path.Combine(root, "incomplete", "inputs.safetensors"));
 
         Longformer.Result result = Longformer.Run("parity", root);
@@ -246,7 +263,8 @@ public class VerbTests
 
         // The summary shows the failures too, and no more.
         string[] summary = Longformer.Run("parity", "--summary", root).Output.TrimEnd('\n').Split('\n');
-        Assert.That(summary[..^1].Where(l => l.Contains("FAIL", StringComparison.Ordinal)), Is.EqualTo(lines.Where(l => l.Contains("FAIL", StringComparison.Ordinal))));
+        Assert.That(summary[..^1].Where(l => l.Contains("FAIL", StringComparison.Ordinal)),
+            Is.EqualTo(lines.Where(l => l.Contains("FAIL", StringComparison.Ordinal))));
         Assert.That(summary, Has.None.Contains("  pass"));
         Assert.That(summary[^1], Is.EqualTo(lines[^1]));
     }

@@ -11,10 +11,10 @@ public class BaseSizeTests
     [Test]
     public void The_three_implementations_agree_over_4096_tokens()
     {
-        using var folder = new TemporaryFolder();
+        using TemporaryFolder folder = new();
         RandomCheckpoint.Write(folder.Path, new LongformerConfiguration(), seed: 1);
-        using var scope = new TensorScope();
-        var random = new Random(1);
+        using TensorScope scope = new();
+        Random random = new(1);
         long[] ids = [0, .. Enumerable.Range(0, 4094).Select(_ => (long)random.Next(4, 50000)), 2];
         LongformerInputs inputs = new()
         {
@@ -31,7 +31,8 @@ public class BaseSizeTests
             long peak = PeakKibibytes() / 1024;
             fused ??= result;
             double difference = Golden.MaxDifference(result, fused);
-            TestContext.Progress.WriteLine($"{implementation}: {time.TotalSeconds:F2} s, peak so far {peak} MiB, difference to fused {difference:E1}");
+            TestContext.Progress.WriteLine(
+                $"{implementation}: {time.TotalSeconds:F2} s, peak so far {peak} MiB, difference to fused {difference:E1}");
             Assert.That(difference, Is.LessThanOrEqualTo(2e-4), $"{implementation}");
             Assert.That(peak, Is.LessThan(3072), $"peak memory of {implementation} in MiB");
         }
@@ -40,7 +41,7 @@ public class BaseSizeTests
     [Test]
     public void A_model_is_ready_in_the_time_of_mapping_its_file()
     {
-        using var folder = new TemporaryFolder();
+        using TemporaryFolder folder = new();
         RandomCheckpoint.Write(folder.Path, new LongformerConfiguration(), seed: 1);
         double best = double.MaxValue;
         for (int i = 0; i < 10; i++)
@@ -55,5 +56,6 @@ public class BaseSizeTests
     }
 
     private static long PeakKibibytes() =>
-        long.Parse(File.ReadLines("/proc/self/status").First(l => l.StartsWith("VmHWM", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[1]);
+        long.Parse(File.ReadLines("/proc/self/status").First(l => l.StartsWith("VmHWM", StringComparison.Ordinal))
+            .Split(' ', StringSplitOptions.RemoveEmptyEntries)[1]);
 }

@@ -15,7 +15,7 @@ public class BatchTests
     [Test]
     public void Packed_documents_equal_single_ones([Values] AttentionImplementation implementation)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         using LongformerModel model = TinyModels.Load(LongformerModel.Load, options: new LoadOptions { Attention = implementation });
         BaseModelOutputs packed = model.Forward(LongformerInputs.Pack(Documents, Globals) with { OutputHiddenStates = true });
         long offset = 0;
@@ -24,7 +24,8 @@ public class BatchTests
             BaseModelOutputs single = model.Forward(LongformerInputs.Pack([Documents[s]], [Globals[s]]) with { OutputHiddenStates = true });
             Golden.AssertClose(packed.LastHiddenState.Narrow(0, offset, Documents[s].Length), single.LastHiddenState, Tolerance, 0, $"document {s}");
             Golden.AssertClose(packed.PoolerOutput!.Narrow(0, s, 1), single.PoolerOutput!, Tolerance, 0, $"pooled document {s}");
-            Golden.AssertClose(packed.HiddenStates![1].Narrow(0, offset, Documents[s].Length), single.HiddenStates![1], Tolerance, 0, $"layer 0 of document {s}");
+            Golden.AssertClose(packed.HiddenStates![1].Narrow(0, offset, Documents[s].Length), single.HiddenStates![1], Tolerance, 0,
+                $"layer 0 of document {s}");
             offset += Documents[s].Length;
         }
         Assert.That(packed.LastHiddenState.Shape, Is.EqualTo([offset, 32]));
@@ -33,7 +34,7 @@ public class BatchTests
     [Test]
     public void Padded_documents_equal_packed_ones([Values] bool left)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         using LongformerModel model = TinyModels.Load(LongformerModel.Load);
         Tensor padded = model.Forward(TinyModels.Pad(Documents, Globals, left)).LastHiddenState;
         Tensor packed = model.Forward(LongformerInputs.Pack(Documents, Globals)).LastHiddenState;
@@ -49,7 +50,7 @@ public class BatchTests
     [Test]
     public void Heads_score_packed_documents_as_single_ones()
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         using LongformerForSequenceClassification classifier = TinyModels.Load(LongformerForSequenceClassification.Load);
         using LongformerForTokenClassification tagger = TinyModels.Load(LongformerForTokenClassification.Load);
         using LongformerForMaskedLM language = TinyModels.Load(LongformerForMaskedLM.Load);
@@ -58,7 +59,8 @@ public class BatchTests
         foreach (int[] question in questions)
             question[5] = 2;
         LongformerInputs packed = LongformerInputs.Pack(questions);
-        (Tensor classes, Tensor tags, Tensor words) = (classifier.Forward(packed).Logits, tagger.Forward(packed).Logits, language.Forward(packed).Logits);
+        (Tensor classes, Tensor tags, Tensor words) =
+            (classifier.Forward(packed).Logits, tagger.Forward(packed).Logits, language.Forward(packed).Logits);
         SpanOutputs spans = answerer.Forward(packed);
         long offset = 0;
         for (int s = 0; s < questions.Length; s++)
@@ -76,7 +78,7 @@ public class BatchTests
     [Test]
     public void Packed_choices_equal_padded_ones()
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         using LongformerForMultipleChoice model = TinyModels.Load(LongformerForMultipleChoice.Load);
         int[][] choices = [.. Enumerable.Range(0, 4).Select(i => TinyModels.Document(20 + i, 90 + i))];
         foreach (int[] choice in choices)
@@ -95,7 +97,7 @@ public class BatchTests
     [Test]
     public void Answer_losses_of_packed_documents_are_the_mean_over_the_documents()
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         using LongformerForQuestionAnswering model = TinyModels.Load(LongformerForQuestionAnswering.Load);
         int[][] documents = [TinyModels.Document(30, 1), TinyModels.Document(17, 2)];
         Tensor Loss(int[][] which, long[] start, long[] end) => model.Forward(LongformerInputs.Pack(which) with
@@ -113,7 +115,7 @@ public class BatchTests
     [Test]
     public void Any_documents_and_windows_agree_between_the_implementations([Range(0, 11)] int seed)
     {
-        var random = new Random(seed);
+        Random random = new(seed);
         LongformerConfiguration configuration = TinyModels.Configuration with
         {
             NumHiddenLayers = 2, OneSidedWindows = true, AttentionMode = AttentionMode.Tvm, AttentionWindow = [random.Next(1, 9), random.Next(1, 30)],
@@ -121,7 +123,7 @@ public class BatchTests
         };
         int[][] documents = [.. Enumerable.Range(0, random.Next(1, 5)).Select(i => TinyModels.Document(random.Next(1, 90), seed + i))];
         byte[][] globals = [.. documents.Select(d => d.Select(_ => (byte)(random.Next(8) == 0 ? 1 : 0)).ToArray())];
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor[] results = [.. Enum.GetValues<AttentionImplementation>().Select(implementation =>
         {
             using LongformerModel model = TinyModels.Load(LongformerModel.Load, configuration, new LoadOptions { Attention = implementation });
@@ -139,12 +141,15 @@ public class BatchTests
         int[][] documents = [TinyModels.Document(24, 1), TinyModels.Document(9, 2)];
         byte[][] globals = [new byte[24], new byte[9]];
         globals[0][0] = globals[0][7] = globals[1][3] = 1;
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         using LongformerModel model = TinyModels.Load(LongformerModel.Load, configuration);
         Tensor packed = model.Forward(LongformerInputs.Pack(documents, globals)).LastHiddenState;
         for (int s = 0; s < 2; s++)
+        {
             Golden.AssertClose(
-                packed.Narrow(0, s * 24, documents[s].Length), model.Forward(TinyModels.Pad([documents[s]], [globals[s]])).LastHiddenState.Select(0, 0),
+                packed.Narrow(0, s * 24, documents[s].Length),
+                model.Forward(TinyModels.Pad([documents[s]], [globals[s]])).LastHiddenState.Select(0, 0),
                 Tolerance, 0, $"document {s}");
+        }
     }
 }

@@ -10,19 +10,21 @@ public class CancellationTests
     public void A_pass_stops_in_front_of_any_layer_and_leaves_nothing_behind(int layers)
     {
         using LongformerModel model = TinyModels.Load(LongformerModel.Load);
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         LongformerInputs inputs = LongformerInputs.Pack([TinyModels.Document(60, 1)]);
         using (new TensorScope())
             model.Forward(inputs);  // packs the weights
         long before = TorchRuntime.LiveTensorCount;
-        using var source = new CancellationTokenSource();
+        using CancellationTokenSource source = new();
         int asked = 0;
         using (new CancelPoll(_ =>
         {
             if (asked++ == layers)
                 source.Cancel();
         }))
+        {
             Assert.That(() => model.Forward(inputs, source.Token), Throws.InstanceOf<OperationCanceledException>());
+        }
         Assert.That(asked, Is.EqualTo(layers + 1));
         Assert.That(TorchRuntime.LiveTensorCount, Is.EqualTo(before));
     }
@@ -31,9 +33,9 @@ public class CancellationTests
     public void A_token_is_looked_at_before_every_layer_also_of_a_model_run_by_names()
     {
         using LongformerModel model = TinyModels.Load(LongformerModel.Load);
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         int asked = 0;
-        var inputs = new Dictionary<string, Tensor> { ["input_ids"] = Tensor.From<long>([0, 5, 2], 1, 3) };
+        Dictionary<string, Tensor> inputs = new() { ["input_ids"] = Tensor.From<long>([0, 5, 2], 1, 3) };
         using (new CancelPoll(_ => asked++))
             model.Run(inputs);
         Assert.That(asked, Is.EqualTo(TinyModels.Configuration.NumHiddenLayers));

@@ -7,7 +7,8 @@ public class ConfigurationTests
     [Test]
     public void A_hugging_face_window_counts_both_sides()
     {
-        LongformerConfiguration c = LongformerConfiguration.Parse("""{"model_type": "longformer", "attention_window": [8, 16], "num_hidden_layers": 2}""");
+        LongformerConfiguration c =
+            LongformerConfiguration.Parse("""{"model_type": "longformer", "attention_window": [8, 16], "num_hidden_layers": 2}""");
         Assert.That(c.Window(1), Is.EqualTo(new LayerWindow(8, 8, null)));
         Assert.That(c.LargestWindow, Is.EqualTo(16));
     }
@@ -23,7 +24,8 @@ public class ConfigurationTests
     public void An_allenai_window_counts_one_side_and_may_be_dilated_and_autoregressive()
     {
         LongformerConfiguration c = LongformerConfiguration.Parse(
-            """{"attention_mode": "tvm", "attention_window": [4, 5], "attention_dilation": [1, [1, 2]], "autoregressive": true, "num_attention_heads": 2, "hidden_size": 8}""");
+            """{"attention_mode": "tvm", "attention_window": [4, 5], "attention_dilation": [1, [1, 2]], """
+            + """ "autoregressive": true, "num_attention_heads": 2, "hidden_size": 8}""");
         Assert.That(c.NumHiddenLayers, Is.EqualTo(2));
         Assert.That((c.Window(0).Left, c.Window(0).Right, c.Window(0).Dilation), Is.EqualTo((4, 0, (IReadOnlyList<int>?)null)));
         Assert.That(c.Window(1).Dilation, Is.EqualTo([1, 2]));
@@ -36,7 +38,8 @@ public class ConfigurationTests
     [TestCase("\"attention_mode\": null")]
     public void A_model_type_decides_about_keys_of_another_package(string keys)
     {
-        LongformerConfiguration c = LongformerConfiguration.Parse($$"""{"model_type": "longformer", "attention_window": [8, 16], "num_hidden_layers": 2, {{keys}}}""");
+        LongformerConfiguration c =
+            LongformerConfiguration.Parse($$"""{"model_type": "longformer", "attention_window": [8, 16], "num_hidden_layers": 2, {{keys}}}""");
         Assert.That((c.Window(0), c.Window(1)), Is.EqualTo((new LayerWindow(4, 4, null), new LayerWindow(8, 8, null))));
     }
 
@@ -48,7 +51,8 @@ public class ConfigurationTests
     [TestCase("""{}""", "LABEL_0,LABEL_1")]
     [TestCase("null", "LABEL_0,LABEL_1")]
     public void Labels_are_what_a_file_makes_of_them(string labels, string expected) =>
-        Assert.That(LongformerConfiguration.Parse($$"""{"model_type": "longformer", "id2label": {{labels}}}""").Id2Label, Is.EqualTo(expected.Split(',')));
+        Assert.That(LongformerConfiguration.Parse($$"""{"model_type": "longformer", "id2label": {{labels}}}""").Id2Label,
+            Is.EqualTo(expected.Split(',')));
 
     [Test]
     public void Absent_keys_take_the_defaults_of_hugging_face()
@@ -82,9 +86,12 @@ public class ConfigurationTests
 
     [TestCase("""{"attention_mode": "sliding_chunks"}""", "attention_window is missing")]
     [TestCase("""{"attention_mode": "wide", "attention_window": [4]}""", "attention_mode \"wide\" is unknown")]
-    [TestCase("""{"attention_mode": "sliding_chunks", "attention_window": [4], "attention_dilation": [2]}""", "attention_dilation 2 of layer 0 needs attention_mode tvm")]
-    [TestCase("""{"attention_mode": "sliding_chunks", "attention_window": [4], "autoregressive": true}""", "autoregressive attention needs attention_mode tvm")]
-    [TestCase("""{"attention_mode": "tvm", "attention_window": [4], "attention_dilation": [[1, 2]]}""", "attention_dilation of layer 0 has 2 values for 12 heads")]
+    [TestCase("""{"attention_mode": "sliding_chunks", "attention_window": [4], "attention_dilation": [2]}""",
+        "attention_dilation 2 of layer 0 needs attention_mode tvm")]
+    [TestCase("""{"attention_mode": "sliding_chunks", "attention_window": [4], "autoregressive": true}""",
+        "autoregressive attention needs attention_mode tvm")]
+    [TestCase("""{"attention_mode": "tvm", "attention_window": [4], "attention_dilation": [[1, 2]]}""",
+        "attention_dilation of layer 0 has 2 values for 12 heads")]
     [TestCase("""{"model_type": "longformer", "pad_token_id": 600, "vocab_size": 500}""", "pad_token_id 600 is outside the vocabulary of 500")]
     [TestCase("""{"model_type": "longformer", "max_position_embeddings": 2}""", "max_position_embeddings 2 leaves no position")]
     [TestCase("""{"model_type": "longformer", "id2label": "A"}""", "id2label must be an object")]
@@ -92,7 +99,8 @@ public class ConfigurationTests
     [TestCase("""{"model_type": "bart"}""", "longformer convert --to led")]
     [TestCase("""{"model_type": "longt5"}""", "its attention is another one")]
     [TestCase("""{"model_type": "big_bird"}""", "its attention is another one")]
-    [TestCase("""{"model_type": "longformer", "attention_window": "512"}""", "attention_window must be an integer or a list of integers, given \"512\"")]
+    [TestCase("""{"model_type": "longformer", "attention_window": "512"}""",
+        "attention_window must be an integer or a list of integers, given \"512\"")]
     [TestCase("""{"model_type": "bert", "architectures": ["BertModel"]}""", "describes BertModel of model_type \"bert\"; expected a Longformer")]
     [TestCase("""{"model_type": "roberta"}""", "expected a Longformer")]
     [TestCase("[1]", "must hold a JSON object")]
@@ -103,8 +111,9 @@ public class ConfigurationTests
     [Test]
     public void A_missing_file_is_named()
     {
-        using var folder = new TemporaryFolder();
-        Assert.That(() => LongformerConfiguration.Load(folder["absent"]), Throws.TypeOf<CheckpointException>().With.Message.Contains("cannot read config.json"));
+        using TemporaryFolder folder = new();
+        Assert.That(() => LongformerConfiguration.Load(folder["absent"]),
+            Throws.TypeOf<CheckpointException>().With.Message.Contains("cannot read config.json"));
     }
 
     [Test]
@@ -115,7 +124,8 @@ public class ConfigurationTests
             LongformerConfiguration c = LongformerConfiguration.Load(Golden.Open("models", name).Folder);
             LongformerConfiguration again = LongformerConfiguration.Parse(c.ToJson());
             Assert.That(again.ToJson(), Is.EqualTo(c.ToJson()), name);
-            Assert.That(Enumerable.Range(0, c.NumHiddenLayers).Select(c.Window), Is.EqualTo(Enumerable.Range(0, c.NumHiddenLayers).Select(again.Window)), name);
+            Assert.That(Enumerable.Range(0, c.NumHiddenLayers).Select(c.Window),
+                Is.EqualTo(Enumerable.Range(0, c.NumHiddenLayers).Select(again.Window)), name);
         }
     }
 }

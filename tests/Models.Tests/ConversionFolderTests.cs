@@ -19,7 +19,8 @@ public class ConversionFolderTests
         Directory.CreateDirectory(_folder["in/2_Normalize"]);
         ConversionSources.Write(_folder["in"], "bert", "Model");
         Put("vocab.txt", "[PAD]\n[UNK]\n[CLS]\r\n[SEP]\nword\n");
-        Put("tokenizer.json", """{"version": "1.0", "truncation": {"max_length": 128, "x": ["truncation"]}, "padding":{"strategy":{"Fixed":128}}, "model": {"padding": 1}}""");
+        Put("tokenizer.json", """{"version": "1.0", "truncation": {"max_length": 128, "x": ["truncation"]}, """
+            + """ "padding":{"strategy":{"Fixed":128}}, "model": {"padding": 1}}""");
         Put("tokenizer_config.json", """{"tokenizer_class": "BertTokenizer", "model_max_length": 512, "do_lower_case": true, "name_or_path": "x"}""");
         Put("sentence_bert_config.json", """{"max_seq_length": 256, "do_lower_case": false}""");
         Put("modules.json", "[]");
@@ -39,8 +40,10 @@ public class ConversionFolderTests
     public void Files_beside_the_weights_come_along_with_the_new_length()
     {
         ConversionResult result = CheckpointConverter.Convert(_folder["in"], _folder["out"], new ConversionOptions { Positions = 80, Window = [8] });
-        Assert.That(Json("tokenizer_config.json").ToJsonString(), Is.EqualTo("""{"do_lower_case":true,"model_max_length":80,"tokenizer_class":"BertTokenizer"}"""));
-        Assert.That(File.ReadAllText(_folder["out/tokenizer.json"]), Is.EqualTo("""{"version": "1.0", "truncation": null, "padding":null, "model": {"padding": 1}}"""));
+        Assert.That(Json("tokenizer_config.json").ToJsonString(),
+            Is.EqualTo("""{"do_lower_case":true,"model_max_length":80,"tokenizer_class":"BertTokenizer"}"""));
+        Assert.That(File.ReadAllText(_folder["out/tokenizer.json"]),
+            Is.EqualTo("""{"version": "1.0", "truncation": null, "padding":null, "model": {"padding": 1}}"""));
         Assert.That((int)Json("sentence_bert_config.json")["max_seq_length"]!, Is.EqualTo(80));
         foreach (string name in (string[])["vocab.txt", "modules.json", "1_Pooling/config.json", "LICENSE"])
             Assert.That(File.ReadAllText(_folder["out/" + name]), Is.EqualTo(File.ReadAllText(_folder["in/" + name])), name);
@@ -61,9 +64,14 @@ public class ConversionFolderTests
         {
             string name = Path.GetRelativePath(_folder["out"], file);
             if (name == "config.json")
-                Assert.That(JsonNode.DeepEquals(JsonNode.Parse(File.ReadAllText(file)), JsonNode.Parse(File.ReadAllText(_folder["in/config.json"]))), Is.True);
+            {
+                Assert.That(JsonNode.DeepEquals(JsonNode.Parse(File.ReadAllText(file)), JsonNode.Parse(File.ReadAllText(_folder["in/config.json"]))),
+                    Is.True);
+            }
             else
+            {
                 Assert.That(File.ReadAllBytes(file), Is.EqualTo(File.ReadAllBytes(_folder["in/" + name])), name);
+            }
         }
     }
 
@@ -88,7 +96,8 @@ public class ConversionFolderTests
     public void A_pooler_that_the_class_does_not_have_stays_behind([Values("bert", "roberta")] string family)
     {
         ConversionSources.Write(_folder["in"], family, "ForMaskedLM");
-        ConversionResult result = CheckpointConverter.Convert(_folder["in"], _folder["out"], new ConversionOptions { To = ConversionTarget.Safetensors });
+        ConversionResult result =
+            CheckpointConverter.Convert(_folder["in"], _folder["out"], new ConversionOptions { To = ConversionTarget.Safetensors });
         using Checkpoint made = Checkpoint.Open(_folder["out"]), before = Checkpoint.Open(_folder["in"]);
         Assert.That(before.Names.Except(made.Names), Is.EquivalentTo(new[] { $"{family}.pooler.dense.weight", $"{family}.pooler.dense.bias" }));
         Assert.That(result.Notes, Has.One.Contains("has no pooler"));
@@ -129,8 +138,10 @@ public class ConversionFolderTests
         File.WriteAllText(_folder["out/thesis.tex"], "years of work");
         Assert.That(() => CheckpointConverter.Convert(_folder["in"], _folder["out"], options with { Overwrite = true }),
             Throws.TypeOf<CheckpointException>().With.Message.Contains("thesis.tex"));
-        Assert.That(() => CheckpointConverter.Convert(_folder["in"], _folder["in"], options with { Overwrite = true }), Throws.TypeOf<CheckpointException>());
-        Assert.That(() => CheckpointConverter.Convert(_folder["in"], _folder.Path, options with { Overwrite = true }), Throws.TypeOf<CheckpointException>());
+        Assert.That(() => CheckpointConverter.Convert(_folder["in"], _folder["in"], options with { Overwrite = true }),
+            Throws.TypeOf<CheckpointException>());
+        Assert.That(() => CheckpointConverter.Convert(_folder["in"], _folder.Path, options with { Overwrite = true }),
+            Throws.TypeOf<CheckpointException>());
         Assert.That(Directory.GetFileSystemEntries(_folder.Path), Is.EquivalentTo(new[] { _folder["in"], _folder["out"] }));
     }
 
@@ -162,7 +173,8 @@ public class ConversionFolderTests
     {
         using CancellationTokenSource cancelled = new();
         cancelled.Cancel();
-        Assert.That(() => CheckpointConverter.Convert(_folder["in"], _folder["out"], cancellation: cancelled.Token), Throws.InstanceOf<OperationCanceledException>());
+        Assert.That(() => CheckpointConverter.Convert(_folder["in"], _folder["out"], cancellation: cancelled.Token),
+            Throws.InstanceOf<OperationCanceledException>());
         Assert.That(Directory.GetFileSystemEntries(_folder.Path), Is.EqualTo(new[] { _folder["in"] }));
     }
 

@@ -9,7 +9,8 @@ public class ConversionLedTests
 {
     private static string Case => Path.Combine(Golden.Root, "conversion", "bart_to_led");
 
-    private static ConversionOptions Options => new() { To = ConversionTarget.Led, Positions = 144, Window = [16], ConfigurationFile = Path.Combine(Case, "before.config.json") };
+    private static ConversionOptions Options =>
+        new() { To = ConversionTarget.Led, Positions = 144, Window = [16], ConfigurationFile = Path.Combine(Case, "before.config.json") };
 
     [Test]
     public void A_bart_becomes_the_led_of_the_reference_to_the_bit()
@@ -31,7 +32,8 @@ public class ConversionLedTests
     }
 
     [Test]
-    public void An_led_of_allenai_gets_hugging_faces_names_windows_and_positions([Values(ConversionTarget.Led, ConversionTarget.Safetensors)] ConversionTarget target)
+    public void An_led_of_allenai_gets_hugging_faces_names_windows_and_positions(
+        [Values(ConversionTarget.Led, ConversionTarget.Safetensors)] ConversionTarget target)
     {
         using TemporaryFolder folder = new();
         CheckpointConverter.Convert(Path.Combine(Case, "allenai.safetensors"), folder["led"],
@@ -47,10 +49,12 @@ public class ConversionLedTests
     {
         using TensorScope scope = new();
         using TemporaryFolder folder = new();
-        ConversionResult result = CheckpointConverter.Convert(Path.Combine(Case, "before.safetensors"), folder["led"], Options with { Positions = null, Window = null });
+        ConversionResult result =
+            CheckpointConverter.Convert(Path.Combine(Case, "before.safetensors"), folder["led"], Options with { Positions = null, Window = null });
         Assert.That(result.Positions, Is.EqualTo(16 * 48));
         Assert.That(LedConfiguration.Load(folder["led"]).AttentionWindow, Is.EqualTo(new[] { 1024, 1024 }));
-        CheckpointConverter.Convert(folder["led"], folder["longer"], new ConversionOptions { To = ConversionTarget.Led, Positions = 1000, BasePositions = 20 });
+        CheckpointConverter.Convert(folder["led"], folder["longer"],
+            new ConversionOptions { To = ConversionTarget.Led, Positions = 1000, BasePositions = 20 });
         using Checkpoint before = Checkpoint.Open(folder["led"]), after = Checkpoint.Open(folder["longer"]);
         Assert.That(after.Names, Is.EquivalentTo(before.Names));
         const string table = "led.encoder.embed_positions.weight", decoder = "led.decoder.embed_positions.weight";
@@ -75,9 +79,12 @@ public class ConversionLedTests
         File.WriteAllText(folder["vocab.json"], "{}");
         CheckpointConverter.Convert(folder.Path, folder["led"], new ConversionOptions { To = ConversionTarget.Led, Window = [16] });
         JsonObject generation = (JsonObject)JsonNode.Parse(File.ReadAllText(folder["led/generation_config.json"]))!;
-        Assert.That(generation.ToJsonString(), Is.EqualTo("""{"bos_token_id":0,"decoder_start_token_id":2,"eos_token_id":2,"forced_bos_token_id":0,"forced_eos_token_id":2,"max_length":142,"num_beams":4,"pad_token_id":1}"""));
+        Assert.That(generation.ToJsonString(),
+            Is.EqualTo("""{"bos_token_id":0,"decoder_start_token_id":2,"eos_token_id":2,"forced_bos_token_id":"""
+                + """0,"forced_eos_token_id":2,"max_length":142,"num_beams":4,"pad_token_id":1}"""));
         JsonObject configuration = (JsonObject)JsonNode.Parse(File.ReadAllText(folder["led/config.json"]))!;
-        Assert.That(configuration.ContainsKey("num_beams") || configuration.ContainsKey("num_hidden_layers") || configuration.ContainsKey("max_position_embeddings"), Is.False);
+        Assert.That(configuration.ContainsKey("num_beams") || configuration.ContainsKey("num_hidden_layers")
+            || configuration.ContainsKey("max_position_embeddings"), Is.False);
         Assert.That(configuration.ContainsKey("task_specific_params"), Is.True);
         Assert.That(File.ReadAllText(folder["led/tokenizer_config.json"]), Does.Contain("LEDTokenizer").And.Contain("768"));
     }
@@ -111,7 +118,8 @@ public class ConversionLedTests
         Source(folder, c => c[flag] = value);
         Assert.That(() => CheckpointConverter.Convert(folder.Path, folder["led"], new ConversionOptions { To = ConversionTarget.Led }),
             Throws.TypeOf<CheckpointException>().With.Message.Contains(message));
-        Assert.That(() => CheckpointConverter.Convert(folder.Path, folder["long"]), Throws.TypeOf<CheckpointException>().With.Message.Contains("Longformer can be made of"));
+        Assert.That(() => CheckpointConverter.Convert(folder.Path, folder["long"]),
+            Throws.TypeOf<CheckpointException>().With.Message.Contains("Longformer can be made of"));
         Assert.That(Directory.Exists(folder["led"]) || Directory.Exists(folder["long"]), Is.False);
     }
 

@@ -9,7 +9,8 @@ internal static class ConversionSources
 {
     internal const int SourcePositions = 40;
 
-    /// <summary>Writes config.json and model.safetensors of a RoBERTa or BERT with a Longformer class's head, and gives its tensors by name.</summary>
+    /// <summary>Writes config.json and model.safetensors of a RoBERTa or BERT with a Longformer class's head, and gives its tensors by
+    /// name.</summary>
     /// <param name="folder">Where; it exists.</param>
     /// <param name="family">roberta or bert.</param>
     /// <param name="head">What follows "Longformer" in the class's name, such as ForMaskedLM.</param>
@@ -28,8 +29,11 @@ internal static class ConversionSources
         Dictionary<string, Tensor> tensors = [];
         IEnumerable<ParameterShape> parameters = TinyModels.Parameters(shape, "Longformer" + head);
         if (head != "Model")
-            parameters = parameters.Concat(TinyModels.Parameters(shape, "LongformerModel").Where(p => p.Name.StartsWith("pooler", StringComparison.Ordinal))
+        {
+            parameters = parameters.Concat(TinyModels.Parameters(shape, "LongformerModel")
+                .Where(p => p.Name.StartsWith("pooler", StringComparison.Ordinal))
                 .Select(p => p with { Name = "longformer." + p.Name }));
+        }
         foreach (ParameterShape parameter in parameters.DistinctBy(p => p.Name).Where(p => !p.Name.Contains("_global", StringComparison.Ordinal)))
         {
             string name = parameter.Name.Replace("longformer.", family + ".", StringComparison.Ordinal);
@@ -48,8 +52,10 @@ internal static class ConversionSources
         SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), tensors);
         JsonObject configuration = new()
         {
-            ["architectures"] = new JsonArray((bert ? "Bert" : "Roberta") + head), ["model_type"] = family, ["hidden_size"] = 32, ["num_attention_heads"] = 4,
-            ["num_hidden_layers"] = 2, ["intermediate_size"] = 48, ["vocab_size"] = 120, ["type_vocab_size"] = shape.TypeVocabSize, ["pad_token_id"] = padding,
+            ["architectures"] = new JsonArray((bert ? "Bert" : "Roberta") + head), ["model_type"] = family, ["hidden_size"] = 32,
+            ["num_attention_heads"] = 4,
+            ["num_hidden_layers"] = 2, ["intermediate_size"] = 48, ["vocab_size"] = 120, ["type_vocab_size"] = shape.TypeVocabSize,
+            ["pad_token_id"] = padding,
             ["max_position_embeddings"] = shape.MaxPositionEmbeddings, ["position_embedding_type"] = "absolute", ["hidden_act"] = "gelu",
             ["id2label"] = new JsonObject { ["0"] = "a", ["1"] = "b", ["2"] = "c" }, ["layer_norm_eps"] = 1e-12, ["use_cache"] = true,
         };

@@ -36,7 +36,8 @@ public class ConversionTests
     public void Names_of_the_procedure_become_hugging_faces()
     {
         using TemporaryFolder folder = new();
-        CheckpointConverter.Convert(Path.Combine(Case, "after.safetensors"), folder["renamed"], new ConversionOptions { ConfigurationFile = Path.Combine(Case, "config.json") });
+        CheckpointConverter.Convert(Path.Combine(Case, "after.safetensors"), folder["renamed"],
+            new ConversionOptions { ConfigurationFile = Path.Combine(Case, "config.json") });
         Assert.That(File.ReadAllBytes(folder["renamed/model.safetensors"]), Is.EqualTo(File.ReadAllBytes(Path.Combine(Case, "model.safetensors"))));
     }
 
@@ -45,7 +46,8 @@ public class ConversionTests
     {
         using TemporaryFolder folder = new();
         string configuration = File.ReadAllText(Path.Combine(Case, "config.json")).Replace("\"longformer\"", "\"roberta\"", StringComparison.Ordinal)
-            .Replace("\"attention_probs", "\"attention_mode\": \"tvm\", \"attention_dilation\": [1, 1], \"autoregressive\": false, \"attention_probs", StringComparison.Ordinal);
+            .Replace("\"attention_probs", "\"attention_mode\": \"tvm\", \"attention_dilation\": [1, 1], \"autoregressive\": false, \"attention_probs",
+                StringComparison.Ordinal);
         File.WriteAllText(folder["config.json"], configuration);
         File.Copy(Path.Combine(Case, "after.safetensors"), folder["model.safetensors"]);
         foreach (ConversionTarget target in (ConversionTarget[])[ConversionTarget.Longformer, ConversionTarget.Safetensors])
@@ -57,7 +59,8 @@ public class ConversionTests
             PretrainedModel.Load(folder[target.ToString()]).Dispose();
         }
         File.WriteAllText(folder["config.json"], configuration.Replace("[1, 1]", "[1, 2]", StringComparison.Ordinal));
-        Assert.That(() => CheckpointConverter.Convert(folder.Path, folder["dilated"]), Throws.TypeOf<CheckpointException>().With.Message.Contains("dilated"));
+        Assert.That(() => CheckpointConverter.Convert(folder.Path, folder["dilated"]),
+            Throws.TypeOf<CheckpointException>().With.Message.Contains("dilated"));
     }
 
     [TestCase(null, 100, 40)]
@@ -69,9 +72,11 @@ public class ConversionTests
         using TensorScope scope = new();
         using TemporaryFolder folder = new();
         Dictionary<string, Tensor> before = ConversionSources.Write(folder.Path, "bert", "Model");
-        CheckpointConverter.Convert(folder.Path, folder["long"], new ConversionOptions { Positions = positions, Window = [8, 16], BasePositions = basePositions });
+        CheckpointConverter.Convert(folder.Path, folder["long"],
+            new ConversionOptions { Positions = positions, Window = [8, 16], BasePositions = basePositions });
         using Checkpoint made = Checkpoint.Open(folder["long"]);
-        Tensor table = made.Get("embeddings.position_embeddings.weight"), old = before["bert.embeddings.position_embeddings.weight".Replace("bert.", "", StringComparison.Ordinal)];
+        Tensor table = made.Get("embeddings.position_embeddings.weight"),
+            old = before["bert.embeddings.position_embeddings.weight".Replace("bert.", "", StringComparison.Ordinal)];
         Assert.That(table.Shape, Is.EqualTo(new long[] { positions + 1, 32 }));
         Assert.That(ConversionSources.Rows(table, 0, 1), Is.All.Zero);
         for (int p = 0; p < positions; p++)
@@ -93,7 +98,8 @@ public class ConversionTests
 
     [Test]
     public void Every_head_is_kept_and_loads_as_its_class([Values("roberta", "bert")] string family,
-        [Values("Model", "ForMaskedLM", "ForSequenceClassification", "ForQuestionAnswering", "ForTokenClassification", "ForMultipleChoice")] string head)
+        [Values("Model", "ForMaskedLM", "ForSequenceClassification", "ForQuestionAnswering", "ForTokenClassification",
+            "ForMultipleChoice")] string head)
     {
         using TensorScope scope = new();
         using TemporaryFolder folder = new();
@@ -104,7 +110,8 @@ public class ConversionTests
         Assert.That(model.Architecture, Is.EqualTo("Longformer" + head));
         // Everything that the class has, and nothing else: what Hugging Face calls no missing and no unexpected keys.
         using Checkpoint made = Checkpoint.Open(folder["long"]);
-        Assert.That(made.Names, Is.EquivalentTo(TinyModels.Parameters(LongformerConfiguration.Load(folder["long"]), "Longformer" + head).Select(p => p.Name)));
+        Assert.That(made.Names, Is.EquivalentTo(
+            TinyModels.Parameters(LongformerConfiguration.Load(folder["long"]), "Longformer" + head).Select(p => p.Name)));
         (string Made, string Source)? headTensor = (head, family) switch
         {
             ("ForMaskedLM", "bert") => ("lm_head.layer_norm.weight", "cls.predictions.transform.LayerNorm.weight"),
@@ -142,7 +149,8 @@ public class ConversionTests
             Assert.That(b.Get(name).ToArray<float>(), Is.EqualTo(a.Get(name).ToArray<float>()), name);
         Assert.That(ConversionSources.Rows(b.Get(table), 0, old + 2), Is.EqualTo(ConversionSources.Rows(a.Get(table), 0, old + 2)));
         long last = 131072 / old * old;
-        Assert.That(ConversionSources.Rows(b.Get(table), last + 2, 131072 - last), Is.EqualTo(ConversionSources.Rows(a.Get(table), 2, 131072 - last)));
+        Assert.That(ConversionSources.Rows(b.Get(table), last + 2, 131072 - last),
+            Is.EqualTo(ConversionSources.Rows(a.Get(table), 2, 131072 - last)));
         // A document of the old length gets the old values.
         LongformerInputs inputs = LongformerInputs.Pack([TinyModels.Document(20, 1)]);
         using LongformerForMaskedLM before = LongformerForMaskedLM.Load(folder["a"]), after = LongformerForMaskedLM.Load(folder["b"]);
@@ -178,9 +186,11 @@ public class ConversionTests
     {
         using TensorScope scope = new();
         using TemporaryFolder folder = new();
-        ConversionSources.Write(folder.Path, "roberta", "ForMaskedLM", t => t["lm_head.decoder.weight"] = t["roberta.embeddings.word_embeddings.weight"] + 1);
+        ConversionSources.Write(folder.Path, "roberta", "ForMaskedLM",
+            t => t["lm_head.decoder.weight"] = t["roberta.embeddings.word_embeddings.weight"] + 1);
         Assert.That(CheckpointConverter.Convert(folder.Path, folder["tied"]).Notes, Has.One.Contains("lm_head.decoder.weight differs"));
-        ConversionSources.Write(folder.Path, "roberta", "ForMaskedLM", t => t["lm_head.decoder.weight"] = t["roberta.embeddings.word_embeddings.weight"] + 1,
+        ConversionSources.Write(folder.Path, "roberta", "ForMaskedLM",
+            t => t["lm_head.decoder.weight"] = t["roberta.embeddings.word_embeddings.weight"] + 1,
             c => c["tie_word_embeddings"] = false);
         CheckpointConverter.Convert(folder.Path, folder["untied"]);
         using Checkpoint made = Checkpoint.Open(folder["untied"]);
@@ -193,11 +203,13 @@ public class ConversionTests
         using TensorScope scope = new();
         using TemporaryFolder folder = new();
         Directory.CreateDirectory(folder["in"]);
-        void Refused(string message, ConversionOptions? options = null, Action<Dictionary<string, Tensor>>? change = null, Action<JsonObject>? configure = null,
+        void Refused(string message, ConversionOptions? options = null, Action<Dictionary<string, Tensor>>? change = null,
+            Action<JsonObject>? configure = null,
             string head = "ForMaskedLM")
         {
             ConversionSources.Write(folder["in"], "roberta", head, change, configure);
-            Assert.That(() => CheckpointConverter.Convert(folder["in"], folder["out"], options), Throws.TypeOf<CheckpointException>().With.Message.Contains(message));
+            Assert.That(() => CheckpointConverter.Convert(folder["in"], folder["out"], options),
+                Throws.TypeOf<CheckpointException>().With.Message.Contains(message));
             Assert.That(Directory.GetFileSystemEntries(folder.Path), Is.EqualTo(new[] { folder["in"] }));
         }
 
@@ -211,8 +223,10 @@ public class ConversionTests
             change: t => t.Remove("roberta.encoder.layer.1.output.dense.bias"));
         Refused("expected [120, 32], found [100, 32]", change: t => t["roberta.embeddings.word_embeddings.weight"] = Tensor.Zeros([100, 32]));
         Refused("vocab_size must be", configure: c => c["vocab_size"] = "many");
-        Assert.That(() => CheckpointConverter.Convert(folder["in"], folder["out"], new ConversionOptions { Positions = 0 }), Throws.TypeOf<ArgumentOutOfRangeException>());
+        Assert.That(() => CheckpointConverter.Convert(folder["in"], folder["out"], new ConversionOptions { Positions = 0 }),
+            Throws.TypeOf<ArgumentOutOfRangeException>());
         File.Delete(folder["in/config.json"]);
-        Assert.That(() => CheckpointConverter.Convert(folder["in"], folder["out"]), Throws.TypeOf<CheckpointException>().With.Message.Contains("no config.json"));
+        Assert.That(() => CheckpointConverter.Convert(folder["in"], folder["out"]),
+            Throws.TypeOf<CheckpointException>().With.Message.Contains("no config.json"));
     }
 }

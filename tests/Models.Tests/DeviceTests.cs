@@ -10,7 +10,8 @@ public sealed class DeviceTests
     // Each makes the host wait for a GPU: it needs a value, or a shape that follows from values.
     private static readonly string[] Waiting =
     [
-        "aten::item", "aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::index.Tensor", "aten::equal", "aten::is_nonzero", "aten::any",
+        "aten::item", "aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::index.Tensor", "aten::equal",
+        "aten::is_nonzero", "aten::any",
         "aten::all", "aten::unique", "aten::repeat_interleave.Tensor", "aten::copy_", "aten::to.dtype_layout", "aten::bincount",
     ];
 
@@ -23,7 +24,7 @@ public sealed class DeviceTests
     [TestCaseSource(nameof(Heads))]
     public void A_pass_waits_for_nothing(Func<PretrainedModel> load)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         using PretrainedModel model = load();
         LongformerInputs batch = Batch();
         using OperatorProfile profile = OperatorProfile.Start();
@@ -40,14 +41,15 @@ public sealed class DeviceTests
     [
         new TestCaseData((Func<PretrainedModel>)(() => TinyModels.Load(LongformerModel.Load))).SetArgDisplayNames("model"),
         new TestCaseData((Func<PretrainedModel>)(() => TinyModels.Load(LongformerForMaskedLM.Load))).SetArgDisplayNames("masked LM"),
-        new TestCaseData((Func<PretrainedModel>)(() => TinyModels.Load(LongformerForSequenceClassification.Load))).SetArgDisplayNames("classification"),
+        new TestCaseData((Func<PretrainedModel>)(() => TinyModels.Load(LongformerForSequenceClassification.Load)))
+            .SetArgDisplayNames("classification"),
         new TestCaseData((Func<PretrainedModel>)(() => TinyModels.Load(LongformerForQuestionAnswering.Load))).SetArgDisplayNames("questions"),
     ];
 
     [Test]
     public void A_decoding_step_waits_for_nothing_but_its_logits()
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         using LedForConditionalGeneration model = LedForConditionalGeneration.Load(Golden.Open("led", "generate_greedy").Folder);
         LedInputs inputs = new()
         {
@@ -71,9 +73,9 @@ public sealed class DeviceTests
     [Test]
     public void A_layer_is_loaded_to_another_device_and_runs_without_values()
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         string folder = Golden.Open("self_attention", "all_global_chunks").Folder;
-        using var layer = LongformerSelfAttentionModule.Load(folder, new LoadOptions { Device = Device.Meta });
+        using LongformerSelfAttentionModule layer = LongformerSelfAttentionModule.Load(folder, new LoadOptions { Device = Device.Meta });
         long width = LongformerConfiguration.Load(folder).HiddenSize;
         Tensor context = layer.Forward(Tensor.Empty([2, 40, width], DType.Float32, Device.Meta));
         Assert.That(context.Shape, Is.EqualTo((long[])[2, 40, width]));
@@ -83,11 +85,13 @@ public sealed class DeviceTests
     [Test]
     public void Joined_weights_are_the_parameters_themselves()
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         using LongformerModel model = TinyModels.Load(LongformerModel.Load, options: new LoadOptions { Device = Device.Meta });
-        NamedParameter[] parts = [.. model.NamedParameters.Where(p => p.Name.StartsWith("encoder.layer.1.attention.self.", StringComparison.Ordinal) && !p.Name.Contains("global", StringComparison.Ordinal))];
+        NamedParameter[] parts = [.. model.NamedParameters.Where(p => p.Name.StartsWith("encoder.layer.1.attention.self.", StringComparison.Ordinal)
+            && !p.Name.Contains("global", StringComparison.Ordinal))];
         Assert.That(parts.Select(p => p.Name.Split('.')[^2]).Distinct(), Is.EqualTo((string[])["query", "key", "value"]));
-        Assert.That(parts.Where(p => p.Name.EndsWith("weight", StringComparison.Ordinal)).Select(p => p.Tensor.Shape), Is.All.EqualTo((long[])[32, 32]));
+        Assert.That(parts.Where(p => p.Name.EndsWith("weight", StringComparison.Ordinal)).Select(p => p.Tensor.Shape),
+            Is.All.EqualTo((long[])[32, 32]));
         Assert.That(model.NamedParameters.Select(p => p.Tensor.Device).Distinct(), Is.EqualTo((Device[])[Device.Meta]));
     }
 
@@ -95,7 +99,7 @@ public sealed class DeviceTests
     public void A_missing_device_is_told_before_the_weights_are_read()
     {
         Assume.That(TorchRuntime.CudaAvailable, Is.False, "this machine has a GPU");
-        var options = new LoadOptions { Device = Device.Cuda() };
+        LoadOptions options = new() { Device = Device.Cuda() };
         Assert.That(() => PretrainedModel.Load("no such folder", options), Throws.InstanceOf<LongformerException>());
         Assert.That(() => TinyModels.Load(LongformerModel.Load, options: options), Throws.TypeOf<DeviceException>().With.Message.Contains("cuda"));
         Assert.That(() => LedForConditionalGeneration.Load(Golden.Open("led", "generate_greedy").Folder, options), Throws.TypeOf<DeviceException>());
@@ -104,17 +108,20 @@ public sealed class DeviceTests
     [Test]
     public void A_dtype_that_models_do_not_have_is_refused([Values] bool led)
     {
-        var options = new LoadOptions { DType = DType.Int32 };
-        Assert.That(() => led ? LedForConditionalGeneration.Load(Golden.Open("led", "generate_greedy").Folder, options) : (PretrainedModel)TinyModels.Load(LongformerModel.Load, options: options),
+        LoadOptions options = new() { DType = DType.Int32 };
+        Assert.That(() => led
+            ? LedForConditionalGeneration.Load(Golden.Open("led", "generate_greedy").Folder, options)
+            : (PretrainedModel)TinyModels.Load(LongformerModel.Load, options: options),
             Throws.TypeOf<InputException>().With.Message.Contains("Int32"));
     }
 
     [Test]
     public void Integers_and_bytes_share_a_buffer()
     {
-        using var scope = new TensorScope();
-        var host = new HostBuffer();
-        BufferPart first = host.Add([1L, -2, 3]), mask = host.Add((ReadOnlySpan<byte>)[1, 0, 1, 1, 0, 0, 1, 0, 1, 1]), last = host.Add([long.MaxValue, 5]);
+        using TensorScope scope = new();
+        HostBuffer host = new();
+        BufferPart first = host.Add([1L, -2, 3]), mask = host.Add((ReadOnlySpan<byte>)[1, 0, 1, 1, 0, 0, 1, 0, 1, 1]),
+            last = host.Add([long.MaxValue, 5]);
         Tensor buffer = host.Upload(Device.Cpu);
         Assert.That(first.In(buffer, 3).ToArray<long>(), Is.EqualTo((long[])[1, -2, 3]));
         Assert.That(mask.In(buffer, 2, 5).ToArray<byte>(), Is.EqualTo((byte[])[1, 0, 1, 1, 0, 0, 1, 0, 1, 1]));

@@ -17,7 +17,7 @@ public sealed class DifferentiableTests
 
     private Tensor Normal(params ReadOnlySpan<long> shape)
     {
-        var values = new double[shape.ToArray().Aggregate(1L, (product, size) => product * size)];
+        double[] values = new double[shape.ToArray().Aggregate(1L, (product, size) => product * size)];
         for (int i = 0; i < values.Length; i++)
             values[i] = Math.Sqrt(-2 * Math.Log(1 - _random.NextDouble())) * Math.Cos(2 * Math.PI * _random.NextDouble());
         return Tensor.From<double>(values, values.Length).View(shape);
@@ -32,7 +32,7 @@ public sealed class DifferentiableTests
     private void AssertGradients(Func<Tensor[], Tensor> of, params Tensor[] inputs)
     {
         using GradientSet gradients = new(inputs);
-        using var tape = new GradientTape(gradients);
+        using GradientTape tape = new(gradients);
         Tensor output = of(inputs), weights = Normal(output.Shape);
         Tensor plain;
         tape.Backward(output, weights);
@@ -45,7 +45,8 @@ public sealed class DifferentiableTests
             for (int direction = 0; direction < 4; direction++)
             {
                 Tensor along = Normal(inputs[i].Shape);
-                double At(double sign) => (of([.. inputs.Select((input, j) => j == i ? input + (along * (sign * step)) : input)]) * weights).Sum().ToDouble();
+                double At(double sign) =>
+                    (of([.. inputs.Select((input, j) => j == i ? input + (along * (sign * step)) : input)]) * weights).Sum().ToDouble();
                 double numeric = (At(1) - At(-1)) / (2 * step), analytic = (gradients[inputs[i]]! * along).Sum().ToDouble();
                 Assert.That(analytic, Is.EqualTo(numeric).Within(1e-6 * (1 + Math.Abs(numeric))), $"input {i}, direction {direction}");
             }
@@ -77,7 +78,7 @@ public sealed class DifferentiableTests
     {
         Tensor input = Normal(5), weights = Normal(5).To(DType.Float32);
         using GradientSet gradients = new(input);
-        using var tape = new GradientTape(gradients);
+        using GradientTape tape = new(gradients);
         Tensor output = Differentiable.To(input, Device.Cpu, DType.Float32);
         tape.Backward(output, weights);
         Assert.That(gradients[input]!.DType, Is.EqualTo(DType.Float64));
@@ -103,7 +104,8 @@ public sealed class DifferentiableTests
     {
         Tensor words = ids ? Normal(9, 6) : Normal(5, 6);
         AssertGradients(
-            x => Differentiable.Embed(new(x[0], ids ? Ids(2, 0, 8, 2, 3) : null), new(x[1], Ids(1, 2, 3, 1, 2)), types ? new(x[4], Ids(0, 1, 1, 0, 0)) : null, x[2], x[3], 1e-5, 1.7),
+            x => Differentiable.Embed(new(x[0], ids ? Ids(2, 0, 8, 2, 3) : null), new(x[1], Ids(1, 2, 3, 1, 2)),
+                types ? new(x[4], Ids(0, 1, 1, 0, 0)) : null, x[2], x[3], 1e-5, 1.7),
             types ? [words, Normal(4, 6), Normal(6), Normal(6), Normal(2, 6)] : [words, Normal(4, 6), Normal(6), Normal(6)]);
         AssertGradients(x => Differentiable.Embedding(Ids(2, 0, 8, 2, 3).View(5, 1), x[0], 4), Normal(9, 6));
     }
@@ -113,7 +115,7 @@ public sealed class DifferentiableTests
     {
         Tensor table = Normal(4, 6), positions = Normal(5, 6), weight = Normal(6), bias = Normal(6);
         using GradientSet gradients = new(table, positions);
-        using var tape = new GradientTape(gradients);
+        using GradientTape tape = new(gradients);
         Tensor embedded = Differentiable.Embed(new(table, Ids(0, 1, 2), 1), new(positions, Ids(1, 1, 3), 1), null, weight, bias, 1e-5);
         Tensor output = Differentiable.Add(embedded, Differentiable.Embedding(Ids(1, 2, 3), table, 1));
         tape.Backward(output, Normal(3, 6));
@@ -128,26 +130,29 @@ public sealed class DifferentiableTests
         Tensor Attend(Tensor[] x, BandedAttentionOptions options) =>
             Differentiable.BandedAttention(x[0], x[1], x[2], options with { Dropout = dropout, Seed = 23, Implementation = implementation });
         Tensor[] Inputs(params ReadOnlySpan<long> shape) => [Normal(shape), Normal(shape), Normal(shape)];
-        var window = new BandedAttentionOptions { WindowLeft = 2, WindowRight = 3 };
+        BandedAttentionOptions window = new() { WindowLeft = 2, WindowRight = 3 };
         AssertGradients(x => Attend(x, window), Inputs(2, 9, 2, 4));
         AssertGradients(x => Attend(x, window with
         {
-            Dilation = [1, 2], Mask = Tensor.From<byte>([.. Enumerable.Range(0, 18).Select(i => (byte)(i % 7 == 5 ? 0 : 1))], 2, 9), GlobalIndex = Tensor.From<long>([0, 4, 3, -1], 2, 2),
+            Dilation = [1, 2], Mask = Tensor.From<byte>([.. Enumerable.Range(0, 18).Select(i => (byte)(i % 7 == 5 ? 0 : 1))], 2, 9),
+            GlobalIndex = Tensor.From<long>([0, 4, 3, -1], 2, 2),
         }), Inputs(2, 9, 2, 4));
-        AssertGradients(x => Attend(x, window with { SequenceOffsets = [0, 4, 11], GlobalIndex = Tensor.From<long>([0, 6], 2, 1) }), Inputs(11, 2, 4));
+        AssertGradients(x => Attend(x, window with { SequenceOffsets = [0, 4, 11], GlobalIndex = Tensor.From<long>([0, 6], 2, 1) }),
+            Inputs(11, 2, 4));
     }
 
     [Test]
     public void Global_tokens([Values] bool packed, [Values(0, 0.3)] double dropout)
     {
-        var options = new GlobalAttentionOptions
+        GlobalAttentionOptions options = new()
         {
             SequenceOffsets = packed ? [0, 4, 11] : null, Dropout = dropout, Seed = 29,
             Mask = packed ? null : Tensor.From<byte>([1, 1, 1, 1, 1, 0, 1, 1, 1, 0], 2, 5),
         };
         Tensor index = Tensor.From<long>([0, 3, 2, -1], 2, 2);
         long[] tokens = packed ? [11] : [2, 5];
-        AssertGradients(x => Differentiable.GlobalAttention(x[0], x[1], x[2], index, options), Normal(2, 2, 3, 4), Normal([.. tokens, 3, 4]), Normal([.. tokens, 3, 4]));
+        AssertGradients(x => Differentiable.GlobalAttention(x[0], x[1], x[2], index, options), Normal(2, 2, 3, 4), Normal([.. tokens, 3, 4]),
+            Normal([.. tokens, 3, 4]));
         AssertGradients(x => Differentiable.FoldedGlobalAttention(x[0], x[1], x[2], x[3], x[4], x[5], index, options),
             Normal(2, 2, 3, 4), Normal([.. tokens, 6]), Normal(12, 6), Normal(12), Normal(12, 6), Normal(12));
         AssertGradients(x => Differentiable.FoldedGlobalAttention(x[0], x[1], x[2], null, x[3], null, index, options),
@@ -161,10 +166,12 @@ public sealed class DifferentiableTests
         // A query that sees nothing takes the mean of all values.
         Tensor first = Tensor.From<byte>([0, 1, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0], 1, 1, 3, 4).To(DType.Bool);
         DenseAttentionOptions Options(params DenseAttentionPart[] parts) => new() { Parts = parts, Scale = 0.7, Dropout = dropout };
-        AssertGradients(x => Differentiable.DenseAttention(x[0], x[1], x[2], Options(new DenseAttentionPart(2, 0, 3, 0, 3, causal, 31))), Normal(6, 2, 4), Normal(6, 2, 4), Normal(6, 2, 4));
+        AssertGradients(x => Differentiable.DenseAttention(x[0], x[1], x[2], Options(new DenseAttentionPart(2, 0, 3, 0, 3, causal, 31))),
+            Normal(6, 2, 4), Normal(6, 2, 4), Normal(6, 2, 4));
         // Two rows that read one document, and one of another.
         AssertGradients(
-            x => Differentiable.DenseAttention(x[0], x[1], x[2], Options(new(1, 0, 3, 0, 4, first, 31), new(1, 3, 3, 0, 4, null, 32), new(1, 6, 3, 4, 2, null, 33))),
+            x => Differentiable.DenseAttention(x[0], x[1], x[2],
+                Options(new(1, 0, 3, 0, 4, first, 31), new(1, 3, 3, 0, 4, null, 32), new(1, 6, 3, 4, 2, null, 33))),
             Normal(9, 2, 4), Normal(6, 2, 4), Normal(6, 2, 4));
     }
 
@@ -186,7 +193,7 @@ public sealed class DifferentiableTests
     {
         Tensor logits = Normal(3, 4), scores = Normal(5);
         using GradientSet gradients = new(logits, scores);
-        using var tape = new GradientTape(gradients);
+        using GradientTape tape = new(gradients);
         Tensor loss = Differentiable.Add(Differentiable.CrossEntropy(logits, Ids(-100, -100, -100)), Differentiable.SpanLoss(scores, [0, 5], [-1]));
         Assert.That(loss.ToDouble(), Is.NaN);
         tape.Backward(loss);

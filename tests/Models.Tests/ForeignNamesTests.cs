@@ -28,7 +28,8 @@ public class ForeignNamesTests
         using TensorScope scope = new();
         using TemporaryFolder folder = new();
         using LongformerForQuestionAnswering model = TinyModels.Load(LongformerForQuestionAnswering.Load);
-        Write(folder, model, n => n.Replace("longformer.", "model.", StringComparison.Ordinal), ("model.embeddings.position_ids", Tensor.Arange(130).View(1, 130)));
+        Write(folder, model, n => n.Replace("longformer.", "model.", StringComparison.Ordinal),
+            ("model.embeddings.position_ids", Tensor.Arange(130).View(1, 130)));
         using PretrainedModel loaded = PretrainedModel.Load(folder.Path);
         Assert.That(loaded.NamedParameters.Select(p => p.Name), Is.EqualTo(model.NamedParameters.Select(p => p.Name)));
         // The weights alone may be what is given, with a name of their own.
@@ -88,7 +89,8 @@ public class ForeignNamesTests
     }
 
     private static string OldNorm(string name) => !name.Contains("LayerNorm.", StringComparison.Ordinal) ? name
-        : name.Replace("LayerNorm.weight", "LayerNorm.gamma", StringComparison.Ordinal).Replace("LayerNorm.bias", "LayerNorm.beta", StringComparison.Ordinal);
+        : name.Replace("LayerNorm.weight", "LayerNorm.gamma", StringComparison.Ordinal)
+        .Replace("LayerNorm.bias", "LayerNorm.beta", StringComparison.Ordinal);
 
     private static void Write(TemporaryFolder folder, PretrainedModel model, Func<string, string> rename, params (string Name, Tensor Tensor)[] more)
     {

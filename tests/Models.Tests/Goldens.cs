@@ -34,7 +34,8 @@ internal sealed class Golden
     public Dictionary<string, Tensor> Expected() => Read("expected.safetensors");
 
     /// <summary>Asserts |value - expected| at most atol + 1e-5 |expected| everywhere.</summary>
-    public void AssertMatches(string name, Tensor actual, Tensor expected) => AssertClose(actual, expected, _tolerances[name], 1e-5, $"{Path.GetFileName(Folder)}: {name}");
+    public void AssertMatches(string name, Tensor actual, Tensor expected) =>
+        AssertClose(actual, expected, _tolerances[name], 1e-5, $"{Path.GetFileName(Folder)}: {name}");
 
     public static void AssertClose(Tensor actual, Tensor expected, double absolute, double relative, string what)
     {
@@ -70,7 +71,8 @@ internal sealed class Golden
         DirectoryInfo? folder = new(AppContext.BaseDirectory);
         while (folder is not null && !File.Exists(Path.Combine(folder.FullName, "LongformerInterop.sln")))
             folder = folder.Parent;
-        return Path.Combine(folder?.FullName ?? throw new InvalidOperationException("LongformerInterop.sln is in no folder above the tests"), "parity-tests", "goldens");
+        return Path.Combine(folder?.FullName ?? throw new InvalidOperationException("LongformerInterop.sln is in no folder above the tests"),
+            "parity-tests", "goldens");
     }
 }
 

@@ -11,7 +11,8 @@ public sealed class GradientTapeTests
 
     private static LongformerInputs Batch(long? seed = 7)
     {
-        LongformerInputs packed = LongformerInputs.Pack([TinyModels.Document(40, 1), TinyModels.Document(23, 2)], [[1, .. new byte[39]], [1, 1, .. new byte[21]]]);
+        LongformerInputs packed =
+            LongformerInputs.Pack([TinyModels.Document(40, 1), TinyModels.Document(23, 2)], [[1, .. new byte[39]], [1, 1, .. new byte[21]]]);
         return packed with { Labels = Tensor.From<long>([.. Enumerable.Range(0, 63).Select(i => i % 5 == 2 ? -100L : i % 3)]), DropoutSeed = seed };
     }
 
@@ -22,7 +23,7 @@ public sealed class GradientTapeTests
     public void Without_a_tape_nothing_is_kept()
     {
         using LongformerForTokenClassification model = Load();
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         LongformerInputs inputs = Batch();
         long before = TorchRuntime.LiveTensorCount;
         using (new TensorScope())
@@ -34,15 +35,16 @@ public sealed class GradientTapeTests
     public void What_does_not_depend_on_the_set_is_not_recorded()
     {
         using LongformerForTokenClassification model = Load();
-        using var scope = new TensorScope();
-        using GradientSet head = new(model.NamedParameters.Where(p => p.Name.StartsWith("classifier.", StringComparison.Ordinal)).Select(p => p.Tensor));
-        using var tape = new GradientTape(head);
+        using TensorScope scope = new();
+        using GradientSet head = new(model.NamedParameters.Where(p => p.Name.StartsWith("classifier.", StringComparison.Ordinal))
+            .Select(p => p.Tensor));
+        using GradientTape tape = new(head);
         Tensor loss = model.Forward(Batch()).Loss!;
         // The product and the loss: the frozen body takes its fast ways.
         Assert.That(tape.Count, Is.EqualTo(2));
         tape.Backward(loss);
         using GradientSet all = model.CreateGradients();
-        using var whole = new GradientTape(all);
+        using GradientTape whole = new(all);
         whole.Backward(model.Forward(Batch()).Loss!);
         foreach (Tensor parameter in head.Tensors)
             Assert.That(Golden.MaxDifference(head[parameter]!, all[parameter]!), Is.LessThan(1e-6));
@@ -52,7 +54,7 @@ public sealed class GradientTapeTests
     public void Running_a_layer_again_gives_the_same_gradients_bit_for_bit([Values] AttentionImplementation attention)
     {
         using LongformerForTokenClassification model = Load(attention);
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Dictionary<string, float[]> kept = Gradients(model, false), again = Gradients(model, true);
         Assert.That(kept, Has.Count.EqualTo(model.NamedParameters.Count));
         foreach ((string name, float[] values) in kept)
@@ -61,7 +63,7 @@ public sealed class GradientTapeTests
         static Dictionary<string, float[]> Gradients(LongformerForTokenClassification model, bool recomputes)
         {
             using GradientSet gradients = model.CreateGradients();
-            using var tape = new GradientTape(gradients) { RecomputesLayers = recomputes };
+            using GradientTape tape = new(gradients) { RecomputesLayers = recomputes };
             tape.Backward(model.Forward(Batch()).Loss!);
             return model.NamedParameters.ToDictionary(p => p.Name, p => gradients[p.Tensor]!.ToArray<float>());
         }
@@ -71,7 +73,7 @@ public sealed class GradientTapeTests
     public void Running_the_layers_of_an_led_again_gives_the_same_gradients_bit_for_bit()
     {
         Golden golden = Golden.Open("gradients", "led_seq2seq");
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         using LedForConditionalGeneration model = LedForConditionalGeneration.Load(golden.Folder, new LoadOptions { Trainable = true });
         LedInputs inputs = LedInputs.FromNames(golden.Inputs()) with { DropoutSeed = 3 };
         Dictionary<string, float[]> kept = Gradients(false), again = Gradients(true);
@@ -82,9 +84,10 @@ public sealed class GradientTapeTests
         Dictionary<string, float[]> Gradients(bool recomputes)
         {
             using GradientSet gradients = model.CreateGradients();
-            using var tape = new GradientTape(gradients) { RecomputesLayers = recomputes };
+            using GradientTape tape = new(gradients) { RecomputesLayers = recomputes };
             tape.Backward(model.Forward(inputs).Loss!);
-            return model.NamedParameters.Where(p => p.IsTrained && gradients[p.Tensor] is not null).ToDictionary(p => p.Name, p => gradients[p.Tensor]!.ToArray<float>());
+            return model.NamedParameters.Where(p => p.IsTrained && gradients[p.Tensor] is not null)
+                .ToDictionary(p => p.Name, p => gradients[p.Tensor]!.ToArray<float>());
         }
     }
 
@@ -92,18 +95,20 @@ public sealed class GradientTapeTests
     public void Nothing_is_left_behind([Values] bool recomputes, [Values] bool backward)
     {
         using LongformerForTokenClassification model = Load();
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         LongformerInputs inputs = Batch();
         long before = TorchRuntime.LiveTensorCount;
         using (new TensorScope())
         {
             using GradientSet gradients = model.CreateGradients();
-            using (var tape = new GradientTape(gradients) { RecomputesLayers = recomputes })
+            using (GradientTape tape = new(gradients) { RecomputesLayers = recomputes })
             {
                 Tensor loss = model.Forward(inputs).Loss!;
-                if (backward) tape.Backward(loss);
+                if (backward)
+                    tape.Backward(loss);
             }
-            if (backward) Assert.That(gradients.Tensors.Select(t => gradients[t]), Has.None.Null);
+            if (backward)
+                Assert.That(gradients.Tensors.Select(t => gradients[t]), Has.None.Null);
         }
         Assert.That(TorchRuntime.LiveTensorCount, Is.EqualTo(before));
     }
@@ -112,16 +117,20 @@ public sealed class GradientTapeTests
     public void An_exception_leaves_nothing_behind_either([Values] bool recomputes)
     {
         using LongformerForTokenClassification model = Load();
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         int layers = 0;
         LongformerInputs inputs = Batch();
-        using var poll = new CancelPoll(_ => { if (++layers == 3) throw new OperationCanceledException(); });
+        using CancelPoll poll = new(_ =>
+        {
+            if (++layers == 3)
+                throw new OperationCanceledException();
+        });
         long before = TorchRuntime.LiveTensorCount;
         Assert.That(() =>
         {
-            using var inner = new TensorScope();
+            using TensorScope inner = new();
             using GradientSet gradients = model.CreateGradients();
-            using var tape = new GradientTape(gradients) { RecomputesLayers = recomputes };
+            using GradientTape tape = new(gradients) { RecomputesLayers = recomputes };
             model.Forward(inputs);
         }, Throws.TypeOf<OperationCanceledException>());
         Assert.That((TorchRuntime.LiveTensorCount, GradientTape.Current), Is.EqualTo((before, (GradientTape?)null)));
@@ -130,7 +139,7 @@ public sealed class GradientTapeTests
     [Test]
     public void Layers_that_are_run_again_hold_little_and_memory_falls_as_the_pass_goes_back()
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor weight = Tensor.Ones([8, 8]) * 0.1, input = Tensor.Ones([4, 8]);
         (long keptAfter, _) = Run(false);
         (long after, List<long> live) = Run(true);
@@ -143,19 +152,20 @@ public sealed class GradientTapeTests
         (long After, List<long> Live) Run(bool recomputes)
         {
             using GradientSet gradients = new(weight);
-            using var tape = new GradientTape(gradients) { RecomputesLayers = recomputes };
+            using GradientTape tape = new(gradients) { RecomputesLayers = recomputes };
             List<long> live = [];
             long before = TorchRuntime.LiveTensorCount;
             Tensor hidden = input.Alias();
             for (int i = 0; i < 12; i++)
             {
-                using var layer = new TensorScope();
+                using TensorScope layer = new();
                 hidden = layer.Keep(GradientTape.Layer([hidden], x =>
                 {
-                    using var inside = new TensorScope();
+                    using TensorScope inside = new();
                     live.Add(TorchRuntime.LiveTensorCount);
                     Tensor y = x[0];
-                    for (int j = 0; j < 5; j++) y = Differentiable.Linear(y, weight);
+                    for (int j = 0; j < 5; j++)
+                        y = Differentiable.Linear(y, weight);
                     return inside.Keep(y);
                 }));
             }
@@ -170,12 +180,12 @@ public sealed class GradientTapeTests
     public void Gradients_add_up_over_passes_until_they_are_cleared()
     {
         using LongformerForTokenClassification model = Load();
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         using GradientSet gradients = model.CreateGradients();
         Tensor weight = model.NamedParameters.Single(p => p.Name == "classifier.weight").Tensor;
         void Pass()
         {
-            using var tape = new GradientTape(gradients);
+            using GradientTape tape = new(gradients);
             tape.Backward(model.Forward(Batch()).Loss!);
         }
         Pass();
@@ -191,10 +201,10 @@ public sealed class GradientTapeTests
     [Test]
     public void Several_outputs_go_back_at_once()
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor x = Tensor.From<double>([1, 2, 3]);
         using GradientSet gradients = new(x);
-        using var tape = new GradientTape(gradients);
+        using GradientTape tape = new(gradients);
         Tensor first = Differentiable.Scale(x, 2), second = Differentiable.Add(first, x);
         tape.Backward((first, Tensor.From<double>([1, 0, 0])), (second, Tensor.From<double>([0, 10, 100])));
         Assert.That(gradients[x]!.ToArray<double>(), Is.EqualTo((double[])[2, 30, 300]));
@@ -203,10 +213,10 @@ public sealed class GradientTapeTests
     [Test]
     public void No_two_gradients_share_their_memory()
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor x = Tensor.From<double>([1, 2]), y = Tensor.From<double>([3, 4]), seed = Tensor.From<double>([5, 6]);
         using GradientSet gradients = new(x, y);
-        using var tape = new GradientTape(gradients);
+        using GradientTape tape = new(gradients);
         tape.Backward(Differentiable.Add(x, y), seed);
         gradients[x]!.MulInPlace(10);
         Assert.That(gradients[y]!.ToArray<double>(), Is.EqualTo((double[])[5, 6]));
@@ -216,10 +226,10 @@ public sealed class GradientTapeTests
     [Test]
     public void A_watched_tensor_in_between_keeps_its_gradient_and_passes_it_on()
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor x = Tensor.From<double>([1, 2]);
         using GradientSet gradients = new(x);
-        using var tape = new GradientTape(gradients);
+        using GradientTape tape = new(gradients);
         Tensor middle = Differentiable.Scale(x, 3);
         tape.Watch(middle);
         tape.Backward(Differentiable.Add(middle, Differentiable.Scale(middle, 4)), Tensor.From<double>([1, 10]));
@@ -230,18 +240,18 @@ public sealed class GradientTapeTests
     [Test]
     public void Tapes_nest_and_each_thread_has_its_own()
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor x = Tensor.From<double>([1, 2]);
         using GradientSet outer = new(x), inner = new(x);
-        using var tape = new GradientTape(outer);
-        using (var nested = new GradientTape(inner))
+        using GradientTape tape = new(outer);
+        using (GradientTape nested = new(inner))
         {
             Assert.That(GradientTape.Current, Is.SameAs(nested));
             nested.Backward(Differentiable.Scale(x, 2), Tensor.Ones([2], DType.Float64));
         }
         Assert.That((GradientTape.Current, tape.Count), Is.EqualTo((tape, 0)));
         GradientTape? elsewhere = tape;
-        var thread = new Thread(() => elsewhere = GradientTape.Current);
+        Thread thread = new(() => elsewhere = GradientTape.Current);
         thread.Start();
         thread.Join();
         Assert.That(elsewhere, Is.Null);
@@ -251,16 +261,17 @@ public sealed class GradientTapeTests
     [Test]
     public void Misuse_is_told()
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor x = Tensor.From<double>([1, 2]), other = Tensor.From<double>([1, 2]);
         using GradientSet gradients = new(x);
-        var tape = new GradientTape(gradients);
+        GradientTape tape = new(gradients);
         Tensor y = Differentiable.Scale(x, 2);
         Assert.That(() => tape.Backward(y), Throws.TypeOf<InputException>().With.Message.Contains("2 elements"));
         Assert.That(() => tape.Backward(y, Tensor.Ones([3], DType.Float64)), Throws.TypeOf<InputException>().With.Message.Contains("[2]"));
-        Assert.That(() => tape.Backward(Differentiable.Scale(other, 2), other), Throws.InvalidOperationException.With.Message.Contains("depends on no tensor"));
+        Assert.That(() => tape.Backward(Differentiable.Scale(other, 2), other),
+            Throws.InvalidOperationException.With.Message.Contains("depends on no tensor"));
         Assert.That(() => gradients[other], Throws.ArgumentException);
-        using (var inner = new GradientTape(gradients))
+        using (GradientTape inner = new(gradients))
             Assert.That(tape.Dispose, Throws.InvalidOperationException.With.Message.Contains("still open"));
         tape.Backward(y, other);
         Assert.That(() => tape.Backward(y, other), Throws.InvalidOperationException.With.Message.Contains("used up"));

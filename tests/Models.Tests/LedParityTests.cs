@@ -11,7 +11,7 @@ public sealed class LedParityTests
     public void A_model_gives_every_expected_tensor([ValueSource(nameof(Cases))] string name, [Values] AttentionImplementation implementation)
     {
         Golden golden = Golden.Open("led", name);
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         using PretrainedModel model = PretrainedModel.Load(golden.Folder, new LoadOptions { Attention = implementation });
         Dictionary<string, Tensor> expected = golden.Expected();
 
@@ -20,20 +20,22 @@ public sealed class LedParityTests
             expected.Keys.Any(k => k.Contains("attentions.", StringComparison.Ordinal)));
 
         Assert.That(outputs.Keys, Is.EquivalentTo(expected.Keys));
-        foreach ((string output, Tensor tensor) in expected) golden.AssertMatches(output, outputs[output], tensor);
+        foreach ((string output, Tensor tensor) in expected)
+            golden.AssertMatches(output, outputs[output], tensor);
     }
 
     [Test]
     public void Gradients_of_the_loss_are_those_of_the_reference([Values] AttentionImplementation implementation)
     {
         Golden golden = Golden.Open("gradients", "led_seq2seq");
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         using PretrainedModel model = PretrainedModel.Load(golden.Folder, new LoadOptions { Attention = implementation, Trainable = true });
         Dictionary<string, Tensor> expected = golden.Expected();
 
         IReadOnlyDictionary<string, Tensor> gradients = model.LossAndGradients(golden.Inputs());
 
         Assert.That(gradients.Keys, Is.EquivalentTo(expected.Keys));
-        foreach ((string output, Tensor tensor) in expected) golden.AssertMatches(output, gradients[output], tensor);
+        foreach ((string output, Tensor tensor) in expected)
+            golden.AssertMatches(output, gradients[output], tensor);
     }
 }

@@ -26,25 +26,28 @@ public sealed class LedSessionTests
     public void Cached_and_uncached_decoding_agree(
         [Values(1, 2, 3, 4)] int seed, [Values(1, 5)] int promptLength, [Values] bool holes, [Values] bool unequal)
     {
-        var random = new Random(seed);
-        using var scope = new TensorScope();
+        Random random = new(seed);
+        using TensorScope scope = new();
         using LedForConditionalGeneration model = Model();
         using LedEncodedDocuments documents = Encode(model, holes);
         const int most = 4;
         using IDecodingSession cached = model.StartDecoding(documents, 40, most);
         using IDecodingSession plain = model.StartDecoding(documents, 40, most, useCache: false);
-        int[][] prompts = [.. Enumerable.Range(0, 3).Select(d => Enumerable.Range(0, promptLength + (unequal ? 2 - d : 0)).Select(_ => random.Next(200)).ToArray())];
+        int[][] prompts = [.. Enumerable.Range(0, 3)
+            .Select(d => Enumerable.Range(0, promptLength + (unequal ? 2 - d : 0)).Select(_ => random.Next(200)).ToArray())];
         Compare(cached.Start(prompts), plain.Start(prompts), 0);
         int[] owner = [0, 1, 2];
         for (int step = 1; step <= 14; step++)
         {
-            var parents = new List<int>();
+            List<int> parents = new();
             for (int document = 0; document < 3; document++)
             {
                 int[] rows = [.. Enumerable.Range(0, owner.Length).Where(r => owner[r] == document)];
                 // The third document ends half way.
-                if (rows.Length == 0 || (document == 2 && step > 7)) continue;
-                for (int i = random.Next(1, most + 1); i > 0; i--) parents.Add(rows[random.Next(rows.Length)]);
+                if (rows.Length == 0 || (document == 2 && step > 7))
+                    continue;
+                for (int i = random.Next(1, most + 1); i > 0; i--)
+                    parents.Add(rows[random.Next(rows.Length)]);
             }
             int[] tokens = [.. parents.Select(_ => random.Next(200))];
             Compare(cached.Step(tokens, [.. parents]), plain.Step(tokens, [.. parents]), step);
@@ -56,14 +59,15 @@ public sealed class LedSessionTests
     {
         Assert.That(actual.Length, Is.EqualTo(expected.Length));
         double worst = 0;
-        for (int i = 0; i < actual.Length; i++) worst = Math.Max(worst, Math.Abs(actual[i] - expected[i]));
+        for (int i = 0; i < actual.Length; i++)
+            worst = Math.Max(worst, Math.Abs(actual[i] - expected[i]));
         Assert.That(worst, Is.LessThan(5e-5), $"step {step}");
     }
 
     [Test]
     public void A_session_can_be_started_again()
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         using LedForConditionalGeneration model = Model();
         using LedEncodedDocuments documents = Encode(model);
         using IDecodingSession session = model.StartDecoding(documents, 10);
@@ -75,13 +79,16 @@ public sealed class LedSessionTests
     [Test]
     public void What_a_session_cannot_do_is_refused()
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         using LedForConditionalGeneration model = Model();
         using LedEncodedDocuments documents = Encode(model);
-        Assert.That(() => model.StartDecoding(documents, 65), Throws.InstanceOf<InputException>().With.Message.Contains("64 positions of the decoder, given 65"));
+        Assert.That(() => model.StartDecoding(documents, 65),
+            Throws.InstanceOf<InputException>().With.Message.Contains("64 positions of the decoder, given 65"));
         using IDecodingSession session = model.StartDecoding(documents, 2);
-        Assert.That(() => session.Start([[2], [2, 3, 4], [2]]), Throws.InstanceOf<InputException>().With.Message.Contains("prompts[1]: expected 1 to 2 tokens, given 3"));
-        Assert.That(() => session.Start([[2], [2], []]), Throws.InstanceOf<InputException>().With.Message.Contains("prompts[2]: expected 1 to 2 tokens, given 0"));
+        Assert.That(() => session.Start([[2], [2, 3, 4], [2]]),
+            Throws.InstanceOf<InputException>().With.Message.Contains("prompts[1]: expected 1 to 2 tokens, given 3"));
+        Assert.That(() => session.Start([[2], [2], []]),
+            Throws.InstanceOf<InputException>().With.Message.Contains("prompts[2]: expected 1 to 2 tokens, given 0"));
         session.Start([[2], [2], [2]]);
         Assert.That(() => session.Step([5, 6], [1, 0]), Throws.InstanceOf<InputException>().With.Message.Contains("ascend by document"));
         session.Step([5], [0]);
@@ -92,7 +99,7 @@ public sealed class LedSessionTests
     [Test]
     public void A_document_gives_the_same_logits_alone_and_in_a_batch()
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         using LedForConditionalGeneration model = Model();
         using LedEncodedDocuments documents = Encode(model);
         using IDecodingSession together = model.StartDecoding(documents, 10, 2);
@@ -117,7 +124,7 @@ public sealed class LedSessionTests
         using LedForConditionalGeneration model = Model();
         void Decode()
         {
-            using var scope = new TensorScope();
+            using TensorScope scope = new();
             using LedEncodedDocuments documents = Encode(model);
             using IDecodingSession session = model.StartDecoding(documents, 8, 2);
             session.Start([[2], [2], [2]]);

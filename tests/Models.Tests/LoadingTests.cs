@@ -14,7 +14,7 @@ public class LoadingTests
     [Test]
     public void Every_random_checkpoint_loads_as_the_class_it_names([ValueSource(nameof(Longformers))] string architecture)
     {
-        using var folder = new TemporaryFolder();
+        using TemporaryFolder folder = new();
         IReadOnlyList<ParameterShape> written = RandomCheckpoint.Write(folder.Path, TinyModels.Configuration, 3, architecture);
         using PretrainedModel model = PretrainedModel.Load(folder.Path);
         Assert.That(model.Architecture, Is.EqualTo(architecture));
@@ -35,8 +35,8 @@ public class LoadingTests
     [Test]
     public void A_tensor_too_many_is_named_and_loads()
     {
-        using var scope = new TensorScope();
-        using var folder = new TemporaryFolder();
+        using TensorScope scope = new();
+        using TemporaryFolder folder = new();
         RandomCheckpoint.Write(folder.Path, TinyModels.Configuration, 3, nameof(LongformerForMaskedLM));
         string file = Path.Combine(folder.Path, "model.safetensors");
         Dictionary<string, Tensor> tensors = [];
@@ -54,8 +54,8 @@ public class LoadingTests
     [Test]
     public void A_saved_model_gives_the_same_values()
     {
-        using var scope = new TensorScope();
-        using var folder = new TemporaryFolder();
+        using TensorScope scope = new();
+        using TemporaryFolder folder = new();
         LongformerInputs inputs = LongformerInputs.Pack([TinyModels.Document(20, 1)]);
         using LongformerForMaskedLM model = TinyModels.Load(LongformerForMaskedLM.Load);
         model.Save(folder.Path);
@@ -66,8 +66,8 @@ public class LoadingTests
     [Test]
     public void The_body_of_a_head_checkpoint_loads_as_the_bare_model()
     {
-        using var scope = new TensorScope();
-        using var folder = new TemporaryFolder();
+        using TensorScope scope = new();
+        using TemporaryFolder folder = new();
         RandomCheckpoint.Write(folder.Path, TinyModels.Configuration, 3, nameof(LongformerForMaskedLM));
         using LongformerModel bare = LongformerModel.Load(folder.Path);
         using LongformerForMaskedLM full = LongformerForMaskedLM.Load(folder.Path);
@@ -80,8 +80,8 @@ public class LoadingTests
     [Test]
     public void Names_of_allenai_with_buffers_and_tied_duplicates_load_too()
     {
-        using var scope = new TensorScope();
-        using var folder = new TemporaryFolder();
+        using TensorScope scope = new();
+        using TemporaryFolder folder = new();
         using LongformerForMaskedLM model = TinyModels.Load(LongformerForMaskedLM.Load);
         Dictionary<string, Tensor> tensors = model.NamedParameters.ToDictionary(
             p => p.Name.Replace("longformer.", "roberta.", StringComparison.Ordinal), p => p.Tensor);
@@ -94,13 +94,14 @@ public class LoadingTests
         using PretrainedModel roberta = PretrainedModel.Load(folder.Path);
         Assert.That(roberta.NamedParameters.Select(p => p.Name), Is.EqualTo(model.NamedParameters.Select(p => p.Name)));
         LongformerInputs inputs = LongformerInputs.Pack([TinyModels.Document(20, 1)]);
-        Assert.That(((LongformerForMaskedLM)roberta).Forward(inputs).Logits.ToArray<float>(), Is.EqualTo(model.Forward(inputs).Logits.ToArray<float>()));
+        Assert.That(((LongformerForMaskedLM)roberta).Forward(inputs).Logits.ToArray<float>(),
+            Is.EqualTo(model.Forward(inputs).Logits.ToArray<float>()));
     }
 
     [Test]
     public void Weights_are_used_where_they_lie_in_the_file()
     {
-        using var folder = new TemporaryFolder();
+        using TemporaryFolder folder = new();
         RandomCheckpoint.Write(folder.Path, TinyModels.Configuration, 3);
         using Checkpoint checkpoint = Checkpoint.Open(folder.Path);
         using LongformerModel mapped = LongformerModel.Load(folder.Path);
@@ -112,7 +113,7 @@ public class LoadingTests
     [Test]
     public void Another_dtype_is_converted_once_at_loading()
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         using LongformerModel single = TinyModels.Load(LongformerModel.Load);
         using LongformerModel doubles = TinyModels.Load(LongformerModel.Load, options: new LoadOptions { DType = DType.Float64 });
         using LongformerModel half = TinyModels.Load(LongformerModel.Load, options: new LoadOptions { DType = DType.BFloat16 });

@@ -1,3 +1,4 @@
+using LongformerInterop.Models.Layers;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models.Tests;
@@ -8,7 +9,7 @@ public class MemoryAndThreadTests
     public void A_forward_pass_leaves_its_outputs_and_nothing_else([Values] bool everything)
     {
         using LongformerModel model = TinyModels.Load(LongformerModel.Load);
-        using var inputScope = new TensorScope();
+        using TensorScope inputScope = new();
         LongformerInputs inputs = TinyModels.Pad([TinyModels.Document(20, 1), TinyModels.Document(33, 2)], [[1, .. new byte[19]], new byte[33]])
             with { OutputHiddenStates = everything, OutputAttentions = everything };
         using (new TensorScope())
@@ -49,7 +50,7 @@ public class MemoryAndThreadTests
         float[][] results = new float[32][];
         Parallel.For(0, results.Length, new ParallelOptions { MaxDegreeOfParallelism = 8 }, i =>
         {
-            using var scope = new TensorScope();
+            using TensorScope scope = new();
             LongformerInputs inputs = TinyModels.Pad([TinyModels.Document(60, 1), TinyModels.Document(33, 2)], [[1, .. new byte[59]], new byte[33]]);
             results[i] = model.Forward(inputs).LastHiddenState.ToArray<float>();
         });
@@ -60,8 +61,9 @@ public class MemoryAndThreadTests
     [Test]
     public void Dropout_is_a_function_of_its_seed_and_is_off_without_one()
     {
-        using LongformerModel model = TinyModels.Load(LongformerModel.Load, TinyModels.Configuration with { HiddenDropoutProb = 0.2, AttentionProbsDropoutProb = 0.2 });
-        using var scope = new TensorScope();
+        using LongformerModel model =
+            TinyModels.Load(LongformerModel.Load, TinyModels.Configuration with { HiddenDropoutProb = 0.2, AttentionProbsDropoutProb = 0.2 });
+        using TensorScope scope = new();
         LongformerInputs inputs = LongformerInputs.Pack([TinyModels.Document(60, 1)], [[1, .. new byte[59]]]);
         float[] Run(long? seed) => model.Forward(inputs with { DropoutSeed = seed }).LastHiddenState.ToArray<float>();
         (float[] first, float[] evaluated) = (Run(1), Run(null));
@@ -74,8 +76,8 @@ public class MemoryAndThreadTests
     [Test]
     public void Hidden_dropout_keeps_the_wanted_share_and_the_mean()
     {
-        using var scope = new TensorScope();
-        var dropout = new Layers.Dropout(17, 0.25, 0);
+        using TensorScope scope = new();
+        Dropout dropout = new(17, 0.25, 0);
         Tensor dropped = dropout.Apply(Tensor.Ones([400, 100]), 2, 3);
         float[] values = dropped.ToArray<float>();
         Assert.That(values.Distinct().Order(), Is.EqualTo([0f, 1 / 0.75f]).Within(1e-6));

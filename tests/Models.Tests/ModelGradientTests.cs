@@ -23,17 +23,18 @@ public sealed class ModelGradientTests
     {
         using GradientSet gradients = model.CreateGradients();
         using (new TensorScope())
-        using (var tape = new GradientTape(gradients))
+        using (GradientTape tape = new(gradients))
             tape.Backward(loss());
-        var random = new Random(3);
+        Random random = new(3);
         const double step = 1e-5;
         foreach (NamedParameter parameter in model.NamedParameters.Where(p => p.IsTrained))
         {
-            using var scope = new TensorScope();
-            Tensor along = Tensor.From<double>([.. Enumerable.Range(0, (int)parameter.Tensor.ElementCount).Select(_ => random.NextDouble() - 0.5)], parameter.Tensor.Shape);
+            using TensorScope scope = new();
+            Tensor along = Tensor.From<double>([.. Enumerable.Range(0, (int)parameter.Tensor.ElementCount).Select(_ => random.NextDouble() - 0.5)],
+                parameter.Tensor.Shape);
             double At(double scale)
             {
-                using var inner = new TensorScope();
+                using TensorScope inner = new();
                 parameter.Tensor.AddInPlace(along, scale);
                 return loss().ToDouble();
             }
@@ -46,17 +47,20 @@ public sealed class ModelGradientTests
 
     [Test]
     public void Modes_and_layouts(
-        [Values(AttentionMode.SlidingChunks, AttentionMode.FullAttention, AttentionMode.SlidingChunksNoOverlap)] AttentionMode mode, [Values] bool packed, [Values(null, 5L)] long? seed)
+        [Values(AttentionMode.SlidingChunks, AttentionMode.FullAttention, AttentionMode.SlidingChunksNoOverlap)] AttentionMode mode,
+        [Values] bool packed, [Values(null, 5L)] long? seed)
     {
         LongformerConfiguration configuration = TinyModels.Configuration with
         {
-            NumHiddenLayers = 2, AttentionWindow = [4, 4], OneSidedWindows = true, AttentionMode = mode, HiddenDropoutProb = 0.1, AttentionProbsDropoutProb = 0.1,
+            NumHiddenLayers = 2, AttentionWindow = [4, 4], OneSidedWindows = true, AttentionMode = mode, HiddenDropoutProb = 0.1,
+            AttentionProbsDropoutProb = 0.1,
         };
         using LongformerForTokenClassification model = TinyModels.Load(LongformerForTokenClassification.Load, configuration, Doubles);
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         LongformerInputs inputs = Batch(packed) with { DropoutSeed = seed };
         // Padding has no label: it would depend on the padding row of the word table, which is held still.
-        Tensor labels = Tensor.From<long>([.. Enumerable.Range(0, packed ? 35 : 42).Select(i => i % 5 == 2 || i >= 35 ? -100L : i % 3)], packed ? [35] : [2, 21]);
+        Tensor labels = Tensor.From<long>([.. Enumerable.Range(0, packed ? 35 : 42).Select(i => i % 5 == 2 || i >= 35 ? -100L : i % 3)],
+            packed ? [35] : [2, 21]);
         Assert.That(model.Configuration.AttentionMode, Is.EqualTo(mode));
         AssertGradients(model, () => model.Forward(inputs with { Labels = labels }).Loss!);
     }
@@ -65,8 +69,9 @@ public sealed class ModelGradientTests
     public void Activations([Values] HiddenActivation activation)
     {
         using LongformerForSequenceClassification model = TinyModels.Load(
-            LongformerForSequenceClassification.Load, TinyModels.Configuration with { NumHiddenLayers = 1, AttentionWindow = [8], HiddenAct = activation }, Doubles);
-        using var scope = new TensorScope();
+            LongformerForSequenceClassification.Load,
+            TinyModels.Configuration with { NumHiddenLayers = 1, AttentionWindow = [8], HiddenAct = activation }, Doubles);
+        using TensorScope scope = new();
         LongformerInputs inputs = Batch(packed: true) with { Labels = Tensor.From<long>([2, 0]) };
         AssertGradients(model, () => model.Forward(inputs).Loss!);
     }
@@ -75,17 +80,19 @@ public sealed class ModelGradientTests
     public void Heads()
     {
         LongformerConfiguration small = TinyModels.Configuration with { NumHiddenLayers = 1, AttentionWindow = [8] };
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         LongformerInputs inputs = Batch(packed: true);
         using LongformerForMaskedLM language = TinyModels.Load(LongformerForMaskedLM.Load, small, Doubles);
         Tensor tokens = Tensor.From<long>([.. Enumerable.Range(0, 35).Select(i => i % 3 == 0 ? (long)i : -100)]);
         AssertGradients(language, () => language.Forward(inputs with { Labels = tokens }).Loss!);
         using LongformerForQuestionAnswering answering = TinyModels.Load(LongformerForQuestionAnswering.Load, small, Doubles);
-        AssertGradients(answering, () => answering.Forward(inputs with { StartPositions = Tensor.From<long>([3, 14]), EndPositions = Tensor.From<long>([5, 9]) }).Loss!);
+        AssertGradients(answering, () =>
+            answering.Forward(inputs with { StartPositions = Tensor.From<long>([3, 14]), EndPositions = Tensor.From<long>([5, 9]) }).Loss!);
         using LongformerForMultipleChoice choosing = TinyModels.Load(LongformerForMultipleChoice.Load, small, Doubles);
         AssertGradients(choosing, () => choosing.Forward(inputs with { Choices = 2, Labels = Tensor.From<long>([1]) }).Loss!);
         using LongformerForSequenceClassification regression = TinyModels.Load(
-            LongformerForSequenceClassification.Load, small with { ProblemType = "regression", Id2Label = ModelConfiguration.GenericLabels(1) }, Doubles);
+            LongformerForSequenceClassification.Load,
+            small with { ProblemType = "regression", Id2Label = ModelConfiguration.GenericLabels(1) }, Doubles);
         AssertGradients(regression, () => regression.Forward(inputs with { Labels = Tensor.From<float>([0.5f, -1]) }).Loss!);
         using LongformerForSequenceClassification labels = TinyModels.Load(LongformerForSequenceClassification.Load, small, Doubles);
         AssertGradients(labels, () => labels.Forward(inputs with { Labels = Tensor.From<float>([0, 1, 1, 1, 0, 0], 2, 3) }).Loss!);
@@ -94,28 +101,33 @@ public sealed class ModelGradientTests
     [Test]
     public void Led_with_every_head([Values] bool normalizeBefore, [Values(null, 5L)] long? seed)
     {
-        var configuration = new LedConfiguration
+        LedConfiguration configuration = new()
         {
-            VocabSize = 40, DModel = 16, EncoderLayers = 1, DecoderLayers = 1, EncoderAttentionHeads = 2, DecoderAttentionHeads = 4, EncoderFfnDim = 24, DecoderFfnDim = 20,
-            MaxEncoderPositionEmbeddings = 32, MaxDecoderPositionEmbeddings = 16, AttentionWindow = [4], Id2Label = ModelConfiguration.GenericLabels(3),
-            NormalizeBefore = normalizeBefore, AddFinalLayerNorm = normalizeBefore, Dropout = 0.1, AttentionDropout = 0.1, ActivationDropout = 0.1, ClassifierDropout = 0.1,
+            VocabSize = 40, DModel = 16, EncoderLayers = 1, DecoderLayers = 1, EncoderAttentionHeads = 2, DecoderAttentionHeads = 4,
+            EncoderFfnDim = 24, DecoderFfnDim = 20,
+            MaxEncoderPositionEmbeddings = 32, MaxDecoderPositionEmbeddings = 16, AttentionWindow = [4],
+            Id2Label = ModelConfiguration.GenericLabels(3),
+            NormalizeBefore = normalizeBefore, AddFinalLayerNorm = normalizeBefore, Dropout = 0.1, AttentionDropout = 0.1, ActivationDropout = 0.1,
+            ClassifierDropout = 0.1,
         };
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         LedInputs inputs = new()
         {
-            InputIds = Tensor.From<long>([0, 9, 8, 7, 2, 0, 5, 6, 2, 1], 2, 5), AttentionMask = Tensor.From<long>([1, 1, 1, 1, 1, 1, 1, 1, 1, 0], 2, 5),
+            InputIds = Tensor.From<long>([0, 9, 8, 7, 2, 0, 5, 6, 2, 1], 2, 5),
+            AttentionMask = Tensor.From<long>([1, 1, 1, 1, 1, 1, 1, 1, 1, 0], 2, 5),
             GlobalAttentionMask = Tensor.From<long>([1, 0, 0, 0, 0, 1, 0, 1, 0, 0], 2, 5), DropoutSeed = seed,
         };
         using LedForConditionalGeneration writing = Load(LedForConditionalGeneration.Load, configuration);
         AssertGradients(writing, () => writing.Forward(inputs with { Labels = Tensor.From<long>([7, 2, -100, 5, 6, 2], 2, 3) }).Loss!);
         using LedForQuestionAnswering answering = Load(LedForQuestionAnswering.Load, configuration);
-        AssertGradients(answering, () => answering.Forward(inputs with { StartPositions = Tensor.From<long>([1, 2]), EndPositions = Tensor.From<long>([3, 9]) }).Loss!);
+        AssertGradients(answering, () =>
+            answering.Forward(inputs with { StartPositions = Tensor.From<long>([1, 2]), EndPositions = Tensor.From<long>([3, 9]) }).Loss!);
         using LedForSequenceClassification classifying = Load(LedForSequenceClassification.Load, configuration);
         AssertGradients(classifying, () => classifying.Forward(inputs with { Labels = Tensor.From<long>([1, 0]) }).Loss!);
 
         static T Load<T>(Func<string, LoadOptions?, T> load, LedConfiguration configuration)
         {
-            using var folder = new TemporaryFolder();
+            using TemporaryFolder folder = new();
             RandomCheckpoint.Write(folder.Path, configuration, 7, typeof(T).Name.Replace("Led", "LED", StringComparison.Ordinal));
             return load(folder.Path, Doubles);
         }

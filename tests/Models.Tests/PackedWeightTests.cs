@@ -12,14 +12,15 @@ public class PackedWeightTests
     [Test]
     public void Packed_weights_give_what_plain_ones_give([Values(DType.Float32, DType.BFloat16, DType.Float64)] DType dtype)
     {
-        using var folder = new TemporaryFolder();
+        using TemporaryFolder folder = new();
         RandomCheckpoint.Write(folder.Path, TinyModels.Configuration, 7);
         using LongformerModel packed = LongformerModel.Load(folder.Path, new LoadOptions { DType = dtype });
         using LongformerModel plain = LongformerModel.Load(folder.Path, Plain with { DType = dtype });
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         LongformerInputs inputs = TinyModels.Pad([TinyModels.Document(60, 1), TinyModels.Document(33, 2)], [[1, .. new byte[59]], new byte[33]]);
         double tolerance = dtype == DType.BFloat16 ? 0.1 : 1e-5;
-        Assert.That(Golden.MaxDifference(packed.Forward(inputs).LastHiddenState.To(DType.Float32), plain.Forward(inputs).LastHiddenState.To(DType.Float32)),
+        Assert.That(Golden.MaxDifference(packed.Forward(inputs).LastHiddenState.To(DType.Float32),
+            plain.Forward(inputs).LastHiddenState.To(DType.Float32)),
             Is.LessThanOrEqualTo(tolerance));
     }
 
@@ -28,7 +29,7 @@ public class PackedWeightTests
     {
         using LongformerModel packed = TinyModels.Load(LongformerModel.Load, options: new LoadOptions { Attention = implementation });
         using LongformerModel plain = TinyModels.Load(LongformerModel.Load, options: Plain with { Attention = implementation });
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         LongformerInputs inputs = TinyModels.Pad([TinyModels.Document(60, 1), TinyModels.Document(33, 2)], [[1, .. new byte[59]], new byte[33]]);
         Assert.That(Golden.MaxDifference(packed.Forward(inputs).LastHiddenState, plain.Forward(inputs).LastHiddenState), Is.LessThanOrEqualTo(1e-5));
     }
@@ -37,14 +38,15 @@ public class PackedWeightTests
     public void Blocks_of_tokens_do_not_show_in_the_result()
     {
         // More tokens than one block of the feed-forward layers holds, and rows of two documents in one block.
-        LongformerConfiguration configuration = TinyModels.Configuration with { MaxPositionEmbeddings = 1502, NumHiddenLayers = 2, AttentionWindow = [8, 8] };
+        LongformerConfiguration configuration =
+            TinyModels.Configuration with { MaxPositionEmbeddings = 1502, NumHiddenLayers = 2, AttentionWindow = [8, 8] };
         using LongformerModel model = TinyModels.Load(LongformerModel.Load, configuration);
         using LongformerModel trained = TinyModels.Load(LongformerModel.Load, configuration, new LoadOptions { Trainable = true });
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         int[][] documents = [TinyModels.Document(1500, 1), TinyModels.Document(700, 2)];
         Tensor together = model.Forward(LongformerInputs.Pack(documents)).LastHiddenState;
         using GradientSet gradients = trained.CreateGradients();
-        using (var tape = new GradientTape(gradients))
+        using (GradientTape tape = new(gradients))
         {
             Tensor whole = trained.Forward(LongformerInputs.Pack(documents)).LastHiddenState;
             Assert.That(GradientTape.Records(whole), Is.True);
@@ -60,10 +62,10 @@ public class PackedWeightTests
         using LongformerModel model = TinyModels.Load(LongformerModel.Load);
         int[] document = TinyModels.Document(50 + attempt, attempt);
         float[][] results = new float[4][];
-        using var start = new Barrier(results.Length);
+        using Barrier start = new(results.Length);
         Thread[] threads = [.. Enumerable.Range(0, results.Length).Select(i => new Thread(() =>
         {
-            using var scope = new TensorScope();
+            using TensorScope scope = new();
             LongformerInputs inputs = LongformerInputs.Pack([document], [[1, .. new byte[document.Length - 1]]]);
             start.SignalAndWait();
             results[i] = model.Forward(inputs).LastHiddenState.ToArray<float>();
@@ -83,12 +85,12 @@ public class PackedWeightTests
         RandomCheckpoint.Write(folder.Path, TinyModels.Configuration, 7);
         using (LongformerModel model = LongformerModel.Load(folder.Path))
         {
-            using var scope = new TensorScope();
+            using TensorScope scope = new();
             model.Forward(LongformerInputs.Pack([TinyModels.Document(30, 1)]));
             model.Save(saved.Path);
         }
         using SafetensorsFile before = SafetensorsFile.Open(folder["model.safetensors"]), after = SafetensorsFile.Open(saved["model.safetensors"]);
-        using var reading = new TensorScope();
+        using TensorScope reading = new();
         Assert.That(after.Entries, Is.Not.Empty);
         foreach (string name in after.Entries.Keys)
             Assert.That(after.Get(name).ToArray<float>(), Is.EqualTo(before.Get(name).ToArray<float>()), name);
@@ -97,8 +99,9 @@ public class PackedWeightTests
     [Test]
     public void A_trainable_model_packs_nothing_and_learns()
     {
-        using LongformerForSequenceClassification model = TinyModels.Load(LongformerForSequenceClassification.Load, options: new LoadOptions { Trainable = true });
-        using var scope = new TensorScope();
+        using LongformerForSequenceClassification model =
+            TinyModels.Load(LongformerForSequenceClassification.Load, options: new LoadOptions { Trainable = true });
+        using TensorScope scope = new();
         LongformerInputs inputs = LongformerInputs.Pack([TinyModels.Document(30, 1)]) with { Labels = Tensor.From<long>([1], 1) };
         long before = TorchRuntime.LiveTensorCount;
         using (new TensorScope())
@@ -106,11 +109,13 @@ public class PackedWeightTests
         Assert.That(TorchRuntime.LiveTensorCount, Is.EqualTo(before));
         double first = model.Forward(inputs).Loss!.ToDouble();
         using GradientSet gradients = model.CreateGradients();
-        using (var tape = new GradientTape(gradients))
+        using (GradientTape tape = new(gradients))
             tape.Backward(model.Forward(inputs).Loss!);
         foreach (Tensor parameter in gradients.Tensors)
+        {
             if (gradients[parameter] is { } gradient)
                 parameter.AddInPlace(gradient, -0.01);
+        }
         Assert.That(model.Forward(inputs).Loss!.ToDouble(), Is.LessThan(first));
     }
 
@@ -119,12 +124,12 @@ public class PackedWeightTests
     {
         using LongformerModel model = TinyModels.Load(LongformerModel.Load);
         using LongformerModel plain = TinyModels.Load(LongformerModel.Load, options: Plain);
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor Gradient(LongformerModel of)
         {
             Tensor embeds = of.WordEmbeddings(Tensor.From<long>([0, 7, 8, 9, 2], 1, 5));
             using GradientSet gradients = new(embeds);
-            using var tape = new GradientTape(gradients);
+            using GradientTape tape = new(gradients);
             Tensor output = of.Forward(new LongformerInputs { InputsEmbeds = embeds }).LastHiddenState;
             tape.Backward(output, output * output);
             return gradients[embeds]!.Alias();
@@ -149,8 +154,8 @@ public class PackedWeightTests
     [Test]
     public void Pages_of_a_weight_that_was_changed_in_place_stay()
     {
-        using var folder = new TemporaryFolder();
-        using var scope = new TensorScope();
+        using TemporaryFolder folder = new();
+        using TensorScope scope = new();
         Tensor ones = Tensor.Ones([1024, 64]);
         SafetensorsWriter.Write(folder["x.safetensors"], [TensorSource.From("a", ones), TensorSource.From("b", ones)]);
         using SafetensorsFile file = SafetensorsFile.Open(folder["x.safetensors"]);

@@ -11,21 +11,26 @@ public class ParityTests
 
     private static IEnumerable<TestCaseData> Models() => Cases("models", name => OwnMode.Contains(name));
 
-    private static IEnumerable<TestCaseData> SelfAttentions() => Cases("self_attention", name => name.EndsWith("_no_overlap", StringComparison.Ordinal));
+    private static IEnumerable<TestCaseData> SelfAttentions() =>
+        Cases("self_attention", name => name.EndsWith("_no_overlap", StringComparison.Ordinal));
 
     private static IEnumerable<TestCaseData> Cases(string group, Func<string, bool> ownMode)
     {
         foreach (string name in Golden.Names(group))
+        {
             foreach (AttentionImplementation implementation in Enum.GetValues<AttentionImplementation>())
+            {
                 if (implementation == AttentionImplementation.Fused || !ownMode(name))
                     yield return new TestCaseData(name, implementation);
+            }
+        }
     }
 
     [TestCaseSource(nameof(Models))]
     public void A_model_gives_every_expected_tensor(string name, AttentionImplementation implementation)
     {
         Golden golden = Golden.Open("models", name);
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         using PretrainedModel model = PretrainedModel.Load(golden.Folder, new LoadOptions { Attention = implementation });
         Dictionary<string, Tensor> expected = golden.Expected();
 
@@ -42,8 +47,9 @@ public class ParityTests
     public void The_attention_module_gives_the_expected_context(string name, AttentionImplementation implementation)
     {
         Golden golden = Golden.Open("self_attention", name);
-        using var scope = new TensorScope();
-        using LongformerSelfAttentionModule module = LongformerSelfAttentionModule.Load(golden.Folder, new LoadOptions { Attention = implementation });
+        using TensorScope scope = new();
+        using LongformerSelfAttentionModule module =
+            LongformerSelfAttentionModule.Load(golden.Folder, new LoadOptions { Attention = implementation });
         Dictionary<string, Tensor> inputs = golden.Inputs();
 
         Tensor context = module.Forward(inputs["hidden_states"], inputs.GetValueOrDefault("attention_mask"));
@@ -56,7 +62,7 @@ public class ParityTests
         [Values("masked_lm", "question_answering", "sequence_classification")] string name, [Values] AttentionImplementation implementation)
     {
         Golden golden = Golden.Open("gradients", name);
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         using PretrainedModel model = PretrainedModel.Load(golden.Folder, new LoadOptions { Attention = implementation, Trainable = true });
         Dictionary<string, Tensor> expected = golden.Expected();
 

@@ -5,7 +5,8 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models.Tests;
 
-/// <summary>What <see cref="PretrainedModel.Save"/> writes. With LONGFORMER_SAVED=DIR the folders stay there (tools/check-hf.sh loads them elsewhere).</summary>
+/// <summary>What <see cref="PretrainedModel.Save"/> writes. With LONGFORMER_SAVED=DIR the folders stay there (tools/check-hf.sh loads them
+/// elsewhere).</summary>
 public class SaveTests
 {
     private static readonly LedConfiguration Led = new()
@@ -24,7 +25,8 @@ public class SaveTests
         IReadOnlyList<ParameterShape> parameters = Write(folder["before"], architecture);
         using (PretrainedModel model = PretrainedModel.Load(folder["before"]))
             model.Save(folder["after"]);
-        Assert.That(Directory.EnumerateFileSystemEntries(folder["after"]).Select(Path.GetFileName), Is.EquivalentTo(new[] { "config.json", "model.safetensors" }));
+        Assert.That(Directory.EnumerateFileSystemEntries(folder["after"]).Select(Path.GetFileName),
+            Is.EquivalentTo(new[] { "config.json", "model.safetensors" }));
         using Checkpoint before = Checkpoint.Open(folder["before"]), after = Checkpoint.Open(folder["after"]);
         Assert.That(after.Names, Is.EquivalentTo(parameters.Select(p => p.Name)));
         Assert.That(after.Metadata["format"], Is.EqualTo("pt"));
@@ -56,16 +58,19 @@ public class SaveTests
         Dictionary<string, byte[]> old = Directory.EnumerateFiles(target).ToDictionary(f => f, File.ReadAllBytes);
         disk.Fill(except: 16 * 1024);
         Assert.That(() => model.Save(target), Throws.TypeOf<CheckpointException>().With.Message.Contains("No space left"));
-        Assert.That(() => CheckpointConverter.Convert(folder["model"], target, new ConversionOptions { To = ConversionTarget.Safetensors, Overwrite = true }),
+        Assert.That(() => CheckpointConverter.Convert(folder["model"], target,
+            new ConversionOptions { To = ConversionTarget.Safetensors, Overwrite = true }),
             Throws.TypeOf<CheckpointException>().With.Message.Contains("No space left"));
         Assert.That(Directory.EnumerateFiles(target), Is.EquivalentTo(old.Keys));
         foreach ((string file, byte[] content) in old)
             Assert.That(File.ReadAllBytes(file), Is.EqualTo(content), file);
-        Assert.That(Directory.EnumerateFileSystemEntries(folder["disk"]).Select(Path.GetFileName), Is.EquivalentTo(new[] { "model", SmallDisk.Filling }));
+        Assert.That(Directory.EnumerateFileSystemEntries(folder["disk"]).Select(Path.GetFileName),
+            Is.EquivalentTo(new[] { "model", SmallDisk.Filling }));
     }
 
     private static IReadOnlyList<ParameterShape> Write(string folder, string architecture) =>
-        RandomCheckpoint.Write(folder, architecture.StartsWith("LED", StringComparison.Ordinal) ? Led : TinyModels.Configuration, seed: 5, architecture);
+        RandomCheckpoint.Write(folder, architecture.StartsWith("LED", StringComparison.Ordinal) ? Led : TinyModels.Configuration,
+            seed: 5, architecture);
 
     /// <summary>A file system in memory that fills up; only root may mount one.</summary>
     private sealed class SmallDisk : IDisposable
@@ -79,8 +84,11 @@ public class SaveTests
         internal static SmallDisk Mount(string folder, int kibibytes)
         {
             Directory.CreateDirectory(folder);
-            if (!OperatingSystem.IsLinux() || Run("mount", "-t", "tmpfs", "-o", FormattableString.Invariant($"size={kibibytes}k"), "tmpfs", folder) != 0)
+            if (!OperatingSystem.IsLinux() || Run("mount", "-t", "tmpfs", "-o", FormattableString.Invariant($"size={kibibytes}k"),
+                "tmpfs", folder) != 0)
+            {
                 Assert.Ignore("a small disk to fill can be mounted by root only");
+            }
             return new SmallDisk(folder);
         }
 

@@ -4,14 +4,15 @@ namespace LongformerInterop.Models.Tests;
 
 public class SpanClassificationTests
 {
-    private static LongformerForSpanClassification Load(LoadOptions? options = null) => TinyModels.Load(LongformerForSpanClassification.Load, options: options);
+    private static LongformerForSpanClassification Load(LoadOptions? options = null) =>
+        TinyModels.Load(LongformerForSpanClassification.Load, options: options);
 
     private static Tensor Row(params long[] values) => Tensor.From<long>(values, 1, values.Length);
 
     [Test]
     public void The_scores_are_a_product_of_the_states_of_the_first_and_the_last_token()
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         using LongformerForSpanClassification model = Load();
         LongformerInputs inputs = new()
         {
@@ -43,7 +44,7 @@ public class SpanClassificationTests
     [Test]
     public void A_packed_batch_scores_the_spans_of_all_documents()
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         using LongformerForSpanClassification model = Load();
         int[][] documents = [TinyModels.Document(20, 1), TinyModels.Document(9, 2)];
         Tensor packed = model.Forward(LongformerInputs.Pack(documents) with
@@ -61,11 +62,12 @@ public class SpanClassificationTests
     [Test]
     public void Gradients_reach_the_head_and_the_body()
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         using LongformerForSpanClassification model = Load(new LoadOptions { Trainable = true });
         Dictionary<string, Tensor> inputs = new()
         {
-            ["input_ids"] = Row(0, 5, 6, 7, 2), ["entity_start_positions"] = Row(1, 2), ["entity_end_positions"] = Row(1, 3), ["labels"] = Row(2, -100),
+            ["input_ids"] = Row(0, 5, 6, 7, 2), ["entity_start_positions"] = Row(1, 2), ["entity_end_positions"] = Row(1, 3),
+            ["labels"] = Row(2, -100),
         };
         IReadOnlyDictionary<string, Tensor> gradients = model.LossAndGradients(inputs);
         Assert.That(gradients["loss"].ToDouble(), Is.GreaterThan(0));
@@ -84,7 +86,8 @@ public class SpanClassificationTests
         yield return Case(null, Row(1), "entity_start_positions: expected the first token of every span, given none");
         yield return Case(Row(1), null, "entity_end_positions: expected the last token of every span, given none");
         yield return Case(Row(1), Row(1, 2), "entity_end_positions: expected shape [1, 1] like entity_start_positions, given [1, 2]");
-        yield return Case(Tensor.From<long>([1]), Tensor.From<long>([1]), "entity_start_positions: expected shape [1, spans] of at least one span, given [1]");
+        yield return Case(Tensor.From<long>([1]), Tensor.From<long>([1]),
+            "entity_start_positions: expected shape [1, spans] of at least one span, given [1]");
         yield return Case(Row(1, 5), Row(1, 5), "entity_start_positions[0, 1]: expected a token, 0..4, given 5");
         yield return Case(Row(2), Row(1), "entity_end_positions[0, 0]: expected a token from the span's first on, 2..4, given 1");
         yield return Case(Tensor.From<float>([1], 1, 1), Row(1), "entity_start_positions: expected int64 positions, given Float32");
@@ -93,20 +96,22 @@ public class SpanClassificationTests
     [TestCaseSource(nameof(Wrong))]
     public void A_wrong_span_is_named(Tensor? start, Tensor? end, string message)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         using LongformerForSpanClassification model = Load();
-        Assert.That(() => model.Forward(new LongformerInputs { InputIds = Row(0, 5, 6, 7, 2), EntityStartPositions = start, EntityEndPositions = end }),
+        Assert.That(() => model.Forward(new LongformerInputs { InputIds = Row(0, 5, 6, 7, 2), EntityStartPositions = start,
+            EntityEndPositions = end }),
             Throws.TypeOf<InputException>().With.Message.Contains(message));
     }
 
     [Test]
     public void A_span_does_not_leave_its_document()
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         using LongformerForSpanClassification model = Load();
         Assert.That(() => model.Forward(LongformerInputs.Pack([[0, 5, 2], [0, 6, 2]]) with
         {
             EntityStartPositions = Tensor.From<long>([1]), EntityEndPositions = Tensor.From<long>([4]),
-        }), Throws.TypeOf<InputException>().With.Message.Contains("entity_end_positions[0]: expected a token of the document that the span begins in"));
+        }), Throws.TypeOf<InputException>().With.Message.Contains(
+            "entity_end_positions[0]: expected a token of the document that the span begins in"));
     }
 }

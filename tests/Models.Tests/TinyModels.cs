@@ -18,8 +18,8 @@ internal static class TinyModels
     /// <summary>Ids of ordinary tokens between the special ones: &lt;s&gt; ... &lt;/s&gt;.</summary>
     public static int[] Document(int length, int seed)
     {
-        var random = new Random(seed);
-        var ids = new int[length];
+        Random random = new(seed);
+        int[] ids = new int[length];
         for (int i = 0; i < length; i++)
             ids[i] = i == 0 ? 0 : i == length - 1 ? 2 : random.Next(4, Configuration.VocabSize);
         return ids;
@@ -29,9 +29,9 @@ internal static class TinyModels
     public static LongformerInputs Pad(IReadOnlyList<int[]> documents, IReadOnlyList<byte[]>? globals = null, bool left = false)
     {
         int length = documents.Max(d => d.Length);
-        var ids = new long[documents.Count * length];
-        var mask = new long[ids.Length];
-        var global = new long[ids.Length];
+        long[] ids = new long[documents.Count * length];
+        long[] mask = new long[ids.Length];
+        long[] global = new long[ids.Length];
         Array.Fill(ids, Configuration.PadTokenId);
         for (int b = 0; b < documents.Count; b++)
         {
@@ -60,7 +60,7 @@ internal static class TinyModels
     public static T Load<T>(Func<string, LoadOptions?, T> load, LongformerConfiguration? configuration = null, LoadOptions? options = null)
         where T : PretrainedModel
     {
-        using var folder = new TemporaryFolder();
+        using TemporaryFolder folder = new();
         RandomCheckpoint.Write(folder.Path, configuration ?? Configuration, seed: 7, typeof(T).Name);
         return load(folder.Path, options);
     }

@@ -9,14 +9,15 @@ public class WindowProductParityTests
 {
     private static readonly string[] Kinds = ["sliding_chunks", "no_overlap", "dilated_columns"];
 
-    private static IEnumerable<string> Products() => Golden.Names("attention").Where(name => Kinds.Any(kind => name.StartsWith(kind, StringComparison.Ordinal)));
+    private static IEnumerable<string> Products() =>
+        Golden.Names("attention").Where(name => Kinds.Any(kind => name.StartsWith(kind, StringComparison.Ordinal)));
 
     [TestCaseSource(nameof(Products))]
     public void A_window_product_gives_the_expected_scores_and_context(string name)
     {
         Golden golden = Golden.Open("attention", name);
         using JsonDocument configuration = Configuration(golden);
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Dictionary<string, Tensor> inputs = golden.Inputs(), actual = [];
         (Tensor q, Tensor k, Tensor v) = (inputs["q"], inputs["k"], inputs["v"]);
         if (name.StartsWith("sliding_chunks", StringComparison.Ordinal))
@@ -54,13 +55,15 @@ public class WindowProductParityTests
     {
         Golden golden = Golden.Open("attention", "mask_invalid_locations");
         using JsonDocument configuration = Configuration(golden);
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Dictionary<string, Tensor> inputs = golden.Inputs();
         foreach ((string name, Tensor expected) in golden.Expected())
         {
             JsonElement options = configuration.RootElement.GetProperty(name);
             JsonElement dilation = options.GetProperty("dilation");
-            int[] perHead = dilation.ValueKind == JsonValueKind.Array ? [.. dilation.EnumerateArray().Select(d => d.GetInt32())] : [dilation.GetInt32()];
+            int[] perHead = dilation.ValueKind == JsonValueKind.Array
+                ? [.. dilation.EnumerateArray().Select(d => d.GetInt32())]
+                : [dilation.GetInt32()];
             Tensor masked = WindowProducts.MaskInvalidLocations(
                 inputs[name], options.GetProperty("window_one_side").GetInt32(), perHead, options.GetProperty("autoregressive").GetBoolean());
             golden.AssertMatches(name, Finite(masked), Finite(expected));
@@ -72,7 +75,7 @@ public class WindowProductParityTests
     {
         Golden golden = Golden.Open("attention", "pad_to_window_size");
         using JsonDocument configuration = Configuration(golden);
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         (Dictionary<string, Tensor> inputs, Dictionary<string, Tensor> expected) = (golden.Inputs(), golden.Expected());
         foreach (JsonProperty options in configuration.RootElement.EnumerateObject())
         {

@@ -24,7 +24,8 @@ public class DocumentEncoderTests
     public void Free() => _encoder.Dispose();
 
     [Test]
-    public void A_batch_of_unequal_documents_equals_the_single_runs([Values(Pooling.Cls, Pooling.Mean, Pooling.Tokens)] Pooling pooling, [Values] AttentionImplementation attention)
+    public void A_batch_of_unequal_documents_equals_the_single_runs([Values(Pooling.Cls, Pooling.Mean, Pooling.Tokens)] Pooling pooling,
+        [Values] AttentionImplementation attention)
     {
         using DocumentEncoder encoder = DocumentEncoder.Load(TinyCheckpoints.Base, new LoadOptions { Attention = attention });
         float[][] together = encoder.Encode(Documents, pooling);
@@ -93,7 +94,8 @@ public class DocumentEncoderTests
         Assert.That(_encoder.CountTokens([]), Is.Empty);
         Assert.That(() => _encoder.CountTokens(["fine", document]), Throws.TypeOf<InputException>().With.Message.Contains("documents[1]"));
         Assert.That(() => _encoder.CountTokens([""]), Throws.TypeOf<InputException>().With.Message.EqualTo("documents[0]: the text is empty"));
-        Assert.That(() => _encoder.CountTokens(Documents, cancellation: new CancellationToken(true)), Throws.InstanceOf<OperationCanceledException>());
+        Assert.That(() => _encoder.CountTokens(Documents, cancellation: new CancellationToken(true)),
+            Throws.InstanceOf<OperationCanceledException>());
     }
 
     [Test]
@@ -115,7 +117,11 @@ public class DocumentEncoderTests
     {
         using CancellationTokenSource source = new();
         int layers = 0;
-        using CancelPoll poll = new(often => { if (often && ++layers == 2) source.Cancel(); });
+        using CancelPoll poll = new(often =>
+        {
+            if (often && ++layers == 2)
+                source.Cancel();
+        });
         Assert.That(() => _encoder.Encode([Documents[0]], cancellation: source.Token), Throws.InstanceOf<OperationCanceledException>());
         Assert.That(layers, Is.EqualTo(2));
     }
@@ -134,8 +140,10 @@ public class DocumentEncoderTests
         float[][] expected = _encoder.Encode(Documents);
         float[][][] results = await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => _encoder.EncodeAsync(Documents)));
         foreach (float[][] result in results)
+        {
             for (int i = 0; i < expected.Length; i++)
                 Assert.That(result[i], Is.EqualTo(expected[i]).Within(1e-6));
+        }
     }
 
     [Test]

@@ -33,8 +33,11 @@ public sealed class FieldTests
         foreach (JsonElement c in json.RootElement.GetProperty("cases").EnumerateArray())
         {
             TextRange[] offsets = [.. c.GetProperty("offsets").EnumerateArray().Select(o => new TextRange(o[0].GetInt32(), o[1].GetInt32()))];
-            float[][] probabilities = [.. c.GetProperty("probabilities").EnumerateArray().Select(row => row.EnumerateArray().Select(p => p.GetSingle()).ToArray())];
-            bool[]? continues = c.GetProperty("continues") is { ValueKind: JsonValueKind.Array } list ? [.. list.EnumerateArray().Select(x => x.GetBoolean())] : null;
+            float[][] probabilities =
+                [.. c.GetProperty("probabilities").EnumerateArray().Select(row => row.EnumerateArray().Select(p => p.GetSingle()).ToArray())];
+            bool[]? continues = c.GetProperty("continues") is { ValueKind: JsonValueKind.Array } list
+                ? [.. list.EnumerateArray().Select(x => x.GetBoolean())]
+                : null;
             TagAggregation how = Enum.Parse<TagAggregation>(c.GetProperty("aggregation").GetString()!, ignoreCase: true);
             List<Entity> ours = EntityGrouper.Group(c.GetProperty("text").GetString()!, offsets, probabilities, labels, how, continues);
             JsonElement[] theirs = [.. c.GetProperty("entities").EnumerateArray()];
@@ -79,7 +82,8 @@ public sealed class FieldTests
     public void A_checkpoints_own_lengths_are_cut_to_what_can_be(string json, int maximum)
     {
         GenerationPlan plan = GenerationPlan.Create(new GenerationOptions().Over(Saved(json)), HashSession.Vocabulary(30, 63));
-        Assert.That((plan.MaxLength, plan.MinLength), Is.EqualTo((maximum, Math.Min(json.Contains("56", StringComparison.Ordinal) ? 56 : 0, maximum))));
+        Assert.That((plan.MaxLength, plan.MinLength),
+            Is.EqualTo((maximum, Math.Min(json.Contains("56", StringComparison.Ordinal) ? 56 : 0, maximum))));
     }
 
     [Test]
@@ -92,7 +96,8 @@ public sealed class FieldTests
 
     [Test]
     public void Settings_of_sampling_count_only_where_there_is_sampling() =>
-        Assert.That(() => GenerationPlan.Create(Saved("""{"temperature": 0.0, "top_p": 0, "top_k": -3}"""), HashSession.Vocabulary(30, 64)), Throws.Nothing);
+        Assert.That(() => GenerationPlan.Create(Saved("""{"temperature": 0.0, "top_p": 0, "top_k": -3}"""), HashSession.Vocabulary(30, 64)),
+            Throws.Nothing);
 
     [Test]
     public void A_stop_string_is_completed_by_the_token_in_which_it_ends()
@@ -114,7 +119,8 @@ public sealed class FieldTests
     [TestCase("pooling_mode_lasttoken", "last")]
     public void Every_pooling_of_sentence_transformers_is_served(string flag, string name)
     {
-        string folder = Sentence($$"""{"word_embedding_dimension": 32, "{{flag}}": true{{(name == "mean" ? "" : ", \"pooling_mode_mean_tokens\": false")}}}""", "");
+        string folder = Sentence(
+            $$"""{"word_embedding_dimension": 32, "{{flag}}": true{{(name == "mean" ? "" : ", \"pooling_mode_mean_tokens\": false")}}}""", "");
         using DocumentEncoder encoder = DocumentEncoder.Load(folder);
         float[] tokens = Hidden(encoder, Text);
         Assert.That(encoder.Encode([Text])[0], Is.EqualTo(Pool(tokens, name)).Within(1e-5));
@@ -124,19 +130,23 @@ public sealed class FieldTests
     public void Poolings_are_joined_and_go_through_dense_layers_and_normalization()
     {
         string folder = Sentence("""{"pooling_mode_cls_token": true, "pooling_mode_max_tokens": true, "pooling_mode_mean_tokens": true}""",
-            """, {"idx": 2, "path": "2_Dense", "type": "sentence_transformers.models.Dense"}, {"idx": 3, "path": "3_Normalize", "type": "sentence_transformers.models.Normalize"}""");
+            """, {"idx": 2, "path": "2_Dense", "type": "sentence_transformers.models.Dense"}, """
+            + """{"idx": 3, "path": "3_Normalize", "type": "sentence_transformers.models.Normalize"}""");
         Directory.CreateDirectory(Path.Combine(folder, "2_Dense"));
         float[] weight = [.. Enumerable.Range(0, 3 * 96).Select(i => (float)Math.Sin(i))], bias = [0.5f, -0.25f, 1];
         File.WriteAllText(Path.Combine(folder, "2_Dense", "config.json"),
             """{"in_features": 96, "out_features": 3, "bias": true, "activation_function": "torch.nn.modules.activation.Tanh"}""");
         using (TensorScope scope = new())
+        {
             SafetensorsWriter.Write(Path.Combine(folder, "2_Dense", "model.safetensors"), new Dictionary<string, Tensor>
             {
                 ["linear.weight"] = Tensor.From(weight, 3, 96), ["linear.bias"] = Tensor.From(bias, 3),
             });
+        }
         using DocumentEncoder encoder = DocumentEncoder.Load(folder);
         float[] hidden = Hidden(encoder, Text), pooled = [.. Pool(hidden, "cls"), .. Pool(hidden, "max"), .. Pool(hidden, "mean")];
-        double[] dense = [.. Enumerable.Range(0, 3).Select(o => Math.Tanh(bias[o] + Enumerable.Range(0, 96).Sum(i => (double)weight[(o * 96) + i] * pooled[i])))];
+        double[] dense = [.. Enumerable.Range(0, 3)
+            .Select(o => Math.Tanh(bias[o] + Enumerable.Range(0, 96).Sum(i => (double)weight[(o * 96) + i] * pooled[i])))];
         double length = Math.Sqrt(dense.Sum(x => x * x));
         Assert.That(encoder.Encode([Text])[0], Is.EqualTo(dense.Select(x => (float)(x / length))).Within(1e-5));
     }
@@ -145,13 +155,16 @@ public sealed class FieldTests
     public void Prompts_the_longest_text_and_lower_case_are_the_folders()
     {
         string folder = Sentence("""{"pooling_mode_mean_tokens": true}""", "");
-        File.WriteAllText(Path.Combine(folder, "config_sentence_transformers.json"), """{"prompts": {"query": "query: ", "document": ""}, "default_prompt_name": null}""");
+        File.WriteAllText(Path.Combine(folder, "config_sentence_transformers.json"),
+            """{"prompts": {"query": "query: ", "document": ""}, "default_prompt_name": null}""");
         File.WriteAllText(Path.Combine(folder, "sentence_bert_config.json"), """{"max_seq_length": 8, "do_lower_case": true}""");
         using DocumentEncoder encoder = DocumentEncoder.Load(folder);
         float[] plain = encoder.Encode(["ada"])[0];
         Assert.That(encoder.Encode(["ADA"])[0], Is.EqualTo(plain));
-        Assert.That(encoder.Encode(["ada"], encoder.DefaultPooling, new EmbeddingOptions { PromptName = "query" })[0], Is.EqualTo(encoder.Encode(["query: ada"])[0]));
-        Assert.That(encoder.Encode([string.Join(' ', Enumerable.Repeat("a", 900))])[0], Has.Length.EqualTo(32), "a longer text is cut, as SentenceTransformer.encode does");
+        Assert.That(encoder.Encode(["ada"], encoder.DefaultPooling, new EmbeddingOptions { PromptName = "query" })[0],
+            Is.EqualTo(encoder.Encode(["query: ada"])[0]));
+        Assert.That(encoder.Encode([string.Join(' ', Enumerable.Repeat("a", 900))])[0], Has.Length.EqualTo(32),
+            "a longer text is cut, as SentenceTransformer.encode does");
         Assert.That(() => encoder.Encode(["ada"], encoder.DefaultPooling, new EmbeddingOptions { PromptName = "passage" }),
             Throws.InstanceOf<InputException>().With.Message.Contains("query"));
     }
@@ -165,7 +178,8 @@ public sealed class FieldTests
         merger.Add(start, end, [default, default, new(0, 3), new(4, 7)], [false, false, true, true], 1, 30);
         double total = (Math.Exp(2) + Math.E + 1) * (Math.E + 1 + Math.Exp(2));
         List<Answer> answers = merger.Finish("Ada Bob", 2, noAnswer: true);
-        Assert.That(answers.Select(a => (a.Text, a.Start, a.End)), Is.EqualTo(new[] { ("", 0, 0), ("Ada Bob", 0, 7) }).Or.EqualTo(new[] { ("Ada Bob", 0, 7), ("", 0, 0) }));
+        Assert.That(answers.Select(a => (a.Text, a.Start, a.End)),
+            Is.EqualTo(new[] { ("", 0, 0), ("Ada Bob", 0, 7) }).Or.EqualTo(new[] { ("Ada Bob", 0, 7), ("", 0, 0) }));
         Assert.That(answers.Single(a => a.Text == "").Score, Is.EqualTo(Math.Exp(3) / total).Within(1e-6));
         Assert.That(answers.Single(a => a.Text != "").Score, Is.EqualTo(Math.Exp(3) / total).Within(1e-6));
         Assert.That(merger.Finish("Ada Bob", 2).Select(a => a.Text), Is.EqualTo(new[] { "Ada Bob" }));
@@ -180,7 +194,8 @@ public sealed class FieldTests
         Assert.That(ends, Has.Length.EqualTo(3));
         Assert.That(GlobalTokens.Parse("token:</s>").Resolve(encoding, tokenizer, [], "x"), Is.EqualTo(ends));
         Assert.That(GlobalTokens.Parse("first,token:</s>").Resolve(encoding, tokenizer, [], "x"), Is.EqualTo(ends.Prepend(0)));
-        Assert.That(() => GlobalTokens.Parse("token:no such").Resolve(encoding, tokenizer, [], "x"), Throws.TypeOf<InputException>().With.Message.Contains("no such"));
+        Assert.That(() => GlobalTokens.Parse("token:no such").Resolve(encoding, tokenizer, [], "x"),
+            Throws.TypeOf<InputException>().With.Message.Contains("no such"));
     }
 
     private GenerationOptions Saved(string json)
@@ -205,7 +220,8 @@ public sealed class FieldTests
         return folder;
     }
 
-    private static float[] Hidden(DocumentEncoder encoder, string text) => encoder.Encode([text], Pooling.Tokens, new EmbeddingOptions { Global = GlobalTokens.None })[0];
+    private static float[] Hidden(DocumentEncoder encoder, string text) =>
+        encoder.Encode([text], Pooling.Tokens, new EmbeddingOptions { Global = GlobalTokens.None })[0];
 
     private static float[] Pool(float[] hidden, string how)
     {

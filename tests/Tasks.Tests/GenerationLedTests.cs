@@ -15,7 +15,8 @@ public sealed class GenerationLedTests
     private static IEnumerable<string> Cases() =>
         Directory.EnumerateDirectories(Goldens, "generate*").Select(folder => Path.GetFileName(folder)!).Order(StringComparer.Ordinal);
 
-    private static IEnumerable<string> Kinds() => Cases().Where(name => name is "generate_beam4" or "generate_beam4_n_best" or "generate_greedy_constrained");
+    private static IEnumerable<string> Kinds() =>
+        Cases().Where(name => name is "generate_beam4" or "generate_beam4_n_best" or "generate_greedy_constrained");
 
     private static (LedForConditionalGeneration Model, GenerationDocument[] Documents, GenerationOptions Options) Open(string name)
     {
@@ -23,7 +24,7 @@ public sealed class GenerationLedTests
         using JsonDocument description = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder, "case.json")));
         GenerationOptions options = GenerationOptions.Parse(description.RootElement.GetProperty("generation").GetRawText());
         using SafetensorsFile inputs = SafetensorsFile.Open(Path.Combine(folder, "inputs.safetensors"));
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor ids = inputs.Get("input_ids");
         int length = (int)ids.Size(1);
         long[]? Values(string tensor) => inputs.Entries.ContainsKey(tensor) ? inputs.Get(tensor).ToArray<long>() : null;
@@ -47,7 +48,7 @@ public sealed class GenerationLedTests
         (LedForConditionalGeneration model, GenerationDocument[] documents, GenerationOptions options) = Open(name);
         using (model)
         using (SafetensorsFile expected = SafetensorsFile.Open(Path.Combine(Goldens, name, "expected.safetensors")))
-        using (var scope = new TensorScope())
+        using (TensorScope scope = new())
         {
             GeneratedSequence[] sequences = [.. new TextGenerator(model).Generate(documents, options, useCache).SelectMany(s => s)];
             Tensor ids = expected.Get("sequences");
@@ -67,10 +68,10 @@ public sealed class GenerationLedTests
         (LedForConditionalGeneration model, GenerationDocument[] documents, GenerationOptions options) = Open(name);
         using (model)
         {
-            var generator = new TextGenerator(model);
+            TextGenerator generator = new(model);
             // Documents of one token and of many, among the golden's own.
             GenerationDocument[] all = [new([0]), .. documents, new([.. Enumerable.Range(3, 70)])];
-            var batch = generator.Generate(all, options);
+            IReadOnlyList<IReadOnlyList<GeneratedSequence>> batch = generator.Generate(all, options);
             for (int i = 0; i < all.Length; i++)
             {
                 IReadOnlyList<GeneratedSequence> alone = generator.Generate([all[i]], options)[0];
@@ -89,9 +90,11 @@ public sealed class GenerationLedTests
         (LedForConditionalGeneration model, GenerationDocument[] documents, GenerationOptions options) = Open(name);
         using (model)
         {
-            var streamed = documents.Select(_ => new List<int>()).ToArray();
-            var results = new TextGenerator(model).Generate(documents, options, token => streamed[token.Document].Add(token.Id));
-            for (int i = 0; i < documents.Length; i++) Assert.That(streamed[i], Is.EqualTo(results[i][0].Ids.Skip(1)));
+            List<int>[] streamed = [.. documents.Select(_ => new List<int>())];
+            IReadOnlyList<IReadOnlyList<GeneratedSequence>> results = new TextGenerator(model)
+                .Generate(documents, options, token => streamed[token.Document].Add(token.Id));
+            for (int i = 0; i < documents.Length; i++)
+                Assert.That(streamed[i], Is.EqualTo(results[i][0].Ids.Skip(1)));
         }
     }
 
@@ -101,10 +104,11 @@ public sealed class GenerationLedTests
         (LedForConditionalGeneration model, GenerationDocument[] documents, _) = Open("generate_greedy");
         using (model)
         {
-            var generator = new TextGenerator(model);
+            TextGenerator generator = new(model);
             GenerationDocument[] prompted = [.. documents.Select((d, i) => d with { DecoderPrompt = [2, 30 + i, 40] })];
-            var options = new GenerationOptions { Beams = 3, MaxTokens = 10 };
-            GeneratedSequence[][] cached = generator.Generate(prompted, options, useCache: true), plain = generator.Generate(prompted, options, useCache: false);
+            GenerationOptions options = new() { Beams = 3, MaxTokens = 10 };
+            GeneratedSequence[][] cached = generator.Generate(prompted, options, useCache: true),
+                plain = generator.Generate(prompted, options, useCache: false);
             for (int i = 0; i < prompted.Length; i++)
             {
                 Assert.That(cached[i][0].Ids, Is.EqualTo(plain[i][0].Ids));
@@ -120,10 +124,10 @@ public sealed class GenerationLedTests
         (LedForConditionalGeneration model, GenerationDocument[] documents, _) = Open("generate_greedy");
         using (model)
         {
-            var generator = new TextGenerator(model);
+            TextGenerator generator = new(model);
             int[][] prompts = [[2, 30, 40, 7, 9], [2], [2, 5]];
             GenerationDocument[] prompted = [.. documents.Select((d, i) => d with { DecoderPrompt = prompts[i % prompts.Length] })];
-            var options = new GenerationOptions { Beams = beams, MaxTokens = 8, MinTokens = 4 };
+            GenerationOptions options = new() { Beams = beams, MaxTokens = 8, MinTokens = 4 };
             GeneratedSequence[][] together = generator.Generate(prompted, options, useCache);
             for (int i = 0; i < prompted.Length; i++)
             {
@@ -140,10 +144,14 @@ public sealed class GenerationLedTests
     {
         (LedForConditionalGeneration model, GenerationDocument[] documents, _) = Open("generate_beam4");
         using (model)
-        using (var source = new CancellationTokenSource())
+        using (CancellationTokenSource source = new())
         {
             int layers = 0;
-            using CancelPoll poll = new(often => { if (often && ++layers == 2) source.Cancel(); });
+            using CancelPoll poll = new(often =>
+            {
+                if (often && ++layers == 2)
+                    source.Cancel();
+            });
             Assert.That(() => new TextGenerator(model).Generate(documents, new GenerationOptions { MaxTokens = 4 }, cancellation: source.Token),
                 Throws.InstanceOf<OperationCanceledException>());
             Assert.That(layers, Is.EqualTo(2));
@@ -159,7 +167,7 @@ public sealed class GenerationLedTests
             // What the first use of the weights leaves behind stays with the model.
             new TextGenerator(model).Generate(documents, new GenerationOptions { Beams = 4, MaxTokens = 2 });
             long before = TorchRuntime.LiveTensorCount;
-            using var source = new CancellationTokenSource();
+            using CancellationTokenSource source = new();
             Assert.That(() => new TextGenerator(model).Generate(documents, new GenerationOptions { Beams = 4, MaxTokens = 30 },
                 progress: new Cancel(source), cancellation: source.Token), Throws.InstanceOf<OperationCanceledException>());
             Assert.That(TorchRuntime.LiveTensorCount, Is.EqualTo(before));
@@ -172,13 +180,14 @@ public sealed class GenerationLedTests
         (LedForConditionalGeneration model, _, _) = Open("generate_greedy");
         using (model)
         {
-            var generator = new TextGenerator(model);
+            TextGenerator generator = new(model);
             void Refused(GenerationDocument document, string message) =>
                 Assert.That(() => generator.Generate([new([0, 2]), document]), Throws.InstanceOf<InputException>().With.Message.Contains(message));
             Refused(new([]), "documents[1]: expected at least one visible token, given none");
             Refused(new([0, 2]) { Visible = [true] }, "documents[1]: expected Visible for 2 tokens, given 1");
             Refused(new([0, 2]) { GlobalPositions = [2] }, "documents[1]: expected global positions within its 2 tokens, given 2");
-            Refused(new([.. Enumerable.Repeat(5, 257)]), "expected at most 256 tokens per document, the encoder positions of this checkpoint, given 257");
+            Refused(new([.. Enumerable.Repeat(5, 257)]),
+                "expected at most 256 tokens per document, the encoder positions of this checkpoint, given 257");
             Refused(new([0, 200]), "expected an id of the vocabulary, 0..199, given 200");
             Assert.That(generator.Generate([]), Is.Empty);
         }
@@ -188,7 +197,8 @@ public sealed class GenerationLedTests
     {
         public void Report(GenerationProgress value)
         {
-            if (value.Step == 3) source.Cancel();
+            if (value.Step == 3)
+                source.Cancel();
         }
     }
 }

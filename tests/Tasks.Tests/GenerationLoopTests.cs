@@ -35,17 +35,20 @@ public sealed class GenerationLoopTests
         {
             GeneratedSequence[] alone = Generate.From([documents[d]], V, options)[0];
             Assert.That(batch[d], Has.Length.EqualTo(alone.Length).And.Length.EqualTo(options.NBest ?? 1));
-            for (int i = 0; i < alone.Length; i++) AreSame(batch[d][i], alone[i]);
+            for (int i = 0; i < alone.Length; i++)
+                AreSame(batch[d][i], alone[i]);
         }
     }
 
     [Test]
     public void Streamed_tokens_are_the_returned_ones_in_order([ValueSource(nameof(Kinds))] GenerationOptions options)
     {
-        var streamed = new Dictionary<(int, int), List<int>>();
+        Dictionary<(int, int), List<int>> streamed = new();
         GeneratedSequence[][] results = Generate.From([3, 1, 4], V, options, token =>
         {
-            List<int> list = streamed.TryGetValue((token.Document, token.Sequence), out List<int>? found) ? found : streamed[(token.Document, token.Sequence)] = [];
+            List<int> list = streamed.TryGetValue((token.Document, token.Sequence), out List<int>? found)
+                ? found
+                : streamed[(token.Document, token.Sequence)] = [];
             Assert.That(token.Position, Is.EqualTo(list.Count + (options.DecoderPrompt?.Count ?? 1)));
             list.Add(token.Id);
         });
@@ -61,8 +64,9 @@ public sealed class GenerationLoopTests
     public void Beam_search_with_one_beam_follows_the_greedy_path([Range(0, 19)] int document)
     {
         // Without processors that act differently on logits and log-probabilities, one beam must walk as greedy search does.
-        GenerationPlan plan = GenerationPlan.Create(new GenerationOptions { MaxTokens = 14, EarlyStopping = EarlyStopping.AtBeamCount }, HashSession.Vocabulary(V));
-        var search = new BeamSearch(plan);
+        GenerationPlan plan = GenerationPlan.Create(new GenerationOptions { MaxTokens = 14, EarlyStopping = EarlyStopping.AtBeamCount },
+            HashSession.Vocabulary(V));
+        BeamSearch search = new(plan);
         while (!search.Done)
             search.Advance(new LogitsRows(HashSession.Logits(V, document, search.Running[0].Ids), V));
         GeneratedSequence greedy = Generate.From([document], V, new GenerationOptions { MaxTokens = 14 })[0][0];
@@ -76,8 +80,8 @@ public sealed class GenerationLoopTests
     {
         // 4 tokens, at most 3 new ones: 27 open prefixes at most. All sequences are enumerated and scored by the definition.
         const int tokens = 4;
-        var options = new GenerationOptions { Beams = 32, MaxTokens = 3, LengthPenalty = 1.5, EarlyStopping = EarlyStopping.Never, NBest = 3 };
-        var all = new List<(int[] Ids, double Score)>();
+        GenerationOptions options = new() { Beams = 32, MaxTokens = 3, LengthPenalty = 1.5, EarlyStopping = EarlyStopping.Never, NBest = 3 };
+        List<(int[] Ids, double Score)> all = new();
         void Visit(int[] ids, double sum)
         {
             if (ids.Length > 1 && (ids[^1] == 2 || ids.Length == 4))
@@ -87,7 +91,8 @@ public sealed class GenerationLoopTests
             }
             float[] logits = HashSession.Logits(tokens, document, ids);
             double normaliser = Math.Log(logits.Sum(l => Math.Exp(l)));
-            for (int t = 0; t < tokens; t++) Visit([.. ids, t], sum + logits[t] - normaliser);
+            for (int t = 0; t < tokens; t++)
+                Visit([.. ids, t], sum + logits[t] - normaliser);
         }
         Visit([2], 0);
         (int[] Ids, double Score)[] expected = [.. all.OrderByDescending(a => a.Score).Take(3)];
@@ -102,7 +107,8 @@ public sealed class GenerationLoopTests
     [Test]
     public void Beam_results_are_sorted_different_and_scored_by_their_tokens([Values(2, 4, 7)] int beams)
     {
-        GeneratedSequence[] results = Generate.From([8], V, new GenerationOptions { Beams = beams, NBest = beams, MaxTokens = 12, LengthPenalty = 0.7 })[0];
+        GeneratedSequence[] results =
+            Generate.From([8], V, new GenerationOptions { Beams = beams, NBest = beams, MaxTokens = 12, LengthPenalty = 0.7 })[0];
         Assert.That(results.Select(r => r.Score), Is.Ordered.Descending);
         Assert.That(results.Select(r => string.Join(' ', r.Ids)), Is.Unique);
         foreach (GeneratedSequence r in results)
@@ -116,9 +122,9 @@ public sealed class GenerationLoopTests
     [Test]
     public void Finished_documents_cost_nothing()
     {
-        var options = new GenerationOptions { MaxTokens = 30 };
+        GenerationOptions options = new() { MaxTokens = 30 };
         int[] documents = [.. Enumerable.Range(0, 12)];
-        var session = new HashSession(V, documents);
+        HashSession session = new(V, documents);
         GeneratedSequence[][] results = Generate.From(session, V, options);
         Assert.That(session.RowsComputed, Is.EqualTo(results.Sum(r => r[0].TokenScores.Count)));
     }
@@ -133,14 +139,15 @@ public sealed class GenerationLoopTests
             Assert.That(r[0].Logits, Has.Count.EqualTo(steps));
             int document = Array.IndexOf(results, r);
             int[] padded = [.. r[0].Ids, .. Enumerable.Repeat(1, steps)];
-            for (int t = 0; t < steps; t++) Assert.That(r[0].Logits![t], Is.EqualTo(HashSession.Logits(V, document, padded[..(t + 1)])));
+            for (int t = 0; t < steps; t++)
+                Assert.That(r[0].Logits![t], Is.EqualTo(HashSession.Logits(V, document, padded[..(t + 1)])));
         }
     }
 
     [Test]
     public void Samples_follow_the_probabilities()
     {
-        var options = new GenerationOptions { Sample = true, NBest = 4000, MaxTokens = 1, TopK = 0, Seed = 99 };
+        GenerationOptions options = new() { Sample = true, NBest = 4000, MaxTokens = 1, TopK = 0, Seed = 99 };
         GeneratedSequence[] samples = Generate.From([5], V, options)[0];
         float[] logits = HashSession.Logits(V, 5, [2]);
         double sum = logits.Sum(l => Math.Exp(l));
@@ -154,7 +161,8 @@ public sealed class GenerationLoopTests
     [Test]
     public void Another_seed_gives_other_samples_and_the_same_seed_the_same()
     {
-        string Text(ulong seed) => string.Join(' ', Generate.From([5], V, new GenerationOptions { Sample = true, Seed = seed, MaxTokens = 20 })[0][0].Ids);
+        string Text(ulong seed) =>
+            string.Join(' ', Generate.From([5], V, new GenerationOptions { Sample = true, Seed = seed, MaxTokens = 20 })[0][0].Ids);
         string first = Text(1);
         Assert.That(Text(1), Is.EqualTo(first));
         Assert.That(Text(2), Is.Not.EqualTo(first));
@@ -163,12 +171,13 @@ public sealed class GenerationLoopTests
     [Test]
     public void Cancellation_ends_the_loop_before_the_next_step()
     {
-        using var source = new CancellationTokenSource();
-        var session = new HashSession(V, 1);
+        using CancellationTokenSource source = new();
+        HashSession session = new(V, 1);
         int seen = 0;
         Assert.That(() => Generate.From(session, V, new GenerationOptions { MaxTokens = 50, SuppressedTokens = [2] }, _ =>
         {
-            if (++seen == 3) source.Cancel();
+            if (++seen == 3)
+                source.Cancel();
         }, source.Token), Throws.InstanceOf<OperationCanceledException>());
         Assert.That(session.Steps, Is.EqualTo(2));
     }
@@ -176,7 +185,7 @@ public sealed class GenerationLoopTests
     [Test]
     public void A_search_in_which_everything_is_forbidden_still_returns()
     {
-        var options = new GenerationOptions { Beams = 2, MaxTokens = 5, SuppressedTokens = [.. Enumerable.Range(0, V)], NBest = 2 };
+        GenerationOptions options = new() { Beams = 2, MaxTokens = 5, SuppressedTokens = [.. Enumerable.Range(0, V)], NBest = 2 };
         Assert.That(Generate.From([1], V, options)[0], Is.Not.Empty);
     }
 }

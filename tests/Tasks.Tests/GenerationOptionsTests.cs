@@ -20,7 +20,8 @@ public sealed class GenerationOptionsTests
         (new() { MaxTokens = 5, MaxLength = 6 }, "MaxTokens: expected no MaxLength beside it, which says the same, given 5 and MaxLength 6"),
         (new() { MinTokens = 5, MinLength = 6 }, "MinTokens: expected no MinLength beside it, which says the same, given 5 and MinLength 6"),
         (new() { MaxLength = 1 }, "MaxLength: expected more than the 1 tokens of the decoder prompt with its start token, given 1"),
-        (new() { MaxTokens = 17 }, "MaxTokens: expected at most 16, since the checkpoint has 16 decoder positions and the prompt has 1 tokens, given 17"),
+        (new() { MaxTokens = 17 },
+            "MaxTokens: expected at most 16, since the checkpoint has 16 decoder positions and the prompt has 1 tokens, given 17"),
         (new() { DecoderPrompt = new int[17] }, "DecoderPrompt: expected at most 16 tokens, the positions of the decoder, given 18"),
         (new() { DecoderPrompt = [2, 30] }, "DecoderPrompt: expected a token of the vocabulary, 0..29, given 30"),
         (new() { Sample = true, TopP = 2 }, "TopP: expected above 0 and at most 1, given 2"),
@@ -38,7 +39,8 @@ public sealed class GenerationOptionsTests
         (new() { SuppressedTokens = [77] }, "SuppressedTokens: expected a token of the vocabulary, 0..29, given 77"),
         (new() { BeginSuppressedTokens = [77] }, "BeginSuppressedTokens: expected a token of the vocabulary, 0..29, given 77"),
         (new() { ForcedFirstToken = 5, SuppressedTokens = [4, 5] }, "ForcedFirstToken: expected a token that SuppressedTokens does not forbid"),
-        (new() { ForcedLastTokens = [5, 6], SuppressedTokens = [4, 5, 6] }, "ForcedLastTokens: expected a token that SuppressedTokens does not forbid"),
+        (new() { ForcedLastTokens = [5, 6], SuppressedTokens = [4, 5, 6] },
+            "ForcedLastTokens: expected a token that SuppressedTokens does not forbid"),
         (new() { KeepLogits = true, Beams = 2 }, "KeepLogits: expected one beam beside it, given 2"),
     ];
 
@@ -77,7 +79,7 @@ public sealed class GenerationOptionsTests
     [Test]
     public void Processors_come_in_the_order_of_HF()
     {
-        var options = new GenerationOptions
+        GenerationOptions options = new()
         {
             Sample = true, Temperature = 0.5, TopK = 3, TopP = 0.5, SuppressedTokens = [3], BeginSuppressedTokens = [1], ForcedFirstToken = 1,
             ForcedLastTokens = [1], MinTokens = 2, BadWords = [[1]], NoRepeatNgram = 2, RepetitionPenalty = 2,
@@ -115,12 +117,13 @@ public sealed class GenerationOptionsTests
     [TestCase("{\"do_sample\": 1}", "do_sample must be true or false")]
     [TestCase("{\"top_p\": []}", "top_p must be a number")]
     public void Malformed_options_are_named(string json, string message) =>
-        Assert.That(() => GenerationOptions.Parse(json, "x.json"), Throws.InstanceOf<InputException>().With.Message.Contains("x.json").And.Message.Contains(message));
+        Assert.That(() => GenerationOptions.Parse(json, "x.json"),
+            Throws.InstanceOf<InputException>().With.Message.Contains("x.json").And.Message.Contains(message));
 
     [Test]
     public void Own_lengths_replace_the_checkpoints_in_either_counting()
     {
-        var checkpoint = new GenerationOptions { MaxLength = 512, MinLength = 100, Beams = 4 };
+        GenerationOptions checkpoint = new() { MaxLength = 512, MinLength = 100, Beams = 4 };
         GenerationOptions merged = new GenerationOptions { MaxTokens = 20 }.Over(checkpoint);
         Assert.That((merged.MaxTokens, merged.MaxLength, merged.MinLength, merged.Beams), Is.EqualTo((20, (int?)null, 100, 4)));
     }

@@ -98,12 +98,13 @@ public sealed class GenerationProcessorTests
     [Test]
     public void Log_softmax_agrees_with_its_definition_in_double([Values(1, 7, 16, 33, 5000)] int count, [Values(0f, 80f)] float shift)
     {
-        var random = new Random(5);
+        Random random = new(5);
         float[] scores = [.. Enumerable.Range(0, count).Select(_ => shift + 10f * random.NextSingle())];
         double normaliser = Math.Log(scores.Sum(s => Math.Exp(s)));
         double[] expected = [.. scores.Select(s => s - normaliser)];
         RowMath.LogSoftmax(scores);
-        for (int i = 0; i < count; i++) Assert.That(scores[i], Is.EqualTo(expected[i]).Within(2e-6));
+        for (int i = 0; i < count; i++)
+            Assert.That(scores[i], Is.EqualTo(expected[i]).Within(2e-6));
     }
 
     [Test]
@@ -117,9 +118,9 @@ public sealed class GenerationProcessorTests
     [Test]
     public void Candidate_set_holds_what_sorting_would_give([Values(1, 3, 8, 40)] int count, [Values(1, 2, 3, 4)] int seed)
     {
-        var random = new Random(seed);
-        var set = new CandidateSet(count);
-        var all = new List<Candidate>();
+        Random random = new(seed);
+        CandidateSet set = new(count);
+        List<Candidate> all = new();
         for (int row = 0; row < 3; row++)
         {
             float[] scores = [.. Enumerable.Range(0, 61).Select(_ => (float)random.Next(30))];

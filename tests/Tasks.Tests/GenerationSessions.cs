@@ -26,7 +26,7 @@ internal sealed class HashSession(int vocabulary, params int[] documents) : IDec
     public Span<float> Step(scoped ReadOnlySpan<int> tokens, scoped ReadOnlySpan<int> parents)
     {
         Assert.That(tokens.Length, Is.EqualTo(parents.Length).And.GreaterThan(0));
-        var next = new List<(int, int[])>();
+        List<(int, int[])> next = new();
         for (int i = 0; i < tokens.Length; i++)
         {
             (int document, int[] ids) = _rows[parents[i]];
@@ -46,7 +46,8 @@ internal sealed class HashSession(int vocabulary, params int[] documents) : IDec
     public static float[] Logits(int vocabulary, int document, IReadOnlyList<int> ids)
     {
         int hash = document * 7919;
-        foreach (int id in ids) hash = unchecked(hash * 31 + id + 17);
+        foreach (int id in ids)
+            hash = unchecked(hash * 31 + id + 17);
         return [.. Enumerable.Range(0, vocabulary).Select(v => (float)(6 * CounterRandom.Uniform((uint)hash, 0, 0, v)))];
     }
 
@@ -59,7 +60,8 @@ internal static class Generate
 {
     public static GeneratedSequence[][] From(HashSession session, int vocabulary, GenerationOptions options,
         Action<GeneratedToken>? onToken = null, CancellationToken cancel = default) =>
-        GenerationLoop.Run(session, [.. Enumerable.Repeat(GenerationPlan.Create(options, HashSession.Vocabulary(vocabulary)), session.Documents)], onToken, null, cancel);
+        GenerationLoop.Run(session, [.. Enumerable.Repeat(GenerationPlan.Create(options, HashSession.Vocabulary(vocabulary)), session.Documents)],
+            onToken, null, cancel);
 
     public static GeneratedSequence[][] From(int[] documents, int vocabulary, GenerationOptions options,
         Action<GeneratedToken>? onToken = null) => From(new HashSession(vocabulary, documents), vocabulary, options, onToken);

@@ -13,8 +13,10 @@ public sealed class SummarizerTests
         string folder = Path.Combine(TinyCheckpoints.Root, "led");
         RandomCheckpoint.Write(folder, new LedConfiguration
         {
-            VocabSize = Tokenizer.Load(TinyCheckpoints.TokenizerFolder).VocabularySize, DModel = 32, EncoderLayers = 2, DecoderLayers = 2, EncoderAttentionHeads = 4,
-            DecoderAttentionHeads = 2, EncoderFfnDim = 48, DecoderFfnDim = 40, MaxEncoderPositionEmbeddings = 96, MaxDecoderPositionEmbeddings = 40, AttentionWindow = [8],
+            VocabSize = Tokenizer.Load(TinyCheckpoints.TokenizerFolder).VocabularySize, DModel = 32, EncoderLayers = 2, DecoderLayers = 2,
+            EncoderAttentionHeads = 4,
+            DecoderAttentionHeads = 2, EncoderFfnDim = 48, DecoderFfnDim = 40, MaxEncoderPositionEmbeddings = 96, MaxDecoderPositionEmbeddings = 40,
+            AttentionWindow = [8],
         }, seed: 3);
         foreach (string file in new[] { "vocab.json", "merges.txt" })
             File.WriteAllBytes(Path.Combine(folder, file), File.ReadAllBytes(Path.Combine(TinyCheckpoints.TokenizerFolder, file)));
@@ -23,15 +25,16 @@ public sealed class SummarizerTests
 
     private static readonly string[] Documents =
     [
-        "The bridge was closed after a storm damaged two of its cables.", "Short.", "Engineers said that repairs would take three weeks; ferries run every hour.",
+        "The bridge was closed after a storm damaged two of its cables.", "Short.",
+        "Engineers said that repairs would take three weeks; ferries run every hour.",
     ];
 
     [Test]
     public void The_pieces_that_are_told_are_the_summary([Values(1, 3)] int beams, [Values] bool sample)
     {
-        using var summarizer = Summarizer.Load(Folder.Value);
-        var pieces = new List<string>();
-        var options = new GenerationOptions { Beams = beams, Sample = sample, MaxTokens = 20, Seed = 5 };
+        using Summarizer summarizer = Summarizer.Load(Folder.Value);
+        List<string> pieces = new();
+        GenerationOptions options = new() { Beams = beams, Sample = sample, MaxTokens = 20, Seed = 5 };
         string text = summarizer.Summarize(Documents[0], options, onText: pieces.Add);
         Assert.That(string.Concat(pieces), Is.EqualTo(text));
         Assert.That(text, Does.Not.Contain("</s>").And.Not.Empty);
@@ -40,25 +43,29 @@ public sealed class SummarizerTests
     [Test]
     public async Task The_asynchronous_stream_gives_the_summary()
     {
-        using var summarizer = Summarizer.Load(Folder.Value);
-        var options = new GenerationOptions { MaxTokens = 20 };
-        var pieces = new List<string>();
-        await foreach (string piece in summarizer.SummarizeAsync(Documents[0], options)) pieces.Add(piece);
+        using Summarizer summarizer = Summarizer.Load(Folder.Value);
+        GenerationOptions options = new() { MaxTokens = 20 };
+        List<string> pieces = new();
+        await foreach (string piece in summarizer.SummarizeAsync(Documents[0], options))
+            pieces.Add(piece);
         Assert.That(string.Concat(pieces), Is.EqualTo(summarizer.Summarize(Documents[0], options)));
 
         // An enumeration that is left early ends the work and frees it.
-        await foreach (string piece in summarizer.SummarizeAsync(Documents[0], options)) break;
+        await foreach (string piece in summarizer.SummarizeAsync(Documents[0], options))
+            break;
         Assert.That(async () =>
         {
-            await foreach (string piece in summarizer.SummarizeAsync("", options)) { }
+            await foreach (string piece in summarizer.SummarizeAsync("", options))
+            {
+            }
         }, Throws.InstanceOf<InputException>());
     }
 
     [Test]
     public void Batches_of_any_size_give_the_same_summaries([Values(1, 30, 8192)] int tokensPerBatch)
     {
-        using var summarizer = Summarizer.Load(Folder.Value);
-        var options = new GenerationOptions { Beams = 2, MaxTokens = 15, NBest = 2 };
+        using Summarizer summarizer = Summarizer.Load(Folder.Value);
+        GenerationOptions options = new() { Beams = 2, MaxTokens = 15, NBest = 2 };
         IReadOnlyList<Summary>[] all = [.. summarizer.Summarize(Documents, options, new TaskOptions { TokensPerBatch = tokensPerBatch })];
         Assert.That(all, Has.Length.EqualTo(3).And.All.Count.EqualTo(2));
         for (int i = 0; i < 3; i++)
@@ -70,40 +77,46 @@ public sealed class SummarizerTests
     {
         string folder = Path.Combine(TinyCheckpoints.Root, "led-options");
         Directory.CreateDirectory(folder);
-        foreach (string file in Directory.EnumerateFiles(Folder.Value)) File.Copy(file, Path.Combine(folder, Path.GetFileName(file)));
-        File.WriteAllText(Path.Combine(folder, "generation_config.json"), """{"num_beams": 3, "max_length": 12, "num_return_sequences": 3, "min_length": 12}""");
-        using var summarizer = Summarizer.Load(folder);
+        foreach (string file in Directory.EnumerateFiles(Folder.Value))
+            File.Copy(file, Path.Combine(folder, Path.GetFileName(file)));
+        File.WriteAllText(Path.Combine(folder, "generation_config.json"),
+            """{"num_beams": 3, "max_length": 12, "num_return_sequences": 3, "min_length": 12}""");
+        using Summarizer summarizer = Summarizer.Load(folder);
         IReadOnlyList<Summary> results = summarizer.Summarize([Documents[0]]).Single();
         Assert.That(results, Has.Count.EqualTo(3));
         Assert.That(results[0].Sequence.Ids, Has.Count.EqualTo(12));
-        Assert.That(summarizer.Summarize([Documents[0]], new GenerationOptions { MaxTokens = 5, MinTokens = 5 }).Single()[0].Sequence.Ids, Has.Count.EqualTo(6));
+        Assert.That(summarizer.Summarize([Documents[0]], new GenerationOptions { MaxTokens = 5, MinTokens = 5 }).Single()[0].Sequence.Ids,
+            Has.Count.EqualTo(6));
     }
 
     [Test]
     public void The_global_token_reaches_the_encoder()
     {
-        using var summarizer = Summarizer.Load(Folder.Value);
-        var options = new GenerationOptions { MaxTokens = 5 };
-        float Score(GlobalTokens global) => summarizer.Summarize([Documents[0]], options, new TaskOptions { Global = global }).Single()[0].Sequence.TokenScores[0];
+        using Summarizer summarizer = Summarizer.Load(Folder.Value);
+        GenerationOptions options = new() { MaxTokens = 5 };
+        float Score(GlobalTokens global) =>
+            summarizer.Summarize([Documents[0]], options, new TaskOptions { Global = global }).Single()[0].Sequence.TokenScores[0];
         Assert.That(Score(GlobalTokens.TaskDefault), Is.EqualTo(Score(GlobalTokens.First)).And.Not.EqualTo(Score(GlobalTokens.None)));
     }
 
     [Test]
     public void A_document_beyond_the_positions_is_refused_or_cut()
     {
-        using var summarizer = Summarizer.Load(Folder.Value);
+        using Summarizer summarizer = Summarizer.Load(Folder.Value);
         string text = string.Concat(Enumerable.Repeat(Documents[0], 10));
-        Assert.That(() => summarizer.Summarize(text), Throws.InstanceOf<InputException>().With.Message.Contains("the checkpoint has positions for 96"));
+        Assert.That(() => summarizer.Summarize(text),
+            Throws.InstanceOf<InputException>().With.Message.Contains("the checkpoint has positions for 96"));
         Assert.That(summarizer.Summarize(text, new GenerationOptions { MaxTokens = 4 }, new TaskOptions { Truncate = true }), Is.Not.Null);
-        Assert.That(() => summarizer.Summarize(Documents, new GenerationOptions { Beams = 0 }), Throws.InstanceOf<InputException>().With.Message.Contains("Beams: expected at least 1"));
+        Assert.That(() => summarizer.Summarize(Documents, new GenerationOptions { Beams = 0 }),
+            Throws.InstanceOf<InputException>().With.Message.Contains("Beams: expected at least 1"));
         Assert.That(() => summarizer.Summarize(["a", ""]), Throws.InstanceOf<InputException>());
     }
 
     [Test]
     public void Progress_counts_documents_and_tokens()
     {
-        using var summarizer = Summarizer.Load(Folder.Value);
-        var seen = new List<SummaryProgress>();
+        using Summarizer summarizer = Summarizer.Load(Folder.Value);
+        List<SummaryProgress> seen = new();
         _ = summarizer.Summarize(Documents, new GenerationOptions { MaxTokens = 6 }, new TaskOptions { TokensPerBatch = 1 }, new Log(seen)).ToList();
         Assert.That(seen[^1].Done, Is.EqualTo(3));
         Assert.That(seen.Select(p => p.Done), Is.Ordered.Ascending);

@@ -26,7 +26,8 @@ public class TextTaskTests
     {
         using QuestionAnswerer answerer = QuestionAnswerer.Load(TinyCheckpoints.QuestionAnswering);
         IReadOnlyList<Answer> answers = answerer.Answer("Who?", Text, top: 10, new AnswerOptions { MaxAnswerTokens = 1 });
-        Assert.That(answers.Select(a => answerer.Tokenizer.Encode(a.Text).Count), Is.All.LessThanOrEqualTo(2 + 4), "one token, re-encoded without its space");
+        Assert.That(answers.Select(a => answerer.Tokenizer.Encode(a.Text).Count), Is.All.LessThanOrEqualTo(2 + 4),
+            "one token, re-encoded without its space");
     }
 
     [Test]
@@ -142,7 +143,8 @@ public class TextTaskTests
         InputException e = Assert.Throws<InputException>(() => classifier.Classify("Ada  Lovelace", [(0, 3), (start, end)]))!;
         Assert.That(e.Message, Does.Contain(message));
         Assert.That((e.Argument!.Value.Name, e.Argument.Value.Index[0]), Is.EqualTo(("spans", 1L)));
-        Assert.That(() => classifier.Classify("Ada", []), Throws.TypeOf<InputException>().With.Message.EqualTo("spans: expected at least one, given none"));
+        Assert.That(() => classifier.Classify("Ada", []),
+            Throws.TypeOf<InputException>().With.Message.EqualTo("spans: expected at least one, given none"));
     }
 
     [Test]
@@ -163,9 +165,12 @@ public class TextTaskTests
     public void A_checkpoint_without_the_head_is_refused_by_every_task()
     {
         string folder = TinyCheckpoints.Base;
-        Assert.That(() => QuestionAnswerer.Load(folder), Throws.TypeOf<CheckpointException>().With.Message.Contains("LongformerForQuestionAnswering"));
-        Assert.That(() => TextClassifier.Load(folder), Throws.TypeOf<CheckpointException>().With.Message.Contains("LongformerForSequenceClassification"));
-        Assert.That(() => TokenClassifier.Load(folder), Throws.TypeOf<CheckpointException>().With.Message.Contains("LongformerForTokenClassification"));
+        Assert.That(() => QuestionAnswerer.Load(folder),
+            Throws.TypeOf<CheckpointException>().With.Message.Contains("LongformerForQuestionAnswering"));
+        Assert.That(() => TextClassifier.Load(folder),
+            Throws.TypeOf<CheckpointException>().With.Message.Contains("LongformerForSequenceClassification"));
+        Assert.That(() => TokenClassifier.Load(folder),
+            Throws.TypeOf<CheckpointException>().With.Message.Contains("LongformerForTokenClassification"));
         Assert.That(() => MultipleChoice.Load(folder), Throws.TypeOf<CheckpointException>().With.Message.Contains("LongformerForMultipleChoice"));
         Assert.That(() => MaskFiller.Load(folder), Throws.TypeOf<CheckpointException>().With.Message.Contains("LongformerForMaskedLM"));
     }

@@ -33,7 +33,8 @@ internal static class TinyCheckpoints
     internal static string MultiLabel => Folder("LongformerForSequenceClassification",
         c => c with { Id2Label = ["a", "b"], ProblemType = "multi_label_classification" }, "multi");
 
-    internal static string Regression => Folder("LongformerForSequenceClassification", c => c with { Id2Label = ["value"], ProblemType = "regression" }, "regression");
+    internal static string Regression =>
+        Folder("LongformerForSequenceClassification", c => c with { Id2Label = ["value"], ProblemType = "regression" }, "regression");
 
     internal static string OneLabel => Folder("LongformerForSequenceClassification", c => c with { Id2Label = ["relevant"] }, "one");
 
@@ -76,8 +77,10 @@ internal static class TinyCheckpoints
     private static string FindRepository()
     {
         for (DirectoryInfo? d = new(AppContext.BaseDirectory); d is not null; d = d.Parent)
+        {
             if (File.Exists(Path.Combine(d.FullName, "LongformerInterop.sln")))
                 return d.FullName;
+        }
         throw new InvalidOperationException($"no LongformerInterop.sln above {AppContext.BaseDirectory}");
     }
 }

@@ -109,7 +109,8 @@ public class EncodingTests
         Assert.That(tokenizer.ModelMaxLength, Is.Null);
         Encoding encoding = tokenizer.Encode("hell<doc-sep> <mask>");
         Assert.That(
-            encoding.Ids.ToArray().Select(tokenizer.IdToToken), Is.EqualTo(new[] { "<s>", "\u0120hell", "<doc-sep>", "\u0120", "<mask>", "<doc-sep>" }));
+            encoding.Ids.ToArray().Select(tokenizer.IdToToken),
+            Is.EqualTo(new[] { "<s>", "\u0120hell", "<doc-sep>", "\u0120", "<mask>", "<doc-sep>" }));
     }
 
     [Test]

@@ -32,10 +32,12 @@ public class FieldFolderTests
             Assert.Multiple(() =>
             {
                 Assert.That(encoding.Ids.ToArray(), Is.EqualTo(ids), text);
-                Assert.That(encoding.GetOffsets(OffsetUnit.CodePoint).Select(o => new[] { o.Start, o.End }), Is.EqualTo(line["offsets"]!.AsArray().Select(o => Numbers(o!))), text);
+                Assert.That(encoding.GetOffsets(OffsetUnit.CodePoint).Select(o => new[] { o.Start, o.End }),
+                    Is.EqualTo(line["offsets"]!.AsArray().Select(o => Numbers(o!))), text);
                 Assert.That(tokenizer.Decode(ids), Is.EqualTo(line["decoded"]!.GetValue<string>()));
                 Assert.That(tokenizer.Decode(ids, skipSpecialTokens: true), Is.EqualTo(line["without_special"]!.GetValue<string>()));
-                Assert.That(tokenizer.Encode(text, options: new EncodeOptions { MaxLength = 6 }).Ids.ToArray(), Is.EqualTo(Numbers(line["cut_to_6"]!)));
+                Assert.That(tokenizer.Encode(text, options: new EncodeOptions { MaxLength = 6 }).Ids.ToArray(),
+                    Is.EqualTo(Numbers(line["cut_to_6"]!)));
                 if (line["padded_with_a_dot"] is { } padded)
                 {
                     IReadOnlyList<Encoding> batch = tokenizer.EncodeBatch([text, "."], options: new EncodeOptions { Padding = new PaddingOptions() });

@@ -81,8 +81,10 @@ internal static class GoldenFiles
         if (encoding.Overflowing.Count != overflowing.Length)
             return $"expected {overflowing.Length} overflowing parts, got {encoding.Overflowing.Count}";
         for (int i = 0; i < overflowing.Length; i++)
+        {
             if (CompareEncoding(encoding.Overflowing[i], overflowing[i]) is { } inner)
                 return $"overflowing part {i}: {inner}";
+        }
         return null;
     }
 

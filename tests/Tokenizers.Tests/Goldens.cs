@@ -24,8 +24,10 @@ internal static class Goldens
     public static string Folder(string name)
     {
         for (DirectoryInfo? d = new(AppContext.BaseDirectory); d is not null; d = d.Parent)
+        {
             if (File.Exists(Path.Combine(d.FullName, "LongformerInterop.sln")))
                 return Path.Combine(d.FullName, "parity-tests", "goldens", "tokenizer", name);
+        }
         throw new InvalidOperationException($"no LongformerInterop.sln above {AppContext.BaseDirectory}");
     }
 }

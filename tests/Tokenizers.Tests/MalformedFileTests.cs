@@ -77,8 +77,10 @@ public class MalformedFileTests
     }
 
     [TestCase("special_tokens_map.json", """{"pad_token": 1}""", "special_tokens_map.json: pad_token: expected a JSON object")]
-    [TestCase("tokenizer_config.json", """{"tokenizer_class": "T5Tokenizer"}""", "tokenizer_config.json: tokenizer_class: expected a tokenizer of the kinds")]
-    [TestCase("tokenizer_config.json", """{"added_tokens_decoder": {"x": {"content": "<s>"}}}""", "added_tokens_decoder: expected ids as keys, given 'x'")]
+    [TestCase("tokenizer_config.json", """{"tokenizer_class": "T5Tokenizer"}""",
+        "tokenizer_config.json: tokenizer_class: expected a tokenizer of the kinds")]
+    [TestCase("tokenizer_config.json", """{"added_tokens_decoder": {"x": {"content": "<s>"}}}""",
+        "added_tokens_decoder: expected ids as keys, given 'x'")]
     [TestCase("tokenizer_config.json", """{"add_prefix_space": "yes"}""", "add_prefix_space: expected true or false, given \"yes\"")]
     public void Configuration_that_contradicts_the_vocabulary(string file, string content, string message)
     {
@@ -95,11 +97,15 @@ public class MalformedFileTests
     }
 
     [TestCase("\"model\"", "\"modell\"", "tokenizer.json: expected the key 'model'")]
-    [TestCase("\"normalizer\": null", "\"normalizer\": {\"type\": \"Precompiled\"}", "tokenizer.json: normalizer: expected NFC, NFD", "given Precompiled, which is not supported")]
-    [TestCase("\"normalizer\": null", "\"normalizer\": {\"type\": \"Replace\", \"pattern\": {\"Regex\": \"x\"}, \"content\": \"\"}", "regular expressions in normalizers are not supported")]
+    [TestCase("\"normalizer\": null", "\"normalizer\": {\"type\": \"Precompiled\"}", "tokenizer.json: normalizer: expected NFC, NFD",
+        "given Precompiled, which is not supported")]
+    [TestCase("\"normalizer\": null", "\"normalizer\": {\"type\": \"Replace\", \"pattern\": {\"Regex\": \"x\"}, \"content\": \"\"}",
+        "regular expressions in normalizers are not supported")]
     [TestCase("\"type\": \"BPE\"", "\"type\": \"Unigram\"", "tokenizer.json: model.type: expected BPE or WordPiece, given Unigram")]
-    [TestCase("{\"type\": \"ByteLevel\", \"add_prefix_space\": false", "{\"type\": \"Metaspace\", \"add_prefix_space\": false", "pre_tokenizer: expected ByteLevel, given Metaspace, which is not supported")]
-    [TestCase("RobertaProcessing", "T5Processing", "post_processor: expected RobertaProcessing, BertProcessing, TemplateProcessing or ByteLevel, given T5Processing")]
+    [TestCase("{\"type\": \"ByteLevel\", \"add_prefix_space\": false", "{\"type\": \"Metaspace\", \"add_prefix_space\": false",
+        "pre_tokenizer: expected ByteLevel, given Metaspace, which is not supported")]
+    [TestCase("RobertaProcessing", "T5Processing",
+        "post_processor: expected RobertaProcessing, BertProcessing, TemplateProcessing or ByteLevel, given T5Processing")]
     [TestCase("[\"</s>\", 2]", "[\"</s>\", 3]", "post_processor.sep[1]: expected the id of '</s>' in the vocabulary, 2, given 3")]
     [TestCase("\"dropout\": null", "\"dropout\": 0.1", "model.dropout: expected no dropout")]
     [TestCase("\"fuse_unk\": false", "\"byte_fallback\": true", "model.byte_fallback: expected false, given true")]
@@ -163,7 +169,8 @@ public class MalformedFileTests
         SmallBpe.Write(_folder);
         _folder.Write("tokenizer_config.json", """{"pad_token": null}""");
         Tokenizer tokenizer = Tokenizer.Load(_folder.Path);
-        Refused(() => tokenizer.Encode("a", options: new EncodeOptions { Padding = new PaddingOptions { Length = 9 } }), "Padding: expected a tokenizer with a padding token");
+        Refused(() => tokenizer.Encode("a", options: new EncodeOptions { Padding = new PaddingOptions { Length = 9 } }),
+            "Padding: expected a tokenizer with a padding token");
     }
 
     [Test]

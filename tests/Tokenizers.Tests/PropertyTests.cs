@@ -49,7 +49,8 @@ public partial class PropertyTests
     {
         Encoding encoding = Goldens.WordPiece.Encode("unaffable embeddings, tokenised!", options: Bare);
         IEnumerable<string> slices = encoding.Offsets.ToArray().Select(r => "unaffable embeddings, tokenised!"[r.Start..r.End]);
-        IEnumerable<string> tokens = encoding.Ids.ToArray().Select(id => Goldens.WordPiece.IdToToken(id)!.Replace("##", "", StringComparison.Ordinal));
+        IEnumerable<string> tokens = encoding.Ids.ToArray()
+            .Select(id => Goldens.WordPiece.IdToToken(id)!.Replace("##", "", StringComparison.Ordinal));
         Assert.That(slices, Is.EqualTo(tokens));
     }
 

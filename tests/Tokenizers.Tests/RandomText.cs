@@ -11,7 +11,8 @@ internal sealed class RandomText(int seed)
         (0xF900, 0xFAFF), (0x1D400, 0x1D7FF), (0x1F300, 0x1F6FF), (0x20000, 0x2A6DF), (0xE000, 0xFFFF), (0x10000, 0x10FFFF), (1, 0x1F),
     ];
 
-    private static readonly string[] Words = ["the", "don't", "we'll", "Longformer", "naïve", "3.14", "'s", "x'm", "中文", "한국어", "👍🏻", "  ", "\n", " "];
+    private static readonly string[] Words =
+        ["the", "don't", "we'll", "Longformer", "naïve", "3.14", "'s", "x'm", "中文", "한국어", "👍🏻", "  ", "\n", " "];
 
     private readonly Random _random = new(seed);
 

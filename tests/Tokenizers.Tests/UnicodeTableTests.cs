@@ -41,6 +41,7 @@ public class UnicodeTableTests
         Assert.That(UnicodeTables.TryLower('İ', out ReadOnlySpan<int> lower), Is.True);
         Assert.That(lower.ToArray(), Is.EqualTo(new[] { 'i', 0x307 }));
         Assert.That(UnicodeTables.TryLower('ß', out _), Is.False);
-        Assert.That((UnicodeTables.CombiningClass(0x301), UnicodeTables.CombiningClass(0x323), UnicodeTables.CombiningClass('a')), Is.EqualTo((230, 220, 0)));
+        Assert.That((UnicodeTables.CombiningClass(0x301), UnicodeTables.CombiningClass(0x323), UnicodeTables.CombiningClass('a')),
+            Is.EqualTo((230, 220, 0)));
     }
 }

@@ -52,7 +52,8 @@ public class AtenOperatorTests : TensorTest
     public void A_list_of_optional_tensors_takes_null_items()
     {
         Tensor x = Tensor.Zeros([2, 3], DType.Int64);
-        Assert.That(x.IndexAddInPlace(1, Tensor.From([2L, 0]), Tensor.From([1L, 2, 3, 4], 2, 2)).ToArray<long>(), Is.EqualTo(new[] { 2L, 0, 1, 4, 0, 3 }));
+        Assert.That(x.IndexAddInPlace(1, Tensor.From([2L, 0]), Tensor.From([1L, 2, 3, 4], 2, 2)).ToArray<long>(),
+            Is.EqualTo(new[] { 2L, 0, 1, 4, 0, 3 }));
     }
 
     [Test]
@@ -92,6 +93,7 @@ public class AtenOperatorTests : TensorTest
         _ = x.MatMul(Randn(3, 4));
         _ = x.MatMul(Randn(3, 5));
         _ = x.MatMul(Randn(3, 5));
-        Assert.That(profile.Costs.Where(c => c.Operator == "aten::matmul").Select(c => (c.Weight![1], c.Calls)), Is.EquivalentTo(new[] { (4L, 1), (5L, 2) }));
+        Assert.That(profile.Costs.Where(c => c.Operator == "aten::matmul").Select(c => (c.Weight![1], c.Calls)),
+            Is.EquivalentTo(new[] { (4L, 1), (5L, 2) }));
     }
 }

@@ -53,7 +53,8 @@ public class ConcurrencyTests
         {
             Assert.That(TensorScope.Current, Is.Null);
             using TensorScope own = new();
-            for (int i = 0; i < Rounds; i++) Assert.That((x * (double)id).Item<float>(), Is.EqualTo(id));
+            for (int i = 0; i < Rounds; i++)
+                Assert.That((x * (double)id).Item<float>(), Is.EqualTo(id));
             Assert.That(own.Count, Is.EqualTo(Rounds));
         });
         Assert.That(scope.Count, Is.EqualTo(joined));
@@ -86,7 +87,8 @@ public class ConcurrencyTests
             for (int i = 0; i < Rounds; i++)
             {
                 _ = Tensor.Ones([16]) + id; // forgotten on purpose
-                if (i % 50 == 0) GC.Collect(0);
+                if (i % 50 == 0)
+                    GC.Collect(0);
             }
         });
         TensorTests.Collect();
@@ -102,15 +104,18 @@ public class ConcurrencyTests
             start.SignalAndWait();
             try
             {
-                using (new NUnit.Framework.Internal.TestExecutionContext.IsolatedContext()) body(id);
+                using (new NUnit.Framework.Internal.TestExecutionContext.IsolatedContext())
+                    body(id);
             }
             catch (Exception e)
             {
                 errors.Enqueue(e);
             }
         }))];
-        foreach (Thread t in threads) t.Start();
-        foreach (Thread t in threads) t.Join();
+        foreach (Thread t in threads)
+            t.Start();
+        foreach (Thread t in threads)
+            t.Join();
         Assert.That(errors, Is.Empty);
     }
 }

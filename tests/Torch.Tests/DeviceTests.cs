@@ -14,11 +14,14 @@ public class DeviceTests : TensorTest
         Assert.That(error.IsOutOfMemory, Is.False);
     }
 
-    [TestCase("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 79.10 GiB of which 1.23 GiB is free. Process 7 has 77.00 GiB "
+    [TestCase("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 79.10 GiB of which 1.23 GiB is free. Process 7 "
+        + "has 77.00 GiB "
         + "memory in use. Of the allocated memory 70.00 GiB is allocated by PyTorch, and 1.00 GiB is reserved by PyTorch but unallocated.",
         "20.00 GiB more needed, 1.23 GiB of 79.10 GiB free")]
-    [TestCase("CUDA out of memory. Tried to allocate 512.00 MiB (GPU 0; 7.80 GiB total capacity; 6.10 GiB already allocated; 300.00 MiB free; 6.20 GiB "
-        + "reserved in total by PyTorch) If reserved memory is >> allocated memory try setting max_split_size_mb", "512.00 MiB more needed, 300.00 MiB of 7.80 GiB free")]
+    [TestCase("CUDA out of memory. Tried to allocate 512.00 MiB (GPU 0; 7.80 GiB total capacity; 6.10 GiB already allocated; 300.00 MiB "
+        + "free; 6.20 GiB "
+        + "reserved in total by PyTorch) If reserved memory is >> allocated memory try setting max_split_size_mb",
+        "512.00 MiB more needed, 300.00 MiB of 7.80 GiB free")]
     [TestCase("CUDA out of memory. Tried to allocate 2.00 GiB.", "2.00 GiB more needed; smaller")]
     [TestCase("out of memory on the device", "too little memory: out of memory on the device")]
     public void Too_little_memory_is_told_with_what_was_needed_and_what_is_free(string message, string told) =>

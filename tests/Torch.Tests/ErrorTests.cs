@@ -18,13 +18,18 @@ public class ErrorTests : TensorTest
     public void Each_kind_of_argument_is_told_as_it_was_given()
     {
         Tensor x = Tensor.Ones([2, 3]);
-        Assert.That(() => x.Softmax(7, DType.Float64), Throws.TypeOf<TorchException>().With.Message.StartsWith("aten::softmax.int(Float32[2, 3], 7, 7): "));
-        Assert.That(() => x.Sum([5]), Throws.TypeOf<TorchException>().With.Message.StartsWith("aten::sum.dim_IntList(Float32[2, 3], [5], false, none): "));
-        Assert.That(() => Tensor.Cat([x, Tensor.Ones([4])]), Throws.TypeOf<TorchException>().With.Message.StartsWith("aten::cat([Float32[2, 3], Float32[4]], 0): "));
+        Assert.That(() => x.Softmax(7, DType.Float64),
+            Throws.TypeOf<TorchException>().With.Message.StartsWith("aten::softmax.int(Float32[2, 3], 7, 7): "));
+        Assert.That(() => x.Sum([5]), Throws.TypeOf<TorchException>()
+            .With.Message.StartsWith("aten::sum.dim_IntList(Float32[2, 3], [5], false, none): "));
+        Assert.That(() => Tensor.Cat([x, Tensor.Ones([4])]),
+            Throws.TypeOf<TorchException>().With.Message.StartsWith("aten::cat([Float32[2, 3], Float32[4]], 0): "));
         Assert.That(() => x.MaskedFill(Tensor.Ones([5]).Gt(0), 0.5), Throws.TypeOf<TorchException>()
             .With.Message.StartsWith("aten::masked_fill.Tensor(Float32[2, 3], Bool[5], 0.5): "));
-        Assert.That(() => Tensor.Ones([2], DType.Int64).Gelu(tanh: true), Throws.InstanceOf<LongformerException>().With.Message.Contains("longformer::activation"));
-        Assert.That(() => x + Tensor.Ones([4]), Throws.TypeOf<TorchException>().With.Message.StartsWith("aten::sub.Tensor(Float32[2, 3], Float32[4], -1): "));
+        Assert.That(() => Tensor.Ones([2], DType.Int64).Gelu(tanh: true),
+            Throws.InstanceOf<LongformerException>().With.Message.Contains("longformer::activation"));
+        Assert.That(() => x + Tensor.Ones([4]), Throws.TypeOf<TorchException>()
+            .With.Message.StartsWith("aten::sub.Tensor(Float32[2, 3], Float32[4], -1): "));
     }
 
     [Test]
@@ -86,7 +91,8 @@ public class ErrorTests : TensorTest
     [Test]
     public void An_absurd_allocation_is_an_exception()
     {
-        Assert.That(() => Tensor.Empty([1L << 60]), Throws.InstanceOf<LongformerException>().With.Message.StartsWith("a tensor Float32[1152921504606846976]: ")
+        Assert.That(() => Tensor.Empty([1L << 60]),
+            Throws.InstanceOf<LongformerException>().With.Message.StartsWith("a tensor Float32[1152921504606846976]: ")
             .And.Message.Contains("4611686018427387904 bytes").And.Message.Not.Contains("\n"));
         Assert.That(() => Tensor.Zeros([1L << 40, 1L << 40]), Throws.InstanceOf<LongformerException>());
         Assert.That(() => Tensor.Empty([-1]), Throws.TypeOf<InputException>().With.Message.Contains("-1"));
@@ -98,12 +104,14 @@ public class ErrorTests : TensorTest
     {
         Tensor x = Tensor.Ones([2, 3]);
         long before = TorchRuntime.LiveTensorCount;
-        for (int i = 0; i < 20; i++) Assert.That(() => x.MatMul(x), Throws.TypeOf<TorchException>());
+        for (int i = 0; i < 20; i++)
+            Assert.That(() => x.MatMul(x), Throws.TypeOf<TorchException>());
         Assert.That(TorchRuntime.LiveTensorCount, Is.EqualTo(before));
     }
 
     [Test]
-    public void Malformed_names_of_devices_are_refused([Values("", "CPU", "cuda:", "cuda:-1", "cuda:x", "cuda:999", "tpu", " cpu", "cuda: 1")] string text) =>
+    public void Malformed_names_of_devices_are_refused(
+        [Values("", "CPU", "cuda:", "cuda:-1", "cuda:x", "cuda:999", "tpu", " cpu", "cuda: 1")] string text) =>
         Assert.That(() => Device.Parse(text), Throws.TypeOf<InputException>().With.Message.Contains($"\"{text}\""));
 
     [Test]

@@ -93,7 +93,8 @@ public class FunctionalTests : TensorTest
     {
         Tensor ids = Tensor.From([2L, 0, 2, 1], 2, 2), gradient = Tensor.Arange(8).To(DType.Float32).View(2, 2, 2);
         Assert.That(Functional.EmbeddingBackward(gradient, ids, 4).ToArray<float>(), Is.EqualTo(new float[] { 2, 3, 6, 7, 4, 6, 0, 0 }));
-        Assert.That(Functional.EmbeddingBackward(gradient, ids, 4, paddingIndex: 1).ToArray<float>(), Is.EqualTo(new float[] { 2, 3, 0, 0, 4, 6, 0, 0 }));
+        Assert.That(Functional.EmbeddingBackward(gradient, ids, 4, paddingIndex: 1).ToArray<float>(),
+            Is.EqualTo(new float[] { 2, 3, 0, 0, 4, 6, 0, 0 }));
     }
 
     private Tensor Doubles(params long[] shape) => Randn(shape).To(DType.Float64);

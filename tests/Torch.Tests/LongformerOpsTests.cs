@@ -16,7 +16,8 @@ public class LongformerOpsTests : TensorTest
     {
         (Tensor query, Tensor key, Tensor value) = Inputs();
         bool[] visible = new bool[B * T];
-        for (int i = 0; i < visible.Length; i++) visible[i] = i % 5 != 4;
+        for (int i = 0; i < visible.Length; i++)
+            visible[i] = i % 5 != 4;
         long[] global = [1, -1, 0, 6];
         BandedAttentionOptions options = new()
         {
@@ -66,7 +67,8 @@ public class LongformerOpsTests : TensorTest
         Tensor hidden = Randn(B, T, C), index = Tensor.From([0L, 3, 5, -1], B, 2), globalQuery = Randn(B, 2, H, D);
         Tensor keyWeight = Randn(C, C), keyBias = Randn(C), valueWeight = Randn(C, C), valueBias = Randn(C);
         bool[] visible = new bool[B * T];
-        for (int i = 0; i < visible.Length; i++) visible[i] = i != 2;
+        for (int i = 0; i < visible.Length; i++)
+            visible[i] = i != 2;
         GlobalAttentionOptions options = new() { Mask = Tensor.From(visible, B, T), Scale = 0.2 };
         Tensor folded = LongformerOps.FoldedGlobalAttention(globalQuery, hidden, keyWeight, keyBias, valueWeight, valueBias, index, options);
         Tensor projected = LongformerOps.GlobalAttention(globalQuery, LongformerOps.Linear(hidden, keyWeight, keyBias).View(B, T, H, D),
@@ -113,11 +115,14 @@ public class LongformerOpsTests : TensorTest
     public void The_fused_embedding_equals_its_parts([Values] bool typed, [Values] bool vectors)
     {
         Tensor words = Randn(9, 8), positions = Randn(5, 8), types = Randn(2, 8), weight = Randn(8), bias = Randn(8);
-        Tensor wordIds = Tensor.From<long>([8, 0, 3, 3, 1, 7], 6), positionIds = Tensor.From<long>([0, 1, 2, 3, 4, 0], 6), typeIds = Tensor.From<long>([0, 1, 1, 0, 0, 1], 6);
+        Tensor wordIds = Tensor.From<long>([8, 0, 3, 3, 1, 7], 6), positionIds = Tensor.From<long>([0, 1, 2, 3, 4, 0], 6),
+            typeIds = Tensor.From<long>([0, 1, 1, 0, 0, 1], 6);
         Tensor chosen = vectors ? Randn(6, 8) : Functional.Embedding(wordIds, words);
         Tensor sum = (chosen * 1.5) + Functional.Embedding(positionIds, positions);
-        if (typed) sum += Functional.Embedding(typeIds, types);
-        Tensor embedded = LongformerOps.Embed(vectors ? new(chosen) : new(words, wordIds), new(positions, positionIds), typed ? new(types, typeIds) : null,
+        if (typed)
+            sum += Functional.Embedding(typeIds, types);
+        Tensor embedded = LongformerOps.Embed(vectors ? new(chosen) : new(words, wordIds), new(positions, positionIds),
+            typed ? new(types, typeIds) : null,
             weight, bias, 1e-5, wordScale: 1.5);
         IsClose(embedded, Normalized(sum, weight, bias), 1e-4, 1e-5);
     }
@@ -160,7 +165,8 @@ public class LongformerOpsTests : TensorTest
         Tensor x = Randn(1, 8), weight = Randn(8), bias = Randn(8), output = Tensor.Empty([1, 8]);
         LongformerOps.AddLayerNormInto(output, x, null, weight, bias, 1e-5);
         long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int i = 0; i < 100; i++) LongformerOps.AddLayerNormInto(output, x, null, weight, bias, 1e-5);
+        for (int i = 0; i < 100; i++)
+            LongformerOps.AddLayerNormInto(output, x, null, weight, bias, 1e-5);
         Assert.That(GC.GetAllocatedBytesForCurrentThread() - before, Is.Zero);
     }
 
@@ -168,7 +174,8 @@ public class LongformerOpsTests : TensorTest
     public void Impossible_options_are_refused()
     {
         (Tensor query, Tensor key, Tensor value) = Inputs();
-        Assert.That(() => LongformerOps.BandedAttention(query, key, value, new() { WindowLeft = 1, WindowRight = 1, Implementation = (AttentionImplementation)9 }),
+        Assert.That(() => LongformerOps.BandedAttention(query, key, value,
+            new() { WindowLeft = 1, WindowRight = 1, Implementation = (AttentionImplementation)9 }),
             Throws.TypeOf<InputException>());
         Assert.That(() => LongformerOps.BandedAttention(query, key, value, new() { WindowLeft = -1, WindowRight = 1 }),
             Throws.TypeOf<InputException>().With.Message.Contains("window_left"));
@@ -186,22 +193,31 @@ public class LongformerOpsTests : TensorTest
         float[] result = new float[q.Length];
         int At(int b, int t, int h) => ((b * T + t) * H + h) * D;
         for (int b = 0; b < B; b++)
-        for (int h = 0; h < H; h++)
-        for (int i = 0; i < T; i++)
         {
-            if (!visible[b * T + i]) continue;
+            for (int h = 0; h < H; h++)
+            {
+                for (int i = 0; i < T; i++)
+        {
+            if (!visible[b * T + i])
+                        continue;
             SortedSet<int> keys = [];
-            for (long s = -o.WindowLeft; s <= o.WindowRight; s++) keys.Add((int)(i + s * o.Dilation![h]));
-            for (int g = 0; g < 2; g++) keys.Add((int)global[b * 2 + g]);
+            for (long s = -o.WindowLeft; s <= o.WindowRight; s++)
+                        keys.Add((int)(i + s * o.Dilation![h]));
+            for (int g = 0; g < 2; g++)
+                        keys.Add((int)global[b * 2 + g]);
             double total = 0;
             double[] sum = new double[D];
             foreach (int j in keys.Where(j => j >= 0 && j < T && visible[b * T + j]))
             {
                 double weight = Math.Exp(o.Scale!.Value * Enumerable.Range(0, D).Sum(d => (double)q[At(b, i, h) + d] * k[At(b, j, h) + d]));
                 total += weight;
-                for (int d = 0; d < D; d++) sum[d] += weight * v[At(b, j, h) + d];
+                for (int d = 0; d < D; d++)
+                            sum[d] += weight * v[At(b, j, h) + d];
+                    }
+                    for (int d = 0; d < D && total > 0; d++)
+                        result[At(b, i, h) + d] = (float)(sum[d] / total);
+                }
             }
-            for (int d = 0; d < D && total > 0; d++) result[At(b, i, h) + d] = (float)(sum[d] / total);
         }
         return result;
     }

@@ -23,8 +23,10 @@ public class MemoryTests : TensorTest
     public void Blocks_in_use_do_not_overlap()
     {
         Tensor[] tensors = [.. Enumerable.Range(0, 20).Select(i => Tensor.Full([(1 << 18) + i * 5000], i))];
-        for (int i = 0; i < tensors.Length; i += 2) tensors[i].Dispose();
-        for (int i = 0; i < tensors.Length; i += 2) tensors[i] = Tensor.Full([(1 << 18) + i * 4000], i);
+        for (int i = 0; i < tensors.Length; i += 2)
+            tensors[i].Dispose();
+        for (int i = 0; i < tensors.Length; i += 2)
+            tensors[i] = Tensor.Full([(1 << 18) + i * 4000], i);
         for (int i = 0; i < tensors.Length; i++)
         {
             Assert.That(tensors[i].Min().Item<float>(), Is.EqualTo(i));
@@ -50,10 +52,16 @@ public class MemoryTests : TensorTest
     public void Unused_blocks_are_kept_up_to_a_gibibyte()
     {
         using (new TensorScope())
-            for (int i = 0; i < 5; i++) _ = Tensor.Empty([64 << 20]); // 5 x 256 MiB at once, not touched
+        {
+            for (int i = 0; i < 5; i++)
+                _ = Tensor.Empty([64 << 20]); // 5 x 256 MiB at once, not touched
+        }
         nint[] addresses = new nint[5];
         using (new TensorScope())
-            for (int i = 0; i < 5; i++) addresses[i] = Tensor.Empty([64 << 20]).DataPointer;
+        {
+            for (int i = 0; i < 5; i++)
+                addresses[i] = Tensor.Empty([64 << 20]).DataPointer;
+        }
         Assert.That(addresses, Is.Unique);
         Assert.That(() => Tensor.Empty([1L << 42]), Throws.TypeOf<TorchException>(), "16 TiB: refused also after giving the cache back");
         Assert.That(Address(Big), Is.Not.Zero);

@@ -8,7 +8,8 @@ internal static partial class NativeHeap
 {
     public static long Used()
     {
-        if (OperatingSystem.IsLinux()) return (long)MallInfo().Used + (long)MallInfo().Mapped;
+        if (OperatingSystem.IsLinux())
+            return (long)MallInfo().Used + (long)MallInfo().Mapped;
         using Process process = Process.GetCurrentProcess();
         return process.PrivateMemorySize64;
     }

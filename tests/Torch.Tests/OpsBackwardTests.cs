@@ -12,7 +12,8 @@ public class OpsBackwardTests : TensorTest
         Tensor query = Doubles(B, T, H, D), key = Doubles(B, T, H, D), value = Doubles(B, T, H, D), gradient = Doubles(B, T, H, D);
         BandedAttentionOptions options = new()
         {
-            WindowLeft = 2, WindowRight = 1, GlobalIndex = Tensor.From([0L, 5], B, 1), Dropout = 0.2, Seed = 9, Scale = 0.7, Implementation = implementation,
+            WindowLeft = 2, WindowRight = 1, GlobalIndex = Tensor.From([0L, 5], B, 1), Dropout = 0.2, Seed = 9, Scale = 0.7,
+            Implementation = implementation,
         };
         (Tensor output, Tensor logSumExp) = LongformerOps.BandedAttention(query, key, value, options);
         (Tensor dq, Tensor dk, Tensor dv) = LongformerOps.BandedAttentionBackward(gradient, query, key, value, output, logSumExp, options);
@@ -48,7 +49,8 @@ public class OpsBackwardTests : TensorTest
         Check(d.KeyWeight, kw, gradient, x => LongformerOps.FoldedGlobalAttention(query, hidden, x, kb, vw, vb, index, options));
         Check(d.ValueWeight, vw, gradient, x => LongformerOps.FoldedGlobalAttention(query, hidden, kw, kb, x, vb, index, options));
         Assert.That((d.KeyBias is not null, d.ValueBias is not null), Is.EqualTo((biased, biased)));
-        if (!biased) return;
+        if (!biased)
+            return;
         Check(d.KeyBias!, kb!, gradient, x => LongformerOps.FoldedGlobalAttention(query, hidden, kw, x, vw, vb, index, options));
         Check(d.ValueBias!, vb!, gradient, x => LongformerOps.FoldedGlobalAttention(query, hidden, kw, kb, vw, x, index, options));
     }
@@ -90,15 +92,18 @@ public class OpsBackwardTests : TensorTest
         Tensor table = Doubles(7, 4), places = Doubles(5, 4), weight = Doubles(4), bias = Doubles(4), gradient = Doubles(6, 4), kinds = Doubles(2, 4);
         Tensor wordIds = Tensor.From([6L, 0, 3, 3, 2, 5]), positionIds = Tensor.From([0L, 4, 2, 2, 3, 0]), typeIds = Tensor.From([0L, 1, 1, 0, 0, 1]);
         Tensor Run(Tensor? t = null, Tensor? p = null, Tensor? k = null, Tensor? w = null, Tensor? b = null) =>
-            LongformerOps.Embed(new(t ?? table, wordIds), new(p ?? places, positionIds), typed ? new(k ?? kinds, typeIds) : null, w ?? weight, b ?? bias, 1e-5, 1.5);
-        EmbedGradients d = LongformerOps.EmbedBackward(gradient, new(table, wordIds), new(places, positionIds), typed ? new(kinds, typeIds) : null, weight, bias,
+            LongformerOps.Embed(new(t ?? table, wordIds), new(p ?? places, positionIds), typed ? new(k ?? kinds, typeIds) : null, w ?? weight,
+                b ?? bias, 1e-5, 1.5);
+        EmbedGradients d = LongformerOps.EmbedBackward(gradient, new(table, wordIds), new(places, positionIds),
+            typed ? new(kinds, typeIds) : null, weight, bias,
             1e-5, 1.5);
         Check(d.Words, table, gradient, x => Run(t: x));
         Check(d.Positions, places, gradient, x => Run(p: x));
         Check(d.Weight, weight, gradient, x => Run(w: x));
         Check(d.Bias, bias, gradient, x => Run(b: x));
         Assert.That(d.Types is not null, Is.EqualTo(typed));
-        if (typed) Check(d.Types!, kinds, gradient, x => Run(k: x));
+        if (typed)
+            Check(d.Types!, kinds, gradient, x => Run(k: x));
         EmbedGradients padded = LongformerOps.EmbedBackward(gradient, new(table, wordIds, 3), new(places, positionIds, 2), null, weight, bias, 1e-5);
         Assert.That(padded.Words.Select(0, 3).ToArray<double>(), Has.All.Zero);
         Assert.That(padded.Positions.Select(0, 2).ToArray<double>(), Has.All.Zero);

@@ -32,13 +32,17 @@ public class RuntimeTests : TensorTest
     public void A_call_allocates_nothing_but_the_tensor()
     {
         Tensor x = Tensor.Ones([4]), y = Tensor.Ones([4]);
-        for (int i = 0; i < 100; i++) x.MulInPlace(y).View(2, 2).Dispose();
+        for (int i = 0; i < 100; i++)
+            x.MulInPlace(y).View(2, 2).Dispose();
         long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int i = 0; i < 100; i++) x.MulInPlace(y);
+        for (int i = 0; i < 100; i++)
+            x.MulInPlace(y);
         Assert.That(GC.GetAllocatedBytesForCurrentThread() - before, Is.Zero, "in place");
         before = GC.GetAllocatedBytesForCurrentThread();
-        for (int i = 0; i < 100; i++) x.View(2, 2).Dispose();
-        Assert.That((GC.GetAllocatedBytesForCurrentThread() - before) / 100, Is.LessThanOrEqualTo(112), "a view: 80 bytes, and its share of the scope's list");
+        for (int i = 0; i < 100; i++)
+            x.View(2, 2).Dispose();
+        Assert.That((GC.GetAllocatedBytesForCurrentThread() - before) / 100, Is.LessThanOrEqualTo(112),
+            "a view: 80 bytes, and its share of the scope's list");
     }
 
     [Test]
@@ -51,7 +55,8 @@ public class RuntimeTests : TensorTest
         for (int round = 0; round < 8 || (round < 40 && least >= 32_000); round++)
         {
             long before = NativeHeap.Used();
-            for (int i = 0; i < 2000; i++) Work();
+            for (int i = 0; i < 2000; i++)
+                Work();
             least = Math.Min(least, NativeHeap.Used() - before);
         }
         TorchRuntime.ThreadCount = threads;
@@ -76,7 +81,8 @@ public class RuntimeTests : TensorTest
         for (int round = 0; round < 5; round++)
         {
             long before = NativeHeap.Used();
-            for (int i = 0; i < 400; i++) Assert.That(() => x.MatMul(x), Throws.TypeOf<TorchException>());
+            for (int i = 0; i < 400; i++)
+                Assert.That(() => x.MatMul(x), Throws.TypeOf<TorchException>());
             least = Math.Min(least, NativeHeap.Used() - before);
         }
         // What .NET itself takes now and then for exceptions is little beside so many calls; a handle and its arguments are not.

@@ -153,7 +153,8 @@ public class ScopeTests
         [System.Runtime.CompilerServices.MethodImpl(System.Runtime.CompilerServices.MethodImplOptions.NoInlining)]
         static void Forget()
         {
-            for (int i = 0; i < 10; i++) _ = Tensor.Ones([10]);
+            for (int i = 0; i < 10; i++)
+                _ = Tensor.Ones([10]);
         }
     }
 
@@ -162,7 +163,8 @@ public class ScopeTests
     {
         TensorTests.Collect();
         int collections = GC.CollectionCount(2);
-        for (int i = 0; i < 60; i++) _ = Tensor.Empty([10 << 20]); // 60 x 40 MiB, never touched, never disposed
+        for (int i = 0; i < 60; i++)
+            _ = Tensor.Empty([10 << 20]); // 60 x 40 MiB, never touched, never disposed
         Assert.That(GC.CollectionCount(2), Is.GreaterThan(collections));
         TensorTests.Collect();
         Assert.That(Interop.NativeMemoryWatch.Owned, Is.LessThan(1L << 30));

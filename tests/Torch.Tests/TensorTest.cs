@@ -4,8 +4,8 @@ namespace LongformerInterop.Torch.Tests;
 [NonParallelizable]
 public abstract class TensorTest
 {
-    private TensorScope? scope;
-    private long before;
+    private TensorScope? _scope;
+    private long _before;
 
     /// <summary>The random numbers of a test: the same each time.</summary>
     protected Random Random { get; private set; } = new(0);
@@ -14,16 +14,16 @@ public abstract class TensorTest
     public void OpenScope()
     {
         Random = new Random(3);
-        before = TorchRuntime.LiveTensorCount;
-        scope = new TensorScope();
+        _before = TorchRuntime.LiveTensorCount;
+        _scope = new TensorScope();
     }
 
     [TearDown]
     public void CloseScope()
     {
-        scope!.Dispose();
-        Assert.That(TensorScope.Current, Is.Null, "a test left a scope open");
-        Assert.That(TorchRuntime.LiveTensorCount, Is.EqualTo(before), "a test left tensors behind");
+        _scope!.Dispose();
+        Assert.That(TensorScope.Current, Is.Null, "a test left a _scope open");
+        Assert.That(TorchRuntime.LiveTensorCount, Is.EqualTo(_before), "a test left tensors behind");
     }
 
     protected Tensor Randn(params long[] shape) => Tensor.Randn(shape, Random);

@@ -71,10 +71,12 @@ public class TensorTests : TensorTest
         Tensor x = Tensor.Arange(6).View(2, 3);
         Assert.That(x.AsSpan<long>()[5], Is.EqualTo(5));
         Assert.That(x.AsBytes().Length, Is.EqualTo(48));
-        Assert.That(() => x.AsSpan<float>().Length, Throws.TypeOf<InputException>().With.Message.Contains("Int64[2, 3]").And.Message.Contains("Float32"));
+        Assert.That(() => x.AsSpan<float>().Length,
+            Throws.TypeOf<InputException>().With.Message.Contains("Int64[2, 3]").And.Message.Contains("Float32"));
         Assert.That(() => x.ToArray<int>(), Throws.TypeOf<InputException>());
         Assert.That(() => x.Transpose(0, 1).AsSpan<long>().Length, Throws.TypeOf<InputException>().With.Message.Contains("Contiguous()"));
-        Assert.That(() => Tensor.Zeros([2], device: Device.Meta).AsSpan<float>().Length, Throws.TypeOf<InputException>().With.Message.Contains("meta"));
+        Assert.That(() => Tensor.Zeros([2], device: Device.Meta).AsSpan<float>().Length,
+            Throws.TypeOf<InputException>().With.Message.Contains("meta"));
         Assert.That(() => x.Item<long>(), Throws.TypeOf<InputException>().With.Message.Contains("one element"));
     }
 
@@ -88,7 +90,8 @@ public class TensorTests : TensorTest
     [Test]
     public void A_shape_must_have_as_many_elements_as_there_are_values()
     {
-        Assert.That(() => Tensor.From([1f, 2f, 3f], 2, 2), Throws.TypeOf<InputException>().With.Message.Contains("expected 4").And.Message.Contains("given 3"));
+        Assert.That(() => Tensor.From([1f, 2f, 3f], 2, 2),
+            Throws.TypeOf<InputException>().With.Message.Contains("expected 4").And.Message.Contains("given 3"));
         Assert.That(() => Tensor.From([1f], -1), Throws.TypeOf<InputException>().With.Message.Contains("[-1]"));
         Assert.That(() => Tensor.From([1f], long.MaxValue, 8), Throws.TypeOf<InputException>().With.Message.Contains("64 bits"));
         Assert.That(() => Tensor.View(new float[3], 2, 2), Throws.TypeOf<InputException>());
@@ -151,12 +154,14 @@ public class TensorTests : TensorTest
     {
         Lease lease = new();
         Assert.That(() => Tensor.View(lease.Address, [4], (DType)99, keepAlive: lease), Throws.TypeOf<InputException>().With.Message.Contains("99"));
-        Assert.That(() => Tensor.View(lease.Address, [-4], DType.Float32, keepAlive: lease), Throws.TypeOf<InputException>().With.Message.Contains("given -4"));
+        Assert.That(() => Tensor.View(lease.Address, [-4], DType.Float32, keepAlive: lease),
+            Throws.TypeOf<InputException>().With.Message.Contains("given -4"));
         Assert.That(() => Tensor.View(0, [4], DType.Float32, keepAlive: lease), Throws.TypeOf<InputException>().With.Message.Contains("null"));
         Assert.That(() => Tensor.View(lease.Address, [1L << 40, 1L << 40], DType.Float32, keepAlive: lease), Throws.TypeOf<InputException>());
         Assert.That(() => Tensor.View(lease.Address, [2], DType.Float32, [-1], lease), Throws.TypeOf<InputException>());
         Assert.That(lease.Returned, Is.EqualTo(5));
-        Assert.That(() => Tensor.View(lease.Address, [2], DType.Float32, [1, 1], lease), Throws.TypeOf<InputException>().With.Message.Contains("strides"));
+        Assert.That(() => Tensor.View(lease.Address, [2], DType.Float32, [1, 1], lease),
+            Throws.TypeOf<InputException>().With.Message.Contains("strides"));
     }
 
     [Test]
@@ -201,13 +206,13 @@ public class TensorTests : TensorTest
 
     private sealed class Lease : IMemoryLease
     {
-        private readonly float[] memory = GC.AllocateArray<float>(16, pinned: true);
-        private int returned;
+        private readonly float[] _memory = GC.AllocateArray<float>(16, pinned: true);
+        private int _returned;
 
-        public unsafe nint Address => (nint)System.Runtime.CompilerServices.Unsafe.AsPointer(ref memory[0]);
+        public unsafe nint Address => (nint)System.Runtime.CompilerServices.Unsafe.AsPointer(ref _memory[0]);
 
-        public int Returned => Volatile.Read(ref returned);
+        public int Returned => Volatile.Read(ref _returned);
 
-        public void Return() => Interlocked.Increment(ref returned);
+        public void Return() => Interlocked.Increment(ref _returned);
     }
 }

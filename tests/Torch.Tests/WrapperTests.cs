@@ -86,7 +86,8 @@ public class WrapperTests : TensorTest
         Is32(z, 20, 31, 30, 42);
         Is32(z.FillInPlace(3), 3, 3, 3, 3);
         Is32(z.ZeroInPlace(), 0, 0, 0, 0);
-        Assert.That(Tensor.Ones([2], DType.BFloat16).AddInPlace(Tensor.Ones([2], DType.BFloat16), 0.5).To(DType.Float64).ToArray<double>(), Is.EqualTo(new[] { 1.5, 1.5 }));
+        Assert.That(Tensor.Ones([2], DType.BFloat16).AddInPlace(Tensor.Ones([2], DType.BFloat16), 0.5).To(DType.Float64).ToArray<double>(),
+            Is.EqualTo(new[] { 1.5, 1.5 }));
     }
 
     [Test]
@@ -184,7 +185,8 @@ public class WrapperTests : TensorTest
     public void Views_are_what_copies_are()
     {
         Tensor x = Tensor.Arange(120).View(2, 3, 4, 5);
-        foreach (Tensor t in (Tensor[])[x, x.Transpose(1, 2), x.Permute(3, 1, 0, 2), x.Slice(3, 1, 4, 2), x.Narrow(1, 1, 2), x.Narrow(2, 0, 0), x.Select(2, 3)])
+        foreach (Tensor t in (Tensor[])[x, x.Transpose(1, 2), x.Permute(3, 1, 0, 2), x.Slice(3, 1, 4, 2), x.Narrow(1, 1, 2), x.Narrow(2, 0, 0),
+            x.Select(2, 3)])
         {
             long[] values = t.ToArray<long>();
             Assert.That(t.Clone().ToArray<long>(), Is.EqualTo(values));

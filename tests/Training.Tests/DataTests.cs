@@ -10,7 +10,7 @@ public sealed class DataTests
     [Test]
     public void Json_lines()
     {
-        using var folder = new TestFolder();
+        using TestFolder folder = new();
         List<DataRow> rows = folder.Read("a.jsonl", "{\"text\": \"one\", \"label\": 2, \"tags\": [\"x\", 1.5, true, null]}\n\n\"only text\"\n");
         Assert.That(rows, Has.Count.EqualTo(2));
         Assert.That((rows[0].Text("text"), rows[0].Integer("label"), rows[0].Number("label"), rows[0].Text("label")),
@@ -19,7 +19,8 @@ public sealed class DataTests
         Assert.That(rows[1].Text("text"), Is.EqualTo("only text"));
         Assert.That(rows[1].Source, Is.EqualTo(folder["a.jsonl"] + ":3"));
         Assert.That(() => rows[0].Text("body"),
-            Throws.TypeOf<InputException>().With.Message.EqualTo($"{folder["a.jsonl"]}:1: no column \"body\"; there are \"text\", \"label\", \"tags\""));
+            Throws.TypeOf<InputException>().With.Message.EqualTo(
+                $"{folder["a.jsonl"]}:1: no column \"body\"; there are \"text\", \"label\", \"tags\""));
         Assert.That(() => rows[0].Integer("text"),
             Throws.TypeOf<InputException>().With.Message.Contains("expected an integer in the column \"text\", given \"one\""));
     }
@@ -34,14 +35,14 @@ public sealed class DataTests
     [TestCase("a.parquet", "PAR1 but no more", "a.parquet: not a Parquet file that can be read")]
     public void What_is_malformed_is_named(string name, string text, string message)
     {
-        using var folder = new TestFolder();
+        using TestFolder folder = new();
         Assert.That(() => folder.Read(name, text), Throws.TypeOf<InputException>().With.Message.Contains(message));
     }
 
     [Test]
     public void Bytes_that_are_no_text_are_named()
     {
-        using var folder = new TestFolder();
+        using TestFolder folder = new();
         foreach (string name in new[] { "a.txt", "a.jsonl", "a.csv" })
         {
             File.WriteAllBytes(folder[name], [(byte)'"', 0xff, 0xfe, (byte)'"', (byte)'\n']);
@@ -52,7 +53,7 @@ public sealed class DataTests
     [Test]
     public void Tables()
     {
-        using var folder = new TestFolder();
+        using TestFolder folder = new();
         List<DataRow> rows = folder.Read("a.csv", "text,label\n\"one, \"\"two\"\"\nthree\",4\nfive,\n");
         Assert.That((rows[0].Text("text"), rows[0].Integer("label")), Is.EqualTo(("one, \"two\"\nthree", 4L)));
         Assert.That(rows[1].Has("label"), Is.False);
@@ -63,10 +64,11 @@ public sealed class DataTests
     [Test]
     public void Squad_as_it_is()
     {
-        using var folder = new TestFolder();
+        using TestFolder folder = new();
         List<DataRow> rows = folder.Read("squad.json", """
             {"version": "2.0", "data": [{"title": "t", "paragraphs": [{"context": "Ada wrote it.", "qas": [
-              {"id": "q1", "question": "Who?", "answers": [{"text": "Ada", "answer_start": 0}]}, {"id": "q2", "question": "Why?", "is_impossible": true, "answers": []}]}]}]}
+              {"id": "q1", "question": "Who?", "answers": [{"text": "Ada", "answer_start": 0}]},
+              {"id": "q2", "question": "Why?", "is_impossible": true, "answers": []}]}]}]}
             """);
         Assert.That(rows.Select(r => r.Text("id")), Is.EqualTo(new[] { "q1", "q2" }));
         Assert.That(rows[0].Records("answers")[0].Integer("answer_start"), Is.Zero);
@@ -98,8 +100,9 @@ public sealed class DataTests
     [Test]
     public void Files_by_folder_and_pattern()
     {
-        using var folder = new TestFolder();
-        foreach (string name in new[] { "b/2.jsonl", "b/1.csv", "b/skip.md", "b/.hidden/3.jsonl", "c/4.jsonl", "5.jsonl" }) folder.Write(name, "x");
+        using TestFolder folder = new();
+        foreach (string name in new[] { "b/2.jsonl", "b/1.csv", "b/skip.md", "b/.hidden/3.jsonl", "c/4.jsonl", "5.jsonl" })
+            folder.Write(name, "x");
         string[] Found(params string[] names) => [.. DataFiles.Find([.. names.Select(n => folder[n])]).Select(f =>
             Path.GetRelativePath(folder.Path, f))];
         Assert.That(Found("b"), Is.EqualTo(new[] { "b/1.csv", "b/2.jsonl" }));
@@ -111,10 +114,15 @@ public sealed class DataTests
 
     private static TrainingExample Example(int i) => new()
     {
-        Ids = [.. Enumerable.Range(i, (i % 5) + 1)], Lengths = i % 2 == 0 ? null : [1, i % 5], Globals = i % 3 == 0 ? [0] : null, Labels = i % 4 == 0
-            ? null : [i, -100], Targets = i % 4 == 1 ? [0.5f, i] : null,
-        Starts = i % 2 == 0 ? [i, 2] : null, Ends = i % 2 == 0 ? [i + 1, 3] : null, Source = $"dätä.jsonl:{i}", Notes = i % 3 == 1 ? "{\"a\":\"ß\"}"
-            : null,
+        Ids = [.. Enumerable.Range(i, (i % 5) + 1)],
+        Lengths = i % 2 == 0 ? null : [1, i % 5],
+        Globals = i % 3 == 0 ? [0] : null,
+        Labels = i % 4 == 0 ? null : [i, -100],
+        Targets = i % 4 == 1 ? [0.5f, i] : null,
+        Starts = i % 2 == 0 ? [i, 2] : null,
+        Ends = i % 2 == 0 ? [i + 1, 3] : null,
+        Source = $"dätä.jsonl:{i}",
+        Notes = i % 3 == 1 ? "{\"a\":\"ß\"}" : null,
     };
 
     private static void AssertSame(TrainingExample given, TrainingExample expected)
@@ -130,7 +138,7 @@ public sealed class DataTests
     [Test]
     public void Tokenized_data_is_made_once_and_comes_back()
     {
-        using var folder = new TestFolder();
+        using TestFolder folder = new();
         int made = 0;
         TokenizedData Open(string fingerprint) => TokenizedData.OpenOrMake(folder["cache/x.lfdata"], fingerprint, () =>
         {
@@ -149,21 +157,24 @@ public sealed class DataTests
             }
             Assert.That(() => data[20], Throws.TypeOf<ArgumentOutOfRangeException>());
         }
-        using (TokenizedData data = Open(PrintA)) Assert.That((made, data.ContentHash), Is.EqualTo((1, hash)));
-        using (TokenizedData data = Open(PrintB)) Assert.That((made, data.ContentHash), Is.EqualTo((2, hash)));
+        using (TokenizedData data = Open(PrintA))
+            Assert.That((made, data.ContentHash), Is.EqualTo((1, hash)));
+        using (TokenizedData data = Open(PrintB))
+            Assert.That((made, data.ContentHash), Is.EqualTo((2, hash)));
         // Half of a file, as a full disk may leave, is made again.
         byte[] bytes = File.ReadAllBytes(folder["cache/x.lfdata"]);
         File.WriteAllBytes(folder["cache/x.lfdata"], bytes[..(bytes.Length / 2)]);
-        using (TokenizedData data = Open(PrintB)) Assert.That((made, data.Count), Is.EqualTo((3, 20)));
+        using (TokenizedData data = Open(PrintB))
+            Assert.That((made, data.Count), Is.EqualTo((3, 20)));
         Assert.That(Directory.GetFiles(folder["cache"]), Has.Length.EqualTo(1));
     }
 
     [Test]
     public void Steps_hold_their_tokens_and_every_example_once()
     {
-        using var folder = new TestFolder();
+        using TestFolder folder = new();
         using TokenizedData data = TokenizedData.OpenOrMake(folder["x"], PrintA, () => Enumerable.Range(0, 50).Select(Example));
-        var plan = new BatchPlan { TokensPerStep = 12, TokensPerBatch = 6, Seed = 3 };
+        BatchPlan plan = new() { TokensPerStep = 12, TokensPerBatch = 6, Seed = 3 };
         int[][][] steps = [.. plan.Epoch(data, 0)];
         Assert.That(steps.SelectMany(s => s).SelectMany(b => b).Order(), Is.EqualTo(Enumerable.Range(0, 50)));
         Assert.That(steps.Select(s => s.Sum(b => b.Sum(data.TokenCount))), Has.All.LessThanOrEqualTo(12));
@@ -172,7 +183,7 @@ public sealed class DataTests
         Assert.That(plan.Epoch(data, 1).SelectMany(s => s).SelectMany(b => b), Is.Not.EqualTo(steps.SelectMany(s => s).SelectMany(b => b)));
         Assert.That((plan with { Seed = 4 }).Epoch(data, 0).SelectMany(s => s).SelectMany(b => b),
             Is.Not.EqualTo(steps.SelectMany(s => s).SelectMany(b => b)));
-        var counted = new BatchPlan { ExamplesPerStep = 8, TokensPerBatch = 100, Shuffles = false };
+        BatchPlan counted = new() { ExamplesPerStep = 8, TokensPerBatch = 100, Shuffles = false };
         Assert.That(counted.Epoch(data, 0).Select(s => s.Sum(b => b.Length)), Is.EqualTo(new[] { 8, 8, 8, 8, 8, 8, 2 }));
         Assert.That((counted.StepCount(data, 2), counted.StepCount(data, 1.5)), Is.EqualTo((14L, 11L)));
         Assert.That(BatchPlan.InOrder(data, 10).SelectMany(b => b), Is.EqualTo(Enumerable.Range(0, 50)));
@@ -184,7 +195,8 @@ public sealed class DataTests
         // Pinned: a change would make every run that was begun before go on with other examples.
         Assert.That(Mixing.Order(8, 42, 0), Is.EqualTo(new[] { 4, 7, 3, 5, 6, 0, 2, 1 }));
         int[] first = new int[6];
-        for (int epoch = 0; epoch < 6000; epoch++) first[Mixing.Order(6, 1, epoch)[0]]++;
+        for (int epoch = 0; epoch < 6000; epoch++)
+            first[Mixing.Order(6, 1, epoch)[0]]++;
         Assert.That(first, Has.All.InRange(850, 1150));
     }
 }

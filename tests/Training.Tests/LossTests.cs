@@ -11,20 +11,20 @@ public sealed class LossTests
 
     private static void AssertGradients(Func<Tensor> loss, params Tensor[] inputs)
     {
-        using var gradients = new GradientSet(inputs);
+        using GradientSet gradients = new(inputs);
         using (new TensorScope())
-        using (var tape = new GradientTape(gradients))
+        using (GradientTape tape = new(gradients))
         {
             Tensor value = loss();
             tape.Backward(value, value.OnesLike() * 0.5);
         }
         foreach (Tensor input in inputs)
         {
-            using var scope = new TensorScope();
+            using TensorScope scope = new();
             Tensor along = Values(11, input.Shape);
             double At(double scale)
             {
-                using var inner = new TensorScope();
+                using TensorScope inner = new();
                 input.AddInPlace(along, scale);
                 return loss().ToDouble();
             }
@@ -44,7 +44,7 @@ public sealed class LossTests
     [Test]
     public void Rows_through_the_vocabulary_in_blocks([Values(0, 0.1)] double smoothing, [Values(1, 3, 100)] int block)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         (Tensor hidden, Tensor weight, Tensor bias) = (Values(1, 7, 5), Values(2, 11, 5), Values(3, 11));
         long[] labels = [3, 0, 10, 3, 7, 7, 1];
         Tensor Loss() => Differentiable.VocabularyLoss(hidden, weight, bias, Tensor.From<long>(labels), smoothing, block);
@@ -58,7 +58,7 @@ public sealed class LossTests
     [Test]
     public void Logits_with_labels([Values(0, 0.2)] double smoothing)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor logits = Values(1, 4, 3);
         long[] labels = [2, 0, 0, 1];
         Tensor Loss() => Differentiable.LabelLoss(logits, Tensor.From<long>(labels), smoothing);
@@ -73,7 +73,7 @@ public sealed class LossTests
     [Test]
     public void Any_of_several_positions()
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor logits = Values(5, 9);
         long[] offsets = [0, 4, 7, 9];
         long[][] positions = [[1, 3, 1], [], [0]];
@@ -89,10 +89,10 @@ public sealed class LossTests
     [Test]
     public void Half_precision_keeps_its_dtype()
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor hidden = Values(1, 6, 4).To(DType.BFloat16), weight = Values(2, 9, 4).To(DType.BFloat16);
-        using var gradients = new GradientSet(hidden, weight);
-        using var tape = new GradientTape(gradients);
+        using GradientSet gradients = new(hidden, weight);
+        using GradientTape tape = new(gradients);
         Tensor loss = Differentiable.VocabularyLoss(hidden, weight, null, Tensor.From<long>([1, 2, 3, 4, 5, 6]), rowsPerBlock: 4);
         tape.Backward(loss);
         Assert.That(loss.DType, Is.EqualTo(DType.Float32));

@@ -78,7 +78,7 @@ public sealed class MetricTests
                     (IReadOnlyList<string>)[.. v.Value.EnumerateArray().Select(a => a.GetString()!)]),
                 input.GetProperty("predictions").EnumerateObject().ToDictionary(v => v.Name, v => v.Value.GetString()!), none,
                 input.TryGetProperty("no_answer_threshold", out JsonElement t) && t.ValueKind == JsonValueKind.Number ? t.GetDouble() : 1);
-            var given = new Dictionary<string, double?>
+            Dictionary<string, double?> given = new()
             {
                 ["exact"] = scores.All.Exact, ["f1"] = scores.All.F1, ["total"] = scores.All.Total,
                 ["HasAns_exact"] = scores.HasAnswer.Exact, ["HasAns_f1"] = scores.HasAnswer.F1, ["HasAns_total"] = scores.HasAnswer.Total,
@@ -110,7 +110,7 @@ public sealed class MetricTests
         NumberScores scores = NumberScores.Of([1, 2, 3], [1, 2, 5]);
         Assert.That(scores.MeanSquaredError, Is.EqualTo(4.0 / 3).Within(1e-12));
         Assert.That(scores.Pearson, Is.EqualTo(0.9607689228305227).Within(1e-12));
-        var language = new LanguageScores(Math.Log(2) * 8, 4, 16);
+        LanguageScores language = new(Math.Log(2) * 8, 4, 16);
         Assert.That(language.Perplexity, Is.EqualTo(4).Within(1e-12));
         Assert.That(language.BitsPerToken, Is.EqualTo(2).Within(1e-12));
         Assert.That(language.BitsPerCharacter, Is.EqualTo(0.5).Within(1e-12));

@@ -23,10 +23,10 @@ public sealed class OptimizerTests
     [Test]
     public void AdamW_is_its_formula()
     {
-        using var scope = new TensorScope();
-        using var optimizer = new AdamW(new AdamWOptions { Beta1 = 0.8, Beta2 = 0.95, Epsilon = 1e-3 });
+        using TensorScope scope = new();
+        using AdamW optimizer = new(new AdamWOptions { Beta1 = 0.8, Beta2 = 0.95, Epsilon = 1e-3 });
         Tensor tensor = Values(1, 2, 3);
-        var parameter = new TrainedParameter("p", tensor, rateFactor: 2, weightDecay: 0.1);
+        TrainedParameter parameter = new("p", tensor, rateFactor: 2, weightDecay: 0.1);
         double[] p = Array.ConvertAll(tensor.ToArray<float>(), v => (double)v), m = new double[6], v = new double[6];
         for (int t = 1; t <= 4; t++)
         {
@@ -48,7 +48,7 @@ public sealed class OptimizerTests
     [TestCase("adafactor with a mean")]
     public void A_restored_optimizer_goes_on_to_the_bit(string kind)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         (Tensor one, Tensor two) = (Values(1, 3, 4), Values(2, 5));
         TrainedParameter[] parameters = [new("one", one, weightDecay: 0.1), new("two", two), new("never reached", Values(3, 2))];
         using IOptimizer first = Create(kind), second = Create(kind);
@@ -76,12 +76,13 @@ public sealed class OptimizerTests
     [Test]
     public void Half_precision_has_a_master()
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor model = Tensor.Full([4], 1, DType.BFloat16);
-        using var parameter = new TrainedParameter("p", model);
-        using var optimizer = new AdamW();
+        using TrainedParameter parameter = new("p", model);
+        using AdamW optimizer = new();
         // Each step is far below what BFloat16 tells from 1, their sum is not.
-        for (int i = 0; i < 100; i++) optimizer.Step([new ParameterGradient(parameter, Tensor.Ones([4]))], 1e-4);
+        for (int i = 0; i < 100; i++)
+            optimizer.Step([new ParameterGradient(parameter, Tensor.Ones([4]))], 1e-4);
         Assert.That(parameter.Master.ToArray<float>(), Is.EqualTo(new float[] { 0.99f, 0.99f, 0.99f, 0.99f }).Within(1e-5f));
         Assert.That(model.To(DType.Float32).ToArray<float>()[0], Is.EqualTo(0.99f).Within(0.004f).And.LessThan(1));
     }

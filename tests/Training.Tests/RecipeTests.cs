@@ -21,7 +21,7 @@ public sealed class RecipeTests
     private static (TrainingExample[] Examples, LabelSet? Labels) Make(TrainingTask task, string lines, RecipeOptions? options = null,
         int maxTokens = TinyCheckpoints.MaxTokens, LabelSet? checkpoint = null)
     {
-        using var folder = new TestFolder();
+        using TestFolder folder = new();
         List<DataRow> rows = folder.Read("data.jsonl", lines);
         Recipe recipe = Recipe.Of(task, options);
         LabelSet? labels = recipe.FindLabels(rows, checkpoint);
@@ -57,8 +57,10 @@ public sealed class RecipeTests
                     }
                     Assert.That(pass.Labels[i], Is.EqualTo(example.Ids[i]));
                     hidden++;
-                    if (pass.Ids[i] == mask) masks++;
-                    else if (pass.Ids[i] == example.Ids[i]) kept++;
+                    if (pass.Ids[i] == mask)
+                        masks++;
+                    else if (pass.Ids[i] == example.Ids[i])
+                        kept++;
                 }
             }
         }
@@ -150,7 +152,8 @@ public sealed class RecipeTests
         Assert.That(words[0].Ids, Has.Length.GreaterThan(6), "words of several pieces");
         // The same text with entities marked, also behind a character of two UTF-16 units.
         (TrainingExample[] marked, LabelSet? found) = Make(TrainingTask.Tag,
-            "{\"text\": \"\U0001F34E Ada Lovelace lives in London.\", \"entities\": [{\"start\": 24, \"end\": 30, \"label\": \"LOC\"}, {\"start\": 2, \"end\": 14, \"label\": \"PER\"}]}");
+            "{\"text\": \"\U0001F34E Ada Lovelace lives in London.\", \"entities\": [{\"start\": 24, \"end\": 30, \"label\": \"LOC\"}, {\"start\": "
+            + "2, \"end\": 14, \"label\": \"PER\"}]}");
         Assert.That(found!.Names, Is.EqualTo(new[] { "O", "B-LOC", "B-PER", "I-PER" }));
         Assert.That(marked[0].Labels!.Where(l => l != -100), Is.EqualTo(new[] { 0, 2, 3, 0, 0, 1, 0 }));
     }
@@ -159,7 +162,8 @@ public sealed class RecipeTests
     public void Answers_lie_where_they_are()
     {
         (TrainingExample[] one, _) = Make(TrainingTask.Answer,
-            "{\"question\": \"Who wrote it?\", \"context\": \"\U0001F34E Ada Lovelace wrote it.\", \"answers\": {\"text\": [\"Ada Lovelace\"], \"answer_start\": [2]}}");
+            "{\"question\": \"Who wrote it?\", \"context\": \"\U0001F34E Ada Lovelace wrote it.\", \"answers\": {\"text\": [\"Ada Lovelace\"], "
+            + "\"answer_start\": [2]}}");
         Assert.That(Decoded(one[0], one[0].Starts!.Single(), one[0].Ends!.Single()), Is.EqualTo("Ada Lovelace"));
         (TrainingExample[] several, _) = Make(TrainingTask.Answer,
             "{\"question\": \"What?\", \"context\": \"the sea, a house, The Sea\", \"answers\": [\"the sea\", \"house\"]}");
@@ -211,30 +215,39 @@ public sealed class RecipeTests
             (TrainingTask.Tag, TinyCheckpoints.Tagger, "{\"tokens\": [\"Ada\", \"sleeps\"], \"tags\": [\"B-PER\", \"O\"]}",
                 ["loss", "precision", "recall", "f1", "accuracy"]),
             (TrainingTask.Answer, TinyCheckpoints.QuestionAnswering,
-                "{\"question\": \"who\", \"context\": \"Ada did it\", \"answers\": [\"Ada\"]}\n{\"question\": \"why\", \"context\": \"Ada did it\", \"answers\": []}",
+                "{\"question\": \"who\", \"context\": \"Ada did it\", \"answers\": [\"Ada\"]}\n{\"question\": \"why\", \"context\": \"Ada did it\", "
+                + "\"answers\": []}",
                 ["loss", "exact_match", "f1", "questions", "exact_match_with_answer", "f1_with_answer", "accuracy_without_answer"]),
             (TrainingTask.Choose, TinyCheckpoints.MultipleChoice,
-                "{\"document\": \"x\", \"choices\": [\"a\", \"b\"], \"answer\": 1}\n{\"document\": \"x y\", \"choices\": [\"a\", \"b\", \"c\"], \"answer\": 0}", ["loss", "accuracy"]),
+                "{\"document\": \"x\", \"choices\": [\"a\", \"b\"], \"answer\": 1}\n{\"document\": \"x y\", \"choices\": [\"a\", \"b\", \"c\"], "
+                + "\"answer\": 0}", ["loss", "accuracy"]),
         ];
         foreach ((TrainingTask task, string folder, string lines, string[] metrics) in cases)
         {
-            using var data = new TestFolder();
+            using TestFolder data = new();
             Evaluation found = Evaluator.Run(new EvaluatorOptions { Task = task, Checkpoint = folder, Data = [data.Write("held.jsonl", lines)],
                 Cache = data["cache"] });
             Assert.That(found.Metrics.Keys, Is.EqualTo(metrics), folder);
             Assert.That(found.Metrics.Values, Has.All.Matches<double>(double.IsFinite), folder);
-            foreach (string prediction in found.Predictions) using (JsonDocument.Parse(prediction)) { }
+            foreach (string prediction in found.Predictions)
+            {
+                using (JsonDocument.Parse(prediction))
+                {
+                }
+            }
             // The loss is that of the head, by hand.
-            if (task is TrainingTask.MaskedLanguage) continue;
+            if (task is TrainingTask.MaskedLanguage)
+                continue;
             (TrainingExample[] examples, _) = Make(task, lines, checkpoint: task is TrainingTask.Classify or TrainingTask.Tag
                 ? new LabelSet(LongformerConfiguration.Load(folder).Id2Label) : null);
             using TrainingHead head = TrainingHead.Of(PretrainedModel.Load(folder));
-            using var scope = new TensorScope();
+            using TensorScope scope = new();
             Assert.That(found.Metrics["loss"], Is.EqualTo(head.LossSum(examples).ToDouble() / examples.Sum(head.LabelCount)).Within(1e-5), folder);
         }
-        using var wrong = new TestFolder();
+        using TestFolder wrong = new();
         Assert.That(() => Evaluator.Run(new EvaluatorOptions { Task = TrainingTask.Tag, Checkpoint = TinyCheckpoints.Classifier,
             Data = [wrong.Write("a.jsonl", "{}")] }),
-            Throws.TypeOf<InputException>().With.Message.Contains("expected LongformerForTokenClassification to tag, given LongformerForSequenceClassification"));
+            Throws.TypeOf<InputException>().With.Message.Contains(
+                "expected LongformerForTokenClassification to tag, given LongformerForSequenceClassification"));
     }
 }

@@ -32,8 +32,8 @@ public sealed class StepTests
         DType? dtype = null)
     {
         using TrainingHead head = Load(TinyCheckpoints.MaskedLm, dtype);
-        using var optimizer = new AdamW(new AdamWOptions { Epsilon = 1e-3 });
-        using var step = new TrainingStep(head, plan ?? new ParameterPlan(), optimizer, Steady, 1, recompute);
+        using AdamW optimizer = new(new AdamWOptions { Epsilon = 1e-3 });
+        using TrainingStep step = new(head, plan ?? new ParameterPlan(), optimizer, Steady, 1, recompute);
         StepResult result = run(step);
         return (result, Weights(head));
     }
@@ -81,8 +81,8 @@ public sealed class StepTests
     {
         using TrainingHead head = Load(TinyCheckpoints.MaskedLm);
         Dictionary<string, float[]> before = head.Model.NamedParameters.ToDictionary(p => p.Name, p => p.Tensor.ToArray<float>());
-        using var optimizer = new AdamW();
-        using var step = new TrainingStep(head, new ParameterPlan { Frozen = FrozenPart.AllButAddedPositions, FirstAddedPosition = 10,
+        using AdamW optimizer = new();
+        using TrainingStep step = new(head, new ParameterPlan { Frozen = FrozenPart.AllButAddedPositions, FirstAddedPosition = 10,
             WeightDecay = 0.1 }, optimizer, Steady);
         step.Run(0, [Masked()]);
         foreach (NamedParameter parameter in head.Model.NamedParameters)
@@ -117,10 +117,11 @@ public sealed class StepTests
         foreach ((string folder, TrainingExample[] examples) in heads)
         {
             using TrainingHead head = Load(folder);
-            using var optimizer = new AdamW();
-            using var step = new TrainingStep(head, new ParameterPlan(), optimizer, Steady);
+            using AdamW optimizer = new();
+            using TrainingStep step = new(head, new ParameterPlan(), optimizer, Steady);
             StepResult first = step.Run(0, [examples]), last = first;
-            for (int i = 1; i < 40; i++) last = step.Run(i, [examples]);
+            for (int i = 1; i < 40; i++)
+                last = step.Run(i, [examples]);
             Assert.That(last.Loss, Is.LessThan(first.Loss * 0.5), head.GetType().Name);
         }
     }
@@ -129,8 +130,8 @@ public sealed class StepTests
     public void What_does_not_fit_is_refused_by_name()
     {
         using TrainingHead head = Load(TinyCheckpoints.Classifier);
-        using var optimizer = new AdamW();
-        using var step = new TrainingStep(head, new ParameterPlan(), optimizer, Steady);
+        using AdamW optimizer = new();
+        using TrainingStep step = new(head, new ParameterPlan(), optimizer, Steady);
         float[] before = Weights(head);
         Assert.That(() => step.Run(0, [[new TrainingExample { Ids = Document(5, 2), Labels = [3], Source = "a.jsonl:7" }]]),
             Throws.TypeOf<InputException>().With.Message.EqualTo("a.jsonl:7: expected a label 0..2, given 3"));
@@ -150,8 +151,8 @@ public sealed class StepTests
     public void A_step_leaves_no_tensor_behind()
     {
         using TrainingHead head = Load(TinyCheckpoints.MaskedLm);
-        using var optimizer = new AdamW();
-        using var step = new TrainingStep(head, new ParameterPlan(), optimizer, Steady, recompute: true);
+        using AdamW optimizer = new();
+        using TrainingStep step = new(head, new ParameterPlan(), optimizer, Steady, recompute: true);
         step.Run(0, [Masked()], [1]);
         long before = TorchRuntime.LiveTensorCount;
         step.Run(1, [Masked()], [2]);

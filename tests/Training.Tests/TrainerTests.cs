@@ -17,7 +17,7 @@ public sealed class TrainerTests
 
     private static string Reviews(int count, int seed)
     {
-        var random = new Random(seed);
+        Random random = new(seed);
         return string.Join('\n', Enumerable.Range(0, count).Select(i =>
         {
             string[] words = i % 2 == 0 ? Good : Bad;
@@ -35,7 +35,7 @@ public sealed class TrainerTests
 
     private static TestFolder Prepared(int count = 32)
     {
-        var folder = new TestFolder();
+        TestFolder folder = new();
         folder.Write("train.jsonl", Reviews(count, 1));
         folder.Write("held.jsonl", Reviews(10, 2));
         return folder;
@@ -48,7 +48,7 @@ public sealed class TrainerTests
     {
         using TestFolder folder = Prepared();
         List<TrainingEvent> told = [];
-        var trainer = new Trainer(Options(folder) with { Epochs = 8, EvaluateEvery = null, SaveEvery = null });
+        Trainer trainer = new(Options(folder) with { Epochs = 8, EvaluateEvery = null, SaveEvery = null });
         trainer.Told += told.Add;
         TrainingResult result = trainer.Run();
         Assert.That((result.Steps, result.Stopped, result.Metrics!["accuracy"]), Is.EqualTo((32L, false, 1.0)));
@@ -67,7 +67,12 @@ public sealed class TrainerTests
         Assert.That(again.Metrics["loss"], Is.EqualTo(result.Metrics["loss"]).Within(1e-5));
         string[] lines = File.ReadAllLines(folder["out/log.jsonl"]);
         Assert.That(lines, Has.Length.EqualTo(40));
-        foreach (string line in lines) using (JsonDocument.Parse(line)) { }
+        foreach (string line in lines)
+        {
+            using (JsonDocument.Parse(line))
+            {
+            }
+        }
         Assert.That(File.ReadAllText(folder["out/curves.svg"]), Does.StartWith("<?xml").And.Contains("loss on held-out data"));
         string card = File.ReadAllText(folder["out/README.md"]);
         Assert.That(card, Does.Contain("| accuracy | 1 |").And.Contains("32 examples").And.Contains("learning-rate | 0.002"));
@@ -84,11 +89,12 @@ public sealed class TrainerTests
         // Step 8 is stopped in the evaluation behind it, step 12 in that at the very end.
         foreach (int stop in (int[])[1, 5, 8, 9, 12])
         {
-            using var cancellation = new CancellationTokenSource();
-            var trainer = new Trainer(Options(folder, $"parts{stop}") with { DType = dtype });
+            using CancellationTokenSource cancellation = new();
+            Trainer trainer = new(Options(folder, $"parts{stop}") with { DType = dtype });
             trainer.Told += e =>
             {
-                if (e.Kind == TrainingEventKind.Step && e.Step == stop) cancellation.Cancel();
+                if (e.Kind == TrainingEventKind.Step && e.Step == stop)
+                    cancellation.Cancel();
             };
             TrainingResult part = trainer.Run(cancellation.Token);
             Assert.That((part.Stopped, part.Steps), Is.EqualTo((true, (long)stop)));
@@ -96,7 +102,9 @@ public sealed class TrainerTests
             Assert.That((rest.Stopped, rest.Steps, rest.BestStep), Is.EqualTo((false, whole.Steps, whole.BestStep)));
             foreach (string file in new[] { "model.safetensors", "config.json", "checkpoints/step-000000012/optimizer.safetensors",
                 "checkpoints/step-000000012/state.json" })
+            {
                 Assert.That(Bytes(folder, $"parts{stop}/{file}"), Is.EqualTo(Bytes(folder, $"whole/{file}")), $"stopped after {stop}: {file}");
+            }
             Assert.That(File.ReadAllLines(folder[$"parts{stop}/log.jsonl"]), Has.Length.EqualTo(File.ReadAllLines(folder["whole/log.jsonl"]).Length));
         }
     }
@@ -110,7 +118,8 @@ public sealed class TrainerTests
         // As if the run had died after step 7, while it wrote the checkpoint of step 9.
         Directory.Delete(folder["killed/checkpoints/step-000000012"], recursive: true);
         Directory.Delete(folder["killed/checkpoints/step-000000009"], recursive: true);
-        foreach (string file in new[] { "model.safetensors", "README.md", "curves.svg", "config.json" }) File.Delete(folder[$"killed/{file}"]);
+        foreach (string file in new[] { "model.safetensors", "README.md", "curves.svg", "config.json" })
+            File.Delete(folder[$"killed/{file}"]);
         new Trainer(Options(folder, "early") with { KeepLast = 100 }).Run();
         Directory.Delete(folder["killed/checkpoints"], recursive: true);
         Directory.Move(folder["early/checkpoints/step-000000006"],
@@ -227,12 +236,14 @@ public sealed class TrainerTests
         foreach ((TrainingOptions options, string message) in new[]
         {
             (fine with { Epochs = 0 }, "epochs"), (fine with { Steps = 0 }, "steps"), (fine with { DType = DType.Float16 }, "dtype"),
-                (fine with { KeepLast = 0 }, "checkpoints to keep"),
+            (fine with { KeepLast = 0 }, "checkpoints to keep"),
             (fine with { EvaluationData = [], Patience = 2 }, "patience"),
-                (fine with { Batches = new BatchPlan { ExamplesPerStep = 0 } }, "examples of a step"),
-                (fine with { WarmupRatio = 2 }, "warm-up ratio"),
+            (fine with { Batches = new BatchPlan { ExamplesPerStep = 0 } }, "examples of a step"),
+            (fine with { WarmupRatio = 2 }, "warm-up ratio"),
         })
+        {
             Assert.That(() => new Trainer(options), Throws.TypeOf<InputException>().With.Message.Contains(message));
+        }
         Assert.That(() => new Trainer(fine with { Recipe = new RecipeOptions { MaxTokens = 200 } }).Run(),
             Throws.TypeOf<InputException>().With.Message.Contains("expected 3 to 96"));
         Assert.That(() => new Trainer(Options(folder, "two") with { Checkpoint = folder.Path }).Run(),

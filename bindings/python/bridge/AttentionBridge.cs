@@ -40,9 +40,11 @@ public static class AttentionBridge
     public static Tensor Probabilities(Tensor query, Tensor key, BandedAttentionOptions options) =>
         Disposing(options, [query, key], () => LongformerOps.BandedAttentionProbabilities(query, key, options).Keep());
 
-    /// <summary>The attention of the global tokens. All tensors are disposed, those of the options too; of these the window is not looked at.</summary>
+    /// <summary>The attention of the global tokens. All tensors are disposed, those of the options too; of these the window is not looked
+    /// at.</summary>
     public static Tensor Global(Tensor query, Tensor key, Tensor value, Tensor globalIndex, BandedAttentionOptions options) =>
-        Disposing(options, [query, key, value, globalIndex], () => LongformerOps.GlobalAttention(query, key, value, globalIndex, new GlobalAttentionOptions
+        Disposing(options, [query, key, value, globalIndex],
+            () => LongformerOps.GlobalAttention(query, key, value, globalIndex, new GlobalAttentionOptions
         {
             Mask = options.Mask,
             SequenceOffsets = options.SequenceOffsets,

@@ -5,7 +5,7 @@ namespace LongformerInterop.PythonNet;
 /// <summary>Where the tasks' messages go: to a function of Python's.</summary>
 public sealed class LogBridge : ILogger
 {
-    private static volatile Target target = new(null, LogLevel.None);
+    private static volatile Target _target = new(null, LogLevel.None);
 
     private LogBridge()
     {
@@ -17,20 +17,20 @@ public sealed class LogBridge : ILogger
     /// <summary>Sends messages of this level and above to a function, for the whole process.</summary>
     /// <param name="told">Told a <see cref="LogLevel"/> and a message; null: nothing is told.</param>
     /// <param name="level">The least <see cref="LogLevel"/>.</param>
-    public static void Set(Action<int, string>? told, int level) => target = new Target(told, (LogLevel)level);
+    public static void Set(Action<int, string>? told, int level) => _target = new Target(told, (LogLevel)level);
 
     /// <inheritdoc/>
     public IDisposable? BeginScope<TState>(TState state) where TState : notnull => null;
 
     /// <inheritdoc/>
-    public bool IsEnabled(LogLevel logLevel) => target is { Told: not null } now && logLevel >= now.Level && logLevel != LogLevel.None;
+    public bool IsEnabled(LogLevel logLevel) => _target is { Told: not null } now && logLevel >= now.Level && logLevel != LogLevel.None;
 
     /// <inheritdoc/>
     public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
     {
         ArgumentNullException.ThrowIfNull(formatter);
         if (IsEnabled(logLevel))
-            target.Told?.Invoke((int)logLevel, formatter(state, exception));
+            _target.Told?.Invoke((int)logLevel, formatter(state, exception));
     }
 
     private sealed record Target(Action<int, string>? Told, LogLevel Level);

@@ -40,7 +40,8 @@ public static class ModelBridge
     /// <param name="generation">Options under HF's names, JSON.</param>
     /// <param name="seed">Of the sampling, or null.</param>
     /// <param name="watch">Told and asked.</param>
-    public static GeneratedSequence[][] Generate(PretrainedModel model, string folder, string[] names, Tensor[] tensors, string generation, ulong? seed,
+    public static GeneratedSequence[][] Generate(PretrainedModel model, string folder, string[] names, Tensor[] tensors,
+        string generation, ulong? seed,
         PythonCall watch)
     {
         ArgumentNullException.ThrowIfNull(model);
@@ -50,12 +51,17 @@ public static class ModelBridge
             if (model is not LedForConditionalGeneration led)
                 throw new InputException($"generate: expected an LEDForConditionalGeneration, given {model.Architecture}");
             Dictionary<string, Tensor> inputs = Named(names, tensors);
-            if (inputs.Keys.FirstOrDefault(n => n is not ("input_ids" or "attention_mask" or "global_attention_mask" or "decoder_input_ids")) is { } unknown)
-                throw new InputException($"{unknown}: unknown argument; generate takes input_ids, attention_mask, global_attention_mask and decoder_input_ids");
+            if (inputs.Keys.FirstOrDefault(n =>
+                n is not ("input_ids" or "attention_mask" or "global_attention_mask" or "decoder_input_ids")) is { } unknown)
+            {
+                throw new InputException(
+                    $"{unknown}: unknown argument; generate takes input_ids, attention_mask, global_attention_mask and decoder_input_ids");
+            }
             if (!inputs.ContainsKey("input_ids"))
                 throw new InputException("input_ids: expected the tokens of the documents, given none");
             GenerationOptions options = GenerationOptions.Parse(generation) with { Seed = seed };
-            return [.. new TextGenerator(led, GenerationOptions.FromCheckpoint(folder)).Generate(Documents(inputs), options, cancellation: watch.Token)
+            return [.. new TextGenerator(led, GenerationOptions.FromCheckpoint(folder))
+                .Generate(Documents(inputs), options, cancellation: watch.Token)
                 .Select(row => row.ToArray())];
         }
         finally

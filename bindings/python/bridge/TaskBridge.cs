@@ -35,7 +35,8 @@ public static class TaskBridge
         ArgumentNullException.ThrowIfNull(documents);
         ArgumentNullException.ThrowIfNull(watch);
         Pooling chosen = pooling is null ? encoder.DefaultPooling : Enum.Parse<Pooling>(pooling, ignoreCase: true);
-        EmbeddingOptions options = new() { Normalize = normalize, PromptName = prompt, Truncate = truncate, Global = Globals(globals), Logger = LogBridge.Logger, TokensPerBatch = tokensPerBatch };
+        EmbeddingOptions options = new() { Normalize = normalize, PromptName = prompt, Truncate = truncate, Global = Globals(globals),
+            Logger = LogBridge.Logger, TokensPerBatch = tokensPerBatch };
         int width = encoder.WidthOf(chosen);
         bool perToken = chosen == Pooling.Tokens;
         List<Tensor> results = perToken ? [] : [Tensor.Empty([documents.Length, width], DType.Float32)];
@@ -61,17 +62,20 @@ public static class TaskBridge
     }
 
     /// <summary>Answers, best first.</summary>
-    public static TextSpan[] Answer(QuestionAnswerer answerer, string question, string document, int top, int maxAnswerTokens, int overlap, bool noAnswer,
+    public static TextSpan[] Answer(QuestionAnswerer answerer, string question, string document, int top, int maxAnswerTokens,
+        int overlap, bool noAnswer,
         bool truncate, string? globals, int tokensPerBatch, PythonCall watch)
     {
         ArgumentNullException.ThrowIfNull(answerer);
         ArgumentNullException.ThrowIfNull(watch);
         AnswerOptions options = new()
         {
-            MaxAnswerTokens = maxAnswerTokens, Overlap = overlap, NoAnswer = noAnswer, Truncate = truncate, Global = Globals(globals), Logger = LogBridge.Logger, TokensPerBatch = tokensPerBatch,
+            MaxAnswerTokens = maxAnswerTokens, Overlap = overlap, NoAnswer = noAnswer, Truncate = truncate, Global = Globals(globals),
+            Logger = LogBridge.Logger, TokensPerBatch = tokensPerBatch,
         };
         IReadOnlyList<Answer> answers = answerer.Answer(question, document, top, options, watch.Token);
-        return [.. answers.Select(a => new TextSpan("", a.Text, CodePoints.Before(document, a.Start), CodePoints.Before(document, a.End), a.Score, a.Logit))];
+        return [.. answers.Select(a =>
+            new TextSpan("", a.Text, CodePoints.Before(document, a.Start), CodePoints.Before(document, a.End), a.Score, a.Logit))];
     }
 
     /// <summary>Entities in the order of the text.</summary>
@@ -79,9 +83,11 @@ public static class TaskBridge
     {
         ArgumentNullException.ThrowIfNull(tagger);
         ArgumentNullException.ThrowIfNull(watch);
-        TagOptions options = new() { Aggregation = Enum.Parse<TagAggregation>(aggregation, ignoreCase: true), Truncate = truncate, Global = Globals(globals), Logger = LogBridge.Logger };
+        TagOptions options = new() { Aggregation = Enum.Parse<TagAggregation>(aggregation, ignoreCase: true), Truncate = truncate,
+            Global = Globals(globals), Logger = LogBridge.Logger };
         CodePoints points = new(text);
-        return [.. tagger.Tag(text, options, watch.Token).Select(e => new TextSpan(e.Label, e.Text, points.At(e.Start), points.At(e.End), e.Score, 0))];
+        return [.. tagger.Tag(text, options, watch.Token)
+            .Select(e => new TextSpan(e.Label, e.Text, points.At(e.Start), points.At(e.End), e.Score, 0))];
     }
 
     /// <summary>Masks in the order of the text, in code points.</summary>
@@ -95,7 +101,8 @@ public static class TaskBridge
     }
 
     /// <summary>For each document its labels.</summary>
-    public static LabelScore[][] Classify(TextClassifier classifier, string[] documents, bool truncate, string? globals, int tokensPerBatch, PythonCall watch)
+    public static LabelScore[][] Classify(TextClassifier classifier, string[] documents, bool truncate, string? globals, int tokensPerBatch,
+        PythonCall watch)
     {
         ArgumentNullException.ThrowIfNull(classifier);
         ArgumentNullException.ThrowIfNull(watch);
@@ -111,7 +118,8 @@ public static class TaskBridge
     /// <param name="truncate">Cut a long text.</param>
     /// <param name="globals">None for the task's own.</param>
     /// <param name="watch">Told and asked.</param>
-    public static LabelScore[][] ClassifySpans(SpanClassifier classifier, string text, int[] starts, int[] ends, bool truncate, string? globals, PythonCall watch)
+    public static LabelScore[][] ClassifySpans(SpanClassifier classifier, string text, int[] starts, int[] ends, bool truncate, string? globals,
+        PythonCall watch)
     {
         ArgumentNullException.ThrowIfNull(classifier);
         ArgumentNullException.ThrowIfNull(watch);
@@ -126,7 +134,8 @@ public static class TaskBridge
     {
         ArgumentNullException.ThrowIfNull(chooser);
         ArgumentNullException.ThrowIfNull(watch);
-        return [.. chooser.Choose(document, choices, question, new TaskOptions { Truncate = truncate, Global = Globals(globals), Logger = LogBridge.Logger }, watch.Token)];
+        return [.. chooser.Choose(document, choices, question,
+            new TaskOptions { Truncate = truncate, Global = Globals(globals), Logger = LogBridge.Logger }, watch.Token)];
     }
 
     /// <summary>For each document its results; one document's text is told to the watch as it comes.</summary>
@@ -139,7 +148,8 @@ public static class TaskBridge
     /// <param name="globals">None for the task's own.</param>
     /// <param name="tokensPerBatch">Of the encoder.</param>
     /// <param name="watch">Told and asked.</param>
-    public static Summary[][] Summarize(Summarizer summarizer, string[] documents, string generation, ulong? seed, int[]? prompt, bool truncate, string? globals,
+    public static Summary[][] Summarize(Summarizer summarizer, string[] documents, string generation, ulong? seed, int[]? prompt, bool truncate,
+        string? globals,
         int tokensPerBatch, PythonCall watch)
     {
         ArgumentNullException.ThrowIfNull(summarizer);

@@ -19,8 +19,10 @@ public sealed class CodePoints(string text)
         ArgumentNullException.ThrowIfNull(text);
         int pairs = 0;
         for (int i = 1; i < position; i++)
+        {
             if (char.IsSurrogatePair(text[i - 1], text[i]))
                 pairs++;
+        }
         return position - pairs;
     }
 

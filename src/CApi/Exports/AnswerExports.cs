@@ -39,10 +39,12 @@ internal static unsafe class AnswerExports
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_answer_score", CallConvs = [typeof(CallConvCdecl)])]
-    public static int Score(nint answer, nuint item, double* score) => Read(answer, score, "score", a => AnswerHandle.Has(a.Item(item).Score, "score"));
+    public static int Score(nint answer, nuint item, double* score) =>
+        Read(answer, score, "score", a => AnswerHandle.Has(a.Item(item).Score, "score"));
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_answer_logit", CallConvs = [typeof(CallConvCdecl)])]
-    public static int Logit(nint answer, nuint item, double* logit) => Read(answer, logit, "logit", a => AnswerHandle.Has(a.Item(item).Logit, "logit"));
+    public static int Logit(nint answer, nuint item, double* logit) =>
+        Read(answer, logit, "logit", a => AnswerHandle.Has(a.Item(item).Logit, "logit"));
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_answer_group", CallConvs = [typeof(CallConvCdecl)])]
     public static int Group(nint answer, nuint item, long* group) => Read(answer, group, "group", a => AnswerHandle.Has(a.Item(item).Group, "group"));
@@ -68,7 +70,8 @@ internal static unsafe class AnswerExports
         AnswerItem all = used.Value.Item(item);
         // Everything is looked up before anything is written.
         int textBytes = 0, labelBytes = 0;
-        nint textAt = text is null ? 0 : (nint)used.Value.Text(item, out textBytes), labelAt = label is null ? 0 : (nint)used.Value.Label(item, out labelBytes);
+        nint textAt = text is null ? 0 : (nint)used.Value.Text(item, out textBytes), labelAt = label is null ? 0
+            : (nint)used.Value.Label(item, out labelBytes);
         (int from, int to) = start is null && end is null ? default : used.Value.Range(item, EncodingHandle.Unit(unit));
         double likely = score is null ? 0 : AnswerHandle.Has(all.Score, "score"), raw = logit is null ? 0 : AnswerHandle.Has(all.Logit, "logit");
         long set = group is null ? 0 : AnswerHandle.Has(all.Group, "group"), number = id is null ? 0 : AnswerHandle.Has(all.Id, "id");

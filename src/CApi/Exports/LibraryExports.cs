@@ -9,14 +9,16 @@ internal static unsafe class LibraryExports
 {
     private const int AbiVersion = 3;
 
-    private static byte* torchVersion;
+    private static byte* _torchVersion;
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_require_abi", CallConvs = [typeof(CallConvCdecl)])]
     public static int RequireAbi(int version) => Failure.Run(() =>
     {
         if (version != AbiVersion)
+        {
             throw new CallException(Status.AbiMismatch,
                 $"the program was compiled against interface {version} of longformer.h, the library that was loaded has interface {AbiVersion}");
+        }
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_last_error", CallConvs = [typeof(CallConvCdecl)])]
@@ -37,9 +39,9 @@ internal static unsafe class LibraryExports
     public static int TorchVersion(byte** version) => Failure.Run(() =>
     {
         Native.NotNull(version, "version");
-        if (torchVersion is null)
-            torchVersion = Static(TorchRuntime.Version);
-        *version = torchVersion;
+        if (_torchVersion is null)
+            _torchVersion = Static(TorchRuntime.Version);
+        *version = _torchVersion;
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_set_threads", CallConvs = [typeof(CallConvCdecl)])]

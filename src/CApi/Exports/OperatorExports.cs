@@ -20,7 +20,9 @@ internal static unsafe class OperatorExports
         {
             Dropout = reader.Float("dropout") ?? 0,
             Seed = reader.Long("seed") ?? 0,
-            Implementation = reader.Text("implementation") is { } name ? LoadSettings.Attention(name, "implementation") : AttentionImplementation.Fused,
+            Implementation = reader.Text("implementation") is { } name
+                ? LoadSettings.Attention(name, "implementation")
+                : AttentionImplementation.Fused,
         };
         reader.Finish("lf_banded_attention");
         using TensorScope scope = new();
@@ -61,7 +63,8 @@ internal static unsafe class OperatorExports
         };
         reader.Finish("lf_global_attention");
         using TensorScope scope = new();
-        *output = Handles.Add(TensorHandle.Result(LongformerOps.GlobalAttention(q.Value.Tensor, k.Value.Tensor, v.Value.Tensor, index.Value.Tensor, how)));
+        *output = Handles.Add(TensorHandle.Result(
+            LongformerOps.GlobalAttention(q.Value.Tensor, k.Value.Tensor, v.Value.Tensor, index.Value.Tensor, how)));
     });
 
     private static Lease<TensorHandle> Use(nint tensor, string argument) => Handles.Use<TensorHandle>(tensor, argument);

@@ -87,7 +87,8 @@ internal static unsafe class OptionExports
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_options_set_on_token", CallConvs = [typeof(CallConvCdecl)])]
-    public static int SetOnToken(nint options, delegate* unmanaged[Cdecl]<void*, long, int, int, int, int> callback, void* context) => Failure.Run(() =>
+    public static int SetOnToken(nint options, delegate* unmanaged[Cdecl]<void*, long, int, int, int, int> callback, void* context) =>
+        Failure.Run(() =>
     {
         using Lease<CallSettings> settings = Handles.Use<CallSettings>(options, "options");
         settings.Value.OnToken = callback;

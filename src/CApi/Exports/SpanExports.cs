@@ -8,7 +8,8 @@ namespace LongformerInterop.CApi.Exports;
 internal static unsafe class SpanExports
 {
     [UnmanagedCallersOnly(EntryPoint = "lfm_span_classifier_load", CallConvs = [typeof(CallConvCdecl)])]
-    public static int Load(byte* folder, nint options, nint* classifier) => Loading.Task(folder, options, classifier, "classifier", SpanClassifier.Load);
+    public static int Load(byte* folder, nint options, nint* classifier) =>
+        Loading.Task(folder, options, classifier, "classifier", SpanClassifier.Load);
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_span_classifier_free", CallConvs = [typeof(CallConvCdecl)])]
     public static int Free(nint classifier) => Failure.Run(() => Handles.FreeTask<SpanClassifier>(classifier, "classifier"));
@@ -46,7 +47,7 @@ internal static unsafe class SpanExports
             if (at == 0 || at == text.Length || !char.IsSurrogatePair(text, at - 1))
                 positions.Add(converter.Convert(at), at);
         }
-        var ranges = new (int, int)[spans.Length / 2];
+        (int, int)[] ranges = new (int, int)[spans.Length / 2];
         for (int i = 0; i < ranges.Length; i++)
             ranges[i] = (At(spans[2 * i]), At(spans[(2 * i) + 1]));
         return ranges;

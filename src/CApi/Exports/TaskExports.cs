@@ -8,13 +8,15 @@ namespace LongformerInterop.CApi.Exports;
 internal static unsafe class TaskExports
 {
     [UnmanagedCallersOnly(EntryPoint = "lfm_document_encoder_load", CallConvs = [typeof(CallConvCdecl)])]
-    public static int EncoderLoad(byte* folder, nint options, nint* encoder) => Loading.Task(folder, options, encoder, "encoder", DocumentEncoder.Load);
+    public static int EncoderLoad(byte* folder, nint options, nint* encoder) =>
+        Loading.Task(folder, options, encoder, "encoder", DocumentEncoder.Load);
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_document_encoder_free", CallConvs = [typeof(CallConvCdecl)])]
     public static int EncoderFree(nint encoder) => Failure.Run(() => Handles.FreeTask<DocumentEncoder>(encoder, "encoder"));
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_document_encoder_encode", CallConvs = [typeof(CallConvCdecl)])]
-    public static int Encode(nint encoder, byte** documents, nuint* lengths, nuint count, nint options, nint* embeddings, nint* offsets) => Failure.Run(() =>
+    public static int Encode(nint encoder, byte** documents, nuint* lengths, nuint count, nint options, nint* embeddings, nint* offsets) =>
+        Failure.Run(() =>
     {
         Native.Out(embeddings, "embeddings");
         Native.Give(offsets, 0);
@@ -33,7 +35,10 @@ internal static unsafe class TaskExports
         float* embeddings, nuint room, long* offsets) => Failure.Run(() =>
     {
         if (embeddings is null && (room > 0 || offsets is null))
-            throw CallException.Argument($"embeddings: expected an address, or NULL with room 0 where only offsets are asked for, given NULL with room {room}");
+        {
+            throw CallException.Argument(
+                $"embeddings: expected an address, or NULL with room 0 where only offsets are asked for, given NULL with room {room}");
+        }
         using EncoderCall call = new("lf_document_encoder_encode_into", encoder, documents, lengths, count, options);
         long[] ends = [];
         if (embeddings is null)
@@ -57,7 +62,8 @@ internal static unsafe class TaskExports
         TaskPropertyExports.Read<DocumentEncoder, int>(encoder, "encoder", size, "size", (encoder, _) => encoder.HiddenSize);
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_question_answerer_load", CallConvs = [typeof(CallConvCdecl)])]
-    public static int AnswererLoad(byte* folder, nint options, nint* answerer) => Loading.Task(folder, options, answerer, "answerer", QuestionAnswerer.Load);
+    public static int AnswererLoad(byte* folder, nint options, nint* answerer) =>
+        Loading.Task(folder, options, answerer, "answerer", QuestionAnswerer.Load);
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_question_answerer_free", CallConvs = [typeof(CallConvCdecl)])]
     public static int AnswererFree(nint answerer) => Failure.Run(() => Handles.FreeTask<QuestionAnswerer>(answerer, "answerer"));
@@ -86,7 +92,8 @@ internal static unsafe class TaskExports
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_text_classifier_load", CallConvs = [typeof(CallConvCdecl)])]
-    public static int ClassifierLoad(byte* folder, nint options, nint* classifier) => Loading.Task(folder, options, classifier, "classifier", TextClassifier.Load);
+    public static int ClassifierLoad(byte* folder, nint options, nint* classifier) =>
+        Loading.Task(folder, options, classifier, "classifier", TextClassifier.Load);
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_text_classifier_free", CallConvs = [typeof(CallConvCdecl)])]
     public static int ClassifierFree(nint classifier) => Failure.Run(() => Handles.FreeTask<TextClassifier>(classifier, "classifier"));
@@ -107,7 +114,8 @@ internal static unsafe class TaskExports
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_token_classifier_load", CallConvs = [typeof(CallConvCdecl)])]
-    public static int TaggerLoad(byte* folder, nint options, nint* classifier) => Loading.Task(folder, options, classifier, "classifier", TokenClassifier.Load);
+    public static int TaggerLoad(byte* folder, nint options, nint* classifier) =>
+        Loading.Task(folder, options, classifier, "classifier", TokenClassifier.Load);
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_token_classifier_free", CallConvs = [typeof(CallConvCdecl)])]
     public static int TaggerFree(nint classifier) => Failure.Run(() => Handles.FreeTask<TokenClassifier>(classifier, "classifier"));
@@ -146,9 +154,12 @@ internal static unsafe class TaskExports
         TaskOptions how = call.Apply(new TaskOptions());
         CallContext watch = call.Start("lf_multiple_choice_choose");
         IReadOnlyList<ChoiceScore> scores = used.Task.Choose(Native.Text(document, documentLength, "document"),
-            Native.Documents(choices, choiceLengths, choiceCount, "choices"), question is null ? null : Native.Text(question, questionLength, "question"),
+            Native.Documents(choices, choiceLengths, choiceCount, "choices"), question is null
+                ? null
+                : Native.Text(question, questionLength, "question"),
             watch.In(how), watch.Token);
-        *answer = Handles.Add(new AnswerHandle([.. scores.Select(c => new AnswerItem { Text = c.Choice, Id = c.Index, Score = c.Score, Logit = c.Logit })]));
+        *answer = Handles.Add(new AnswerHandle(
+            [.. scores.Select(c => new AnswerItem { Text = c.Choice, Id = c.Index, Score = c.Score, Logit = c.Logit })]));
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_mask_filler_load", CallConvs = [typeof(CallConvCdecl)])]

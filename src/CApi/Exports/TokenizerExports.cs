@@ -18,7 +18,8 @@ internal static unsafe class TokenizerExports
     public static int Free(nint tokenizer) => Failure.Run(() => Handles.Free<Tokenizer>(tokenizer, "tokenizer"));
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_tokenizer_encode", CallConvs = [typeof(CallConvCdecl)])]
-    public static int Encode(nint tokenizer, byte* text, nuint length, byte* pair, nuint pairLength, nint options, nint* encoding) => Failure.Run(() =>
+    public static int Encode(nint tokenizer, byte* text, nuint length, byte* pair, nuint pairLength, nint options, nint* encoding) =>
+        Failure.Run(() =>
     {
         Native.Out(encoding, "encoding");
         using Lease<Tokenizer> used = Use(tokenizer);
@@ -167,7 +168,8 @@ internal static unsafe class TokenizerExports
             AddSpecialTokens = reader.Flag("add_special_tokens") ?? true,
             MaxLength = maxLength,
             Stride = reader.Int("stride") ?? 0,
-            Overflow = reader.Choice("overflow", OverflowExtent.Complete, ("complete", OverflowExtent.Complete), ("up_to_limit", OverflowExtent.UpToLimit)),
+            Overflow = reader.Choice("overflow", OverflowExtent.Complete, ("complete", OverflowExtent.Complete),
+                ("up_to_limit", OverflowExtent.UpToLimit)),
             Truncation = reader.Choice("truncation", TruncationStrategy.LongestFirst, ("longest_first", TruncationStrategy.LongestFirst),
                 ("only_first", TruncationStrategy.OnlyFirst), ("only_second", TruncationStrategy.OnlySecond),
                 ("do_not_truncate", TruncationStrategy.DoNotTruncate)),

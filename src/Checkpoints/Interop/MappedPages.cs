@@ -29,7 +29,8 @@ internal static partial class MappedPages
             ulong[] entries = new ulong[Math.Min(1 << 13, to - from)];
             while (from < to)
             {
-                int read = RandomAccess.Read(map, MemoryMarshal.AsBytes(entries.AsSpan(0, (int)Math.Min(entries.Length, to - from))), from * sizeof(ulong)) / sizeof(ulong);
+                int read = RandomAccess.Read(map, MemoryMarshal.AsBytes(entries.AsSpan(0, (int)Math.Min(entries.Length, to - from))),
+                    from * sizeof(ulong)) / sizeof(ulong);
                 if (read == 0)
                     return;
                 for (int first = 0, next; first < read; first = next)

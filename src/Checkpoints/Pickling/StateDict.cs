@@ -4,7 +4,8 @@ namespace LongformerInterop.Checkpoints.Pickling;
 internal static class StateDict
 {
     // pytorch-lightning's, DeepSpeed's, and those that are common in training scripts; one may lie inside another.
-    private static readonly string[] InnerNames = ["state_dict", "model_state_dict", "module", "model", "model_state", "net", "network", "weights", "params"];
+    private static readonly string[] InnerNames =
+        ["state_dict", "model_state_dict", "module", "model", "model_state", "net", "network", "weights", "params"];
     private const int MaximumDepth = 4;
 
     /// <summary>The tensors by name.</summary>
@@ -76,7 +77,9 @@ internal static class StateDict
         Stack<object> open = new([root]);
         while (open.TryPop(out object? container))
         {
-            IEnumerable<object?> items = container is PickleDictionary d ? d.Pairs.SelectMany(p => new[] { p.Key, p.Value }) : ((PickleSequence)container).Items;
+            IEnumerable<object?> items = container is PickleDictionary d
+                ? d.Pairs.SelectMany(p => new[] { p.Key, p.Value })
+                : ((PickleSequence)container).Items;
             foreach (object? item in items)
             {
                 PickleGlobal? maker = item switch { PickleOpaque opaque => opaque.Maker, PickleGlobal global => global, _ => null };

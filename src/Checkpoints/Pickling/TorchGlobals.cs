@@ -89,13 +89,17 @@ internal static class TorchGlobals
         "torch._utils._rebuild_tensor_v3" => RebuildTensor(global, arguments, 7, arguments.Count > 6 ? arguments[6] as PickleDType : null),
         "torch._utils._rebuild_parameter" or "torch._utils._rebuild_parameter_with_state" or "torch.nn.parameter.Parameter"
             or "torch.nn.parameter.Buffer" =>
-            arguments is [PickleTensor or PickleForeignTensor, ..] ? arguments[0] : throw new FormatException($"{global.FullName} is given no tensor"),
+            arguments is [PickleTensor or PickleForeignTensor, ..]
+                ? arguments[0]
+                : throw new FormatException($"{global.FullName} is given no tensor"),
         "collections.OrderedDict" or "builtins.dict" or "__builtin__.dict" => MakeDictionary(arguments),
         "builtins.set" or "__builtin__.set" or "builtins.frozenset" or "__builtin__.frozenset" or "builtins.list" or "__builtin__.list"
             or "builtins.tuple" or "__builtin__.tuple" or "torch.Size" =>
             new PickleSequence(arguments is [PickleSequence items, ..] ? [.. items.Items] : []),
         "torch.device" or "torch.serialization._get_layout" => arguments.Count > 0 ? arguments[0] : null,
-        "_codecs.encode" => arguments is [string text, ..] ? Encoding.Latin1.GetBytes(text) : throw new FormatException("_codecs.encode is given no text"),
+        "_codecs.encode" => arguments is [string text, ..]
+            ? Encoding.Latin1.GetBytes(text)
+            : throw new FormatException("_codecs.encode is given no text"),
         var name when ForeignTensors.TryGetValue(name, out string? kind) => new PickleForeignTensor(kind),
         _ => new PickleOpaque(global),
     };
@@ -137,7 +141,9 @@ internal static class TorchGlobals
     {
         if (arguments.Count < needed || arguments[0] is not PickleStorage storage || arguments[1] is not long offset
             || arguments[2] is not PickleSequence size || arguments[3] is not PickleSequence stride)
+        {
             throw new FormatException($"{global.FullName} is not given a storage, an offset, a size and a stride");
+        }
         if (needed == 7 && dtype is null)
             throw new FormatException($"{global.FullName} is given no dtype");
         return (dtype is null ? storage.Type : dtype.Type) is { } type

@@ -273,7 +273,10 @@ internal sealed class Unpickler(PickleStream stream)
             throw stream.Failure("a call without a tuple of arguments");
         // A call may copy its arguments: paid for as if each item were a value, or one long list could be copied without end.
         foreach (object? argument in sequence.Items)
-            _values += argument switch { PickleSequence s => s.Items.Count, PickleDictionary d => d.Pairs.Count, string text => text.Length / 16, _ => 0 };
+        {
+            _values += argument switch { PickleSequence s => s.Items.Count, PickleDictionary d => d.Pairs.Count,
+                string text => text.Length / 16, _ => 0 };
+        }
         return maker is PickleGlobal global ? TorchGlobals.Call(global, sequence.Items) : Opaque(maker);
     }
 

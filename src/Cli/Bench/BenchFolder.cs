@@ -12,7 +12,8 @@ namespace LongformerInterop.Cli.Bench;
 /// </summary>
 internal sealed class BenchFolder : IDisposable
 {
-    private static readonly string[] LayerCounts = ["num_hidden_layers", "encoder_layers", "decoder_layers"], PerLayer = ["attention_window", "attention_dilation"];
+    private static readonly string[] LayerCounts = ["num_hidden_layers", "encoder_layers", "decoder_layers"],
+        PerLayer = ["attention_window", "attention_dilation"];
 
     private readonly string _root = Directory.CreateTempSubdirectory("longformer-bench-").FullName;
     private readonly string _weights;
@@ -42,17 +43,22 @@ internal sealed class BenchFolder : IDisposable
     /// <summary>The folder to load with this window on both sides together (null: as it is).</summary>
     public string WithWindow(int? window)
     {
-        if (window is not { } width) return _weights;
+        if (window is not { } width)
+            return _weights;
         string folder = Path.Combine(_root, "window-" + width.ToString(CultureInfo.InvariantCulture));
-        if (Directory.Exists(folder)) return folder;
+        if (Directory.Exists(folder))
+            return folder;
         Directory.CreateDirectory(folder);
         foreach (string file in Directory.EnumerateFiles(_weights))
+        {
             if (Path.GetFileName(file) != "config.json")
                 File.CreateSymbolicLink(Path.Combine(folder, Path.GetFileName(file)), Path.GetFullPath(file));
+        }
         JsonObject configuration = ReadConfiguration(_weights);
         bool oneSided = configuration.ContainsKey("attention_mode") || (IsLed && configuration["model_type"]?.GetValue<string>() != "led");
         int layers = (configuration["num_hidden_layers"] ?? configuration["encoder_layers"])!.GetValue<int>();
-        configuration["attention_window"] = new JsonArray([.. Enumerable.Repeat(oneSided ? width / 2 : width, layers).Select(w => JsonValue.Create(w))]);
+        configuration["attention_window"] =
+            new JsonArray([.. Enumerable.Repeat(oneSided ? width / 2 : width, layers).Select(w => JsonValue.Create(w))]);
         File.WriteAllText(Path.Combine(folder, "config.json"), configuration.ToJsonString());
         return folder;
     }
@@ -60,7 +66,8 @@ internal sealed class BenchFolder : IDisposable
     /// <summary>Deletes what was made.</summary>
     public void Dispose()
     {
-        if (Directory.Exists(_root)) Directory.Delete(_root, recursive: true);
+        if (Directory.Exists(_root))
+            Directory.Delete(_root, recursive: true);
     }
 
     private string Random(bool led, int? layers, int tokens)
@@ -96,7 +103,8 @@ internal sealed class BenchFolder : IDisposable
         if (tokens > positions)
         {
             folder = Path.Combine(_root, "longer");
-            CheckpointConverter.Convert(source, folder, new ConversionOptions { To = led ? ConversionTarget.Led : ConversionTarget.Longformer, Positions = tokens });
+            CheckpointConverter.Convert(source, folder,
+                new ConversionOptions { To = led ? ConversionTarget.Led : ConversionTarget.Longformer, Positions = tokens });
         }
         return layers is { } n ? KeepLayers(folder, n) : folder;
     }
@@ -108,10 +116,16 @@ internal sealed class BenchFolder : IDisposable
         int has = counts.Min(name => configuration[name]!.GetValue<int>());
         if (layers > has)
             throw new UsageException($"--layers: {source} has {has} layers, given {layers}");
-        foreach (string name in counts) configuration[name] = layers;
+        foreach (string name in counts)
+            configuration[name] = layers;
         foreach (string name in PerLayer)
+        {
             if (configuration[name] is JsonArray list)
-                while (list.Count > layers) list.RemoveAt(list.Count - 1);
+            {
+                while (list.Count > layers)
+                    list.RemoveAt(list.Count - 1);
+            }
+        }
         string folder = Path.Combine(_root, "layers");
         Directory.CreateDirectory(folder);
         File.WriteAllText(Path.Combine(folder, "config.json"), configuration.ToJsonString());
@@ -126,8 +140,10 @@ internal sealed class BenchFolder : IDisposable
     {
         string[] parts = name.Split('.');
         for (int i = 0; i + 1 < parts.Length; i++)
+        {
             if (parts[i] is "layer" or "layers" && int.TryParse(parts[i + 1], CultureInfo.InvariantCulture, out int layer))
                 return layer;
+        }
         return -1;
     }
 

@@ -17,52 +17,63 @@ internal sealed class BenchReport(bool json)
     /// <summary>Tells the machine's own speed.</summary>
     public void Machine(DType dtype, int threads, MachineSpeed machine)
     {
-        if (json) return;
+        if (json)
+            return;
         string chains = machine.MultiplyAdd > 0 ? Text($"multiply-adds {machine.MultiplyAdd:F0} GFLOP/s, ") : "";
-        Console.WriteLine(Text($"machine, {threads} thread{(threads == 1 ? "" : "s")}, {Name(dtype)}: {chains}matrix product {machine.MatrixProduct:F0} GFLOP/s, copy {machine.Copy:F1} GB/s"));
+        Console.WriteLine(Text($"machine, {threads} thread{(threads == 1 ? "" : "s")}, {Name(dtype)}: {chains}matrix product ")
+            + Text($"{machine.MatrixProduct:F0} GFLOP/s, copy {machine.Copy:F1} GB/s"));
     }
 
     /// <summary>Adds a result.</summary>
     public void Add(EncodeResult r, MachineSpeed machine)
     {
         _encoded.Add((r, machine));
-        if (json) return;
+        if (json)
+            return;
         EncodeCase c = r.Case;
         if (_encoded.Count == 1)
             Console.WriteLine("  tokens batch window dtype    threads    best s  median s  tokens/s  GFLOP/s  of peak  peak MiB  beyond weights MiB");
-        Console.WriteLine(Text($"{Lengths(c),8} {c.Lengths.Count,5} {r.Window,6} {Name(c.DType),-8} {c.Threads,7} {r.Best,9:F4} {r.Median,9:F4} {r.TokensPerSecond,9:F0} {r.GigaflopsPerSecond,8:F1} {r.GigaflopsPerSecond / machine.Peak,8:P1} {r.PeakBytes / Mebibyte,9:F0} {r.BeyondBytes / Mebibyte,9:F0}"));
+        Console.WriteLine(Text($"{Lengths(c),8} {c.Lengths.Count,5} {r.Window,6} {Name(c.DType),-8} {c.Threads,7} {r.Best,9:F4} {r.Median,9:F4} ")
+            + Text($"{r.TokensPerSecond,9:F0} {r.GigaflopsPerSecond,8:F1} {r.GigaflopsPerSecond / machine.Peak,8:P1} {r.PeakBytes / Mebibyte,9:F0} ")
+            + Text($"{r.BeyondBytes / Mebibyte,9:F0}"));
         if (r.Apart is { } apart)
             Console.WriteLine(Text($"         {c.Tokens} tokens together; one document after the other {apart:F4} s, {r.Best / apart:P1} of it"));
         double whole = r.Stages.Sum(s => s.Seconds);
-        Console.WriteLine("         " + string.Join(", ", r.Stages.Where(s => s.Seconds / whole >= 0.005).Select(s => Text($"{s.Name} {s.Seconds / whole:P1}"))));
+        Console.WriteLine("         " + string.Join(", ",
+            r.Stages.Where(s => s.Seconds / whole >= 0.005).Select(s => Text($"{s.Name} {s.Seconds / whole:P1}"))));
     }
 
     /// <summary>Adds a result.</summary>
     public void Add(GenerateResult r, MachineSpeed machine)
     {
         _generated.Add((r, machine));
-        if (json) return;
+        if (json)
+            return;
         GenerateCase c = r.Case;
         if (_generated.Count == 1)
             Console.WriteLine("  tokens batch   new beams dtype    threads    best s  encode s   step ms  read GB/s  of copy  peak MiB");
-        Console.WriteLine(Text($"{c.Tokens,8} {c.Batch,5} {c.NewTokens,5} {c.Beams,5} {Name(c.DType),-8} {c.Threads,7} {r.Best,9:F3} {r.Encode,9:F3} {r.Steps * 1e3,9:F2} {r.ReadRate,10:F1} {r.ReadRate / machine.Copy,8:P1} {r.PeakBytes / Mebibyte,9:F0}"));
+        Console.WriteLine(Text($"{c.Tokens,8} {c.Batch,5} {c.NewTokens,5} {c.Beams,5} {Name(c.DType),-8} {c.Threads,7} {r.Best,9:F3} {r.Encode,9:F3} ")
+            + Text($"{r.Steps * 1e3,9:F2} {r.ReadRate,10:F1} {r.ReadRate / machine.Copy,8:P1} {r.PeakBytes / Mebibyte,9:F0}"));
     }
 
     /// <summary>Adds a result.</summary>
     public void Add(KernelResult r)
     {
         _kernels.Add(r);
-        if (json) return;
+        if (json)
+            return;
         KernelCase c = r.Case;
         if (_kernels.Count == 1)
             Console.WriteLine("  tokens batch window dtype    forward ms  TFLOP/s  backward ms  TFLOP/s   (window attention alone)");
-        Console.WriteLine(Text($"{c.Tokens,8} {c.Batch,5} {c.Window,6} {Name(c.DType),-8} {r.Forward * 1e3,10:F3} {r.ForwardRate * 1e-12,8:F2} {r.Backward * 1e3,12:F3} {r.BackwardRate * 1e-12,8:F2}"));
+        Console.WriteLine(Text($"{c.Tokens,8} {c.Batch,5} {c.Window,6} {Name(c.DType),-8} {r.Forward * 1e3,10:F3} {r.ForwardRate * 1e-12,8:F2} ")
+            + Text($"{r.Backward * 1e3,12:F3} {r.BackwardRate * 1e-12,8:F2}"));
     }
 
     /// <summary>Prints the JSON, where that was asked for.</summary>
     public void Finish(string? checkpoint)
     {
-        if (!json) return;
+        if (!json)
+            return;
         JsonOutput.Print(writer =>
         {
             writer.WriteString("checkpoint", checkpoint ?? "random");
@@ -87,7 +98,8 @@ internal sealed class BenchReport(bool json)
         if (r.Apart is { } apart)
         {
             writer.WriteStartArray("lengths");
-            foreach (int length in c.Lengths) writer.WriteNumberValue(length);
+            foreach (int length in c.Lengths)
+                writer.WriteNumberValue(length);
             writer.WriteEndArray();
             writer.WriteFinite("seconds_apart", apart);
         }
@@ -143,7 +155,8 @@ internal sealed class BenchReport(bool json)
         writer.WriteFinite("backward_flop_per_second", r.BackwardRate);
     }
 
-    private static void Common(Utf8JsonWriter writer, int tokens, int batch, DType dtype, int threads, double load, IReadOnlyList<double> runs, long peak, long device)
+    private static void Common(Utf8JsonWriter writer, int tokens, int batch, DType dtype, int threads, double load, IReadOnlyList<double> runs,
+        long peak, long device)
     {
         writer.WriteNumber("tokens", tokens);
         writer.WriteNumber("batch", batch);
@@ -153,10 +166,12 @@ internal sealed class BenchReport(bool json)
         writer.WriteFinite("seconds", runs.Min());
         writer.WriteFinite("median_seconds", runs.Order().ElementAt(runs.Count / 2));
         writer.WriteStartArray("runs");
-        foreach (double run in runs) writer.WriteFiniteValue(run);
+        foreach (double run in runs)
+            writer.WriteFiniteValue(run);
         writer.WriteEndArray();
         writer.WriteNumber("peak_bytes", peak);
-        if (device > 0) writer.WriteNumber("device_bytes", device);
+        if (device > 0)
+            writer.WriteNumber("device_bytes", device);
     }
 
     private static void Write(Utf8JsonWriter writer, MachineSpeed machine)

@@ -27,7 +27,8 @@ internal sealed record Stage(string Name, double Seconds, int Calls);
 /// <param name="Flops">Useful arithmetic of a pass: the products of the layers and, in the attention, the pairs inside the window.</param>
 /// <param name="Stages">The parts of one further, profiled pass, the largest first.</param>
 /// <param name="PeakBytes">Peak resident memory of the measured passes.</param>
-/// <param name="BeyondBytes">That above what was resident once the model had run on 64 tokens and its whole embedding tables were read: beyond the weights.</param>
+/// <param name="BeyondBytes">That above what was resident once the model had run on 64 tokens and its whole embedding tables were read: beyond the
+/// weights.</param>
 /// <param name="WeightBytes">The weights as stored.</param>
 /// <param name="Apart">Where the documents are of unequal lengths: the sum of their best times when each is alone.</param>
 /// <param name="DeviceBytes">Memory of a GPU that this process took for the case; 0 on the CPU.</param>
@@ -70,7 +71,8 @@ internal static class EncodeBenchmark
         long left = TorchRuntime.DeviceMemory(options.Device).Free;
         LongformerConfiguration configuration = model.Configuration;
         List<Stage> stages = Stages(model, c, cancellation);
-        return new EncodeResult(c, configuration.LargestWindow, load, first, seconds, UsefulFlops(configuration, c), stages, peak, Math.Max(0, peak - resident),
+        return new EncodeResult(c, configuration.LargestWindow, load, first, seconds, UsefulFlops(configuration, c), stages, peak,
+            Math.Max(0, peak - resident),
             model.NamedParameters.Sum(p => p.Tensor.ElementCount * p.Tensor.DType.ElementSize()), apart, free - left);
     }
 
@@ -93,8 +95,10 @@ internal static class EncodeBenchmark
     {
         using TensorScope scope = new();
         foreach (NamedParameter parameter in model.NamedParameters)
+        {
             if (parameter.Name.Contains("_embeddings.", StringComparison.Ordinal))
                 parameter.Tensor.Sum();
+        }
     }
 
     private static double Pass(LongformerModel model, IReadOnlyList<int> lengths, CancellationToken cancellation)
@@ -112,7 +116,8 @@ internal static class EncodeBenchmark
     {
         LongformerConfiguration configuration = model.Configuration;
         Random random = new(0);
-        int[] Ids(int length) => [.. Enumerable.Range(0, length).Select(_ => random.Next(Math.Min(5, configuration.VocabSize - 1), configuration.VocabSize))];
+        int[] Ids(int length) => [.. Enumerable.Range(0, length)
+            .Select(_ => random.Next(Math.Min(5, configuration.VocabSize - 1), configuration.VocabSize))];
         return new LongformerInputs { Documents = [.. lengths.Select(length => new DocumentTokens(Ids(length), [0]))] };
     }
 

@@ -12,13 +12,16 @@ internal sealed record GenerateCase(int Tokens, int Batch, int? Window, DType DT
 /// <summary>What came out of one case.</summary>
 /// <param name="Case">The case.</param>
 /// <param name="Load">Seconds until the model was ready.</param>
-/// <param name="Encode">Seconds of the fastest run until the first token was chosen: the encoder, the cross-attention's keys and values, one step.</param>
+/// <param name="Encode">Seconds of the fastest run until the first token was chosen: the encoder, the cross-attention's keys and values, one
+/// step.</param>
 /// <param name="Steps">Median seconds of the later decode steps of that run.</param>
 /// <param name="Runs">Seconds of every run.</param>
-/// <param name="StepBytes">What one decode step must read: the decoder's weights, the output table, the cross-attention's keys and values of every document.</param>
+/// <param name="StepBytes">What one decode step must read: the decoder's weights, the output table, the cross-attention's keys and values of every
+/// document.</param>
 /// <param name="PeakBytes">Peak resident memory.</param>
 /// <param name="DeviceBytes">Memory of a GPU that this process took for the case; 0 on the CPU.</param>
-internal sealed record GenerateResult(GenerateCase Case, double Load, double Encode, double Steps, IReadOnlyList<double> Runs, long StepBytes, long PeakBytes,
+internal sealed record GenerateResult(GenerateCase Case, double Load, double Encode, double Steps, IReadOnlyList<double> Runs,
+    long StepBytes, long PeakBytes,
     long DeviceBytes)
 {
     public double Best => Runs.Min();
@@ -49,9 +52,11 @@ internal static class GenerateBenchmark
             clock.Start();
             generator.Generate(Documents(model.Configuration, c), Options(c), progress: clock, cancellation: cancellation);
             double whole = clock.Elapsed;
-            if (i < 0) continue;
+            if (i < 0)
+                continue;
             seconds.Add(whole);
-            if (whole >= best) continue;
+            if (whole >= best)
+                continue;
             (best, encode) = (whole, clock.Steps[0]);
             double[] steps = [.. clock.Steps.Zip(clock.Steps.Skip(1), (a, b) => b - a).Order()];
             step = steps.Length == 0 ? 0 : steps[steps.Length / 2];
@@ -83,8 +88,10 @@ internal static class GenerateBenchmark
         foreach (NamedParameter parameter in model.NamedParameters)
         {
             bool decoder = parameter.Name.Contains(".decoder.layers.", StringComparison.Ordinal);
-            bool once = parameter.Name.Contains("encoder_attn.k_proj", StringComparison.Ordinal) || parameter.Name.Contains("encoder_attn.v_proj", StringComparison.Ordinal);
-            if (decoder && !once) read += parameter.Tensor.ElementCount * size;
+            bool once = parameter.Name.Contains("encoder_attn.k_proj", StringComparison.Ordinal)
+                || parameter.Name.Contains("encoder_attn.v_proj", StringComparison.Ordinal);
+            if (decoder && !once)
+                read += parameter.Tensor.ElementCount * size;
         }
         return read + ((long)configuration.VocabSize * configuration.DModel * size)
             + (2L * configuration.DecoderLayers * c.Tokens * c.Batch * configuration.DModel * size);

@@ -10,7 +10,8 @@ internal sealed record KernelCase(int Tokens, int Batch, int Heads, int HeadSize
 /// <param name="Case">The case.</param>
 /// <param name="Forward">Seconds of a forward pass.</param>
 /// <param name="Backward">Seconds of a backward pass.</param>
-/// <param name="Flops">Useful arithmetic of the forward pass: two products for each pair inside the window. The backward pass has five for two.</param>
+/// <param name="Flops">Useful arithmetic of the forward pass: two products for each pair inside the window. The backward pass has five for
+/// two.</param>
 internal sealed record KernelResult(KernelCase Case, double Forward, double Backward, double Flops)
 {
     public double ForwardRate => Flops / Forward;
@@ -61,7 +62,8 @@ internal static class KernelBenchmark
         {
             TorchRuntime.Synchronize(device);
             long start = Stopwatch.GetTimestamp();
-            for (int i = 0; i < calls; i++) call();
+            for (int i = 0; i < calls; i++)
+                call();
             TorchRuntime.Synchronize(device);
             return Stopwatch.GetElapsedTime(start).TotalSeconds;
         }

@@ -21,13 +21,16 @@ internal sealed record MachineSpeed(double MultiplyAdd, double MatrixProduct, do
         foreach ((long rows, long inputs, long outputs) in products)
         {
             using TensorScope scope = new();
-            Tensor input = Scratch(dtype, device, rows, inputs), weight = Scratch(dtype, device, outputs, inputs), output = Scratch(dtype, device, rows, outputs);
+            Tensor input = Scratch(dtype, device, rows, inputs), weight = Scratch(dtype, device, outputs, inputs),
+                output = Scratch(dtype, device, rows, outputs);
             Tensor packed = LongformerOps.LinearPack(weight);
             // Into a tensor that exists is what the CPU's kernels do; elsewhere it is a copy more.
             best = Math.Max(best, 2.0 * rows * inputs * outputs / Best(8, device, () =>
             {
-                if (device == Device.Cpu) LongformerOps.LinearInto(output, input, weight, null, packed);
-                else LongformerOps.Linear(input, weight).Dispose();
+                if (device == Device.Cpu)
+                    LongformerOps.LinearInto(output, input, weight, null, packed);
+                else
+                    LongformerOps.Linear(input, weight).Dispose();
             }));
         }
         Release();
@@ -54,7 +57,8 @@ internal sealed record MachineSpeed(double MultiplyAdd, double MatrixProduct, do
             long start = Stopwatch.GetTimestamp();
             work();
             TorchRuntime.Synchronize(device);
-            if (i > 0) best = Math.Min(best, Stopwatch.GetElapsedTime(start).TotalSeconds);
+            if (i > 0)
+                best = Math.Min(best, Stopwatch.GetElapsedTime(start).TotalSeconds);
         }
         return best;
     }
@@ -66,9 +70,11 @@ internal sealed record MachineSpeed(double MultiplyAdd, double MatrixProduct, do
     private static Tensor Scratch(DType dtype, Device device, params ReadOnlySpan<long> shape)
     {
         // Random numbers: on a GPU, whose clock heeds the power that is drawn, products of equal ones run faster.
-        if (device != Device.Cpu) return Tensor.Randn(shape, new Random(0), device).To(dtype);
+        if (device != Device.Cpu)
+            return Tensor.Randn(shape, new Random(0), device).To(dtype);
         long bytes = dtype.ElementSize();
-        foreach (long size in shape) bytes *= size;
+        foreach (long size in shape)
+            bytes *= size;
         byte[] memory = GC.AllocateUninitializedArray<byte>(checked((int)bytes), pinned: true);
         // Every page is touched, and no value is a denormal number.
         Array.Fill(memory, (byte)0x3C);

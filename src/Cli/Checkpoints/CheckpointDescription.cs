@@ -95,7 +95,9 @@ internal static class CheckpointDescription
         bool led = LedConfiguration.Describes(configuration);
         if (!led && family is CheckpointFamily.Roberta or CheckpointFamily.Bert or CheckpointFamily.Bart or CheckpointFamily.MBart
             && !configuration.TryGetProperty("attention_window", out _))
+        {
             return ShortModelInfo.Describe(path, configuration, family, report);
+        }
         ModelConfiguration described = led ? LedInfo.Describe(folder, report) : LongformerInfo.Describe(folder, report);
         int vocabulary = described.VocabSize;
         if (described.Architectures is [string name, ..] && Architecture.Find(name, described.Family) is { HasLabels: true })

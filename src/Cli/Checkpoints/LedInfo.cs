@@ -24,10 +24,12 @@ internal static class LedInfo
         report.Set("max_output_tokens", (long)c.MaxDecoderPositionEmbeddings);
         // allenai counts one side of the window.
         int sides = c.OneSidedWindows ? 2 : 1;
-        report.Set("windows", Enumerable.Range(0, c.EncoderLayers).Select(l => (long)sides * c.AttentionWindow[c.AttentionWindow.Count == 1 ? 0 : l]).ToList());
+        report.Set("windows", Enumerable.Range(0, c.EncoderLayers)
+            .Select(l => (long)sides * c.AttentionWindow[c.AttentionWindow.Count == 1 ? 0 : l]).ToList());
         string[] variants =
         [
-            .. c.NormalizeBefore ? (string[])["LayerNorm before the layers"] : [], .. c.AddFinalLayerNorm ? (string[])["LayerNorm after the last layer"] : [],
+            .. c.NormalizeBefore ? (string[])["LayerNorm before the layers"] : [], .. c.AddFinalLayerNorm
+                ? (string[])["LayerNorm after the last layer"] : [],
             .. c.ScaleEmbedding ? (string[])["scaled word vectors"] : [],
         ];
         if (variants.Length > 0)

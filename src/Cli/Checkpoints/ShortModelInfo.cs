@@ -11,7 +11,8 @@ internal static class ShortModelInfo
     // Facts and the keys of the configurations that hold them.
     private static readonly (string Fact, string[] Keys)[] Sizes =
     [
-        ("hidden_size", ["hidden_size", "d_model"]), ("layers", ["num_hidden_layers"]), ("encoder_layers", ["encoder_layers"]), ("decoder_layers", ["decoder_layers"]),
+        ("hidden_size", ["hidden_size", "d_model"]), ("layers", ["num_hidden_layers"]), ("encoder_layers", ["encoder_layers"]),
+        ("decoder_layers", ["decoder_layers"]),
         ("heads", ["num_attention_heads", "encoder_attention_heads"]), ("intermediate_size", ["intermediate_size", "encoder_ffn_dim"]),
         ("vocabulary", ["vocab_size"]), ("position_rows", ["max_position_embeddings"]),
     ];
@@ -22,17 +23,25 @@ internal static class ShortModelInfo
     {
         if (configuration.TryGetProperty("architectures", out JsonElement names) && names.ValueKind == JsonValueKind.Array
             && names.GetArrayLength() > 0 && names[0].ValueKind == JsonValueKind.String)
+        {
             report.Set("architecture", names[0].GetString()!);
+        }
         int? vocabulary = null;
         foreach ((string fact, string[] keys) in Sizes)
         {
             // BART's files call its encoder's layers num_hidden_layers too.
-            if (fact == "layers" && family is CheckpointFamily.Bart or CheckpointFamily.MBart && configuration.TryGetProperty("encoder_layers", out _))
+            if (fact == "layers" && family is CheckpointFamily.Bart or CheckpointFamily.MBart
+                && configuration.TryGetProperty("encoder_layers", out _))
+            {
                 continue;
+            }
             foreach (string key in keys)
             {
-                if (!configuration.TryGetProperty(key, out JsonElement value) || value.ValueKind != JsonValueKind.Number || !value.TryGetInt32(out int number))
+                if (!configuration.TryGetProperty(key, out JsonElement value) || value.ValueKind != JsonValueKind.Number
+                    || !value.TryGetInt32(out int number))
+                {
                     continue;
+                }
                 report.Set(fact, (long)number);
                 vocabulary = fact == "vocabulary" ? number : vocabulary;
                 break;
@@ -42,8 +51,10 @@ internal static class ShortModelInfo
         bool sequences = family is CheckpointFamily.Bart or CheckpointFamily.MBart;
         try
         {
-            ConversionResult plan = CheckpointConverter.Preview(path, new ConversionOptions { To = sequences ? ConversionTarget.Led : ConversionTarget.Longformer });
-            report.Set("becomes", string.Create(CultureInfo.InvariantCulture, $"{plan.Architecture}, {plan.Positions:N0} tokens, by longformer convert --to {(sequences ? "led" : "longformer")}"));
+            ConversionResult plan = CheckpointConverter.Preview(path,
+                new ConversionOptions { To = sequences ? ConversionTarget.Led : ConversionTarget.Longformer });
+            report.Set("becomes", string.Create(CultureInfo.InvariantCulture,
+                $"{plan.Architecture}, {plan.Positions:N0} tokens, by longformer convert --to {(sequences ? "led" : "longformer")}"));
             if (plan.Notes.Count > 0)
                 report.Set("notes", plan.Notes.ToList());
         }

@@ -110,6 +110,7 @@ internal sealed class EmbeddingOutput : IDisposable
         Dictionary<string, Tensor> tensors = new() { ["embeddings"] = Tensor.View(values, rows, _hidden) };
         if (_pooling == Pooling.Tokens)
             tensors["offsets"] = Tensor.From<long>(offsets, offsets.Length);
-        SafetensorsWriter.Write(_file.TemporaryPath, tensors, new Dictionary<string, string> { ["pooling"] = _pooling.ToString().ToLowerInvariant() });
+        SafetensorsWriter.Write(_file.TemporaryPath, tensors,
+            new Dictionary<string, string> { ["pooling"] = _pooling.ToString().ToLowerInvariant() });
     }
 }

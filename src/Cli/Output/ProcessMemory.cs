@@ -3,7 +3,8 @@ using System.Globalization;
 
 namespace LongformerInterop.Cli.Output;
 
-/// <summary>How much memory this process holds, and held at most, as the system counts it: with the pages of mapped weights that were touched.</summary>
+/// <summary>How much memory this process holds, and held at most, as the system counts it: with the pages of mapped weights that were
+/// touched.</summary>
 internal static class ProcessMemory
 {
     /// <summary>Peak resident bytes.</summary>
@@ -17,7 +18,8 @@ internal static class ProcessMemory
     {
         try
         {
-            if (OperatingSystem.IsLinux()) File.WriteAllText("/proc/self/clear_refs", "5");
+            if (OperatingSystem.IsLinux())
+                File.WriteAllText("/proc/self/clear_refs", "5");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -30,10 +32,17 @@ internal static class ProcessMemory
     {
         const string status = "/proc/self/status";
         if (File.Exists(status))
+        {
             foreach (string line in File.ReadLines(status))
+            {
                 if (line.StartsWith(field, StringComparison.Ordinal)
-                    && long.TryParse(line.AsSpan(field.Length).Trim().TrimEnd("kB").Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out long kilobytes))
+                    && long.TryParse(line.AsSpan(field.Length).Trim().TrimEnd("kB").Trim(), NumberStyles.None, CultureInfo.InvariantCulture,
+                        out long kilobytes))
+                {
                     return kilobytes * 1024;
+                }
+            }
+        }
         return null;
     }
 

@@ -42,7 +42,8 @@ internal sealed class TrainingProgress : IDisposable
     /// <summary>Wipes the line away.</summary>
     internal void Clear()
     {
-        if (_drawn) Console.Error.Write($"\r{new string(' ', Line)}\r");
+        if (_drawn)
+            Console.Error.Write($"\r{new string(' ', Line)}\r");
         _drawn = false;
     }
 
@@ -54,7 +55,8 @@ internal sealed class TrainingProgress : IDisposable
 
     private void Draw(string text)
     {
-        if (!_visible) return;
+        if (!_visible)
+            return;
         Console.Error.Write($"\r{text.PadRight(Line)[..Line]}");
         _drawn = true;
     }

@@ -27,7 +27,8 @@ internal static class OperatorCheck
     private static readonly Shape[] Shapes =
     [
         new("window", 2, 200, 4, 64, 32, 32), new("uneven window", 1, 333, 3, 64, 17, 40) { Masked = true }, new("causal", 2, 150, 2, 32, 64, 0),
-        new("global tokens", 2, 257, 2, 64, 48, 48) { Globals = 5, Masked = true }, new("dilated", 1, 300, 3, 64, 16, 16) { Dilation = [1, 2, 5], Globals = 2 },
+        new("global tokens", 2, 257, 2, 64, 48, 48) { Globals = 5, Masked = true },
+        new("dilated", 1, 300, 3, 64, 16, 16) { Dilation = [1, 2, 5], Globals = 2 },
         new("packed", 1, 371, 2, 64, 32, 32) { Offsets = [0, 1, 130, 371], Globals = 3 }, new("wide", 1, 1200, 2, 64, 256, 256) { Globals = 1 },
         new("head of 96", 1, 130, 2, 96, 20, 20),
     ];
@@ -40,18 +41,33 @@ internal static class OperatorCheck
     {
         long seed = 1;
         foreach (AttentionImplementation implementation in settings.Implementations)
+        {
             foreach (Shape shape in Shapes)
+            {
                 foreach ((DType type, double tolerance) in DTypes)
-                    foreach (ParityRow row in Guarded($"operators/banded_attention[{implementation.ToString().ToLowerInvariant()}, {Name(type)}, {shape.Name}]",
+                {
+                    foreach (ParityRow row in Guarded($"operators/banded_attention[{implementation.ToString().ToLowerInvariant()}, {Name(type)}, "
+                        + $"{shape.Name}]",
                         label => Banded(label, shape, type, tolerance, implementation, settings.Device, seed++)))
+                    {
                         yield return row;
+                    }
+                }
+            }
+        }
         foreach ((DType type, double tolerance) in DTypes)
         {
             foreach (Shape shape in Shapes.Where(s => s.Globals > 0))
+            {
                 foreach (long channels in HiddenSizes)
+                {
                     foreach (ParityRow row in Guarded($"operators/folded_global_attention[{Name(type)}, {shape.Name}, {channels} channels]",
                         label => Global(label, shape, channels, type, tolerance, settings.Device, seed++)))
+                    {
                         yield return row;
+                    }
+                }
+            }
             foreach (ParityRow row in Guarded($"operators/dense[{Name(type)}]", label => Dense(label, type, tolerance, settings.Device, seed++)))
                 yield return row;
         }
@@ -72,7 +88,8 @@ internal static class OperatorCheck
         }
     }
 
-    private static List<ParityRow> Banded(string label, Shape shape, DType type, double tolerance, AttentionImplementation implementation, Device device, long seed)
+    private static List<ParityRow> Banded(string label, Shape shape, DType type, double tolerance, AttentionImplementation implementation,
+        Device device, long seed)
     {
         Random random = new((int)seed);
         long[] sizes = shape.Offsets is null ? [shape.Batch, shape.Tokens, shape.Heads, shape.Size] : [shape.Tokens, shape.Heads, shape.Size];
@@ -114,7 +131,8 @@ internal static class OperatorCheck
         Tensor Attend(Device at, DType precision)
         {
             Tensor Placed(Tensor t) => t.To(precision).To(at);
-            return LongformerOps.FoldedGlobalAttention(Placed(query), Placed(hidden), Placed(weights[0]), Placed(biases[0]), Placed(weights[1]), Placed(biases[1]),
+            return LongformerOps.FoldedGlobalAttention(Placed(query), Placed(hidden), Placed(weights[0]), Placed(biases[0]), Placed(weights[1]),
+                Placed(biases[1]),
                 GlobalIndex(shape)!.To(at), new GlobalAttentionOptions { Mask = Mask(shape)?.To(at), SequenceOffsets = shape.Offsets });
         }
     }
@@ -122,9 +140,11 @@ internal static class OperatorCheck
     private static List<ParityRow> Dense(string label, DType type, double tolerance, Device device, long seed)
     {
         Random random = new((int)seed);
-        Tensor input = Tensor.Randn([130, 96], random).To(type), weight = (Tensor.Randn([192, 96], random) * 0.1).To(type), bias = Tensor.Randn([192], random).To(type), residual = Tensor.Randn([130, 96], random).To(type);
+        Tensor input = Tensor.Randn([130, 96], random).To(type), weight = (Tensor.Randn([192, 96], random) * 0.1).To(type),
+            bias = Tensor.Randn([192], random).To(type), residual = Tensor.Randn([130, 96], random).To(type);
         Tensor gain = Tensor.Randn([96], random).To(type), shift = Tensor.Randn([96], random).To(type);
-        Tensor query = Tensor.Randn([5, 2, 64], random).To(type), keys = Tensor.Randn([77, 2, 64], random).To(type), values = Tensor.Randn([77, 2, 64], random).To(type);
+        Tensor query = Tensor.Randn([5, 2, 64], random).To(type), keys = Tensor.Randn([77, 2, 64], random).To(type),
+            values = Tensor.Randn([77, 2, 64], random).To(type);
         Tensor mask = Tensor.Rand([4, 77], random).Gt(0.3).To(DType.UInt8);
         Tensor table = Tensor.Randn([50, 96], random).To(type), types = Tensor.Randn([2, 96], random).To(type);
         Tensor wordIds = Ids(50), positionIds = Ids(130), typeIds = Ids(2);
@@ -144,8 +164,10 @@ internal static class OperatorCheck
                 LongformerOps.Linear(Placed(input), Placed(weight), Placed(bias)),
                 LongformerOps.Linear(Placed(input), Placed(weight), Placed(bias), activation: Activation.Gelu),
                 LongformerOps.AddLayerNorm(Placed(input), Placed(residual), Placed(gain), Placed(shift), 1e-5),
-                LongformerOps.Embed(new(Placed(table), wordIds.To(at)), new(Placed(residual), positionIds.To(at)), new(Placed(types), typeIds.To(at)), Placed(gain), Placed(shift), 1e-5),
-                LongformerOps.Embed(new(Placed(input)), new(Placed(residual).Narrow(0, 0, 65)), null, Placed(gain), Placed(shift), 1e-5, wordScale: 3.3),
+                LongformerOps.Embed(new(Placed(table), wordIds.To(at)), new(Placed(residual), positionIds.To(at)), new(Placed(types), typeIds.To(at)),
+                    Placed(gain), Placed(shift), 1e-5),
+                LongformerOps.Embed(new(Placed(input)), new(Placed(residual).Narrow(0, 0, 65)), null, Placed(gain), Placed(shift), 1e-5,
+                    wordScale: 3.3),
                 LongformerOps.DecodeAttention(Placed(query), k, v, [4, 1], [mask.To(at), nothing]),
             ];
         }
@@ -153,15 +175,20 @@ internal static class OperatorCheck
 
     /// <summary>One token in seven is padding, never the first of a sequence.</summary>
     private static Tensor? Mask(Shape shape) => !shape.Masked ? null : Tensor.From<byte>(
-        [.. Enumerable.Range(0, (int)(shape.Batch * shape.Tokens)).Select(i => (byte)(i % shape.Tokens % 7 == 5 ? 0 : 1))], shape.Batch, shape.Tokens);
+        [.. Enumerable.Range(0, (int)(shape.Batch * shape.Tokens)).Select(i => (byte)(i % shape.Tokens % 7 == 5 ? 0 : 1))],
+        shape.Batch, shape.Tokens);
 
     /// <summary>Positions spread over each sequence; fewer in a short one, whose row ends in -1.</summary>
     private static Tensor? GlobalIndex(Shape shape)
     {
-        if (shape.Globals == 0) return null;
-        long[] lengths = shape.Offsets is null ? [.. Enumerable.Repeat(shape.Tokens, (int)shape.Batch)] : [.. shape.Offsets.Skip(1).Zip(shape.Offsets, (to, from) => to - from)];
+        if (shape.Globals == 0)
+            return null;
+        long[] lengths = shape.Offsets is null
+            ? [.. Enumerable.Repeat(shape.Tokens, (int)shape.Batch)]
+            : [.. shape.Offsets.Skip(1).Zip(shape.Offsets, (to, from) => to - from)];
         return Tensor.From<long>(
-            [.. lengths.SelectMany(length => Enumerable.Range(0, (int)shape.Globals).Select(g => g < length ? g * length / shape.Globals : -1))], lengths.Length, shape.Globals);
+            [.. lengths.SelectMany(length => Enumerable.Range(0, (int)shape.Globals).Select(g => g < length ? g * length / shape.Globals : -1))],
+            lengths.Length, shape.Globals);
     }
 
     private static ParityRow Compare(string label, string item, Tensor value, Tensor expected, double tolerance)

@@ -47,8 +47,13 @@ internal sealed class ParityCase
     {
         JsonElement description = ReadJson(Path.Combine(folder, "case.json"));
         foreach (string key in new[] { "group", "name" })
-            if (description.ValueKind != JsonValueKind.Object || !description.TryGetProperty(key, out JsonElement value) || value.ValueKind != JsonValueKind.String)
+        {
+            if (description.ValueKind != JsonValueKind.Object || !description.TryGetProperty(key, out JsonElement value)
+                || value.ValueKind != JsonValueKind.String)
+            {
                 throw new IOException($"{Path.Combine(folder, "case.json")}: expected a string under \"{key}\"");
+            }
+        }
         string configuration = Path.Combine(folder, "config.json");
         return new ParityCase(folder, description, File.Exists(configuration) ? ReadJson(configuration) : default);
     }
@@ -89,8 +94,10 @@ internal sealed class ParityCase
     private static double? Number(JsonElement element, params ReadOnlySpan<string> path)
     {
         foreach (string key in path)
+        {
             if (element.ValueKind != JsonValueKind.Object || !element.TryGetProperty(key, out element))
                 return null;
+        }
         return element.ValueKind == JsonValueKind.Number ? element.GetDouble() : null;
     }
 

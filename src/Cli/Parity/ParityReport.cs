@@ -55,9 +55,13 @@ internal sealed class ParityReport
     internal IReadOnlyList<ParityRow> Finish()
     {
         foreach (string name in _expected.Keys.Union(_case.ExpectedNames))
+        {
             if (_seen.Add(name))
+            {
                 Add(new ParityRow(_label, name, null, null, ParityOutcome.Fail,
                     _expected.ContainsKey(name) ? "the tensor was not computed" : "in case.json but not in expected.safetensors"));
+            }
+        }
         return _rows;
     }
 

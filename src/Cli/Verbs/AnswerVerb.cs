@@ -40,12 +40,16 @@ internal static class AnswerVerb
                 throw new UsageException($"{silent.Source}: no question: give --question TEXT, or \"question\" in the JSON line");
             using QuestionAnswerer answerer = QuestionAnswerer.Load(model.Folder(parsed), model.Load(parsed));
             return TaskVerb.Run(model, documents, parsed,
-                d => (Question: d.Question ?? asked!, Answers: answerer.Answer(d.Question ?? asked!, d.Text, parsed.GetValue(top), options, cancellation)),
+                d => (Question: d.Question ?? asked!,
+                    Answers: answerer.Answer(d.Question ?? asked!, d.Text, parsed.GetValue(top), options, cancellation)),
                 result =>
                 {
                     foreach (Answer answer in result.Answers)
+                    {
                         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                            $"{answer.Score:F4}  [{answer.Start}..{answer.End}]  {(answer.Text.Length == 0 ? "(no answer)" : Failure.OneLine(answer.Text))}"));
+                            $"{answer.Score:F4}  [{answer.Start}..{answer.End}]  "
+                            + $"{(answer.Text.Length == 0 ? "(no answer)" : Failure.OneLine(answer.Text))}"));
+                    }
                 },
                 (json, result) => Write(json, result.Question, result.Answers),
                 cancellation);

@@ -26,32 +26,40 @@ internal static class BenchVerb
         };
         Option<int[]> tokens = Numbers("--tokens", "Lengths of a document; positions past the checkpoint's are tiled (default 4096)");
         Option<int[]> batch = Numbers("--batch", "Documents in one pass (default 1)");
-        Option<int[]> packed = Numbers("--packed", "Lengths of documents that go through in one pass, without padding, and one by one; in place of --tokens");
+        Option<int[]> packed = Numbers("--packed",
+            "Lengths of documents that go through in one pass, without padding, and one by one; in place of --tokens");
         Option<int[]> window = Numbers("--window", "Attention windows, both sides together (default: the checkpoint's)");
         Option<int[]> threads = Numbers("--threads", "Threads of the CPU operators (default: all cores)");
         Option<string[]> dtype = List<string>("--dtype", "float32, bfloat16 or float16 (default float32)", "DTYPE,...", text => text);
         Option<int?> layers = new("--layers") { Description = "Only the first N layers", HelpName = "N" };
-        Option<int> runs = new("--runs") { Description = "Measured passes of each case; the best counts (default 3)", HelpName = "N", DefaultValueFactory = _ => DefaultRuns };
+        Option<int> runs = new("--runs") { Description = "Measured passes of each case; the best counts (default 3)", HelpName = "N",
+            DefaultValueFactory = _ => DefaultRuns };
         Option<int?> generate = new("--generate") { Description = "An LED generates exactly N tokens", HelpName = "N" };
         Option<int[]> beams = Numbers("--beams", "Beams of the generation (default 4)");
         Option<string> device = new("--device") { Description = "cpu, cuda or cuda:N", HelpName = "DEVICE", DefaultValueFactory = _ => "cpu" };
         Option<bool> kernel = new("--kernel") { Description = "The window attention alone, forward and backward, 12 heads of 64" };
         Option<bool> tf32 = new("--tf32") { Description = "Let a GPU round float32 products to TF32" };
-        Option<string> attention = new("--attention") { Description = "fused, chunks or loop", HelpName = "NAME", DefaultValueFactory = _ => "fused" };
+        Option<string> attention =
+            new("--attention") { Description = "fused, chunks or loop", HelpName = "NAME", DefaultValueFactory = _ => "fused" };
         Option<bool> json = new("--json") { Description = "Print machine-readable results" };
         attention.OnlyFrom(ModelOptions.Implementations);
         dtype.Validators.Add(result =>
         {
             foreach (string name in result.Tokens.SelectMany(t => t.Value.Split(',')))
+            {
                 if (name is not ("float32" or "bfloat16" or "float16"))
                     result.AddError($"--dtype must be float32, bfloat16 or float16; given {name}");
+            }
         });
         layers.AtLeastOne();
         runs.AtLeastOne();
         generate.AtLeastOne();
         command.Add(folder);
-        foreach (Option option in new Option[] { tokens, batch, packed, window, dtype, threads, layers, runs, generate, beams, kernel, device, attention, tf32, json })
+        foreach (Option option in new Option[] { tokens, batch, packed, window, dtype, threads, layers, runs, generate, beams, kernel, device,
+            attention, tf32, json })
+        {
             command.Add(option);
+        }
         command.SetAction(parsed => Program.Run(cancellation => Run(new Request(
             parsed.GetValue(folder),
             Or(parsed.GetValue(tokens), DefaultTokens),
@@ -75,7 +83,8 @@ internal static class BenchVerb
         return command;
     }
 
-    private sealed record Request(string? Folder, int[] Tokens, int[] Batch, int[] Packed, int?[] Windows, DType[] DTypes, int[] Threads, int? Layers, int Runs,
+    private sealed record Request(string? Folder, int[] Tokens, int[] Batch, int[] Packed, int?[] Windows, DType[] DTypes, int[] Threads,
+        int? Layers, int Runs,
         int? Generate, int[] Beams, bool Kernel, LoadOptions Load);
 
     private static int Run(Request request, BenchReport report, CancellationToken cancellation)
@@ -85,14 +94,18 @@ internal static class BenchVerb
         if (request.Packed.Length > 0 && request.Generate is not null)
             throw new UsageException("--packed measures encoding: not with --generate");
         TorchRuntime.RequireDevice(request.Load.Device);
-        if (request.Load.TF32 is { } allowed) TorchRuntime.AllowTF32 = allowed;
-        if (request.Kernel) return Kernels(request, report, cancellation);
-        using BenchFolder folder = new(request.Folder, request.Generate is not null, request.Layers, (request.Packed.Length > 0 ? request.Packed : request.Tokens).Max());
+        if (request.Load.TF32 is { } allowed)
+            TorchRuntime.AllowTF32 = allowed;
+        if (request.Kernel)
+            return Kernels(request, report, cancellation);
+        using BenchFolder folder =
+            new(request.Folder, request.Generate is not null, request.Layers, (request.Packed.Length > 0 ? request.Packed : request.Tokens).Max());
         if (folder.IsLed && request.Generate is null)
             throw new UsageException($"{request.Folder}: an LED is measured with --generate N");
         if (!folder.IsLed && request.Generate is not null)
             throw new UsageException($"{request.Folder}: --generate needs an LED");
         foreach (DType dtype in request.DTypes)
+        {
             foreach (int threads in request.Threads)
             {
                 TorchRuntime.ThreadCount = threads;
@@ -102,13 +115,24 @@ internal static class BenchVerb
                 {
                     string of = folder.WithWindow(window);
                     if (request.Generate is { } newTokens)
+                    {
                         foreach ((int batch, int tokens, int beams) in Combinations(request))
-                            report.Add(GenerateBenchmark.Run(of, request.Load, new(tokens, batch, window, dtype, threads, newTokens, beams), request.Runs, cancellation), machine);
+                        {
+                            report.Add(GenerateBenchmark.Run(of, request.Load, new(tokens, batch, window, dtype, threads, newTokens, beams),
+                                request.Runs, cancellation), machine);
+                        }
+                    }
                     else
+                    {
                         foreach (int[] lengths in Documents(request))
-                            report.Add(EncodeBenchmark.Run(of, request.Load, new(lengths, window, dtype, threads), request.Runs, cancellation), machine);
+                        {
+                            report.Add(EncodeBenchmark.Run(of, request.Load, new(lengths, window, dtype, threads), request.Runs, cancellation),
+                                machine);
+                        }
+                    }
                 }
             }
+        }
         report.Finish(request.Folder);
         return 0;
     }
@@ -117,14 +141,20 @@ internal static class BenchVerb
     {
         const int heads = 12, headSize = 64, window = 512;
         foreach (DType dtype in request.DTypes)
+        {
             foreach (int? given in request.Windows)
+            {
                 foreach (int batch in request.Batch)
+                {
                     foreach (int tokens in request.Tokens)
                     {
                         cancellation.ThrowIfCancellationRequested();
                         report.Add(KernelBenchmark.Run(new KernelCase(tokens, batch, heads, headSize, given ?? window, dtype), request.Load.Device,
                             request.Load.Attention, request.Runs));
                     }
+                }
+            }
+        }
         report.Finish(null);
         return 0;
     }
@@ -152,9 +182,13 @@ internal static class BenchVerb
         option.Validators.Add(result =>
         {
             foreach (Token token in result.Tokens)
+            {
                 foreach (string text in token.Value.Split(','))
+                {
                     if (!int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int n) || n < 1)
                         result.AddError($"{name}: expected whole numbers from 1, separated by commas; given {token.Value}");
+                }
+            }
         });
         return option;
     }

@@ -19,8 +19,10 @@ internal static class Choices
         option.Validators.Add(result =>
         {
             foreach (System.CommandLine.Parsing.Token token in result.Tokens)
+            {
                 if (!values.Contains(token.Value, StringComparer.Ordinal))
                     result.AddError($"{option.Name} must be one of {string.Join(", ", values)}; given {token.Value}");
+            }
         });
     }
 }

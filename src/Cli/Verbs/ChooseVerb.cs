@@ -13,7 +13,8 @@ internal static class ChooseVerb
         Command command = new("choose", "Multiple choice: which of the choices goes with the document.");
         ModelOptions model = new(command);
         TextOptions text = new(command);
-        Option<string[]> choice = new("--choice") { Description = "A choice (give it at least twice)", HelpName = "TEXT", Arity = ArgumentArity.OneOrMore };
+        Option<string[]> choice =
+            new("--choice") { Description = "A choice (give it at least twice)", HelpName = "TEXT", Arity = ArgumentArity.OneOrMore };
         Option<string?> question = new("--question") { Description = "A question, put in front of every choice", HelpName = "TEXT" };
         command.Add(choice);
         command.Add(question);
@@ -24,15 +25,24 @@ internal static class ChooseVerb
             string[] given = parsed.GetValue(choice) ?? [];
             string? asked = parsed.GetValue(question);
             foreach (Document document in documents)
+            {
                 if ((document.Choices?.Count ?? given.Length) is < 2 and int count)
-                    throw new UsageException($"{document.Source}: at least two choices are needed, given {count}: --choice TEXT --choice TEXT, or \"choices\" in the JSON line");
+                {
+                    throw new UsageException(
+                        $"{document.Source}: at least two choices are needed, given {count}: --choice TEXT --choice TEXT, or \"choices\" in "
+                        + "the JSON line");
+                }
+            }
             using MultipleChoice chooser = MultipleChoice.Load(model.Folder(parsed), model.Load(parsed));
             return TaskVerb.Run(model, documents, parsed,
                 d => chooser.Choose(d.Text, d.Choices ?? given, d.Question ?? asked, options, cancellation),
                 scores =>
                 {
                     foreach (ChoiceScore score in scores)
-                        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{score.Score:F4}  {score.Index}  {Failure.OneLine(score.Choice)}"));
+                    {
+                        Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+                            $"{score.Score:F4}  {score.Index}  {Failure.OneLine(score.Choice)}"));
+                    }
                 },
                 (json, scores) =>
                 {

@@ -10,9 +10,13 @@ internal static class ConvertVerb
 {
     internal static Command Create()
     {
-        Command command = new("convert", "RoBERTa and BERT to Longformer, BART and mBART to LED, a long model to a longer one, allenai's names and torch's files to Hugging Face's.");
-        Argument<string> source = new("checkpoint") { Description = "Checkpoint folder, or its file with the weights (safetensors, .bin, .pt, .ckpt)", HelpName = "FOLDER" };
-        Option<string> to = new("--to") { Description = "longformer, led, or safetensors (the same model in another format)", HelpName = "KIND", Required = true };
+        Command command = new("convert",
+            "RoBERTa and BERT to Longformer, BART and mBART to LED, a long model to a longer one, allenai's names and torch's files to "
+            + "Hugging Face's.");
+        Argument<string> source = new("checkpoint") { Description = "Checkpoint folder, or its file with the weights (safetensors, .bin, .pt, .ckpt)",
+            HelpName = "FOLDER" };
+        Option<string> to = new("--to") { Description = "longformer, led, or safetensors (the same model in another format)", HelpName = "KIND",
+            Required = true };
         to.OnlyFrom("longformer", "led", "safetensors");
         Option<int?> positions = new("--positions")
         {
@@ -21,7 +25,8 @@ internal static class ConvertVerb
         };
         Option<string?> window = new("--window")
         {
-            Description = "Attention window, both sides together, or one per layer as 64,128,... (default: 512, of an LED 1024; of a long model what it has)",
+            Description = "Attention window, both sides together, or one per layer as 64,128,... (default: 512, of an LED 1024; of a long model "
+                + "what it has)",
             HelpName = "W",
         };
         Option<int?> basePositions = new("--base-positions")
@@ -39,7 +44,8 @@ internal static class ConvertVerb
         {
             ConversionOptions options = new()
             {
-                To = parsed.GetValue(to) switch { "led" => ConversionTarget.Led, "safetensors" => ConversionTarget.Safetensors, _ => ConversionTarget.Longformer },
+                To = parsed.GetValue(to) switch { "led" => ConversionTarget.Led, "safetensors" => ConversionTarget.Safetensors,
+                    _ => ConversionTarget.Longformer },
                 Positions = Positive("--positions", parsed.GetValue(positions)),
                 BasePositions = Positive("--base-positions", parsed.GetValue(basePositions)),
                 Window = Windows(parsed.GetValue(window)),
@@ -47,7 +53,8 @@ internal static class ConvertVerb
             };
             if (options.To == ConversionTarget.Safetensors && (options.Positions ?? options.BasePositions ?? options.Window?.Count) is not null)
                 throw new UsageException("--positions, --base-positions and --window change the model: they go with --to longformer or --to led");
-            ConversionResult result = CheckpointConverter.Convert(parsed.GetRequiredValue(source), parsed.GetRequiredValue(output), options, cancellation);
+            ConversionResult result =
+                CheckpointConverter.Convert(parsed.GetRequiredValue(source), parsed.GetRequiredValue(output), options, cancellation);
             if (parsed.GetValue(json))
                 PrintJson(result);
             else
@@ -57,7 +64,9 @@ internal static class ConvertVerb
         return command;
     }
 
-    private static int? Positive(string option, int? value) => value is < 1 ? throw new UsageException($"{option} must be at least 1, given {value}") : value;
+    private static int? Positive(string option, int? value) => value is < 1
+        ? throw new UsageException($"{option} must be at least 1, given {value}")
+        : value;
 
     private static List<int>? Windows(string? text)
     {

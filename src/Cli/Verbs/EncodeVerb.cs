@@ -43,7 +43,8 @@ internal static class EncodeVerb
                 Global = text.Global(parsed),
                 PromptName = parsed.GetValue(prompt),
             };
-            Pooling? chosen = parsed.GetValue(pooling) switch { "cls" => Pooling.Cls, "tokens" => Pooling.Tokens, "mean" => Pooling.Mean, "sentence" => Pooling.Sentence, _ => null };
+            Pooling? chosen = parsed.GetValue(pooling) switch { "cls" => Pooling.Cls, "tokens" => Pooling.Tokens, "mean" => Pooling.Mean,
+                "sentence" => Pooling.Sentence, _ => null };
             return Encode(new Request(folder, chosen, parsed.GetValue(output), model.Json(parsed)), options, model, text, parsed, cancellation);
         }));
         return command;
@@ -100,7 +101,8 @@ internal static class EncodeVerb
         {
             try
             {
-                foreach (DocumentEmbedding embedding in encoder.EncodeEach([.. documents.Select(d => d.Text)], request.Pooling, options, progress, cancellation))
+                foreach (DocumentEmbedding embedding in encoder.EncodeEach([.. documents.Select(d => d.Text)], request.Pooling, options,
+                    progress, cancellation))
                 {
                     file?.Add(documents[embedding.Index].Source, embedding);
                     // Vectors that went to a file need not stay in memory as well.
@@ -158,6 +160,7 @@ internal static class EncodeVerb
         }
         string where = request.Output is null ? "" : $" to {request.Output}";
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"{embeddings.Count} document{(embeddings.Count == 1 ? "" : "s")}, {tokens} tokens in {seconds:F2} s ({tokens / seconds:F0} tokens/s), loaded in {loadSeconds:F2} s, peak memory {ProcessMemory.PeakBytes() / 1048576.0:F0} MiB{where}"));
+            $"{embeddings.Count} document{(embeddings.Count == 1 ? "" : "s")}, {tokens} tokens in {seconds:F2} s ({tokens / seconds:F0} tokens/s), "
+            + $"loaded in {loadSeconds:F2} s, peak memory {ProcessMemory.PeakBytes() / 1048576.0:F0} MiB{where}"));
     }
 }

@@ -13,7 +13,8 @@ internal static class EvaluateVerb
     internal static Command Create()
     {
         Command command = new("evaluate", "The metric of a task over data, with the predictions to a file.");
-        foreach ((string name, TrainingTask task, string description) in TrainingDataOptions.Tasks) command.Add(Create(name, task, description));
+        foreach ((string name, TrainingTask task, string description) in TrainingDataOptions.Tasks)
+            command.Add(Create(name, task, description));
         return command;
     }
 
@@ -40,14 +41,21 @@ internal static class EvaluateVerb
             {
                 using OutputFile written = new(file);
                 using (StreamWriter writer = new(written.Stream, leaveOpen: true))
-                    foreach (string prediction in found.Predictions) writer.Write(prediction + "\n");
+                {
+                    foreach (string prediction in found.Predictions)
+                        writer.Write(prediction + "\n");
+                }
                 written.Commit();
             }
             if (model.Json(parsed))
+            {
                 JsonOutput.Print(json => WriteMetrics(json, "metrics", found.Metrics));
+            }
             else
+            {
                 foreach ((string metric, double value) in found.Metrics)
                     Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{metric,-24} {value:0.######}"));
+            }
             return 0;
         }));
         return command;
@@ -56,7 +64,8 @@ internal static class EvaluateVerb
     internal static void WriteMetrics(Utf8JsonWriter json, string name, IReadOnlyDictionary<string, double> metrics)
     {
         json.WriteStartObject(name);
-        foreach ((string metric, double value) in metrics) json.WriteFinite(metric, value);
+        foreach ((string metric, double value) in metrics)
+            json.WriteFinite(metric, value);
         json.WriteEndObject();
     }
 }

@@ -28,8 +28,10 @@ internal static class FillMaskVerb
                     {
                         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"[{mask.Start}..{mask.End}]"));
                         foreach (MaskCandidate candidate in mask.Candidates)
+                        {
                             Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
                                 $"  {candidate.Score:F4}  \"{Failure.OneLine($"x{candidate.Text}")[1..]}\""));
+                        }
                     }
                 },
                 (json, masks) =>

@@ -34,7 +34,8 @@ internal static class InfoVerb
             Print(folder, report);
         if (report.Problems.Count == 0)
             return 0;
-        Console.Error.WriteLine($"longformer: {folder}: {report.Problems.Count} problem{(report.Problems.Count == 1 ? "" : "s")}, first: {Failure.OneLine(report.Problems[0])}");
+        Console.Error.WriteLine($"longformer: {folder}: {report.Problems.Count} problem{(report.Problems.Count == 1 ? "" : "s")}, first: "
+            + $"{Failure.OneLine(report.Problems[0])}");
         return Failure.Failed;
     }
 
@@ -53,7 +54,8 @@ internal static class InfoVerb
     private static string Text(object value) => value switch
     {
         long number => number.ToString("N0", CultureInfo.InvariantCulture),
-        List<long> numbers when numbers.Distinct().Count() == 1 => string.Create(CultureInfo.InvariantCulture, $"{numbers[0]} ({numbers.Count} layers)"),
+        List<long> numbers when numbers.Distinct().Count() == 1 =>
+            string.Create(CultureInfo.InvariantCulture, $"{numbers[0]} ({numbers.Count} layers)"),
         List<long> numbers => string.Join(", ", numbers),
         List<string> texts => string.Join(texts.Any(t => t.Contains(", ", StringComparison.Ordinal)) ? "; " : ", ", texts.Select(Failure.OneLine)),
         _ => Convert.ToString(value, CultureInfo.InvariantCulture)!,

@@ -24,7 +24,8 @@ internal sealed class ModelOptions
         DefaultValueFactory = _ => "cpu",
     };
 
-    private readonly Option<string?> _dtype = new("--dtype") { Description = "Compute in float32, bfloat16 or float16 (default: as stored)", HelpName = "DTYPE" };
+    private readonly Option<string?> _dtype =
+        new("--dtype") { Description = "Compute in float32, bfloat16 or float16 (default: as stored)", HelpName = "DTYPE" };
 
     private readonly Option<string> _attention = new("--attention")
     {
@@ -35,7 +36,8 @@ internal sealed class ModelOptions
 
     private readonly Option<bool> _tf32 = new("--tf32") { Description = "Let a GPU round float32 products to TF32" };
     private readonly Option<int?> _threads = new("--threads") { Description = "Threads of the CPU operators", HelpName = "N" };
-    private readonly Option<string?> _base = new("--base") { Description = "The base's folder, where the checkpoint is a LoRA adapter", HelpName = "FOLDER" };
+    private readonly Option<string?> _base =
+        new("--base") { Description = "The base's folder, where the checkpoint is a LoRA adapter", HelpName = "FOLDER" };
     private readonly Option<bool> _json = new("--json") { Description = "Print machine-readable results" };
 
     internal ModelOptions(Command command)

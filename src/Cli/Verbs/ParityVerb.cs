@@ -11,7 +11,8 @@ internal static class ParityVerb
 {
     internal static Command Create()
     {
-        Command command = new("parity", "Runs every case folder (a folder with case.json) below the given ones and compares with its expected tensors.");
+        Command command = new("parity",
+            "Runs every case folder (a folder with case.json) below the given ones and compares with its expected tensors.");
         Argument<string[]> folders = new("folders") { Description = "Folders with cases", HelpName = "FOLDER", Arity = ArgumentArity.ZeroOrMore };
         Option<string> attention = new("--attention")
         {
@@ -21,11 +22,15 @@ internal static class ParityVerb
         };
         attention.OnlyFrom([.. ModelOptions.Implementations, "all"]);
         Option<string> device = new("--device") { Description = "cpu, cuda or cuda:N", HelpName = "DEVICE", DefaultValueFactory = _ => "cpu" };
-        Option<string?> dtype = new("--dtype") { Description = "Dtype of the models: float32, bfloat16 or float16 (default: as stored)", HelpName = "DTYPE" };
-        Option<int> repeat = TaskVerb.Count("--repeat", "Passes of a model before it is compared: the third uses what the second recorded (default 1)", 1);
-        Option<bool> operators = new("--operators") { Description = "Compare the operators on the device with the CPU's reference too, on random inputs" };
+        Option<string?> dtype = new("--dtype") { Description = "Dtype of the models: float32, bfloat16 or float16 (default: as stored)",
+            HelpName = "DTYPE" };
+        Option<int> repeat = TaskVerb.Count("--repeat",
+            "Passes of a model before it is compared: the third uses what the second recorded (default 1)", 1);
+        Option<bool> operators = new("--operators") {
+            Description = "Compare the operators on the device with the CPU's reference too, on random inputs" };
         Option<int?> threads = new("--threads") { Description = "Threads of the CPU operators", HelpName = "N" };
-        Option<bool> summary = new("--summary") { Description = "Print a line for each kind of case instead of each tensor; what fails is printed whole" };
+        Option<bool> summary = new("--summary") {
+            Description = "Print a line for each kind of case instead of each tensor; what fails is printed whole" };
         Option<bool> json = new("--json") { Description = "Print machine-readable results" };
         threads.AtLeastOne();
         dtype.OnlyFrom(ModelOptions.DTypes);
@@ -56,7 +61,8 @@ internal static class ParityVerb
             TorchRuntime.RequireDevice(settings.Device);
             bool everyRow = !parsed.GetValue(summary) && !parsed.GetValue(json);
             List<ParityRow> rows = Run(
-                parsed.GetValue(folders) ?? [], parsed.GetValue(operators), settings, row => everyRow || (!parsed.GetValue(json) && row.Outcome == ParityOutcome.Fail), cancellation);
+                parsed.GetValue(folders) ?? [], parsed.GetValue(operators), settings,
+                row => everyRow || (!parsed.GetValue(json) && row.Outcome == ParityOutcome.Fail), cancellation);
             int Count(ParityOutcome outcome) => rows.Count(r => r.Outcome == outcome);
             (int passed, int failed, int skipped) = (Count(ParityOutcome.Pass), Count(ParityOutcome.Fail), Count(ParityOutcome.Skip));
             if (parsed.GetValue(json))
@@ -75,7 +81,8 @@ internal static class ParityVerb
     }
 
     /// <summary>The rows of all cases; those that <paramref name="shown"/> picks are printed as they come.</summary>
-    private static List<ParityRow> Run(string[] folders, bool operators, ParitySettings settings, Func<ParityRow, bool> shown, CancellationToken cancellation)
+    private static List<ParityRow> Run(string[] folders, bool operators, ParitySettings settings, Func<ParityRow, bool> shown,
+        CancellationToken cancellation)
     {
         List<string> cases = [.. folders.SelectMany(ParityRunner.FindCases).Distinct()];
         List<ParityRow> rows = [];

@@ -32,7 +32,8 @@ internal static class RandomVerb
         };
         head.OnlyFrom(heads);
         Option<string?> labels = new("--labels") { Description = "Label names for a classifier, such as O,B-PER,I-PER", HelpName = "A,B,..." };
-        Option<string?> tokenizer = new("--tokenizer") { Description = "Folder whose tokenizer files are copied; its size becomes the vocabulary", HelpName = "FOLDER" };
+        Option<string?> tokenizer =
+            new("--tokenizer") { Description = "Folder whose tokenizer files are copied; its size becomes the vocabulary", HelpName = "FOLDER" };
         Option<int?> layers = new("--layers") { Description = "Layers, in place of the size's", HelpName = "N" };
         Option<int?> tokens = new("--tokens") { Description = "Longest document, in place of the size's", HelpName = "N" };
         Option<int?> window = new("--window") { Description = "Two-sided attention window, in place of the size's", HelpName = "N" };
@@ -47,10 +48,15 @@ internal static class RandomVerb
             ModelFamily family = chosen.StartsWith("led-", StringComparison.Ordinal) ? ModelFamily.Led : ModelFamily.Longformer;
             Sizes sizes = new(parsed.GetValue(layers), parsed.GetValue(tokens), parsed.GetValue(window));
             Tokenizer? known = parsed.GetValue(tokenizer) is { } source ? Tokenizer.Load(source) : null;
-            ModelConfiguration configuration = family == ModelFamily.Led ? Led(chosen == "led-base", sizes, known) : Longformer(chosen == "base", sizes, known);
+            ModelConfiguration configuration = family == ModelFamily.Led
+                ? Led(chosen == "led-base", sizes, known)
+                : Longformer(chosen == "base", sizes, known);
             Architecture architecture = ClassOf(family, parsed.GetValue(head));
             if (parsed.GetValue(labels) is { } names)
-                configuration = configuration with { Id2Label = names.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries) };
+            {
+                configuration = configuration with { Id2Label =
+                    names.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries) };
+            }
             if (configuration.Id2Label.Count < 1)
                 throw new UsageException("--labels: at least one label is needed");
             Write(parsed.GetRequiredValue(folder), configuration, parsed.GetValue(seed), architecture, parsed.GetValue(tokenizer));
@@ -65,7 +71,8 @@ internal static class RandomVerb
     {
         string wanted = head ?? (family == ModelFamily.Led ? "conditional-generation" : "none");
         return Architecture.Of(family).FirstOrDefault(a => a.Head == wanted) ?? throw new UsageException(
-            $"--head: expected {string.Join(", ", Architecture.Of(family).Select(a => a.Head))} for {(family == ModelFamily.Led ? "an LED" : "a Longformer")}, given {wanted}");
+            $"--head: expected {string.Join(", ", Architecture.Of(family).Select(a => a.Head))} for "
+            + $"{(family == ModelFamily.Led ? "an LED" : "a Longformer")}, given {wanted}");
     }
 
     private static LongformerConfiguration Longformer(bool large, Sizes sizes, Tokenizer? tokenizer)
@@ -110,7 +117,8 @@ internal static class RandomVerb
     {
         LedConfiguration c = large ? new() : new()
         {
-            VocabSize = 1000, DModel = 64, EncoderLayers = 2, DecoderLayers = 2, EncoderAttentionHeads = 4, DecoderAttentionHeads = 4, EncoderFfnDim = 128,
+            VocabSize = 1000, DModel = 64, EncoderLayers = 2, DecoderLayers = 2, EncoderAttentionHeads = 4, DecoderAttentionHeads = 4,
+            EncoderFfnDim = 128,
             DecoderFfnDim = 128, MaxEncoderPositionEmbeddings = 1024, MaxDecoderPositionEmbeddings = 128, AttentionWindow = [32],
         };
         return c with
@@ -133,16 +141,22 @@ internal static class RandomVerb
     private static void Refuse(string folder)
     {
         foreach (string file in new[] { "config.json", "model.safetensors" })
+        {
             if (File.Exists(Path.Combine(folder, file)))
                 throw new IOException($"{folder} already holds {file}; a checkpoint is not overwritten");
+        }
     }
 
     private static void Finish(string folder, string architecture, IEnumerable<ParameterShape> shapes, long seed, string? tokenizer)
     {
         if (tokenizer is not null)
+        {
             foreach (string file in TokenizerFiles)
+            {
                 if (File.Exists(Path.Combine(tokenizer, file)))
                     File.WriteAllBytes(Path.Combine(folder, file), File.ReadAllBytes(Path.Combine(tokenizer, file)));
+            }
+        }
         long parameters = shapes.Sum(p => p.Shape.Aggregate(1L, (product, size) => product * size));
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{folder}: {architecture}, {parameters:N0} parameters, seed {seed}"));
     }

@@ -26,7 +26,8 @@ internal static class SummarizeVerb
             using SummaryProgressBar progress = new();
             // Documents are worked on in batches; their results are taken one by one, in order.
             using IEnumerator<IReadOnlyList<Summary>> results =
-                summarizer.Summarize(documents.Skips ? [] : [.. documents.Select(d => d.Text)], how, options, progress, cancellation: cancellation).GetEnumerator();
+                summarizer.Summarize(documents.Skips ? [] : [.. documents.Select(d => d.Text)], how, options, progress, cancellation: cancellation)
+                    .GetEnumerator();
             return TaskVerb.Run(model, documents, parsed,
                 // One by one where a document that fails must not end the others.
                 d => documents.Skips ? summarizer.Summarize([d.Text], how, options, cancellation: cancellation).Single()
@@ -52,7 +53,8 @@ internal static class SummarizeVerb
                         json.WriteFinite("score", summary.Sequence.Score);
                         json.WriteBoolean("ended", summary.Sequence.Ended);
                         json.WriteStartArray("ids");
-                        foreach (int id in summary.Sequence.Ids) json.WriteNumberValue(id);
+                        foreach (int id in summary.Sequence.Ids)
+                            json.WriteNumberValue(id);
                         json.WriteEndArray();
                         json.WriteEndObject();
                     }
@@ -70,7 +72,8 @@ internal sealed class SummarizeOptions
     // The flag behind each property that a message may name.
     private static readonly (string Property, string Flag)[] Names =
     [
-        ("MaxTokens", "--max-tokens"), ("MinTokens", "--min-tokens"), ("Beams", "--beams"), ("NBest", "--n-best"), ("LengthPenalty", "--length-penalty"),
+        ("MaxTokens", "--max-tokens"), ("MinTokens", "--min-tokens"), ("Beams", "--beams"), ("NBest", "--n-best"),
+        ("LengthPenalty", "--length-penalty"),
         ("NoRepeatNgram", "--no-repeat-ngram"), ("RepetitionPenalty", "--repetition-penalty"), ("Temperature", "--temperature"), ("TopK", "--top-k"),
         ("TopP", "--top-p"), ("Sample", "--sample"),
     ];
@@ -78,16 +81,19 @@ internal sealed class SummarizeOptions
     private readonly Option<int?> _beams = Of<int?>("--beams", "Beams of the search; 1 is greedy", "N");
     private readonly Option<int?> _maxTokens = Of<int?>("--max-tokens", "Most tokens to generate (default: the checkpoint's, else 256)", "N");
     private readonly Option<int?> _minTokens = Of<int?>("--min-tokens", "Fewest tokens to generate", "N");
-    private readonly Option<double?> _lengthPenalty = Of<double?>("--length-penalty", "Score = log-probability / length^P; above 0 favors long results", "P");
+    private readonly Option<double?> _lengthPenalty =
+        Of<double?>("--length-penalty", "Score = log-probability / length^P; above 0 favors long results", "P");
     private readonly Option<int?> _noRepeat = Of<int?>("--no-repeat-ngram", "No sequence of N tokens occurs twice", "N");
     private readonly Option<double?> _repetition = Of<double?>("--repetition-penalty", "Scores of tokens that occurred are divided by P", "P");
     private readonly Option<int?> _encoderNoRepeat = Of<int?>("--encoder-no-repeat-ngram", "No sequence of N tokens of the document occurs", "N");
     private readonly Option<double?> _minP = Of<double?>("--min-p", "Sampling: only tokens at least P times as probable as the best", "P");
     private readonly Option<double?> _typicalP = Of<double?>("--typical-p", "Sampling: only the most typical tokens of probability P together", "P");
     private readonly Option<double?> _maxTime = Of<double?>("--max-time", "Seconds after which the text ends with the token at hand", "S");
-    private readonly Option<string[]> _stop = new("--stop") { Description = "End with the token that completes this text (repeatable)", HelpName = "TEXT" };
+    private readonly Option<string[]> _stop =
+        new("--stop") { Description = "End with the token that completes this text (repeatable)", HelpName = "TEXT" };
     private readonly Option<string?> _json =
-        Of<string?>("--generation", "More options as JSON, by the names of generation_config.json: '{\"sequence_bias\": [[[5, 7], -2.0]]}', or a file", "JSON");
+        Of<string?>("--generation",
+            "More options as JSON, by the names of generation_config.json: '{\"sequence_bias\": [[[5, 7], -2.0]]}', or a file", "JSON");
 
     private readonly Option<string?> _early = Of<string?>("--early-stopping", "true, false or never: when a beam search ends", "WHEN");
     private readonly Option<int?> _best = Of<int?>("--n-best", "Results per document", "N");
@@ -100,7 +106,8 @@ internal sealed class SummarizeOptions
     internal SummarizeOptions(Command command)
     {
         _early.OnlyFrom("true", "false", "never");
-        foreach (Option option in (Option[])[_beams, _maxTokens, _minTokens, _lengthPenalty, _noRepeat, _repetition, _early, _best, _sample, _temperature, _topK,
+        foreach (Option option in (Option[])[_beams, _maxTokens, _minTokens, _lengthPenalty, _noRepeat, _repetition, _early, _best, _sample,
+            _temperature, _topK,
             _topP, _seed, _encoderNoRepeat, _minP, _typicalP, _maxTime, _stop, _json])
         {
             command.Add(option);
@@ -138,7 +145,11 @@ internal sealed class SummarizeOptions
             StopStrings = parsed.GetValue(_stop) is { Length: > 0 } stop ? stop : null,
         };
         if (parsed.GetValue(_json) is { } json)
-            options = options.Over(File.Exists(json) ? GenerationOptions.Parse(File.ReadAllText(json), json) : GenerationOptions.Parse(json, "--generation"));
+        {
+            options = options.Over(File.Exists(json)
+                ? GenerationOptions.Parse(File.ReadAllText(json), json)
+                : GenerationOptions.Parse(json, "--generation"));
+        }
         try
         {
             // What the checkpoint may still supply is left open: beams for --n-best, the maximum for --min-tokens.
@@ -169,16 +180,19 @@ internal sealed class SummaryProgressBar : IProgress<SummaryProgress>, IDisposab
 
     public void Report(SummaryProgress value)
     {
-        if (!_visible || _clock.Elapsed < _next) return;
+        if (!_visible || _clock.Elapsed < _next)
+            return;
         _next = _clock.Elapsed + Interval;
-        string line = string.Create(CultureInfo.InvariantCulture, $"{value.Done}/{value.Total} documents, token {value.Step} of at most {value.MaxSteps}");
+        string line = string.Create(CultureInfo.InvariantCulture,
+            $"{value.Done}/{value.Total} documents, token {value.Step} of at most {value.MaxSteps}");
         Console.Error.Write($"\r{line.PadRight(_drawn)}");
         _drawn = line.Length;
     }
 
     internal void Clear()
     {
-        if (_drawn > 0) Console.Error.Write($"\r{new string(' ', _drawn)}\r");
+        if (_drawn > 0)
+            Console.Error.Write($"\r{new string(' ', _drawn)}\r");
         _drawn = 0;
     }
 

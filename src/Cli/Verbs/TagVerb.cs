@@ -43,8 +43,10 @@ internal static class TagVerb
                 entities =>
                 {
                     foreach (Entity entity in entities)
+                    {
                         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
                             $"{entity.Score:F4}  {entity.Label}  [{entity.Start}..{entity.End}]  {Failure.OneLine(entity.Text)}"));
+                    }
                 },
                 (json, entities) =>
                 {

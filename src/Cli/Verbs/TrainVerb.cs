@@ -16,14 +16,14 @@ internal static class TrainVerb
     private static readonly Dictionary<string, ScheduleKind> Schedules = new()
     {
         ["linear"] = ScheduleKind.Linear, ["cosine"] = ScheduleKind.Cosine, ["polynomial"] = ScheduleKind.Polynomial,
-            ["constant"] = ScheduleKind.Constant,
+        ["constant"] = ScheduleKind.Constant,
         ["inverse-sqrt"] = ScheduleKind.InverseSqrt,
     };
 
     private static readonly Dictionary<string, FrozenPart> Frozen = new()
     {
         ["none"] = FrozenPart.None, ["embeddings"] = FrozenPart.Embeddings, ["body"] = FrozenPart.Body,
-            ["all-but-added-positions"] = FrozenPart.AllButAddedPositions,
+        ["all-but-added-positions"] = FrozenPart.AllButAddedPositions,
         ["all-but-biases"] = FrozenPart.AllButBiases,
     };
 
@@ -108,7 +108,9 @@ internal static class TrainVerb
                 _warmupRatio, _optimizer, _beta1, _beta2, _epsilon,
                 _decay, _norm, _smoothing, _freeze, _firstAdded, _epochs, _steps, _batchSize, _tokensPerStep, _accumulate, _inOrder, _seed,
                     _noDropout, _evalEvery, _saveEvery, _keep, _patience, _recompute])
+            {
                 Command.Add(option);
+            }
             _examples = new TrainingDataOptions(Command, task);
             Command.SetAction(parsed => Program.Run(cancellation => Run(parsed, cancellation)));
         }
@@ -132,8 +134,10 @@ internal static class TrainVerb
                     json.WriteString("folder", result.Folder);
                     json.WriteNumber("steps", result.Steps);
                     json.WriteBoolean("stopped", result.Stopped);
-                    if (result.BestStep is { } best) json.WriteNumber("best_step", best);
-                    if (result.Metrics is { } metrics) EvaluateVerb.WriteMetrics(json, "metrics", metrics);
+                    if (result.BestStep is { } best)
+                        json.WriteNumber("best_step", best);
+                    if (result.Metrics is { } metrics)
+                        EvaluateVerb.WriteMetrics(json, "metrics", metrics);
                     json.WriteNumber("peak_memory_bytes", ProcessMemory.PeakBytes());
                 });
             }
@@ -144,7 +148,8 @@ internal static class TrainVerb
                 foreach ((string metric, double value) in result.Metrics ?? new Dictionary<string, double>())
                     Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{metric,-24} {value:0.######}"));
             }
-            if (!result.Stopped) return 0;
+            if (!result.Stopped)
+                return 0;
             Console.Error.WriteLine($"longformer: stopped after step {result.Steps}, which is saved; the same command with --resume goes on");
             return Failure.Failed;
         }
@@ -154,7 +159,8 @@ internal static class TrainVerb
             LoadOptions load = _model.Load(parsed);
             double norm = parsed.GetValue(_norm);
             int perStep = parsed.GetValue(_tokensPerStep);
-            if (parsed.GetValue(_accumulate) is { } parts && parts < 1) throw new UsageException($"--accumulate must be at least 1, given {parts}");
+            if (parsed.GetValue(_accumulate) is { } parts && parts < 1)
+                throw new UsageException($"--accumulate must be at least 1, given {parts}");
             return new TrainingOptions
             {
                 Task = _task, Checkpoint = _model.Folder(parsed), Data = parsed.GetRequiredValue(_data),

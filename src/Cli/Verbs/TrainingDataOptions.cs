@@ -59,7 +59,8 @@ internal sealed class TrainingDataOptions
             TrainingTask.Summarize => [_maxTarget, _lossOnly],
             _ => [],
         };
-        foreach (Option option in (Option[])[_column, _cache, _maxTokens, _tokensPerBatch, .. own]) command.Add(option);
+        foreach (Option option in (Option[])[_column, _cache, _maxTokens, _tokensPerBatch, .. own])
+            command.Add(option);
     }
 
     internal string? Cache(ParseResult parsed) => parsed.GetValue(_cache);
@@ -91,7 +92,8 @@ internal sealed class TrainingDataOptions
         foreach (string pair in parsed.GetValue(_column) ?? [])
         {
             int at = pair.IndexOf('=', StringComparison.Ordinal);
-            if (at <= 0 || at == pair.Length - 1) throw new UsageException($"--column: expected PURPOSE=NAME, such as text=review, given \"{pair}\"");
+            if (at <= 0 || at == pair.Length - 1)
+                throw new UsageException($"--column: expected PURPOSE=NAME, such as text=review, given \"{pair}\"");
             columns[pair[..at]] = pair[(at + 1)..];
         }
         return columns;

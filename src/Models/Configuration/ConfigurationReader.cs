@@ -63,7 +63,7 @@ internal sealed class ConfigurationReader(JsonElement root)
             return [];
         if (value.ValueKind != JsonValueKind.Array)
             return Refuse<IReadOnlyList<string>>(name, "a list of strings", value, []);
-        var texts = new List<string>();
+        List<string> texts = new();
         foreach (JsonElement item in value.EnumerateArray())
         {
             if (item.ValueKind != JsonValueKind.String)
@@ -95,7 +95,7 @@ internal sealed class ConfigurationReader(JsonElement root)
         const string expected = "an integer, a list of integers, or a list of lists with an integer per head";
         if (value.ValueKind != JsonValueKind.Array)
             return Refuse<IReadOnlyList<IReadOnlyList<int>>?>(name, expected, value, null);
-        var layers = new List<IReadOnlyList<int>>();
+        List<IReadOnlyList<int>> layers = new();
         foreach (JsonElement item in value.EnumerateArray())
         {
             if (item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out int number))
@@ -109,8 +109,8 @@ internal sealed class ConfigurationReader(JsonElement root)
     }
 
     /// <summary>
-    /// The label names in the order of their ids from <c>id2label</c>, as many as it has entries; else <c>num_labels</c> generated names, else two. A label
-    /// that it names by no string, or not at all (ids with gaps, or not from 0), is called by its number: heads without labels do not mind.
+    /// The label names in the order of their ids from <c>id2label</c>, as many as it has entries; else <c>num_labels</c> generated names, else two. A
+    /// label that it names by no string, or not at all (ids with gaps, or not from 0), is called by its number: heads without labels do not mind.
     /// </summary>
     public IReadOnlyList<string> Labels()
     {
@@ -157,7 +157,7 @@ internal sealed class ConfigurationReader(JsonElement root)
     {
         if (value.ValueKind != JsonValueKind.Array)
             return null;
-        var numbers = new List<int>();
+        List<int> numbers = new();
         foreach (JsonElement item in value.EnumerateArray())
         {
             if (item.ValueKind != JsonValueKind.Number || !item.TryGetInt32(out int number))

@@ -13,7 +13,8 @@ namespace LongformerInterop.Models.Conversion;
 internal sealed partial class CompanionFiles(string folder)
 {
     private static readonly string[] Vocabularies =
-        ["vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "sentencepiece.bpe.model", "spiece.model", "special_tokens_map.json", "added_tokens.json", "dict.txt"];
+        ["vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "sentencepiece.bpe.model", "spiece.model", "special_tokens_map.json",
+            "added_tokens.json", "dict.txt"];
 
     private static readonly string[] SpecialTokenFiles = ["tokenizer_config.json", "special_tokens_map.json"];
 
@@ -76,9 +77,12 @@ internal sealed partial class CompanionFiles(string folder)
             return null;
         foreach (JsonElement entry in added.EnumerateArray())
         {
-            if (entry.ValueKind == JsonValueKind.Object && entry.TryGetProperty("content", out JsonElement content) && content.ValueKind == JsonValueKind.String
+            if (entry.ValueKind == JsonValueKind.Object && entry.TryGetProperty("content", out JsonElement content)
+                && content.ValueKind == JsonValueKind.String
                 && content.ValueEquals(token) && entry.TryGetProperty("id", out JsonElement id) && id.TryGetInt32(out int number))
+            {
                 return number;
+            }
         }
         return null;
     }
@@ -87,7 +91,8 @@ internal sealed partial class CompanionFiles(string folder)
     internal static bool IsPart(string name, bool isFolder) => isFolder
         ? Step().IsMatch(name)
         : Vocabularies.Contains(name) || Others.Contains(name) || Licence().IsMatch(name) || Weight().IsMatch(name)
-            || name is "config.json" or "generation_config.json" or "tokenizer.json" or "tokenizer_config.json" or "sentence_bert_config.json" or "README.md";
+            || name is "config.json" or "generation_config.json" or "tokenizer.json" or "tokenizer_config.json"
+            or "sentence_bert_config.json" or "README.md";
 
     private byte[]? TokenizerConfiguration()
     {

@@ -82,7 +82,8 @@ internal sealed class ConfigurationObject
     };
 
     /// <summary>The first of <c>architectures</c>.</summary>
-    internal string? Architecture() => _json["architectures"] is JsonArray { Count: > 0 } list && list[0] is JsonValue value && value.TryGetValue(out string? text) ? text : null;
+    internal string? Architecture() =>
+        _json["architectures"] is JsonArray { Count: > 0 } list && list[0] is JsonValue value && value.TryGetValue(out string? text) ? text : null;
 
     internal void Set(string name, string value) => _json[name] = JsonValue.Create(value);
 
@@ -92,7 +93,8 @@ internal sealed class ConfigurationObject
 
     internal void Set(string name, IEnumerable<int> values) => _json[name] = new JsonArray([.. values.Select(v => (JsonNode?)JsonValue.Create(v))]);
 
-    internal void Set(string name, IEnumerable<string> values) => _json[name] = new JsonArray([.. values.Select(v => (JsonNode?)JsonValue.Create(v))]);
+    internal void Set(string name, IEnumerable<string> values) =>
+        _json[name] = new JsonArray([.. values.Select(v => (JsonNode?)JsonValue.Create(v))]);
 
     /// <summary>Gives the key a value where it has none.</summary>
     internal void Default(string name, int value)

@@ -84,7 +84,10 @@ internal sealed class TensorMapping(SourceCheckpoint source)
             if (!unused.Remove(duplicate) || !source.Tensors.Contains(kept))
                 continue;
             if (!source.Tensors.AreEqual(duplicate, kept))
-                yield return $"{duplicate} differs from {kept}, to which the configuration ties it (tie_word_embeddings): left out, as Hugging Face does";
+            {
+                yield return $"{duplicate} differs from {kept}, to which the configuration ties it (tie_word_embeddings): left out, as "
+                + "Hugging Face does";
+            }
         }
         if (unused.Count > 0)
             yield return $"left out, since the new model has no place for it: {string.Join(", ", unused.Order(StringComparer.Ordinal))}";

@@ -33,9 +33,11 @@ internal static class LedConversion
     // What Hugging Face keeps in generation_config.json now, and older versions kept in config.json.
     private static readonly string[] Generation =
     [
-        "max_length", "max_new_tokens", "min_length", "min_new_tokens", "do_sample", "early_stopping", "num_beams", "num_beam_groups", "diversity_penalty",
+        "max_length", "max_new_tokens", "min_length", "min_new_tokens", "do_sample", "early_stopping", "num_beams", "num_beam_groups",
+        "diversity_penalty",
         "temperature", "top_k", "top_p", "typical_p", "repetition_penalty", "length_penalty", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size",
-        "bad_words_ids", "num_return_sequences", "forced_bos_token_id", "forced_eos_token_id", "remove_invalid_values", "exponential_decay_length_penalty",
+        "bad_words_ids", "num_return_sequences", "forced_bos_token_id", "forced_eos_token_id", "remove_invalid_values",
+        "exponential_decay_length_penalty",
         "suppress_tokens", "begin_suppress_tokens",
     ];
 
@@ -55,7 +57,11 @@ internal static class LedConversion
         LedConfiguration configuration = LedConfiguration.Parse(c.ToJson(), "the new configuration");
         int largest = configuration.AttentionWindow.Max();
         if (positions % largest != 0)
-            notes.Add(string.Create(CultureInfo.InvariantCulture, $"{positions} positions are no multiple of the window {largest}, to which Hugging Face pads a document: there the longest have no room"));
+        {
+            notes.Add(string.Create(CultureInfo.InvariantCulture,
+                $"{positions} positions are no multiple of the window {largest}, to which Hugging Face pads a document: there the longest "
+                + $"have no room"));
+        }
         TensorMapping mapping = new(source);
         string prefix = architecture.IsBare ? "" : "led.";
         OfferBody(source, mapping, prefix, encoder, decoder);
@@ -63,7 +69,8 @@ internal static class LedConversion
         List<TensorSource> tensors = mapping.Choose(architecture.Parameters(configuration), architecture.Name);
         if (variant)
         {
-            notes.Add("made of mBART, with LayerNorm before the layers or scaled word vectors: Hugging Face's LED knows neither, and computes something else "
+            notes.Add("made of mBART, with LayerNorm before the layers or scaled word vectors: Hugging Face's LED knows neither, and computes "
+                + "something else "
                 + "with such a checkpoint; this library reads it");
         }
         notes.AddRange(mapping.DescribeUnused(configuration.TieWordEmbeddings ? Ties(source) : []));
@@ -93,13 +100,17 @@ internal static class LedConversion
             throw c.Refuse("attention_dilation has no place in Hugging Face's LED");
     }
 
-    private static (List<RowRange> Encoder, List<RowRange> Decoder) PositionRows(SourceCheckpoint source, ConversionOptions options, ConfigurationObject c)
+    private static (List<RowRange> Encoder, List<RowRange> Decoder) PositionRows(SourceCheckpoint source, ConversionOptions options,
+        ConfigurationObject c)
     {
         int offset = source.Family == CheckpointFamily.Led ? 0 : BartOffset;
         TensorEntry encoder = source.BodyEntry(EncoderPositions), decoder = source.BodyEntry(DecoderPositions);
         (long rows, long outputs) = (Rows(encoder), Rows(decoder));
         if (offset > 0 && c.Integer("max_position_embeddings") is { } said && rows != said + offset)
-            throw c.Refuse($"max_position_embeddings is {said}, so that {encoder.Name} must have {said + offset} rows with BART's two unused ones, found {rows}");
+        {
+            throw c.Refuse($"max_position_embeddings is {said}, so that {encoder.Name} must have {said + offset} rows with BART's two unused ones, "
+            + $"found {rows}");
+        }
         int? positions = options.Positions ?? (offset > 0 ? (int)(Copies * (rows - offset)) : null);
         return (PositionTable.Tile(rows, offset, [], positions, options.BasePositions, $"{source.Path}: {encoder.Name}"),
             PositionTable.Tile(outputs, offset, [], null, null, $"{source.Path}: {decoder.Name}"));
@@ -108,17 +119,20 @@ internal static class LedConversion
     private static long Rows(TensorEntry table) => table.Shape.Length == 2 ? table.Shape[0] : 0;
 
     /// <summary>Rewrites the configuration; whether the result is of a kind that Hugging Face's LED does not know.</summary>
-    private static bool Configure(SourceCheckpoint source, ConversionOptions options, ConfigurationObject c, string architecture, int positions, int outputs)
+    private static bool Configure(SourceCheckpoint source, ConversionOptions options, ConfigurationObject c, string architecture,
+        int positions, int outputs)
     {
         // In Hugging Face's mBART the first two go without saying; older files, and allenai's, say them.
         bool mbart = source.Family == CheckpointFamily.MBart;
         (string Name, bool Value)[] variants =
         [
-            ("normalize_before", c.Flag("normalize_before", mbart)), ("add_final_layer_norm", c.Flag("add_final_layer_norm", mbart)), ("scale_embedding", c.Flag("scale_embedding")),
+            ("normalize_before", c.Flag("normalize_before", mbart)), ("add_final_layer_norm", c.Flag("add_final_layer_norm", mbart)),
+            ("scale_embedding", c.Flag("scale_embedding")),
         ];
         bool oneSided = c.Text("model_type") != "led";
         IReadOnlyList<int> windows = options.Window
-            ?? (source.Family == CheckpointFamily.Led ? c.Integers("attention_window")?.Select(w => oneSided ? 2 * w : w).ToArray() : null) ?? [DefaultWindow];
+            ?? (source.Family == CheckpointFamily.Led ? c.Integers("attention_window")?.Select(w => oneSided ? 2 * w : w).ToArray() : null)
+            ?? [DefaultWindow];
         // Old BART's switch of the classification head has another name in LED.
         if (!c.Has("classifier_dropout") && c.Has("classif_dropout"))
             c.Rename("classif_dropout", "classifier_dropout");
@@ -140,7 +154,8 @@ internal static class LedConversion
             c.Default("vocab_size", (int)words.Shape[0]);
             c.Default("d_model", (int)words.Shape[1]);
         }
-        foreach ((string key, int value) in ((string, int)[])[("bos_token_id", 0), ("pad_token_id", 1), ("eos_token_id", 2), ("decoder_start_token_id", 2),
+        foreach ((string key, int value) in ((string, int)[])[("bos_token_id", 0), ("pad_token_id", 1), ("eos_token_id", 2),
+            ("decoder_start_token_id", 2),
             ("encoder_layers", LayerCount(source, "encoder")), ("decoder_layers", LayerCount(source, "decoder"))])
         {
             c.Default(key, value);
@@ -164,8 +179,11 @@ internal static class LedConversion
             else
                 c.Move(name, generation);
         }
-        foreach ((string name, int value) in ((string, int)[])[("bos_token_id", 0), ("pad_token_id", 1), ("eos_token_id", 2), ("decoder_start_token_id", 2)])
+        foreach ((string name, int value) in ((string, int)[])[("bos_token_id", 0), ("pad_token_id", 1), ("eos_token_id", 2),
+            ("decoder_start_token_id", 2)])
+        {
             generation.Default(name, c.Integer(name) ?? value);
+        }
         if (c.Flag("force_bos_token_to_be_generated"))
             generation.Default("forced_bos_token_id", c.Integer("bos_token_id") ?? 0);
         // What Hugging Face's BART does unless its configuration says otherwise, and its LED does not.
@@ -181,19 +199,28 @@ internal static class LedConversion
         {
             string[] parts = name.Split('.');
             if (name == EncoderPositions)
+            {
                 mapping.Offer(prefix + name, from, encoder);
+            }
             else if (name == DecoderPositions)
+            {
                 mapping.Offer(prefix + name, from, decoder);
+            }
             else if (parts is ["encoder", "layers", _, "self_attn", "q_proj" or "k_proj" or "v_proj", _])
             {
-                string start = $"{prefix}encoder.layers.{parts[2]}.self_attn.longformer_self_attn.", local = parts[4][0] switch { 'q' => "query", 'k' => "key", _ => "value" };
+                string start = $"{prefix}encoder.layers.{parts[2]}.self_attn.longformer_self_attn.",
+                    local = parts[4][0] switch { 'q' => "query", 'k' => "key", _ => "value" };
                 mapping.Offer($"{start}{local}.{parts[5]}", from);
                 mapping.Offer($"{start}{local}_global.{parts[5]}", from);
             }
             else if (parts is ["encoder", "layers", _, "self_attn", "out_proj", _])
+            {
                 mapping.Offer($"{prefix}encoder.layers.{parts[2]}.self_attn.output.{parts[5]}", from);
+            }
             else
+            {
                 mapping.Offer(prefix + name, from);
+            }
         }
         // Each table may be the only one that the file has.
         string words = EmbeddingTables.FirstOrDefault(source.Body.ContainsKey, EmbeddingTables[0]);

@@ -42,7 +42,8 @@ internal static class LongformerConversion
             notes.Add("the source has no pooler, so the result has none: Hugging Face will make one up");
         List<TensorSource> tensors = mapping.Choose(architecture.Parameters(configuration, mapping.HasAny), architecture.Name);
         notes.AddRange(mapping.DescribeUnused(configuration.TieWordEmbeddings ? Ties(source) : []));
-        return new ConversionPlan(c, tensors, architecture.Name, positions, new CompanionFiles(source.Folder) { MaxLength = positions, TokenizerClass = TokenizerClass(source) }, notes);
+        return new ConversionPlan(c, tensors, architecture.Name, positions,
+            new CompanionFiles(source.Folder) { MaxLength = positions, TokenizerClass = TokenizerClass(source) }, notes);
     }
 
     private static Architecture ClassOf(SourceCheckpoint source, ConfigurationObject c)
@@ -58,9 +59,12 @@ internal static class LongformerConversion
         if (fitting.Count == 1)
             return fitting[0];
         // One matrix behind the pooler is BERT's sequence classifier; RoBERTa's has two.
-        IEnumerable<Architecture> candidates = bert ? fitting.Append(Architecture.Find("LongformerForSequenceClassification", ModelFamily.Longformer)!) : fitting;
+        IEnumerable<Architecture> candidates = bert
+            ? fitting.Append(Architecture.Find("LongformerForSequenceClassification", ModelFamily.Longformer)!)
+            : fitting;
         return candidates.FirstOrDefault(a => given.EndsWith(Task(a), StringComparison.Ordinal)) ?? throw c.Refuse(
-            $"architectures must say what {fitting[0].Marks[0]} is for ({string.Join(", ", fitting.Select(a => $"...{Task(a)}"))}), given {(given.Length == 0 ? "none" : given)}");
+            $"architectures must say what {fitting[0].Marks[0]} is for ({string.Join(", ", fitting.Select(a => $"...{Task(a)}"))}), given "
+            + $"{(given.Length == 0 ? "none" : given)}");
 
         static string Task(Architecture a) => a.Name["Longformer".Length..];
     }
@@ -71,11 +75,13 @@ internal static class LongformerConversion
         bool bert = source.Family == CheckpointFamily.Bert;
         int? positions = options.Positions ?? (source.Family == CheckpointFamily.Longformer ? null : DefaultPositions);
         // RoBERTa's positions begin behind padding_idx, as a Longformer's do; BERT's begin at 0.
-        return PositionTable.Tile(table.Shape.Length == 2 ? table.Shape[0] : 0, bert ? 0 : padding + 1, [new RowRange(bert ? -1 : 0, padding + 1)], positions, options.BasePositions,
+        return PositionTable.Tile(table.Shape.Length == 2 ? table.Shape[0] : 0, bert ? 0 : padding + 1, [new RowRange(bert ? -1 : 0, padding + 1)],
+            positions, options.BasePositions,
             $"{source.Path}: {table.Name}");
     }
 
-    private static void Configure(SourceCheckpoint source, ConversionOptions options, ConfigurationObject c, string architecture, int padding, int positions,
+    private static void Configure(SourceCheckpoint source, ConversionOptions options, ConfigurationObject c, string architecture,
+        int padding, int positions,
         List<string> notes)
     {
         if (c.Text("position_embedding_type") is { } kind && kind != "absolute")
@@ -121,7 +127,10 @@ internal static class LongformerConversion
                 continue;
             int? id = files.FindToken(role, token);
             if (id is null)
-                notes.Add(string.Create(CultureInfo.InvariantCulture, $"no tokenizer says the id of {token}: {string.Join(" and ", keys)} set to {usual}, as in BERT's own vocabularies"));
+            {
+                notes.Add(string.Create(CultureInfo.InvariantCulture,
+                    $"no tokenizer says the id of {token}: {string.Join(" and ", keys)} set to {usual}, as in BERT's own vocabularies"));
+            }
             foreach (string key in keys)
                 c.Default(key, id ?? usual);
         }
@@ -144,7 +153,8 @@ internal static class LongformerConversion
     }
 
     private static int LayerCount(SourceCheckpoint source) =>
-        source.Body.Keys.Select(n => n.Split('.')).Where(p => p is ["encoder", "layer", _, ..] && int.TryParse(p[2], out _)).Select(p => int.Parse(p[2], CultureInfo.InvariantCulture)).DefaultIfEmpty(-1).Max() + 1;
+        source.Body.Keys.Select(n => n.Split('.')).Where(p => p is ["encoder", "layer", _, ..] && int.TryParse(p[2], out _))
+            .Select(p => int.Parse(p[2], CultureInfo.InvariantCulture)).DefaultIfEmpty(-1).Max() + 1;
 
     private static void OfferBody(SourceCheckpoint source, TensorMapping mapping, string prefix, List<RowRange> rows)
     {

@@ -17,8 +17,11 @@ internal sealed class OutputFolder : IDisposable
     internal OutputFolder(string target, bool overwrite, string? source)
     {
         _target = Path.TrimEndingDirectorySeparator(Path.GetFullPath(target));
-        if (source is not null && (Path.GetFullPath(source) + "/").StartsWith(_target + "/", StringComparison.Ordinal) && Directory.Exists(_target) && overwrite)
+        if (source is not null && (Path.GetFullPath(source) + "/").StartsWith(_target + "/", StringComparison.Ordinal)
+            && Directory.Exists(_target) && overwrite)
+        {
             throw new CheckpointException($"{target}: is or holds the checkpoint to be converted, which is not overwritten");
+        }
         if (Directory.Exists(_target) && Directory.EnumerateFileSystemEntries(_target).Any())
         {
             if (!overwrite)
@@ -26,7 +29,10 @@ internal sealed class OutputFolder : IDisposable
             string? stranger = Directory.EnumerateFileSystemEntries(_target).Order(StringComparer.Ordinal)
                 .FirstOrDefault(e => !CompanionFiles.IsPart(Path.GetFileName(e), Directory.Exists(e)));
             if (stranger is not null)
-                throw new CheckpointException($"{target}: holds {Path.GetFileName(stranger)}, which is no part of a checkpoint; nothing was overwritten");
+            {
+                throw new CheckpointException(
+                    $"{target}: holds {Path.GetFileName(stranger)}, which is no part of a checkpoint; nothing was overwritten");
+            }
         }
         try
         {

@@ -21,9 +21,15 @@ internal static class PositionTable
     {
         long available = rows - first;
         if (available < 1)
-            throw new CheckpointException(string.Create(CultureInfo.InvariantCulture, $"{where}: {rows} rows, of which {first} are no positions: nothing to copy"));
+        {
+            throw new CheckpointException(string.Create(CultureInfo.InvariantCulture,
+                $"{where}: {rows} rows, of which {first} are no positions: nothing to copy"));
+        }
         if (basePositions > available)
-            throw new CheckpointException(string.Create(CultureInfo.InvariantCulture, $"{where}: {basePositions} positions are to be copied, it has {available}"));
+        {
+            throw new CheckpointException(string.Create(CultureInfo.InvariantCulture,
+                $"{where}: {basePositions} positions are to be copied, it has {available}"));
+        }
         long step = basePositions ?? available, wanted = positions ?? available;
         List<RowRange> ranges = [.. front];
         for (long done = 0; done < wanted; done += step)

@@ -30,17 +30,22 @@ internal static class SafetensorsConversion
             notes.Add($"left out, since they are tied: {string.Join(", ", duplicates.Order(StringComparer.Ordinal))}");
         if (configuration is not null && source.Map.Dropped.Count > 0)
             notes.Add($"left out, since the model computes them itself: {string.Join(", ", source.Map.Dropped.Select(d => d.Source))}");
-        string[] idle = [.. configuration is null ? [] : tensors.Names.Where(n => n.Contains("pooler.dense.", StringComparison.Ordinal) && HasNoPooler(source.Family, configuration.Architecture()))];
+        string[] idle = [.. configuration is null
+            ? []
+            : tensors.Names.Where(n => n.Contains("pooler.dense.", StringComparison.Ordinal)
+                && HasNoPooler(source.Family, configuration.Architecture()))];
         if (idle.Length > 0)
             notes.Add($"left out, since {configuration!.Architecture()} has no pooler: {string.Join(", ", idle.Order(StringComparer.Ordinal))}");
-        return new ConversionPlan(configuration, [.. tensors.Names.Where(n => !duplicates.Contains(n) && !idle.Contains(n)).Select(n => TensorSource.From(n, tensors, n))],
+        return new ConversionPlan(configuration,
+            [.. tensors.Names.Where(n => !duplicates.Contains(n) && !idle.Contains(n)).Select(n => TensorSource.From(n, tensors, n))],
             configuration?.Architecture(), null, new CompanionFiles(source.Folder), notes);
     }
 
     // Published files carry the pooler of pretraining into every class; transformers calls it unexpected where the class has none.
     private static bool HasNoPooler(CheckpointFamily family, string? architecture) => architecture is not null
         && family is CheckpointFamily.Longformer or CheckpointFamily.Roberta or CheckpointFamily.Bert
-        && Architecture.Find(architecture.Replace("Bert", "Longformer", StringComparison.Ordinal), ModelFamily.Longformer) is { HasPooler: false } known
+        && Architecture.Find(architecture.Replace("Bert", "Longformer", StringComparison.Ordinal),
+            ModelFamily.Longformer) is { HasPooler: false } known
         // BERT's sequence classifier reads the pooler, RoBERTa's does not.
         && !(family == CheckpointFamily.Bert && known.Name.EndsWith("ForSequenceClassification", StringComparison.Ordinal));
 
@@ -72,7 +77,9 @@ internal static class SafetensorsConversion
         return Ends(name, "lm_head.decoder.weight") || Ends(name, "cls.predictions.decoder.weight") ? ["embeddings.word_embeddings.weight"]
             : Ends(name, "lm_head.decoder.bias") ? ["lm_head.bias"]
             : Ends(name, "cls.predictions.decoder.bias") ? ["cls.predictions.bias"]
-            : Ends(name, "encoder.embed_tokens.weight") || Ends(name, "decoder.embed_tokens.weight") || Ends(name, "lm_head.weight") ? ["shared.weight"]
+
+                : Ends(name, "encoder.embed_tokens.weight") || Ends(name, "decoder.embed_tokens.weight") || Ends(name, "lm_head.weight")
+                ? ["shared.weight"]
             : [];
     }
 }

@@ -77,7 +77,8 @@ internal sealed class SourceCheckpoint : IDisposable
     /// <summary>The configuration, which a conversion of the model (not only of its files) needs.</summary>
     /// <exception cref="CheckpointException">There is none.</exception>
     internal ConfigurationObject RequireConfiguration() => Configuration
-        ?? throw new CheckpointException($"{Folder}: no config.json beside {System.IO.Path.GetFileName(Path)}: heads, windows and padding cannot be told from weights alone");
+        ?? throw new CheckpointException(
+            $"{Folder}: no config.json beside {System.IO.Path.GetFileName(Path)}: heads, windows and padding cannot be told from weights alone");
 
     /// <summary>The shape of a tensor of the body.</summary>
     /// <exception cref="CheckpointException">It is missing.</exception>

@@ -14,7 +14,8 @@ internal sealed record DenseAttentionOptions
     /// <summary>Probability of dropping an attention probability.</summary>
     public double Dropout { get; init; }
 
-    /// <summary>Is given the probabilities [P, H, S, T] of every part, before anything is dropped, in the scope of the call; null: nobody looks.</summary>
+    /// <summary>Is given the probabilities [P, H, S, T] of every part, before anything is dropped, in the scope of the call; null: nobody
+    /// looks.</summary>
     public Action<Tensor>? Probabilities { get; init; }
 }
 
@@ -24,7 +25,8 @@ internal sealed record DenseAttentionOptions
 /// <param name="Queries">S.</param>
 /// <param name="KeyFrom">The row of the first key.</param>
 /// <param name="Keys">T.</param>
-/// <param name="Hidden">Bool that broadcasts to [P, H, S, T], true where a key is hidden; null: none is. A query that sees nothing gives the mean of all values.</param>
+/// <param name="Hidden">Bool that broadcasts to [P, H, S, T], true where a key is hidden; null: none is. A query that sees nothing gives the mean of
+/// all values.</param>
 /// <param name="Seed">Of the dropout.</param>
 internal sealed record DenseAttentionPart(long Count, long QueryFrom, long Queries, long KeyFrom, long Keys, Tensor? Hidden, long Seed)
 {

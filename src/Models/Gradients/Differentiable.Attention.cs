@@ -5,7 +5,8 @@ namespace LongformerInterop.Models.Gradients;
 // The attention of the paper. What is summed over every pair of tokens is never kept: the backward computes the probabilities anew.
 public static partial class Differentiable
 {
-    /// <summary>Windowed, dilated and global attention in one, as <see cref="LongformerOps.BandedAttention"/>; differentiable in query, key and value.</summary>
+    /// <summary>Windowed, dilated and global attention in one, as <see cref="LongformerOps.BandedAttention"/>; differentiable in query, key and
+    /// value.</summary>
     /// <param name="query">[B, T, H, D], or [N, H, D] when packed.</param>
     /// <param name="key">As the query.</param>
     /// <param name="value">As the query.</param>
@@ -31,7 +32,8 @@ public static partial class Differentiable
         return output;
     }
 
-    /// <summary>The global queries over all keys of their sequence, as <see cref="LongformerOps.GlobalAttention"/>; differentiable in query, key and value.</summary>
+    /// <summary>The global queries over all keys of their sequence, as <see cref="LongformerOps.GlobalAttention"/>; differentiable in query, key and
+    /// value.</summary>
     /// <param name="query">[S, G, H, D]: only the global tokens.</param>
     /// <param name="key">[B, T, H, D], or [N, H, D] when packed.</param>
     /// <param name="value">As the key.</param>
@@ -42,7 +44,8 @@ public static partial class Differentiable
     {
         GlobalAttentionOptions used = options ?? new();
         Tensor output = LongformerOps.GlobalAttention(query, key, value, globalIndex, used);
-        if (!Recording(out GradientTape tape, [query, key, value])) return output;
+        if (!Recording(out GradientTape tape, [query, key, value]))
+            return output;
         (GradientSum? ofQuery, GradientSum? ofKey, GradientSum? ofValue) = (tape.Find(query), tape.Find(key), tape.Find(value));
         tape.Record(output, [query, key, value, globalIndex, used.Mask], (gradient, saved) =>
         {
@@ -74,7 +77,8 @@ public static partial class Differentiable
         GlobalAttentionOptions used = options ?? new();
         Tensor output = LongformerOps.FoldedGlobalAttention(query, hidden, keyWeight, keyBias, valueWeight, valueBias, globalIndex, used);
         Tensor?[] inputs = [query, hidden, keyWeight, keyBias, valueWeight, valueBias];
-        if (!Recording(out GradientTape tape, inputs)) return output;
+        if (!Recording(out GradientTape tape, inputs))
+            return output;
         GradientSum?[] into = Array.ConvertAll(inputs, tape.Find);
         tape.Record(output, [.. inputs, globalIndex, used.Mask], (gradient, saved) =>
         {
@@ -82,7 +86,10 @@ public static partial class Differentiable
                 gradient.Tensor, saved[0], saved[1], saved[2], saved[3], saved[4], saved[5], saved[6], used with { Mask = saved[7] });
             Tensor?[] gradients = [of.Query, of.Hidden, of.KeyWeight, of.KeyBias, of.ValueWeight, of.ValueBias];
             for (int i = 0; i < into.Length; i++)
-                if (gradients[i] is { } fresh) into[i]?.Add(fresh);
+            {
+                if (gradients[i] is { } fresh)
+                    into[i]?.Add(fresh);
+            }
         });
         return output;
     }

@@ -16,23 +16,24 @@ public static partial class Differentiable
     /// <returns>[N, H, D].</returns>
     internal static Tensor DenseAttention(Tensor query, Tensor key, Tensor value, DenseAttentionOptions options)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor output = scope.Keep(Tensor.Empty(query.Shape, query.DType, query.Device));
         foreach (DenseAttentionPart part in options.Parts)
         {
-            using var inner = new TensorScope();
+            using TensorScope inner = new();
             Tensor probabilities = Probabilities(part.OfQueries(query) * options.Scale, part.OfKeys(key), part);
             options.Probabilities?.Invoke(probabilities);
             part.OfQueries(output).CopyInPlace(Dropped(probabilities, part, options).MatMul(part.OfKeys(value)));
         }
-        if (!Recording(out GradientTape tape, [query, key, value])) return output;
+        if (!Recording(out GradientTape tape, [query, key, value]))
+            return output;
         (GradientSum? ofQuery, GradientSum? ofKey, GradientSum? ofValue) = (tape.Find(query), tape.Find(key), tape.Find(value));
         tape.Record(output, [query, key, value, .. options.Parts.Select(part => part.Hidden)], (gradient, saved) =>
         {
             Tensor[] sums = [.. saved.Take(3).Select(of => Tensor.Zeros(of.Shape, of.DType, of.Device))];
             for (int i = 0; i < options.Parts.Count; i++)
             {
-                using var inner = new TensorScope();
+                using TensorScope inner = new();
                 AddBackward(sums, gradient.Tensor, saved, options.Parts[i] with { Hidden = saved[3 + i] }, options);
             }
             ofQuery?.Add(sums[0]);
@@ -50,7 +51,8 @@ public static partial class Differentiable
         part.OfKeys(sums[2]).AddInPlace(Dropped(probabilities, part, options).Transpose(-1, -2).MatMul(of));
         Tensor scores = Dropped(of.MatMul(value.Transpose(-1, -2)), part, options).MulInPlace(probabilities);
         scores.SubInPlace(probabilities * scores.Sum(-1, keep: true));
-        if (part.Hidden is not null) scores = scores.MaskedFillInPlace(part.Hidden, 0);
+        if (part.Hidden is not null)
+            scores = scores.MaskedFillInPlace(part.Hidden, 0);
         part.OfQueries(sums[0]).AddInPlace(scores.MatMul(key), options.Scale);
         part.OfKeys(sums[1]).AddInPlace(scores.Transpose(-1, -2).MatMul(query));
     }
@@ -58,9 +60,10 @@ public static partial class Differentiable
     /// <summary>[P, H, S, T] of scaled queries and keys.</summary>
     private static Tensor Probabilities(Tensor query, Tensor key, DenseAttentionPart part)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor scores = query.MatMul(key.Transpose(-1, -2));
-        if (part.Hidden is not null) scores.MaskedFillInPlace(part.Hidden, Lowest(query.DType));
+        if (part.Hidden is not null)
+            scores.MaskedFillInPlace(part.Hidden, Lowest(query.DType));
         return scope.Keep(scores.Softmax(-1));
     }
 

@@ -23,26 +23,29 @@ public static partial class Differentiable
         bool records = Recording(out GradientTape tape, [hidden, weight, bias]);
         (GradientSum? ofHidden, GradientSum? ofWeight, GradientSum? ofBias) =
             records ? (tape.Find(hidden), tape.Find(weight), bias is null ? null : tape.Find(bias)) : default;
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         long rows = hidden.Size(0);
         Tensor loss = scope.Keep(Tensor.Zeros([], WideOf(hidden.DType), hidden.Device));
         Tensor? hiddenGradient = ofHidden is null ? null : hidden.ZerosLike(), weightGradient = null, biasGradient = null;
         for (long from = 0; from < rows; from += rowsPerBlock)
         {
-            using var block = new TensorScope();
+            using TensorScope block = new();
             long count = Math.Min(rowsPerBlock, rows - from);
             Tensor part = hidden.Narrow(0, from, count);
             (Tensor sum, Tensor gradient) = Functional.CrossEntropyAndGradient(
                 LongformerOps.Linear(part, weight, bias), labels.Narrow(0, from, count), smoothing, withGradient: records);
             loss.AddInPlace(sum);
-            if (!records) continue;
+            if (!records)
+                continue;
             (Tensor? x, Tensor? w, Tensor? b) = LongformerOps.LinearBackward(
                 gradient.To(hidden.DType), part, weight, ofHidden is not null, ofWeight is not null, ofBias is not null);
-            if (x is not null) hiddenGradient!.Narrow(0, from, count).CopyInPlace(x);
+            if (x is not null)
+                hiddenGradient!.Narrow(0, from, count).CopyInPlace(x);
             weightGradient = Summed(weightGradient, w);
             biasGradient = Summed(biasGradient, b);
         }
-        if (!records) return loss;
+        if (!records)
+            return loss;
         tape.Record(loss, [hiddenGradient, weightGradient, biasGradient], (gradient, saved) =>
         {
             double factor = gradient.Tensor.ToDouble();
@@ -60,11 +63,12 @@ public static partial class Differentiable
     /// <returns>A Float32 number (Float64 for Float64 logits); 0 where there is no row.</returns>
     public static Tensor LabelLoss(Tensor logits, Tensor labels, double smoothing = 0)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         bool records = Recording(out GradientTape tape, [logits]);
         (Tensor loss, Tensor of) = Functional.CrossEntropyAndGradient(logits, labels, smoothing, records);
         scope.Keep(loss);
-        if (!records) return loss;
+        if (!records)
+            return loss;
         GradientSum into = tape.Find(logits)!;
         DType dtype = logits.DType;
         tape.Record(loss, [of], (gradient, saved) => AddScaled(into, saved[0].To(dtype), gradient.Tensor.ToDouble()));
@@ -85,18 +89,21 @@ public static partial class Differentiable
         ArgumentNullException.ThrowIfNull(positions);
         if (positions.Count != offsets.Count - 1)
             throw new InputException($"positions: expected {offsets.Count - 1} lists, one for each sequence, given {positions.Count}");
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         DType wide = WideOf(logits.DType);
         Tensor loss = Tensor.Zeros([], wide, logits.Device), of = Tensor.Zeros([logits.Size(0)], wide, logits.Device);
         for (int s = 0; s < positions.Count; s++)
         {
-            using var one = new TensorScope();
+            using TensorScope one = new();
             (long from, long length) = (offsets[s], offsets[s + 1] - offsets[s]);
             long[] gold = [.. positions[s].Distinct()];
-            if (gold.Length == 0) continue;
+            if (gold.Length == 0)
+                continue;
             foreach (long position in gold)
+            {
                 if (position < 0 || position >= length)
                     throw new InputException($"positions[{s}]: expected 0..{length - 1}, given {position}");
+            }
             Tensor likelihood = logits.Narrow(0, from, length).To(wide).LogSoftmax(0);
             Tensor index = HostBuffer.Upload(gold, logits.Device);
             Tensor some = likelihood.IndexSelect(0, index);
@@ -106,7 +113,8 @@ public static partial class Differentiable
             of.Narrow(0, from, length).AddInPlace(likelihood.Exp()).IndexAddInPlace(0, index, -(shares / total));
         }
         scope.Keep(loss);
-        if (!Recording(out GradientTape tape, [logits])) return loss;
+        if (!Recording(out GradientTape tape, [logits]))
+            return loss;
         GradientSum into = tape.Find(logits)!;
         DType dtype = logits.DType;
         tape.Record(loss, [of], (gradient, saved) => AddScaled(into, saved[0].To(dtype), gradient.Tensor.ToDouble()));
@@ -119,6 +127,7 @@ public static partial class Differentiable
 
     private static void AddScaled(GradientSum? into, Tensor? gradient, double factor)
     {
-        if (into is not null && gradient is not null) into.Add(factor == 1 ? gradient.Alias() : gradient.MulInPlace(factor).Alias());
+        if (into is not null && gradient is not null)
+            into.Add(factor == 1 ? gradient.Alias() : gradient.MulInPlace(factor).Alias());
     }
 }

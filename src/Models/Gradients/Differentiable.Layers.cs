@@ -9,14 +9,16 @@ public static partial class Differentiable
     /// <param name="input">[..., in].</param>
     /// <param name="weight">[out, in].</param>
     /// <param name="bias">[out], or null.</param>
-    /// <param name="packed">What <see cref="LongformerOps.LinearPack"/> made of the weight, or null. A gradient needs the weight itself beside it.</param>
+    /// <param name="packed">What <see cref="LongformerOps.LinearPack"/> made of the weight, or null. A gradient needs the weight itself beside
+    /// it.</param>
     /// <param name="activation">The function after the product; where a gradient is recorded an operator of its own.</param>
     public static Tensor Linear(Tensor input, Tensor weight, Tensor? bias = null, Tensor? packed = null, Activation activation = Activation.None)
     {
-        if (!Recording(out GradientTape tape, [input, weight, bias])) return LongformerOps.Linear(input, weight, bias, packed, activation);
+        if (!Recording(out GradientTape tape, [input, weight, bias]))
+            return LongformerOps.Linear(input, weight, bias, packed, activation);
         if (activation != Activation.None)
         {
-            using var scope = new TensorScope();
+            using TensorScope scope = new();
             return scope.Keep(Activate(Linear(input, weight, bias, packed), activation));
         }
         Tensor output = LongformerOps.Linear(input, weight, bias, packed);
@@ -25,9 +27,12 @@ public static partial class Differentiable
         {
             (Tensor? x, Tensor? w, Tensor? b) = LongformerOps.LinearBackward(
                 gradient.Tensor, saved[0], saved[1], ofInput is not null, ofWeight is not null, ofBias is not null);
-            if (x is not null) ofInput!.Add(x);
-            if (w is not null) ofWeight!.Add(w);
-            if (b is not null) ofBias!.Add(b);
+            if (x is not null)
+                ofInput!.Add(x);
+            if (w is not null)
+                ofWeight!.Add(w);
+            if (b is not null)
+                ofBias!.Add(b);
         });
         return output;
     }
@@ -36,7 +41,8 @@ public static partial class Differentiable
     public static Tensor Activate(Tensor input, Activation activation)
     {
         Tensor output = LongformerOps.Activate(input, activation);
-        if (!Recording(out GradientTape tape, [input])) return output;
+        if (!Recording(out GradientTape tape, [input]))
+            return output;
         GradientSum into = tape.Find(input)!;
         tape.Record(output, [input], (gradient, saved) => into.Add(LongformerOps.ActivationBackward(gradient.Tensor, saved[0], activation)));
         return output;
@@ -51,7 +57,8 @@ public static partial class Differentiable
     public static Tensor AddLayerNorm(Tensor input, Tensor? residual, Tensor weight, Tensor bias, double epsilon)
     {
         Tensor output = LongformerOps.AddLayerNorm(input, residual, weight, bias, epsilon);
-        if (!Recording(out GradientTape tape, [input, residual, weight, bias])) return output;
+        if (!Recording(out GradientTape tape, [input, residual, weight, bias]))
+            return output;
         (GradientSum? ofInput, GradientSum? ofResidual) = (tape.Find(input), tape.Find(residual));
         (GradientSum? ofWeight, GradientSum? ofBias) = (tape.Find(weight), tape.Find(bias));
         tape.Record(output, [input, residual, weight], (gradient, saved) =>
@@ -74,7 +81,8 @@ public static partial class Differentiable
     public static Tensor Embedding(Tensor ids, Tensor table, long padding)
     {
         Tensor rows = Functional.Embedding(ids, table);
-        if (!Recording(out GradientTape tape, [table])) return rows;
+        if (!Recording(out GradientTape tape, [table]))
+            return rows;
         GradientSum into = tape.Find(table)!;
         long count = table.Size(0);
         tape.Record(rows, [ids], (gradient, saved) => into.Add(Functional.EmbeddingBackward(gradient.Tensor, saved[0], count, padding)));
@@ -89,11 +97,14 @@ public static partial class Differentiable
     /// <param name="bias">[C].</param>
     /// <param name="epsilon">Added to the variance.</param>
     /// <param name="wordScale">What the words' rows are multiplied with.</param>
-    public static Tensor Embed(EmbeddingRows words, EmbeddingRows positions, EmbeddingRows? types, Tensor weight, Tensor bias, double epsilon, double wordScale = 1)
+    public static Tensor Embed(EmbeddingRows words, EmbeddingRows positions, EmbeddingRows? types, Tensor weight, Tensor bias, double epsilon,
+        double wordScale = 1)
     {
         Tensor output = LongformerOps.Embed(words, positions, types, weight, bias, epsilon, wordScale);
-        if (!Recording(out GradientTape tape, [words.Table, positions.Table, types?.Table, weight, bias])) return output;
-        (GradientSum? ofWords, GradientSum? ofPositions, GradientSum? ofTypes) = (tape.Find(words.Table), tape.Find(positions.Table), tape.Find(types?.Table));
+        if (!Recording(out GradientTape tape, [words.Table, positions.Table, types?.Table, weight, bias]))
+            return output;
+        (GradientSum? ofWords, GradientSum? ofPositions, GradientSum? ofTypes) =
+            (tape.Find(words.Table), tape.Find(positions.Table), tape.Find(types?.Table));
         (GradientSum? ofWeight, GradientSum? ofBias) = (tape.Find(weight), tape.Find(bias));
         tape.Record(output, [words.Table, words.Ids, positions.Table, positions.Ids, types?.Table, types?.Ids, weight, bias], (gradient, saved) =>
         {
@@ -102,7 +113,8 @@ public static partial class Differentiable
                 types is null ? null : types with { Table = saved[4], Ids = saved[5] }, saved[6], saved[7], epsilon, wordScale);
             ofWords?.Add(of.Words);
             ofPositions?.Add(of.Positions);
-            if (of.Types is not null) ofTypes?.Add(of.Types);
+            if (of.Types is not null)
+                ofTypes?.Add(of.Types);
             ofWeight?.Add(of.Weight);
             ofBias?.Add(of.Bias);
         });

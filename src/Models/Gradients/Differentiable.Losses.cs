@@ -12,9 +12,11 @@ public static partial class Differentiable
     /// <param name="reduction">The mean over the examples that count (NaN if none does), or their sum: for a mean over several batches.</param>
     public static Tensor CrossEntropy(Tensor logits, Tensor labels, long ignoreIndex = -100, Reduction reduction = Reduction.Mean)
     {
-        if (reduction == Reduction.None) throw new InputException("reduction", "Mean or Sum", "None: a loss is one number");
+        if (reduction == Reduction.None)
+            throw new InputException("reduction", "Mean or Sum", "None: a loss is one number");
         Tensor loss = Functional.CrossEntropy(logits, labels, ignoreIndex, reduction);
-        if (!Recording(out GradientTape tape, [logits])) return loss;
+        if (!Recording(out GradientTape tape, [logits]))
+            return loss;
         GradientSum into = tape.Find(logits)!;
         tape.Record(loss, [logits, labels], (gradient, saved) =>
             into.Add(Functional.CrossEntropyBackward(gradient.Tensor, saved[0], saved[1], ignoreIndex, reduction)));
@@ -25,7 +27,8 @@ public static partial class Differentiable
     public static Tensor BinaryCrossEntropyWithLogits(Tensor logits, Tensor targets)
     {
         Tensor loss = Functional.BinaryCrossEntropyWithLogits(logits, targets);
-        if (!Recording(out GradientTape tape, [logits])) return loss;
+        if (!Recording(out GradientTape tape, [logits]))
+            return loss;
         GradientSum into = tape.Find(logits)!;
         tape.Record(loss, [logits, targets], (gradient, saved) =>
             into.Add(Functional.BinaryCrossEntropyWithLogitsBackward(gradient.Tensor, saved[0], saved[1])));
@@ -36,7 +39,8 @@ public static partial class Differentiable
     public static Tensor MeanSquaredError(Tensor values, Tensor targets)
     {
         Tensor loss = Functional.MseLoss(values, targets);
-        if (!Recording(out GradientTape tape, [values])) return loss;
+        if (!Recording(out GradientTape tape, [values]))
+            return loss;
         GradientSum into = tape.Find(values)!;
         tape.Record(loss, [values, targets], (gradient, saved) =>
             into.Add(Functional.MseLossBackward(gradient.Tensor, saved[0], saved[1])));
@@ -50,13 +54,14 @@ public static partial class Differentiable
     /// <returns>A number; NaN where no sequence counts.</returns>
     public static Tensor SpanLoss(Tensor logits, long[] offsets, long[] positions)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         int[] counted = [.. Enumerable.Range(0, positions.Length).Where(s => positions[s] >= 0)];
         Tensor Scores(Tensor of, int s) => of.Narrow(0, offsets[s], offsets[s + 1] - offsets[s]).View(1, -1);
         Tensor labels = HostBuffer.Upload([.. counted.Select(s => positions[s])], logits.Device);
         Tensor[] losses = [.. counted.Select((s, i) => Functional.CrossEntropy(Scores(logits, s), labels.Narrow(0, i, 1)))];
         Tensor loss = scope.Keep(losses.Length == 0 ? Tensor.Full([], double.NaN, logits.DType, logits.Device) : Tensor.Stack(losses, 0).Mean());
-        if (!Recording(out GradientTape tape, [logits])) return loss;
+        if (!Recording(out GradientTape tape, [logits]))
+            return loss;
         GradientSum into = tape.Find(logits)!;
         tape.Record(loss, [logits, labels], (gradient, saved) =>
         {

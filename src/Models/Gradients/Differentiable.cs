@@ -13,7 +13,8 @@ public static partial class Differentiable
     public static Tensor Add(Tensor left, Tensor right)
     {
         Tensor sum = left + right;
-        if (!Recording(out GradientTape tape, [left, right])) return sum;
+        if (!Recording(out GradientTape tape, [left, right]))
+            return sum;
         (GradientSum? first, GradientSum? second) = (tape.Find(left), tape.Find(right));
         tape.Record(sum, [], (gradient, _) =>
         {
@@ -27,20 +28,23 @@ public static partial class Differentiable
     public static Tensor Scale(Tensor input, double factor)
     {
         Tensor scaled = input * factor;
-        if (!Recording(out GradientTape tape, [input])) return scaled;
+        if (!Recording(out GradientTape tape, [input]))
+            return scaled;
         GradientSum into = tape.Find(input)!;
         tape.Record(scaled, [], (gradient, _) => into.Add(gradient.Tensor * factor));
         return scaled;
     }
 
-    /// <summary>Elements dropped with some probability and the kept ones divided by 1 - p, as <see cref="LongformerOps.HiddenDropout"/> chooses them.</summary>
+    /// <summary>Elements dropped with some probability and the kept ones divided by 1 - p, as <see cref="LongformerOps.HiddenDropout"/> chooses
+    /// them.</summary>
     /// <param name="input">Any shape.</param>
     /// <param name="probability">p, from 0 to below 1.</param>
     /// <param name="seed">The same seed drops the same elements.</param>
     public static Tensor Dropout(Tensor input, double probability, long seed)
     {
         Tensor kept = LongformerOps.HiddenDropout(input, probability, seed);
-        if (!Recording(out GradientTape tape, [input])) return kept;
+        if (!Recording(out GradientTape tape, [input]))
+            return kept;
         GradientSum into = tape.Find(input)!;
         tape.Record(kept, [], (gradient, _) => into.Add(LongformerOps.HiddenDropout(gradient.Tensor, probability, seed)));
         return kept;
@@ -50,7 +54,8 @@ public static partial class Differentiable
     public static Tensor Reshape(Tensor input, params ReadOnlySpan<long> shape)
     {
         Tensor reshaped = input.Reshape(shape);
-        if (ReferenceEquals(reshaped, input) || !Recording(out GradientTape tape, [input])) return reshaped;
+        if (ReferenceEquals(reshaped, input) || !Recording(out GradientTape tape, [input]))
+            return reshaped;
         GradientSum into = tape.Find(input)!;
         long[] before = input.Shape;
         tape.Record(reshaped, [], (gradient, _) => into.Share(gradient, gradient.Tensor.Reshape(before)));
@@ -61,7 +66,8 @@ public static partial class Differentiable
     public static Tensor To(Tensor input, Device device, DType dtype)
     {
         Tensor converted = input.To(device).To(dtype);
-        if (ReferenceEquals(converted, input) || !Recording(out GradientTape tape, [input])) return converted;
+        if (ReferenceEquals(converted, input) || !Recording(out GradientTape tape, [input]))
+            return converted;
         GradientSum into = tape.Find(input)!;
         (Device place, DType before) = (input.Device, input.DType);
         tape.Record(converted, [], (gradient, _) => into.Share(gradient, gradient.Tensor.To(place).To(before)));
@@ -72,7 +78,8 @@ public static partial class Differentiable
     public static Tensor Narrow(Tensor input, int dimension, long start, long length)
     {
         Tensor part = input.Narrow(dimension, start, length);
-        if (!Recording(out GradientTape tape, [input])) return part;
+        if (!Recording(out GradientTape tape, [input]))
+            return part;
         GradientSum into = tape.Find(input)!;
         long[] shape = input.Shape;
         tape.Record(part, [], (gradient, _) => into.AddPart(shape, dimension, start, gradient.Tensor));
@@ -85,17 +92,20 @@ public static partial class Differentiable
     /// <param name="empty">Bool [M], true where the result is a row of zeros whatever the index says; null: nowhere.</param>
     public static Tensor SelectRows(Tensor input, Tensor index, Tensor? empty = null)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor rows = input.IndexSelect(0, index);
-        if (empty is not null) rows.MaskedFillInPlace(ByRow(empty, rows.Rank), 0);
+        if (empty is not null)
+            rows.MaskedFillInPlace(ByRow(empty, rows.Rank), 0);
         scope.Keep(rows);
-        if (!Recording(out GradientTape tape, [input])) return rows;
+        if (!Recording(out GradientTape tape, [input]))
+            return rows;
         GradientSum into = tape.Find(input)!;
         (long[] shape, DType dtype, Device device) = (input.Shape, input.DType, input.Device);
         tape.Record(rows, [index, empty], (gradient, saved) =>
         {
             Tensor of = gradient.Tensor;
-            if (saved[1] is { } zeros) of = of.MaskedFill(ByRow(zeros, of.Rank), 0);
+            if (saved[1] is { } zeros)
+                of = of.MaskedFill(ByRow(zeros, of.Rank), 0);
             into.Add(Tensor.Zeros(shape, dtype, device).IndexAddInPlace(0, saved[0], of));
         });
         return rows;
@@ -110,7 +120,8 @@ public static partial class Differentiable
     /// <param name="rows">[M, ...].</param>
     public static Tensor ReplaceRows(Tensor input, Tensor index, Tensor rows)
     {
-        if (!Recording(out GradientTape tape, [input, rows])) return input.IndexCopyInPlace(0, index, rows);
+        if (!Recording(out GradientTape tape, [input, rows]))
+            return input.IndexCopyInPlace(0, index, rows);
         Tensor output = input.IndexCopy(0, index, rows);
         (GradientSum? around, GradientSum? inside) = (tape.Find(input), tape.Find(rows));
         tape.Record(output, [index], (gradient, saved) =>

@@ -90,7 +90,8 @@ internal sealed class GradientSum
     /// <summary>Hands the gradient to the caller, who releases it; null: none arrived.</summary>
     public Gradient? Take()
     {
-        if (IsWatched) return _held?.Share();
+        if (IsWatched)
+            return _held?.Share();
         Gradient? taken = _held;
         _held = null;
         return taken;
@@ -99,7 +100,8 @@ internal sealed class GradientSum
     /// <summary>Copies what others hold too: the caller may change it from now on.</summary>
     public void MakeOwn()
     {
-        if (_held is null || _held.IsAlone) return;
+        if (_held is null || _held.IsAlone)
+            return;
         Gradient shared = _held;
         _held = Gradient.Own(shared.Tensor.Clone());
         shared.Release();

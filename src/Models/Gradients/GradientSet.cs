@@ -34,7 +34,10 @@ public sealed class GradientSet : IDisposable
         get
         {
             ArgumentNullException.ThrowIfNull(tensor);
-            return Find(tensor) is { } sum ? sum.Tensor : throw new ArgumentException("expected a tensor of the set: another object, even for the same memory, is another tensor", nameof(tensor));
+            return Find(tensor) is { } sum
+                ? sum.Tensor
+                : throw new ArgumentException("expected a tensor of the set: another object, even for the same memory, is another tensor",
+                    nameof(tensor));
         }
     }
 

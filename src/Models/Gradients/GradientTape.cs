@@ -26,7 +26,7 @@ namespace LongformerInterop.Models.Gradients;
 /// </code></example>
 public sealed class GradientTape : IDisposable
 {
-    [ThreadStatic] private static GradientTape? current;
+    [ThreadStatic] private static GradientTape? _current;
 
     private readonly int _thread = Environment.CurrentManagedThreadId;
     private readonly GradientTape? _outer;
@@ -34,7 +34,8 @@ public sealed class GradientTape : IDisposable
     private readonly bool _keepsNothing;
     private readonly GradientSet _gradients;
     private readonly Dictionary<Tensor, GradientSum> _sums = new(ReferenceEqualityComparer.Instance);
-    private readonly Dictionary<Tensor, GradientSum> _inputs = new(ReferenceEqualityComparer.Instance);  // of a layer that is run again: another tape's
+    // of a layer that is run again: another tape's
+    private readonly Dictionary<Tensor, GradientSum> _inputs = new(ReferenceEqualityComparer.Instance);
     private readonly List<Step> _steps = [];
     private readonly List<Tensor> _held = [];
     private bool _isOpen = true;
@@ -45,8 +46,8 @@ public sealed class GradientTape : IDisposable
     {
         ArgumentNullException.ThrowIfNull(gradients);
         _gradients = gradients;
-        _outer = current;
-        current = this;
+        _outer = _current;
+        _current = this;
     }
 
     private GradientTape(GradientTape parent, bool keepsNothing)
@@ -57,7 +58,7 @@ public sealed class GradientTape : IDisposable
     }
 
     /// <summary>The tape that records on this thread; null: nothing is recorded.</summary>
-    public static GradientTape? Current => current;
+    public static GradientTape? Current => _current;
 
     /// <summary>
     /// Whether of every layer of a model only what goes into it is kept: the backward pass runs the layer again, which costs about a third more
@@ -71,13 +72,18 @@ public sealed class GradientTape : IDisposable
     /// <summary>Whether an operator on these tensors is recorded now; its fast ways, which overwrite tensors, are then no ways.</summary>
     public static bool Records(params ReadOnlySpan<Tensor?> tensors)
     {
-        if (current is not { } tape) return false;
+        if (_current is not { } tape)
+            return false;
         foreach (Tensor? tensor in tensors)
-            if (tape.Find(tensor) is not null) return true;
+        {
+            if (tape.Find(tensor) is not null)
+                return true;
+        }
         return false;
     }
 
-    /// <summary>Adds a tensor to the set that was made while recording, such as looked-up word vectors: its gradient is kept besides those behind it.</summary>
+    /// <summary>Adds a tensor to the set that was made while recording, such as looked-up word vectors: its gradient is kept besides those behind
+    /// it.</summary>
     public void Watch(Tensor tensor)
     {
         ArgumentNullException.ThrowIfNull(tensor);
@@ -89,7 +95,8 @@ public sealed class GradientTape : IDisposable
     /// it records nothing more.
     /// </summary>
     /// <param name="output">The loss, or any other tensor that was recorded.</param>
-    /// <param name="gradient">What the end result's gradient with respect to <paramref name="output"/> is, of its shape; null: 1, for a tensor of one element.</param>
+    /// <param name="gradient">What the end result's gradient with respect to <paramref name="output"/> is, of its shape; null: 1, for a tensor of one
+    /// element.</param>
     /// <exception cref="InvalidOperationException">The output depends on no tensor of the set, or the tape is used up.</exception>
     /// <exception cref="InputException">The gradient has another shape than the output, or none is given for many elements.</exception>
     public void Backward(Tensor output, Tensor? gradient = null)
@@ -97,7 +104,7 @@ public sealed class GradientTape : IDisposable
         ArgumentNullException.ThrowIfNull(output);
         if (gradient is null && output.ElementCount != 1)
             throw new InputException("gradient", $"one for an output of {output.ElementCount} elements", "none");
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Backward([(output, gradient ?? output.OnesLike())]);
     }
 
@@ -107,13 +114,20 @@ public sealed class GradientTape : IDisposable
     /// <exception cref="InputException">A gradient has another shape than its output.</exception>
     public void Backward(params ReadOnlySpan<(Tensor Output, Tensor Gradient)> outputs)
     {
-        if (!_isOpen) throw new InvalidOperationException("the tape is used up by an earlier backward pass");
+        if (!_isOpen)
+            throw new InvalidOperationException("the tape is used up by an earlier backward pass");
         foreach ((Tensor output, Tensor gradient) in outputs)
         {
             if (!output.Shape.AsSpan().SequenceEqual(gradient.Shape))
-                throw new InputException("gradient", $"shape {InputReader.Show(output.Shape)}, that of the output", $"{InputReader.Show(gradient.Shape)}");
+            {
+                throw new InputException("gradient", $"shape {InputReader.Show(output.Shape)}, that of the output",
+                    $"{InputReader.Show(gradient.Shape)}");
+            }
             if (Find(output) is null)
-                throw new InvalidOperationException("the output depends on no tensor of the set: was it made by recorded operators while the tape was open?");
+            {
+                throw new InvalidOperationException(
+                    "the output depends on no tensor of the set: was it made by recorded operators while the tape was open?");
+            }
         }
         Close();
         foreach ((Tensor output, Tensor gradient) in outputs)
@@ -122,8 +136,8 @@ public sealed class GradientTape : IDisposable
             Find(output)!.Share(borrowed);
             borrowed.Release();
         }
-        GradientTape? recording = current;
-        current = null;
+        GradientTape? recording = _current;
+        _current = null;
         try
         {
             while (_steps.Count > 0)
@@ -132,11 +146,12 @@ public sealed class GradientTape : IDisposable
                 _steps.RemoveAt(_steps.Count - 1);
                 step.Run();
             }
-            if (_parent is null) _gradients.MakeOwn();
+            if (_parent is null)
+                _gradients.MakeOwn();
         }
         finally
         {
-            current = recording;
+            _current = recording;
             Release();
         }
     }
@@ -145,30 +160,37 @@ public sealed class GradientTape : IDisposable
     /// <exception cref="InvalidOperationException">Called on another thread, or while a tape inside this one is open.</exception>
     public void Dispose()
     {
-        if (_isOpen) Close();
+        if (_isOpen)
+            Close();
         Release();
     }
 
     /// <summary>
     /// A layer: computed as it is where nothing is recorded or all is kept; else run again in the backward pass (<see cref="RecomputesLayers"/>).
     /// </summary>
-    /// <param name="inputs">What goes into it, as far as a gradient may come of it. Other tensors that it uses must last (<see cref="Hold"/>).</param>
+    /// <param name="inputs">What goes into it, as far as a gradient may come of it. Other tensors that it uses must last
+    /// (<see cref="Hold"/>).</param>
     /// <param name="layer">Gives the same output for the same inputs whenever it is run.</param>
     internal static Tensor Layer(Tensor[] inputs, Func<Tensor[], Tensor> layer)
     {
-        if (current is not { RecomputesLayers: true } tape) return layer(inputs);
+        if (_current is not { RecomputesLayers: true } tape)
+            return layer(inputs);
         Tensor output;
-        using (var dry = new GradientTape(tape, keepsNothing: true))
+        using (GradientTape dry = new(tape, keepsNothing: true))
         {
             output = layer(inputs);
-            if (dry.Find(output) is null) return output;
+            if (dry.Find(output) is null)
+                return output;
         }
         GradientSum?[] sums = Array.ConvertAll(inputs, tape.Find);
         tape.Record(output, inputs, (gradient, saved) =>
         {
-            using var again = new GradientTape(tape, keepsNothing: false);
+            using GradientTape again = new(tape, keepsNothing: false);
             for (int i = 0; i < saved.Length; i++)
-                if (sums[i] is { } sum) again._inputs[saved[i]] = sum;
+            {
+                if (sums[i] is { } sum)
+                    again._inputs[saved[i]] = sum;
+            }
             again.Backward(layer(saved), gradient.Tensor);
         });
         return output;
@@ -178,12 +200,16 @@ public sealed class GradientTape : IDisposable
     internal void Hold(params IEnumerable<Tensor?> tensors)
     {
         foreach (Tensor? tensor in tensors)
-            if (tensor is not null) _held.Add(tensor.Keep());
+        {
+            if (tensor is not null)
+                _held.Add(tensor.Keep());
+        }
     }
 
     /// <summary>Where the gradient of a tensor gathers; null: it depends on nothing of the set.</summary>
     internal GradientSum? Find(Tensor? tensor) =>
-        tensor is null ? null : _sums.GetValueOrDefault(tensor) ?? _inputs.GetValueOrDefault(tensor) ?? _gradients.Find(tensor) ?? _parent?.Find(tensor);
+        tensor is null ? null : _sums.GetValueOrDefault(tensor) ?? _inputs.GetValueOrDefault(tensor) ?? _gradients.Find(tensor)
+            ?? _parent?.Find(tensor);
 
     /// <summary>Records that an operator made a tensor.</summary>
     /// <param name="output">The tensor, just made.</param>
@@ -191,10 +217,11 @@ public sealed class GradientTape : IDisposable
     /// <param name="backward">Adds the gradients of the inputs, given that of the output and what was saved.</param>
     internal void Record(Tensor output, ReadOnlySpan<Tensor?> saved, BackwardStep backward)
     {
-        var sum = new GradientSum();
+        GradientSum sum = new();
         _sums.Add(output, sum);
-        if (_keepsNothing) return;
-        var held = new Tensor[saved.Length];
+        if (_keepsNothing)
+            return;
+        Tensor[] held = new Tensor[saved.Length];
         for (int i = 0; i < held.Length; i++)
             held[i] = saved[i]?.Alias().Keep()!;
         _steps.Add(new Step(sum, held, backward));
@@ -204,9 +231,9 @@ public sealed class GradientTape : IDisposable
     {
         if (_thread != Environment.CurrentManagedThreadId)
             throw new InvalidOperationException("a GradientTape ends on the thread that opened it; it must not span an await");
-        if (!ReferenceEquals(current, this))
+        if (!ReferenceEquals(_current, this))
             throw new InvalidOperationException("a GradientTape ends before the one around it: a tape inside this one is still open");
-        current = _outer;
+        _current = _outer;
         _isOpen = false;
     }
 
@@ -219,7 +246,10 @@ public sealed class GradientTape : IDisposable
             tensor.Dispose();
         _held.Clear();
         foreach (GradientSum sum in _sums.Values)
-            if (!sum.IsWatched) sum.Clear();
+        {
+            if (!sum.IsWatched)
+                sum.Clear();
+        }
         _sums.Clear();
     }
 
@@ -232,8 +262,9 @@ public sealed class GradientTape : IDisposable
             Gradient? gradient = output.Take();
             try
             {
-                using var scope = new TensorScope();
-                if (gradient is not null) backward(gradient, saved);
+                using TensorScope scope = new();
+                if (gradient is not null)
+                    backward(gradient, saved);
             }
             finally
             {

@@ -17,7 +17,7 @@ internal readonly record struct BufferPart(int From, int Count, bool AreBytes)
     /// <param name="shape">Their shape.</param>
     public Tensor In(Tensor buffer, params ReadOnlySpan<long> shape)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor words = buffer.Narrow(0, From, Words);
         return scope.Keep((AreBytes ? words.ViewAs(DType.UInt8).Narrow(0, 0, Count) : words).View(shape));
     }
@@ -79,7 +79,7 @@ internal sealed class HostBuffer
     {
         if (device == Device.Cpu)
             return Tensor.From(values, values.Length);
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor near = Tensor.EmptyHost([values.Length], DType.Int64, device);
         values.CopyTo(new Span<long>((void*)near.DataPointer, values.Length));
         return scope.Keep(near.ToAsync(device));

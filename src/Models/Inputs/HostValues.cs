@@ -8,7 +8,7 @@ internal static class HostValues
     /// <summary>The integers of a tensor, row-major.</summary>
     public static long[] ToInt64(Tensor tensor)
     {
-        var values = new long[tensor.ElementCount];
+        long[] values = new long[tensor.ElementCount];
         Read(tensor, values);
         return values;
     }
@@ -16,7 +16,7 @@ internal static class HostValues
     /// <summary>The integers of a tensor, row-major, written to where they are wanted.</summary>
     public static void Read(Tensor tensor, Span<long> destination)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor near = tensor.To(Device.Cpu).Contiguous();
         if (near.DType == DType.Int32)
         {
@@ -34,7 +34,7 @@ internal static class HostValues
     /// <summary>The values of a tensor, row-major.</summary>
     public static double[] ToDouble(Tensor tensor)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         return tensor.To(Device.Cpu).To(DType.Float64).Contiguous().ToArray<double>();
     }
 }

@@ -41,11 +41,12 @@ internal sealed class InputReader
 
     /// <summary>Checks and lays out a batch; new tensors join the current scope.</summary>
     /// <exception cref="InputException">Names the argument, what was expected and what was given.</exception>
-    public static SequenceBatch Read(ModelInputs inputs, InputLimits limits, GlobalRule rule, Device device, DType dtype, bool allowPaddingRows = false)
+    public static SequenceBatch Read(ModelInputs inputs, InputLimits limits, GlobalRule rule, Device device, DType dtype,
+        bool allowPaddingRows = false)
     {
         ArgumentNullException.ThrowIfNull(inputs);
         bool choices = rule == GlobalRule.Choice;
-        var reader = new InputReader(inputs, limits, choices);
+        InputReader reader = new(inputs, limits, choices);
         BatchLayout layout = reader.Layout(rule, choices, allowPaddingRows);
         Tensor? vectors = inputs.WordVectors ?? inputs.InputsEmbeds;
         Tensor? embeds = vectors is null ? null
@@ -77,14 +78,16 @@ internal sealed class InputReader
 
     private long[] DocumentOffsets(IReadOnlyList<DocumentTokens> documents)
     {
-        if ((_inputs.InputIds ?? _inputs.InputsEmbeds ?? _inputs.AttentionMask ?? _inputs.GlobalAttentionMask) is not null || _inputs.SequenceOffsets is not null)
+        if ((_inputs.InputIds ?? _inputs.InputsEmbeds ?? _inputs.AttentionMask ?? _inputs.GlobalAttentionMask) is not null
+            || _inputs.SequenceOffsets is not null)
         {
-            throw new InputException("documents", "no input_ids, inputs_embeds, attention_mask, global_attention_mask or offsets beside the documents, "
+            throw new InputException("documents",
+                "no input_ids, inputs_embeds, attention_mask, global_attention_mask or offsets beside the documents, "
                 + "which bring their own", "some");
         }
         if (documents.Count == 0)
             throw new InputException("documents", "at least one document", "none");
-        var offsets = new long[documents.Count + 1];
+        long[] offsets = new long[documents.Count + 1];
         for (int s = 0; s < documents.Count; s++)
         {
             if (documents[s].Ids.IsEmpty)
@@ -163,7 +166,7 @@ internal sealed class InputReader
     {
         if (documents.All(d => d.Visible?.Contains(false) != true))
             return null;
-        var visible = new bool[_offsets[^1]];
+        bool[] visible = new bool[_offsets[^1]];
         for (int s = 0; s < documents.Count; s++)
         {
             IReadOnlyList<bool>? given = documents[s].Visible;
@@ -175,7 +178,8 @@ internal sealed class InputReader
         return visible;
     }
 
-    /// <summary>The positions of each sequence's global tokens: the caller's, else the task's; hidden ones are padding. Null: there are none.</summary>
+    /// <summary>The positions of each sequence's global tokens: the caller's, else the task's; hidden ones are padding. Null: there are
+    /// none.</summary>
     private IReadOnlyList<int>[]? ReadGlobals(bool[]? marked, bool[]? visible, BufferPart? ids, GlobalRule rule)
     {
         IReadOnlyList<int>[]? globals;
@@ -187,7 +191,9 @@ internal sealed class InputReader
         else
         {
             globals = _inputs.Documents is { } documents
-                ? BySequence((s, from, to) => documents[s].Globals is { } given ? CheckGlobals(given, s, to - from) : TaskGlobals(ids, rule, from, to))
+                ? BySequence((s, from, to) => documents[s].Globals is { } given
+                    ? CheckGlobals(given, s, to - from)
+                    : TaskGlobals(ids, rule, from, to))
                 : rule == GlobalRule.None ? null : BySequence((_, from, to) => TaskGlobals(ids, rule, from, to));
         }
         return globals is null || visible is null ? globals
@@ -196,7 +202,7 @@ internal sealed class InputReader
 
     private IReadOnlyList<int>[] BySequence(Func<int, int, int, IReadOnlyList<int>> positions)
     {
-        var all = new IReadOnlyList<int>[_offsets.Length - 1];
+        IReadOnlyList<int>[] all = new IReadOnlyList<int>[_offsets.Length - 1];
         for (int s = 0; s < all.Length; s++)
             all[s] = positions(s, (int)_offsets[s], (int)_offsets[s + 1]);
         return all;
@@ -250,7 +256,10 @@ internal sealed class InputReader
             for (int i = 0; i < positions.Length; i++)
             {
                 if ((ulong)positions[i] >= (ulong)_limits.PositionRows)
-                    throw new InputException(Place("position_ids", i), $"a row of the position table, 0..{_limits.PositionRows - 1}", $"{positions[i]}");
+                {
+                    throw new InputException(Place("position_ids", i), $"a row of the position table, 0..{_limits.PositionRows - 1}",
+                        $"{positions[i]}");
+                }
             }
             return part;
         }
@@ -276,7 +285,10 @@ internal sealed class InputReader
         for (int i = 0; i < types.Length; i++)
         {
             if ((ulong)types[i] >= (ulong)_limits.TypeVocabSize)
-                throw new InputException(Place("token_type_ids", i), $"a token type of this checkpoint, 0..{_limits.TypeVocabSize - 1}", $"{types[i]}");
+            {
+                throw new InputException(Place("token_type_ids", i),
+                    $"a token type of this checkpoint, 0..{_limits.TypeVocabSize - 1}", $"{types[i]}");
+            }
         }
         return part;
     }
@@ -296,7 +308,8 @@ internal sealed class InputReader
             return [_inputShape[0], _inputShape[1]];
         int sequences = _offsets.Length - 1;
         return given is int choices && choices >= 1 && sequences % choices == 0 ? [sequences / choices, choices]
-            : throw new InputException("Choices", $"the number of choices of each question, a divisor of the {sequences} packed sequences", given?.ToString() ?? "none");
+            : throw new InputException("Choices", $"the number of choices of each question, a divisor of the {sequences} packed sequences",
+                given?.ToString() ?? "none");
     }
 
     private void ReadIntegers(Tensor tensor, string name, Span<long> destination)
@@ -340,7 +353,7 @@ internal sealed class InputReader
     private static long[] UniformOffsets(long[] shape)
     {
         long sequences = shape[..^1].Aggregate(1L, (product, size) => product * size);
-        var offsets = new long[sequences + 1];
+        long[] offsets = new long[sequences + 1];
         for (long s = 0; s <= sequences; s++)
             offsets[s] = s * shape[^1];
         return offsets;
@@ -354,7 +367,7 @@ internal sealed class InputReader
             int document = Array.FindIndex(_offsets, offset => offset > i) - 1;
             return new(name, document, i - _offsets[document]);
         }
-        var place = new long[_inputShape.Length];
+        long[] place = new long[_inputShape.Length];
         long rest = i;
         for (int d = place.Length - 1; d >= 0; d--)
             (rest, place[d]) = Math.DivRem(rest, _inputShape[d]);

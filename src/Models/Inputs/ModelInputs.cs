@@ -23,7 +23,8 @@ public readonly record struct DocumentTokens(ReadOnlyMemory<int> Ids, IReadOnlyL
 /// </summary>
 public abstract record ModelInputs
 {
-    /// <summary>Token ids, int64 or int32, [B, T], [B, choices, T] or packed [N]. Either these, <see cref="InputsEmbeds"/> or <see cref="Documents"/>.</summary>
+    /// <summary>Token ids, int64 or int32, [B, T], [B, choices, T] or packed [N]. Either these, <see cref="InputsEmbeds"/> or
+    /// <see cref="Documents"/>.</summary>
     public Tensor? InputIds { get; init; }
 
     /// <summary>Word embeddings in place of ids: [B, T, C], [B, choices, T, C] or packed [N, C].</summary>
@@ -98,12 +99,15 @@ public abstract record ModelInputs
             throw new InputException("documents", "at least one document", "none");
         if (globalMasks is not null && globalMasks.Count != documents.Count)
             throw new InputException("globalMasks", $"{documents.Count} masks, one per document", $"{globalMasks.Count}");
-        var paired = new DocumentTokens[documents.Count];
+        DocumentTokens[] paired = new DocumentTokens[documents.Count];
         for (int s = 0; s < paired.Length; s++)
         {
             byte[]? mask = globalMasks?[s];
             if (mask is not null && mask.Length != documents[s].Length)
-                throw new InputException(new("globalMasks", s), $"{documents[s].Length} values, as many as its document has tokens", $"{mask.Length}");
+            {
+                throw new InputException(new("globalMasks", s), $"{documents[s].Length} values, as many as its document has tokens",
+                    $"{mask.Length}");
+            }
             paired[s] = new DocumentTokens(documents[s], mask is null ? null : [.. Enumerable.Range(0, mask.Length).Where(i => mask[i] != 0)]);
         }
         return paired;
@@ -115,7 +119,8 @@ public abstract record ModelInputs
     /// <param name="own">Sets an argument that only this kind of model has; null for one that it has not.</param>
     /// <param name="model">What the model is called.</param>
     /// <param name="ownNames">The arguments that only it has.</param>
-    private protected static T Named<T>(T inputs, IEnumerable<KeyValuePair<string, Tensor>> tensors, Func<T, string, Tensor, T?> own, string model, params ReadOnlySpan<string> ownNames)
+    private protected static T Named<T>(T inputs, IEnumerable<KeyValuePair<string, Tensor>> tensors, Func<T, string, Tensor, T?> own, string model,
+        params ReadOnlySpan<string> ownNames)
         where T : ModelInputs
     {
         ArgumentNullException.ThrowIfNull(tensors);

@@ -20,7 +20,7 @@ internal sealed class AttentionTrace : IDisposable
     /// <summary>Probabilities of the local queries, zero in the rows of padding and of global queries.</summary>
     public void AddLocal(Tensor query, Tensor key, SequenceBatch batch, LayerWindow window, long[]? dilation)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor probabilities = LongformerOps.BandedAttentionProbabilities(query, key, new BandedAttentionOptions
         {
             WindowLeft = window.Left,
@@ -42,7 +42,7 @@ internal sealed class AttentionTrace : IDisposable
     /// </summary>
     public void AddGlobal(Tensor query, Tensor key, SequenceBatch batch, GlobalSlots globals, long largestWindow)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         (long sequences, long length) = (batch.TokenShape[0], batch.TokenShape[1]);
         Tensor probabilities = LongformerOps.GlobalAttentionProbabilities(
             query, key, globals.Index, new GlobalAttentionOptions { Mask = batch.Visible, SequenceOffsets = batch.Offsets });   // [B, G, H, T]

@@ -14,7 +14,7 @@ internal static class DenseAttention
     /// </summary>
     public static Tensor Full(Tensor query, Tensor key, Tensor value, SequenceBatch batch, Dropout dropout, int layer)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor? hidden = batch.Visible?.Eq(0);
         long first = batch.Offsets[1];
         // Sequences of one length at once, others one by one.
@@ -22,7 +22,8 @@ internal static class DenseAttention
         DenseAttentionPart Part(int s)
         {
             (long count, long from, long length) = (uniform ? batch.SequenceCount : 1, batch.Offsets[s], batch.Offsets[s + 1] - batch.Offsets[s]);
-            return new(count, from, length, from, length, hidden?.Narrow(0, from, count * length).View(count, 1, 1, length), dropout.SeedAt(layer, 0));
+            return new(count, from, length, from, length, hidden?.Narrow(0, from, count * length).View(count, 1, 1, length),
+                dropout.SeedAt(layer, 0));
         }
         return scope.Keep(Differentiable.DenseAttention(query, key, value, new DenseAttentionOptions
         {
@@ -33,12 +34,12 @@ internal static class DenseAttention
     }
 
     /// <summary>
-    /// <c>sliding_chunks_no_overlap</c> [N, C]: blocks of <paramref name="window"/> tokens see the block before, their own, the one after and the global
-    /// tokens. At the two ends some zero keys of score 0 stay in the softmax, as in the reference. Rows of padding are zeros.
+    /// <c>sliding_chunks_no_overlap</c> [N, C]: blocks of <paramref name="window"/> tokens see the block before, their own, the one after and the
+    /// global tokens. At the two ends some zero keys of score 0 stay in the softmax, as in the reference. Rows of padding are zeros.
     /// </summary>
     public static Tensor NoOverlap(Tensor query, Tensor key, Tensor value, SequenceBatch batch, int window, Dropout dropout, int layer)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Blocks blocks = Blocks.Of(batch, window, query.Device);
         (long heads, long size, long keys) = (query.Size(1), query.Size(2), blocks.Hidden.Size(-1));
         Tensor Rows(Tensor tokens, Tensor index, Tensor? empty)
@@ -47,7 +48,8 @@ internal static class DenseAttention
             return Differentiable.Reshape(rows, rows.Size(0), heads, size);
         }
         Tensor context = Differentiable.DenseAttention(
-            Rows(query, blocks.QueryRows, null), Rows(key, blocks.KeyRows, blocks.ZeroKeys), Rows(value, blocks.KeyRows, blocks.ZeroKeys), new DenseAttentionOptions
+            Rows(query, blocks.QueryRows, null), Rows(key, blocks.KeyRows, blocks.ZeroKeys), Rows(value, blocks.KeyRows, blocks.ZeroKeys),
+            new DenseAttentionOptions
             {
                 Parts = [new(blocks.Count, 0, window, 0, keys, blocks.Hidden, dropout.SeedAt(layer, 0))],
                 Scale = 1 / Math.Sqrt(size),
@@ -83,7 +85,8 @@ internal static class DenseAttention
                     for (long at = (block - 1) * window; at < (block + 2) * window; at++)
                     {
                         long row = at >= 0 && at < length ? from + at : from;
-                        if (at >= block * window && at < (block + 1) * window) queries.Add(row);
+                        if (at >= block * window && at < (block + 1) * window)
+                            queries.Add(row);
                         keys.Add(row);
                         outside.Add(at < 0 || at >= length ? (byte)1 : (byte)0);
                         // What is behind the end but inside the last block counts as padding; what lies outside all blocks does not.
@@ -109,7 +112,8 @@ internal static class DenseAttention
                 hidden = Tensor.Cat([empty.View(blocks, 1, 1, -1).Expand(blocks, 1, window, -1), hidden], 3);
                 zeros = Tensor.Cat([empty.ZerosLike(), zeros], 1);
             }
-            return new Blocks(blocks, HostBuffer.Upload(queries.ToArray(), device), keyRows.Reshape(-1), zeros.Reshape(-1), hidden, HostBuffer.Upload(tokens.ToArray(), device));
+            return new Blocks(blocks, HostBuffer.Upload(queries.ToArray(), device), keyRows.Reshape(-1), zeros.Reshape(-1), hidden,
+                HostBuffer.Upload(tokens.ToArray(), device));
         }
 
         /// <summary>Bool [N], true for keys that are not in the window: padding, and global tokens, which have columns of their own.</summary>

@@ -33,11 +33,11 @@ internal sealed class JoinedLinear
         PackedWeight.Form? form = IsRecorded(input) ? null : _packed?.Get();
         if (form is null && (_joined is null || IsRecorded(input)))
             return Array.ConvertAll(_parts, part => part.Forward(input));
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor all = form is null
             ? LongformerOps.Linear(input, _joined!.Value.Weight, _joined.Value.Bias)
             : LongformerOps.Linear(input, form.Shape, form.Bias, form.Packed);
-        var views = new Tensor[_parts.Length];
+        Tensor[] views = new Tensor[_parts.Length];
         long from = 0;
         for (int i = 0; i < views.Length; from += _outputs[i++])
             views[i] = scope.Keep(all.Narrow(1, from, _outputs[i]));

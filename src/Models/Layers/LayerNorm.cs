@@ -33,7 +33,8 @@ public sealed class LayerNorm
     internal Tensor Embed(EmbeddingRows words, EmbeddingRows positions, EmbeddingRows? types = null, double wordScale = 1) =>
         Differentiable.Embed(words, positions, types, _weight, _bias, _eps, wordScale);
 
-    /// <summary>The same of an input and a residual, written to <paramref name="output"/> [N, C], which may be either of the two and is returned; not where a gradient is recorded.</summary>
+    /// <summary>The same of an input and a residual, written to <paramref name="output"/> [N, C], which may be either of the two and is returned; not
+    /// where a gradient is recorded.</summary>
     public Tensor ForwardInto(Tensor output, Tensor input, Tensor? residual) =>
         LongformerOps.AddLayerNormInto(output, input, residual, _weight, _bias, _eps);
 }

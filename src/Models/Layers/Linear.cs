@@ -49,7 +49,7 @@ public sealed class Linear
         if (activation != HiddenActivation.Silu)
             return Differentiable.Linear(input, Weight, Bias, _packed?.Get()?.Packed, Activations.FunctionOf(activation));
         // No product has it built in.
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         return scope.Keep(Differentiable.Activate(Forward(input), Activation.Silu));
     }
 

@@ -39,7 +39,7 @@ public sealed class LongformerSelfAttention
     /// <summary>Context [N, C] of hidden states [N, C], before the output projection.</summary>
     internal Tensor Forward(Tensor hidden, SequenceBatch batch, Dropout dropout, AttentionTrace? trace)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         (long tokens, long heads, long size) = (batch.TokenCount, _configuration.NumAttentionHeads, _configuration.HeadSize);
         Tensor[] projected = Array.ConvertAll(_projections.Forward(hidden), t => Differentiable.Reshape(t, tokens, heads, size));
         (Tensor query, Tensor key, Tensor value) = (projected[0], projected[1], projected[2]);
@@ -78,11 +78,11 @@ public sealed class LongformerSelfAttention
     /// <summary>The rows of the M global tokens, [M, C]: attention to every visible token of their sequence.</summary>
     private Tensor Global(Tensor hidden, SequenceBatch batch, GlobalSlots globals, Dropout dropout, AttentionTrace? trace)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         (long heads, long size, long slots) = (_configuration.NumAttentionHeads, _configuration.HeadSize, globals.PerSequence);
         Tensor query = Differentiable.Reshape(
             _queryGlobal!.Forward(Differentiable.SelectRows(hidden, globals.SlotRows)), batch.SequenceCount, slots, heads, size);
-        var options = new GlobalAttentionOptions
+        GlobalAttentionOptions options = new()
         {
             Mask = batch.Visible,
             SequenceOffsets = batch.Offsets,
@@ -106,7 +106,8 @@ public sealed class LongformerSelfAttentionModule : IDisposable
     private readonly IDisposable[] _owned;
     private readonly LoadOptions _options;
 
-    private LongformerSelfAttentionModule(LongformerConfiguration configuration, LongformerSelfAttention layer, ParameterLoader loader, LoadOptions options)
+    private LongformerSelfAttentionModule(LongformerConfiguration configuration, LongformerSelfAttention layer, ParameterLoader loader,
+        LoadOptions options)
     {
         _configuration = configuration;
         _layer = layer;
@@ -121,9 +122,9 @@ public sealed class LongformerSelfAttentionModule : IDisposable
         options ??= new LoadOptions();
         LongformerConfiguration configuration = LongformerConfiguration.Load(folder);
         using Checkpoint checkpoint = Checkpoint.Open(folder);
-        var weights = new Weights(checkpoint, nameof(LongformerSelfAttention));
-        var loader = new ParameterLoader(ParameterSource.From(weights), options, options.DType ?? DType.Float32);
-        var layer = new LongformerSelfAttention(loader, configuration, 0, options.Attention);
+        Weights weights = new(checkpoint, nameof(LongformerSelfAttention));
+        ParameterLoader loader = new(ParameterSource.From(weights), options, options.DType ?? DType.Float32);
+        LongformerSelfAttention layer = new(loader, configuration, 0, options.Attention);
         weights.Finish();
         return new LongformerSelfAttentionModule(configuration, layer, loader, options);
     }
@@ -135,7 +136,7 @@ public sealed class LongformerSelfAttentionModule : IDisposable
     public Tensor Forward(Tensor hiddenStates, Tensor? attentionMask = null)
     {
         ArgumentNullException.ThrowIfNull(hiddenStates);
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor? mask = attentionMask is null ? null : ToModelMask(attentionMask);
         SequenceBatch batch = InputReader.Read(
             new LongformerInputs { InputsEmbeds = hiddenStates, AttentionMask = mask }, _configuration.Limits with { PositionRows = int.MaxValue },

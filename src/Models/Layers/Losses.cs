@@ -15,7 +15,7 @@ internal static class Losses
     /// <param name="classes">Number of classes.</param>
     public static Tensor Classes(Tensor logits, Tensor labels, long[] shape, int classes)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         long[] values = Checked(labels, shape, classes);
         Tensor targets = HostBuffer.Upload(values, logits.Device);
         return scope.Keep(Differentiable.CrossEntropy(logits, targets, Ignored));
@@ -37,8 +37,10 @@ internal static class Losses
             throw new InputException("labels", "int64 class ids", $"{labels.DType}");
         long[] values = HostValues.ToInt64(labels);
         foreach (long value in values)
+        {
             if (value != Ignored && (ulong)value >= (ulong)classes)
                 throw new InputException("labels", $"class ids 0..{classes - 1}, or {Ignored} to ignore", $"{value}");
+        }
         return values;
     }
 
@@ -51,11 +53,15 @@ internal static class Losses
         if (problem == "single_label_classification")
             return Classes(logits, labels, [logits.Shape[0]], configuration.NumLabels);
         if (labels.ElementCount != logits.ElementCount || labels.Shape[0] != logits.Shape[0])
+        {
             throw new InputException(
                 $"labels: expected a value for each of {InputReader.Show(logits.Shape)} ({problem}), given {InputReader.Show(labels.Shape)}");
-        using var scope = new TensorScope();
+        }
+        using TensorScope scope = new();
         Tensor targets = labels.To(logits.Device).To(logits.DType).Reshape(logits.Shape);
-        return scope.Keep(problem == "regression" ? Differentiable.MeanSquaredError(logits, targets) : Differentiable.BinaryCrossEntropyWithLogits(logits, targets));
+        return scope.Keep(problem == "regression"
+            ? Differentiable.MeanSquaredError(logits, targets)
+            : Differentiable.BinaryCrossEntropyWithLogits(logits, targets));
     }
 
     /// <summary>
@@ -70,8 +76,10 @@ internal static class Losses
     {
         int sequences = offsets.Length - 1;
         if (positions.ElementCount != sequences || positions.DType is not (DType.Int64 or DType.Int32))
+        {
             throw new InputException(
                 $"{name}: expected int64 positions [{sequences}], given {positions.DType} {InputReader.Show(positions.Shape)}");
+        }
         long[] values = HostValues.ToInt64(positions);
         for (int s = 0; s < values.Length; s++)
         {
@@ -86,14 +94,15 @@ internal static class Losses
     /// <param name="end">[N] scores of the last token.</param>
     /// <param name="inputs">The labels.</param>
     /// <param name="offsets">S + 1 offsets of the sequences in N.</param>
-    public static Tensor? Span(Tensor start, Tensor end, ModelInputs inputs, long[] offsets) => inputs.StartPositions is null || inputs.EndPositions is null
+    public static Tensor? Span(Tensor start, Tensor end, ModelInputs inputs, long[] offsets) =>
+        inputs.StartPositions is null || inputs.EndPositions is null
         ? null
         : Mean(Positions(start, inputs.StartPositions, offsets, "start_positions"), Positions(end, inputs.EndPositions, offsets, "end_positions"));
 
     /// <summary>The mean of two losses.</summary>
     private static Tensor Mean(Tensor first, Tensor second)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         return scope.Keep(Differentiable.Scale(Differentiable.Add(first, second), 0.5));
     }
 }

@@ -36,15 +36,17 @@ internal sealed class PackedWeight(params Linear[] parts) : IDisposable
         {
             if (_form is not null)
                 return _form;
-            using var scope = new TensorScope();
+            using TensorScope scope = new();
             Tensor weight = parts.Length == 1 ? parts[0].Weight : Tensor.Cat([.. parts.Select(p => p.Weight)], 0);
             Tensor bias = parts.Length == 1 ? parts[0].Bias : Tensor.Cat([.. parts.Select(p => p.Bias)], 0);
             Tensor packed = LongformerOps.LinearPack(weight);
             // With the packed weight at hand the plain one is asked for its shape only: one number stands for all of them.
             Tensor shape = Tensor.Zeros([1, 1], weight.DType).Expand(weight.Size(0), weight.Size(1));
             if (packed.ElementCount > 0)
+            {
                 foreach (Linear part in parts)
                     MappedMemory.Leave(part.Weight);
+            }
             return _form = new Form(shape.Keep(), bias.Alias().Keep(), packed.Keep());
         }
     }

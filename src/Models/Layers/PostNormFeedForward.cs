@@ -15,7 +15,8 @@ internal sealed class PostNormFeedForward
     private readonly LayerNorm _attentionNorm, _outputNorm;
     private readonly HiddenActivation _activation;
 
-    public PostNormFeedForward(Linear attentionOutput, LayerNorm attentionNorm, Linear inner, Linear output, LayerNorm outputNorm, HiddenActivation activation)
+    public PostNormFeedForward(Linear attentionOutput, LayerNorm attentionNorm, Linear inner, Linear output, LayerNorm outputNorm,
+        HiddenActivation activation)
     {
         _attentionOutput = attentionOutput;
         _attentionNorm = attentionNorm;
@@ -25,13 +26,14 @@ internal sealed class PostNormFeedForward
         _activation = activation;
     }
 
-    /// <summary>The layer's output [N, C]; where no gradient is recorded and nothing is dropped, it takes the place of the context and is the same tensor.</summary>
+    /// <summary>The layer's output [N, C]; where no gradient is recorded and nothing is dropped, it takes the place of the context and is the same
+    /// tensor.</summary>
     /// <param name="context">[N, C] what the attention gathered; nothing else may need it afterwards.</param>
     /// <param name="hidden">[N, C] the layer's input.</param>
     /// <param name="dropout">The dropouts of a training pass; null in evaluation.</param>
     public Tensor Forward(Tensor context, Tensor hidden, FeedForwardDropout? dropout)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         if (dropout is not null || hidden.Device != Device.Cpu || IsRecorded(context, hidden))
         {
             Tensor projected = _attentionOutput.Forward(context);
@@ -64,16 +66,18 @@ internal static class TokenBlocks
     // Enough rows for the matrix products to run at full speed, few enough that their intermediate states fit the third-level cache.
     private const long Tokens = 512;
 
-    /// <summary>[count, width], made by <paramref name="block"/>(output, from, count), which writes the rows of some tokens. Nothing is recorded.</summary>
+    /// <summary>[count, width], made by <paramref name="block"/>(output, from, count), which writes the rows of some tokens. Nothing is
+    /// recorded.</summary>
     public static Tensor Compute(long count, long width, DType dtype, Device device, Action<Tensor, long, long> block)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor output = Tensor.Empty([count, width], dtype, device);
         Fill(output, block);
         return scope.Keep(output);
     }
 
-    /// <summary>Has <paramref name="block"/>(output, from, count) write all rows of <paramref name="output"/> [N, ...], some tokens at a time, each once.</summary>
+    /// <summary>Has <paramref name="block"/>(output, from, count) write all rows of <paramref name="output"/> [N, ...], some tokens at a time, each
+    /// once.</summary>
     public static void Fill(Tensor output, Action<Tensor, long, long> block)
     {
         long count = output.Size(0);
@@ -81,7 +85,7 @@ internal static class TokenBlocks
         long blocks = (count + Tokens - 1) / Tokens;
         for (long i = 0; i < blocks; i++)
         {
-            using var inner = new TensorScope();
+            using TensorScope inner = new();
             (long from, long to) = (count * i / blocks, count * (i + 1) / blocks);
             block(output.Narrow(0, from, to - from), from, to - from);
         }

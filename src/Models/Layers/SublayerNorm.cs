@@ -1,7 +1,6 @@
 using LongformerInterop.Models.Gradients;
-using LongformerInterop.Torch;
-
 using LongformerInterop.Models.Led;
+using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models.Layers;
 
@@ -11,7 +10,8 @@ namespace LongformerInterop.Models.Layers;
 /// </summary>
 internal sealed class SublayerNorm(LayerNorm norm, bool before)
 {
-    public static SublayerNorm Load(ParameterLoader at, LedConfiguration c) => new(LayerNorm.Load(at, c.DModel, LedEncoder.LayerNormEps), c.NormalizeBefore);
+    public static SublayerNorm Load(ParameterLoader at, LedConfiguration c) =>
+        new(LayerNorm.Load(at, c.DModel, LedEncoder.LayerNormEps), c.NormalizeBefore);
 
     /// <summary>What the sublayer reads, [N, C] of [N, C].</summary>
     public Tensor Before(Tensor hidden) => before ? norm.Forward(hidden) : hidden;

@@ -4,8 +4,8 @@ namespace LongformerInterop.Models.Layers;
 
 /// <summary>
 /// The raw window products of allenai's <c>sliding_chunks.py</c> and <c>diagonaled_mm_tvm.py</c> in plain tensor operations. The models run on
-/// <c>longformer::banded_attention</c>; these products are there to be looked at, for whoever ports code from the reference. Nothing is recorded for a gradient.
-/// Everything is [B, T, H, ...]; a window of one-sided size W has 2W + 1 columns, column j of row i being the key i + d(j - W).
+/// <c>longformer::banded_attention</c>; these products are there to be looked at, for whoever ports code from the reference. Nothing is recorded for
+/// a gradient. Everything is [B, T, H, ...]; a window of one-sided size W has 2W + 1 columns, column j of row i being the key i + d(j - W).
 /// </summary>
 public static class WindowProducts
 {
@@ -17,7 +17,7 @@ public static class WindowProducts
     {
         (long batch, long length, long heads, long size) = Sizes(query, nameof(query), window);
         CheckSame(query, key, nameof(key));
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         long blocks = Blocks(length, window);
         Tensor q = PadTokens(query, 0, (blocks * window) - length).Reshape(batch, blocks, window, heads, size).Permute(0, 1, 3, 2, 4);
         Tensor k = Neighborhoods(key, window, blocks);                          // [B, blocks, H, D, 3W]
@@ -36,7 +36,7 @@ public static class WindowProducts
     {
         (long batch, long length, long heads, long size) = Sizes(value, nameof(value), window);
         CheckColumns(probabilities, (2 * window) + 1, value);
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         long blocks = Blocks(length, window);
         Tensor columns = PadTokens(probabilities, 0, (blocks * window) - length)
             .Reshape(batch, blocks, window, heads, (2 * window) + 1).Permute(0, 1, 3, 2, 4);
@@ -59,16 +59,16 @@ public static class WindowProducts
     {
         (_, long length, long heads, _) = Sizes(query, nameof(query), Math.Max(1, left));
         CheckSame(query, key, nameof(key));
-        using var scope = new TensorScope();
-        var perHead = new List<Tensor>();
+        using TensorScope scope = new();
+        List<Tensor> perHead = new();
         foreach ((long head, long count, int step) in HeadGroups(dilation, heads))
         {
             Tensor q = query.Narrow(2, head, count);
             Tensor k = PadTokens(key.Narrow(2, head, count), (long)left * step, (long)right * step);
-            var columns = new Tensor[left + right + 1];
+            Tensor[] columns = new Tensor[left + right + 1];
             for (int j = 0; j < columns.Length; j++)
             {
-                using var column = new TensorScope();
+                using TensorScope column = new();
                 columns[j] = column.Keep((q * k.Narrow(1, (long)j * step, length)).Sum(-1));
             }
             perHead.Add(Tensor.Stack(columns, -1));
@@ -81,8 +81,8 @@ public static class WindowProducts
     {
         (_, long length, long heads, _) = Sizes(value, nameof(value), Math.Max(1, left));
         CheckColumns(probabilities, left + right + 1, value);
-        using var scope = new TensorScope();
-        var perHead = new List<Tensor>();
+        using TensorScope scope = new();
+        List<Tensor> perHead = new();
         foreach ((long head, long count, int step) in HeadGroups(dilation, heads))
         {
             Tensor p = probabilities.Narrow(2, head, count);
@@ -90,7 +90,7 @@ public static class WindowProducts
             Tensor? sum = null;
             for (int j = 0; j < left + right + 1; j++)
             {
-                using var column = new TensorScope();
+                using TensorScope column = new();
                 Tensor term = p.Narrow(3, j, 1) * v.Narrow(1, (long)j * step, length);
                 sum = column.Keep(sum is null ? term : sum + term);
             }
@@ -107,7 +107,7 @@ public static class WindowProducts
     {
         (long batch, long length, long heads, long size) = Sizes(query, nameof(query), window, multiple: true);
         CheckSame(query, key, nameof(key));
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         long blocks = length / window;
         Tensor q = query.Reshape(batch, blocks, window, heads, size).Permute(0, 1, 3, 2, 4);
         Tensor k = Neighborhoods(key, window, blocks);                          // [B, blocks, H, D, 3W]
@@ -119,7 +119,7 @@ public static class WindowProducts
     {
         (long batch, long length, long heads, long size) = Sizes(value, nameof(value), window, multiple: true);
         CheckColumns(probabilities, 3 * window, value);
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         long blocks = length / window;
         Tensor p = probabilities.Reshape(batch, blocks, window, heads, 3 * window).Permute(0, 1, 3, 2, 4);
         Tensor v = Neighborhoods(value, window, blocks).Transpose(-1, -2);      // [B, blocks, H, 3W, D]
@@ -136,17 +136,21 @@ public static class WindowProducts
         ArgumentNullException.ThrowIfNull(scores);
         if (scores.Rank != 4 || scores.Shape[3] <= window)
             throw new InputException("scores", $"shape [batch, length, heads, more than {window} columns]", $"{InputReader.Show(scores.Shape)}");
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         (long length, long columns) = (scores.Shape[1], scores.Shape[3]);
-        var invalid = new byte[length * dilation.Length * columns];
+        byte[] invalid = new byte[length * dilation.Length * columns];
         for (int h = 0; h < dilation.Length; h++)
+        {
             for (long c = 0; c <= window; c++)
+            {
                 for (long i = 0; i < Math.Min(length, dilation[h] * (window - c)); i++)
                 {
                     invalid[(((i * dilation.Length) + h) * columns) + c] = 1;
                     if (!autoregressive)
                         invalid[((((length - 1 - i) * dilation.Length) + h) * columns) + columns - 1 - c] = 1;
                 }
+            }
+        }
         Tensor mask = Tensor.From<byte>(invalid, length, dilation.Length, columns).To(scores.Device).To(DType.Bool);
         return scope.Keep(scores.MaskedFill(mask, double.NegativeInfinity));
     }
@@ -157,8 +161,11 @@ public static class WindowProducts
         ArgumentNullException.ThrowIfNull(ids);
         ArgumentNullException.ThrowIfNull(mask);
         if (ids.Rank != 2 || !ids.Shape.SequenceEqual(mask.Shape))
-            throw new InputException("ids, mask", "two tensors of one shape [batch, length]", $"{InputReader.Show(ids.Shape)} and {InputReader.Show(mask.Shape)}");
-        using var scope = new TensorScope();
+        {
+            throw new InputException("ids, mask", "two tensors of one shape [batch, length]",
+                $"{InputReader.Show(ids.Shape)} and {InputReader.Show(mask.Shape)}");
+        }
+        using TensorScope scope = new();
         long block = 2L * window;
         long[] padding = [ids.Shape[0], (block - (ids.Shape[1] % block)) % block];
         Tensor paddedIds = Tensor.Cat([ids, Tensor.Full(padding, paddingId, ids.DType, ids.Device)], 1);

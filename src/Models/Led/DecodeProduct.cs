@@ -32,8 +32,9 @@ internal static class DecodeProduct
     /// <summary>The product of many rows, once: the packed weight goes again.</summary>
     public static Tensor Once(Linear linear, Tensor input)
     {
-        if (IsPlain(input)) return Forward(linear, input);
-        using var scope = new TensorScope();
+        if (IsPlain(input))
+            return Forward(linear, input);
+        using TensorScope scope = new();
         return scope.Keep(LongformerOps.Linear(input, linear.Weight, linear.Bias, LongformerOps.LinearPack(linear.Weight)));
     }
 

@@ -31,12 +31,13 @@ internal sealed class LedCachedSession : IDecodingSession
     private List<LedRow> _rows = [];
     private Tensor? _logits;
 
-    public LedCachedSession(LedDecoder decoder, LedOutputHead head, LedEncodedDocuments documents, LedConfiguration configuration, int maxLength, int rowsPerDocument)
+    public LedCachedSession(LedDecoder decoder, LedOutputHead head, LedEncodedDocuments documents, LedConfiguration configuration, int maxLength,
+        int rowsPerDocument)
     {
         (_decoder, _head, _documents) = (decoder, head, documents);
         (_maxLength, _rowsPerDocument, _vocabulary) = (maxLength, rowsPerDocument, configuration.VocabSize);
         (_used, _capacity) = (new int[documents.Count], new int[documents.Count]);
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         _nothing = Tensor.Empty([0], DType.UInt8, documents.States.Device).Keep();
         _visible = [.. Enumerable.Range(0, documents.Count).Select(d => documents.VisibleOf(d)?.Keep() ?? _nothing)];
         _layers = [.. decoder.Layers.Select(layer => new LedDecoderCache(layer, documents))];
@@ -46,21 +47,23 @@ internal sealed class LedCachedSession : IDecodingSession
 
     public Span<float> Start(IReadOnlyList<int[]> prompts)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Array.Clear(_used);
         // A prompt is a chain of rows, of which only the last goes on.
-        var fed = new List<LedRow>();
-        var ends = new long[prompts.Count];
+        List<LedRow> fed = new();
+        long[] ends = new long[prompts.Count];
         for (int document = 0; document < prompts.Count; document++)
         {
             int[] prompt = prompts[document], past = [];
             if (prompt.Length < 1 || prompt.Length > _maxLength)
                 throw new InputException(new("prompts", document), $"1 to {_maxLength} tokens", $"{prompt.Length}");
             _capacity[document] = prompt.Length + ((_maxLength - prompt.Length) * _rowsPerDocument);
-            for (int i = 0; i < prompt.Length; i++) fed.Add(new LedRow(document, prompt[i], past = [.. past, i]));
+            for (int i = 0; i < prompt.Length; i++)
+                fed.Add(new LedRow(document, prompt[i], past = [.. past, i]));
             ends[document] = fed.Count - 1;
         }
-        foreach (LedDecoderCache layer in _layers) layer.Allocate(_capacity, _documents.States);
+        foreach (LedDecoderCache layer in _layers)
+            layer.Allocate(_capacity, _documents.States);
         LedStepLayout layout = LedStepLayout.Create(fed, _used);
         Tensor states = States(layout);
         Fed(layout);
@@ -70,7 +73,7 @@ internal sealed class LedCachedSession : IDecodingSession
 
     public Span<float> Step(scoped ReadOnlySpan<int> tokens, scoped ReadOnlySpan<int> parents)
     {
-        var fed = new List<LedRow>(tokens.Length);
+        List<LedRow> fed = new(tokens.Length);
         int slot = 0;
         for (int i = 0; i < tokens.Length; i++)
         {
@@ -82,7 +85,7 @@ internal sealed class LedCachedSession : IDecodingSession
                 throw new InputException($"the session is full: expected at most {_maxLength} tokens in {_rowsPerDocument} rows per document");
             fed.Add(new LedRow(parent.Document, tokens[i], [.. parent.Slots, slot]));
         }
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         LedStepLayout layout = LedStepLayout.Create(fed, _used);
         Tensor states = States(layout);
         Fed(layout);
@@ -92,8 +95,10 @@ internal sealed class LedCachedSession : IDecodingSession
 
     public void Dispose()
     {
-        foreach (LedDecoderCache layer in _layers) layer.Dispose();
-        foreach (Tensor visible in _visible) visible.Dispose();
+        foreach (LedDecoderCache layer in _layers)
+            layer.Dispose();
+        foreach (Tensor visible in _visible)
+            visible.Dispose();
         _nothing.Dispose();
         _logits?.Dispose();
     }
@@ -101,7 +106,7 @@ internal sealed class LedCachedSession : IDecodingSession
     /// <summary>The decoder's last hidden states [R, C] of a step.</summary>
     private Tensor States(LedStepLayout layout)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor buffer = layout.Host.Upload(_documents.States.Device);
         LedStep step = layout.Step(buffer, _visible, _nothing);
         Tensor hidden = _decoder.EmbeddingNorm.Embed(new(_decoder.Words, layout.Ids.In(buffer, layout.Count)),
@@ -118,15 +123,18 @@ internal sealed class LedCachedSession : IDecodingSession
     /// <summary>The slots of these rows are taken.</summary>
     private void Fed(LedStepLayout layout)
     {
-        for (int i = 0; i < layout.Documents.Length; i++) _used[layout.Documents[i]] += (int)layout.Rows[i];
+        for (int i = 0; i < layout.Documents.Length; i++)
+            _used[layout.Documents[i]] += (int)layout.Rows[i];
     }
 
     private Span<float> Logits(Tensor states)
     {
         Tensor rows = HostRows(states.Size(0));
         // Here, and nowhere else in a step, the host waits for the device.
-        if (states.Device != Device.Cpu || states.DType != DType.Float32) rows.CopyInPlace(_head.Forward(states));
-        else _head.ForwardInto(rows, states);
+        if (states.Device != Device.Cpu || states.DType != DType.Float32)
+            rows.CopyInPlace(_head.Forward(states));
+        else
+            _head.ForwardInto(rows, states);
         return Values(rows);
     }
 

@@ -62,7 +62,8 @@ public sealed partial record LedConfiguration : ModelConfiguration
     /// <summary>Id that the decoder begins with.</summary>
     public int DecoderStartTokenId { get; init; } = 2;
 
-    /// <summary>Whether LayerNorm stands before each sublayer, as in an LED made of mBART; Hugging Face's LED does not know it, allenai's does.</summary>
+    /// <summary>Whether LayerNorm stands before each sublayer, as in an LED made of mBART; Hugging Face's LED does not know it, allenai's
+    /// does.</summary>
     public bool NormalizeBefore { get; init; }
 
     /// <summary>Whether encoder and decoder end in a LayerNorm, as mBART's do.</summary>
@@ -120,14 +121,16 @@ public sealed partial record LedConfiguration : ModelConfiguration
     public static bool Describes(JsonElement json)
     {
         string? type = json.TryGetProperty("model_type", out JsonElement value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
-        return type == "led" || (type is "bart" or null && json.TryGetProperty("attention_window", out _) && json.TryGetProperty("encoder_layers", out _));
+        return type == "led" || (type is "bart" or null && json.TryGetProperty("attention_window", out _)
+            && json.TryGetProperty("encoder_layers", out _));
     }
 
     /// <summary>Whether a folder's <c>config.json</c> describes an LED; false where there is no readable one.</summary>
     public static bool IsIn(string folder)
     {
         string path = Path.Combine(Checkpoint.FolderOf(folder), "config.json");
-        if (!File.Exists(path)) return false;
+        if (!File.Exists(path))
+            return false;
         try
         {
             using JsonDocument document = JsonText.Parse(File.ReadAllBytes(path));
@@ -140,13 +143,15 @@ public sealed partial record LedConfiguration : ModelConfiguration
     }
 
     /// <summary>Reads <c>config.json</c> of a checkpoint folder.</summary>
-    /// <exception cref="CheckpointException">The file is missing, is not JSON, describes another architecture, or has problems: all are listed.</exception>
+    /// <exception cref="CheckpointException">The file is missing, is not JSON, describes another architecture, or has problems: all are
+    /// listed.</exception>
     public static LedConfiguration Load(string folder) => LoadFrom(folder, Read);
 
     /// <summary>Reads a configuration from JSON.</summary>
     /// <param name="json">The text of config.json.</param>
     /// <param name="source">Its name, for messages.</param>
-    /// <exception cref="CheckpointException">The text is not a JSON object, describes another architecture, or has problems: all are listed.</exception>
+    /// <exception cref="CheckpointException">The text is not a JSON object, describes another architecture, or has problems: all are
+    /// listed.</exception>
     public static LedConfiguration Parse(string json, string source = "config.json") => ParseFrom(Encoding.UTF8.GetBytes(json), source, Read);
 
     private static LedConfiguration Read(ConfigurationReader json, string source)
@@ -157,7 +162,7 @@ public sealed partial record LedConfiguration : ModelConfiguration
         // allenai's keys in a file of HF's LED are those of the BART that it was made of: its class reads none of them.
         if (allenai)
             RefuseVariants(json);
-        var configuration = new LedConfiguration
+        LedConfiguration configuration = new()
         {
             Architectures = json.Texts("architectures"),
             VocabSize = json.Integer("vocab_size", 50265),
@@ -198,9 +203,11 @@ public sealed partial record LedConfiguration : ModelConfiguration
     {
         foreach (string name in (string[])["static_position_embeddings", "autoregressive"])
         {
-            if (json.Boolean(name, false)) json.Problems.Add($"{name} is true, which no LED has");
+            if (json.Boolean(name, false))
+                json.Problems.Add($"{name} is true, which no LED has");
         }
-        if (!json.Boolean("normalize_embedding", true)) json.Problems.Add("normalize_embedding is false, which no LED has");
+        if (!json.Boolean("normalize_embedding", true))
+            json.Problems.Add("normalize_embedding is false, which no LED has");
         if (json.Text("attention_mode", "sliding_chunks") is not ("sliding_chunks" or "tvm") and var mode)
             json.Problems.Add($"attention_mode \"{mode}\" is not that of an LED (sliding_chunks or tvm)");
         if (json.IntegerOrList("attention_dilation") is { } dilation && dilation.Any(d => d != 1))
@@ -219,7 +226,8 @@ public sealed partial record LedConfiguration : ModelConfiguration
         foreach ((string name, int id) in ((string, int)[])[("pad_token_id", PadTokenId), ("bos_token_id", BosTokenId), ("eos_token_id", EosTokenId),
             ("decoder_start_token_id", DecoderStartTokenId)])
         {
-            if (id >= VocabSize) yield return $"{name} {id} is outside the vocabulary of {VocabSize}";
+            if (id >= VocabSize)
+                yield return $"{name} {id} is outside the vocabulary of {VocabSize}";
         }
     }
 }

@@ -8,7 +8,8 @@ public sealed partial record LedConfiguration
     private protected override void Write(Utf8JsonWriter json)
     {
         json.WriteStartArray("architectures");
-        foreach (string name in Architectures) json.WriteStringValue(name.Replace("Bart", "LED", StringComparison.Ordinal));
+        foreach (string name in Architectures)
+            json.WriteStringValue(name.Replace("Bart", "LED", StringComparison.Ordinal));
         json.WriteEndArray();
         json.WriteString("model_type", "led");
         json.WriteString("activation_function", Activations.NameOf(ActivationFunction));
@@ -36,9 +37,11 @@ public sealed partial record LedConfiguration
         foreach ((string name, bool value) in ((string, bool)[])[
             ("normalize_before", NormalizeBefore), ("add_final_layer_norm", AddFinalLayerNorm), ("scale_embedding", ScaleEmbedding)])
         {
-            if (value) json.WriteBoolean(name, true);
+            if (value)
+                json.WriteBoolean(name, true);
         }
-        if (ProblemType is not null) json.WriteString("problem_type", ProblemType);
+        if (ProblemType is not null)
+            json.WriteString("problem_type", ProblemType);
         WriteLabels(json);
     }
 }

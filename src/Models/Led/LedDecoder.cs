@@ -75,16 +75,19 @@ internal sealed class LedDecoder
     public int PaddingId { get; }
 
     /// <summary>Runs all layers; <paramref name="words"/> [B * S, C] are the word vectors, where the caller looked them up already.</summary>
-    public LedDecoderOutputs Forward(LedDecoderBatch batch, LedDropout dropout, bool keepHiddenStates, bool keepAttentions, CancellationToken cancellation, Tensor? words = null)
+    public LedDecoderOutputs Forward(LedDecoderBatch batch, LedDropout dropout, bool keepHiddenStates, bool keepAttentions,
+        CancellationToken cancellation, Tensor? words = null)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         (EmbeddingRows rows, double scale) = LedEncoder.WordRows(Words, batch.InputIds, words, batch.InputsEmbeds, PaddingId, WordScale);
         // Every row of the batch takes the same positions.
         Tensor embedded = EmbeddingNorm.Embed(rows, new(Differentiable.Narrow(Positions, 0, 0, batch.Length)), wordScale: scale);
         Tensor hidden = dropout.Hidden.Apply(embedded, dropout.Decoder(0), 0);
         Tensor mask = CausalMask(batch.Length, hidden.Device);
-        if (batch.Hidden is not null) mask = mask.Or(batch.Hidden);
-        if (GradientTape.Current is { RecomputesLayers: true } tape) tape.Hold(mask, batch.Visible);
+        if (batch.Hidden is not null)
+            mask = mask.Or(batch.Hidden);
+        if (GradientTape.Current is { RecomputesLayers: true } tape)
+            tape.Hold(mask, batch.Visible);
 
         List<Tensor>? states = keepHiddenStates ? [hidden] : null;
         List<Tensor>? self = keepAttentions ? [] : null, cross = keepAttentions ? [] : null;
@@ -99,16 +102,18 @@ internal sealed class LedDecoder
         if (LastNorm is not null)
         {
             hidden = LastNorm.Forward(hidden);
-            if (states is not null) states[^1] = hidden;
+            if (states is not null)
+                states[^1] = hidden;
         }
-        foreach (Tensor kept in (IEnumerable<Tensor>)[hidden, .. states ?? [], .. self ?? [], .. cross ?? []]) scope.Keep(kept);
+        foreach (Tensor kept in (IEnumerable<Tensor>)[hidden, .. states ?? [], .. self ?? [], .. cross ?? []])
+            scope.Keep(kept);
         return new LedDecoderOutputs(hidden, states, self, cross);
     }
 
     /// <summary>bool [1, 1, S, S], true where a key is behind the query.</summary>
     private static Tensor CausalMask(long length, Device device)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor place = Tensor.Arange(length, device);
         return scope.Keep(place.View(1, length).Gt(place.View(length, 1)).View(1, 1, length, length));
     }
@@ -151,7 +156,7 @@ internal sealed class LedDecoderLayer
     /// <summary>[B * S, C] of [B * S, C].</summary>
     public Tensor Forward(Tensor hidden, LedDecoderBatch batch, Tensor mask, LedDropout dropout, List<Tensor>? self, List<Tensor>? cross)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         int place = dropout.Decoder(_layer + 1);
         Tensor Drop(Tensor t, int number) => dropout.Hidden.Apply(t, place, number);
 
@@ -163,7 +168,7 @@ internal sealed class LedDecoderLayer
 
     private Tensor AttendSelf(Tensor hidden, LedDecoderBatch batch, Tensor mask, LedDropout dropout, List<Tensor>? trace)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor context = Self.Attend(Self.Query.Forward(hidden), Self.Key.Forward(hidden), Self.Value.Forward(hidden), new DenseAttentionOptions
         {
             Parts = [new(batch.Rows, 0, batch.Length, 0, batch.Length, mask, dropout.Attention.SeedAt(dropout.Decoder(_layer + 1), 4))],
@@ -177,7 +182,7 @@ internal sealed class LedDecoderLayer
     /// <summary>Each row against its own document, so that documents of unequal length need no padding.</summary>
     private Tensor AttendDocument(Tensor hidden, LedDecoderBatch batch, LedDropout dropout, List<Tensor>? trace)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor? invisible = batch.Visible?.Eq(0);
         DenseAttentionPart Part(int row)
         {
@@ -202,10 +207,11 @@ internal sealed class LedDecoderLayer
     /// <summary>[B, H, S, T] of B times [1, H, S, T_b], which are disposed: zeros behind the end of a shorter document.</summary>
     private static Tensor Joined(List<Tensor> rows)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         long longest = rows.Max(row => row.Size(-1));
         Tensor all = scope.Keep(Tensor.Cat([.. rows.Select(row => row.Pad([0, longest - row.Size(-1)], 0))], 0));
-        foreach (Tensor row in rows) row.Dispose();
+        foreach (Tensor row in rows)
+            row.Dispose();
         return all;
     }
 }
@@ -240,7 +246,7 @@ internal sealed class LedAttention
     /// <summary>Context [N, C] of queries [N, C], keys and values [M, C].</summary>
     public Tensor Attend(Tensor query, Tensor key, Tensor value, DenseAttentionOptions options)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor ByHead(Tensor states) => Differentiable.Reshape(states, states.Size(0), Heads, Size);
         Tensor context = Differentiable.DenseAttention(ByHead(query), ByHead(key), ByHead(value), options);
         return scope.Keep(Differentiable.Reshape(context, query.Size(0), (long)Heads * Size));

@@ -24,8 +24,9 @@ internal sealed class LedDecoderCache : IDisposable
     public LedDecoderCache(LedDecoderLayer layer, LedEncodedDocuments documents)
     {
         _layer = layer;
-        using var scope = new TensorScope();
-        Tensor keys = ByHead(DecodeProduct.Once(layer.Cross.Key, documents.States)), values = ByHead(DecodeProduct.Once(layer.Cross.Value, documents.States));
+        using TensorScope scope = new();
+        Tensor keys = ByHead(DecodeProduct.Once(layer.Cross.Key, documents.States)),
+            values = ByHead(DecodeProduct.Once(layer.Cross.Value, documents.States));
         Tensor Of(Tensor all, int d) => all.Narrow(0, documents.Offsets[d], documents.Offsets[d + 1] - documents.Offsets[d]).Keep();
         _crossKeys = [.. Enumerable.Range(0, documents.Count).Select(d => Of(keys, d))];
         _crossValues = [.. Enumerable.Range(0, documents.Count).Select(d => Of(values, d))];
@@ -45,7 +46,7 @@ internal sealed class LedDecoderCache : IDisposable
     /// <summary>[R, C] of [R, C].</summary>
     public Tensor Forward(Tensor hidden, LedStep step)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor attended = _layer.SelfNorm.After(AttendSelf(_layer.SelfNorm.Before(hidden), step), hidden);
         Tensor informed = _layer.CrossNorm.After(AttendDocuments(_layer.CrossNorm.Before(attended), step), attended);
         Tensor inner = DecodeProduct.Forward(_layer.Inner, _layer.OutputNorm.Before(informed), _layer.Activation);
@@ -55,17 +56,19 @@ internal sealed class LedDecoderCache : IDisposable
     public void Dispose()
     {
         DisposeSlots();
-        foreach (Tensor tensor in _crossKeys.Concat(_crossValues)) tensor.Dispose();
+        foreach (Tensor tensor in _crossKeys.Concat(_crossValues))
+            tensor.Dispose();
     }
 
     private void DisposeSlots()
     {
-        foreach (Tensor tensor in _keys.Concat(_values)) tensor.Dispose();
+        foreach (Tensor tensor in _keys.Concat(_values))
+            tensor.Dispose();
     }
 
     private Tensor AttendSelf(Tensor hidden, LedStep step)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         LedAttention self = _layer.Self;
         Store(_keys, self.Key, hidden, step);
         Store(_values, self.Value, hidden, step);
@@ -77,14 +80,15 @@ internal sealed class LedDecoderCache : IDisposable
 
     private Tensor AttendDocuments(Tensor hidden, LedStep step)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor[] Of(Tensor[] all) => Array.ConvertAll(step.Documents, d => all[d]);
         Tensor query = ByHead(DecodeProduct.Forward(_layer.Cross.Query, hidden));
         Tensor context = LongformerOps.DecodeAttention(query, Of(_crossKeys), Of(_crossValues), step.Rows, step.DocumentMasks, _layer.Cross.Scale);
         return scope.Keep(DecodeProduct.Forward(_layer.Cross.Output, context.View(hidden.Size(0), -1)));
     }
 
-    /// <summary>Puts a projection of the rows into the slots of their documents: straight, where there is one document and they are the next.</summary>
+    /// <summary>Puts a projection of the rows into the slots of their documents: straight, where there is one document and they are the
+    /// next.</summary>
     private static void Store(Tensor[] slots, Layers.Linear projection, Tensor hidden, LedStep step)
     {
         Tensor Next(int i) => slots[step.Documents[i]].Narrow(0, step.Used[i], step.Rows[i]).View(step.Rows[i], -1);
@@ -95,7 +99,8 @@ internal sealed class LedDecoderCache : IDisposable
         }
         Tensor projected = DecodeProduct.Forward(projection, hidden);
         long first = 0;
-        for (int i = 0; i < step.Documents.Length; first += step.Rows[i++]) Next(i).CopyInPlace(projected.Narrow(0, first, step.Rows[i]));
+        for (int i = 0; i < step.Documents.Length; first += step.Rows[i++])
+            Next(i).CopyInPlace(projected.Narrow(0, first, step.Rows[i]));
     }
 
     /// <summary>[N, C] to [N, H, D].</summary>

@@ -32,7 +32,8 @@ internal sealed class LedEncoder
         _wordScale = c.WordScale;
         _padding = c.PadTokenId;
         LongformerConfiguration attention = c.Encoder;
-        _layers = [.. Enumerable.Range(0, c.EncoderLayers).Select(i => new LedEncoderLayer(at / "layers" / $"{i}", c, attention, i, loader.Options.Attention))];
+        _layers = [.. Enumerable.Range(0, c.EncoderLayers)
+            .Select(i => new LedEncoderLayer(at / "layers" / $"{i}", c, attention, i, loader.Options.Attention))];
     }
 
     /// <summary>[V, C].</summary>
@@ -45,9 +46,10 @@ internal sealed class LedEncoder
     /// <param name="keepAttentions">Whether to return the probabilities of every layer.</param>
     /// <param name="cancellation">Looked at before every layer.</param>
     /// <param name="words">[N, C] word vectors, where the caller looked them up already.</param>
-    public LedEncoderOutputs Forward(SequenceBatch batch, LedDropout dropout, bool keepHiddenStates, bool keepAttentions, CancellationToken cancellation, Tensor? words = null)
+    public LedEncoderOutputs Forward(SequenceBatch batch, LedDropout dropout, bool keepHiddenStates, bool keepAttentions,
+        CancellationToken cancellation, Tensor? words = null)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor hidden = Embed(batch, words, dropout);
         List<Tensor>? states = keepHiddenStates ? [hidden] : null;
         AttentionTrace? trace = keepAttentions ? new AttentionTrace() : null;
@@ -56,28 +58,32 @@ internal sealed class LedEncoder
             CancelPoll.ThrowIfStopped(cancellation, often: true);
             Tensor next = trace is not null ? layer.Forward(hidden, batch, dropout, trace)
                 : GradientTape.Layer([hidden], inputs => layer.Forward(inputs[0], batch, dropout, null));
-            if (states is null) hidden.Dispose();
+            if (states is null)
+                hidden.Dispose();
             hidden = next;
             states?.Add(hidden);
         }
         if (_lastNorm is not null)
         {
             hidden = _lastNorm.Forward(hidden);
-            if (states is not null) states[^1] = hidden;
+            if (states is not null)
+                states[^1] = hidden;
         }
-        foreach (Tensor state in states ?? [hidden]) scope.Keep(state);
+        foreach (Tensor state in states ?? [hidden])
+            scope.Keep(state);
         return new LedEncoderOutputs(hidden, states, trace);
     }
 
     private Tensor Embed(SequenceBatch batch, Tensor? words, LedDropout dropout)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         (EmbeddingRows rows, double scale) = WordRows(Words, batch.InputIds, words, batch.InputsEmbeds, _padding, _wordScale);
         Tensor embedded = _embeddingNorm.Embed(rows, new(_positions, batch.PositionIds), wordScale: scale);
         return scope.Keep(dropout.Hidden.Apply(embedded, dropout.Encoder(0), 0));
     }
 
-    /// <summary>Where the words' vectors come from, and what they are multiplied with: mBART's factor, but for vectors that a caller brings in place of ids.</summary>
+    /// <summary>Where the words' vectors come from, and what they are multiplied with: mBART's factor, but for vectors that a caller brings in place
+    /// of ids.</summary>
     /// <param name="table">[V, C].</param>
     /// <param name="ids">int64 [N], where there are no vectors.</param>
     /// <param name="words">[N, C] rows of the table that were looked up already, or null.</param>
@@ -97,14 +103,15 @@ internal sealed class LedEncoderLayer
     private readonly PreNormFeedForward? _preNorm;
     private readonly int _layer;
 
-    public LedEncoderLayer(ParameterLoader at, LedConfiguration c, LongformerConfiguration attention, int layer, AttentionImplementation implementation)
+    public LedEncoderLayer(ParameterLoader at, LedConfiguration c, LongformerConfiguration attention, int layer,
+        AttentionImplementation implementation)
     {
         _attention = new LongformerSelfAttention(at / "self_attn" / "longformer_self_attn", attention, layer, implementation);
-        var attentionOutput = Linear.Load(at / "self_attn" / "output", c.DModel, c.DModel);
-        var attentionNorm = LayerNorm.Load(at / "self_attn_layer_norm", c.DModel, LedEncoder.LayerNormEps);
-        var inner = Linear.Load(at / "fc1", c.EncoderFfnDim, c.DModel);
-        var output = Linear.Load(at / "fc2", c.DModel, c.EncoderFfnDim);
-        var outputNorm = LayerNorm.Load(at / "final_layer_norm", c.DModel, LedEncoder.LayerNormEps);
+        Linear attentionOutput = Linear.Load(at / "self_attn" / "output", c.DModel, c.DModel);
+        LayerNorm attentionNorm = LayerNorm.Load(at / "self_attn_layer_norm", c.DModel, LedEncoder.LayerNormEps);
+        Linear inner = Linear.Load(at / "fc1", c.EncoderFfnDim, c.DModel);
+        Linear output = Linear.Load(at / "fc2", c.DModel, c.EncoderFfnDim);
+        LayerNorm outputNorm = LayerNorm.Load(at / "final_layer_norm", c.DModel, LedEncoder.LayerNormEps);
         if (c.NormalizeBefore)
             _preNorm = new PreNormFeedForward(attentionNorm, attentionOutput, outputNorm, inner, output, c.ActivationFunction);
         else
@@ -115,7 +122,7 @@ internal sealed class LedEncoderLayer
     /// <summary>[N, C] of [N, C].</summary>
     public Tensor Forward(Tensor hidden, SequenceBatch batch, LedDropout dropout, AttentionTrace? trace)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         int place = dropout.Encoder(_layer + 1);
         if (_preNorm is { } layer)
         {
@@ -126,14 +133,16 @@ internal sealed class LedEncoderLayer
         }
         Tensor context = _attention.Forward(hidden, batch, dropout.Hidden, trace);
         FeedForwardDropout? drop = dropout.Hidden.IsOn
-            ? new FeedForwardDropout(t => dropout.Hidden.Apply(t, place, 2), t => dropout.Activation.Apply(t, place, 3), t => dropout.Hidden.Apply(t, place, 4))
+            ? new FeedForwardDropout(t => dropout.Hidden.Apply(t, place, 2), t => dropout.Activation.Apply(t, place, 3),
+                t => dropout.Hidden.Apply(t, place, 4))
             : null;
         return scope.Keep(_feedForward!.Forward(context, hidden, drop));
     }
 }
 
 /// <summary>A layer whose LayerNorms stand in front of its sublayers, as in mBART: what <see cref="PostNormFeedForward"/> is to the others.</summary>
-internal sealed record PreNormFeedForward(LayerNorm AttentionNorm, Linear AttentionOutput, LayerNorm OutputNorm, Linear Inner, Linear Output, HiddenActivation Activation);
+internal sealed record PreNormFeedForward(LayerNorm AttentionNorm, Linear AttentionOutput, LayerNorm OutputNorm, Linear Inner, Linear Output,
+    HiddenActivation Activation);
 
 /// <summary>
 /// The dropouts of one pass: of sublayer outputs, of attention probabilities in the decoder, and behind the activation. Layers of the

@@ -32,7 +32,7 @@ public sealed class LedForConditionalGeneration : LedPretrained<LedLogitsOutputs
     public LedEncodedDocuments Encode(LedInputs inputs, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(inputs);
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         SequenceBatch batch = InputReader.Read(inputs, Configuration.Limits, GlobalRule.None, Device, DType);
         LedEncoderOutputs encoder = Body.Encoder.Forward(batch, new LedDropout(null, Configuration), false, false, cancellation);
         return new LedEncodedDocuments(encoder.LastHiddenState.Keep(), batch.Visible?.Keep(), batch.Layout.HidesTokens, batch.Offsets);
@@ -50,13 +50,17 @@ public sealed class LedForConditionalGeneration : LedPretrained<LedLogitsOutputs
         ArgumentOutOfRangeException.ThrowIfLessThan(maxLength, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(rowsPerDocument, 1);
         if (maxLength > Configuration.MaxDecoderPositionEmbeddings)
-            throw new InputException("maxLength", $"at most the {Configuration.MaxDecoderPositionEmbeddings} positions of the decoder", $"{maxLength}");
+        {
+            throw new InputException("maxLength", $"at most the {Configuration.MaxDecoderPositionEmbeddings} positions of the decoder",
+                $"{maxLength}");
+        }
         return useCache
             ? new LedCachedSession(Body.Decoder, _output, documents, Configuration, maxLength, rowsPerDocument)
             : new LedUncachedSession(Body.Decoder, _output, documents, Configuration);
     }
 
-    private protected override LedLogitsOutputs Compute(LedInputs inputs, Tensor hidden, LedDecoderBatch batch, Tensor encoderStates, LedDropout dropout)
+    private protected override LedLogitsOutputs Compute(LedInputs inputs, Tensor hidden, LedDecoderBatch batch, Tensor encoderStates,
+        LedDropout dropout)
     {
         if (inputs.TrainingLoss is { } training && inputs.Labels is not null)
         {
@@ -91,9 +95,11 @@ public sealed class LedForQuestionAnswering : LedPretrained<LedSpanOutputs>
 
     /// <summary>Loads an extractive question answering model.</summary>
     /// <exception cref="CheckpointException">The head is missing, or configuration or weights do not fit; everything is listed.</exception>
-    public static new LedForQuestionAnswering Load(string folder, LoadOptions? options = null) => ModelLoader.Load<LedForQuestionAnswering>(folder, options);
+    public static new LedForQuestionAnswering Load(string folder, LoadOptions? options = null) =>
+        ModelLoader.Load<LedForQuestionAnswering>(folder, options);
 
-    private protected override LedSpanOutputs Compute(LedInputs inputs, Tensor hidden, LedDecoderBatch batch, Tensor encoderStates, LedDropout dropout)
+    private protected override LedSpanOutputs Compute(LedInputs inputs, Tensor hidden, LedDecoderBatch batch, Tensor encoderStates,
+        LedDropout dropout)
     {
         Tensor logits = _outputs.Forward(hidden);
         Tensor Column(int i) => Differentiable.Reshape(Differentiable.Narrow(logits, 1, i, 1), batch.Rows * batch.Length);
@@ -131,7 +137,8 @@ public sealed class LedForSequenceClassification : LedPretrained<LedLogitsOutput
     public static new LedForSequenceClassification Load(string folder, LoadOptions? options = null) =>
         ModelLoader.Load<LedForSequenceClassification>(folder, options);
 
-    private protected override LedLogitsOutputs Compute(LedInputs inputs, Tensor hidden, LedDecoderBatch batch, Tensor encoderStates, LedDropout dropout)
+    private protected override LedLogitsOutputs Compute(LedInputs inputs, Tensor hidden, LedDecoderBatch batch, Tensor encoderStates,
+        LedDropout dropout)
     {
         Tensor ends = HostBuffer.Upload(LastEnds(inputs, batch), hidden.Device);
         Tensor pooled = dropout.Classifier.Apply(Differentiable.SelectRows(hidden, ends), dropout.Head, 0);
@@ -148,12 +155,16 @@ public sealed class LedForSequenceClassification : LedPretrained<LedLogitsOutput
     private long[] LastEnds(LedInputs inputs, LedDecoderBatch batch)
     {
         if (inputs.InputIds is null || inputs.IsPacked || inputs.InputIds.Size(1) != batch.Length)
-            throw new InputException("input_ids: expected a padded batch of ids as long as the decoder's, in which the last </s> of each document is found");
+        {
+            throw new InputException(
+                "input_ids: expected a padded batch of ids as long as the decoder's, in which the last </s> of each document is found");
+        }
         long[] ids = HostValues.ToInt64(inputs.InputIds), ends = new long[batch.Rows];
         for (int row = 0; row < ends.Length; row++)
         {
             int at = ids.AsSpan(row * (int)batch.Length, (int)batch.Length).LastIndexOf(Configuration.EosTokenId);
-            if (at < 0) throw new InputException(new("input_ids", row), $"at least one </s> (id {Configuration.EosTokenId})", "none");
+            if (at < 0)
+                throw new InputException(new("input_ids", row), $"at least one </s> (id {Configuration.EosTokenId})", "none");
             ends[row] = (row * batch.Length) + at;
         }
         return ends;

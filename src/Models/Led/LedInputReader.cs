@@ -3,14 +3,16 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models.Led;
 
-/// <summary>Turns <see cref="LedInputs"/> into what the decoder computes on; the encoder's side is read by <see cref="InputReader"/>. Every value is checked on the host once.</summary>
+/// <summary>Turns <see cref="LedInputs"/> into what the decoder computes on; the encoder's side is read by <see cref="InputReader"/>. Every value is
+/// checked on the host once.</summary>
 internal static class LedInputReader
 {
     private const long Ignored = -100;
 
     /// <summary>The decoder's side: what it is given, or what HF would give it.</summary>
     /// <exception cref="InputException">Names the argument, what was expected and what was given.</exception>
-    public static LedDecoderBatch ReadDecoder(LedInputs inputs, LedConfiguration configuration, SequenceBatch documents, Tensor states, bool labelsAreTokens)
+    public static LedDecoderBatch ReadDecoder(LedInputs inputs, LedConfiguration configuration, SequenceBatch documents, Tensor states,
+        bool labelsAreTokens)
     {
         long rows = documents.SequenceCount;
         if (inputs.DecoderInputIds is not null && inputs.DecoderInputsEmbeds is not null)
@@ -21,7 +23,10 @@ internal static class LedInputReader
         if (inputs.DecoderInputsEmbeds is { } given)
         {
             if (given.Rank != 3 || given.Size(0) != rows || given.Size(2) != configuration.DModel)
-                throw new InputException("decoder_inputs_embeds", $"shape [{rows}, length, {configuration.DModel}]", $"{InputReader.Show(given.Shape)}");
+            {
+                throw new InputException("decoder_inputs_embeds", $"shape [{rows}, length, {configuration.DModel}]",
+                    $"{InputReader.Show(given.Shape)}");
+            }
             length = given.Size(1);
             embeds = Differentiable.Reshape(Differentiable.To(given, device, states.DType), rows * length, configuration.DModel);
         }
@@ -34,8 +39,10 @@ internal static class LedInputReader
         }
         if (length < 1 || length > configuration.MaxDecoderPositionEmbeddings)
         {
-            throw new InputException($"the decoder: expected 1 to {configuration.MaxDecoderPositionEmbeddings} tokens, the decoder positions of this checkpoint, "
-                + $"given {length}{(ids is not null && inputs.DecoderInputIds is null && !(labelsAreTokens && inputs.Labels is not null) ? " (the document's ids, shifted right)" : "")}");
+            bool areShifted = ids is not null && inputs.DecoderInputIds is null && !(labelsAreTokens && inputs.Labels is not null);
+            throw new InputException(
+                $"the decoder: expected 1 to {configuration.MaxDecoderPositionEmbeddings} tokens, the decoder positions of this checkpoint, "
+                + $"given {length}{(areShifted ? " (the document's ids, shifted right)" : "")}");
         }
         return new LedDecoderBatch
         {
@@ -89,12 +96,18 @@ internal static class LedInputReader
     private static Tensor Hidden(Tensor mask, long rows, long length, Device device)
     {
         if (mask.Rank != 2 || mask.Size(0) != rows || mask.Size(1) != length)
-            throw new InputException("decoder_attention_mask", $"shape [{rows}, {length}] like the decoder's tokens", $"{InputReader.Show(mask.Shape)}");
+        {
+            throw new InputException("decoder_attention_mask", $"shape [{rows}, {length}] like the decoder's tokens",
+                $"{InputReader.Show(mask.Shape)}");
+        }
         double[] values = HostValues.ToDouble(mask);
         int wrong = Array.FindIndex(values, v => v is not (0 or 1));
         if (wrong >= 0)
-            throw new InputException(FormattableString.Invariant($"decoder_attention_mask[{wrong / length}, {wrong % length}]: expected 0 or 1, given {values[wrong]}"));
-        var host = new HostBuffer();
+        {
+            throw new InputException(
+                FormattableString.Invariant($"decoder_attention_mask[{wrong / length}, {wrong % length}]: expected 0 or 1, given {values[wrong]}"));
+        }
+        HostBuffer host = new();
         BufferPart part = host.Add(Array.ConvertAll(values, v => v == 0 ? (byte)1 : (byte)0));
         return part.In(host.Upload(device), rows, 1, 1, length).To(DType.Bool);
     }

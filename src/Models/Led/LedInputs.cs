@@ -22,7 +22,8 @@ public sealed record LedInputs : ModelInputs
 
     /// <summary>Builds inputs from tensors under HF's argument names, as <c>inputs.safetensors</c> of a parity case holds them.</summary>
     /// <exception cref="InputException">A name is none of the arguments.</exception>
-    public static LedInputs FromNames(IEnumerable<KeyValuePair<string, Tensor>> tensors) => Named(new LedInputs(), tensors, (inputs, name, tensor) => name switch
+    public static LedInputs FromNames(IEnumerable<KeyValuePair<string, Tensor>> tensors) =>
+        Named(new LedInputs(), tensors, (inputs, name, tensor) => name switch
     {
         "decoder_input_ids" => inputs with { DecoderInputIds = tensor },
         "decoder_inputs_embeds" => inputs with { DecoderInputsEmbeds = tensor },

@@ -21,6 +21,7 @@ public sealed class LedModel : LedPretrained<LedModelOutputs>
     /// <exception cref="CheckpointException">Configuration or weights do not fit; everything is listed.</exception>
     public static new LedModel Load(string folder, LoadOptions? options = null) => ModelLoader.Load<LedModel>(folder, options);
 
-    private protected override LedModelOutputs Compute(LedInputs inputs, Tensor hidden, LedDecoderBatch batch, Tensor encoderStates, LedDropout dropout) =>
+    private protected override LedModelOutputs Compute(LedInputs inputs, Tensor hidden, LedDecoderBatch batch, Tensor encoderStates,
+        LedDropout dropout) =>
         new() { LastHiddenState = Differentiable.Reshape(hidden, batch.Rows, batch.Length, -1), EncoderLastHiddenState = encoderStates };
 }

@@ -13,7 +13,8 @@ internal sealed class LedOutputHead
     {
         LedConfiguration c = loader.Configuration;
         _weight = shared ?? (loader.Root / "lm_head").Get("weight", c.VocabSize, c.DModel);
-        if (!loader.Root.Has("final_logits_bias")) return;
+        if (!loader.Root.Has("final_logits_bias"))
+            return;
         // HF's buffer, which is not trained; older checkpoints lack it.
         _bias = loader.Root.GetBuffer("final_logits_bias", 1, c.VocabSize);
     }
@@ -21,21 +22,22 @@ internal sealed class LedOutputHead
     /// <summary>[M, V] of [M, C].</summary>
     public Tensor Forward(Tensor hidden)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         return scope.Keep(Differentiable.Linear(hidden, _weight, _bias?.View(_weight.Size(0))));
     }
 
     /// <summary>The sum of the cross entropies of rows [M, C] with labels [M].</summary>
     public Tensor Loss(Tensor hidden, Tensor labels, TrainingLoss training)
     {
-        using var scope = new TensorScope();
-        return scope.Keep(Differentiable.VocabularyLoss(hidden, _weight, _bias?.View(_weight.Size(0)), labels, training.LabelSmoothing, training.RowsPerBlock));
+        using TensorScope scope = new();
+        return scope.Keep(Differentiable.VocabularyLoss(hidden, _weight, _bias?.View(_weight.Size(0)), labels, training.LabelSmoothing,
+            training.RowsPerBlock));
     }
 
     /// <summary>The same written to <paramref name="output"/> [M, V]; nothing is recorded.</summary>
     public void ForwardInto(Tensor output, Tensor hidden)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         LongformerOps.LinearInto(output, hidden, _weight, _bias?.View(_weight.Size(0)));
     }
 }

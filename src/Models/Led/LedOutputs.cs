@@ -36,7 +36,8 @@ public abstract record LedOutputs : ModelOutputs
 
     private protected sealed override IEnumerable<(string, IReadOnlyList<Tensor>?)> Lists() =>
     [
-        ("encoder_hidden_states", EncoderHiddenStates), ("encoder_attentions", EncoderAttentions), ("encoder_global_attentions", EncoderGlobalAttentions),
+        ("encoder_hidden_states", EncoderHiddenStates), ("encoder_attentions", EncoderAttentions),
+        ("encoder_global_attentions", EncoderGlobalAttentions),
         ("decoder_hidden_states", DecoderHiddenStates), ("decoder_attentions", DecoderAttentions), ("cross_attentions", CrossAttentions),
     ];
 }

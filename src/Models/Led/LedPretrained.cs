@@ -29,7 +29,8 @@ public abstract class LedPretrained<TOutputs> : PretrainedModel
 
     /// <summary>Runs the model. The outputs join the caller's <see cref="TensorScope"/>; everything in between is freed on return.</summary>
     /// <param name="inputs">The arguments.</param>
-    /// <param name="cancellation">Looked at before every layer of encoder and decoder; a pass that is cancelled frees everything that it made.</param>
+    /// <param name="cancellation">Looked at before every layer of encoder and decoder; a pass that is cancelled frees everything that it
+    /// made.</param>
     /// <exception cref="InputException">The shape or a value of an argument is wrong: the message names it, with expected and given.</exception>
     /// <exception cref="OperationCanceledException">The pass was cancelled.</exception>
     public TOutputs Forward(LedInputs inputs, CancellationToken cancellation = default) => Forward(inputs, null, cancellation);
@@ -37,12 +38,13 @@ public abstract class LedPretrained<TOutputs> : PretrainedModel
     private TOutputs Forward(LedInputs inputs, WordVectors? sources, CancellationToken cancellation)
     {
         ArgumentNullException.ThrowIfNull(inputs);
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         if (inputs.OutputAttentions && inputs.IsPacked)
             throw new InputException("OutputAttentions", "a padded batch", "a packed batch");
         SequenceBatch batch = InputReader.Read(inputs, Configuration.Limits, GlobalRule.None, Device, DType);
-        var dropout = new LedDropout(inputs.DropoutSeed, Configuration);
-        if (GradientTape.Current is { RecomputesLayers: true } tape) tape.Hold(batch.ReadByLayers);
+        LedDropout dropout = new(inputs.DropoutSeed, Configuration);
+        if (GradientTape.Current is { RecomputesLayers: true } tape)
+            tape.Hold(batch.ReadByLayers);
         Tensor? words = sources is null || batch.InputIds is null ? null
             : sources.LookUp("grad_input_embeds", batch.InputIds, Body.Encoder.Words, inputs.IsPacked ? 1 : batch.SequenceCount);
         LedEncoderOutputs encoder = Body.Encoder.Forward(batch, dropout, inputs.OutputHiddenStates, inputs.OutputAttentions, cancellation, words);
@@ -50,7 +52,8 @@ public abstract class LedPretrained<TOutputs> : PretrainedModel
         LedDecoderBatch decoderBatch = LedInputReader.ReadDecoder(inputs, Configuration, batch, encoder.LastHiddenState, LabelsAreTokens);
         words = sources is null || decoderBatch.InputIds is null ? null
             : sources.LookUp("grad_decoder_input_embeds", decoderBatch.InputIds, Body.Decoder.Words, decoderBatch.Rows);
-        LedDecoderOutputs decoder = Body.Decoder.Forward(decoderBatch, dropout, inputs.OutputHiddenStates, inputs.OutputAttentions, cancellation, words);
+        LedDecoderOutputs decoder =
+            Body.Decoder.Forward(decoderBatch, dropout, inputs.OutputHiddenStates, inputs.OutputAttentions, cancellation, words);
         Tensor Decoded(Tensor hidden) => Differentiable.Reshape(hidden, decoderBatch.Rows, decoderBatch.Length, Configuration.DModel);
 
         TOutputs outputs = Compute(inputs, decoder.LastHiddenState, decoderBatch, batch.Unflatten(encoder.LastHiddenState), dropout) with
@@ -62,13 +65,15 @@ public abstract class LedPretrained<TOutputs> : PretrainedModel
             DecoderAttentions = InScope(decoder.SelfAttentions),
             CrossAttentions = InScope(decoder.CrossAttentions),
         };
-        foreach (Tensor tensor in outputs.ToDictionary().Values) scope.Keep(tensor);
+        foreach (Tensor tensor in outputs.ToDictionary().Values)
+            scope.Keep(tensor);
         return outputs;
 
         // The layers kept their probabilities out of every scope, past their own ends.
         static Tensor[]? InScope(IReadOnlyList<Tensor>? kept) => kept?.Select(tensor =>
         {
-            using (tensor) return tensor.Alias();
+            using (tensor)
+                return tensor.Alias();
         }).ToArray();
     }
 
@@ -82,9 +87,10 @@ public abstract class LedPretrained<TOutputs> : PretrainedModel
             OutputAttentions = outputAttentions,
         }, cancellation).ToDictionary();
 
-    private protected sealed override (Tensor? Loss, IReadOnlyList<(string Name, Tensor Words)> Words) LossOf(IReadOnlyDictionary<string, Tensor> inputs, GradientTape tape)
+    private protected sealed override (Tensor? Loss,
+        IReadOnlyList<(string Name, Tensor Words)> Words) LossOf(IReadOnlyDictionary<string, Tensor> inputs, GradientTape tape)
     {
-        var words = new WordVectors(tape, Configuration.PadTokenId);
+        WordVectors words = new(tape, Configuration.PadTokenId);
         Tensor? loss = Forward(LedInputs.FromNames(inputs), words, CancellationToken.None).ToDictionary().GetValueOrDefault("loss");
         return (loss, words.LookedUp);
     }
@@ -117,7 +123,7 @@ internal sealed class WordVectors(GradientTape tape, int padding)
     /// <summary>[N, C] of ids [N], which are those of B sequences.</summary>
     public Tensor LookUp(string name, Tensor ids, Tensor table, long sequences)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor words = Differentiable.Reshape(Differentiable.Embedding(ids, table, padding), sequences, -1, table.Size(1));
         tape.Watch(words);
         _lookedUp.Add((name, words));
@@ -140,7 +146,8 @@ internal sealed class LedBody
         else
         {
             // HF then keeps a table for each side, and one that nothing reads.
-            if (loader.Body.Has("shared.weight")) Table("shared");
+            if (loader.Body.Has("shared.weight"))
+                Table("shared");
             Encoder = new LedEncoder(loader, Table("encoder.embed_tokens"));
             Decoder = new LedDecoder(loader, Table("decoder.embed_tokens"));
         }

@@ -15,13 +15,14 @@ internal sealed class LedStepLayout
         Count = fed.Count;
         Ids = Host.Add([.. fed.Select(r => (long)r.Token)]);
         Places = Host.Add([.. fed.Select(r => r.Slots.Length - 1L)]);
-        var documents = new List<int>();
-        var rows = new List<long>();
+        List<int> documents = new();
+        List<long> rows = new();
         for (int first = 0, count; first < fed.Count; first += count)
         {
             int document = fed[first].Document;
             count = 1;
-            while (first + count < fed.Count && fed[first + count].Document == document) count++;
+            while (first + count < fed.Count && fed[first + count].Document == document)
+                count++;
             documents.Add(document);
             rows.Add(count);
             Add(fed.GetRange(first, count), used[document] + count);
@@ -75,10 +76,11 @@ internal sealed class LedStepLayout
             _masks.Add(null);
             return;
         }
-        var visible = new byte[rows.Count * slots];
+        byte[] visible = new byte[rows.Count * slots];
         for (int i = 0; i < rows.Count; i++)
         {
-            foreach (int slot in rows[i].Slots) visible[(i * slots) + slot] = 1;
+            foreach (int slot in rows[i].Slots)
+                visible[(i * slots) + slot] = 1;
         }
         _masks.Add(Host.Add(visible));
     }

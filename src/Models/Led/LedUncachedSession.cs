@@ -6,7 +6,8 @@ namespace LongformerInterop.Models.Led;
 /// The readable decoding session: every step runs the decoder over all tokens of all rows, as in training, and keeps nothing. The cached
 /// session is tested against it.
 /// </summary>
-internal sealed class LedUncachedSession(LedDecoder decoder, LedOutputHead head, LedEncodedDocuments documents, LedConfiguration configuration) : IDecodingSession
+internal sealed class LedUncachedSession(LedDecoder decoder, LedOutputHead head, LedEncodedDocuments documents, LedConfiguration configuration)
+    : IDecodingSession
 {
     private List<(int Document, int[] Ids)> _rows = [];
 
@@ -20,7 +21,7 @@ internal sealed class LedUncachedSession(LedDecoder decoder, LedOutputHead head,
 
     public Span<float> Step(scoped ReadOnlySpan<int> tokens, scoped ReadOnlySpan<int> parents)
     {
-        var next = new List<(int, int[])>();
+        List<(int, int[])> next = new();
         for (int i = 0; i < tokens.Length; i++)
         {
             (int document, int[] ids) = _rows[parents[i]];
@@ -36,7 +37,7 @@ internal sealed class LedUncachedSession(LedDecoder decoder, LedOutputHead head,
 
     private Span<float> Run()
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         (long rows, int length) = (_rows.Count, _rows.Max(r => r.Ids.Length));
         // Shorter rows are filled up behind their end, where no token of theirs looks.
         long[] ids = [.. _rows.SelectMany(r => r.Ids.Concat(Enumerable.Repeat(decoder.PaddingId, length - r.Ids.Length))).Select(id => (long)id)];

@@ -9,8 +9,8 @@ public sealed record LoadOptions
     public Device Device { get; init; } = Device.Cpu;
 
     /// <summary>
-    /// Floating dtype of the weights; null: as stored (Float16 becomes Float32 on the CPU, which computes in no half precision). Weights on the CPU that keep their dtype are used where they lie in the
-    /// mapped file, without a copy.
+    /// Floating dtype of the weights; null: as stored (Float16 becomes Float32 on the CPU, which computes in no half precision). Weights on the CPU
+    /// that keep their dtype are used where they lie in the mapped file, without a copy.
     /// </summary>
     public DType? DType { get; init; }
 
@@ -45,6 +45,7 @@ public sealed record LoadOptions
         if (DType is DType dtype and not (Torch.DType.Float32 or Torch.DType.BFloat16 or Torch.DType.Float16 or Torch.DType.Float64))
             throw new InputException("DType", "Float32, BFloat16, Float16 or Float64", $"{dtype}");
         TorchRuntime.RequireDevice(Device);
-        if (TF32 is { } allowed) TorchRuntime.AllowTF32 = allowed;
+        if (TF32 is { } allowed)
+            TorchRuntime.AllowTF32 = allowed;
     }
 }

@@ -18,7 +18,8 @@ internal abstract class ModelLoader
     /// <param name="prefix">What the body lies under in the file: "" or a name with its dot.</param>
     /// <param name="backbone">What HF calls the body inside a model with a head, with its dot.</param>
     /// <param name="tables">Word embedding tables, whose stored dtype is the model's where the options say none.</param>
-    protected ModelLoader(Architecture architecture, LoadOptions options, ParameterSource source, string prefix, string backbone, params ReadOnlySpan<string> tables)
+    protected ModelLoader(Architecture architecture, LoadOptions options, ParameterSource source, string prefix, string backbone,
+        params ReadOnlySpan<string> tables)
     {
         _source = source;
         Architecture = architecture;
@@ -57,7 +58,9 @@ internal abstract class ModelLoader
     {
         Architecture architecture = Architecture.All.First(a => a.Model == typeof(T));
         string described = options?.BaseFolder is { } given ? Checkpoint.FolderOf(folder, given) : folder;
-        ModelConfiguration configuration = architecture.Family == ModelFamily.Led ? LedConfiguration.Load(described) : LongformerConfiguration.Load(described);
+        ModelConfiguration configuration = architecture.Family == ModelFamily.Led
+            ? LedConfiguration.Load(described)
+            : LongformerConfiguration.Load(described);
         return (T)Load(architecture, folder, configuration, options);
     }
 
@@ -104,8 +107,8 @@ internal abstract class ModelLoader
     }
 
     /// <summary>
-    /// The labels of an adapter's head, which the configuration of its base knows nothing of: as many as the head has outputs, called by their numbers
-    /// unless the base has as many names.
+    /// The labels of an adapter's head, which the configuration of its base knows nothing of: as many as the head has outputs, called by their
+    /// numbers unless the base has as many names.
     /// </summary>
     private static ModelConfiguration WithLabelsOf(Checkpoint checkpoint, Architecture architecture, ModelConfiguration configuration)
     {
@@ -114,7 +117,9 @@ internal abstract class ModelLoader
         if (output is null || checkpoint.Entry(output).Shape is not [var count, _] || count == configuration.NumLabels)
             return configuration;
         IReadOnlyList<string> labels = ModelConfiguration.GenericLabels((int)count);
-        return configuration is LedConfiguration led ? led with { Id2Label = labels } : (LongformerConfiguration)configuration with { Id2Label = labels };
+        return configuration is LedConfiguration led
+            ? led with { Id2Label = labels }
+            : (LongformerConfiguration)configuration with { Id2Label = labels };
     }
 
     /// <summary>What a checkpoint may hold besides, as patterns: buffers, and parts that this class does not use.</summary>

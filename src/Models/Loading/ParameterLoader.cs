@@ -8,7 +8,8 @@ namespace LongformerInterop.Models;
 /// <summary>A parameter of a model under its Hugging Face name.</summary>
 /// <param name="Name">Name in the checkpoint.</param>
 /// <param name="Tensor">The parameter itself, not a copy; it belongs to the model.</param>
-/// <param name="IsTrained">Whether it is to be trained: not without <see cref="LoadOptions.Trainable"/>, and never for what HF calls a buffer.</param>
+/// <param name="IsTrained">Whether it is to be trained: not without <see cref="LoadOptions.Trainable"/>, and never for what HF calls a
+/// buffer.</param>
 public readonly record struct NamedParameter(string Name, Tensor Tensor, bool IsTrained);
 
 /// <summary>
@@ -32,7 +33,8 @@ internal sealed class ParameterLoader
     {
     }
 
-    private ParameterLoader(ParameterSource source, string path, string name, LoadOptions options, DType dtype, List<NamedParameter> loaded, List<IDisposable> owned)
+    private ParameterLoader(ParameterSource source, string path, string name, LoadOptions options, DType dtype, List<NamedParameter> loaded,
+        List<IDisposable> owned)
     {
         _source = source;
         _path = path;
@@ -74,8 +76,10 @@ internal sealed class ParameterLoader
     {
         if (!_options.PackWeights || _options.Trainable || _options.Device != Device.Cpu || DType == DType.Float64
             || parts.Any(p => p.Bias.Size(0) < FewestOutputs))
+        {
             return null;
-        var packed = new PackedWeight(parts);
+        }
+        PackedWeight packed = new(parts);
         Own(packed);
         return packed;
     }
@@ -88,7 +92,7 @@ internal sealed class ParameterLoader
     {
         if (_options.Device == Device.Cpu || _options.Trainable)
             return null;
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         (Tensor weight, Tensor bias) = (Tensor.Cat([.. parts.Select(p => p.Weight)], 0).Keep(), Tensor.Cat([.. parts.Select(p => p.Bias)], 0).Keep());
         Own(weight);
         Own(bias);
@@ -121,7 +125,7 @@ internal sealed class ParameterLoader
     private Tensor Take(string name, ReadOnlySpan<long> shape, bool isTrained)
     {
         Tensor parameter;
-        using (var scope = new TensorScope())
+        using (TensorScope scope = new())
         {
             Tensor stored = _source.Get(_path + name, shape);
             parameter = _options.Device == Device.Cpu ? stored.To(DType) : Upload(stored);
@@ -139,7 +143,8 @@ internal sealed class ParameterLoader
     {
         long bytes = checkpoint.Names.Sum(name => checkpoint.Entry(name).ElementCount) * DType.ElementSize();
         return new DeviceException(string.Create(CultureInfo.InvariantCulture,
-            $"{checkpoint.Path}: its weights take {bytes / 1048576.0:N0} MiB in {DType.ToString().ToLowerInvariant()} on {_options.Device}: {full.Message}"), full)
+            $"{checkpoint.Path}: its weights take {bytes / 1048576.0:N0} MiB in {DType.ToString().ToLowerInvariant()} on {_options.Device}: "
+            + $"{full.Message}"), full)
         { IsOutOfMemory = true };
     }
 
@@ -149,7 +154,7 @@ internal sealed class ParameterLoader
     /// </summary>
     private Tensor Upload(Tensor stored)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor parameter = stored.ToAsync(_options.Device).To(DType);
         MappedMemory.Leave(stored);
         return scope.Keep(parameter);

@@ -27,7 +27,8 @@ public static class RandomCheckpoint
         ModelFamily family = configuration.Family;
         string name = architecture ?? (family == ModelFamily.Led ? "LEDForConditionalGeneration" : "LongformerModel");
         Architecture known = Architecture.Find(name, family)
-            ?? throw new ArgumentException($"expected one of {string.Join(", ", Architecture.Of(family).Select(a => a.Name))}, given {name}", nameof(architecture));
+            ?? throw new ArgumentException($"expected one of {string.Join(", ", Architecture.Of(family).Select(a => a.Name))}, given {name}",
+                nameof(architecture));
         IReadOnlyList<ParameterShape> parameters = known.Parameters(configuration);
         Directory.CreateDirectory(folder);
         File.WriteAllText(Path.Combine(folder, "config.json"), (configuration with { Architectures = [known.Name] }).ToJson());
@@ -43,7 +44,7 @@ public static class RandomCheckpoint
         ulong start = Mix((ulong)seed + 0x9E3779B97F4A7C15UL);
         foreach (byte b in Encoding.UTF8.GetBytes(parameter.Name))
             start = Mix(start ^ b);
-        var values = new float[parameter.Shape.Aggregate(1L, (product, size) => product * size)];
+        float[] values = new float[parameter.Shape.Aggregate(1L, (product, size) => product * size)];
         double scale = deviation * 1.7320508075688772 / 65536;  // four uniform values of width 1 have variance 1/3
         for (int i = 0; i < values.Length; i++)
         {

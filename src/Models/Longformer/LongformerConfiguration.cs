@@ -24,8 +24,8 @@ public readonly record struct LayerWindow(int Left, int Right, IReadOnlyList<int
 
 /// <summary>
 /// The configuration of a Longformer, under the names of Hugging Face's <c>config.json</c>. allenai's own configuration (recognised
-/// by its key <c>attention_mode</c> without <c>model_type</c> longformer, with windows that count one side) is read too. The values of a new instance are those of
-/// longformer-base-4096.
+/// by its key <c>attention_mode</c> without <c>model_type</c> longformer, with windows that count one side) is read too. The values of a new instance
+/// are those of longformer-base-4096.
 /// </summary>
 public sealed partial record LongformerConfiguration : ModelConfiguration
 {
@@ -103,13 +103,15 @@ public sealed partial record LongformerConfiguration : ModelConfiguration
     }
 
     /// <summary>Reads <c>config.json</c> of a checkpoint folder.</summary>
-    /// <exception cref="CheckpointException">The file is missing, is not JSON, describes another architecture, or has problems: all are listed.</exception>
+    /// <exception cref="CheckpointException">The file is missing, is not JSON, describes another architecture, or has problems: all are
+    /// listed.</exception>
     public static LongformerConfiguration Load(string folder) => LoadFrom(folder, Read);
 
     /// <summary>Reads a configuration from UTF-8 JSON.</summary>
     /// <param name="json">The text of config.json.</param>
     /// <param name="source">Its name, for messages.</param>
-    /// <exception cref="CheckpointException">The text is not a JSON object, describes another architecture, or has problems: all are listed.</exception>
+    /// <exception cref="CheckpointException">The text is not a JSON object, describes another architecture, or has problems: all are
+    /// listed.</exception>
     public static LongformerConfiguration Parse(ReadOnlySpan<byte> json, string source = "config.json") => ParseFrom(json, source, Read);
 
     /// <summary>Reads a configuration from JSON text; see <see cref="Parse(ReadOnlySpan{byte}, string)"/>.</summary>
@@ -125,7 +127,7 @@ public sealed partial record LongformerConfiguration : ModelConfiguration
         if (windows is null && allenai)
             json.Problems.Add("attention_window is missing, the window of every layer on one side");
         int eos = json.Integer("eos_token_id", 2, 0);
-        var configuration = new LongformerConfiguration
+        LongformerConfiguration configuration = new()
         {
             Architectures = json.Texts("architectures"),
             VocabSize = json.Integer("vocab_size", 30522),
@@ -197,14 +199,16 @@ public sealed partial record LongformerConfiguration : ModelConfiguration
         SepTokenId = SepTokenId,
         PositionRows = MaxPositionEmbeddings,
         FirstPosition = PadTokenId + 1,
-        PositionsExplained = $"per sequence, the positions of this checkpoint (max_position_embeddings {MaxPositionEmbeddings} - padding_idx {PadTokenId} - 1)",
+        PositionsExplained = $"per sequence, the positions of this checkpoint (max_position_embeddings {MaxPositionEmbeddings} - padding_idx "
+        + $"{PadTokenId} - 1)",
     };
 
     private static void RefuseOtherArchitecture(ConfigurationReader json, bool allenai, string source)
     {
         string? type = json.Text("model_type", null);
         // allenai's and the notebook's checkpoints say "roberta" but hold a window: that key is what makes them a Longformer.
-        bool longformer = type == "longformer" || allenai || (type is null or "roberta" or "xlm-roberta" or "camembert" && json.Has("attention_window"));
+        bool longformer = type == "longformer" || allenai
+            || (type is null or "roberta" or "xlm-roberta" or "camembert" && json.Has("attention_window"));
         if (!longformer)
             throw OtherArchitecture(json, source, "a Longformer: model_type \"longformer\", or \"roberta\" with attention_window");
     }

@@ -14,7 +14,9 @@ public sealed partial record LongformerConfiguration
         if (OneSidedWindows)
             WriteAllenAi(json);
         json.WriteNumber("attention_probs_dropout_prob", AttentionProbsDropoutProb);
-        WriteIntegers(json, "attention_window", AttentionWindow.Count == 1 ? [.. Enumerable.Repeat(AttentionWindow[0], NumHiddenLayers)] : AttentionWindow);
+        WriteIntegers(json, "attention_window", AttentionWindow.Count == 1
+            ? [.. Enumerable.Repeat(AttentionWindow[0], NumHiddenLayers)]
+            : AttentionWindow);
         json.WriteNumber("bos_token_id", BosTokenId);
         json.WriteNumber("eos_token_id", EosTokenId);
         json.WriteString("hidden_act", Activations.NameOf(HiddenAct));

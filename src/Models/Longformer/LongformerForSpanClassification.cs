@@ -26,13 +26,16 @@ public sealed class LongformerForSpanClassification : LongformerPretrained<Logit
     {
         (long[] starts, long[] ends, long[] shape) = ReadSpans(inputs, batch);
         // Rows of starts and ends in turn: [2M, C] is [M, 2C] to the product.
-        var rows = new long[2 * starts.Length];
+        long[] rows = new long[2 * starts.Length];
         for (int i = 0; i < starts.Length; i++)
             (rows[2 * i], rows[(2 * i) + 1]) = (starts[i], ends[i]);
-        Tensor both = Differentiable.Reshape(Differentiable.SelectRows(hidden, HostBuffer.Upload(rows, hidden.Device)), starts.Length, 2L * Configuration.HiddenSize);
+        Tensor both = Differentiable.Reshape(Differentiable.SelectRows(hidden, HostBuffer.Upload(rows, hidden.Device)), starts.Length,
+            2L * Configuration.HiddenSize);
         Tensor logits = _classifier.Forward(dropout.Apply(both, Configuration.NumHiddenLayers, 0));
         Tensor? loss = inputs.Labels is null ? null : Losses.Classes(logits, inputs.Labels, shape, Configuration.NumLabels);
-        return new LogitsOutputs { Logits = batch.IsPacked ? logits : Differentiable.Reshape(logits, [.. shape, Configuration.NumLabels]), Loss = loss };
+        return new LogitsOutputs { Logits = batch.IsPacked
+            ? logits
+            : Differentiable.Reshape(logits, [.. shape, Configuration.NumLabels]), Loss = loss };
     }
 
     /// <summary>The spans as rows in N, checked, and the shape that they were given in.</summary>
@@ -63,7 +66,10 @@ public sealed class LongformerForSpanClassification : LongformerPretrained<Logit
             if ((ulong)starts[i] >= (ulong)length)
                 throw new InputException(new ArgumentName(startName, place), $"a token, 0..{length - 1}", $"{starts[i]}");
             if (ends[i] < starts[i] || ends[i] >= length)
-                throw new InputException(new ArgumentName(endName, place), $"a token from the span's first on, {starts[i]}..{length - 1}", $"{ends[i]}");
+            {
+                throw new InputException(new ArgumentName(endName, place),
+                    $"a token from the span's first on, {starts[i]}..{length - 1}", $"{ends[i]}");
+            }
             if (batch.IsPacked && SequenceOf(batch, starts[i]) != SequenceOf(batch, ends[i]))
                 throw new InputException(new ArgumentName(endName, place), "a token of the document that the span begins in", $"{ends[i]}");
             starts[i] += from;

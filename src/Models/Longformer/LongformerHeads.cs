@@ -27,7 +27,8 @@ public sealed class LongformerForMaskedLM : LongformerPretrained<LogitsOutputs>
 
     /// <summary>Loads a masked language model. Tied to the word embeddings or with a decoder of its own, as its configuration says.</summary>
     /// <exception cref="CheckpointException">The head is missing, or configuration or weights do not fit; everything is listed.</exception>
-    public static new LongformerForMaskedLM Load(string folder, LoadOptions? options = null) => ModelLoader.Load<LongformerForMaskedLM>(folder, options);
+    public static new LongformerForMaskedLM Load(string folder, LoadOptions? options = null) =>
+        ModelLoader.Load<LongformerForMaskedLM>(folder, options);
 
     private protected override LogitsOutputs Compute(LongformerInputs inputs, SequenceBatch batch, Tensor hidden, Dropout dropout)
     {

@@ -40,7 +40,8 @@ public sealed record LongformerInputs : ModelInputs
 
     /// <summary>Builds inputs from tensors under HF's argument names, as <c>inputs.safetensors</c> of a parity case holds them.</summary>
     /// <exception cref="InputException">A name is none of the arguments.</exception>
-    public static LongformerInputs FromNames(IEnumerable<KeyValuePair<string, Tensor>> tensors) => Named(new LongformerInputs(), tensors, (inputs, name, tensor) => name switch
+    public static LongformerInputs FromNames(IEnumerable<KeyValuePair<string, Tensor>> tensors) =>
+        Named(new LongformerInputs(), tensors, (inputs, name, tensor) => name switch
     {
         "token_type_ids" => inputs with { TokenTypeIds = tensor },
         "position_ids" => inputs with { PositionIds = tensor },

@@ -15,7 +15,8 @@ internal sealed class LongformerLoader : ModelLoader
     {
     }
 
-    private LongformerLoader(Architecture architecture, LongformerConfiguration configuration, LoadOptions options, ParameterSource source, string prefix)
+    private LongformerLoader(Architecture architecture, LongformerConfiguration configuration, LoadOptions options,
+        ParameterSource source, string prefix)
         : base(architecture, options, source, prefix, HeadedBackbone, Words)
     {
         Configuration = configuration;

@@ -83,7 +83,7 @@ internal sealed class LongformerEmbeddings
 
     public Tensor Forward(SequenceBatch batch, Dropout dropout)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         EmbeddingRows words = batch.InputsEmbeds is { } given ? new(given) : new(_words, batch.InputIds, _padding);
         Tensor embedded = _norm.Embed(words, new(_positions, batch.PositionIds, _padding), new(_types, batch.TokenTypeIds));
         return scope.Keep(dropout.Apply(embedded, -1, 0));
@@ -113,7 +113,7 @@ internal sealed class LongformerLayer
     /// <summary>[N, C] of [N, C].</summary>
     public Tensor Forward(Tensor hidden, SequenceBatch batch, Dropout dropout, AttentionTrace? trace)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor context = _attention.Forward(hidden, batch, dropout, trace);
         FeedForwardDropout? drop = dropout.IsOn
             ? new FeedForwardDropout(t => dropout.Apply(t, _layer, 2), t => t, t => dropout.Apply(t, _layer, 3)) : null;
@@ -132,7 +132,7 @@ internal sealed class LongformerPooler
     /// <summary>[S, C] of [N, C].</summary>
     public Tensor Forward(Tensor hidden, SequenceBatch batch)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         return scope.Keep(_dense.Forward(batch.FirstTokens(hidden), HiddenActivation.Tanh));
     }
 }

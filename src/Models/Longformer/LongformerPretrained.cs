@@ -37,20 +37,22 @@ public abstract class LongformerPretrained<TOutputs> : PretrainedModel
     public TOutputs Forward(LongformerInputs inputs, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(inputs);
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         SequenceBatch batch = InputReader.Read(inputs, Configuration.Limits, _globalRule, Device, DType);
-        if (inputs.OutputAttentions && (batch.IsPacked || Configuration.AttentionMode is AttentionMode.FullAttention or AttentionMode.SlidingChunksNoOverlap))
+        if (inputs.OutputAttentions
+            && (batch.IsPacked || Configuration.AttentionMode is AttentionMode.FullAttention or AttentionMode.SlidingChunksNoOverlap))
         {
             throw new InputException("OutputAttentions", "a padded batch and a window attention mode",
                 batch.IsPacked ? "a packed batch" : $"attention mode {Configuration.AttentionMode}");
         }
-        var dropout = new Dropout(inputs.DropoutSeed, Configuration.HiddenDropoutProb, Configuration.AttentionProbsDropoutProb);
+        Dropout dropout = new(inputs.DropoutSeed, Configuration.HiddenDropoutProb, Configuration.AttentionProbsDropoutProb);
         using AttentionTrace? trace = inputs.OutputAttentions ? new AttentionTrace() : null;
         List<Tensor>? states = inputs.OutputHiddenStates ? [] : null;
-        if (GradientTape.Current is { RecomputesLayers: true } tape) tape.Hold(batch.ReadByLayers);
+        if (GradientTape.Current is { RecomputesLayers: true } tape)
+            tape.Hold(batch.ReadByLayers);
         Tensor hidden = Body.Forward(batch, dropout, states, trace, cancellation);
         LongformerOutputs head = Compute(inputs, batch, hidden, dropout);
-        var outputs = (TOutputs)(head with
+        TOutputs outputs = (TOutputs)(head with
         {
             HiddenStates = states?.ConvertAll(batch.Unflatten),
             Attentions = trace?.Local,
@@ -70,10 +72,12 @@ public abstract class LongformerPretrained<TOutputs> : PretrainedModel
             OutputAttentions = outputAttentions,
         }, cancellation).ToDictionary();
 
-    private protected sealed override (Tensor? Loss, IReadOnlyList<(string Name, Tensor Words)> Words) LossOf(IReadOnlyDictionary<string, Tensor> inputs, GradientTape tape)
+    private protected sealed override (Tensor? Loss,
+        IReadOnlyList<(string Name, Tensor Words)> Words) LossOf(IReadOnlyDictionary<string, Tensor> inputs, GradientTape tape)
     {
         LongformerInputs named = LongformerInputs.FromNames(inputs);
-        if (named.InputIds is null) return (Forward(named).ToDictionary().GetValueOrDefault("loss"), []);
+        if (named.InputIds is null)
+            return (Forward(named).ToDictionary().GetValueOrDefault("loss"), []);
         Tensor words = WordEmbeddings(named.InputIds.To(Device));
         tape.Watch(words);
         return (Forward(named with { WordVectors = words }).ToDictionary().GetValueOrDefault("loss"), [("grad_input_embeds", words)]);
@@ -91,7 +95,9 @@ public abstract class LongformerPretrained<TOutputs> : PretrainedModel
     {
         Architectures = [Architecture],
         // Hugging Face gives its question answering head as many outputs as there are labels; it has two, start and end.
-        Id2Label = Architecture == nameof(LongformerForQuestionAnswering) && Configuration.NumLabels != 2 ? ModelConfiguration.GenericLabels(2) : Configuration.Id2Label,
+        Id2Label = Architecture == nameof(LongformerForQuestionAnswering) && Configuration.NumLabels != 2
+            ? ModelConfiguration.GenericLabels(2)
+            : Configuration.Id2Label,
     }).ToJson());
 
     /// <summary>What the class makes of the last hidden states, [N, C].</summary>

@@ -24,8 +24,8 @@ public sealed record AnswerOptions : TaskOptions
     public int Overlap { get; init; } = 128;
 
     /// <summary>
-    /// Whether "no answer" is an answer too, as for SQuAD 2 (HF's <c>handle_impossible_answer</c>): an empty text from 0 to 0, with the probability of the
-    /// first token as start and as end, of all windows the smallest. It takes its place among the others by its score.
+    /// Whether "no answer" is an answer too, as for SQuAD 2 (HF's <c>handle_impossible_answer</c>): an empty text from 0 to 0, with the probability
+    /// of the first token as start and as end, of all windows the smallest. It takes its place among the others by its score.
     /// </summary>
     public bool NoAnswer { get; init; }
 }

@@ -70,7 +70,8 @@ public sealed class QuestionAnswerer : TextTask
         int room = MaxTokens - (length - documentTokens);
         if (room < 1)
         {
-            throw new InputException("question", $"with its special tokens it takes {length - documentTokens} tokens; the checkpoint has positions for "
+            throw new InputException("question",
+                $"with its special tokens it takes {length - documentTokens} tokens; the checkpoint has positions for "
                 + $"{MaxTokens}, which leaves none for the document")
             {
                 Expected = $"fewer than {MaxTokens} tokens",
@@ -96,8 +97,10 @@ public sealed class QuestionAnswerer : TextTask
         int end = 0;
         ReadOnlySpan<int> sequences = encoding.SequenceIds.Span;
         for (int i = 0; i < sequences.Length; i++)
+        {
             if (sequences[i] == 0)
                 end = i + 1;
+        }
         return new TextInput(encoding, options.Global.Resolve(encoding, Tokenizer, [.. Enumerable.Range(0, end)], name));
     }
 
@@ -116,7 +119,8 @@ public sealed class QuestionAnswerer : TextTask
         {
             int length = window.Length;
             bool[] isDocument = Array.ConvertAll(window.Encoding.SequenceIds.ToArray(), sequence => sequence == 1);
-            merger.Add(start.AsSpan(offset, length), end.AsSpan(offset, length), window.Encoding.Offsets.Span, isDocument, top, options.MaxAnswerTokens);
+            merger.Add(start.AsSpan(offset, length), end.AsSpan(offset, length), window.Encoding.Offsets.Span, isDocument, top,
+                options.MaxAnswerTokens);
             offset += length;
         }
     }

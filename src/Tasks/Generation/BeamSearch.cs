@@ -56,16 +56,19 @@ internal sealed class BeamSearch
                 RowMath.LogSoftmax(row);
                 foreach (LogitsProcessor processor in _plan.Processors)
                 {
-                    if (processor.AppliesTo(beam)) processor.Apply(_running[beam].Ids, row);
+                    if (processor.AppliesTo(beam))
+                        processor.Apply(_running[beam].Ids, row);
                 }
             }
-            if (!_plan.Sample) _candidates.Scan(row, _running[beam].Score, beam);
+            if (!_plan.Sample)
+                _candidates.Scan(row, _running[beam].Score, beam);
         }
         Candidate[] next = _plan.Sample ? Draw(logits, length) : _candidates.Best.ToArray();
 
         bool[] ends = [.. next.Select(c => _plan.IsComplete([.. _running[c.Row].Ids, c.Token], elapsed))];
-        var extended = new List<Hypothesis>(next.Length);
-        for (int i = 0; i < next.Length; i++) extended.Add(Extend(next[i], logits[next[i].Row][next[i].Token], ends[i]));
+        List<Hypothesis> extended = new(next.Length);
+        for (int i = 0; i < next.Length; i++)
+            extended.Add(Extend(next[i], logits[next[i].Row][next[i].Token], ends[i]));
         SelectRunning(extended, ends);
         SelectFinished(extended, ends, length + 1);
         CheckEnd(length + 1, ends);
@@ -87,21 +90,25 @@ internal sealed class BeamSearch
     /// <summary>_get_running_beams_for_next_iteration: what has ended is pushed out of the way.</summary>
     private void SelectRunning(List<Hypothesis> extended, bool[] ends)
     {
-        var best = new CandidateSet(_plan.Beams);
-        for (int i = 0; i < extended.Count; i++) best.Offer(new Candidate(ends[i] ? extended[i].Score + Absent : extended[i].Score, i, 0));
-        var running = new Hypothesis[_plan.Beams];
-        for (int i = 0; i < running.Length; i++) running[i] = extended[best.Best[i].Row] with { Score = best.Best[i].Score, Finished = false };
+        CandidateSet best = new(_plan.Beams);
+        for (int i = 0; i < extended.Count; i++)
+            best.Offer(new Candidate(ends[i] ? extended[i].Score + Absent : extended[i].Score, i, 0));
+        Hypothesis[] running = new Hypothesis[_plan.Beams];
+        for (int i = 0; i < running.Length; i++)
+            running[i] = extended[best.Best[i].Row] with { Score = best.Best[i].Score, Finished = false };
         _running = running;
     }
 
     /// <summary>_update_finished_beams: only the first <i>beams</i> candidates may finish; the others are there to run on.</summary>
     private void SelectFinished(List<Hypothesis> extended, bool[] ends, int length)
     {
-        var best = new CandidateSet(_plan.Beams);
-        for (int i = 0; i < _finished.Count; i++) best.Offer(new Candidate(_finished[i].Score, i, 0));
+        CandidateSet best = new(_plan.Beams);
+        for (int i = 0; i < _finished.Count; i++)
+            best.Offer(new Candidate(_finished[i].Score, i, 0));
         for (int i = 0; i < Math.Min(extended.Count, _plan.Beams); i++)
         {
-            if (ends[i]) best.Offer(new Candidate(Penalised(extended[i].Score, length), _finished.Count + i, 0));
+            if (ends[i])
+                best.Offer(new Candidate(Penalised(extended[i].Score, length), _finished.Count + i, 0));
         }
         Hypothesis[] kept = new Hypothesis[best.Best.Length];
         for (int i = 0; i < kept.Length; i++)
@@ -133,19 +140,21 @@ internal sealed class BeamSearch
     /// </summary>
     private Candidate[] Draw(LogitsRows logits, int length)
     {
-        var keys = new CandidateSet(Math.Max(2, 1 + _plan.EndTokens.Length) * _plan.Beams);
+        CandidateSet keys = new(Math.Max(2, 1 + _plan.EndTokens.Length) * _plan.Beams);
         for (int beam = 0; beam < _running.Length; beam++)
         {
             Span<float> row = logits[beam];
             for (int token = 0; token < row.Length; token++)
             {
-                if (float.IsNegativeInfinity(row[token])) continue;
+                if (float.IsNegativeInfinity(row[token]))
+                    continue;
                 double u = CounterRandom.Uniform(_plan.Seed, 0, length, (long)beam * row.Length + token);
                 keys.Offer(new Candidate((float)(row[token] + _running[beam].Score - Math.Log(-Math.Log(u))), beam, token));
             }
         }
         Candidate[] drawn = keys.Best.ToArray();
-        foreach (ref Candidate c in drawn.AsSpan()) c = c with { Score = logits[c.Row][c.Token] + _running[c.Row].Score };
+        foreach (ref Candidate c in drawn.AsSpan())
+            c = c with { Score = logits[c.Row][c.Token] + _running[c.Row].Score };
         return drawn;
     }
 }

@@ -34,14 +34,17 @@ internal sealed class CandidateSet(int capacity)
     public void Scan(ReadOnlySpan<float> scores, float offset, int row)
     {
         ReadOnlySpan<Vector<float>> vectors = MemoryMarshal.Cast<float, Vector<float>>(scores);
-        var voffset = new Vector<float>(offset);
+        Vector<float> voffset = new(offset);
         int width = Vector<float>.Count;
         for (int i = 0; i < vectors.Length; i++)
         {
-            if (_count == capacity && !Vector.GreaterThanAny(vectors[i] + voffset, new Vector<float>(Threshold))) continue;
-            for (int j = i * width; j < (i + 1) * width; j++) Offer(new Candidate(scores[j] + offset, row, j));
+            if (_count == capacity && !Vector.GreaterThanAny(vectors[i] + voffset, new Vector<float>(Threshold)))
+                continue;
+            for (int j = i * width; j < (i + 1) * width; j++)
+                Offer(new Candidate(scores[j] + offset, row, j));
         }
-        for (int j = vectors.Length * width; j < scores.Length; j++) Offer(new Candidate(scores[j] + offset, row, j));
+        for (int j = vectors.Length * width; j < scores.Length; j++)
+            Offer(new Candidate(scores[j] + offset, row, j));
     }
 
     /// <summary>Keeps a candidate if it is better than the worst held, or the set is not full.</summary>
@@ -50,7 +53,8 @@ internal sealed class CandidateSet(int capacity)
         if (_count == capacity)
         {
             // Written so that NaN is never kept in place of a number.
-            if (!(candidate.Score > _best[^1].Score)) return;
+            if (!(candidate.Score > _best[^1].Score))
+                return;
         }
         else
         {

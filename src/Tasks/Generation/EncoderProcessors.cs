@@ -15,14 +15,16 @@ internal sealed class EncoderNoRepeatNgram : LogitsProcessor
         for (int start = 0; start + size <= document.Length; start++)
         {
             int[] key = document.Slice(start, size - 1).ToArray();
-            if (!_followers.TryGetValue(key, out List<int>? followers)) _followers[key] = followers = [];
+            if (!_followers.TryGetValue(key, out List<int>? followers))
+                _followers[key] = followers = [];
             followers.Add(document[start + size - 1]);
         }
     }
 
     public override void Apply(ReadOnlySpan<int> ids, Span<float> scores)
     {
-        if (ids.Length + 1 < _size) return;
+        if (ids.Length + 1 < _size)
+            return;
         if (_followers.TryGetValue(ids[(ids.Length + 1 - _size)..].ToArray(), out List<int>? followers))
             Forbid(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(followers), scores);
     }
@@ -33,16 +35,17 @@ internal sealed class EncoderNoRepeatNgram : LogitsProcessor
 
         public int GetHashCode(int[] sequence)
         {
-            var hash = new HashCode();
-            foreach (int id in sequence) hash.Add(id);
+            HashCode hash = new();
+            foreach (int id in sequence)
+                hash.Add(id);
             return hash.ToHashCode();
         }
     }
 }
 
 /// <summary>
-/// EncoderRepetitionPenaltyLogitsProcessor: tokens of the document are favoured by a penalty above 1, the inverse of the other penalty. HF gives it the
-/// documents without their beams, so that of one document only the first beam, or sample, is changed; so here.
+/// EncoderRepetitionPenaltyLogitsProcessor: tokens of the document are favoured by a penalty above 1, the inverse of the other penalty. HF gives it
+/// the documents without their beams, so that of one document only the first beam, or sample, is changed; so here.
 /// </summary>
 internal sealed class EncoderRepetitionPenalty(double penalty, int[] document) : LogitsProcessor
 {
@@ -53,7 +56,8 @@ internal sealed class EncoderRepetitionPenalty(double penalty, int[] document) :
 
     public override void Apply(ReadOnlySpan<int> ids, Span<float> scores)
     {
-        foreach (int id in _tokens) scores[id] = scores[id] < 0 ? scores[id] * _inverse : scores[id] / _inverse;
+        foreach (int id in _tokens)
+            scores[id] = scores[id] < 0 ? scores[id] * _inverse : scores[id] / _inverse;
     }
 }
 
@@ -66,15 +70,17 @@ internal sealed class SequenceBiases(IReadOnlyList<SequenceBias> biases) : Logit
     public override void Apply(ReadOnlySpan<int> ids, Span<float> scores)
     {
         // All biases of a token are added up before they are added to its score, in float32 as torch adds them.
-        var sums = new Dictionary<int, float>();
+        Dictionary<int, float> sums = new();
         foreach (SequenceBias bias in biases)
         {
             int length = bias.Tokens.Count;
-            if (length > 1 && (length > ids.Length || !EndsWith(ids, bias.Tokens))) continue;
+            if (length > 1 && (length > ids.Length || !EndsWith(ids, bias.Tokens)))
+                continue;
             int last = bias.Tokens[^1];
             sums[last] = sums.GetValueOrDefault(last) + (float)bias.Bias;
         }
-        foreach ((int token, float bias) in sums) scores[token] += bias;
+        foreach ((int token, float bias) in sums)
+            scores[token] += bias;
     }
 
     private static bool EndsWith(ReadOnlySpan<int> ids, IReadOnlyList<int> sequence)
@@ -82,7 +88,8 @@ internal sealed class SequenceBiases(IReadOnlyList<SequenceBias> biases) : Logit
         ReadOnlySpan<int> tail = ids[^(sequence.Count - 1)..];
         for (int i = 0; i < tail.Length; i++)
         {
-            if (tail[i] != sequence[i]) return false;
+            if (tail[i] != sequence[i])
+                return false;
         }
         return true;
     }
@@ -106,11 +113,13 @@ internal sealed class ExponentialDecay(int start, double factor, int[] endTokens
 {
     public override void Apply(ReadOnlySpan<int> ids, Span<float> scores)
     {
-        if (ids.Length <= start) return;
+        if (ids.Length <= start)
+            return;
         float rate = (float)(Math.Pow(factor, ids.Length - start) - 1);
         foreach (int end in endTokens)
         {
-            if (float.IsFinite(scores[end])) scores[end] += MathF.Abs(scores[end]) * rate;
+            if (float.IsFinite(scores[end]))
+                scores[end] += MathF.Abs(scores[end]) * rate;
         }
     }
 }

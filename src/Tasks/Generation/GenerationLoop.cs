@@ -1,6 +1,6 @@
 using System.Diagnostics;
-using LongformerInterop.Models;
 using System.Runtime.InteropServices;
+using LongformerInterop.Models;
 using LongformerInterop.Models.Led;
 
 namespace LongformerInterop.Tasks.Generation;
@@ -34,7 +34,7 @@ internal sealed class GenerationLoop
     public static GeneratedSequence[][] Run(IDecodingSession session, GenerationPlan[] plans, Action<GeneratedToken>? onToken = null,
         IProgress<GenerationProgress>? progress = null, CancellationToken cancel = default)
     {
-        var loop = new GenerationLoop(session, plans, onToken, progress, cancel);
+        GenerationLoop loop = new(session, plans, onToken, progress, cancel);
         return plans[0].Beams > 1 ? loop.SearchBeams() : loop.FollowRows();
     }
 
@@ -60,15 +60,16 @@ internal sealed class GenerationLoop
         Span<float> logits = Start();
         for (int step = 1; ; step++)
         {
-            var tokens = new List<int>();
-            var parents = new List<int>();
-            var still = new List<int>();
+            List<int> tokens = new();
+            List<int> parents = new();
+            List<int> still = new();
             for (int i = 0; i < open.Length; i++)
             {
                 BeamSearch search = searches[open[i]];
                 search.Advance(new LogitsRows(logits.Slice(i * rowsEach * width, rowsEach * width), width), _time.Elapsed.TotalSeconds);
                 Stream(open[i], search, ref streamed[open[i]]);
-                if (search.Done) continue;
+                if (search.Done)
+                    continue;
                 still.Add(open[i]);
                 foreach (BeamSearch.Hypothesis beam in search.Running)
                 {
@@ -77,7 +78,8 @@ internal sealed class GenerationLoop
                 }
             }
             Report(step, still.Count);
-            if (still.Count == 0) break;
+            if (still.Count == 0)
+                break;
             (open, rowsEach) = ([.. still], _plan.Beams);
             CancelPoll.ThrowIfStopped(_cancel);
             logits = _session.Step([.. tokens], [.. parents]);
@@ -97,7 +99,8 @@ internal sealed class GenerationLoop
     /// <summary>A token of a beam search is settled once every hypothesis that may still be the result has it.</summary>
     private void Stream(int document, BeamSearch search, ref int streamed)
     {
-        if (_onToken is null) return;
+        if (_onToken is null)
+            return;
         int[] best = search.Done ? search.Results(1).First().Ids : search.Running[0].Ids;
         int agreed = best.Length;
         if (!search.Done)
@@ -105,7 +108,8 @@ internal sealed class GenerationLoop
             foreach (BeamSearch.Hypothesis other in search.Running.Concat(search.Finished))
                 agreed = Math.Min(agreed, best.AsSpan().CommonPrefixLength(other.Ids));
         }
-        for (; streamed < agreed; streamed++) _onToken(new GeneratedToken(document, 0, streamed, best[streamed]));
+        for (; streamed < agreed; streamed++)
+            _onToken(new GeneratedToken(document, 0, streamed, best[streamed]));
     }
 
     // ---- greedy search and sampling ----------------------------------------------------------------------------------------------
@@ -125,8 +129,9 @@ internal sealed class GenerationLoop
     private GeneratedSequence[][] FollowRows()
     {
         int width = _plan.VocabularySize, samples = _plan.NBest;
-        var rows = new Row[_session.Documents * samples];
-        for (int i = 0; i < rows.Length; i++) rows[i] = new Row(i / samples, i % samples, _plans[i / samples]);
+        Row[] rows = new Row[_session.Documents * samples];
+        for (int i = 0; i < rows.Length; i++)
+            rows[i] = new Row(i / samples, i % samples, _plans[i / samples]);
 
         Row[] active = rows;
         // The session's row behind each active row: at the start that is the document's.
@@ -148,7 +153,8 @@ internal sealed class GenerationLoop
             }
             int open = active.Where(r => !r.Finished).Select(r => r.Document).Distinct().Count();
             Report(step, open);
-            if (open == 0) break;
+            if (open == 0)
+                break;
             int[] kept = [.. Enumerable.Range(0, active.Length).Where(i => _plan.KeepLogits || !active[i].Finished)];
             int[] parents = [.. kept.Select(i => sources[i])];
             active = [.. kept.Select(i => active[i])];
@@ -161,7 +167,8 @@ internal sealed class GenerationLoop
 
     private void Append(Row row, Span<float> scores)
     {
-        if (row.Plan.KeepLogits) row.Logits.Add(scores.ToArray());
+        if (row.Plan.KeepLogits)
+            row.Logits.Add(scores.ToArray());
         if (row.Finished)
         {
             // Only with KeepLogits: HF feeds padding to rows that have ended.
@@ -171,7 +178,8 @@ internal sealed class GenerationLoop
         ReadOnlySpan<int> ids = CollectionsMarshal.AsSpan(row.Ids);
         foreach (LogitsProcessor processor in row.Plan.Processors)
         {
-            if (processor.AppliesTo(row.Sample)) processor.Apply(ids, scores);
+            if (processor.AppliesTo(row.Sample))
+                processor.Apply(ids, scores);
         }
         double normaliser = RowMath.LogSumExp(scores);
         int token = row.Plan.Sample ? Draw(scores, normaliser, row) : Math.Max(RowMath.Best(scores).Index, 0);
@@ -188,10 +196,12 @@ internal sealed class GenerationLoop
         int last = 0;
         for (int token = 0; token < scores.Length; token++)
         {
-            if (float.IsNegativeInfinity(scores[token])) continue;
+            if (float.IsNegativeInfinity(scores[token]))
+                continue;
             last = token;
             sum += Math.Exp(scores[token] - normaliser);
-            if (sum > u) break;
+            if (sum > u)
+                break;
         }
         return last;
     }

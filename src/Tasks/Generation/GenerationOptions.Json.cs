@@ -16,7 +16,8 @@ public sealed partial record GenerationOptions
     public static GenerationOptions FromCheckpoint(string folder)
     {
         string path = Path.Combine(folder, "generation_config.json");
-        if (!File.Exists(path)) path = Path.Combine(folder, "config.json");
+        if (!File.Exists(path))
+            path = Path.Combine(folder, "config.json");
         // What a checkpoint says of lengths gives way to the caller and to the model's positions.
         return (File.Exists(path) ? Parse(File.ReadAllText(path), path) : new GenerationOptions()) with { MaxIsDefault = true, MinIsDefault = true };
     }
@@ -40,7 +41,7 @@ public sealed partial record GenerationOptions
         {
             if (document.RootElement.ValueKind != JsonValueKind.Object)
                 throw new InputException($"{source}: expected a JSON object, found {document.RootElement.ValueKind}.");
-            var keys = new OptionKeys(document.RootElement, source);
+            OptionKeys keys = new(document.RootElement, source);
             return new GenerationOptions
             {
                 Refusal = keys.Refusal(),
@@ -114,16 +115,20 @@ public sealed partial record GenerationOptions
 
         public int[]? Tokens(string key)
         {
-            if (!Find(key, out JsonElement value)) return null;
-            if (value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int one)) return [one];
+            if (!Find(key, out JsonElement value))
+                return null;
+            if (value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int one))
+                return [one];
             return value.ValueKind == JsonValueKind.Array ? List(key, value) : throw Wrong(key, "a token id or a list of them", value);
         }
 
         public int[][]? Sequences(string key)
         {
-            if (!Find(key, out JsonElement value)) return null;
-            if (value.ValueKind != JsonValueKind.Array) throw Wrong(key, "a list of lists of token ids", value);
-            var result = new List<int[]>();
+            if (!Find(key, out JsonElement value))
+                return null;
+            if (value.ValueKind != JsonValueKind.Array)
+                throw Wrong(key, "a list of lists of token ids", value);
+            List<int[]> result = new();
             foreach (JsonElement item in value.EnumerateArray())
                 result.Add(item.ValueKind == JsonValueKind.Array ? List(key, item) : throw Wrong(key, "a list of lists of token ids", value));
             return [.. result];
@@ -132,10 +137,12 @@ public sealed partial record GenerationOptions
         /// <summary>A list of [[tokens], bias].</summary>
         public SequenceBias[]? Biases(string key)
         {
-            if (!Find(key, out JsonElement value)) return null;
+            if (!Find(key, out JsonElement value))
+                return null;
             const string Expected = "a list of [[token ids], bias]";
-            if (value.ValueKind != JsonValueKind.Array) throw Wrong(key, Expected, value);
-            var result = new List<SequenceBias>();
+            if (value.ValueKind != JsonValueKind.Array)
+                throw Wrong(key, Expected, value);
+            List<SequenceBias> result = new();
             foreach (JsonElement item in value.EnumerateArray())
             {
                 result.Add(item.ValueKind == JsonValueKind.Array && item.GetArrayLength() == 2 && item[0].ValueKind == JsonValueKind.Array
@@ -156,8 +163,10 @@ public sealed partial record GenerationOptions
         /// <summary>A string, or a list of them.</summary>
         public string[]? Strings(string key)
         {
-            if (!Find(key, out JsonElement value)) return null;
-            if (value.ValueKind == JsonValueKind.String) return [value.GetString()!];
+            if (!Find(key, out JsonElement value))
+                return null;
+            if (value.ValueKind == JsonValueKind.String)
+                return [value.GetString()!];
             return value.ValueKind == JsonValueKind.Array && value.EnumerateArray().All(v => v.ValueKind == JsonValueKind.String)
                 ? [.. value.EnumerateArray().Select(v => v.GetString()!)]
                 : throw Wrong(key, "a string or a list of strings", value);
@@ -168,9 +177,12 @@ public sealed partial record GenerationOptions
         {
             string? reason = Find("force_words_ids", out JsonElement value) ? Says("force_words_ids", value, "constrained beam search")
                 : Find("constraints", out value) ? Says("constraints", value, "constrained beam search")
-                : Find("num_beam_groups", out value) && Number("num_beam_groups") > 1 ? Says("num_beam_groups", value, "beam search in groups (and diversity_penalty with it)")
+
+                : Find("num_beam_groups", out value) && Number("num_beam_groups") > 1
+                ? Says("num_beam_groups", value, "beam search in groups (and diversity_penalty with it)")
                 : Find("guidance_scale", out value) && Number("guidance_scale") != 1 ? Says("guidance_scale", value, "guidance")
-                : Find("penalty_alpha", out value) && Number("penalty_alpha") > 0 && (Int("num_beams") ?? 1) == 1 && Flag("do_sample") != true && (Int("top_k") ?? 50) > 1
+                : Find("penalty_alpha", out value) && Number("penalty_alpha") > 0 && (Int("num_beams") ?? 1) == 1 && Flag("do_sample") != true
+                && (Int("top_k") ?? 50) > 1
                     ? Says("penalty_alpha", value, "contrastive search")
                 : Find("dola_layers", out value) ? Says("dola_layers", value, "DoLa decoding")
                 : Find("watermarking_config", out value) ? Says("watermarking_config", value, "watermarking")
@@ -184,7 +196,7 @@ public sealed partial record GenerationOptions
 
         private int[] List(string key, JsonElement value)
         {
-            var result = new List<int>();
+            List<int> result = new();
             foreach (JsonElement item in value.EnumerateArray())
             {
                 result.Add(item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out int id) ? id

@@ -67,7 +67,8 @@ public sealed partial record GenerationOptions
     /// <summary>What is added to the scores of tokens, behind certain others. Default none. HF: sequence_bias.</summary>
     public IReadOnlyList<SequenceBias>? SequenceBias { get; init; }
 
-    /// <summary>From a number of new tokens on, end tokens grow likelier by a factor a token. Default none. HF: exponential_decay_length_penalty.</summary>
+    /// <summary>From a number of new tokens on, end tokens grow likelier by a factor a token. Default none. HF:
+    /// exponential_decay_length_penalty.</summary>
     public LengthDecay? LengthDecay { get; init; }
 
     /// <summary>Whether scores are made log-probabilities again after all that changes them. Default false. HF: renormalize_logits.</summary>
@@ -133,7 +134,8 @@ public sealed partial record GenerationOptions
     /// </summary>
     public ulong? Seed { get; init; }
 
-    /// <summary>Results per document, best first: at most as many as beams, or any number when sampling without beams. Default 1. HF: num_return_sequences.</summary>
+    /// <summary>Results per document, best first: at most as many as beams, or any number when sampling without beams. Default 1. HF:
+    /// num_return_sequences.</summary>
     public int? NBest { get; init; }
 
     /// <summary>

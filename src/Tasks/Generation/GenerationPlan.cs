@@ -49,7 +49,8 @@ internal sealed record GenerationPlan
     /// <exception cref="InputException">A value or a combination is impossible; the message names the values.</exception>
     public static GenerationPlan Create(GenerationOptions options, GenerationVocabulary model, int[]? document = null, Tokenizer? tokenizer = null)
     {
-        if (options.Refusal is { } refusal) throw new InputException(refusal);
+        if (options.Refusal is { } refusal)
+            throw new InputException(refusal);
         int beams = AtLeast(options.Beams ?? 1, 1, nameof(options.Beams));
         int best = AtLeast(options.NBest ?? 1, 1, nameof(options.NBest));
         bool sample = options.Sample ?? false;
@@ -60,15 +61,21 @@ internal sealed record GenerationPlan
 
         int start = Token(options.DecoderStartToken ?? model.StartToken, nameof(options.DecoderStartToken), model);
         int[] prompt = [.. options.DecoderPrompt ?? []];
-        foreach (int id in prompt) Token(id, nameof(options.DecoderPrompt), model);
-        if (prompt.Length == 0 || prompt[0] != start) prompt = [start, .. prompt];
+        foreach (int id in prompt)
+            Token(id, nameof(options.DecoderPrompt), model);
+        if (prompt.Length == 0 || prompt[0] != start)
+            prompt = [start, .. prompt];
         if (prompt.Length > model.Positions)
-            throw new InputException(nameof(options.DecoderPrompt), $"at most {model.Positions} tokens, the positions of the decoder", $"{prompt.Length}");
+        {
+            throw new InputException(nameof(options.DecoderPrompt), $"at most {model.Positions} tokens, the positions of the decoder",
+                $"{prompt.Length}");
+        }
         int[] ends = [.. options.EndTokens ?? model.EndTokens];
-        foreach (int id in ends) Token(id, nameof(options.EndTokens), model);
+        foreach (int id in ends)
+            Token(id, nameof(options.EndTokens), model);
 
         (int min, int max) = Lengths(options, prompt.Length, model.Positions);
-        var plan = new GenerationPlan
+        GenerationPlan plan = new()
         {
             Beams = beams,
             NBest = best,
@@ -96,15 +103,24 @@ internal sealed record GenerationPlan
     private static (int Min, int Max) Lengths(GenerationOptions options, int prompt, int positions)
     {
         if (options.MaxTokens is not null && options.MaxLength is not null)
-            throw new InputException(nameof(options.MaxTokens), "no MaxLength beside it, which says the same", $"{options.MaxTokens} and MaxLength {options.MaxLength}");
+        {
+            throw new InputException(nameof(options.MaxTokens), "no MaxLength beside it, which says the same",
+                $"{options.MaxTokens} and MaxLength {options.MaxLength}");
+        }
         if (options.MinTokens is not null && options.MinLength is not null)
-            throw new InputException(nameof(options.MinTokens), "no MinLength beside it, which says the same", $"{options.MinTokens} and MinLength {options.MinLength}");
+        {
+            throw new InputException(nameof(options.MinTokens), "no MinLength beside it, which says the same",
+                $"{options.MinTokens} and MinLength {options.MinLength}");
+        }
         // The last token is never fed, so a table of P positions reaches length P + 1.
         int limit = positions + 1, max;
         if (options.MaxLength is int length)
         {
             if (length <= prompt)
-                throw new InputException(nameof(options.MaxLength), $"more than the {prompt} tokens of the decoder prompt with its start token", $"{length}");
+            {
+                throw new InputException(nameof(options.MaxLength),
+                    $"more than the {prompt} tokens of the decoder prompt with its start token", $"{length}");
+            }
             max = length;
         }
         else if (options.MaxTokens is int tokens)
@@ -116,17 +132,20 @@ internal sealed record GenerationPlan
             max = Math.Min(prompt + 20, limit);
         }
         // The checkpoint's own length gives way to its positions, a caller's does not.
-        if (options.MaxIsDefault) max = Math.Min(max, limit);
+        if (options.MaxIsDefault)
+            max = Math.Min(max, limit);
         if (max > limit)
         {
             throw new InputException(options.MaxLength is null ? nameof(options.MaxTokens) : nameof(options.MaxLength),
-                $"at most {limit - (options.MaxLength is null ? prompt : 0)}, since the checkpoint has {positions} decoder positions and the prompt has "
+                $"at most {limit - (options.MaxLength is null ? prompt : 0)}, since the checkpoint has {positions} decoder positions and the "
+                + "prompt has "
                 + $"{prompt} tokens", $"{max - (options.MaxLength is null ? prompt : 0)}");
         }
         int min = options.MinLength is int least ? AtLeast(least, 0, nameof(options.MinLength))
             : options.MinTokens is int tokensLeast ? prompt + AtLeast(tokensLeast, 0, nameof(options.MinTokens)) : 0;
         // The least length of the checkpoint gives way to a greatest that the caller chose.
-        if (options.MinIsDefault) min = Math.Min(min, max);
+        if (options.MinIsDefault)
+            min = Math.Min(min, max);
         if (min > max)
         {
             throw options.MinTokens is int minTokens
@@ -138,54 +157,69 @@ internal sealed record GenerationPlan
 
     private static StopStrings? Stopping(GenerationOptions options, Tokenizer? tokenizer)
     {
-        if (options.StopStrings is not { Count: > 0 } strings) return null;
-        if (strings.Any(string.IsNullOrEmpty)) throw new InputException("StopStrings must be texts of at least one character, given an empty one.");
+        if (options.StopStrings is not { Count: > 0 } strings)
+            return null;
+        if (strings.Any(string.IsNullOrEmpty))
+            throw new InputException("StopStrings must be texts of at least one character, given an empty one.");
         // Checked before a tokenizer is at hand, they are only looked at.
         return tokenizer is null ? null : new StopStrings(strings, tokenizer);
     }
 
     private static LogitsProcessor[] Build(GenerationOptions options, GenerationPlan plan, GenerationVocabulary model, int[] document)
     {
-        var list = new List<LogitsProcessor>();
+        List<LogitsProcessor> list = new();
         if (options.SequenceBias is { Count: > 0 } biases)
         {
             foreach (SequenceBias bias in biases)
             {
                 if (bias.Tokens.Count == 0 || !double.IsFinite(bias.Bias))
                     throw new InputException("SequenceBias must be finite biases of sequences of at least one token.");
-                foreach (int id in bias.Tokens) Token(id, nameof(options.SequenceBias), model);
+                foreach (int id in bias.Tokens)
+                    Token(id, nameof(options.SequenceBias), model);
             }
             list.Add(new SequenceBiases(biases));
         }
         double encoder = options.EncoderRepetitionPenalty ?? 1.0;
-        if (!(encoder > 0 && double.IsFinite(encoder))) throw Bad(nameof(options.EncoderRepetitionPenalty), "above 0", encoder);
-        if (encoder != 1.0) list.Add(new EncoderRepetitionPenalty(encoder, document));
+        if (!(encoder > 0 && double.IsFinite(encoder)))
+            throw Bad(nameof(options.EncoderRepetitionPenalty), "above 0", encoder);
+        if (encoder != 1.0)
+            list.Add(new EncoderRepetitionPenalty(encoder, document));
         double repetition = options.RepetitionPenalty ?? 1.0;
-        if (!(repetition > 0 && double.IsFinite(repetition))) throw Bad(nameof(options.RepetitionPenalty), "above 0", repetition);
-        if (repetition != 1.0) list.Add(new RepetitionPenalty((float)repetition));
+        if (!(repetition > 0 && double.IsFinite(repetition)))
+            throw Bad(nameof(options.RepetitionPenalty), "above 0", repetition);
+        if (repetition != 1.0)
+            list.Add(new RepetitionPenalty((float)repetition));
 
         int ngram = AtLeast(options.NoRepeatNgram ?? 0, 0, nameof(options.NoRepeatNgram));
-        if (ngram > 0) list.Add(new NoRepeatNgram(ngram));
+        if (ngram > 0)
+            list.Add(new NoRepeatNgram(ngram));
         int encoderNgram = AtLeast(options.EncoderNoRepeatNgram ?? 0, 0, nameof(options.EncoderNoRepeatNgram));
-        if (encoderNgram > 0) list.Add(new EncoderNoRepeatNgram(encoderNgram, document));
+        if (encoderNgram > 0)
+            list.Add(new EncoderNoRepeatNgram(encoderNgram, document));
 
         if (options.BadWords is { Count: > 0 } words)
         {
             foreach (IReadOnlyList<int> word in words)
             {
-                if (word.Count == 0) throw new InputException(nameof(options.BadWords), "sequences of at least one token", "an empty one");
-                foreach (int id in word) Token(id, nameof(options.BadWords), model);
+                if (word.Count == 0)
+                    throw new InputException(nameof(options.BadWords), "sequences of at least one token", "an empty one");
+                foreach (int id in word)
+                    Token(id, nameof(options.BadWords), model);
             }
             list.Add(new BadWords(words, plan.EndTokens));
         }
-        if (plan.MinLength > plan.Prompt.Length && plan.EndTokens.Length > 0) list.Add(new MinimumLength(plan.MinLength, plan.EndTokens));
-        if (options.ForcedFirstToken is int first) list.Add(new ForcedFirst(Token(first, nameof(options.ForcedFirstToken), model)));
+        if (plan.MinLength > plan.Prompt.Length && plan.EndTokens.Length > 0)
+            list.Add(new MinimumLength(plan.MinLength, plan.EndTokens));
+        if (options.ForcedFirstToken is int first)
+            list.Add(new ForcedFirst(Token(first, nameof(options.ForcedFirstToken), model)));
         if (options.ForcedLastTokens is { Count: > 0 } last)
         {
-            foreach (int id in last) Token(id, nameof(options.ForcedLastTokens), model);
+            foreach (int id in last)
+                Token(id, nameof(options.ForcedLastTokens), model);
             list.Add(new ForcedLast(plan.MaxLength, [.. last]));
         }
-        if (options.RemoveInvalid == true) list.Add(new RemoveInvalid());
+        if (options.RemoveInvalid == true)
+            list.Add(new RemoveInvalid());
         if (options.LengthDecay is { } decay)
         {
             int start = plan.Prompt.Length + AtLeast(decay.Start, 0, nameof(options.LengthDecay));
@@ -193,24 +227,34 @@ internal sealed record GenerationPlan
         }
         if (options.SuppressedTokens is { Count: > 0 } never)
         {
-            foreach (int id in never) Token(id, nameof(options.SuppressedTokens), model);
+            foreach (int id in never)
+                Token(id, nameof(options.SuppressedTokens), model);
             if (options.ForcedFirstToken is int forced && never.Contains(forced))
-                throw new InputException(nameof(options.ForcedFirstToken), "a token that SuppressedTokens does not forbid, so that a sequence can begin", $"{forced}");
+            {
+                throw new InputException(nameof(options.ForcedFirstToken),
+                    "a token that SuppressedTokens does not forbid, so that a sequence can begin", $"{forced}");
+            }
             if (options.ForcedLastTokens is { Count: > 0 } ending && ending.All(never.Contains))
-                throw new InputException(nameof(options.ForcedLastTokens), "a token that SuppressedTokens does not forbid, so that a sequence can end at the maximum length", string.Join(", ", ending));
+            {
+                throw new InputException(nameof(options.ForcedLastTokens),
+                    "a token that SuppressedTokens does not forbid, so that a sequence can end at the maximum length", string.Join(", ", ending));
+            }
             list.Add(new Suppressed([.. never]));
         }
         if (options.BeginSuppressedTokens is { Count: > 0 } begin)
         {
-            foreach (int id in begin) Token(id, nameof(options.BeginSuppressedTokens), model);
+            foreach (int id in begin)
+                Token(id, nameof(options.BeginSuppressedTokens), model);
             // Behind a forced first token the suppression moves to the next one.
             int at = plan.Prompt.Length > 1 || options.ForcedFirstToken is null ? plan.Prompt.Length : plan.Prompt.Length + 1;
             list.Add(new BeginSuppressed([.. begin], at));
         }
 
         // What only sampling uses matters only when sampling.
-        if (plan.Sample) AddSampling(options, plan, list);
-        if (options.Renormalize == true) list.Add(new Renormalize());
+        if (plan.Sample)
+            AddSampling(options, plan, list);
+        if (options.Renormalize == true)
+            list.Add(new Renormalize());
         return [.. list];
     }
 
@@ -218,15 +262,20 @@ internal sealed record GenerationPlan
     {
         double temperature = options.Temperature ?? 1.0, topP = options.TopP ?? 1.0;
         int topK = AtLeast(options.TopK ?? 50, 0, nameof(options.TopK));
-        if (!(temperature > 0 && double.IsFinite(temperature))) throw Bad(nameof(options.Temperature), "above 0", temperature);
-        if (!(topP > 0 && topP <= 1)) throw Bad(nameof(options.TopP), "above 0 and at most 1", topP);
+        if (!(temperature > 0 && double.IsFinite(temperature)))
+            throw Bad(nameof(options.Temperature), "above 0", temperature);
+        if (!(topP > 0 && topP <= 1))
+            throw Bad(nameof(options.TopP), "above 0 and at most 1", topP);
         // With beams, at least one token that does not end the sequence must stay.
         int keep = plan.Beams > 1 ? plan.EndTokens.Length + 1 : 1;
-        if (temperature != 1.0) list.Add(new Temperature((float)temperature));
+        if (temperature != 1.0)
+            list.Add(new Temperature((float)temperature));
         if (options.TopH is { } topH)
             list.Add(topH is > 0 and <= 1 ? new TopH(topH) : throw Bad(nameof(options.TopH), "above 0 and at most 1", topH));
-        if (topK > 0) list.Add(new TopK(Math.Max(topK, keep)));
-        if (topP < 1.0) list.Add(new TopP(topP, keep));
+        if (topK > 0)
+            list.Add(new TopK(Math.Max(topK, keep)));
+        if (topP < 1.0)
+            list.Add(new TopP(topP, keep));
         if (options.MinP is { } minP)
             list.Add(minP is >= 0 and <= 1 ? new MinP(minP, keep) : throw Bad(nameof(options.MinP), "from 0 to 1", minP));
         if (options.TypicalP is { } typical and not 1)

@@ -19,12 +19,14 @@ internal abstract class LogitsProcessor
     protected static void Force(ReadOnlySpan<int> tokens, Span<float> scores)
     {
         scores.Fill(float.NegativeInfinity);
-        foreach (int token in tokens) scores[token] = 0;
+        foreach (int token in tokens)
+            scores[token] = 0;
     }
 
     protected static void Forbid(ReadOnlySpan<int> tokens, Span<float> scores)
     {
-        foreach (int token in tokens) scores[token] = float.NegativeInfinity;
+        foreach (int token in tokens)
+            scores[token] = float.NegativeInfinity;
     }
 }
 
@@ -36,7 +38,8 @@ internal sealed class RepetitionPenalty(float penalty) : LogitsProcessor
         for (int i = 0; i < ids.Length; i++)
         {
             int id = ids[i];
-            if (ids[..i].Contains(id)) continue;
+            if (ids[..i].Contains(id))
+                continue;
             scores[id] = scores[id] < 0 ? scores[id] * penalty : scores[id] / penalty;
         }
     }
@@ -47,11 +50,13 @@ internal sealed class NoRepeatNgram(int size) : LogitsProcessor
 {
     public override void Apply(ReadOnlySpan<int> ids, Span<float> scores)
     {
-        if (ids.Length + 1 < size) return;
+        if (ids.Length + 1 < size)
+            return;
         ReadOnlySpan<int> tail = ids[(ids.Length + 1 - size)..];
         for (int start = 0; start + size <= ids.Length; start++)
         {
-            if (ids.Slice(start, size - 1).SequenceEqual(tail)) scores[ids[start + size - 1]] = float.NegativeInfinity;
+            if (ids.Slice(start, size - 1).SequenceEqual(tail))
+                scores[ids[start + size - 1]] = float.NegativeInfinity;
         }
     }
 }
@@ -87,7 +92,8 @@ internal sealed class MinimumLength(int length, int[] endTokens) : LogitsProcess
 {
     public override void Apply(ReadOnlySpan<int> ids, Span<float> scores)
     {
-        if (ids.Length < length) Forbid(endTokens, scores);
+        if (ids.Length < length)
+            Forbid(endTokens, scores);
     }
 }
 
@@ -96,7 +102,8 @@ internal sealed class ForcedFirst(int token) : LogitsProcessor
 {
     public override void Apply(ReadOnlySpan<int> ids, Span<float> scores)
     {
-        if (ids.Length == 1) Force([token], scores);
+        if (ids.Length == 1)
+            Force([token], scores);
     }
 }
 
@@ -105,7 +112,8 @@ internal sealed class ForcedLast(int maxLength, int[] tokens) : LogitsProcessor
 {
     public override void Apply(ReadOnlySpan<int> ids, Span<float> scores)
     {
-        if (ids.Length == maxLength - 1) Force(tokens, scores);
+        if (ids.Length == maxLength - 1)
+            Force(tokens, scores);
     }
 }
 
@@ -120,7 +128,8 @@ internal sealed class BeginSuppressed(int[] tokens, int length) : LogitsProcesso
 {
     public override void Apply(ReadOnlySpan<int> ids, Span<float> scores)
     {
-        if (ids.Length == length) Forbid(tokens, scores);
+        if (ids.Length == length)
+            Forbid(tokens, scores);
     }
 }
 
@@ -129,7 +138,8 @@ internal sealed class Temperature(float temperature) : LogitsProcessor
 {
     public override void Apply(ReadOnlySpan<int> ids, Span<float> scores)
     {
-        foreach (ref float score in scores) score /= temperature;
+        foreach (ref float score in scores)
+            score /= temperature;
     }
 }
 
@@ -138,13 +148,15 @@ internal sealed class TopK(int count) : LogitsProcessor
 {
     public override void Apply(ReadOnlySpan<int> ids, Span<float> scores)
     {
-        if (count >= scores.Length) return;
-        var best = new CandidateSet(count);
+        if (count >= scores.Length)
+            return;
+        CandidateSet best = new(count);
         best.Scan(scores, 0f, 0);
         float least = best.Threshold;
         foreach (ref float score in scores)
         {
-            if (score < least) score = float.NegativeInfinity;
+            if (score < least)
+                score = float.NegativeInfinity;
         }
     }
 }
@@ -161,14 +173,17 @@ internal sealed class TopP(double p, int keep) : LogitsProcessor
         int count = 0;
         for (int i = 0; i < scores.Length; i++)
         {
-            if (!float.IsNegativeInfinity(scores[i])) count++;
+            if (!float.IsNegativeInfinity(scores[i]))
+                count++;
         }
-        if (count <= keep) return;
-        var sorted = new float[count];
-        var index = new int[count];
+        if (count <= keep)
+            return;
+        float[] sorted = new float[count];
+        int[] index = new int[count];
         for (int i = 0, n = 0; i < scores.Length; i++)
         {
-            if (float.IsNegativeInfinity(scores[i])) continue;
+            if (float.IsNegativeInfinity(scores[i]))
+                continue;
             sorted[n] = scores[i];
             index[n++] = i;
         }
@@ -177,7 +192,8 @@ internal sealed class TopP(double p, int keep) : LogitsProcessor
         for (int i = 0; i < count - keep; i++)
         {
             sum += (float)Math.Exp(sorted[i] - normaliser);
-            if ((float)sum > (float)(1 - p)) break;
+            if ((float)sum > (float)(1 - p))
+                break;
             scores[index[i]] = float.NegativeInfinity;
         }
     }

@@ -15,7 +15,8 @@ internal static class RowMath
         float best = float.NegativeInfinity;
         for (int i = 0; i < scores.Length; i++)
         {
-            if (scores[i] > best) (index, best) = (i, scores[i]);
+            if (scores[i] > best)
+                (index, best) = (i, scores[i]);
         }
         return (index, best);
     }
@@ -28,10 +29,13 @@ internal static class RowMath
         if (vectors.Length > 0)
         {
             Vector<float> all = vectors[0];
-            foreach (Vector<float> v in vectors) all = Vector.Max(all, v);
-            for (int i = 0; i < Vector<float>.Count; i++) max = Math.Max(max, all[i]);
+            foreach (Vector<float> v in vectors)
+                all = Vector.Max(all, v);
+            for (int i = 0; i < Vector<float>.Count; i++)
+                max = Math.Max(max, all[i]);
         }
-        foreach (float v in scores[(vectors.Length * Vector<float>.Count)..]) max = Math.Max(max, v);
+        foreach (float v in scores[(vectors.Length * Vector<float>.Count)..])
+            max = Math.Max(max, v);
         return max;
     }
 
@@ -39,7 +43,8 @@ internal static class RowMath
     public static double LogSumExp(ReadOnlySpan<float> scores)
     {
         float max = Max(scores);
-        if (!float.IsFinite(max)) return max;
+        if (!float.IsFinite(max))
+            return max;
         double sum = 0;
         for (int start = 0; start < scores.Length; start += Block)
             sum += SumExp(scores.Slice(start, Math.Min(Block, scores.Length - start)), max);
@@ -51,23 +56,28 @@ internal static class RowMath
     {
         // The maximum is taken off first, so that the difference is rounded once at the scale of the result.
         float max = Max(scores);
-        if (!float.IsFinite(max)) return;
+        if (!float.IsFinite(max))
+            return;
         float rest = (float)(LogSumExp(scores) - max);
         Span<Vector<float>> vectors = MemoryMarshal.Cast<float, Vector<float>>(scores);
-        var vmax = new Vector<float>(max);
-        var vrest = new Vector<float>(rest);
-        foreach (ref Vector<float> v in vectors) v = v - vmax - vrest;
-        foreach (ref float v in scores[(vectors.Length * Vector<float>.Count)..]) v = v - max - rest;
+        Vector<float> vmax = new(max);
+        Vector<float> vrest = new(rest);
+        foreach (ref Vector<float> v in vectors)
+            v = v - vmax - vrest;
+        foreach (ref float v in scores[(vectors.Length * Vector<float>.Count)..])
+            v = v - max - rest;
     }
 
     private static double SumExp(ReadOnlySpan<float> scores, float max)
     {
         ReadOnlySpan<Vector<float>> vectors = MemoryMarshal.Cast<float, Vector<float>>(scores);
-        var vmax = new Vector<float>(max);
+        Vector<float> vmax = new(max);
         Vector<float> sum = Vector<float>.Zero;
-        foreach (Vector<float> v in vectors) sum += Vector.Exp(v - vmax);
+        foreach (Vector<float> v in vectors)
+            sum += Vector.Exp(v - vmax);
         double total = Vector.Sum(sum);
-        foreach (float v in scores[(vectors.Length * Vector<float>.Count)..]) total += MathF.Exp(v - max);
+        foreach (float v in scores[(vectors.Length * Vector<float>.Count)..])
+            total += MathF.Exp(v - max);
         return total;
     }
 }

@@ -1,8 +1,8 @@
 namespace LongformerInterop.Tasks.Generation;
 
 /// <summary>
-/// Filters of sampling: all take the probabilities of a row, remove tokens by them, and leave at least <c>keep</c>. Probabilities are float32 and their
-/// sums are compared as float32, as in torch, so that a bound that is met exactly counts as met.
+/// Filters of sampling: all take the probabilities of a row, remove tokens by them, and leave at least <c>keep</c>. Probabilities are float32 and
+/// their sums are compared as float32, as in torch, so that a bound that is met exactly counts as met.
 /// </summary>
 internal abstract class SamplingFilter(int keep) : LogitsProcessor
 {
@@ -12,8 +12,9 @@ internal abstract class SamplingFilter(int keep) : LogitsProcessor
     protected static float[] Probabilities(ReadOnlySpan<float> scores)
     {
         double normaliser = RowMath.LogSumExp(scores);
-        var result = new float[scores.Length];
-        for (int i = 0; i < result.Length; i++) result[i] = (float)Math.Exp(scores[i] - normaliser);
+        float[] result = new float[scores.Length];
+        for (int i = 0; i < result.Length; i++)
+            result[i] = (float)Math.Exp(scores[i] - normaliser);
         return result;
     }
 
@@ -23,7 +24,8 @@ internal abstract class SamplingFilter(int keep) : LogitsProcessor
         double normaliser = RowMath.LogSumExp(scores), sum = 0;
         foreach (float score in scores)
         {
-            if (float.IsNegativeInfinity(score)) continue;
+            if (float.IsNegativeInfinity(score))
+                continue;
             double log = score - normaliser;
             sum -= log * Math.Exp(log);
         }
@@ -33,7 +35,7 @@ internal abstract class SamplingFilter(int keep) : LogitsProcessor
     /// <summary>The score of the keep-th best token: what is below may be removed.</summary>
     protected float KeptScore(ReadOnlySpan<float> scores)
     {
-        var best = new CandidateSet(Math.Min(keep, scores.Length));
+        CandidateSet best = new(Math.Min(keep, scores.Length));
         best.Scan(scores, 0f, 0);
         return best.Threshold;
     }
@@ -48,7 +50,8 @@ internal sealed class MinP(double least, int keep) : SamplingFilter(keep)
         float limit = (float)least * RowMath.Max(p), kept = KeptScore(scores);
         for (int i = 0; i < p.Length; i++)
         {
-            if (p[i] < limit && scores[i] < kept) scores[i] = float.NegativeInfinity;
+            if (p[i] < limit && scores[i] < kept)
+                scores[i] = float.NegativeInfinity;
         }
     }
 }
@@ -62,7 +65,8 @@ internal sealed class Epsilon(double least, int keep) : SamplingFilter(keep)
         float kept = KeptScore(scores);
         for (int i = 0; i < p.Length; i++)
         {
-            if (p[i] < (float)least && scores[i] < kept) scores[i] = float.NegativeInfinity;
+            if (p[i] < (float)least && scores[i] < kept)
+                scores[i] = float.NegativeInfinity;
         }
     }
 }
@@ -76,7 +80,8 @@ internal sealed class Eta(double least, int keep) : SamplingFilter(keep)
         float limit = Math.Min((float)least, MathF.Sqrt((float)least) * MathF.Exp(-Entropy(scores))), kept = KeptScore(scores);
         for (int i = 0; i < p.Length; i++)
         {
-            if (p[i] < limit && scores[i] < kept) scores[i] = float.NegativeInfinity;
+            if (p[i] < limit && scores[i] < kept)
+                scores[i] = float.NegativeInfinity;
         }
     }
 }
@@ -88,8 +93,8 @@ internal sealed class TypicalP(double mass, int keep) : SamplingFilter(keep)
     {
         float entropy = Entropy(scores);
         double normaliser = RowMath.LogSumExp(scores);
-        var distance = new float[scores.Length];
-        var index = new int[scores.Length];
+        float[] distance = new float[scores.Length];
+        int[] index = new int[scores.Length];
         for (int i = 0; i < distance.Length; i++)
         {
             distance[i] = MathF.Abs(-(float)(scores[i] - normaliser) - entropy);
@@ -99,11 +104,13 @@ internal sealed class TypicalP(double mass, int keep) : SamplingFilter(keep)
         Array.Sort(distance, index);
         double sum = 0;
         int last = 0;
-        while (last < index.Length && (float)(sum += p[index[last]]) < (float)mass) last++;
+        while (last < index.Length && (float)(sum += p[index[last]]) < (float)mass)
+            last++;
         float limit = distance[Math.Min(last, distance.Length - 1)];
         for (int i = Keep; i < index.Length; i++)
         {
-            if (distance[i] > limit) scores[index[i]] = float.NegativeInfinity;
+            if (distance[i] > limit)
+                scores[index[i]] = float.NegativeInfinity;
         }
     }
 }
@@ -115,7 +122,7 @@ internal sealed class TopH(double share) : SamplingFilter(1)
 
     public override void Apply(ReadOnlySpan<int> ids, Span<float> scores)
     {
-        var best = new CandidateSet(Math.Min(Considered, scores.Length));
+        CandidateSet best = new(Math.Min(Considered, scores.Length));
         best.Scan(scores, 0f, 0);
         float[] top = [.. best.Best.ToArray().Select(c => c.Score)];
         int[] tokens = [.. best.Best.ToArray().Select(c => c.Token)];
@@ -126,7 +133,8 @@ internal sealed class TopH(double share) : SamplingFilter(1)
         for (int i = 0; i < top.Length; i++)
         {
             sum += p[i] > 0 ? -p[i] * MathF.Log(p[i]) : 0;
-            if (i == 0 || (float)sum <= limit) scores[tokens[i]] = top[i];
+            if (i == 0 || (float)sum <= limit)
+                scores[tokens[i]] = top[i];
         }
     }
 }

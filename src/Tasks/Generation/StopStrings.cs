@@ -3,8 +3,8 @@ using LongformerInterop.Tokenizers;
 namespace LongformerInterop.Tasks.Generation;
 
 /// <summary>
-/// StopStringCriteria: a sequence ends with the token that completes one of the strings, whatever of that token stands behind it. Compared in bytes, so
-/// that a string may begin and end inside tokens and tokens inside characters.
+/// StopStringCriteria: a sequence ends with the token that completes one of the strings, whatever of that token stands behind it. Compared in bytes,
+/// so that a string may begin and end inside tokens and tokens inside characters.
 /// </summary>
 internal sealed class StopStrings
 {
@@ -36,7 +36,8 @@ internal sealed class StopStrings
         {
             // It must end inside the last token.
             int from = Math.Max(0, before + 1 - wanted.Length);
-            if (text[from..].IndexOf(wanted) >= 0) return true;
+            if (text[from..].IndexOf(wanted) >= 0)
+                return true;
         }
         return false;
     }

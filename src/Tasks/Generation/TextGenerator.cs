@@ -63,17 +63,19 @@ public sealed class TextGenerator(LedForConditionalGeneration model, GenerationO
         Action<GeneratedToken>? onToken = null, IProgress<GenerationProgress>? progress = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(documents);
-        if (documents.Count == 0) return [];
+        if (documents.Count == 0)
+            return [];
         GenerationOptions merged = (options ?? new GenerationOptions()).Over(_defaults);
         GenerationPlan[] plans = [.. documents.Select(d => GenerationPlan.Create(
             d.DecoderPrompt is null ? merged : merged with { DecoderPrompt = d.DecoderPrompt }, Vocabulary, d.Ids.ToArray(), tokenizer))];
         if (merged.StopStrings is { Count: > 0 } && tokenizer is null)
             throw new InputException("StopStrings: expected a generator with a tokenizer, given one without.");
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         CancelPoll.ThrowIfStopped(cancellation);
         using LedEncodedDocuments encoded = model.Encode(new LedInputs { Documents = [.. documents.Select(Tokens)] }, cancellation);
         // The last token is never fed.
-        using IDecodingSession session = model.StartDecoding(encoded, plans.Max(p => p.MaxLength) - 1, Math.Max(plans[0].Beams, plans[0].NBest), useCache);
+        using IDecodingSession session =
+            model.StartDecoding(encoded, plans.Max(p => p.MaxLength) - 1, Math.Max(plans[0].Beams, plans[0].NBest), useCache);
         return GenerationLoop.Run(session, plans, onToken, progress, cancellation);
     }
 

@@ -25,7 +25,10 @@ internal static class EntityGrouper
             _ => Words(text, offsets, probabilities, aggregation, continues),
         };
         if (aggregation == TagAggregation.None)
-            return [.. units.Where(u => labels[u.Label] != "O").Select(u => new Entity(labels[u.Label], text[u.Start..u.End], u.Start, u.End, u.Score))];
+        {
+            return [.. units.Where(u => labels[u.Label] != "O")
+                .Select(u => new Entity(labels[u.Label], text[u.Start..u.End], u.Start, u.End, u.Score))];
+        }
 
         List<Entity> entities = [];
         List<Unit> open = [];
@@ -56,8 +59,10 @@ internal static class EntityGrouper
     {
         int label = 0;
         for (int i = 1; i < probabilities.Length; i++)
+        {
             if (probabilities[i] > probabilities[label])
                 label = i;
+        }
         return new Unit(label, probabilities[label], start, end);
     }
 
@@ -82,7 +87,8 @@ internal static class EntityGrouper
         return words;
     }
 
-    /// <summary>A word begins at the start of the text, behind a space, or with one (byte-level tokens carry no other mark): HF's rule, to the space.</summary>
+    /// <summary>A word begins at the start of the text, behind a space, or with one (byte-level tokens carry no other mark): HF's rule, to the
+    /// space.</summary>
     private static bool BeginsWord(string text, int start) =>
         start == 0 || text[start - 1] == ' ' || (start < text.Length && text[start] == ' ');
 
@@ -90,8 +96,10 @@ internal static class EntityGrouper
     {
         float[] mean = new float[rows[first].Length];
         for (int i = first; i < next; i++)
+        {
             for (int l = 0; l < mean.Length; l++)
                 mean[l] += rows[i][l] / (next - first);
+        }
         return mean;
     }
 

@@ -166,8 +166,10 @@ internal sealed class BpeWorkspace(BpeParts bpe)
         {
             int best = 0;
             for (int i = 1; i + 1 < count; i++)
+            {
                 if (_ranks[i] < _ranks[best])
                     best = i;
+            }
             if (_ranks[best] == BpeModel.NoMerge)
                 break;
             _model.RankOf(_symbols[best], _symbols[best + 1], out _symbols[best]);

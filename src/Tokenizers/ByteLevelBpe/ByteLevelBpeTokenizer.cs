@@ -79,7 +79,8 @@ internal sealed class ByteLevelBpeTokenizer : Tokenizer
         void Plain(int start, int end) => TokenizePlain(text, start, end, prefix, workspace, output);
 
         RawTokens.Split(text, 0, text.Length, keepSpecial, output,
-            _bpe.Normalizer is not null ? (start, end) => TokenizeNormalized(text.AsSpan(start, end - start), start, keepSpecial, prefix, workspace, output)
+            _bpe.Normalizer is not null ? (start, end) =>
+                TokenizeNormalized(text.AsSpan(start, end - start), start, keepSpecial, prefix, workspace, output)
             : NormalizedTokens.IsEmpty ? Plain
             : (start, end) => NormalizedTokens.Split(text, start, end, keepSpecial, output, Plain));
         workspace.Trim();
@@ -156,11 +157,15 @@ internal sealed class ByteLevelBpeTokenizer : Tokenizer
 
         int start = range.Start, end = range.End;
         if (!(first && leading == 1))
+        {
             for (; leading > 0 && start < end; leading--)
                 start += char.IsHighSurrogate(text[start]) && start + 1 < end ? 2 : 1;
+        }
         if (end >= trailing)
+        {
             for (; trailing > 0 && end > start; trailing--)
                 end -= char.IsLowSurrogate(text[end - 1]) && end - 2 >= start ? 2 : 1;
+        }
         return new TextRange(start, end);
     }
 
@@ -194,10 +199,14 @@ internal sealed class ByteLevelBpeTokenizer : Tokenizer
         {
             string token = DecodedTokenOf(id, skipSpecialTokens: false) ?? "";
             if (token.All(c => ByteAlphabet.ByteOf(c) >= 0))
+            {
                 foreach (char c in token)
                     bytes.WriteByte((byte)ByteAlphabet.ByteOf(c));
+            }
             else
+            {
                 bytes.Write(System.Text.Encoding.UTF8.GetBytes(token));
+            }
             starts[id + 1] = checked((int)bytes.Length);
         }
 
@@ -215,7 +224,8 @@ internal sealed record BpeParts(BpeModel Model)
     /// <summary>Whether such bytes in a row are one token.</summary>
     public bool FuseUnknown { get; init; }
 
-    /// <summary>Where a whole piece that the vocabulary has is one token whatever the merges make of it (<c>ignore_merges</c>); null: it is not.</summary>
+    /// <summary>Where a whole piece that the vocabulary has is one token whatever the merges make of it (<c>ignore_merges</c>); null: it is
+    /// not.</summary>
     public Dictionary<string, int>? WholeWords { get; init; }
 
     /// <summary>What is done to text first; null: nothing.</summary>

@@ -31,8 +31,10 @@ internal sealed class NormalizedText
     public bool AllBelow(int limit)
     {
         foreach (Piece piece in _pieces)
+        {
             if (piece.Character >= limit)
                 return false;
+        }
         return true;
     }
 
@@ -125,8 +127,10 @@ internal sealed class NormalizedText
         if (at + wanted.Length > _pieces.Count)
             return false;
         for (int i = 0; i < wanted.Length; i++)
+        {
             if (_pieces[at + i].Character != wanted[i])
                 return false;
+        }
         return true;
     }
 

@@ -37,7 +37,8 @@ internal static class NormalizerReader
                 return new Nmt();
             default:
                 throw new TokenizerException(
-                    $"{value.Where}: expected NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, Strip, Prepend, Replace, Nmt, BertNormalizer or a Sequence "
+                    $"{value.Where}: expected NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, Strip, Prepend, Replace, Nmt, BertNormalizer or "
+                    + "a Sequence "
                     + $"of them, given {type}, which is not supported");
         }
     }
@@ -47,6 +48,7 @@ internal static class NormalizerReader
     {
         bool lower = value.Boolean("lowercase", true);
         return new BertNormalizer(
-            value.Boolean("clean_text", true), value.Boolean("handle_chinese_chars", true), value.Optional("strip_accents")?.AsBoolean() ?? lower, lower);
+            value.Boolean("clean_text", true), value.Boolean("handle_chinese_chars", true),
+            value.Optional("strip_accents")?.AsBoolean() ?? lower, lower);
     }
 }

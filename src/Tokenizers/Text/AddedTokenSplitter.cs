@@ -55,8 +55,10 @@ internal sealed class AddedTokenSplitter
                 start = Math.Max(start, from);
             }
             if (token.RightStrip)
+            {
                 while (end < text.Length && char.IsWhiteSpace(text[end]))
                     end++;
+            }
             match = new AddedTokenMatch(token.Id, start, end);
             return true;
         }
@@ -91,8 +93,10 @@ internal sealed class AddedTokenSplitter
     private AddedToken LongestAt(ReadOnlySpan<char> text)
     {
         foreach (AddedToken token in _byLength)
+        {
             if (text.StartsWith(token.Content, StringComparison.Ordinal))
                 return token;
+        }
         throw new InvalidOperationException("the search reported an added token that is not there");
     }
 

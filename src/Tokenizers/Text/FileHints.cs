@@ -10,14 +10,21 @@ internal static class FileHints
     public static string? OfFolder(string path)
     {
         if (!Directory.Exists(path))
+        {
             return File.Exists(path) || !LooksLikeHubId(path) ? null
-                : $"'{path}' looks like a repository on the Hugging Face hub: nothing is downloaded here; download it (hf download {path} --local-dir DIR) and give that folder";
+                : $"'{path}' looks like a repository on the Hugging Face hub: nothing is downloaded here; download it (hf download {path} "
+                + "--local-dir DIR) and give that folder";
+        }
         string snapshots = Path.Combine(path, "snapshots");
         if (!Directory.Exists(snapshots))
         {
-            return Path.GetFileName(Path.GetFullPath(path).TrimEnd(Path.DirectorySeparatorChar)) == "snapshots" && Directory.GetDirectories(path) is [.., { } one]
+            return Path.GetFileName(Path.GetFullPath(path).TrimEnd(Path.DirectorySeparatorChar)) == "snapshots"
+                && Directory.GetDirectories(path) is [.., { } one]
                 ? $"the folder holds the versions of a download: give one of them, such as {one}"
-                : HoldsRepositories(path) ? "the folder is a cache of downloads: give a version inside one of its models-- folders, below snapshots" : null;
+
+                : HoldsRepositories(path)
+                ? "the folder is a cache of downloads: give a version inside one of its models-- folders, below snapshots"
+                : null;
         }
 
         return $"the folder is the cache of one download: give the version itself, {Version(path, snapshots)}";
@@ -47,6 +54,7 @@ internal static class FileHints
     {
         string main = Path.Combine(path, "refs", "main");
         string? named = File.Exists(main) ? Path.Combine(snapshots, File.ReadAllText(main).Trim()) : null;
-        return Directory.Exists(named) ? named : Directory.GetDirectories(snapshots).Order(StringComparer.Ordinal).FirstOrDefault() ?? "which is not there yet";
+        return Directory.Exists(named) ? named : Directory.GetDirectories(snapshots).Order(StringComparer.Ordinal).FirstOrDefault()
+            ?? "which is not there yet";
     }
 }

@@ -14,9 +14,14 @@ internal static class LenientJson
     {
         ReadOnlySpan<byte> span = json.Span;
         if (span.StartsWith(Utf8Mark))
+        {
             json = json[3..];
+        }
         else if (span.Length >= 2 && span.Length % 2 == 0 && ((span[0] == 0xFF && span[1] == 0xFE) || (span[0] == 0xFE && span[1] == 0xFF)))
-            json = System.Text.Encoding.UTF8.GetBytes((span[0] == 0xFF ? System.Text.Encoding.Unicode : System.Text.Encoding.BigEndianUnicode).GetString(span[2..]));
+        {
+            json = System.Text.Encoding.UTF8.GetBytes(
+                (span[0] == 0xFF ? System.Text.Encoding.Unicode : System.Text.Encoding.BigEndianUnicode).GetString(span[2..]));
+        }
         return json.Span.IndexOfAny((byte)'N', (byte)'I') < 0 ? json : QuoteNames(json);
     }
 

@@ -9,15 +9,19 @@ internal sealed class Pool<T>(Func<T> create)
     public T Rent()
     {
         for (int i = 0; i < _items.Length; i++)
+        {
             if (Interlocked.Exchange(ref _items[i], null) is { } item)
                 return item;
+        }
         return create();
     }
 
     public void Return(T item)
     {
         for (int i = 0; i < _items.Length; i++)
+        {
             if (Interlocked.CompareExchange(ref _items[i], item, null) is null)
                 return;
+        }
     }
 }

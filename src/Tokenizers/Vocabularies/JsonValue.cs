@@ -40,7 +40,8 @@ internal readonly struct JsonValue
         catch (JsonException e)
         {
             throw new TokenizerException(
-                $"{path}: line {e.LineNumber + 1}, byte {e.BytePositionInLine + 1}: expected complete, well-formed JSON: {FirstSentence(e.Message)}", e);
+                $"{path}: line {e.LineNumber + 1}, byte {e.BytePositionInLine + 1}: expected complete, well-formed JSON: {FirstSentence(e.Message)}",
+                e);
         }
     }
 
@@ -85,7 +86,9 @@ internal readonly struct JsonValue
         }
     }
 
-    public bool AsBoolean() => _element.ValueKind is JsonValueKind.True or JsonValueKind.False ? _element.GetBoolean() : throw Expected("true or false");
+    public bool AsBoolean() => _element.ValueKind is JsonValueKind.True or JsonValueKind.False
+        ? _element.GetBoolean()
+        : throw Expected("true or false");
 
     /// <summary>An integer from 0 to 2^31 - 1.</summary>
     public int AsId() =>

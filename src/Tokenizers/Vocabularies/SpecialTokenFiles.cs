@@ -32,9 +32,13 @@ internal sealed class SpecialTokenFiles
 
         // A class of its own has names by default; tokenizer.json as it stands has those that its files give.
         if (folder.Json is null || folder.Kind is TokenizerKind.Roberta or TokenizerKind.Bert)
+        {
             foreach (string role in Roles)
+            {
                 if (DefaultOf(role, family) is { } content)
                     files._named[role] = new NamedToken(content, null);
+            }
+        }
         if (folder.Configuration is { } configuration)
             files.ReadNames(configuration, isMap: false);
         if (folder.Configuration?.Optional("added_tokens_decoder") is { } decoder)
@@ -167,11 +171,14 @@ internal sealed class SpecialTokenFiles
         }
 
         if (_folder.Json?.Optional("added_tokens") is { } list)
+        {
             foreach (JsonValue value in list.Items())
                 _decoder[value["id"].AsId()] = TokenizerJson.ReadAddedToken(value, -1);
+        }
     }
 
-    /// <summary>A name given as a bare string has the flags of the added token of that string; RoBERTa's mask swallowed the space on its left.</summary>
+    /// <summary>A name given as a bare string has the flags of the added token of that string; RoBERTa's mask swallowed the space on its
+    /// left.</summary>
     private void ResolveFlags()
     {
         foreach (string role in Roles)

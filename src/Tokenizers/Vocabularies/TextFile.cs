@@ -47,8 +47,10 @@ internal static class TextFile
         string text = System.Text.Encoding.UTF8.GetString(ReadUtf8(path).Span);
         string[] lines = text.Split('\n');
         for (int i = 0; i < lines.Length; i++)
+        {
             if (lines[i].EndsWith('\r'))
                 lines[i] = lines[i][..^1];
+        }
         return lines[^1].Length == 0 ? lines[..^1] : lines;
     }
 

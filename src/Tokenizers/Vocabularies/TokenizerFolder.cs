@@ -5,7 +5,8 @@ namespace LongformerInterop.Tokenizers.Vocabularies;
 /// <summary>Which of HF's classes a folder's tokenizer is loaded by; that decides what its files overrule.</summary>
 internal enum TokenizerKind
 {
-    /// <summary>tokenizer.json as it stands (<c>PreTrainedTokenizerFast</c>, <c>TokenizersBackend</c>, or a class this library does not know).</summary>
+    /// <summary>tokenizer.json as it stands (<c>PreTrainedTokenizerFast</c>, <c>TokenizersBackend</c>, or a class this library does not
+    /// know).</summary>
     AsWritten,
 
     /// <summary>No file says; what tokenizer_config.json names expressly overrules tokenizer.json.</summary>
@@ -26,11 +27,13 @@ internal sealed class TokenizerFolder
         ["Bert", "DistilBert", "Electra", "MobileBert", "ConvBert", "SqueezeBert", "Lxmert", "LayoutLM", "Retribert"];
 
     private static readonly string[] RobertaModels =
-        ["roberta", "longformer", "bart", "led", "mvp", "ibert", "data2vec-text", "lilt", "mega", "mra", "roberta-prelayernorm", "bridgetower", "clap"];
+        ["roberta", "longformer", "bart", "led", "mvp", "ibert", "data2vec-text", "lilt", "mega", "mra", "roberta-prelayernorm",
+            "bridgetower", "clap"];
 
     private static readonly string[] BertModels =
     [
-        "bert", "distilbert", "electra", "convbert", "mobilebert", "squeezebert", "lxmert", "layoutlm", "megatron-bert", "nezha", "ernie", "nomic_bert",
+        "bert", "distilbert", "electra", "convbert", "mobilebert", "squeezebert", "lxmert", "layoutlm", "megatron-bert", "nezha",
+        "ernie", "nomic_bert",
         "retribert", "realm", "qdqbert", "visual_bert", "vilt", "bros", "align", "blip", "flava", "git", "tvp", "chinese_clip",
     ];
 
@@ -89,11 +92,15 @@ internal sealed class TokenizerFolder
     /// <summary>Refuses a folder of vocabulary files whose class would cut text in another way.</summary>
     public void CheckClass(TokenizerKind kind)
     {
-        if (ClassName() is not { } name || name is "PreTrainedTokenizerFast" or "TokenizersBackend" or "PreTrainedTokenizer" || KindOf(name, null) == kind)
+        if (ClassName() is not { } name || name is "PreTrainedTokenizerFast" or "TokenizersBackend" or "PreTrainedTokenizer"
+            || KindOf(name, null) == kind)
+        {
             return;
+        }
         string[] classes = kind == TokenizerKind.Roberta ? RobertaClasses : BertClasses;
         throw new TokenizerException(
-            $"{PathOf("tokenizer_config.json")}: tokenizer_class: expected a tokenizer of the kinds {string.Join(", ", classes.Select(s => s + "Tokenizer"))}, "
+            $"{PathOf("tokenizer_config.json")}: tokenizer_class: expected a tokenizer of the kinds "
+            + $"{string.Join(", ", classes.Select(s => s + "Tokenizer"))}, "
             + $"given \"{name}\"");
     }
 
@@ -137,6 +144,7 @@ internal sealed class TokenizerFolder
 
         // 5 writes neither of these, and names its backend.
         return Configuration?.Optional("backend") is null
-               && (SpecialTokensMap is not null || AddedTokens is not null || Configuration?.Optional("added_tokens_decoder") is not null || Json is null);
+               && (SpecialTokensMap is not null || AddedTokens is not null || Configuration?.Optional("added_tokens_decoder") is not null
+                   || Json is null);
     }
 }

@@ -58,7 +58,8 @@ internal static class TokenizerJson
         Only(root, "decoder", "decoders", "ByteLevel");
         (Vocabulary vocabulary, SpecialTokenIds roles) = ReadVocabulary(folder, path, root, ids, TokenizerKind.Roberta);
         PostProcessor post = ReadPostProcessor(root, vocabulary);
-        bool prefix = options.AddPrefixSpace ?? Overruled(folder, TokenizerKind.Roberta, "add_prefix_space", false, byteLevel.Boolean("add_prefix_space", true));
+        bool prefix = options.AddPrefixSpace ?? Overruled(folder, TokenizerKind.Roberta, "add_prefix_space", false,
+            byteLevel.Boolean("add_prefix_space", true));
         return new ByteLevelBpeTokenizer(
             new TokenizerParts(vocabulary, post.Frame, roles, TokenizerDefaults.Read(folder)),
             new BpeParts(new BpeModel(TokenizerLoader.ByteTokens(ids), merges))
@@ -70,9 +71,13 @@ internal static class TokenizerJson
                 UsesPattern = byteLevel.Boolean("use_regex", true),
                 AddPrefixSpace = prefix,
                 JoinsWithSpaces = root.Optional("decoder") is null,
-                TrimOffsets = post.IsSequence ? post.TrimOffsets : post.Trims && Overruled(folder, TokenizerKind.Roberta, "trim_offsets", true, post.TrimOffsets),
+                TrimOffsets = post.IsSequence
+                    ? post.TrimOffsets
+                    : post.Trims && Overruled(folder, TokenizerKind.Roberta, "trim_offsets", true, post.TrimOffsets),
                 TrimKeepsPrefixSpace = options.AddPrefixSpace
-                    ?? (post.IsSequence ? post.KeepsPrefixSpace : Overruled(folder, TokenizerKind.Roberta, "add_prefix_space", false, post.KeepsPrefixSpace)),
+                    ?? (post.IsSequence
+                        ? post.KeepsPrefixSpace
+                        : Overruled(folder, TokenizerKind.Roberta, "add_prefix_space", false, post.KeepsPrefixSpace)),
             });
     }
 
@@ -118,7 +123,8 @@ internal static class TokenizerJson
         if (folder.Kind == TokenizerKind.Bert && isTop)
             return (TokenizerLoader.BertNormalizer(folder, options) with { CleanText = own.CleanText }, null);
         bool? named = options.LowerCase ?? (folder.Kind == TokenizerKind.Unsaid ? folder.Setting("do_lower_case") : null);
-        bool? strip = options.StripAccents ?? (options.LowerCase is null && folder.Kind == TokenizerKind.Unsaid ? folder.Setting("strip_accents") : null);
+        bool? strip = options.StripAccents
+            ?? (options.LowerCase is null && folder.Kind == TokenizerKind.Unsaid ? folder.Setting("strip_accents") : null);
         bool? chinese = folder.Kind == TokenizerKind.Unsaid ? folder.Setting("tokenize_chinese_chars") : null;
         bool lower = named ?? own.LowerCase;
         bool accents = strip ?? (named is null ? own.StripAccents : lower);
@@ -183,7 +189,8 @@ internal static class TokenizerJson
                     SpecialTokenFrame.Bert(TokenAndId(value["cls"], vocabulary), TokenAndId(value["sep"], vocabulary)), false, false, false);
             case "TemplateProcessing":
                 return new PostProcessor(
-                    new SpecialTokenFrame(ReadTemplate(value, "single", 1, vocabulary), ReadTemplate(value, "pair", 2, vocabulary)), false, false, false);
+                    new SpecialTokenFrame(ReadTemplate(value, "single", 1, vocabulary), ReadTemplate(value, "pair", 2, vocabulary)),
+                    false, false, false);
             default:
                 throw Unsupported(value, "RobertaProcessing, BertProcessing, TemplateProcessing or ByteLevel");
         }
@@ -198,7 +205,10 @@ internal static class TokenizerJson
     }
 
     private static int CheckedId(string token, JsonValue id, Vocabulary vocabulary) =>
-        vocabulary.IdOf(token) == id.AsId() ? id.AsId() : throw id.Expected($"the id of '{token}' in the vocabulary, {vocabulary.IdOf(token)?.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "which it lacks"}");
+        vocabulary.IdOf(token) == id.AsId()
+            ? id.AsId()
+            : throw id.Expected($"the id of '{token}' in the vocabulary, "
+            + $"{vocabulary.IdOf(token)?.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "which it lacks"}");
 
     private static FramePart[] ReadTemplate(JsonValue processor, string key, int texts, Vocabulary vocabulary)
     {
@@ -224,8 +234,10 @@ internal static class TokenizerJson
         }
 
         for (int text = 0; text < texts; text++)
+        {
             if (parts.Count(p => p.Sequence == text) != 1)
                 throw processor[key].Expected($"the text {"AB"[text]} exactly once");
+        }
         return [.. parts];
     }
 

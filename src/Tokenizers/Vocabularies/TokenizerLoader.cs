@@ -23,7 +23,9 @@ internal static class TokenizerLoader
             return LoadBpe(folder, vocabulary, merges, options);
         if (File.Exists(wordPiece))
             return LoadWordPiece(folder, wordPiece, options);
-        throw new TokenizerException($"{path}: expected tokenizer.json, or vocab.json and merges.txt, or vocab.txt, {(FileHints.OfFolder(path) is { } hint ? $"but {hint}" : "but there is none of them")}");
+        throw new TokenizerException(
+            $"{path}: expected tokenizer.json, or vocab.json and merges.txt, or vocab.txt, "
+            + $"{(FileHints.OfFolder(path) is { } hint ? $"but {hint}" : "but there is none of them")}");
     }
 
     /// <summary>The token of each byte; -1 where the vocabulary lacks it.</summary>

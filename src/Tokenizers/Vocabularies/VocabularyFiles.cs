@@ -11,8 +11,10 @@ internal static class VocabularyFiles
             ids[token] = value.AsId();
         Dictionary<int, string> tokens = new(ids.Count);
         foreach ((string token, int id) in ids)
+        {
             if (!tokens.TryAdd(id, token))
                 throw new TokenizerException($"{vocabulary.Where}: expected one token per id, given '{tokens[id]}' and '{token}' both with id {id}");
+        }
         return ids.Count > 0 ? ids : throw new TokenizerException($"{vocabulary.Where}: expected at least one token, given none");
     }
 
@@ -35,8 +37,10 @@ internal static class VocabularyFiles
         string[] lines = TextFile.ReadLines(path);
         List<(int, int, int)> merges = new(lines.Length);
         for (int i = 0; i < lines.Length; i++)
+        {
             if (lines[i].Length > 0 && !lines[i].StartsWith("#version", StringComparison.Ordinal))
                 merges.Add(Merge($"{path}: line {i + 1}", lines[i], ids));
+        }
         return merges;
     }
 

@@ -20,8 +20,10 @@ internal sealed class WordPieceModel
         _maxWordLength = maxWordLength;
         Dictionary<string, int> continuations = new(StringComparer.Ordinal);
         foreach ((string token, int id) in ids)
+        {
             if (token.StartsWith(prefix, StringComparison.Ordinal))
                 continuations[token[prefix.Length..]] = id;
+        }
         _starts = new Dictionary<string, int>(ids, StringComparer.Ordinal).GetAlternateLookup<ReadOnlySpan<char>>();
         _continuations = continuations.GetAlternateLookup<ReadOnlySpan<char>>();
         _longestStart = ids.Keys.Max(t => t.Length);
@@ -85,8 +87,10 @@ internal sealed class WordPieceModel
             return false;
         int count = 0;
         foreach (char c in word)
+        {
             if (!char.IsLowSurrogate(c) && ++count > _maxWordLength)
                 return true;
+        }
         return false;
     }
 }

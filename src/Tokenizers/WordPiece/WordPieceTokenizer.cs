@@ -126,7 +126,8 @@ internal sealed class WordPieceTokenizer : Tokenizer
         }
     }
 
-    /// <summary>The slow way, for tokenizers with added tokens that are looked for in normalized text, or with a normalizer other than BERT's.</summary>
+    /// <summary>The slow way, for tokenizers with added tokens that are looked for in normalized text, or with a normalizer other than
+    /// BERT's.</summary>
     private void TokenizeNormalized(ReadOnlySpan<char> text, int offset, EncodeOptions options, Workspace workspace, TokenBuffer output)
     {
         AlignedText normal = workspace.Text;

@@ -12,19 +12,19 @@ internal readonly struct Argument
 {
     private const long OptionalItems = 1;
 
-    private readonly Tag tag;
-    private readonly bool optional;
-    private readonly int n;
-    private readonly long bits;      // the number; or the address of a list that the maker of this argument keeps in place
-    private readonly object? source; // the tensor, string or array; kept alive by the caller's frame
+    private readonly Tag _tag;
+    private readonly bool _optional;
+    private readonly int _n;
+    private readonly long _bits;      // the number; or the address of a list that the maker of this argument keeps in place
+    private readonly object? _source; // the tensor, string or array; kept alive by the caller's frame
 
     private Argument(Tag tag, int n, long bits, object? source, bool optional = false)
     {
-        this.tag = tag;
-        this.n = n;
-        this.bits = bits;
-        this.source = source;
-        this.optional = optional;
+        _tag = tag;
+        _n = n;
+        _bits = bits;
+        _source = source;
+        _optional = optional;
     }
 
     /// <summary>An optional argument that is left out.</summary>
@@ -78,55 +78,61 @@ internal readonly struct Argument
     public static Argument Number(long value) => new(Tag.Number, 0, value, null);
 
     /// <summary>What must stay alive until the call returns.</summary>
-    public object? Source => source;
+    public object? Source => _source;
 
     /// <summary>Bytes that the argument of an own operator needs beside its 16, a multiple of 8.</summary>
-    public int ScratchBytes => source is null || tag == Tag.Tensor ? 0 : tag switch
+    public int ScratchBytes => _source is null || _tag == Tag.Tensor ? 0 : _tag switch
     {
-        Tag.String => (Encoding.UTF8.GetMaxByteCount(Unsafe.As<string>(source).Length) + 7) & ~7,
-        _ => checked(n * 8),
+        Tag.String => (Encoding.UTF8.GetMaxByteCount(Unsafe.As<string>(_source).Length) + 7) & ~7,
+        _ => checked(_n * 8),
     };
 
     /// <summary>Throws if a tensor of the argument is disposed, or missing where libtorch's operator needs one.</summary>
     public void Require(string operation, int index)
     {
-        if (tag == Tag.Tensor) _ = HandleOf(Unsafe.As<Tensor>(source!), operation, index);
-        if (tag == Tag.None && !optional) throw new ArgumentNullException($"{operation}: argument number {index + 1}");
-        if (tag != Tag.TensorList) return;
-        foreach (Tensor? tensor in Unsafe.As<Tensor?[]>(source!))
+        if (_tag == Tag.Tensor)
+            _ = HandleOf(Unsafe.As<Tensor>(_source!), operation, index);
+        if (_tag == Tag.None && !_optional)
+            throw new ArgumentNullException($"{operation}: argument number {index + 1}");
+        if (_tag != Tag.TensorList)
+            return;
+        foreach (Tensor? tensor in Unsafe.As<Tensor?[]>(_source!))
         {
-            if (tensor is not null) _ = HandleOf(tensor, operation, index);
-            else if (bits != OptionalItems) throw new ArgumentNullException($"{operation}: argument number {index + 1}, an item of the list");
+            if (tensor is not null)
+                _ = HandleOf(tensor, operation, index);
+            else if (_bits != OptionalItems)
+                throw new ArgumentNullException($"{operation}: argument number {index + 1}, an item of the list");
         }
     }
 
     /// <summary>Writes the argument as an own operator reads it; lists and text go to the scratch memory.</summary>
     public unsafe void Write(NativeValue* value, ref byte* scratch, string operation, int index)
     {
-        value->Tag = tag;
-        value->N = n;
-        value->Integer = bits;
-        if (source is null) return;
-        if (tag == Tag.Tensor)
+        value->Tag = _tag;
+        value->N = _n;
+        value->Integer = _bits;
+        if (_source is null)
+            return;
+        if (_tag == Tag.Tensor)
         {
-            value->Pointer = (void*)HandleOf(Unsafe.As<Tensor>(source), operation, index);
+            value->Pointer = (void*)HandleOf(Unsafe.As<Tensor>(_source), operation, index);
             return;
         }
         byte* start = scratch;
         int bytes = ScratchBytes;
         value->Pointer = start;
         scratch = start + bytes;
-        switch (tag)
+        switch (_tag)
         {
             case Tag.String:
-                value->N = Encoding.UTF8.GetBytes(Unsafe.As<string>(source), new Span<byte>(start, bytes));
+                value->N = Encoding.UTF8.GetBytes(Unsafe.As<string>(_source), new Span<byte>(start, bytes));
                 break;
             case Tag.IntList:
-                Unsafe.As<long[]>(source).CopyTo(new Span<long>(start, n));
+                Unsafe.As<long[]>(_source).CopyTo(new Span<long>(start, _n));
                 break;
             case Tag.TensorList:
-                Tensor?[] tensors = Unsafe.As<Tensor?[]>(source);
-                for (int i = 0; i < n; i++)
+                Tensor?[] tensors = Unsafe.As<Tensor?[]>(_source);
+                for (int i = 0; i < _n; i++)
                     ((nint*)start)[i] = tensors[i] is Tensor t ? HandleOf(t, operation, index) : 0;
                 break;
         }
@@ -135,31 +141,32 @@ internal readonly struct Argument
     /// <summary>The argument as libtorch's dispatcher takes it, which then owns what was made for it.</summary>
     public unsafe ulong ToStack()
     {
-        if (tag == Tag.None) return 0;
-        ulong value = tag switch
+        if (_tag == Tag.None)
+            return 0;
+        ulong value = _tag switch
         {
-            Tag.Tensor => (ulong)NewHandle(Unsafe.As<Tensor>(source!)),
+            Tag.Tensor => (ulong)NewHandle(Unsafe.As<Tensor>(_source!)),
             Tag.Number => (ulong)NewNumber(),
             Tag.String => throw new NotSupportedException("libtorch 2.10 never frees the text that its operators are given"),
             Tag.IntList => (ulong)NewInts(),
-            Tag.TensorList => (ulong)NewTensors(Unsafe.As<Tensor?[]>(source!)),
-            _ => (ulong)bits,
+            Tag.TensorList => (ulong)NewTensors(Unsafe.As<Tensor?[]>(_source!)),
+            _ => (ulong)_bits,
         };
-        return optional ? InCell(value) : value;
+        return _optional ? InCell(value) : value;
     }
 
     /// <summary>The argument in words, for messages.</summary>
-    public override unsafe string ToString() => tag switch
+    public override unsafe string ToString() => _tag switch
     {
         Tag.None => "none",
-        Tag.Tensor => Unsafe.As<Tensor>(source!).Describe(),
-        Tag.Double => BitConverter.Int64BitsToDouble(bits).ToString(CultureInfo.InvariantCulture),
-        Tag.Number when n != 0 => BitConverter.Int64BitsToDouble(bits).ToString(CultureInfo.InvariantCulture),
-        Tag.Bool => bits != 0 ? "true" : "false",
-        Tag.String => $"\"{source}\"",
-        Tag.IntList => $"[{string.Join(", ", source as long[] ?? new ReadOnlySpan<long>((void*)(nint)bits, n).ToArray())}]",
-        Tag.TensorList => $"[{string.Join(", ", Unsafe.As<Tensor?[]>(source!).Select(t => t?.Describe() ?? "none"))}]",
-        _ => bits.ToString(CultureInfo.InvariantCulture),
+        Tag.Tensor => Unsafe.As<Tensor>(_source!).Describe(),
+        Tag.Double => BitConverter.Int64BitsToDouble(_bits).ToString(CultureInfo.InvariantCulture),
+        Tag.Number when _n != 0 => BitConverter.Int64BitsToDouble(_bits).ToString(CultureInfo.InvariantCulture),
+        Tag.Bool => _bits != 0 ? "true" : "false",
+        Tag.String => $"\"{_source}\"",
+        Tag.IntList => $"[{string.Join(", ", _source as long[] ?? new ReadOnlySpan<long>((void*)(nint)_bits, _n).ToArray())}]",
+        Tag.TensorList => $"[{string.Join(", ", Unsafe.As<Tensor?[]>(_source!).Select(t => t?.Describe() ?? "none"))}]",
+        _ => _bits.ToString(CultureInfo.InvariantCulture),
     };
 
     // Memory of the allocator that libtorch's C runtime frees with: .NET's is the same one, on Linux libc's, on Windows ucrtbase's.
@@ -181,11 +188,11 @@ internal readonly struct Argument
     private unsafe nint NewNumber()
     {
         nint handle;
-        int error = n switch
+        int error = _n switch
         {
-            64 => Libtorch.ScalarFloat64(BitConverter.Int64BitsToDouble(bits), &handle),
-            32 => Libtorch.ScalarFloat32((float)BitConverter.Int64BitsToDouble(bits), &handle),
-            _ => Libtorch.ScalarInt64(bits, &handle),
+            64 => Libtorch.ScalarFloat64(BitConverter.Int64BitsToDouble(_bits), &handle),
+            32 => Libtorch.ScalarFloat32((float)BitConverter.Int64BitsToDouble(_bits), &handle),
+            _ => Libtorch.ScalarInt64(_bits, &handle),
         };
         Native.CheckTorch(error, "a number as a tensor");
         return handle;
@@ -194,11 +201,12 @@ internal readonly struct Argument
     private unsafe nint NewInts()
     {
         nint list;
-        Native.CheckTorch(Libtorch.NewList((nuint)n, &list), "a list");
-        fixed (long* array = source as long[])
+        Native.CheckTorch(Libtorch.NewList((nuint)_n, &list), "a list");
+        fixed (long* array = _source as long[])
         {
-            long* values = source is null ? (long*)(nint)bits : array;
-            for (int i = 0; i < n; i++) Native.CheckTorch(Libtorch.ListPush(list, (ulong)values[i]), "a list");
+            long* values = _source is null ? (long*)(nint)_bits : array;
+            for (int i = 0; i < _n; i++)
+                Native.CheckTorch(Libtorch.ListPush(list, (ulong)values[i]), "a list");
         }
         return list;
     }
@@ -206,10 +214,10 @@ internal readonly struct Argument
     private unsafe nint NewTensors(Tensor?[] tensors)
     {
         nint list;
-        Native.CheckTorch(Libtorch.NewList((nuint)n, &list), "a list");
+        Native.CheckTorch(Libtorch.NewList((nuint)_n, &list), "a list");
         foreach (Tensor? tensor in tensors)
         {
-            ulong item = tensor is null ? 0 : bits == OptionalItems ? InCell((ulong)NewHandle(tensor)) : (ulong)NewHandle(tensor);
+            ulong item = tensor is null ? 0 : _bits == OptionalItems ? InCell((ulong)NewHandle(tensor)) : (ulong)NewHandle(tensor);
             Native.CheckTorch(Libtorch.ListPush(list, item), "a list");
         }
         return list;

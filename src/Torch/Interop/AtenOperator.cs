@@ -11,12 +11,12 @@ internal sealed unsafe class AtenOperator
 {
     private const int Capacity = 16;
 
-    private readonly byte[] name, overload; // pinned
+    private readonly byte[] _name, _overload; // pinned
 
     public AtenOperator(string name, string overload = "")
     {
-        this.name = Native.PinnedUtf8(name);
-        this.overload = Native.PinnedUtf8(overload);
+        _name = Native.PinnedUtf8(name);
+        _overload = Native.PinnedUtf8(overload);
         Name = overload.Length == 0 ? name : $"{name}.{overload}";
     }
 
@@ -81,21 +81,26 @@ internal sealed unsafe class AtenOperator
     private void Invoke(ReadOnlySpan<Argument> arguments, ulong* stack)
     {
         // All that can be refused is refused before anything is made that libtorch would own.
-        for (int i = 0; i < arguments.Length; i++) arguments[i].Require(Name, i);
+        for (int i = 0; i < arguments.Length; i++)
+            arguments[i].Require(Name, i);
         Native.Ensure();
         OperatorProfile? profile = OperatorProfile.Current;
         long start = profile is null ? 0 : Stopwatch.GetTimestamp();
-        for (int i = 0; i < arguments.Length; i++) stack[i] = arguments[i].ToStack();
+        for (int i = 0; i < arguments.Length; i++)
+            stack[i] = arguments[i].ToStack();
         int error;
-        fixed (byte* n = name, o = overload) error = Libtorch.CallDispatcher(n, o, stack, Libtorch.Interface);
-        if (error != 0) throw Failure(arguments);
+        fixed (byte* n = _name, o = _overload)
+            error = Libtorch.CallDispatcher(n, o, stack, Libtorch.Interface);
+        if (error != 0)
+            throw Failure(arguments);
         profile?.Add(Name, arguments.Length > 1 ? arguments[1].Source as Tensor : null, start);
     }
 
     private LongformerException Failure(ReadOnlySpan<Argument> arguments)
     {
         string[] words = new string[arguments.Length];
-        for (int i = 0; i < words.Length; i++) words[i] = arguments[i].ToString();
+        for (int i = 0; i < words.Length; i++)
+            words[i] = arguments[i].ToString();
         return Native.TorchFailure($"{Name}({string.Join(", ", words)})");
     }
 }

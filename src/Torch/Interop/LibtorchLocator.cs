@@ -44,17 +44,24 @@ internal static partial class LibtorchLocator
     {
         string[] present = [.. loaded.Where(p => IsCpu(Path.GetFileName(p)))];
         if (present.Length > 1)
-            throw new TorchException($"this process has loaded {present.Length} different libtorch: {string.Join(" and ", present)}. Only one can be used; " +
+        {
+            throw new TorchException(
+                $"this process has loaded {present.Length} different libtorch: {string.Join(" and ", present)}. Only one can be used; " +
                                      $"start with {Variable} naming the folder of the other program's libtorch");
-        if (present.Length == 1) return present[0];
-        if (!string.IsNullOrEmpty(variable)) return FromVariable(variable, system);
+        }
+        if (present.Length == 1)
+            return present[0];
+        if (!string.IsNullOrEmpty(variable))
+            return FromVariable(variable, system);
         List<string> looked = [];
         foreach (string folder in folders)
         {
             looked.Add(Path.Combine(folder, CpuName));
-            if (system.Exists(folder) && In(folder, system) is { } found) return Checked(found, system);
+            if (system.Exists(folder) && In(folder, system) is { } found)
+                return Checked(found, system);
         }
-        throw new TorchException($"libtorch is not found: this process has loaded none, {Variable} is not set, and there is no {string.Join(", no ", looked)}. " +
+        throw new TorchException(
+            $"libtorch is not found: this process has loaded none, {Variable} is not set, and there is no {string.Join(", no ", looked)}. " +
                                  $"Add the package libtorch-cpu (2.10 or later), or set {Variable} to the folder of a libtorch");
     }
 
@@ -70,7 +77,8 @@ internal static partial class LibtorchLocator
         {
             throw new TorchException($"libtorch cannot be loaded from {path}: {e.Message}", e);
         }
-        if (!NativeLibrary.TryGetExport(handle, Libtorch.NewestFunction, out _)) throw TooOld(path, VersionOf(path, Folder.System));
+        if (!NativeLibrary.TryGetExport(handle, Libtorch.NewestFunction, out _))
+            throw TooOld(path, VersionOf(path, Folder.System));
         return handle;
     }
 
@@ -78,7 +86,8 @@ internal static partial class LibtorchLocator
     {
         string folder = Path.GetDirectoryName(cpu)!;
         string? path = Newest(Folder.System.Files(folder).Where(p => IsNamed(Path.GetFileName(p), CudaName)));
-        if (path is null) return (null, null);
+        if (path is null)
+            return (null, null);
         try
         {
             NativeLibrary.Load(path);
@@ -94,8 +103,10 @@ internal static partial class LibtorchLocator
     {
         string folder = Path.GetFullPath(variable), inner = Path.Combine(folder, "lib");
         string expected = $"expected a folder with {CpuName} or lib/{CpuName}";
-        if (system.IsFile(folder)) throw new TorchException($"{Variable} names a file, {folder}: {expected}");
-        if (!system.Exists(folder)) throw new TorchException($"{Variable} names {folder}, which does not exist: {expected}");
+        if (system.IsFile(folder))
+            throw new TorchException($"{Variable} names a file, {folder}: {expected}");
+        if (!system.Exists(folder))
+            throw new TorchException($"{Variable} names {folder}, which does not exist: {expected}");
         try
         {
             string? found = In(folder, system) ?? (system.Exists(inner) ? In(inner, system) : null);
@@ -110,7 +121,8 @@ internal static partial class LibtorchLocator
 
     private static string Checked(string path, Folder system)
     {
-        if (LibraryFile.Fault(path) is { } fault) throw new TorchException($"libtorch cannot be loaded: {path} {fault}");
+        if (LibraryFile.Fault(path) is { } fault)
+            throw new TorchException($"libtorch cannot be loaded: {path} {fault}");
         return VersionOf(path, system) is { } version && version < Oldest ? throw TooOld(path, version) : path;
     }
 
@@ -121,8 +133,12 @@ internal static partial class LibtorchLocator
     internal static Version? VersionOf(string path, Folder system)
     {
         string folder = Path.GetDirectoryName(path)!, above = Path.GetDirectoryName(folder) ?? folder;
-        foreach (string file in (string[])[Path.Combine(above, "build-version"), Path.Combine(folder, "build-version"), Path.Combine(above, "version.py")])
-            if (system.Text(file) is { } text && ReadVersion(text) is { } version) return version;
+        foreach (string file in (string[])[Path.Combine(above, "build-version"), Path.Combine(folder, "build-version"),
+            Path.Combine(above, "version.py")])
+        {
+            if (system.Text(file) is { } text && ReadVersion(text) is { } version)
+                return version;
+        }
         return ReadVersion(Path.GetFileName(path)[CpuName.Length..])
             ?? ReadVersion(Path.GetFileName(system.Target(path)).Replace(CpuName, "", StringComparison.Ordinal));
     }

@@ -6,24 +6,25 @@ namespace LongformerInterop.Torch.Interop;
 /// <summary>The libraries that this process has loaded, by whomever.</summary>
 internal static unsafe partial class LoadedLibraries
 {
-    [ThreadStatic] private static List<string>? gathered;
+    [ThreadStatic] private static List<string>? _gathered;
 
     /// <summary>Their paths, each file once.</summary>
     public static IReadOnlyList<string> Paths()
     {
-        List<string> paths = gathered = [];
+        List<string> paths = _gathered = [];
         if (OperatingSystem.IsWindows())
             paths.AddRange(Process.GetCurrentProcess().Modules.Cast<ProcessModule>().Select(m => m.FileName));
         else
             _ = Iterate(&Gather, null);
-        gathered = null;
+        _gathered = null;
         return [.. paths.Distinct()];
     }
 
     [UnmanagedCallersOnly]
     private static int Gather(Information* information, nuint size, void* data)
     {
-        if (information->Name is not null && *information->Name != 0) gathered?.Add(Native.Utf8(information->Name));
+        if (information->Name is not null && *information->Name != 0)
+            _gathered?.Add(Native.Utf8(information->Name));
         return 0;
     }
 

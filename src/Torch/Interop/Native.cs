@@ -9,13 +9,13 @@ internal static unsafe class Native
     private const int Ok = 0, Argument = 2, DeviceMissing = 3, DeviceMemory = 7;
 
     private static readonly Lock Gate = new();
-    private static volatile bool ready;
-    private static bool resolverSet;
-    private static nint ownLibrary;
+    private static volatile bool _ready;
+    private static bool _resolverSet;
+    private static nint _ownLibrary;
 
     // Raised by each change of the number of threads; what the calling thread heeds already.
-    private static volatile int threadsChange;
-    [ThreadStatic] private static int threadsApplied;
+    private static volatile int _threadsChange;
+    [ThreadStatic] private static int _threadsApplied;
 
     /// <summary>The loaded libtorch_cpu.</summary>
     public static nint Libtorch { get; private set; }
@@ -33,54 +33,62 @@ internal static unsafe class Native
     /// <exception cref="TorchException">One of them is not there or cannot be used.</exception>
     public static void Ensure()
     {
-        if (!ready) Load();
+        if (!_ready)
+            Load();
         ApplyThreads();
     }
 
     /// <summary>Makes the number of threads hold on this thread too.</summary>
     public static void ApplyThreads()
     {
-        int change = threadsChange;
-        if (threadsApplied == change) return;
+        int change = _threadsChange;
+        if (_threadsApplied == change)
+            return;
         NativeMethods.ApplyThreads();
-        threadsApplied = change;
+        _threadsApplied = change;
     }
 
     /// <summary>Sets the number of threads of one operator on every thread.</summary>
     public static void SetThreads(int threads)
     {
         Check(NativeMethods.SetThreads(threads));
-        Interlocked.Increment(ref threadsChange);
+        Interlocked.Increment(ref _threadsChange);
     }
 
     private static void Load()
     {
         lock (Gate)
         {
-            if (ready) return;
+            if (_ready)
+                return;
             LoadedLibtorch found = LibtorchLocator.Load();
             Interop.Libtorch.Bind(found.Handle);
             (Libtorch, LibtorchPath, CudaPath, CudaFailure) = (found.Handle, found.Path, found.CudaPath, found.CudaFailure);
             string path = NativeLibraries.Locate(NativeMethods.Library);
             try
             {
-                ownLibrary = NativeLibrary.Load(path);
-                if (!resolverSet)
+                _ownLibrary = NativeLibrary.Load(path);
+                if (!_resolverSet)
                 {
-                    NativeLibrary.SetDllImportResolver(typeof(Native).Assembly, static (name, _, _) => name == NativeMethods.Library ? ownLibrary : 0);
-                    resolverSet = true;
+                    NativeLibrary.SetDllImportResolver(typeof(Native).Assembly,
+                        static (name, _, _) => name == NativeMethods.Library ? _ownLibrary : 0);
+                    _resolverSet = true;
                 }
                 int abi = NativeMethods.Abi();
                 if (abi != NativeMethods.AbiVersion)
-                    throw new TorchException($"{path} has interface {abi}, this program needs {NativeMethods.AbiVersion}: both must be of one version");
+                {
+                    throw new TorchException(
+                        $"{path} has interface {abi}, this program needs {NativeMethods.AbiVersion}: both must be of one version");
+                }
                 Check(NativeMethods.Initialize());
-                if (!OpenMpThreads()) SetThreads(Environment.ProcessorCount);
+                if (!OpenMpThreads())
+                    SetThreads(Environment.ProcessorCount);
             }
             catch (Exception e) when (e is DllNotFoundException or EntryPointNotFoundException or BadImageFormatException)
             {
                 throw new TorchException($"{path} cannot be loaded: {e.Message}", e);
             }
-            ready = true;
+            _ready = true;
         }
     }
 
@@ -90,7 +98,8 @@ internal static unsafe class Native
     /// <summary>Throws the exception that belongs to a status of the own library other than success.</summary>
     public static void Check(int status)
     {
-        if (status != Ok) throw Failure(status);
+        if (status != Ok)
+            throw Failure(status);
     }
 
     /// <summary>The exception for the call of the own library that failed last on this thread.</summary>
@@ -107,7 +116,8 @@ internal static unsafe class Native
     /// <param name="what">What was tried, in front of libtorch's words.</param>
     public static void CheckTorch(int error, string what)
     {
-        if (error != 0) throw TorchFailure(what);
+        if (error != 0)
+            throw TorchFailure(what);
     }
 
     /// <summary>The exception for the call of libtorch's interface that failed last on this thread.</summary>

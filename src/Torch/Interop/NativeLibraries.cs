@@ -37,7 +37,8 @@ internal static class NativeLibraries
         {
             candidates.Add(Path.GetFullPath(Path.Combine(programFolder, file)));
             candidates.AddRange(runtimeFolders.Select(f => Path.GetFullPath(Path.Combine(f, file))));
-            if (Clone(programFolder) is { } clone) candidates.Add(Path.Combine(clone, "artifacts", file));
+            if (Clone(programFolder) is { } clone)
+                candidates.Add(Path.Combine(clone, "artifacts", file));
         }
         return candidates.Find(File.Exists) ?? throw new TorchException(
             $"native library {file} not found; looked for {string.Join(" and ", candidates.Distinct())}. Build it (cmake -S native -B build/native " +
@@ -49,8 +50,10 @@ internal static class NativeLibraries
     {
         string program = ProgramFolder();
         List<string> folders = [program, .. RuntimeFolders()];
-        if (Environment.GetEnvironmentVariable(FolderVariable) is { Length: > 0 } named) folders.Insert(0, named);
-        if (Clone(program) is { } clone) folders.Add(Path.Combine(clone, "artifacts", "libtorch"));
+        if (Environment.GetEnvironmentVariable(FolderVariable) is { Length: > 0 } named)
+            folders.Insert(0, named);
+        if (Clone(program) is { } clone)
+            folders.Add(Path.Combine(clone, "artifacts", "libtorch"));
         return [.. folders.Select(f => Path.TrimEndingDirectorySeparator(Path.GetFullPath(f))).Distinct()];
     }
 
@@ -72,13 +75,17 @@ internal static class NativeLibraries
     {
         string listed = AppContext.GetData("NATIVE_DLL_SEARCH_DIRECTORIES") as string ?? "";
         string platform = $"{(OperatingSystem.IsWindows() ? "win" : "linux")}-{RuntimeInformation.ProcessArchitecture.ToString().ToLowerInvariant()}";
-        return [.. listed.Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries), Path.Combine(ProgramFolder(), "runtimes", platform, "native")];
+        return [.. listed.Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries),
+            Path.Combine(ProgramFolder(), "runtimes", platform, "native")];
     }
 
     private static string? Clone(string programFolder)
     {
         for (DirectoryInfo? above = new(programFolder); above is not null; above = above.Parent)
-            if (File.Exists(Path.Combine(above.FullName, "LongformerInterop.sln"))) return above.FullName;
+        {
+            if (File.Exists(Path.Combine(above.FullName, "LongformerInterop.sln")))
+                return above.FullName;
+        }
         return null;
     }
 }

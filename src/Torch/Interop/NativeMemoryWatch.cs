@@ -9,24 +9,26 @@ namespace LongformerInterop.Torch.Interop;
 internal static class NativeMemoryWatch
 {
     private const long Floor = 1L << 30;
-    private static long owned;
-    private static long limit = Floor;
+    private static long _owned;
+    private static long _limit = Floor;
 
     /// <summary>Bytes owned by tensors of at least 1 MiB.</summary>
-    public static long Owned => Volatile.Read(ref owned);
+    public static long Owned => Volatile.Read(ref _owned);
 
     public static void Add(int mebibytes)
     {
-        long now = Interlocked.Add(ref owned, (long)mebibytes << 20);
-        long current = Volatile.Read(ref limit);
-        if (now <= current || Interlocked.CompareExchange(ref limit, 2 * now, current) != current) return;
+        long now = Interlocked.Add(ref _owned, (long)mebibytes << 20);
+        long current = Volatile.Read(ref _limit);
+        if (now <= current || Interlocked.CompareExchange(ref _limit, 2 * now, current) != current)
+            return;
         GC.Collect(GC.MaxGeneration, GCCollectionMode.Forced, blocking: false);
     }
 
     public static void Remove(int mebibytes)
     {
-        long now = Interlocked.Add(ref owned, -((long)mebibytes << 20));
-        long current = Volatile.Read(ref limit);
-        if (current > Floor && now < current / 4) Interlocked.CompareExchange(ref limit, Math.Max(Floor, 2 * now), current);
+        long now = Interlocked.Add(ref _owned, -((long)mebibytes << 20));
+        long current = Volatile.Read(ref _limit);
+        if (current > Floor && now < current / 4)
+            Interlocked.CompareExchange(ref _limit, Math.Max(Floor, 2 * now), current);
     }
 }

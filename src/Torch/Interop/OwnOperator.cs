@@ -11,8 +11,8 @@ internal sealed unsafe class OwnOperator(string name)
 {
     private const int StackArguments = 24, StackScratch = 1024, MostResults = 8;
 
-    private nint handle;
-    private int resultCount;
+    private nint _handle;
+    private int _resultCount;
 
     /// <summary>Such as <c>longformer::linear</c>.</summary>
     public string Name { get; } = $"longformer::{name}";
@@ -67,7 +67,7 @@ internal sealed unsafe class OwnOperator(string name)
     /// <summary>Calls an operator without results. Errors as <see cref="Call"/>.</summary>
     public void Run(params ReadOnlySpan<Argument> arguments) => Invoke(arguments, null, 0);
 
-    private nint Resolved() => Volatile.Read(ref handle) is nint h && h != 0 ? h : Resolve();
+    private nint Resolved() => Volatile.Read(ref _handle) is nint h && h != 0 ? h : Resolve();
 
     private nint Resolve()
     {
@@ -76,8 +76,8 @@ internal sealed unsafe class OwnOperator(string name)
         int results;
         fixed (byte* n = Native.PinnedUtf8(Name[(Name.LastIndexOf(':') + 1)..]))
             Native.Check(NativeMethods.Find(n, &found, null, &results));
-        resultCount = results;
-        Volatile.Write(ref handle, found);
+        _resultCount = results;
+        Volatile.Write(ref _handle, found);
         return found;
     }
 
@@ -85,31 +85,39 @@ internal sealed unsafe class OwnOperator(string name)
     private void Invoke(ReadOnlySpan<Argument> arguments, NativeValue* results, int count)
     {
         nint op = Resolved();
-        if (resultCount != count) throw new TorchException($"{Name}: has {resultCount} results, this program expects {count}: both libraries must be of one version");
+        if (_resultCount != count)
+            throw new TorchException($"{Name}: has {_resultCount} results, this program expects {count}: both libraries must be of one version");
         int scratchBytes = 0;
-        foreach (ref readonly Argument a in arguments) scratchBytes = checked(scratchBytes + a.ScratchBytes);
+        foreach (ref readonly Argument a in arguments)
+            scratchBytes = checked(scratchBytes + a.ScratchBytes);
         NativeValue* values = stackalloc NativeValue[StackArguments];
         Span<byte> scratchMemory = scratchBytes <= StackScratch ? stackalloc byte[StackScratch] : new byte[scratchBytes];
         int status;
         fixed (byte* scratchStart = scratchMemory)
         {
             byte* scratch = scratchStart;
-            for (int i = 0; i < arguments.Length; i++) arguments[i].Write(values + i, ref scratch, Name, i);
+            for (int i = 0; i < arguments.Length; i++)
+                arguments[i].Write(values + i, ref scratch, Name, i);
             OperatorProfile? profile = OperatorProfile.Current;
             long start = profile is null ? 0 : Stopwatch.GetTimestamp();
             status = NativeMethods.Call(op, values, arguments.Length, results);
             profile?.Add(Name, arguments.Length > 1 ? arguments[1].Source as Tensor : null, start);
         }
         // The native side borrowed the tensors; a finalizer must not have released them meanwhile.
-        foreach (ref readonly Argument a in arguments) GC.KeepAlive(a.Source);
+        foreach (ref readonly Argument a in arguments)
+            GC.KeepAlive(a.Source);
         Native.Check(status);
     }
 
     private Tensor Required(NativeValue* results, int index, int count)
     {
-        if (results[index].Tag == Tag.Tensor) return Tensor.Made((nint)results[index].Pointer);
+        if (results[index].Tag == Tag.Tensor)
+            return Tensor.Made((nint)results[index].Pointer);
         for (int i = index + 1; i < count; i++)
-            if (results[i].Tag == Tag.Tensor) _ = Libtorch.DeleteTensor((nint)results[i].Pointer);
+        {
+            if (results[i].Tag == Tag.Tensor)
+                _ = Libtorch.DeleteTensor((nint)results[i].Pointer);
+        }
         throw new TorchException($"{Name}: result number {index + 1} is undefined");
     }
 }

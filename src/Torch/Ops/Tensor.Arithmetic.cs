@@ -7,12 +7,12 @@ namespace LongformerInterop.Torch;
 public sealed unsafe partial class Tensor
 {
     private static readonly AtenOperator
-        mulOp = new("aten::mul", "Tensor"), divOp = new("aten::div", "Tensor"), negOp = new("aten::neg"), absOp = new("aten::abs"),
-        signOp = new("aten::sign"), expOp = new("aten::exp"), logOp = new("aten::log"), sqrtOp = new("aten::sqrt"),
-        powOp = new("aten::pow", "Tensor_Tensor"), maximumOp = new("aten::maximum"), minimumOp = new("aten::minimum"),
-        tanhOp = new("aten::tanh"), sigmoidOp = new("aten::sigmoid"), reluOp = new("aten::relu"), softmaxOp = new("aten::softmax", "int"),
-        logSoftmaxOp = new("aten::log_softmax", "int"), matmulOp = new("aten::matmul"), mulInPlaceOp = new("aten::mul_", "Tensor"),
-        addScaledInPlaceOp = new("aten::_foreach_addcmul_", "Tensor");
+        MulOp = new("aten::mul", "Tensor"), DivOp = new("aten::div", "Tensor"), NegOp = new("aten::neg"), AbsOp = new("aten::abs"),
+        SignOp = new("aten::sign"), ExpOp = new("aten::exp"), LogOp = new("aten::log"), SqrtOp = new("aten::sqrt"),
+        PowOp = new("aten::pow", "Tensor_Tensor"), MaximumOp = new("aten::maximum"), MinimumOp = new("aten::minimum"),
+        TanhOp = new("aten::tanh"), SigmoidOp = new("aten::sigmoid"), ReluOp = new("aten::relu"), SoftmaxOp = new("aten::softmax", "int"),
+        LogSoftmaxOp = new("aten::log_softmax", "int"), MatmulOp = new("aten::matmul"), MulInPlaceOp = new("aten::mul_", "Tensor"),
+        AddScaledInPlaceOp = new("aten::_foreach_addcmul_", "Tensor");
 
     /// <summary>Sum.</summary>
     public static Tensor operator +(Tensor left, Tensor right) => Given(left).Add(right);
@@ -33,22 +33,22 @@ public sealed unsafe partial class Tensor
     public static Tensor operator -(Tensor left, long right) => Given(left).Add(-right);
 
     /// <summary>Product, element by element.</summary>
-    public static Tensor operator *(Tensor left, Tensor right) => mulOp.Call(Given(left), Given(right));
+    public static Tensor operator *(Tensor left, Tensor right) => MulOp.Call(Given(left), Given(right));
 
     /// <summary>Product.</summary>
-    public static Tensor operator *(Tensor left, double right) => Given(left).WithNumber(mulOp, right);
+    public static Tensor operator *(Tensor left, double right) => Given(left).WithNumber(MulOp, right);
 
     /// <summary>Product; integers stay integers.</summary>
-    public static Tensor operator *(Tensor left, long right) => mulOp.Call(Given(left), Argument.Number(right));
+    public static Tensor operator *(Tensor left, long right) => MulOp.Call(Given(left), Argument.Number(right));
 
     /// <summary>Quotient; integers give floating-point numbers.</summary>
-    public static Tensor operator /(Tensor left, Tensor right) => divOp.Call(Given(left), Given(right));
+    public static Tensor operator /(Tensor left, Tensor right) => DivOp.Call(Given(left), Given(right));
 
     /// <summary>Quotient; integers give floating-point numbers.</summary>
-    public static Tensor operator /(Tensor left, double right) => Given(left).WithNumber(divOp, right);
+    public static Tensor operator /(Tensor left, double right) => Given(left).WithNumber(DivOp, right);
 
     /// <summary>Negation.</summary>
-    public static Tensor operator -(Tensor tensor) => negOp.Call(Given(tensor));
+    public static Tensor operator -(Tensor tensor) => NegOp.Call(Given(tensor));
 
     /// <summary>This + scale * other. For integers, scale is 1.</summary>
     public Tensor Add(Tensor other, double scale = 1)
@@ -60,7 +60,8 @@ public sealed unsafe partial class Tensor
     /// <summary>This + other.</summary>
     public Tensor Add(double other)
     {
-        if (Rank == 0) return Lifted(t => t.Add(other));
+        if (Rank == 0)
+            return Lifted(t => t.Add(other));
         using Tensor number = From(other);
         using Tensor narrow = number.To(DType.IsFloatingPoint() ? DType.Float64 : DType.Float32);
         return Subtract(narrow, -1);
@@ -69,7 +70,8 @@ public sealed unsafe partial class Tensor
     /// <summary>This + other; integers stay integers.</summary>
     public Tensor Add(long other)
     {
-        if (DType.IsFloatingPoint()) return Add((double)other);
+        if (DType.IsFloatingPoint())
+            return Add((double)other);
         using Tensor number = DType == DType.Bool ? From(other) : From(other).To(DType);
         return SumOf(this, number);
     }
@@ -77,66 +79,68 @@ public sealed unsafe partial class Tensor
     /// <summary>This - other.</summary>
     public Tensor Sub(Tensor other)
     {
-        if (DType.IsFloatingPoint() || Given(other).DType.IsFloatingPoint()) return Subtract(other, 1);
+        if (DType.IsFloatingPoint() || Given(other).DType.IsFloatingPoint())
+            return Subtract(other, 1);
         using Tensor negative = -other;
         return SumOf(this, negative);
     }
 
     /// <summary>Absolute value.</summary>
-    public Tensor Abs() => absOp.Call(this);
+    public Tensor Abs() => AbsOp.Call(this);
 
     /// <summary>-1, 0 or 1.</summary>
-    public Tensor Sign() => signOp.Call(this);
+    public Tensor Sign() => SignOp.Call(this);
 
     /// <summary>Exponential function.</summary>
-    public Tensor Exp() => expOp.Call(this);
+    public Tensor Exp() => ExpOp.Call(this);
 
     /// <summary>Natural logarithm.</summary>
-    public Tensor Log() => logOp.Call(this);
+    public Tensor Log() => LogOp.Call(this);
 
     /// <summary>Square root.</summary>
-    public Tensor Sqrt() => sqrtOp.Call(this);
+    public Tensor Sqrt() => SqrtOp.Call(this);
 
     /// <summary>This to the power of the exponent.</summary>
-    public Tensor Pow(double exponent) => exponent == 2 ? mulOp.Call(this, this) : WithNumber(powOp, exponent);
+    public Tensor Pow(double exponent) => exponent == 2 ? MulOp.Call(this, this) : WithNumber(PowOp, exponent);
 
     /// <summary>Cut to the range from <paramref name="minimum"/> to <paramref name="maximum"/>; null for no bound.</summary>
     public Tensor Clamp(double? minimum = null, double? maximum = null)
     {
         using TensorScope scope = new();
-        Tensor result = minimum is { } low ? WithNumber(maximumOp, low) : this;
-        if (maximum is { } high) result = result.WithNumber(minimumOp, high);
+        Tensor result = minimum is { } low ? WithNumber(MaximumOp, low) : this;
+        if (maximum is { } high)
+            result = result.WithNumber(MinimumOp, high);
         return ReferenceEquals(result, this) ? scope.Keep(Alias()) : scope.Keep(result);
     }
 
     /// <summary>Hyperbolic tangent.</summary>
-    public Tensor Tanh() => tanhOp.Call(this);
+    public Tensor Tanh() => TanhOp.Call(this);
 
     /// <summary>1 / (1 + exp(-this)).</summary>
-    public Tensor Sigmoid() => sigmoidOp.Call(this);
+    public Tensor Sigmoid() => SigmoidOp.Call(this);
 
     /// <summary>max(this, 0).</summary>
-    public Tensor Relu() => reluOp.Call(this);
+    public Tensor Relu() => ReluOp.Call(this);
 
     /// <summary>Gaussian error linear unit.</summary>
     /// <param name="tanh">True: the approximation by tanh (HF's <c>gelu_new</c>); false: the exact one by erf.</param>
     public Tensor Gelu(bool tanh = false) => LongformerOps.Activate(this, tanh ? Activation.GeluTanh : Activation.Gelu);
 
     /// <summary>Softmax over one dimension, computed in <paramref name="dtype"/> if given.</summary>
-    public Tensor Softmax(long dimension, DType? dtype = null) => softmaxOp.Call(this, dimension, Argument.Optional(dtype));
+    public Tensor Softmax(long dimension, DType? dtype = null) => SoftmaxOp.Call(this, dimension, Argument.Optional(dtype));
 
     /// <summary>Logarithm of the softmax over one dimension, computed in <paramref name="dtype"/> if given.</summary>
-    public Tensor LogSoftmax(long dimension, DType? dtype = null) => logSoftmaxOp.Call(this, dimension, Argument.Optional(dtype));
+    public Tensor LogSoftmax(long dimension, DType? dtype = null) => LogSoftmaxOp.Call(this, dimension, Argument.Optional(dtype));
 
     /// <summary>Matrix product [..., n, k] x [..., k, m] -> [..., n, m]; leading dimensions broadcast.</summary>
-    public Tensor MatMul(Tensor other) => matmulOp.Call(this, other);
+    public Tensor MatMul(Tensor other) => MatmulOp.Call(this, other);
 
     /// <summary>Adds scale * other to this tensor. Gives this tensor. For integers, scale is an integer.</summary>
     public Tensor AddInPlace(Tensor other, double scale = 1)
     {
         using Tensor one = Full([], 1, DType, Device);
         using Tensor factor = DType.IsFloatingPoint() ? From([scale], 1) : From([checked((long)scale)], 1);
-        addScaledInPlaceOp.RunVoid((Tensor[])[this], (Tensor[])[Given(other)], (Tensor[])[one], factor);
+        AddScaledInPlaceOp.RunVoid((Tensor[])[this], (Tensor[])[Given(other)], (Tensor[])[one], factor);
         return this;
     }
 
@@ -153,14 +157,14 @@ public sealed unsafe partial class Tensor
     /// <summary>Multiplies this tensor. Gives this tensor.</summary>
     public Tensor MulInPlace(Tensor other)
     {
-        mulInPlaceOp.Run(this, other);
+        MulInPlaceOp.Run(this, other);
         return this;
     }
 
     /// <summary>Multiplies this tensor. Gives this tensor.</summary>
     public Tensor MulInPlace(double other)
     {
-        mulInPlaceOp.Run(this, Argument.Number(other, DType));
+        MulInPlaceOp.Run(this, Argument.Number(other, DType));
         return this;
     }
 
@@ -197,7 +201,8 @@ public sealed unsafe partial class Tensor
     {
         Native.Ensure();
         nint result;
-        Native.CheckTorch(Libtorch.Subtract(Handle, Given(other).Handle, scale, &result), $"aten::sub.Tensor({Describe()}, {other.Describe()}, {scale})");
+        Native.CheckTorch(Libtorch.Subtract(Handle, Given(other).Handle, scale, &result),
+            $"aten::sub.Tensor({Describe()}, {other.Describe()}, {scale})");
         GC.KeepAlive(this);
         GC.KeepAlive(other);
         return Made(result);
@@ -208,7 +213,8 @@ public sealed unsafe partial class Tensor
     {
         DType type = left.DType == right.DType || right.Rank == 0 ? left.DType : left.Rank == 0 ? right.DType
             : left.DType.ElementSize() >= right.DType.ElementSize() ? left.DType : right.DType;
-        if (type == DType.Bool) type = right.DType;
+        if (type == DType.Bool)
+            type = right.DType;
         Tensor sum = Empty(Broadcast(left, right), type, left.Device).CopyInPlace(left);
         return sum.AddInPlace(right);
     }
@@ -219,7 +225,8 @@ public sealed unsafe partial class Tensor
         for (int i = 1; i <= shape.Length; i++)
         {
             long a = i <= left.Rank ? left.Sizes[^i] : 1, b = i <= right.Rank ? right.Sizes[^i] : 1;
-            if (a != b && a != 1 && b != 1) throw new InputException($"{left.Describe()} and {right.Describe()} do not fit together: {a} against {b}");
+            if (a != b && a != 1 && b != 1)
+                throw new InputException($"{left.Describe()} and {right.Describe()} do not fit together: {a} against {b}");
             shape[^i] = a == 1 ? b : a;
         }
         return shape;

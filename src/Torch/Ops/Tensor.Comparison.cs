@@ -6,61 +6,61 @@ namespace LongformerInterop.Torch;
 public sealed partial class Tensor
 {
     private static readonly AtenOperator
-        eqOp = new("aten::eq", "Tensor"), neOp = new("aten::ne", "Tensor"), ltOp = new("aten::lt", "Tensor"),
-        leOp = new("aten::le", "Tensor"), gtOp = new("aten::gt", "Tensor"), geOp = new("aten::ge", "Tensor"),
-        andOp = new("aten::logical_and"), orOp = new("aten::logical_or"), notOp = new("aten::logical_not"), equalOp = new("aten::equal"),
-        isInOp = new("aten::isin", "Tensor_Tensor");
+        EqOp = new("aten::eq", "Tensor"), NeOp = new("aten::ne", "Tensor"), LtOp = new("aten::lt", "Tensor"),
+        LeOp = new("aten::le", "Tensor"), GtOp = new("aten::gt", "Tensor"), GeOp = new("aten::ge", "Tensor"),
+        AndOp = new("aten::logical_and"), OrOp = new("aten::logical_or"), NotOp = new("aten::logical_not"), EqualOp = new("aten::equal"),
+        IsInOp = new("aten::isin", "Tensor_Tensor");
 
     /// <summary>This == other.</summary>
-    public Tensor Eq(Tensor other) => eqOp.Call(this, other);
+    public Tensor Eq(Tensor other) => EqOp.Call(this, other);
 
     /// <summary>This == other.</summary>
-    public Tensor Eq(double other) => Compared(eqOp, other);
+    public Tensor Eq(double other) => Compared(EqOp, other);
 
     /// <summary>This != other.</summary>
-    public Tensor Ne(Tensor other) => neOp.Call(this, other);
+    public Tensor Ne(Tensor other) => NeOp.Call(this, other);
 
     /// <summary>This != other.</summary>
-    public Tensor Ne(double other) => Compared(neOp, other);
+    public Tensor Ne(double other) => Compared(NeOp, other);
 
     /// <summary>This &lt; other.</summary>
-    public Tensor Lt(Tensor other) => ltOp.Call(this, other);
+    public Tensor Lt(Tensor other) => LtOp.Call(this, other);
 
     /// <summary>This &lt; other.</summary>
-    public Tensor Lt(double other) => Compared(ltOp, other);
+    public Tensor Lt(double other) => Compared(LtOp, other);
 
     /// <summary>This &lt;= other.</summary>
-    public Tensor Le(Tensor other) => leOp.Call(this, other);
+    public Tensor Le(Tensor other) => LeOp.Call(this, other);
 
     /// <summary>This &lt;= other.</summary>
-    public Tensor Le(double other) => Compared(leOp, other);
+    public Tensor Le(double other) => Compared(LeOp, other);
 
     /// <summary>This &gt; other.</summary>
-    public Tensor Gt(Tensor other) => gtOp.Call(this, other);
+    public Tensor Gt(Tensor other) => GtOp.Call(this, other);
 
     /// <summary>This &gt; other.</summary>
-    public Tensor Gt(double other) => Compared(gtOp, other);
+    public Tensor Gt(double other) => Compared(GtOp, other);
 
     /// <summary>This &gt;= other.</summary>
-    public Tensor Ge(Tensor other) => geOp.Call(this, other);
+    public Tensor Ge(Tensor other) => GeOp.Call(this, other);
 
     /// <summary>This &gt;= other.</summary>
-    public Tensor Ge(double other) => Compared(geOp, other);
+    public Tensor Ge(double other) => Compared(GeOp, other);
 
     /// <summary>Both nonzero.</summary>
-    public Tensor And(Tensor other) => andOp.Call(this, other);
+    public Tensor And(Tensor other) => AndOp.Call(this, other);
 
     /// <summary>At least one nonzero.</summary>
-    public Tensor Or(Tensor other) => orOp.Call(this, other);
+    public Tensor Or(Tensor other) => OrOp.Call(this, other);
 
     /// <summary>Zero.</summary>
-    public Tensor Not() => notOp.Call(this);
+    public Tensor Not() => NotOp.Call(this);
 
     /// <summary>Whether each element occurs in <paramref name="values"/>.</summary>
-    public Tensor IsIn(Tensor values) => isInOp.Call(this, values, false, false);
+    public Tensor IsIn(Tensor values) => IsInOp.Call(this, values, false, false);
 
     /// <summary>Whether shape and all elements are equal. NaN equals nothing.</summary>
-    public bool EqualTo(Tensor other) => equalOp.CallBool(this, other);
+    public bool EqualTo(Tensor other) => EqualOp.CallBool(this, other);
 
     // Integers are compared as integers where the number is one, so that none is rounded.
     private Tensor Compared(AtenOperator op, double number) =>

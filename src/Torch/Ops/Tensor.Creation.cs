@@ -7,7 +7,7 @@ namespace LongformerInterop.Torch;
 public sealed unsafe partial class Tensor
 {
     private static readonly AtenOperator
-        catOp = new("aten::cat"), stackOp = new("aten::stack");
+        CatOp = new("aten::cat"), StackOp = new("aten::stack");
 
     /// <summary>A tensor whose elements are not set, row-major.</summary>
     /// <exception cref="TorchException">There is not that much memory.</exception>
@@ -17,7 +17,8 @@ public sealed unsafe partial class Tensor
     {
         Native.Ensure();
         Device where = device ?? Device.Cpu;
-        if (where.Type != DeviceType.Cpu) TorchRuntime.RequireDevice(where);
+        if (where.Type != DeviceType.Cpu)
+            TorchRuntime.RequireDevice(where);
         nint result;
         int status;
         fixed (long* s = shape)
@@ -34,7 +35,8 @@ public sealed unsafe partial class Tensor
     /// <param name="partner">The device on the other side.</param>
     public static Tensor EmptyHost(ReadOnlySpan<long> shape, DType dtype, Device partner)
     {
-        if (partner.Type != DeviceType.Cuda) return Empty(shape, dtype);
+        if (partner.Type != DeviceType.Cuda)
+            return Empty(shape, dtype);
         TorchRuntime.RequireDevice(partner);
         Span<long> strides = stackalloc long[shape.Length];
         Layout.RowMajor(shape, strides);
@@ -64,7 +66,8 @@ public sealed unsafe partial class Tensor
         using TensorScope scope = new();
         Tensor near = Empty([Math.Max(0, end - start)], DType.Int64);
         Span<long> values = near.Writable<long>();
-        for (int i = 0; i < values.Length; i++) values[i] = start + i;
+        for (int i = 0; i < values.Length; i++)
+            values[i] = start + i;
         return scope.Keep(near.To(device ?? Device.Cpu));
     }
 
@@ -77,7 +80,8 @@ public sealed unsafe partial class Tensor
         ArgumentNullException.ThrowIfNull(random);
         using TensorScope scope = new();
         Tensor near = Empty(shape);
-        foreach (ref float value in near.Writable<float>()) value = random.NextSingle();
+        foreach (ref float value in near.Writable<float>())
+            value = random.NextSingle();
         return scope.Keep(near.To(device ?? Device.Cpu));
     }
 
@@ -97,7 +101,8 @@ public sealed unsafe partial class Tensor
             double length = Math.Sqrt(-2 * Math.Log(1 - random.NextDouble()));
             (double sine, double cosine) = Math.SinCos(2 * Math.PI * random.NextDouble());
             values[i] = (float)(length * cosine);
-            if (i + 1 < values.Length) values[i + 1] = (float)(length * sine);
+            if (i + 1 < values.Length)
+                values[i + 1] = (float)(length * sine);
         }
         return scope.Keep(near.To(device ?? Device.Cpu));
     }
@@ -117,10 +122,10 @@ public sealed unsafe partial class Tensor
     public Tensor OnesLike(DType? dtype = null) => EmptyLike(dtype).FillInPlace(1);
 
     /// <summary>Tensors one after the other along a dimension that they have; the other sizes are equal.</summary>
-    public static Tensor Cat(ReadOnlySpan<Tensor> tensors, long dimension = 0) => catOp.Call(tensors.ToArray(), dimension);
+    public static Tensor Cat(ReadOnlySpan<Tensor> tensors, long dimension = 0) => CatOp.Call(tensors.ToArray(), dimension);
 
     /// <summary>Tensors of one shape side by side along a new dimension.</summary>
-    public static Tensor Stack(ReadOnlySpan<Tensor> tensors, long dimension = 0) => stackOp.Call(tensors.ToArray(), dimension);
+    public static Tensor Stack(ReadOnlySpan<Tensor> tensors, long dimension = 0) => StackOp.Call(tensors.ToArray(), dimension);
 
     // Only for tensors that were just made.
     private Span<T> Writable<T>() where T : unmanaged

@@ -6,17 +6,18 @@ namespace LongformerInterop.Torch;
 public sealed partial class Tensor
 {
     private static readonly AtenOperator
-        indexSelectOp = new("aten::index_select"), indexCopyOp = new("aten::index_copy"), indexCopyInPlaceOp = new("aten::index_copy_"),
-        indexPutInPlaceOp = new("aten::index_put_"), indexFillOp = new("aten::index_fill", "int_Tensor"),
-        maskedFillOp = new("aten::masked_fill", "Tensor"), maskedFillInPlaceOp = new("aten::masked_fill_", "Tensor"),
-        whereOp = new("aten::where", "self");
+        IndexSelectOp = new("aten::index_select"), IndexCopyOp = new("aten::index_copy"), IndexCopyInPlaceOp = new("aten::index_copy_"),
+        IndexPutInPlaceOp = new("aten::index_put_"), IndexFillOp = new("aten::index_fill", "int_Tensor"),
+        MaskedFillOp = new("aten::masked_fill", "Tensor"), MaskedFillInPlaceOp = new("aten::masked_fill_", "Tensor"),
+        WhereOp = new("aten::where", "self");
 
     /// <summary>Every <paramref name="step"/>-th position of a dimension from <paramref name="start"/> before <paramref name="end"/>
     /// (null: its end); a view. Negative positions count from the end, positions outside are cut to the range.</summary>
     public Tensor Slice(long dimension, long start, long? end = null, long step = 1)
     {
         int at = DimensionOf(nameof(Slice), dimension);
-        if (step < 1) throw new InputException("Slice", "a step of at least 1", $"{step}");
+        if (step < 1)
+            throw new InputException("Slice", "a step of at least 1", $"{step}");
         long size = Sizes[at];
         long first = Math.Clamp(start < 0 ? start + size : start, 0, size);
         long last = end is long e ? Math.Clamp(e < 0 ? e + size : e, first, size) : size;
@@ -29,11 +30,13 @@ public sealed partial class Tensor
     {
         int at = DimensionOf(nameof(Select), dimension), rank = Rank;
         long size = Sizes[at], i = index < 0 ? index + size : index;
-        if (i < 0 || i >= size) throw new InputException("Select", $"a position of -{size}..{size - 1} of dimension {at} of {this}", $"{index}");
+        if (i < 0 || i >= size)
+            throw new InputException("Select", $"a position of -{size}..{size - 1} of dimension {at} of {this}", $"{index}");
         Span<long> sizes = stackalloc long[rank - 1], steps = stackalloc long[rank - 1];
         for (int d = 0, to = 0; d < rank; d++)
         {
-            if (d == at) continue;
+            if (d == at)
+                continue;
             (sizes[to], steps[to]) = (Sizes[d], Steps[d]);
             to++;
         }
@@ -52,15 +55,15 @@ public sealed partial class Tensor
     }
 
     /// <summary>The positions of a dimension that <paramref name="index"/> [n] lists.</summary>
-    public Tensor IndexSelect(long dimension, Tensor index) => indexSelectOp.Call(this, dimension, index);
+    public Tensor IndexSelect(long dimension, Tensor index) => IndexSelectOp.Call(this, dimension, index);
 
     /// <summary>A copy with the positions that <paramref name="index"/> [n] lists replaced by those of <paramref name="source"/>.</summary>
-    public Tensor IndexCopy(long dimension, Tensor index, Tensor source) => indexCopyOp.Call(this, dimension, index, source);
+    public Tensor IndexCopy(long dimension, Tensor index, Tensor source) => IndexCopyOp.Call(this, dimension, index, source);
 
     /// <summary>Replaces the positions that <paramref name="index"/> [n] lists by those of <paramref name="source"/>. Gives this tensor.</summary>
     public Tensor IndexCopyInPlace(long dimension, Tensor index, Tensor source)
     {
-        indexCopyInPlaceOp.Run(this, dimension, index, source);
+        IndexCopyInPlaceOp.Run(this, dimension, index, source);
         return this;
     }
 
@@ -68,33 +71,33 @@ public sealed partial class Tensor
     /// add up. Gives this tensor.</summary>
     public Tensor IndexAddInPlace(long dimension, Tensor index, Tensor source)
     {
-        var indices = new Tensor?[DimensionOf(nameof(IndexAddInPlace), dimension) + 1];
+        Tensor?[] indices = new Tensor?[DimensionOf(nameof(IndexAddInPlace), dimension) + 1];
         indices[^1] = index;
-        indexPutInPlaceOp.Run(this, Argument.OptionalTensors(indices), source, true);
+        IndexPutInPlaceOp.Run(this, Argument.OptionalTensors(indices), source, true);
         return this;
     }
 
     /// <summary>A copy with one value at the positions that <paramref name="index"/> [n] lists.</summary>
-    public Tensor IndexFill(long dimension, Tensor index, double value) => indexFillOp.Call(this, dimension, index, Argument.Number(value, DType));
+    public Tensor IndexFill(long dimension, Tensor index, double value) => IndexFillOp.Call(this, dimension, index, Argument.Number(value, DType));
 
     /// <summary>A copy with one value where the mask (Bool, broadcast) is true.</summary>
-    public Tensor MaskedFill(Tensor mask, double value) => maskedFillOp.Call(this, mask, Argument.Number(value, DType));
+    public Tensor MaskedFill(Tensor mask, double value) => MaskedFillOp.Call(this, mask, Argument.Number(value, DType));
 
     /// <summary>Writes one value where the mask (Bool, broadcast) is true. Gives this tensor.</summary>
     public Tensor MaskedFillInPlace(Tensor mask, double value)
     {
-        maskedFillInPlaceOp.Run(this, mask, Argument.Number(value, DType));
+        MaskedFillInPlaceOp.Run(this, mask, Argument.Number(value, DType));
         return this;
     }
 
     /// <summary>Elements of one tensor where the condition (Bool) is true, of the other elsewhere; all broadcast.</summary>
-    public static Tensor Where(Tensor condition, Tensor whereTrue, Tensor whereFalse) => whereOp.Call(condition, whereTrue, whereFalse);
+    public static Tensor Where(Tensor condition, Tensor whereTrue, Tensor whereFalse) => WhereOp.Call(condition, whereTrue, whereFalse);
 
     /// <summary>Elements of a tensor where the condition (Bool) is true, one value elsewhere.</summary>
     public static Tensor Where(Tensor condition, Tensor whereTrue, double whereFalse)
     {
         using Tensor elsewhere = Full([], whereFalse, Given(whereTrue).DType);
-        return whereOp.Call(condition, whereTrue, elsewhere);
+        return WhereOp.Call(condition, whereTrue, elsewhere);
     }
 
     private Tensor Part(int dimension, long start, long length, long step)

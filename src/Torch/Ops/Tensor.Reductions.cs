@@ -6,13 +6,13 @@ namespace LongformerInterop.Torch;
 public sealed unsafe partial class Tensor
 {
     private static readonly AtenOperator
-        sumOp = new("aten::sum"), sumDimOp = new("aten::sum", "dim_IntList"), meanOp = new("aten::mean"),
-        meanDimOp = new("aten::mean", "dim"), maxOp = new("aten::max"), minOp = new("aten::min");
+        SumOp = new("aten::sum"), SumDimOp = new("aten::sum", "dim_IntList"), MeanOp = new("aten::mean"),
+        MeanDimOp = new("aten::mean", "dim"), MaxOp = new("aten::max"), MinOp = new("aten::min");
 
     // No overload takes a dtype alone: the literal 0 converts to any enumeration, so that Sum(0) would not mean dimension 0.
 
     /// <summary>Sum of all elements; integers and truth values give Int64.</summary>
-    public Tensor Sum() => sumOp.Call(this, Argument.None);
+    public Tensor Sum() => SumOp.Call(this, Argument.None);
 
     /// <summary>Sums over a dimension.</summary>
     public Tensor Sum(long dimension, bool keep = false, DType? dtype = null) => Sum([dimension], keep, dtype);
@@ -20,11 +20,12 @@ public sealed unsafe partial class Tensor
     /// <summary>Sums over several dimensions.</summary>
     public Tensor Sum(ReadOnlySpan<long> dimensions, bool keep = false, DType? dtype = null)
     {
-        fixed (long* d = dimensions) return sumDimOp.Call(this, Argument.OptionalInts(d, dimensions.Length), keep, Argument.Optional(dtype));
+        fixed (long* d = dimensions)
+            return SumDimOp.Call(this, Argument.OptionalInts(d, dimensions.Length), keep, Argument.Optional(dtype));
     }
 
     /// <summary>Mean of all elements.</summary>
-    public Tensor Mean() => meanOp.Call(this, Argument.None);
+    public Tensor Mean() => MeanOp.Call(this, Argument.None);
 
     /// <summary>Means over a dimension.</summary>
     public Tensor Mean(long dimension, bool keep = false, DType? dtype = null) => Mean([dimension], keep, dtype);
@@ -32,12 +33,13 @@ public sealed unsafe partial class Tensor
     /// <summary>Means over several dimensions.</summary>
     public Tensor Mean(ReadOnlySpan<long> dimensions, bool keep = false, DType? dtype = null)
     {
-        fixed (long* d = dimensions) return meanDimOp.Call(this, Argument.OptionalInts(d, dimensions.Length), keep, Argument.Optional(dtype));
+        fixed (long* d = dimensions)
+            return MeanDimOp.Call(this, Argument.OptionalInts(d, dimensions.Length), keep, Argument.Optional(dtype));
     }
 
     /// <summary>The largest element.</summary>
-    public Tensor Max() => maxOp.Call(this);
+    public Tensor Max() => MaxOp.Call(this);
 
     /// <summary>The smallest element.</summary>
-    public Tensor Min() => minOp.Call(this);
+    public Tensor Min() => MinOp.Call(this);
 }

@@ -6,7 +6,7 @@ namespace LongformerInterop.Torch;
 public sealed unsafe partial class Tensor
 {
     private static readonly AtenOperator
-        viewDtypeOp = new("aten::view", "dtype");
+        ViewDtypeOp = new("aten::view", "dtype");
 
     /// <summary>The same memory in another shape; one size may be -1.</summary>
     /// <exception cref="InputException">The shape has another number of elements, or the strides allow no view.</exception>
@@ -19,9 +19,10 @@ public sealed unsafe partial class Tensor
         return ViewOf(sizes, steps);
     }
 
-    /// <summary>The same memory read as another dtype. Where its elements are smaller or larger, the last dimension is as much longer or shorter.</summary>
+    /// <summary>The same memory read as another dtype. Where its elements are smaller or larger, the last dimension is as much longer or
+    /// shorter.</summary>
     /// <exception cref="TorchException">The last dimension has gaps, or does not hold a whole number of the other elements.</exception>
-    public Tensor ViewAs(DType other) => viewDtypeOp.CallView(this, other);
+    public Tensor ViewAs(DType other) => ViewDtypeOp.CallView(this, other);
 
     /// <summary>Another shape, copied only where the strides require it; one size may be -1.</summary>
     /// <exception cref="InputException">The shape has another number of elements.</exception>
@@ -29,7 +30,8 @@ public sealed unsafe partial class Tensor
     {
         Span<long> sizes = stackalloc long[shape.Length], steps = stackalloc long[shape.Length];
         Resolve(nameof(Reshape), shape, ElementCount, sizes);
-        if (Layout.TryView(Sizes, Steps, sizes, steps)) return ViewOf(sizes, steps);
+        if (Layout.TryView(Sizes, Steps, sizes, steps))
+            return ViewOf(sizes, steps);
         Tensor copy = Empty(sizes, DType, Device);
         Span<long> rows = stackalloc long[Rank];
         Layout.RowMajor(Sizes, rows);
@@ -52,13 +54,15 @@ public sealed unsafe partial class Tensor
     /// <summary>The dimensions in another order; a view.</summary>
     public Tensor Permute(params ReadOnlySpan<long> dimensions)
     {
-        if (dimensions.Length != Rank) throw new InputException($"Permute({Text(dimensions)}): expected {Rank} dimensions for {this}");
+        if (dimensions.Length != Rank)
+            throw new InputException($"Permute({Text(dimensions)}): expected {Rank} dimensions for {this}");
         Span<long> sizes = stackalloc long[Rank], steps = stackalloc long[Rank];
         Span<bool> taken = stackalloc bool[Rank];
         for (int i = 0; i < dimensions.Length; i++)
         {
             int d = DimensionOf(nameof(Permute), dimensions[i]);
-            if (taken[d]) throw new InputException($"Permute({Text(dimensions)}): dimension {d} twice");
+            if (taken[d])
+                throw new InputException($"Permute({Text(dimensions)}): dimension {d} twice");
             (sizes[i], steps[i], taken[d]) = (Sizes[d], Steps[d], true);
         }
         return ViewOf(sizes, steps);
@@ -83,11 +87,13 @@ public sealed unsafe partial class Tensor
     public Tensor Unsqueeze(long dimension)
     {
         int rank = Rank, at = (int)(dimension < 0 ? dimension + rank + 1 : dimension);
-        if (at < 0 || at > rank) throw new InputException("Unsqueeze", $"-{rank + 1}..{rank} for {this}", $"{dimension}");
+        if (at < 0 || at > rank)
+            throw new InputException("Unsqueeze", $"-{rank + 1}..{rank} for {this}", $"{dimension}");
         Span<long> sizes = stackalloc long[rank + 1], steps = stackalloc long[rank + 1];
         for (int i = 0, from = 0; i <= rank; i++)
         {
-            if (i == at) continue;
+            if (i == at)
+                continue;
             (sizes[i], steps[i]) = (Sizes[from], Steps[from]);
             from++;
         }
@@ -107,7 +113,8 @@ public sealed unsafe partial class Tensor
     public Tensor Expand(params ReadOnlySpan<long> shape)
     {
         int more = shape.Length - Rank;
-        if (more < 0) throw new InputException($"Expand({Text(shape)}): fewer dimensions than {this}");
+        if (more < 0)
+            throw new InputException($"Expand({Text(shape)}): fewer dimensions than {this}");
         Span<long> sizes = stackalloc long[shape.Length], steps = stackalloc long[shape.Length];
         for (int i = 0; i < shape.Length; i++)
         {
@@ -124,11 +131,14 @@ public sealed unsafe partial class Tensor
     /// strides require it.</summary>
     public Tensor Flatten(long start = 0, long end = -1)
     {
-        if (Rank == 0) return Reshape(1);
+        if (Rank == 0)
+            return Reshape(1);
         int first = DimensionOf(nameof(Flatten), start), last = DimensionOf(nameof(Flatten), end);
-        if (first > last) throw new InputException("Flatten", "a start before the end", $"{start} and {end} for {this}");
+        if (first > last)
+            throw new InputException("Flatten", "a start before the end", $"{start} and {end} for {this}");
         long product = 1;
-        for (int d = first; d <= last; d++) product *= Sizes[d];
+        for (int d = first; d <= last; d++)
+            product *= Sizes[d];
         return Reshape([.. Sizes[..first], product, .. Sizes[(last + 1)..]]);
     }
 
@@ -157,17 +167,20 @@ public sealed unsafe partial class Tensor
     public Tensor[] Split(long size, long dimension = 0)
     {
         int at = DimensionOf(nameof(Split), dimension);
-        if (size < 1) throw new InputException("Split", "a size of at least 1", $"{size}");
+        if (size < 1)
+            throw new InputException("Split", "a size of at least 1", $"{size}");
         long whole = Sizes[at];
-        var parts = new Tensor[Math.Max(1, (whole + size - 1) / size)];
-        for (int i = 0; i < parts.Length; i++) parts[i] = Narrow(at, i * size, Math.Min(size, whole - (i * size)));
+        Tensor[] parts = new Tensor[Math.Max(1, (whole + size - 1) / size)];
+        for (int i = 0; i < parts.Length; i++)
+            parts[i] = Narrow(at, i * size, Math.Min(size, whole - (i * size)));
         return parts;
     }
 
     /// <summary>At most <paramref name="count"/> views of equal size along a dimension, the last one of what is left.</summary>
     public Tensor[] Chunk(long count, long dimension = 0)
     {
-        if (count < 1) throw new InputException("Chunk", "a count of at least 1", $"{count}");
+        if (count < 1)
+            throw new InputException("Chunk", "a count of at least 1", $"{count}");
         return Split(Math.Max(1, (Sizes[DimensionOf(nameof(Chunk), dimension)] + count - 1) / count), dimension);
     }
 
@@ -175,8 +188,9 @@ public sealed unsafe partial class Tensor
     public Tensor[] Unbind(long dimension = 0)
     {
         int at = DimensionOf(nameof(Unbind), dimension);
-        var parts = new Tensor[Sizes[at]];
-        for (int i = 0; i < parts.Length; i++) parts[i] = Select(at, i);
+        Tensor[] parts = new Tensor[Sizes[at]];
+        for (int i = 0; i < parts.Length; i++)
+            parts[i] = Select(at, i);
         return parts;
     }
 
@@ -187,7 +201,8 @@ public sealed unsafe partial class Tensor
     /// <exception cref="InputException">The view would leave the storage.</exception>
     public Tensor AsStrided(ReadOnlySpan<long> shape, ReadOnlySpan<long> strides, long? offset = null)
     {
-        if (shape.Length != strides.Length) throw new InputException($"AsStrided({Text(shape)}, {Text(strides)}): expected as many strides as sizes");
+        if (shape.Length != strides.Length)
+            throw new InputException($"AsStrided({Text(shape)}, {Text(strides)}): expected as many strides as sizes");
         long mine, bytes;
         Native.CheckTorch(Libtorch.GetStorageOffset(Handle, &mine), nameof(AsStrided));
         Native.CheckTorch(Libtorch.GetStorageSize(Handle, &bytes), nameof(AsStrided));
@@ -195,8 +210,10 @@ public sealed unsafe partial class Tensor
         UInt128 last = ElementsOf(shape) == 0 ? 0 : (UInt128)1;
         for (int d = 0; d < shape.Length; d++)
         {
-            if (strides[d] < 0) throw new InputException($"AsStrided({Text(shape)}, {Text(strides)}): a stride is negative");
-            if (last > 0) last += (UInt128)(ulong)(shape[d] - 1) * (ulong)strides[d];
+            if (strides[d] < 0)
+                throw new InputException($"AsStrided({Text(shape)}, {Text(strides)}): a stride is negative");
+            if (last > 0)
+                last += (UInt128)(ulong)(shape[d] - 1) * (ulong)strides[d];
         }
         if (first < 0 || last + (ulong)first > (ulong)(bytes / DType.ElementSize()))
             throw new InputException($"AsStrided({Text(shape)}, {Text(strides)}, {first}): leaves the storage of {bytes} bytes of {this}");
@@ -228,7 +245,8 @@ public sealed unsafe partial class Tensor
     /// <exception cref="DeviceException">There is no such device.</exception>
     public Tensor To(Device other, DType type)
     {
-        if (other == Device) return To(type);
+        if (other == Device)
+            return To(type);
         Tensor copy = Empty(Sizes, type, other).CopyInPlace(this);
         GC.KeepAlive(this);
         return copy;
@@ -241,7 +259,8 @@ public sealed unsafe partial class Tensor
     /// <exception cref="DeviceException">There is no such device.</exception>
     public Tensor ToAsync(Device other)
     {
-        if (other == Device) return Alias();
+        if (other == Device)
+            return Alias();
         Tensor copy = Empty(Sizes, DType, other).CopyFrom(this, wait: false);
         GC.KeepAlive(this);
         return copy;
@@ -275,14 +294,20 @@ public sealed unsafe partial class Tensor
         for (int i = 0; i < shape.Length; i++)
         {
             sizes[i] = shape[i];
-            if (shape[i] == -1 && open < 0) open = i;
-            else if (shape[i] < 0) throw new InputException($"{operation}({Text(shape)}): expected sizes of 0 or more, and at most one of -1");
-            else known *= (ulong)shape[i];
-            if (known > long.MaxValue) break;
+            if (shape[i] == -1 && open < 0)
+                open = i;
+            else if (shape[i] < 0)
+                throw new InputException($"{operation}({Text(shape)}): expected sizes of 0 or more, and at most one of -1");
+            else
+                known *= (ulong)shape[i];
+            if (known > long.MaxValue)
+                break;
         }
         bool fits = open < 0 ? known == (ulong)elements : known != 0 && (ulong)elements % known == 0;
-        if (!fits) throw new InputException($"{operation}({Text(shape)}): {this} has {elements} elements to shape");
-        if (open >= 0) sizes[open] = (long)((ulong)elements / known);
+        if (!fits)
+            throw new InputException($"{operation}({Text(shape)}): {this} has {elements} elements to shape");
+        if (open >= 0)
+            sizes[open] = (long)((ulong)elements / known);
     }
 
     private static string Text(ReadOnlySpan<long> values) => $"[{string.Join(", ", values.ToArray())}]";

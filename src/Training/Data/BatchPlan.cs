@@ -42,7 +42,8 @@ public sealed record BatchPlan
             step.Add(example);
             tokens += own;
         }
-        if (step.Count > 0) yield return Batches(data, step);
+        if (step.Count > 0)
+            yield return Batches(data, step);
     }
 
     /// <summary>How many steps some epochs have together; the last one may be a part.</summary>
@@ -51,7 +52,8 @@ public sealed record BatchPlan
     public long StepCount(TokenizedData data, double epochs)
     {
         long steps = 0;
-        for (long epoch = 0; epoch < Math.Floor(epochs); epoch++) steps += Epoch(data, epoch).LongCount();
+        for (long epoch = 0; epoch < Math.Floor(epochs); epoch++)
+            steps += Epoch(data, epoch).LongCount();
         double part = epochs - Math.Floor(epochs);
         return part == 0 ? steps : steps + Math.Max(1, (long)Math.Round(part * Epoch(data, (long)Math.Floor(epochs)).LongCount()));
     }
@@ -66,9 +68,12 @@ public sealed record BatchPlan
     /// <exception cref="InputException">A number is outside its range.</exception>
     internal void Check()
     {
-        if (ExamplesPerStep is { } examples && examples < 1) throw new InputException($"examples of a step: expected 1 or more, given {examples}");
-        if (TokensPerStep < 1) throw new InputException($"tokens of a step: expected 1 or more, given {TokensPerStep}");
-        if (TokensPerBatch < 1) throw new InputException($"tokens of a batch: expected 1 or more, given {TokensPerBatch}");
+        if (ExamplesPerStep is { } examples && examples < 1)
+            throw new InputException($"examples of a step: expected 1 or more, given {examples}");
+        if (TokensPerStep < 1)
+            throw new InputException($"tokens of a step: expected 1 or more, given {TokensPerStep}");
+        if (TokensPerBatch < 1)
+            throw new InputException($"tokens of a batch: expected 1 or more, given {TokensPerBatch}");
     }
 
     private int[][] Batches(TokenizedData data, List<int> step)

@@ -28,7 +28,8 @@ public static class DataFiles
                 : Directory.Exists(name) ? [.. Below(name).Where(f => Known.Contains(Path.GetExtension(f), StringComparer.OrdinalIgnoreCase))]
                 : name.AsSpan().IndexOfAny('*', '?') >= 0 ? Matching(name)
                 : throw new InputException($"{name}: no such file or folder");
-            if (found.Length == 0) throw new InputException($"{name}: no data file ({string.Join(", ", Known)}) there");
+            if (found.Length == 0)
+                throw new InputException($"{name}: no data file ({string.Join(", ", Known)}) there");
             files.AddRange(found.Order(StringComparer.Ordinal));
         }
         return files.Count > 0 ? files : throw new InputException("data: expected at least one file, given none");
@@ -48,7 +49,8 @@ public static class DataFiles
                 any = true;
                 yield return row;
             }
-            if (!any) throw new InputException($"{file}: no record in it");
+            if (!any)
+                throw new InputException($"{file}: no record in it");
         }
     }
 
@@ -64,7 +66,7 @@ public static class DataFiles
 
     private static IEnumerable<DataRow> Document(string file)
     {
-        using var reader = new StreamReader(Open(file), Strict);
+        using StreamReader reader = new(Open(file), Strict);
         string text;
         try
         {

@@ -10,7 +10,7 @@ internal static class JsonRows
     /// <summary>An object in every line; empty lines are passed over.</summary>
     public static IEnumerable<DataRow> Lines(string file, Stream stream)
     {
-        using var reader = new StreamReader(stream, new UTF8Encoding(false, throwOnInvalidBytes: true));
+        using StreamReader reader = new(stream, new UTF8Encoding(false, throwOnInvalidBytes: true));
         for (int number = 1; ; number++)
         {
             string source = $"{file}:{number}";
@@ -23,8 +23,10 @@ internal static class JsonRows
             {
                 throw new InputException($"{source}: not UTF-8 text", e);
             }
-            if (line is null) yield break;
-            if (string.IsNullOrWhiteSpace(line)) continue;
+            if (line is null)
+                yield break;
+            if (string.IsNullOrWhiteSpace(line))
+                continue;
             yield return Parse(source, () => JsonDocument.Parse(line)) switch
             {
                 IReadOnlyDictionary<string, object?> record => new DataRow(source, record),
@@ -38,7 +40,8 @@ internal static class JsonRows
     public static IEnumerable<DataRow> Whole(string file, Stream stream)
     {
         object? whole;
-        using (stream) whole = Parse(file, () => JsonDocument.Parse(stream));
+        using (stream)
+            whole = Parse(file, () => JsonDocument.Parse(stream));
         if (whole is IReadOnlyDictionary<string, object?> top && top.TryGetValue("data", out object? data) && data is IReadOnlyList<object?> articles)
             return articles.SelectMany((article, i) => Article(file, article, i));
         if (whole is not IReadOnlyList<object?> list)
@@ -52,19 +55,23 @@ internal static class JsonRows
     {
         if (article is not IReadOnlyDictionary<string, object?> record)
             throw new InputException($"{file}[{number}]: expected a JSON object");
-        var row = new DataRow($"{file}[{number}]", record);
+        DataRow row = new($"{file}[{number}]", record);
         if (!row.Has("paragraphs"))
         {
             yield return row;
             yield break;
         }
         foreach (DataRow paragraph in row.Records("paragraphs"))
+        {
             foreach (DataRow question in paragraph.Records("qas"))
+            {
                 yield return new DataRow($"{file}: question {question.Text("id")}", new Dictionary<string, object?>
                 {
                     ["id"] = question.Text("id"), ["question"] = question.Text("question"), ["context"] = paragraph.Text("context"),
                     ["answers"] = question.Has("answers") ? question.List("answers") : new List<object?>(),
                 });
+            }
+        }
     }
 
     private static object? Parse(string source, Func<JsonDocument> parse)
@@ -93,8 +100,9 @@ internal static class JsonRows
 
     private static Dictionary<string, object?> Record(JsonElement element)
     {
-        var record = new Dictionary<string, object?>(StringComparer.Ordinal);
-        foreach (JsonProperty property in element.EnumerateObject()) record[property.Name] = Value(property.Value);
+        Dictionary<string, object?> record = new(StringComparer.Ordinal);
+        foreach (JsonProperty property in element.EnumerateObject())
+            record[property.Name] = Value(property.Value);
         return record;
     }
 

@@ -7,7 +7,8 @@ internal static class Mixing
     public static ulong Of(params ReadOnlySpan<long> parts)
     {
         ulong x = 0x9E3779B97F4A7C15UL;
-        foreach (long part in parts) x = Finish(x ^ Finish((ulong)part + 0x9E3779B97F4A7C15UL)) + 0x9E3779B97F4A7C15UL;
+        foreach (long part in parts)
+            x = Finish(x ^ Finish((ulong)part + 0x9E3779B97F4A7C15UL)) + 0x9E3779B97F4A7C15UL;
         return Finish(x);
     }
 

@@ -12,7 +12,7 @@ internal static class ParquetRows
     private static readonly Type[] Readable =
     [
         typeof(ReadOnlyMemory<char>), typeof(string), typeof(int), typeof(long), typeof(short), typeof(sbyte), typeof(byte), typeof(ushort),
-            typeof(uint), typeof(float), typeof(double), typeof(bool),
+        typeof(uint), typeof(float), typeof(double), typeof(bool),
     ];
 
     public static IEnumerable<DataRow> Read(string file, Stream stream)
@@ -32,8 +32,9 @@ internal static class ParquetRows
                         (f.Name, Column(file, rows, f, count)))];
                     for (int i = 0; i < count; i++)
                     {
-                        var values = new Dictionary<string, object?>(StringComparer.Ordinal);
-                        foreach ((string name, object?[] column) in columns) values[name] = column[i];
+                        Dictionary<string, object?> values = new(StringComparer.Ordinal);
+                        foreach ((string name, object?[] column) in columns)
+                            values[name] = column[i];
                         yield return new DataRow($"{file}: row {++number}", values);
                     }
                 }
@@ -79,7 +80,7 @@ internal static class ParquetRows
         ReadOnlySpan<int> repetitions = field.MaxRepetitionLevel > 0 ? raw.RepetitionLevels : [], definitions = field.MaxDefinitionLevel > 0
             ? raw.DefinitionLevels : [];
         int entries = definitions.Length > 0 ? definitions.Length : repetitions.Length > 0 ? repetitions.Length : stored.Length;
-        var result = new object?[count];
+        object?[] result = new object?[count];
         List<object?>? list = null;
         for (int entry = 0, value = 0, row = -1; entry < entries; entry++)
         {
@@ -90,9 +91,11 @@ internal static class ParquetRows
                 result[++row] = item;
                 continue;
             }
-            if (repetitions[entry] == 0) result[++row] = list = [];
+            if (repetitions[entry] == 0)
+                result[++row] = list = [];
             // An empty list has one entry that is defined less deep than an item would be.
-            if (defined >= field.MaxDefinitionLevel - (field.IsNullable ? 1 : 0)) list!.Add(item);
+            if (defined >= field.MaxDefinitionLevel - (field.IsNullable ? 1 : 0))
+                list!.Add(item);
         }
         return result;
     }
@@ -116,8 +119,9 @@ internal static class ParquetRows
     private static object?[] Boxed<T>(RawColumnData<T> raw, Func<T, object> value) where T : struct
     {
         ReadOnlySpan<T> values = raw.Values;
-        var boxed = new object?[values.Length];
-        for (int i = 0; i < boxed.Length; i++) boxed[i] = value(values[i]);
+        object?[] boxed = new object?[values.Length];
+        for (int i = 0; i < boxed.Length; i++)
+            boxed[i] = value(values[i]);
         return boxed;
     }
 

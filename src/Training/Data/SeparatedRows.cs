@@ -17,9 +17,10 @@ internal static class SeparatedRows
                 // Opened here, since the first line is read on opening.
                 reader ??= Sep.New(separator).Reader(o => o with { Unescape = true }).From(new StreamReader(stream,
                     new UTF8Encoding(false, throwOnInvalidBytes: true)));
-                if (!reader.MoveNext()) return null;
+                if (!reader.MoveNext())
+                    return null;
                 SepReader.Row row = reader.Current;
-                var values = new Dictionary<string, object?>(StringComparer.Ordinal);
+                Dictionary<string, object?> values = new(StringComparer.Ordinal);
                 foreach (string column in reader.Header.ColNames)
                 {
                     string text = row[column].ToString();
@@ -40,7 +41,8 @@ internal static class SeparatedRows
         }
         try
         {
-            while (Next() is { } row) yield return row;
+            while (Next() is { } row)
+                yield return row;
         }
         finally
         {

@@ -30,7 +30,7 @@ public sealed unsafe class TokenizedData : IDisposable
     {
         (Path, _map, _view) = (path, map, view);
         _start = start;
-        var header = new ReadOnlySpan<byte>(start, HeaderBytes);
+        ReadOnlySpan<byte> header = new(start, HeaderBytes);
         Fingerprint = Convert.ToHexStringLower(header[8..40]);
         ContentHash = Convert.ToHexStringLower(header[40..72]);
         Count = checked((int)BinaryPrimitives.ReadInt64LittleEndian(header[72..]));
@@ -55,7 +55,8 @@ public sealed unsafe class TokenizedData : IDisposable
         get
         {
             long total = 0;
-            for (int i = 0; i < Count; i++) total += TokenCount(i);
+            for (int i = 0; i < Count; i++)
+                total += TokenCount(i);
             return total;
         }
     }
@@ -78,14 +79,16 @@ public sealed unsafe class TokenizedData : IDisposable
             at += Parts;
             int[]? Next(int part)
             {
-                if (lengths[part] < 0) return null;
+                if (lengths[part] < 0)
+                    return null;
                 int[] values = new ReadOnlySpan<int>(at, lengths[part]).ToArray();
                 at += lengths[part];
                 return values;
             }
             string? NextText(int part)
             {
-                if (lengths[part] < 0) return null;
+                if (lengths[part] < 0)
+                    return null;
                 string text = Encoding.UTF8.GetString((byte*)at, lengths[part]);
                 at += (lengths[part] + 3) / 4;
                 return text;
@@ -119,7 +122,8 @@ public sealed unsafe class TokenizedData : IDisposable
         ArgumentNullException.ThrowIfNull(examples);
         if (File.Exists(path) && TryOpen(path) is { } there)
         {
-            if (there.Fingerprint == fingerprint) return there;
+            if (there.Fingerprint == fingerprint)
+                return there;
             there.Dispose();
         }
         string temporary = $"{path}.{System.IO.Path.GetRandomFileName()}.part";
@@ -153,13 +157,18 @@ public sealed unsafe class TokenizedData : IDisposable
     {
         using FileStream file = new(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete);
         long length = file.Length;
-        var header = new byte[HeaderBytes];
+        byte[] header = new byte[HeaderBytes];
         if (length < HeaderBytes || file.ReadAtLeast(header, HeaderBytes, throwOnEndOfStream: false) < HeaderBytes
-            || !header.AsSpan(0, 8).SequenceEqual(Magic)) return null;
+            || !header.AsSpan(0, 8).SequenceEqual(Magic))
+        {
+            return null;
+        }
         (long count, long index) = (BinaryPrimitives.ReadInt64LittleEndian(header.AsSpan(72)),
             BinaryPrimitives.ReadInt64LittleEndian(header.AsSpan(80)));
-        if (count < 0 || index < HeaderBytes || index + (count * IndexBytes) != length) return null;
-        var map = MemoryMappedFile.CreateFromFile(file, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: false);
+        if (count < 0 || index < HeaderBytes || index + (count * IndexBytes) != length)
+            return null;
+        MemoryMappedFile map = MemoryMappedFile.CreateFromFile(file, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None,
+            leaveOpen: false);
         MemoryMappedViewAccessor view = map.CreateViewAccessor(0, length, MemoryMappedFileAccess.Read);
         byte* start = null;
         view.SafeMemoryMappedViewHandle.AcquirePointer(ref start);
@@ -169,7 +178,7 @@ public sealed unsafe class TokenizedData : IDisposable
     private static void Write(string path, byte[] fingerprint, IEnumerable<TrainingExample> examples, Action<long>? told)
     {
         using FileStream file = new(path, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, 1 << 20);
-        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         file.Write(new byte[HeaderBytes]);
         List<(long Place, long Tokens)> index = [];
         foreach (TrainingExample example in examples)
@@ -178,11 +187,14 @@ public sealed unsafe class TokenizedData : IDisposable
             byte[] bytes = Bytes(example);
             hash.AppendData(bytes);
             file.Write(bytes);
-            if (index.Count % 256 == 0) told?.Invoke(index.Count);
+            if (index.Count % 256 == 0)
+                told?.Invoke(index.Count);
         }
-        while (file.Position % 8 != 0) file.WriteByte(0);
+        while (file.Position % 8 != 0)
+            file.WriteByte(0);
         long place = file.Position;
-        foreach ((long from, long tokens) in index) file.Write(MemoryMarshal.AsBytes<long>([from, tokens]));
+        foreach ((long from, long tokens) in index)
+            file.Write(MemoryMarshal.AsBytes<long>([from, tokens]));
         file.Position = 0;
         file.Write(Magic);
         file.Write(fingerprint);
@@ -203,7 +215,7 @@ public sealed unsafe class TokenizedData : IDisposable
             words.AddRange(part ?? []);
         foreach (byte[]? text in (byte[]?[])[source, notes])
         {
-            var padded = new byte[((text?.Length ?? 0) + 3) / 4 * 4];
+            byte[] padded = new byte[((text?.Length ?? 0) + 3) / 4 * 4];
             text?.CopyTo(padded, 0);
             words.AddRange(MemoryMarshal.Cast<byte, int>(padded));
         }

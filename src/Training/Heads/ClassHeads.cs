@@ -19,21 +19,21 @@ public sealed class SequenceHead : TrainingHead
     /// <summary>The scores of every class, [S, classes].</summary>
     public Tensor Logits(IReadOnlyList<TrainingExample> batch, long? seed = null, CancellationToken cancellation = default)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         return scope.Keep(_model.Forward(Pack(batch, seed), cancellation).Logits);
     }
 
     /// <inheritdoc/>
     public override Tensor LossSum(IReadOnlyList<TrainingExample> batch, long? seed = null, CancellationToken cancellation = default)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         return scope.Keep(Loss(Logits(batch, seed, cancellation), batch));
     }
 
     /// <summary>The sum of the losses of scores that are there already.</summary>
     internal Tensor Loss(Tensor logits, IReadOnlyList<TrainingExample> batch)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         if (ProblemType == "single_label_classification")
             return scope.Keep(Differentiable.LabelLoss(logits, Checked.Classes(batch, Classes).To(Model.Device), LabelSmoothing));
         Tensor wide = Differentiable.To(logits, logits.Device, logits.DType == DType.Float64 ? DType.Float64 : DType.Float32);
@@ -60,7 +60,7 @@ public sealed class TokenHead : TrainingHead
     /// <summary>The scores of every class for every token, [N, classes].</summary>
     public Tensor Logits(IReadOnlyList<TrainingExample> batch, long? seed = null, CancellationToken cancellation = default)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         return scope.Keep(_model.Forward(Pack(batch, seed), cancellation).Logits);
     }
 
@@ -68,14 +68,14 @@ public sealed class TokenHead : TrainingHead
     public override Tensor LossSum(IReadOnlyList<TrainingExample> batch, long? seed = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(batch);
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         return scope.Keep(Loss(Logits(batch, seed, cancellation), batch));
     }
 
     /// <summary>The sum of the losses of scores that are there already.</summary>
     internal Tensor Loss(Tensor logits, IReadOnlyList<TrainingExample> batch)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         List<long> rows = [], labels = [];
         long row = 0;
         foreach (TrainingExample example in batch)
@@ -112,7 +112,7 @@ public sealed class ChoiceHead : TrainingHead
     public IReadOnlyList<Tensor> Logits(IReadOnlyList<TrainingExample> batch, long? seed = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(batch);
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         // As one question with all the choices of the batch, so that questions may differ in how many they have.
         int[] counts = [.. batch.Select(e => e.Lengths?.Length ?? throw new InputException($"{e.Source}: expected choices, given none"))];
         Tensor scores = _model.Forward(Pack(batch, seed) with { Choices = counts.Sum() }, cancellation).Logits;
@@ -129,14 +129,14 @@ public sealed class ChoiceHead : TrainingHead
     /// <inheritdoc/>
     public override Tensor LossSum(IReadOnlyList<TrainingExample> batch, long? seed = null, CancellationToken cancellation = default)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         return scope.Keep(Loss(Logits(batch, seed, cancellation), batch));
     }
 
     /// <summary>The sum of the losses of scores that are there already.</summary>
     internal Tensor Loss(IReadOnlyList<Tensor> logits, IReadOnlyList<TrainingExample> batch)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         Tensor? sum = null;
         for (int i = 0; i < batch.Count; i++)
         {

@@ -13,8 +13,9 @@ public sealed class MaskedLanguageHead : TrainingHead
     /// <inheritdoc/>
     public override Tensor LossSum(IReadOnlyList<TrainingExample> batch, long? seed = null, CancellationToken cancellation = default)
     {
-        using var scope = new TensorScope();
-        LogitsOutputs outputs = _model.Forward(Pack(batch, seed) with { Labels = Labels(batch), TrainingLoss = new TrainingLoss { LabelSmoothing = LabelSmoothing } }, cancellation);
+        using TensorScope scope = new();
+        LogitsOutputs outputs = _model.Forward(Pack(batch, seed) with { Labels = Labels(batch),
+            TrainingLoss = new TrainingLoss { LabelSmoothing = LabelSmoothing } }, cancellation);
         return scope.Keep(outputs.Loss!);
     }
 
@@ -33,14 +34,15 @@ public sealed class WritingHead : TrainingHead
     public override Tensor LossSum(IReadOnlyList<TrainingExample> batch, long? seed = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(batch);
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         int longest = batch.Max(e => LabelsOf(e).Length);
-        var labels = new long[batch.Count * longest];
+        long[] labels = new long[batch.Count * longest];
         Array.Fill(labels, TrainingExample.Ignored);
         for (int i = 0; i < batch.Count; i++)
             LabelsOf(batch[i]).Select(label => (long)label).ToArray().CopyTo(labels, i * longest);
-        var offsets = new List<long> { 0 };
-        foreach (TrainingExample example in batch) offsets.Add(offsets[^1] + example.Ids.Length);
+        List<long> offsets = new() { 0 };
+        foreach (TrainingExample example in batch)
+            offsets.Add(offsets[^1] + example.Ids.Length);
         LedLogitsOutputs outputs = _model.Forward(new LedInputs
         {
             InputIds = Tensor.From<long>([.. batch.SelectMany(e => e.Ids).Select(id => (long)id)]),

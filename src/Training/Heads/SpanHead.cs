@@ -17,7 +17,7 @@ public sealed class SpanHead : TrainingHead
     /// <summary>The scores of every token as the first and as the last of the answer, each [N].</summary>
     public (Tensor Start, Tensor End) Logits(IReadOnlyList<TrainingExample> batch, long? seed = null, CancellationToken cancellation = default)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         SpanOutputs outputs = _model.Forward(Pack(batch, seed), cancellation);
         return scope.Keep(outputs.StartLogits, outputs.EndLogits);
     }
@@ -25,7 +25,7 @@ public sealed class SpanHead : TrainingHead
     /// <inheritdoc/>
     public override Tensor LossSum(IReadOnlyList<TrainingExample> batch, long? seed = null, CancellationToken cancellation = default)
     {
-        using var scope = new TensorScope();
+        using TensorScope scope = new();
         (Tensor start, Tensor end) = Logits(batch, seed, cancellation);
         return scope.Keep(Loss(start, end, batch));
     }
@@ -33,9 +33,10 @@ public sealed class SpanHead : TrainingHead
     /// <summary>The sum of the losses of scores that are there already.</summary>
     internal static Tensor Loss(Tensor start, Tensor end, IReadOnlyList<TrainingExample> batch)
     {
-        using var scope = new TensorScope();
-        var offsets = new List<long> { 0 };
-        foreach (TrainingExample example in batch) offsets.Add(offsets[^1] + example.Ids.Length);
+        using TensorScope scope = new();
+        List<long> offsets = new() { 0 };
+        foreach (TrainingExample example in batch)
+            offsets.Add(offsets[^1] + example.Ids.Length);
         Tensor Of(Tensor logits, Func<TrainingExample, int[]?> gold) => Differentiable.AnyPositionLoss(
             logits, offsets, [.. batch.Select(e => Array.ConvertAll(gold(e) ?? [], position => (long)position))]);
         return scope.Keep(Differentiable.Scale(Differentiable.Add(Of(start, e => e.Starts), Of(end, e => e.Ends)), 0.5));

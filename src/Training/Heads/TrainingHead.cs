@@ -34,7 +34,8 @@ public abstract class TrainingHead : IDisposable
     public static TrainingHead Of(PretrainedModel model, double labelSmoothing = 0)
     {
         ArgumentNullException.ThrowIfNull(model);
-        if (labelSmoothing is not (>= 0 and < 1)) throw new InputException($"label smoothing: expected 0 to below 1, given {labelSmoothing}");
+        if (labelSmoothing is not (>= 0 and < 1))
+            throw new InputException($"label smoothing: expected 0 to below 1, given {labelSmoothing}");
         return model switch
         {
             LongformerForMaskedLM m => new MaskedLanguageHead(m) { LabelSmoothing = labelSmoothing },
@@ -82,10 +83,12 @@ public abstract class TrainingHead : IDisposable
     /// <summary>1 at the global tokens of an example.</summary>
     private protected static byte[] Mask(TrainingExample example)
     {
-        var mask = new byte[example.Ids.Length];
+        byte[] mask = new byte[example.Ids.Length];
         foreach (int position in example.Globals ?? [])
+        {
             mask[position] = (uint)position < (uint)mask.Length ? (byte)1
                 : throw new InputException($"{example.Source}: expected global positions of its {mask.Length} tokens, given {position}");
+        }
         return mask;
     }
 

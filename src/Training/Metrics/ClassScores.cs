@@ -48,12 +48,15 @@ public sealed record ClassScores
         for (int i = 0; i < count; i++)
         {
             (HashSet<int> g, HashSet<int> p) = (gold(i), predicted(i));
-            if (g.SetEquals(p)) right++;
-            foreach (int c in g) wanted[c]++;
+            if (g.SetEquals(p))
+                right++;
+            foreach (int c in g)
+                wanted[c]++;
             foreach (int c in p)
             {
                 given[c]++;
-                if (g.Contains(c)) hits[c]++;
+                if (g.Contains(c))
+                    hits[c]++;
             }
         }
         PrecisionRecall[] each = [.. Enumerable.Range(0, classes).Select(c => PrecisionRecall.Of(hits[c], given[c], wanted[c]))];
@@ -81,7 +84,8 @@ public sealed record NumberScores(double MeanSquaredError, double Pearson)
     {
         ArgumentNullException.ThrowIfNull(gold);
         ArgumentNullException.ThrowIfNull(predicted);
-        if (gold.Count == 0) return new NumberScores(0, 0);
+        if (gold.Count == 0)
+            return new NumberScores(0, 0);
         double goldMean = gold.Average(), predictedMean = predicted.Average(), both = 0, ofGold = 0, ofPredicted = 0, squares = 0;
         for (int i = 0; i < gold.Count; i++)
         {

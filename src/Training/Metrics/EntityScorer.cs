@@ -52,15 +52,18 @@ public static class EntityScorer
         for (int i = 0; i <= tags.Count; i++)
         {
             (char nextMark, string nextType) = i < tags.Count ? Parse(tags[i]) : ('O', "_");
-            if (Ends(mark, nextMark, type, nextType)) yield return new TaggedEntity(sequence, type, first, i - 1);
-            if (Starts(mark, nextMark, type, nextType)) first = i;
+            if (Ends(mark, nextMark, type, nextType))
+                yield return new TaggedEntity(sequence, type, first, i - 1);
+            if (Starts(mark, nextMark, type, nextType))
+                first = i;
             (mark, type) = (nextMark, nextType);
         }
     }
 
     private static (char Mark, string Type) Parse(string tag)
     {
-        if (tag.Length == 0) return ('O', "_");
+        if (tag.Length == 0)
+            return ('O', "_");
         string rest = tag[1..];
         int dash = rest.IndexOf('-', StringComparison.Ordinal);
         string type = dash < 0 ? rest : rest[(dash + 1)..];

@@ -9,7 +9,7 @@ internal static class PorterStemmer
     private static readonly Dictionary<string, string> Irregular = new()
     {
         ["sky"] = "sky", ["skies"] = "sky", ["dying"] = "die", ["lying"] = "lie", ["tying"] = "tie", ["news"] = "news", ["innings"] = "inning",
-            ["inning"] = "inning",
+        ["inning"] = "inning",
         ["outings"] = "outing", ["outing"] = "outing", ["cannings"] = "canning", ["canning"] = "canning", ["howe"] = "howe", ["proceed"] = "proceed",
         ["exceed"] = "exceed", ["succeed"] = "succeed",
     };
@@ -23,17 +23,19 @@ internal static class PorterStemmer
     private static readonly (string Suffix, string Replacement)[] Second =
     [
         ("ational", "ate"), ("tional", "tion"), ("enci", "ence"), ("anci", "ance"), ("izer", "ize"), ("bli", "ble"), ("alli", "al"), ("entli", "ent"),
-            ("eli", "e"),
+        ("eli", "e"),
         ("ousli", "ous"), ("ization", "ize"), ("ation", "ate"), ("ator", "ate"), ("alism", "al"), ("iveness", "ive"), ("fulness", "ful"),
-            ("ousness", "ous"),
+        ("ousness", "ous"),
         ("aliti", "al"), ("iviti", "ive"), ("biliti", "ble"), ("fulli", "ful"),
     ];
 
     /// <summary>The stem of a word of lower-case letters and digits.</summary>
     public static string Stem(string word)
     {
-        if (Irregular.TryGetValue(word, out string? known)) return known;
-        if (word.Length <= 2) return word;
+        if (Irregular.TryGetValue(word, out string? known))
+            return known;
+        if (word.Length <= 2)
+            return word;
         word = Plural(word);
         word = Past(word);
         word = Final(word);
@@ -45,21 +47,29 @@ internal static class PorterStemmer
 
     private static string Plural(string word)
     {
-        if (word.Length == 4 && word.EndsWith("ies", StringComparison.Ordinal)) return word[..^1];
+        if (word.Length == 4 && word.EndsWith("ies", StringComparison.Ordinal))
+            return word[..^1];
         return word.EndsWith("sses", StringComparison.Ordinal) || word.EndsWith("ies", StringComparison.Ordinal) ? word[..^2]
             : word.EndsWith('s') && !word.EndsWith("ss", StringComparison.Ordinal) ? word[..^1] : word;
     }
 
     private static string Past(string word)
     {
-        if (word.EndsWith("ied", StringComparison.Ordinal)) return word.Length == 4 ? word[..^1] : word[..^2];
-        if (word.EndsWith("eed", StringComparison.Ordinal)) return Measure(word[..^3]) > 0 ? word[..^1] : word;
+        if (word.EndsWith("ied", StringComparison.Ordinal))
+            return word.Length == 4 ? word[..^1] : word[..^2];
+        if (word.EndsWith("eed", StringComparison.Ordinal))
+            return Measure(word[..^3]) > 0 ? word[..^1] : word;
         string? stem = word.EndsWith("ed", StringComparison.Ordinal) && HasVowel(word[..^2]) ? word[..^2]
             : word.EndsWith("ing", StringComparison.Ordinal) && HasVowel(word[..^3]) ? word[..^3] : null;
-        if (stem is null) return word;
+        if (stem is null)
+            return word;
         if (stem.EndsWith("at", StringComparison.Ordinal) || stem.EndsWith("bl", StringComparison.Ordinal)
-            || stem.EndsWith("iz", StringComparison.Ordinal)) return stem + "e";
-        if (EndsDouble(stem)) return stem[^1] is 'l' or 's' or 'z' ? stem : stem[..^1];
+            || stem.EndsWith("iz", StringComparison.Ordinal))
+        {
+            return stem + "e";
+        }
+        if (EndsDouble(stem))
+            return stem[^1] is 'l' or 's' or 'z' ? stem : stem[..^1];
         return Measure(stem) == 1 && EndsShort(stem) ? stem + "e" : stem;
     }
 
@@ -67,10 +77,13 @@ internal static class PorterStemmer
 
     private static string SecondStep(string word)
     {
-        if (word.EndsWith("alli", StringComparison.Ordinal) && Measure(word[..^4]) > 0) return SecondStep(word[..^2]);
+        if (word.EndsWith("alli", StringComparison.Ordinal) && Measure(word[..^4]) > 0)
+            return SecondStep(word[..^2]);
         foreach ((string suffix, string replacement) in Second)
+        {
             if (word.EndsWith(suffix, StringComparison.Ordinal))
                 return Measure(word[..^suffix.Length]) > 0 ? word[..^suffix.Length] + replacement : word;
+        }
         // "archaeologi" and "geologi" alike: the l belongs to the stem.
         return word.EndsWith("logi", StringComparison.Ordinal) && Measure(word[..^3]) > 0 ? word[..^1] : word;
     }
@@ -78,8 +91,10 @@ internal static class PorterStemmer
     private static string Longest(string word, (string Suffix, string Replacement)[] rules)
     {
         foreach ((string suffix, string replacement) in rules)
+        {
             if (word.EndsWith(suffix, StringComparison.Ordinal))
                 return Measure(word[..^suffix.Length]) > 0 ? word[..^suffix.Length] + replacement : word;
+        }
         return word;
     }
 
@@ -87,7 +102,8 @@ internal static class PorterStemmer
     {
         foreach (string suffix in Fourth)
         {
-            if (!word.EndsWith(suffix, StringComparison.Ordinal)) continue;
+            if (!word.EndsWith(suffix, StringComparison.Ordinal))
+                continue;
             string stem = word[..^suffix.Length];
             return Measure(stem) > 1 && (suffix != "ion" || stem[^1] is 's' or 't') ? stem : word;
         }
@@ -100,7 +116,8 @@ internal static class PorterStemmer
         {
             string stem = word[..^1];
             int measure = Measure(stem);
-            if (measure > 1 || (measure == 1 && !EndsShort(stem))) word = stem;
+            if (measure > 1 || (measure == 1 && !EndsShort(stem)))
+                word = stem;
         }
         return word.EndsWith("ll", StringComparison.Ordinal) && Measure(word[..^1]) > 1 ? word[..^1] : word;
     }
@@ -113,7 +130,10 @@ internal static class PorterStemmer
     {
         int measure = 0;
         for (int i = 1; i < stem.Length; i++)
-            if (IsConsonant(stem, i) && !IsConsonant(stem, i - 1)) measure++;
+        {
+            if (IsConsonant(stem, i) && !IsConsonant(stem, i - 1))
+                measure++;
+        }
         return measure;
     }
 

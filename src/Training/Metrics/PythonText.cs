@@ -11,7 +11,7 @@ internal static class PythonText
     /// <summary>str.lower(): the full mapping, with the final sigma and the dotted capital I.</summary>
     public static string Lower(string text)
     {
-        var result = new StringBuilder(text.Length);
+        StringBuilder result = new(text.Length);
         Rune[] runes = [.. text.EnumerateRunes()];
         for (int i = 0; i < runes.Length; i++)
         {
@@ -33,9 +33,12 @@ internal static class PythonText
         for (int i = 0; i <= text.Length; i++)
         {
             bool ends = i == text.Length || IsSpace(text[i]);
-            if (ends && from >= 0) parts.Add(text[from..i]);
-            if (ends) from = -1;
-            else if (from < 0) from = i;
+            if (ends && from >= 0)
+                parts.Add(text[from..i]);
+            if (ends)
+                from = -1;
+            else if (from < 0)
+                from = i;
         }
         return [.. parts];
     }
@@ -43,7 +46,7 @@ internal static class PythonText
     /// <summary>A text in which the whole words a, an and the have become a space each.</summary>
     public static string WithoutArticles(string text)
     {
-        var result = new StringBuilder(text.Length);
+        StringBuilder result = new(text.Length);
         for (int i = 0; i < text.Length;)
         {
             string? article = IsWordBefore(text, i) ? null
@@ -70,7 +73,8 @@ internal static class PythonText
 
     private static bool IsWordBefore(string text, int at)
     {
-        if (at == 0) return false;
+        if (at == 0)
+            return false;
         int start = at > 1 && char.IsSurrogatePair(text, at - 2) ? at - 2 : at - 1;
         return IsWord(text, start);
     }
@@ -86,8 +90,10 @@ internal static class PythonText
     private static bool IsFinal(Rune[] runes, int at)
     {
         int before = at - 1, after = at + 1;
-        while (before >= 0 && IsIgnorable(runes[before])) before--;
-        while (after < runes.Length && IsIgnorable(runes[after])) after++;
+        while (before >= 0 && IsIgnorable(runes[before]))
+            before--;
+        while (after < runes.Length && IsIgnorable(runes[after]))
+            after++;
         return before >= 0 && IsCased(runes[before]) && !(after < runes.Length && IsCased(runes[after]));
     }
 

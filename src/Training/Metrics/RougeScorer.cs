@@ -30,7 +30,7 @@ public static class RougeScorer
     private static string[] Words(string text, bool stem)
     {
         List<string> words = [];
-        var word = new StringBuilder();
+        StringBuilder word = new();
         foreach (char c in PythonText.Lower(text).Append(' '))
         {
             if (c is (>= 'a' and <= 'z') or (>= '0' and <= '9'))
@@ -38,7 +38,8 @@ public static class RougeScorer
                 word.Append(c);
                 continue;
             }
-            if (word.Length == 0) continue;
+            if (word.Length == 0)
+                continue;
             string whole = word.ToString();
             words.Add(stem && whole.Length >= ShortestStemmed ? PorterStemmer.Stem(whole) : whole);
             word.Clear();
@@ -55,7 +56,8 @@ public static class RougeScorer
         foreach (string gram in Grams(given, n))
         {
             total++;
-            if (left.GetValueOrDefault(gram) == 0) continue;
+            if (left.GetValueOrDefault(gram) == 0)
+                continue;
             left[gram]--;
             hits++;
         }
@@ -64,7 +66,8 @@ public static class RougeScorer
 
     private static IEnumerable<string> Grams(string[] words, int n)
     {
-        for (int i = 0; i + n <= words.Length; i++) yield return string.Join(' ', words[i..(i + n)]);
+        for (int i = 0; i + n <= words.Length; i++)
+            yield return string.Join(' ', words[i..(i + n)]);
     }
 
     private static PrecisionRecall Subsequence(string[] wanted, string[] given) =>
@@ -75,17 +78,20 @@ public static class RougeScorer
     private static PrecisionRecall BySentences(string[][] wanted, string[][] given)
     {
         int gold = wanted.Sum(s => s.Length), predicted = given.Sum(s => s.Length);
-        if (gold == 0 || predicted == 0) return default;
+        if (gold == 0 || predicted == 0)
+            return default;
         Dictionary<string, int> leftWanted = wanted.SelectMany(s => s).CountBy(w => w).ToDictionary();
         Dictionary<string, int> leftGiven = given.SelectMany(s => s).CountBy(w => w).ToDictionary();
         int hits = 0;
         foreach (string[] sentence in wanted)
         {
             SortedSet<int> union = [];
-            foreach (string[] other in given) union.UnionWith(Common(sentence, other));
+            foreach (string[] other in given)
+                union.UnionWith(Common(sentence, other));
             foreach (string word in union.Select(i => sentence[i]))
             {
-                if (leftGiven.GetValueOrDefault(word) == 0 || leftWanted.GetValueOrDefault(word) == 0) continue;
+                if (leftGiven.GetValueOrDefault(word) == 0 || leftWanted.GetValueOrDefault(word) == 0)
+                    continue;
                 leftGiven[word]--;
                 leftWanted[word]--;
                 hits++;
@@ -119,10 +125,12 @@ public static class RougeScorer
 
     private static int[,] Table(string[] wanted, string[] given)
     {
-        var table = new int[wanted.Length + 1, given.Length + 1];
+        int[,] table = new int[wanted.Length + 1, given.Length + 1];
         for (int i = 1; i <= wanted.Length; i++)
+        {
             for (int j = 1; j <= given.Length; j++)
                 table[i, j] = wanted[i - 1] == given[j - 1] ? table[i - 1, j - 1] + 1 : Math.Max(table[i - 1, j], table[i, j - 1]);
+        }
         return table;
     }
 }

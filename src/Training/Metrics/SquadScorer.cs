@@ -22,7 +22,8 @@ public static class SquadScorer
         ArgumentNullException.ThrowIfNull(answers);
         string given = Normalize(prediction);
         List<string> gold = [.. answers.Select(Normalize).Where(a => a.Length > 0)];
-        if (gold.Count == 0) gold.Add("");
+        if (gold.Count == 0)
+            gold.Add("");
         return (gold.Max(a => a == given ? 1.0 : 0), gold.Max(a => F1(given, a)));
     }
 
@@ -39,7 +40,8 @@ public static class SquadScorer
         List<Question> scored = [];
         foreach ((string id, IReadOnlyList<string> gold) in answers)
         {
-            if (!predictions.TryGetValue(id, out string? prediction)) continue;
+            if (!predictions.TryGetValue(id, out string? prediction))
+                continue;
             (double exact, double f1) = Score(prediction, gold);
             scored.Add(new Question(gold.Count > 0, prediction.Length > 0, exact, f1, noAnswer?.GetValueOrDefault(id) ?? 0));
         }
@@ -60,16 +62,19 @@ public static class SquadScorer
     private static double F1(string prediction, string gold)
     {
         string[] given = PythonText.Split(prediction), wanted = PythonText.Split(gold);
-        if (given.Length == 0 || wanted.Length == 0) return given.Length == wanted.Length ? 1 : 0;
+        if (given.Length == 0 || wanted.Length == 0)
+            return given.Length == wanted.Length ? 1 : 0;
         Dictionary<string, int> left = wanted.CountBy(w => w).ToDictionary();
         int common = 0;
         foreach (string word in given)
         {
-            if (left.GetValueOrDefault(word) == 0) continue;
+            if (left.GetValueOrDefault(word) == 0)
+                continue;
             left[word]--;
             common++;
         }
-        if (common == 0) return 0;
+        if (common == 0)
+            return 0;
         double precision = (double)common / given.Length, recall = (double)common / wanted.Length;
         return 2 * precision * recall / (precision + recall);
     }
@@ -80,7 +85,8 @@ public static class SquadScorer
         foreach (Question question in scored.OrderBy(q => q.NoAnswer))
         {
             current += question.HasAnswer ? score(question) : question.IsAnswered ? -1 : 0;
-            if (current > best) (best, threshold) = (current, question.NoAnswer);
+            if (current > best)
+                (best, threshold) = (current, question.NoAnswer);
         }
         return new SquadThreshold(scored.Count == 0 ? 0 : 100 * best / scored.Count, threshold);
     }

@@ -39,8 +39,10 @@ public sealed class Adafactor : IOptimizer
     public Adafactor(AdafactorOptions? options = null)
     {
         _options = options ?? new AdafactorOptions();
-        if (_options.ClipThreshold is not > 0) throw new InputException($"clip threshold: expected more than 0, given {_options.ClipThreshold}");
-        if (_options.Beta1 is { } beta && beta is not (>= 0 and < 1)) throw new InputException($"beta1: expected 0 to below 1, given {beta}");
+        if (_options.ClipThreshold is not > 0)
+            throw new InputException($"clip threshold: expected more than 0, given {_options.ClipThreshold}");
+        if (_options.Beta1 is { } beta && beta is not (>= 0 and < 1))
+            throw new InputException($"beta1: expected 0 to below 1, given {beta}");
     }
 
     /// <inheritdoc/>
@@ -52,7 +54,7 @@ public sealed class Adafactor : IOptimizer
         ArgumentNullException.ThrowIfNull(gradients);
         foreach ((TrainedParameter parameter, Tensor gradient) in gradients)
         {
-            using var scope = new TensorScope();
+            using TensorScope scope = new();
             Step(parameter, gradient, learningRate * parameter.RateFactor);
             parameter.Publish();
         }
@@ -69,7 +71,8 @@ public sealed class Adafactor : IOptimizer
     {
         (long[] shape, Device device) = (parameter.Master.Shape, parameter.Master.Device);
         yield return ("step", [], device);
-        if (_options.Beta1 is not null) yield return ("mean", shape, device);
+        if (_options.Beta1 is not null)
+            yield return ("mean", shape, device);
         if (shape.Length < 2)
         {
             yield return ("square", shape, device);
@@ -85,7 +88,8 @@ public sealed class Adafactor : IOptimizer
         Dictionary<string, Tensor> own = Parts(parameter).ToDictionary(p => p.Part, p =>
             _state.Get(parameter, p.Part, p.Shape, p.Part == "step" ? DType.Float32 : master.DType, p.Device));
         double step = own["step"].AddInPlace(1.0).ToDouble(), decay = 1 - Math.Pow(step, _options.DecayExponent);
-        if (_options.ScaleByParameter) rate *= Math.Max(_options.LeastScale, RootMeanSquare(master));
+        if (_options.ScaleByParameter)
+            rate *= Math.Max(_options.LeastScale, RootMeanSquare(master));
         Tensor square = (gradient * gradient).AddInPlace(_options.Epsilon), update;
         if (own.TryGetValue("square", out Tensor? all))
         {
@@ -105,7 +109,8 @@ public sealed class Adafactor : IOptimizer
             double beta = _options.Beta1!.Value;
             update = mean.MulInPlace(beta).AddInPlace(update, 1 - beta);
         }
-        if (parameter.WeightDecay != 0) master.MulInPlace(1 - (parameter.WeightDecay * rate));
+        if (parameter.WeightDecay != 0)
+            master.MulInPlace(1 - (parameter.WeightDecay * rate));
         master.SubInPlace(update);
     }
 

@@ -35,9 +35,12 @@ public sealed class AdamW : IOptimizer
     public AdamW(AdamWOptions? options = null)
     {
         _options = options ?? new AdamWOptions();
-        if (_options.Beta1 is not (>= 0 and < 1)) throw new InputException($"beta1: expected 0 to below 1, given {_options.Beta1}");
-        if (_options.Beta2 is not (>= 0 and < 1)) throw new InputException($"beta2: expected 0 to below 1, given {_options.Beta2}");
-        if (_options.Epsilon is not >= 0) throw new InputException($"epsilon: expected 0 or more, given {_options.Epsilon}");
+        if (_options.Beta1 is not (>= 0 and < 1))
+            throw new InputException($"beta1: expected 0 to below 1, given {_options.Beta1}");
+        if (_options.Beta2 is not (>= 0 and < 1))
+            throw new InputException($"beta2: expected 0 to below 1, given {_options.Beta2}");
+        if (_options.Epsilon is not >= 0)
+            throw new InputException($"epsilon: expected 0 or more, given {_options.Epsilon}");
     }
 
     /// <inheritdoc/>
@@ -53,11 +56,13 @@ public sealed class AdamW : IOptimizer
             ParameterGradient[] some = [.. group];
             Tensor[] Parts(string part) => Array.ConvertAll(some, g => Part(g.Parameter, part));
             Tensor[] steps = Parts("step");
-            foreach (Tensor step in steps) step.AddInPlace(1.0);
+            foreach (Tensor step in steps)
+                step.AddInPlace(1.0);
             Functional.FusedAdamW(Array.ConvertAll(some, g => g.Parameter.Master), Array.ConvertAll(some, g => g.Gradient), Parts("mean"),
                 Parts("square"), steps,
                 learningRate * group.Key.Item1, _options.Beta1, _options.Beta2, group.Key.Item2, _options.Epsilon);
-            foreach (ParameterGradient g in some) g.Parameter.Publish();
+            foreach (ParameterGradient g in some)
+                g.Parameter.Publish();
         }
     }
 

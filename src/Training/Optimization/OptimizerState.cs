@@ -31,16 +31,19 @@ internal sealed class OptimizerState : IDisposable
         {
             (string Part, long[] Shape, Device Device)[] own = [.. parts(parameter)];
             // A parameter that no gradient has reached yet has no state.
-            if (!own.Any(p => state.ContainsKey($"{parameter.Name}/{p.Part}"))) continue;
+            if (!own.Any(p => state.ContainsKey($"{parameter.Name}/{p.Part}")))
+                continue;
             foreach ((string part, long[] shape, Device device) in own)
             {
                 string name = $"{parameter.Name}/{part}";
                 if (!state.TryGetValue(name, out Tensor? saved))
                     throw new CheckpointException($"the optimizer's state lacks {name}");
                 if (!saved.Shape.SequenceEqual(shape))
+                {
                     throw new CheckpointException($"the optimizer's state: expected [{string.Join(", ", shape)}] for {name}, given "
                         + $"[{string.Join(", ", saved.Shape)}]");
-                using var scope = new TensorScope();
+                }
+                using TensorScope scope = new();
                 _tensors[name] = saved.Clone().To(device).Keep();
             }
         }
@@ -48,7 +51,8 @@ internal sealed class OptimizerState : IDisposable
 
     public void Dispose()
     {
-        foreach (Tensor tensor in _tensors.Values) tensor.Dispose();
+        foreach (Tensor tensor in _tensors.Values)
+            tensor.Dispose();
         _tensors.Clear();
     }
 }

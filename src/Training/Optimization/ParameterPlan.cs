@@ -45,27 +45,35 @@ public sealed record ParameterPlan
     public IReadOnlyList<TrainedParameter> Of(PretrainedModel model)
     {
         ArgumentNullException.ThrowIfNull(model);
-        if (!(WeightDecay >= 0)) throw new InputException($"weight decay: expected 0 or more, given {WeightDecay}");
-        if (!(HeadFactor >= 0)) throw new InputException($"the head's learning rate: expected 0 or more, given {HeadFactor} times the others'");
-        if (LayerDecay is not (> 0 and <= 1)) throw new InputException($"layer decay: expected more than 0 and at most 1, given {LayerDecay}");
-        if (!model.Options.Trainable) throw new InvalidOperationException("training needs a model that was loaded with Trainable = true");
+        if (!(WeightDecay >= 0))
+            throw new InputException($"weight decay: expected 0 or more, given {WeightDecay}");
+        if (!(HeadFactor >= 0))
+            throw new InputException($"the head's learning rate: expected 0 or more, given {HeadFactor} times the others'");
+        if (LayerDecay is not (> 0 and <= 1))
+            throw new InputException($"layer decay: expected more than 0 and at most 1, given {LayerDecay}");
+        if (!model.Options.Trainable)
+            throw new InvalidOperationException("training needs a model that was loaded with Trainable = true");
         NamedParameter[] all = [.. model.NamedParameters.Where(p => p.IsTrained)];
         int layers = all.Select(p => LayerOf(p.Name)).Max() + 1;
         List<TrainedParameter> trained = [];
         foreach (NamedParameter parameter in all)
         {
-            if (IsFrozen(parameter.Name)) continue;
+            if (IsFrozen(parameter.Name))
+                continue;
             bool partly = Frozen == FrozenPart.AllButAddedPositions;
             double factor = IsHead(parameter.Name) ? HeadFactor
                 : Math.Pow(LayerDecay, IsEmbedding(parameter.Name) ? layers : layers - 1 - Math.Max(LayerOf(parameter.Name), -1));
-            if (!IsHead(parameter.Name) && !IsEmbedding(parameter.Name) && LayerOf(parameter.Name) < 0) factor = 1;
+            if (!IsHead(parameter.Name) && !IsEmbedding(parameter.Name) && LayerOf(parameter.Name) < 0)
+                factor = 1;
             trained.Add(new TrainedParameter(parameter.Name, parameter.Tensor, factor, Decays(parameter.Name) && !partly ? WeightDecay : 0)
             {
                 FirstRow = partly ? FirstAddedPosition : 0,
             });
             if (partly && FirstAddedPosition >= parameter.Tensor.Size(0))
+            {
                 throw new InputException($"the first added position: expected below {parameter.Tensor.Size(0)}, the rows of {parameter.Name}, "
                     + $"given {FirstAddedPosition}");
+            }
         }
         return trained.Count > 0 ? trained : throw new InputException($"frozen: nothing of {model.Architecture} is left to train");
     }

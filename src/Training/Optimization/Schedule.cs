@@ -50,7 +50,8 @@ public sealed record Schedule
     /// <param name="step">From 0.</param>
     public double At(long step)
     {
-        if (step < WarmupSteps) return LearningRate * step / Math.Max(1, WarmupSteps);
+        if (step < WarmupSteps)
+            return LearningRate * step / Math.Max(1, WarmupSteps);
         double left = TotalSteps - step, length = Math.Max(1, TotalSteps - WarmupSteps), progress = (step - WarmupSteps) / length;
         return Kind switch
         {
@@ -68,9 +69,12 @@ public sealed record Schedule
     {
         if (!(LearningRate > 0) || !double.IsFinite(LearningRate))
             throw new InputException($"learning rate: expected more than 0, given {LearningRate}");
-        if (WarmupSteps < 0) throw new InputException($"warm-up steps: expected 0 or more, given {WarmupSteps}");
-        if (!(Power > 0)) throw new InputException($"power: expected more than 0, given {Power}");
-        if (!(EndRate >= 0) || EndRate > LearningRate) throw new InputException($"end rate: expected 0 to the learning rate, given {EndRate}");
+        if (WarmupSteps < 0)
+            throw new InputException($"warm-up steps: expected 0 or more, given {WarmupSteps}");
+        if (!(Power > 0))
+            throw new InputException($"power: expected more than 0, given {Power}");
+        if (!(EndRate >= 0) || EndRate > LearningRate)
+            throw new InputException($"end rate: expected 0 to the learning rate, given {EndRate}");
     }
 
     private long Timescale => WarmupSteps > 0 ? WarmupSteps : DefaultTimescale;

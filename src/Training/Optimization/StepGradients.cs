@@ -31,13 +31,17 @@ public sealed class StepGradients : IDisposable
         bool any = false;
         foreach (TrainedParameter parameter in _parameters)
         {
-            if (!parameter.HasMaster || Set[parameter.Model] is not { } gradient) continue;
+            if (!parameter.HasMaster || Set[parameter.Model] is not { } gradient)
+                continue;
             any = true;
-            using var scope = new TensorScope();
-            if (_wide.TryGetValue(parameter, out Tensor? sum)) sum.AddInPlace(gradient.To(DType.Float32));
-            else _wide[parameter] = gradient.To(DType.Float32).Keep();
+            using TensorScope scope = new();
+            if (_wide.TryGetValue(parameter, out Tensor? sum))
+                sum.AddInPlace(gradient.To(DType.Float32));
+            else
+                _wide[parameter] = gradient.To(DType.Float32).Keep();
         }
-        if (any) Set.Clear();
+        if (any)
+            Set.Clear();
     }
 
     /// <summary>The gradients, and their 2-norm over all parameters before clipping.</summary>
@@ -48,8 +52,10 @@ public sealed class StepGradients : IDisposable
         double squares = 0;
         foreach (TrainedParameter parameter in _parameters)
         {
-            if ((_wide.GetValueOrDefault(parameter) ?? Set[parameter.Model]) is not { } gradient) continue;
-            if (parameter.FirstRow > 0) gradient.Narrow(0, 0, parameter.FirstRow).ZeroInPlace();
+            if ((_wide.GetValueOrDefault(parameter) ?? Set[parameter.Model]) is not { } gradient)
+                continue;
+            if (parameter.FirstRow > 0)
+                gradient.Narrow(0, 0, parameter.FirstRow).ZeroInPlace();
             double norm = Functional.Norm(gradient);
             squares += norm * norm;
             gradients.Add(new ParameterGradient(parameter, gradient));
@@ -57,7 +63,10 @@ public sealed class StepGradients : IDisposable
         double whole = Math.Sqrt(squares);
         double factor = maxNorm is { } most ? most / (whole + NormEpsilon) : 1;
         if (factor < 1)
-            foreach ((_, Tensor gradient) in gradients) gradient.MulInPlace(factor);
+        {
+            foreach ((_, Tensor gradient) in gradients)
+                gradient.MulInPlace(factor);
+        }
         return (gradients, whole);
     }
 
@@ -65,7 +74,8 @@ public sealed class StepGradients : IDisposable
     public void Clear()
     {
         Set.Clear();
-        foreach (Tensor sum in _wide.Values) sum.Dispose();
+        foreach (Tensor sum in _wide.Values)
+            sum.Dispose();
         _wide.Clear();
     }
 

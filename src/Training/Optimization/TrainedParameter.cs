@@ -48,12 +48,14 @@ public sealed class TrainedParameter : IDisposable
     /// <summary>Gives the model the master's values.</summary>
     public void Publish()
     {
-        if (_ownsMaster) Model.CopyInPlace(Master);
+        if (_ownsMaster)
+            Model.CopyInPlace(Master);
     }
 
     /// <summary>Frees the master; the model's tensor is the model's.</summary>
     public void Dispose()
     {
-        if (_ownsMaster) Master.Dispose();
+        if (_ownsMaster)
+            Master.Dispose();
     }
 }

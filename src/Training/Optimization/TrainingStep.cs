@@ -49,7 +49,8 @@ public sealed class TrainingStep : IDisposable
         ArgumentNullException.ThrowIfNull(plan);
         ArgumentNullException.ThrowIfNull(schedule);
         schedule.Check();
-        if (maxNorm is { } norm && !(norm > 0)) throw new InputException($"largest norm of the gradients: expected more than 0, given {norm}");
+        if (maxNorm is { } norm && !(norm > 0))
+            throw new InputException($"largest norm of the gradients: expected more than 0, given {norm}");
         (_head, _optimizer, _schedule, _maxNorm, _recompute) = (head, optimizer, schedule, maxNorm, recompute);
         Parameters = plan.Of(head.Model);
         _gradients = new StepGradients(Parameters);
@@ -65,30 +66,36 @@ public sealed class TrainingStep : IDisposable
     /// <param name="cancellation">Looked at before every layer; a step that is cancelled changes no parameter.</param>
     /// <exception cref="DivergedException">The loss or the gradient is no number: no parameter is changed.</exception>
     /// <exception cref="InputException">An example does not fit the model, or the step has no label.</exception>
-    public StepResult Run(long step, IReadOnlyList<IReadOnlyList<TrainingExample>> batches, IReadOnlyList<long>? seeds = null, CancellationToken cancellation = default)
+    public StepResult Run(long step, IReadOnlyList<IReadOnlyList<TrainingExample>> batches, IReadOnlyList<long>? seeds = null,
+        CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(batches);
         long labels = batches.Sum(batch => batch.Sum(_head.LabelCount));
-        if (labels == 0) throw new InputException($"step {step + 1}: expected at least one label, given none in {Name(batches.SelectMany(b => b))}");
+        if (labels == 0)
+            throw new InputException($"step {step + 1}: expected at least one label, given none in {Name(batches.SelectMany(b => b))}");
         double loss = 0, rate = _schedule.At(step), norm;
         try
         {
             for (int i = 0; i < batches.Count; i++)
             {
                 // A batch in which nothing has a label has no loss to differentiate.
-                if (batches[i].Sum(_head.LabelCount) == 0) continue;
-                using var scope = new TensorScope();
-                using var tape = new GradientTape(_gradients.Set) { RecomputesLayers = _recompute };
+                if (batches[i].Sum(_head.LabelCount) == 0)
+                    continue;
+                using TensorScope scope = new();
+                using GradientTape tape = new(_gradients.Set) { RecomputesLayers = _recompute };
                 Tensor sum = _head.LossSum(batches[i], seeds?[i], cancellation);
                 double value = sum.ToDouble();
-                if (!double.IsFinite(value)) throw new DivergedException($"step {step + 1}: the loss is {value} on {Name(batches[i])}");
+                if (!double.IsFinite(value))
+                    throw new DivergedException($"step {step + 1}: the loss is {value} on {Name(batches[i])}");
                 loss += value;
                 tape.Backward(sum, Tensor.Full([], 1.0 / labels, sum.DType, sum.Device));
                 _gradients.Gather();
             }
             (IReadOnlyList<ParameterGradient> gradients, norm) = _gradients.Finish(_maxNorm);
-            if (!double.IsFinite(norm)) throw new DivergedException($"step {step + 1}: the gradient's norm is {norm} on {Name(batches.SelectMany(b => b))}");
-            using (var scope = new TensorScope()) _optimizer.Step(gradients, rate);
+            if (!double.IsFinite(norm))
+                throw new DivergedException($"step {step + 1}: the gradient's norm is {norm} on {Name(batches.SelectMany(b => b))}");
+            using (TensorScope scope = new())
+                _optimizer.Step(gradients, rate);
         }
         finally
         {
@@ -101,7 +108,8 @@ public sealed class TrainingStep : IDisposable
     public void Dispose()
     {
         _gradients.Dispose();
-        foreach (TrainedParameter parameter in Parameters) parameter.Dispose();
+        foreach (TrainedParameter parameter in Parameters)
+            parameter.Dispose();
     }
 
     private static string Name(IEnumerable<TrainingExample> examples)

@@ -17,8 +17,10 @@ public sealed class AnswerRecipe : Recipe
 {
     internal AnswerRecipe(RecipeOptions options) : base(options)
     {
-        if (options.Stride < 0) throw new InputException($"stride: expected 0 or more, given {options.Stride}");
-        if (options.MaxAnswerTokens < 1) throw new InputException($"longest answer: expected 1 token or more, given {options.MaxAnswerTokens}");
+        if (options.Stride < 0)
+            throw new InputException($"stride: expected 0 or more, given {options.Stride}");
+        if (options.MaxAnswerTokens < 1)
+            throw new InputException($"longest answer: expected 1 token or more, given {options.MaxAnswerTokens}");
     }
 
     /// <inheritdoc/>
@@ -43,7 +45,8 @@ public sealed class AnswerRecipe : Recipe
         {
             string question = row.Text(Column(row, "question", "query")).Trim(),
                 context = row.Text(Column(row, "context", "document", "text", "passage"));
-            if (question.Length == 0) throw new InputException($"{row.Source}: the question is empty");
+            if (question.Length == 0)
+                throw new InputException($"{row.Source}: the question is empty");
             (string[] answers, List<(int Start, int End)> places) = Answers(row, context);
             string id = OptionalColumn(row, "id") is { } column ? row.Text(column)
                 : number.ToString(System.Globalization.CultureInfo.InvariantCulture);
@@ -52,7 +55,8 @@ public sealed class AnswerRecipe : Recipe
             foreach (Encoding window in text.Windows(question, context, Options.Stride, row.Source))
             {
                 (int Start, int End)[] spans = [.. places.Select(place => TokensOf(window, place)).OfType<(int, int)>()];
-                if (spans.Length == 0 && Options.FirstTokenIsNoAnswer) spans = [(0, 0)];
+                if (spans.Length == 0 && Options.FirstTokenIsNoAnswer)
+                    spans = [(0, 0)];
                 yield return new TrainingExample
                 {
                     Ids = window.Ids.ToArray(),
@@ -70,12 +74,12 @@ public sealed class AnswerRecipe : Recipe
     public override Evaluation Evaluate(EvaluationCall call, ExampleText text, LabelSet? labels)
     {
         ArgumentNullException.ThrowIfNull(call);
-        var head = (SpanHead)call.Head;
+        SpanHead head = (SpanHead)call.Head;
         (double loss, long count) = (0, 0);
         List<Question> questions = [];
         foreach (TrainingExample[] batch in call.Batches())
         {
-            using var scope = new TensorScope();
+            using TensorScope scope = new();
             (Tensor start, Tensor end) = head.Logits(batch, null, call.Cancellation);
             loss += SpanHead.Loss(start, end, batch).ToDouble();
             count += batch.Length;
@@ -92,7 +96,7 @@ public sealed class AnswerRecipe : Recipe
             question.Given = some && question.None > question.Best ? "" : question.Text;
         SquadScores scores = SquadScorer.Score(
             questions.ToDictionary(q => q.Id, q => (IReadOnlyList<string>)q.Answers), questions.ToDictionary(q => q.Id, q => q.Given));
-        var metrics = new Dictionary<string, double> { ["loss"] = loss / count, ["exact_match"] = scores.All.Exact, ["f1"] = scores.All.F1,
+        Dictionary<string, double> metrics = new() { ["loss"] = loss / count, ["exact_match"] = scores.All.Exact, ["f1"] = scores.All.F1,
             ["questions"] = scores.All.Total };
         if (some)
         {
@@ -103,7 +107,8 @@ public sealed class AnswerRecipe : Recipe
         {
             json.WriteString("id", q.Id);
             json.WriteString("answer", q.Given);
-            if (double.IsFinite(q.Best)) json.WriteNumber("score", q.Best);
+            if (double.IsFinite(q.Best))
+                json.WriteNumber("score", q.Best);
             json.WriteNumber("no_answer_score", q.None);
         }))]);
     }
@@ -119,7 +124,8 @@ public sealed class AnswerRecipe : Recipe
         question.None = Math.Min(question.None, (double)starts[0] + ends[0]);
         foreach (TokenSpan span in SpanSearch.Best(starts, ends, allowed, 1, Options.MaxAnswerTokens))
         {
-            if (span.Logit <= question.Best) continue;
+            if (span.Logit <= question.Best)
+                continue;
             question.Best = span.Logit;
             question.Text = question.Context[offsets[2 * span.Start]..offsets[(2 * span.End) + 1]];
         }
@@ -132,7 +138,8 @@ public sealed class AnswerRecipe : Recipe
         {
             json.WriteString("context", context);
             json.WriteStartArray("answers");
-            foreach (string answer in answers) json.WriteStringValue(answer);
+            foreach (string answer in answers)
+                json.WriteStringValue(answer);
             json.WriteEndArray();
         }
         json.WriteStartArray("offsets");
@@ -150,7 +157,8 @@ public sealed class AnswerRecipe : Recipe
     private (string[] Texts, List<(int Start, int End)> Places) Answers(DataRow row, string context)
     {
         string column = Column(row, "answers", "answer");
-        if (!row.Has(column)) return ([], []);
+        if (!row.Has(column))
+            return ([], []);
         (string Text, long? Start)[] given = row.Get(column) switch
         {
             IReadOnlyDictionary<string, object?> => Columns(row.Record(column)),
@@ -162,20 +170,25 @@ public sealed class AnswerRecipe : Recipe
         List<(int, int)> places = [];
         foreach ((string text, long? start) in given)
         {
-            if (text.Length == 0) throw new InputException($"{row.Source}: an answer is empty");
+            if (text.Length == 0)
+                throw new InputException($"{row.Source}: an answer is empty");
             if (start is { } place)
             {
                 int from = CodePoints.ToUtf16(context, place);
                 if (from < 0 || string.CompareOrdinal(context, from, text, 0, text.Length) != 0)
+                {
                     throw new InputException($"{row.Source}: expected the answer \"{text}\" at character {place} of the context, there is "
                         + $"{Found(context, from, text.Length)}");
+                }
                 places.Add((from, from + text.Length));
                 continue;
             }
             int before = places.Count;
             for (int at = context.IndexOf(text, StringComparison.OrdinalIgnoreCase); at >= 0; at = context.IndexOf(text, at + 1,
                 StringComparison.OrdinalIgnoreCase))
+            {
                 places.Add((at, at + text.Length));
+            }
             if (places.Count == before && Options.FirstTokenIsNoAnswer)
                 throw new InputException($"{row.Source}: expected the answer \"{text}\" in the context, it is not there");
         }
@@ -202,8 +215,10 @@ public sealed class AnswerRecipe : Recipe
         (int start, int end) = (-1, -1);
         for (int i = 0; i < offsets.Length; i++)
         {
-            if (sequences[i] != 1 || offsets[i].Length == 0 || offsets[i].End <= place.Start || offsets[i].Start >= place.End) continue;
-            if (start < 0) start = i;
+            if (sequences[i] != 1 || offsets[i].Length == 0 || offsets[i].End <= place.Start || offsets[i].Start >= place.End)
+                continue;
+            if (start < 0)
+                start = i;
             end = i;
         }
         return start < 0 || offsets[start].Start > FirstVisible(place, offsets[start]) || offsets[end].End < place.End - 1 ? null : (start, end);

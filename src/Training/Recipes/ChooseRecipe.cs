@@ -39,7 +39,8 @@ public sealed class ChooseRecipe : Recipe
             string document = row.Text(Column(row, "document", "article", "context", "text", "passage"));
             string? question = OptionalColumn(row, "question", "query") is { } column ? row.Text(column) : null;
             string[] choices = row.Texts(Column(row, "choices", "options", "candidates"));
-            if (choices.Length < 2) throw new InputException($"{row.Source}: expected at least 2 choices, given {choices.Length}");
+            if (choices.Length < 2)
+                throw new InputException($"{row.Source}: expected at least 2 choices, given {choices.Length}");
             int[][] each = [.. choices.Select(choice => choice.Length == 0 ? throw new InputException($"{row.Source}: a choice is empty")
                 : text.Cut(document, question is null ? choice : $"{question} {choice}", row.Source, TruncationStrategy.OnlyFirst).Ids.ToArray())];
             return new TrainingExample
@@ -57,13 +58,13 @@ public sealed class ChooseRecipe : Recipe
     public override Evaluation Evaluate(EvaluationCall call, ExampleText text, LabelSet? labels)
     {
         ArgumentNullException.ThrowIfNull(call);
-        var head = (ChoiceHead)call.Head;
+        ChoiceHead head = (ChoiceHead)call.Head;
         double loss = 0;
         List<int> gold = [], predicted = [];
         List<string> predictions = [];
         foreach (TrainingExample[] batch in call.Batches())
         {
-            using var scope = new TensorScope();
+            using TensorScope scope = new();
             IReadOnlyList<Tensor> logits = head.Logits(batch, null, call.Cancellation);
             loss += head.Loss(logits, batch).ToDouble();
             for (int i = 0; i < batch.Length; i++)
@@ -76,7 +77,8 @@ public sealed class ChooseRecipe : Recipe
                     json.WriteString("source", batch[i].Source);
                     json.WriteNumber("choice", predicted[^1]);
                     json.WriteStartArray("logits");
-                    foreach (float score in scores) json.WriteNumberValue(score);
+                    foreach (float score in scores)
+                        json.WriteNumberValue(score);
                     json.WriteEndArray();
                 }));
             }
@@ -95,7 +97,8 @@ public sealed class ChooseRecipe : Recipe
         if (index < 0 && value is string text)
         {
             index = Array.IndexOf(choices, text);
-            if (index < 0 && text.Length == 1 && text[0] >= 'A' && text[0] < 'A' + choices.Length) index = text[0] - 'A';
+            if (index < 0 && text.Length == 1 && text[0] >= 'A' && text[0] < 'A' + choices.Length)
+                index = text[0] - 'A';
         }
         return index >= 0 ? index
             : throw new InputException($"{row.Source}: expected in \"{column}\" one of the {choices.Length} choices: its number from 0, its "

@@ -58,9 +58,12 @@ public sealed class ClassifyRecipe : Recipe
             return Checked(new LabelSet(Options.Labels ?? (checkpoint?.Names.Count == count ? checkpoint.Names
                 : Numbered(count))) { ProblemType = problem }, count);
         }
-        if (!lists && problem == Multi) throw new InputException($"{first!.Source}: expected a list of labels ({Multi}), given one");
-        if (lists && problem == Single) throw new InputException($"{first!.Source}: expected one label ({Single}), given a list");
-        if (Options.Labels is { } given) return Checked(new LabelSet(given) { ProblemType = problem }, 0);
+        if (!lists && problem == Multi)
+            throw new InputException($"{first!.Source}: expected a list of labels ({Multi}), given one");
+        if (lists && problem == Single)
+            throw new InputException($"{first!.Source}: expected one label ({Single}), given a list");
+        if (Options.Labels is { } given)
+            return Checked(new LabelSet(given) { ProblemType = problem }, 0);
         bool numbers = names.All(n => int.TryParse(n, NumberStyles.None, CultureInfo.InvariantCulture, out _));
         int most = numbers && names.Count > 0 ? names.Max(n => int.Parse(n, CultureInfo.InvariantCulture)) + 1 : 0;
         if (checkpoint is not null && (names.All(checkpoint.Names.Contains) || (numbers && most <= checkpoint.Names.Count)))
@@ -82,11 +85,14 @@ public sealed class ClassifyRecipe : Recipe
                 row.Source).Ids.ToArray();
             object label = row.Get(LabelColumn(row));
             TrainingExample example = new() { Ids = ids, Source = row.Source, Notes = forEvaluation ? Json(_ => { }) : null };
-            if (labels.ProblemType == Regression) return example with { Targets = Values(row, label, labels) };
+            if (labels.ProblemType == Regression)
+                return example with { Targets = Values(row, label, labels) };
             int[] classes = [.. (label as IReadOnlyList<object?> ?? [label]).Select(item => ClassOf(row, item, labels))];
-            if (labels.ProblemType == Single) return example with { Labels = classes };
-            var targets = new float[labels.Names.Count];
-            foreach (int c in classes) targets[c] = 1;
+            if (labels.ProblemType == Single)
+                return example with { Labels = classes };
+            float[] targets = new float[labels.Names.Count];
+            foreach (int c in classes)
+                targets[c] = 1;
             return example with { Targets = targets };
         });
     }
@@ -96,13 +102,13 @@ public sealed class ClassifyRecipe : Recipe
     {
         ArgumentNullException.ThrowIfNull(call);
         ArgumentNullException.ThrowIfNull(labels);
-        var head = (SequenceHead)call.Head;
+        SequenceHead head = (SequenceHead)call.Head;
         (double loss, long count, int classes) = (0, 0, labels.Names.Count);
         List<float[]> scores = [];
         List<TrainingExample> examples = [];
         foreach (TrainingExample[] batch in call.Batches())
         {
-            using var scope = new TensorScope();
+            using TensorScope scope = new();
             Tensor logits = head.Logits(batch, null, call.Cancellation);
             loss += head.Loss(logits, batch).ToDouble();
             count += batch.Sum(head.LabelCount);
@@ -110,7 +116,7 @@ public sealed class ClassifyRecipe : Recipe
             scores.AddRange(values.Chunk(classes));
             examples.AddRange(batch);
         }
-        var metrics = new Dictionary<string, double> { ["loss"] = loss / count };
+        Dictionary<string, double> metrics = new() { ["loss"] = loss / count };
         IReadOnlyList<IReadOnlyList<int>>? predicted = null;
         if (labels.ProblemType == Regression)
         {
@@ -125,7 +131,8 @@ public sealed class ClassifyRecipe : Recipe
             ClassScores found = ClassScores.Of([.. examples.Select(e =>
                 e.Labels ?? [.. Enumerable.Range(0, classes).Where(c => e.Targets![c] > 0.5f)])], predicted, classes);
             (metrics["accuracy"], metrics["macro_f1"], metrics["micro_f1"]) = (found.Accuracy, found.MacroF1, found.MicroF1);
-            if (classes == 2 && labels.ProblemType == Single) metrics["f1"] = found.Classes[1].F1;
+            if (classes == 2 && labels.ProblemType == Single)
+                metrics["f1"] = found.Classes[1].F1;
         }
         return new Evaluation(metrics, [.. examples.Select((example, i) => Json(json =>
         {
@@ -133,11 +140,13 @@ public sealed class ClassifyRecipe : Recipe
             if (predicted is not null)
             {
                 json.WriteStartArray("labels");
-                foreach (int c in predicted[i]) json.WriteStringValue(labels.Names[c]);
+                foreach (int c in predicted[i])
+                    json.WriteStringValue(labels.Names[c]);
                 json.WriteEndArray();
             }
             json.WriteStartArray("logits");
-            foreach (float score in scores[i]) json.WriteNumberValue(score);
+            foreach (float score in scores[i])
+                json.WriteNumberValue(score);
             json.WriteEndArray();
         }))]);
     }
@@ -147,7 +156,8 @@ public sealed class ClassifyRecipe : Recipe
     {
         string name = DataRow.AsText(label) ?? throw new InputException($"{row.Source}: expected a label, given a list or a record");
         int index = labels.IndexOf(name);
-        if (index >= 0) return index;
+        if (index >= 0)
+            return index;
         return DataRow.AsInteger(label) is { } number && number >= 0 && number < labels.Names.Count ? (int)number
             : throw new InputException($"{row.Source}: expected one of the labels "
                 + $"{string.Join(", ", labels.Names.Take(20).Select(n => $"\"{n}\""))}, given \"{name}\"");

@@ -45,7 +45,8 @@ public sealed class ExampleText(Tokenizer tokenizer, int maxTokens, int vocabSiz
             throw new InputException($"{source}: does not fit into {room} tokens: {e.Message}", e);
         }
         Check(encoding, source);
-        if (encoding.Overflowing.Count > 0) CutCount++;
+        if (encoding.Overflowing.Count > 0)
+            CutCount++;
         return encoding;
     }
 
@@ -59,7 +60,8 @@ public sealed class ExampleText(Tokenizer tokenizer, int maxTokens, int vocabSiz
     {
         Encoding whole = Tokenizer.Encode(text, pair);
         Check(whole, source);
-        if (whole.Count <= MaxTokens) return [whole];
+        if (whole.Count <= MaxTokens)
+            return [whole];
         try
         {
             Encoding first = Tokenizer.Encode(text, pair, new EncodeOptions
@@ -80,9 +82,12 @@ public sealed class ExampleText(Tokenizer tokenizer, int maxTokens, int vocabSiz
         for (int i = 0; i < ids.Length; i++)
         {
             if (ids[i] >= VocabSize)
+            {
                 throw new InputException($"{source}: token {ids[i]} (\"{Tokenizer.IdToToken(ids[i])}\") is beyond the model's vocabulary of "
                     + $"{VocabSize}: the tokenizer is another model's");
-            if (sequences[i] >= 0 && !IsSpecial(ids[i])) return;
+            }
+            if (sequences[i] >= 0 && !IsSpecial(ids[i]))
+                return;
         }
         throw new InputException($"{source}: expected a text with at least one token, given none");
     }

@@ -58,19 +58,23 @@ public sealed class MaskedLanguageRecipe : Recipe
         bool any = false;
         foreach (int i in candidates)
         {
-            if (Mixing.Unit(Mixing.Of((long)seed, i, 0)) >= Options.MaskProbability) continue;
+            if (Mixing.Unit(Mixing.Of((long)seed, i, 0)) >= Options.MaskProbability)
+                continue;
             Hide(i);
             any = true;
         }
-        if (!any && candidates.Length > 0) Hide(candidates[Mixing.Below(candidates.Length, Mixing.Of((long)seed, 3))]);
+        if (!any && candidates.Length > 0)
+            Hide(candidates[Mixing.Below(candidates.Length, Mixing.Of((long)seed, 3))]);
         return example with { Ids = ids, Labels = labels };
 
         void Hide(int i)
         {
             labels[i] = ids[i];
             double kind = Mixing.Unit(Mixing.Of((long)seed, i, 1));
-            if (kind < MaskPart) ids[i] = text.Tokenizer.SpecialTokens.Mask!.Value;
-            else if (kind < MaskPart + RandomPart) ids[i] = Mixing.Below(text.VocabSize, Mixing.Of((long)seed, i, 2));
+            if (kind < MaskPart)
+                ids[i] = text.Tokenizer.SpecialTokens.Mask!.Value;
+            else if (kind < MaskPart + RandomPart)
+                ids[i] = Mixing.Below(text.VocabSize, Mixing.Of((long)seed, i, 2));
         }
     }
 
@@ -85,7 +89,7 @@ public sealed class MaskedLanguageRecipe : Recipe
         foreach (TrainingExample[] batch in call.Batches())
         {
             TrainingExample[] hidden = Array.ConvertAll(batch, e => ForPass(e, text, Mixing.Of(EvaluationSeed, number++)));
-            using var scope = new TensorScope();
+            using TensorScope scope = new();
             double loss = call.Head.LossSum(hidden, null, call.Cancellation).ToDouble();
             long count = hidden.Sum(call.Head.LabelCount);
             nats += loss;
@@ -98,7 +102,7 @@ public sealed class MaskedLanguageRecipe : Recipe
                 json.WriteNumber("loss", loss / Math.Max(1, count));
             }));
         }
-        var scores = new LanguageScores(nats, tokens);
+        LanguageScores scores = new(nats, tokens);
         return new Evaluation(new Dictionary<string, double>
         {
             ["loss"] = scores.Loss, ["perplexity"] = scores.Perplexity, ["bits_per_token"] = scores.BitsPerToken, ["hidden_tokens"] = tokens,
@@ -111,22 +115,26 @@ public sealed class MaskedLanguageRecipe : Recipe
     {
         (int[] before, int[] after) = Frame(text.Tokenizer);
         int room = text.MaxTokens - before.Length - after.Length;
-        if (room < 1) throw new InputException($"{text.MaxTokens} tokens leave no room beside the special ones");
+        if (room < 1)
+            throw new InputException($"{text.MaxTokens} tokens leave no room beside the special ones");
         List<int> waiting = [];
         string source = "";
         foreach (DataRow row in rows)
         {
             int[] ids = text.Tokenizer.Encode(row.Text(Column(row, "text", "document", "content", "article")), null,
                 new EncodeOptions { AddSpecialTokens = false }).Ids.ToArray();
-            if (ids.Length == 0) throw new InputException($"{row.Source}: expected a text with at least one token, given none");
-            if (source.Length == 0) source = row.Source;
+            if (ids.Length == 0)
+                throw new InputException($"{row.Source}: expected a text with at least one token, given none");
+            if (source.Length == 0)
+                source = row.Source;
             if (waiting.Count > 0 && (text.Tokenizer.SpecialTokens.Separator ?? text.Tokenizer.SpecialTokens.End) is { } between)
                 waiting.Add(between);
             waiting.AddRange(ids);
             for (; waiting.Count >= room; waiting.RemoveRange(0, room), source = row.Source)
                 yield return new TrainingExample { Ids = [.. before, .. waiting.Take(room), .. after], Source = source };
         }
-        if (waiting.Any(id => !text.IsSpecial(id))) yield return new TrainingExample { Ids = [.. before, .. waiting, .. after], Source = source };
+        if (waiting.Any(id => !text.IsSpecial(id)))
+            yield return new TrainingExample { Ids = [.. before, .. waiting, .. after], Source = source };
     }
 
     /// <summary>The special tokens around a text.</summary>

@@ -154,10 +154,15 @@ public abstract class Recipe
     /// <summary>The column for a purpose: as the options name it, else the first of the usual names that the record has.</summary>
     private protected string Column(DataRow row, string purpose, params ReadOnlySpan<string> usual)
     {
-        if (Options.Columns.TryGetValue(purpose, out string? given)) return given;
-        if (row.Columns.Contains(purpose)) return purpose;
+        if (Options.Columns.TryGetValue(purpose, out string? given))
+            return given;
+        if (row.Columns.Contains(purpose))
+            return purpose;
         foreach (string name in usual)
-            if (row.Columns.Contains(name)) return name;
+        {
+            if (row.Columns.Contains(name))
+                return name;
+        }
         throw new InputException($"{row.Source}: no column for the {purpose}: expected "
             + $"\"{purpose}\"{string.Concat(usual.ToArray().Select(u => $", \"{u}\""))} or --column {purpose}=NAME; "
             + $"there are {string.Join(", ", row.Columns.Select(c => $"\"{c}\""))}");
@@ -166,18 +171,23 @@ public abstract class Recipe
     /// <summary>The column for a purpose that may be absent.</summary>
     private protected string? OptionalColumn(DataRow row, string purpose, params ReadOnlySpan<string> usual)
     {
-        if (Options.Columns.TryGetValue(purpose, out string? given)) return given;
-        if (row.Has(purpose)) return purpose;
+        if (Options.Columns.TryGetValue(purpose, out string? given))
+            return given;
+        if (row.Has(purpose))
+            return purpose;
         foreach (string name in usual)
-            if (row.Has(name)) return name;
+        {
+            if (row.Has(name))
+                return name;
+        }
         return null;
     }
 
     /// <summary>A JSON object.</summary>
     private protected static string Json(Action<Utf8JsonWriter> write)
     {
-        using var stream = new MemoryStream();
-        using (var json = new Utf8JsonWriter(stream,
+        using MemoryStream stream = new();
+        using (Utf8JsonWriter json = new(stream,
             new JsonWriterOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
         {
             json.WriteStartObject();
@@ -190,7 +200,8 @@ public abstract class Recipe
     /// <summary>What a JSON object of <see cref="Json"/> holds.</summary>
     private protected static JsonElement NotesOf(TrainingExample example)
     {
-        if (example.Notes is null) throw new InputException($"{example.Source}: the example was not made for an evaluation");
+        if (example.Notes is null)
+            throw new InputException($"{example.Source}: the example was not made for an evaluation");
         using JsonDocument document = JsonDocument.Parse(example.Notes);
         return document.RootElement.Clone();
     }
@@ -206,7 +217,10 @@ public sealed record LabelSet(IReadOnlyList<string> Names)
     public int IndexOf(string name)
     {
         for (int i = 0; i < Names.Count; i++)
-            if (Names[i] == name) return i;
+        {
+            if (Names[i] == name)
+                return i;
+        }
         return -1;
     }
 }

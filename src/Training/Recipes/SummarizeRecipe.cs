@@ -15,7 +15,8 @@ public sealed class SummarizeRecipe : Recipe
 {
     internal SummarizeRecipe(RecipeOptions options) : base(options)
     {
-        if (options.MaxTargetTokens < 3) throw new InputException($"most tokens of a target: expected 3 or more, given {options.MaxTargetTokens}");
+        if (options.MaxTargetTokens < 3)
+            throw new InputException($"most tokens of a target: expected 3 or more, given {options.MaxTargetTokens}");
     }
 
     /// <inheritdoc/>
@@ -57,19 +58,20 @@ public sealed class SummarizeRecipe : Recipe
     {
         ArgumentNullException.ThrowIfNull(call);
         ArgumentNullException.ThrowIfNull(text);
-        var generator = new TextGenerator((LedForConditionalGeneration)call.Head.Model);
+        TextGenerator generator = new((LedForConditionalGeneration)call.Head.Model);
         (double loss, long count) = (0, 0);
         List<RougeScores> scores = [];
         List<string> predictions = [];
         foreach (TrainingExample[] batch in call.Batches())
         {
-            using var scope = new TensorScope();
+            using TensorScope scope = new();
             loss += call.Head.LossSum(batch, null, call.Cancellation).ToDouble();
             count += batch.Sum(call.Head.LabelCount);
-            if (!Options.Generates) continue;
+            if (!Options.Generates)
+                continue;
             IReadOnlyList<IReadOnlyList<GeneratedSequence>> written = generator.Generate(
                 [.. batch.Select(e => new GenerationDocument(e.Ids) { GlobalPositions = e.Globals })],
-                    new GenerationOptions { Beams = 1, MaxTokens = Options.MaxTargetTokens - 1 }, cancellation: call.Cancellation);
+                new GenerationOptions { Beams = 1, MaxTokens = Options.MaxTargetTokens - 1 }, cancellation: call.Cancellation);
             for (int i = 0; i < batch.Length; i++)
             {
                 string summary = text.Tokenizer.Decode([.. written[i][0].Ids], skipSpecialTokens: true).Trim();
@@ -81,8 +83,8 @@ public sealed class SummarizeRecipe : Recipe
                 }));
             }
         }
-        var language = new LanguageScores(loss, count);
-        var metrics = new Dictionary<string, double> { ["loss"] = language.Loss, ["perplexity"] = language.Perplexity };
+        LanguageScores language = new(loss, count);
+        Dictionary<string, double> metrics = new() { ["loss"] = language.Loss, ["perplexity"] = language.Perplexity };
         if (scores.Count > 0)
         {
             metrics["rouge1"] = 100 * scores.Average(s => s.Rouge1.F1);

@@ -33,15 +33,19 @@ public sealed class TagRecipe : Recipe
     public override LabelSet? FindLabels(IEnumerable<DataRow> rows, LabelSet? checkpoint)
     {
         ArgumentNullException.ThrowIfNull(rows);
-        if (Options.Labels is { } given) return new LabelSet(given);
+        if (Options.Labels is { } given)
+            return new LabelSet(given);
         HashSet<string> names = new(StringComparer.Ordinal) { "O" };
         foreach (DataRow row in rows)
         {
             foreach (object? tag in TagsColumn(row) is { } column ? row.List(column) : [.. Words(row).Select(w => (object)w.Tag)])
             {
-                if (tag is string name) names.Add(name);
-                else if (checkpoint is not null) return checkpoint;
-                else throw new InputException($"{row.Source}: the tags are numbers; name them in their order with --labels O,B-PER,...");
+                if (tag is string name)
+                    names.Add(name);
+                else if (checkpoint is not null)
+                    return checkpoint;
+                else
+                    throw new InputException($"{row.Source}: the tags are numbers; name them in their order with --labels O,B-PER,...");
             }
         }
         return checkpoint is not null && names.All(checkpoint.Names.Contains) ? checkpoint
@@ -67,8 +71,10 @@ public sealed class TagRecipe : Recipe
                 for (int i = 0; i < tags.Length; i++)
                 {
                     TextRange range = window.Offsets.Span[i];
-                    if (window.SequenceIds.Span[i] < 0 || range.Length == 0) continue;
-                    while (word < words.Length && words[word].End <= range.Start) word++;
+                    if (window.SequenceIds.Span[i] < 0 || range.Length == 0)
+                        continue;
+                    while (word < words.Length && words[word].End <= range.Start)
+                        word++;
                     // The first piece begins where the word does; a piece in its middle begins behind that.
                     if (word < words.Length && range.End > words[word].Start && range.Start <= words[word].Start)
                         tags[i] = TagOf(row, words[word++], labels);
@@ -84,13 +90,13 @@ public sealed class TagRecipe : Recipe
     {
         ArgumentNullException.ThrowIfNull(call);
         ArgumentNullException.ThrowIfNull(labels);
-        var head = (TokenHead)call.Head;
+        TokenHead head = (TokenHead)call.Head;
         (double loss, long count, int classes) = (0, 0, labels.Names.Count);
         List<string[]> gold = [], predicted = [];
         List<string> sources = [];
         foreach (TrainingExample[] batch in call.Batches())
         {
-            using var scope = new TensorScope();
+            using TensorScope scope = new();
             Tensor logits = head.Logits(batch, null, call.Cancellation);
             loss += head.Loss(logits, batch).ToDouble();
             count += batch.Sum(head.LabelCount);
@@ -106,7 +112,10 @@ public sealed class TagRecipe : Recipe
                     Span<float> scores = values.AsSpan((from + i) * classes, classes);
                     int best = 0;
                     for (int c = 1; c < classes; c++)
-                        if (scores[c] > scores[best]) best = c;
+                    {
+                        if (scores[c] > scores[best])
+                            best = c;
+                    }
                     return labels.Names[best];
                 }));
                 sources.Add(example.Source);
@@ -118,12 +127,13 @@ public sealed class TagRecipe : Recipe
         return new Evaluation(new Dictionary<string, double>
         {
             ["loss"] = loss / Math.Max(1, count), ["precision"] = entities.Precision, ["recall"] = entities.Recall, ["f1"] = entities.F1,
-                ["accuracy"] = all == 0 ? 0 : (double)right / all,
+            ["accuracy"] = all == 0 ? 0 : (double)right / all,
         }, [.. predicted.Select((tags, i) => Json(json =>
         {
             json.WriteString("source", sources[i]);
             json.WriteStartArray("tags");
-            foreach (string tag in tags) json.WriteStringValue(tag);
+            foreach (string tag in tags)
+                json.WriteStringValue(tag);
             json.WriteEndArray();
         }))]);
     }
@@ -134,7 +144,8 @@ public sealed class TagRecipe : Recipe
 
     private Word[] Words(DataRow row)
     {
-        if (TagsColumn(row) is not { } column) return Marked(row);
+        if (TagsColumn(row) is not { } column)
+            return Marked(row);
         string[] texts = row.Texts(Column(row, "tokens", "words"));
         IReadOnlyList<object?> tags = row.List(column);
         if (texts.Length != tags.Count)
@@ -142,7 +153,7 @@ public sealed class TagRecipe : Recipe
         int at = 0;
         return [.. texts.Select((text, i) =>
         {
-            var word = new Word(at, at + text.Length, text,
+            Word word = new(at, at + text.Length, text,
                 DataRow.AsText(tags[i]) ?? throw new InputException($"{row.Source}: expected a tag for word {i}, given a list or a record"));
             at += text.Length + 1;
             return word;
@@ -161,8 +172,10 @@ public sealed class TagRecipe : Recipe
         foreach ((int start, int stop, string label) in entities)
         {
             if (start < end || stop <= start || stop > text.Length)
+            {
                 throw new InputException($"{row.Source}: expected entities one behind the other inside the {text.Length} characters, given "
                     + $"{start}..{stop} ({label})");
+            }
             Split(end, start, _ => "O");
             Split(start, stop, first => (first ? "B-" : "I-") + label);
             end = stop;
@@ -175,9 +188,11 @@ public sealed class TagRecipe : Recipe
             bool first = true;
             for (int i = from; i < to; i++)
             {
-                if (char.IsWhiteSpace(text[i])) continue;
+                if (char.IsWhiteSpace(text[i]))
+                    continue;
                 int start = i;
-                while (i < to && !char.IsWhiteSpace(text[i])) i++;
+                while (i < to && !char.IsWhiteSpace(text[i]))
+                    i++;
                 words.Add(new Word(start, i, text[start..i], tag(first)));
                 first = false;
             }

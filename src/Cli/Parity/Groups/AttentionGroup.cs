@@ -30,7 +30,8 @@ internal sealed class AttentionGroup : ParityGroup
 
     internal override void Run(ParityCase parityCase, ParityCall call, ParityReport report)
     {
-        Dictionary<string, Tensor> inputs = parityCase.Inputs().ToDictionary(i => i.Key, i => KindOf(parityCase) == Kind.Dense ? i.Value : i.Value.To(call.Device));
+        Dictionary<string, Tensor> inputs = parityCase.Inputs()
+            .ToDictionary(i => i.Key, i => KindOf(parityCase) == Kind.Dense ? i.Value : i.Value.To(call.Device));
         switch (KindOf(parityCase))
         {
             case Kind.Dense:
@@ -124,9 +125,11 @@ internal sealed class AttentionGroup : ParityGroup
     private static void RunMask(ParityCase parityCase, Dictionary<string, Tensor> inputs, ParityReport report)
     {
         foreach (JsonProperty parameters in parityCase.Configuration.EnumerateObject())
+        {
             report.Compare(parameters.Name, WindowProducts.MaskInvalidLocations(inputs[parameters.Name],
                 ParityCase.Integer(parameters.Value, "window_one_side"), ParityCase.Integers(parameters.Value, "dilation"),
                 parameters.Value.GetProperty("autoregressive").GetBoolean()));
+        }
     }
 
     private static void RunPadding(ParityCase parityCase, Dictionary<string, Tensor> inputs, ParityReport report)

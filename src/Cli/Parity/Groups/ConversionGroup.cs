@@ -46,7 +46,8 @@ internal sealed class ConversionGroup : ParityGroup
             if (File.Exists(parityCase.PathOf("full.safetensors")))
                 CompareFull(parityCase, report, output);
             // What the reference's own procedure left, under its names: only names and unused rows change.
-            foreach ((string weights, string configuration) in new[] { ("after.safetensors", "config.json"), ("allenai.safetensors", "allenai.config.json") })
+            foreach ((string weights, string configuration) in new[] { ("after.safetensors", "config.json"),
+                ("allenai.safetensors", "allenai.config.json") })
             {
                 if (!File.Exists(parityCase.PathOf(weights)))
                     continue;
@@ -70,7 +71,8 @@ internal sealed class ConversionGroup : ParityGroup
         using Checkpoint converted = Checkpoint.Open(output);
         using Checkpoint expected = Checkpoint.Open(parityCase.PathOf(file));
         string[] missing = [.. expected.Names.Except(converted.Names)], extra = [.. converted.Names.Except(expected.Names)];
-        string? note = missing.Length > 0 ? $"{missing.Length} missing, first {missing[0]}" : extra.Length > 0 ? $"{extra.Length} too many, first {extra[0]}" : null;
+        string? note = missing.Length > 0 ? $"{missing.Length} missing, first {missing[0]}" : extra.Length > 0
+            ? $"{extra.Length} too many, first {extra[0]}" : null;
         AddRow(parityCase, report, item ?? file, expected.Names.Intersect(converted.Names).Select(n => (expected.Get(n), converted.Get(n))), note);
     }
 
@@ -118,7 +120,8 @@ internal sealed class ConversionGroup : ParityGroup
         }
     }
 
-    private static void AddRow(ParityCase parityCase, ParityReport report, string item, IEnumerable<(Tensor Expected, Tensor Value)> pairs, string? note)
+    private static void AddRow(ParityCase parityCase, ParityReport report, string item,
+        IEnumerable<(Tensor Expected, Tensor Value)> pairs, string? note)
     {
         double largest = 0;
         foreach ((Tensor expected, Tensor value) in pairs)

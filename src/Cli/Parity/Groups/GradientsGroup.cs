@@ -25,7 +25,8 @@ internal sealed class GradientsGroup : ParityGroup
     private static void RunAttention(ParityCase parityCase, ParityCall call, ParityReport report)
     {
         Dictionary<string, Tensor> inputs = parityCase.Inputs();
-        Dictionary<string, Tensor> leaves = inputs.Where(i => i.Key is not ("mask" or "grad_out")).ToDictionary(i => i.Key, i => i.Value.To(call.Device));
+        Dictionary<string, Tensor> leaves = inputs.Where(i => i.Key is not ("mask" or "grad_out"))
+            .ToDictionary(i => i.Key, i => i.Value.To(call.Device));
         using GradientSet gradients = new(leaves.Values);
         using GradientTape tape = new(gradients);
         PaddedAttention attention = new(parityCase, inputs["mask"], call.Attention, call.Device);
@@ -44,8 +45,10 @@ internal sealed class GradientsGroup : ParityGroup
         Dictionary<string, Tensor> results = new(model.LossAndGradients(parityCase.Inputs()));
         // A parameter that the loss does not depend on has no gradient here and zeros in the reference.
         foreach (NamedParameter parameter in model.NamedParameters)
+        {
             if (report.Expects($"grad.{parameter.Name}"))
                 results.TryAdd($"grad.{parameter.Name}", Tensor.Zeros(parameter.Tensor.Shape, DType.Float32, call.Device));
+        }
         report.Compare(results.Where(r => report.Expects(r.Key)));
     }
 }

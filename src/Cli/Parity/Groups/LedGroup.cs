@@ -28,8 +28,9 @@ internal sealed class LedGroup : ParityGroup
 
     private static void Generate(LedForConditionalGeneration model, ParityCase parityCase, JsonElement arguments, ParityReport report)
     {
-        GenerationOptions options = GenerationOptions.Parse(arguments.GetRawText(), parityCase.PathOf("case.json")) with { KeepLogits = report.Expects("logits") };
-        var generator = new TextGenerator(model, GenerationOptions.FromCheckpoint(parityCase.Folder));
+        GenerationOptions options =
+            GenerationOptions.Parse(arguments.GetRawText(), parityCase.PathOf("case.json")) with { KeepLogits = report.Expects("logits") };
+        TextGenerator generator = new(model, GenerationOptions.FromCheckpoint(parityCase.Folder));
         IReadOnlyList<GeneratedSequence> sequences = [.. generator.Generate(Documents(parityCase.Inputs()), options).SelectMany(s => s)];
 
         // Rows are filled with padding up to the longest, as HF returns them.
@@ -57,7 +58,7 @@ internal sealed class LedGroup : ParityGroup
         long[]? mask = inputs.TryGetValue("attention_mask", out Tensor? m) ? Values(m) : null;
         long[]? global = inputs.TryGetValue("global_attention_mask", out Tensor? g) ? Values(g) : null;
         long[]? prompt = inputs.TryGetValue("decoder_input_ids", out Tensor? d) ? Values(d) : null;
-        var documents = new GenerationDocument[rows];
+        GenerationDocument[] documents = new GenerationDocument[rows];
         for (int row = 0; row < rows; row++)
         {
             Range range = (row * length)..((row + 1) * length);
@@ -65,7 +66,9 @@ internal sealed class LedGroup : ParityGroup
             {
                 Visible = mask is null ? null : Array.ConvertAll(mask[range], v => v != 0),
                 GlobalPositions = global is null ? [] : [.. global[range].Index().Where(v => v.Item != 0).Select(v => v.Index)],
-                DecoderPrompt = prompt is null ? null : Array.ConvertAll(prompt[(row * prompt.Length / rows)..((row + 1) * prompt.Length / rows)], id => (int)id),
+                DecoderPrompt = prompt is null
+                    ? null
+                    : Array.ConvertAll(prompt[(row * prompt.Length / rows)..((row + 1) * prompt.Length / rows)], id => (int)id),
             };
         }
         return documents;

@@ -69,8 +69,10 @@ internal sealed class PaddedAttention
         for (int i = 0; i < _filledSlots.Length; i++)
             slotRows[_filledSlots[i]] = _globalRows[i];
         Tensor Rows(Tensor tokens) => Differentiable.Reshape(tokens, [shape[0] * shape[1], .. token]);
-        Tensor queries = Differentiable.Reshape(Differentiable.SelectRows(Rows(globalQuery), Indices(slotRows, query.Device)), [batch, slots, .. token]);
-        Tensor result = Differentiable.GlobalAttention(queries, globalKey, globalValue, _globalIndex, new GlobalAttentionOptions { Mask = _visible, Scale = _scale });
+        Tensor queries = Differentiable.Reshape(Differentiable.SelectRows(Rows(globalQuery), Indices(slotRows, query.Device)),
+            [batch, slots, .. token]);
+        Tensor result = Differentiable.GlobalAttention(queries, globalKey, globalValue, _globalIndex,
+            new GlobalAttentionOptions { Mask = _visible, Scale = _scale });
         Tensor rows = Differentiable.SelectRows(Differentiable.Reshape(result, [batch * slots, .. token]), Indices(_filledSlots, query.Device));
         return Differentiable.Reshape(Differentiable.ReplaceRows(Rows(local), Indices(_globalRows, query.Device), rows), shape);
     }

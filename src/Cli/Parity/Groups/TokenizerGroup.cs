@@ -67,9 +67,11 @@ internal sealed class TokenizerGroup : ParityGroup
             }
         }
         foreach ((string column, (int lines, int different, int first)) in columns)
+        {
             report.Add(new ParityRow(parityCase.Id, $"{file} {column}", different, 0,
                 different == 0 ? ParityOutcome.Pass : ParityOutcome.Fail,
                 different == 0 ? $"{lines} lines" : $"{different} of {lines} lines differ, the first is line {first}"));
+        }
         if (columns.Count == 0)
             report.Add(new ParityRow(parityCase.Id, file, null, null, ParityOutcome.Fail, "no line with an expected column"));
     }

@@ -38,7 +38,10 @@ internal sealed class TrainingGroup : ParityGroup
         report.Compare("grad_norm", Values(results, r => r.GradientNorm));
         report.Compare("learning_rate", Values(results, r => r.LearningRate));
         foreach (NamedParameter parameter in head.Model.NamedParameters)
-            if (report.Expects($"final.{parameter.Name}")) report.Compare($"final.{parameter.Name}", parameter.Tensor);
+        {
+            if (report.Expects($"final.{parameter.Name}"))
+                report.Compare($"final.{parameter.Name}", parameter.Tensor);
+        }
     }
 
     private static Tensor Values(StepResult[] results, Func<StepResult, double> of) => Tensor.From<float>([.. results.Select(r => (float)of(r))]);
