@@ -20,6 +20,7 @@ internal static class ParityRunner
         new TrainingGroup(),
         new LedGroup(),
         new ConversionGroup(),
+        new SentencesGroup(),
     ];
 
     /// <summary>The case folders at or below a folder, in the order of their names.</summary>
