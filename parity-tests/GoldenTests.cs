@@ -32,6 +32,7 @@ public class GoldenTests
     [TestCase("conversion")]
     [TestCase("training")]
     [TestCase("led")]
+    [TestCase("charlm")]
     public void The_goldens_hold_cases_of_the_group(string group) =>
         Assert.That(Directory.EnumerateDirectories(Path.Combine(Goldens, group)), Is.Not.Empty);
 

@@ -31,6 +31,14 @@ struct BandedAttention {
   double scale = 1.0;             // multiplies q.k
   double dropout = 0.0;  // probability of dropping an attention probability; kept ones are divided by 1-p
   int64_t seed = 0;      // of the dropout
+
+  // Relative positions (Transformer-XL); undefined: none. The score of query i and key j of a sequence is then
+  //   scale * ((q_i + content_bias) . k_j + (q_i + position_bias) . relative[relative_zero + i - j])
+  // with i and j counted in tokens, whatever the dilation. No global keys. The table has a row for every
+  // distance inside the longest sequence that a window reaches.
+  Tensor relative;                     // [P, H, D], last dimension contiguous
+  Tensor content_bias, position_bias;  // [H, D] contiguous, undefined: zeros
+  int64_t relative_zero = 0;           // the row of distance 0
 };
 
 // out: like q [N, H, D]. lse: [N, H] float32 (float64 for float64 inputs), log of the sum of exp(scale*q.k);
@@ -40,6 +48,8 @@ struct BandedForward {
 };
 struct BandedBackward {
   Tensor grad_q, grad_k, grad_v;
+  // With relative positions: [P, H, D], [H, D] and [H, D] in the type of q, whether or not biases were given.
+  Tensor grad_relative = {}, grad_content_bias = {}, grad_position_bias = {};
 };
 
 // Returns whether dropout keeps a probability. A pure function of (seed, head, query token, key token), so

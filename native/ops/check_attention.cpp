@@ -196,8 +196,7 @@ BandedAttention check_banded_attention(const char* op, const Tensor& query, cons
 
 BandedGradients check_banded_gradients(const BandedAttention& a, const Tensor& query,
                                        const Tensor& grad_output, const Tensor& output,
-                                       const Tensor& logsumexp) {
-  const char* op = "banded_attention_backward";
+                                       const Tensor& logsumexp, const char* op) {
   check_same_shape(op, "grad_output", grad_output, "query", query);
   check_same_shape(op, "output", output, "query", query);
   const auto expected = query.sizes().slice(0, query.dim() - 1);

@@ -20,7 +20,7 @@
 #include <limits>
 #include <map>
 
-#include "operators.h"
+#include "chunks_relative.h"
 
 namespace longformer {
 namespace {
@@ -126,6 +126,7 @@ class Blocks {
   Blocks(const BandedAttention& a, const Group& g) : a_(a), g_(g), layout_{a, g} {
     const Device on_device = a.q.device();
     q_ = layout_.tokens(a.q);
+    if (a.relative.defined()) relative_.emplace(a, g.head_index, g.dilation, g.left, g.right);
     k_ = layout_.tokens(a.k, g.left, g.right);
 
     const Tensor row = arange(g.block, on_device).unsqueeze(1),
@@ -209,9 +210,11 @@ class Blocks {
 
   // The scores of n blocks, globals first, -inf where the key is not seen: [S, h, d, n, block, G + span].
   Tensor scores(int64_t b, int64_t n) const {
-    const Tensor q = rows(q_, b, n) * a_.scale;
+    const Tensor q = query_rows(b, n) * a_.scale;
     const Tensor hidden = (band_ & columns(local_seen_, b, n).transpose(4, 5)).logical_not_();
-    Tensor score = matmul(q, columns(k_, b, n).transpose(4, 5)).masked_fill_(hidden, -infinity);
+    Tensor score = matmul(q, columns(k_, b, n).transpose(4, 5));
+    if (relative_) score.add_(relative_->scores(rows(q_, b, n)).mul(a_.scale));
+    score.masked_fill_(hidden, -infinity);
     if (globals_ == 0) return score;
     const Tensor global = matmul(q, kg_.transpose(4, 5)).masked_fill_(global_seen_.logical_not(), -infinity);
     return cat({global, score}, -1);
@@ -232,6 +235,13 @@ class Blocks {
     return keeps.to(compute_type(a_.q)).div_(1.0 - a_.dropout);
   }
 
+  // The queries of n blocks as the keys meet them: with the bias of relative positions, where there is one.
+  Tensor query_rows(int64_t b, int64_t n) const {
+    const Tensor q = rows(q_, b, n);
+    return relative_ ? relative_->for_keys(q) : q;
+  }
+  const std::optional<RelativeSlots>& relative() const { return relative_; }
+
   const Tensor& queries() const { return q_; }
   const Tensor& keys() const { return k_; }
 
@@ -247,6 +257,7 @@ class Blocks {
   const Group& g_;
   Arrangement layout_;
   int64_t globals_ = 0;
+  std::optional<RelativeSlots> relative_;
   Tensor q_, k_;                       // [S, h, d, M, D], [S, h, d, left + M + right, D]
   Tensor band_;                        // bool [block, span]
   Tensor local_seen_;                  // bool [S, 1, d, left + M + right, 1]: visible and not global
@@ -328,7 +339,13 @@ BandedBackward banded_attention_chunks_backward(const BandedAttention& given, co
   const BandedAttention a = visible_tokens(given);
   const Tensor visible_grad = visible_rows(a, grad_out);
   const auto like = [&](const Tensor& t) { return empty(t.sizes(), t.options()); };
-  BandedBackward grad{like(a.q), like(a.k), like(a.v)};
+  BandedBackward grad{like(a.q), like(a.k), like(a.v), {}, {}, {}};
+  if (a.relative.defined()) {
+    const TensorOptions wide = a.q.options().dtype(compute_type(a.q));
+    grad.grad_relative = zeros(a.relative.sizes(), wide);
+    grad.grad_content_bias = zeros(a.q.sizes().slice(1), wide);
+    grad.grad_position_bias = zeros(a.q.sizes().slice(1), wide);
+  }
   const Tensor row_lse = finite_or_infinity(lse).unsqueeze(-1);
   for_each_group(a, [&](const Group& g) {
     const Blocks blocks(a, g);
@@ -360,11 +377,15 @@ BandedBackward banded_attention_chunks_backward(const BandedAttention& given, co
       // which in 16 bits would bring the rounding of the output in.
       const Tensor weighted = grad_p.mul_(p);
       const Tensor grad_score = weighted.sub_(p * weighted.sum(-1, /*keepdim=*/true)).mul_(a.scale);
-      blocks.rows(gq, b, n).copy_(
-          times(blocks, grad_score, blocks.global_keys(), blocks.columns(blocks.keys(), b, n)));
+      Tensor grad_q = times(blocks, grad_score, blocks.global_keys(), blocks.columns(blocks.keys(), b, n));
+      if (blocks.relative()) {
+        blocks.relative()->add_bias_gradient(grad.grad_content_bias, grad_q);
+        grad_q += blocks.relative()->add_gradients(grad_score, blocks.rows(blocks.queries(), b, n), grad);
+      }
+      blocks.rows(gq, b, n).copy_(grad_q);
 
       // Neighbouring blocks share keys, so their parts are added one block after the other.
-      const Tensor q_rows = blocks.rows(blocks.queries(), b, n);
+      const Tensor q_rows = blocks.query_rows(b, n);
       const auto add = [&](const Tensor& weights, const Tensor& from, const Tensor& local,
                            const Tensor& global) {
         const Tensor part = matmul(weights.narrow(-1, G, g.span).transpose(4, 5), from);
@@ -382,6 +403,8 @@ BandedBackward banded_attention_chunks_backward(const BandedAttention& given, co
       blocks.add_global_rows(grad.grad_v, gvg);
     }
   });
+  for (Tensor* t : {&grad.grad_relative, &grad.grad_content_bias, &grad.grad_position_bias})
+    if (t->defined()) *t = t->to(a.q.scalar_type());
   return grad;
 }
 

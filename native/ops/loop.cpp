@@ -1,6 +1,7 @@
 // loop: the dense oracle, which the other implementations are tested against. One sequence and one head at a
 // time, an n x n matrix of scores, one softmax per row. Read it beside the definition in banded_attention.h.
 
+#include <algorithm>
 #include <limits>
 
 #include "operators.h"
@@ -69,11 +70,62 @@ Tensor dropout_factor(const BandedAttention& a, const Part& part) {
   return factor.to(a.q.device(), compute_type(a.q));
 }
 
-// scale * q.k, -inf where the key is not seen.
+// The part's queries with the bias of its head, where there is one.
+Tensor queries(const BandedAttention& a, const Part& part, const Tensor& bias) {
+  const Tensor q = tokens(a, a.q, part);
+  return bias.defined() ? q + bias[part.head].to(compute_type(a.q)) : q;
+}
+
+// The head's rows of the table of distances from -(length - 1) to length - 1, zeros where it has none.
+struct Distances {
+  Tensor rows;           // [2 * length - 1, D]
+  int64_t first, count;  // those of the table
+  int64_t before;        // zeros in front of them
+};
+Distances distances(const BandedAttention& a, const Part& part) {
+  const int64_t first = a.relative_zero - (part.length - 1), end = a.relative_zero + part.length;
+  Distances d;
+  d.first = std::max<int64_t>(first, 0);
+  d.count = std::min(end, a.relative.size(0)) - d.first;
+  d.before = d.first - first;
+  const Tensor rows =
+      a.relative.select(1, part.head).narrow(0, d.first, d.count).to(compute_type(a.q)).contiguous();
+  d.rows = pad(rows, {0, 0, d.before, end - d.first - d.count});
+  return d;
+}
+
+// Where [length, length] of query i and key j has its elements in [length, 2 * length - 1] of query i and
+// distance i - j, both flat.
+Tensor places(const Part& part, Device device) {
+  const Tensor position = arange(part.length, device);
+  return ((position * (2 * part.length)).unsqueeze(1) - position.unsqueeze(0) + (part.length - 1))
+      .reshape({-1});
+}
+
+// scale * q.k, and what the distance adds to it; -inf where the key is not seen.
 Tensor scores(const BandedAttention& a, const Part& part) {
-  return matmul(tokens(a, a.q, part), tokens(a, a.k, part).t())
-      .mul_(a.scale)
-      .masked_fill_(allowed_keys(a, part).logical_not_(), -infinity);
+  const Tensor score = matmul(queries(a, part, a.content_bias), tokens(a, a.k, part).t());
+  if (a.relative.defined()) {
+    const Tensor of_distance = matmul(queries(a, part, a.position_bias), distances(a, part).rows.t());
+    score.add_(of_distance.reshape({-1})
+                   .index_select(0, places(part, a.q.device()))
+                   .view({part.length, part.length}));
+  }
+  return score.mul_(a.scale).masked_fill_(allowed_keys(a, part).logical_not_(), -infinity);
+}
+
+// Adds the part's share of the gradients of relative positions, and returns that of the queries.
+Tensor add_relative_gradients(const BandedAttention& a, const Part& part, const Tensor& grad_score,
+                              const BandedBackward& grad) {
+  const Distances d = distances(a, part);
+  const Tensor of_distance = zeros({part.length * (2 * part.length - 1)}, grad_score.options())
+                                 .index_copy_(0, places(part, a.q.device()), grad_score.reshape({-1}))
+                                 .view({part.length, 2 * part.length - 1});
+  const Tensor rows = matmul(of_distance.t(), queries(a, part, a.position_bias));
+  grad.grad_relative.select(1, part.head).narrow(0, d.first, d.count).add_(rows.narrow(0, d.before, d.count));
+  const Tensor grad_q = matmul(of_distance, d.rows);
+  grad.grad_position_bias[part.head].add_(grad_q.sum(0));
+  return grad_q;
 }
 
 // Replaces the scores by exp(scores - lse). An empty row, whose lse is -inf, becomes zeros.
@@ -100,7 +152,13 @@ BandedForward banded_attention_loop(const BandedAttention& a) {
 BandedBackward banded_attention_loop_backward(const BandedAttention& a, const Tensor& grad_out,
                                               const Tensor& out, const Tensor& lse) {
   const auto like = [&](const Tensor& t) { return zeros(t.sizes(), t.options()); };
-  BandedBackward grad{like(a.q), like(a.k), like(a.v)};
+  BandedBackward grad{like(a.q), like(a.k), like(a.v), {}, {}, {}};
+  if (a.relative.defined()) {
+    const TensorOptions wide = a.q.options().dtype(compute_type(a.q));
+    grad.grad_relative = zeros(a.relative.sizes(), wide);
+    grad.grad_content_bias = zeros(a.q.sizes().slice(1), wide);
+    grad.grad_position_bias = zeros(a.q.sizes().slice(1), wide);
+  }
   for_each_part(a, [&](const Part& part) {
     const Tensor g = tokens(a, grad_out, part);
     const Tensor p = probabilities(scores(a, part), rows(lse, part));
@@ -113,10 +171,17 @@ BandedBackward banded_attention_loop_backward(const BandedAttention& a, const Te
     }
     // d softmax: p * (dp - sum over the row of p * dp)
     const Tensor grad_score = p * (grad_p - (p * grad_p).sum(-1, /*keepdim=*/true)) * a.scale;
-    rows(grad.grad_q, part).copy_(matmul(grad_score, tokens(a, a.k, part)));
-    rows(grad.grad_k, part).copy_(matmul(grad_score.t(), tokens(a, a.q, part)));
+    Tensor grad_q = matmul(grad_score, tokens(a, a.k, part));
+    if (a.relative.defined()) {
+      grad.grad_content_bias[part.head].add_(grad_q.sum(0));
+      grad_q = grad_q + add_relative_gradients(a, part, grad_score, grad);
+    }
+    rows(grad.grad_q, part).copy_(grad_q);
+    rows(grad.grad_k, part).copy_(matmul(grad_score.t(), queries(a, part, a.content_bias)));
     rows(grad.grad_v, part).copy_(matmul(dropped.t(), g));
   });
+  for (Tensor* t : {&grad.grad_relative, &grad.grad_content_bias, &grad.grad_position_bias})
+    if (t->defined()) *t = t->to(a.q.scalar_type());
   return grad;
 }
 

@@ -37,7 +37,14 @@ struct BandedGradients {
 };
 BandedGradients check_banded_gradients(const BandedAttention& a, const Tensor& query,
                                        const Tensor& grad_output, const Tensor& output,
-                                       const Tensor& logsumexp);
+                                       const Tensor& logsumexp, const char* op = "banded_attention_backward");
+
+// The tensors and the place of relative positions, added to the rest.
+BandedAttention check_relative_attention(const char* op, const Tensor& query, const Tensor& key,
+                                         const Tensor& value, const Tensor& relative,
+                                         const OptionalTensor& content_bias,
+                                         const OptionalTensor& position_bias, int64_t relative_zero,
+                                         const AttentionOptions& options);
 
 enum class Implementation { fused, chunks, loop };
 Implementation check_implementation(const char* op, std::string_view name);

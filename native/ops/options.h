@@ -13,30 +13,33 @@
 namespace longformer {
 
 // Sets of operators: banded_attention and its backward operator, banded_attention_probabilities,
-// global_attention (plain, folded, and their backward operators), global_attention_probabilities.
-enum : int { kBanded = 1, kBandedProbabilities = 2, kGlobal = 4, kGlobalProbabilities = 8 };
+// global_attention (plain, folded, and their backward operators), global_attention_probabilities,
+// relative_banded_attention and its backward operator.
+enum : int { kBanded = 1, kBandedProbabilities = 2, kGlobal = 4, kGlobalProbabilities = 8, kRelative = 16 };
 
 // (type, name, default in the schema's words or "", operators), in the order of the schemas.
 #define LONGFORMER_ATTENTION_OPTIONS(X)                                                                      \
   /* Keys on either side, in steps of the dilation. */                                                       \
-  X(int64_t, window_left, "", kBanded | kBandedProbabilities)                                                \
-  X(int64_t, window_right, "", kBanded | kBandedProbabilities)                                               \
+  X(int64_t, window_left, "", kBanded | kBandedProbabilities | kRelative)                                    \
+  X(int64_t, window_right, "", kBanded | kBandedProbabilities | kRelative)                                   \
   /* One value, or H values; none: 1. */                                                                     \
-  X(OptionalIntList, dilation, "None", kBanded | kBandedProbabilities)                                       \
+  X(OptionalIntList, dilation, "None", kBanded | kBandedProbabilities | kRelative)                           \
   /* bool, uint8 or int64 [B, T] or [N], nonzero: visible. Rows of invisible queries are zeros. */           \
-  X(OptionalTensor, mask, "None", kBanded | kBandedProbabilities | kGlobal | kGlobalProbabilities)           \
+  X(OptionalTensor, mask, "None",                                                                            \
+    kBanded | kBandedProbabilities | kGlobal | kGlobalProbabilities | kRelative)                             \
   /* int64 [B, G] or [S, G]: positions inside the sequence, ascending, then -1. */                           \
   X(OptionalTensor, global_index, "None", kBanded | kBandedProbabilities)                                    \
   /* [S+1], ascending from 0 to N: the sequences of packed tokens [N, ...]. */                               \
   X(OptionalIntList, sequence_offsets, "None",                                                               \
-    kBanded | kBandedProbabilities | kGlobal | kGlobalProbabilities)                                         \
+    kBanded | kBandedProbabilities | kGlobal | kGlobalProbabilities | kRelative)                             \
   /* Multiplies query . key; none: 1/sqrt(D). */                                                             \
-  X(std::optional<double>, scale, "None", kBanded | kBandedProbabilities | kGlobal | kGlobalProbabilities)   \
+  X(std::optional<double>, scale, "None",                                                                    \
+    kBanded | kBandedProbabilities | kGlobal | kGlobalProbabilities | kRelative)                             \
   /* Probability of dropping an attention probability, which depends on the seed and the positions alone. */ \
-  X(double, dropout, "0.0", kBanded | kGlobal)                                                               \
-  X(int64_t, seed, "0", kBanded | kGlobal)                                                                   \
+  X(double, dropout, "0.0", kBanded | kGlobal | kRelative)                                                   \
+  X(int64_t, seed, "0", kBanded | kGlobal | kRelative)                                                       \
   /* "fused", "chunks" or "loop". */                                                                         \
-  X(std::string_view, implementation, "\"fused\"", kBanded)
+  X(std::string_view, implementation, "\"fused\"", kBanded | kRelative)
 
 // The values of a call, not checked yet. Options that an operator lacks have their default value.
 struct AttentionOptions {
@@ -52,6 +55,7 @@ using BandedOptions = OptionsOf<kBanded>;
 using BandedProbabilityOptions = OptionsOf<kBandedProbabilities>;
 using GlobalOptions = OptionsOf<kGlobal>;
 using GlobalProbabilityOptions = OptionsOf<kGlobalProbabilities>;
+using RelativeOptions = OptionsOf<kRelative>;
 
 namespace options {
 

@@ -21,6 +21,20 @@ LONGFORMER_REGISTER(r) {
   r.def(text("banded_attention_backward(Tensor grad_output, Tensor query, Tensor key, Tensor value, ",
              "Tensor output, Tensor logsumexp, ", schema_of_options<kBanded>(),
              ") -> (Tensor, Tensor, Tensor)"));
+  // banded_attention with relative positions (Transformer-XL): the score of query i and key j of a sequence is
+  // scale * ((query_i + content_bias) . key_j + (query_i + position_bias) . relative[relative_zero + i - j]).
+  // relative [P, H, D]: a row for every distance in tokens that a window reaches inside a sequence; the biases
+  // [H, D], none: zeros.
+  r.def(text("relative_banded_attention(Tensor query, Tensor key, Tensor value, Tensor relative, ",
+             "Tensor? content_bias, Tensor? position_bias, int relative_zero, ",
+             schema_of_options<kRelative>(), ") -> (Tensor output, Tensor logsumexp)"));
+  // The gradients of the six tensors, those of the biases also where none was given. Differentiable once.
+  r.def(
+      text("relative_banded_attention_backward(Tensor grad_output, Tensor query, Tensor key, Tensor value, ",
+           "Tensor relative, Tensor? content_bias, Tensor? position_bias, Tensor output, Tensor logsumexp, ",
+           "int relative_zero, ", schema_of_options<kRelative>(),
+           ") -> (Tensor grad_query, Tensor grad_key, Tensor grad_value, Tensor grad_relative, "
+           "Tensor grad_content_bias, Tensor grad_position_bias)"));
   // The probabilities of banded_attention, for looking at them: [B, T, H, K] or [N, H, K] with
   // K = G + window_left + 1 + window_right: first the global keys in the order of global_index, then the
   // window from left to right (in steps of the dilation). A global key inside the window is zero there. Never

@@ -77,6 +77,18 @@ BandedAttention attention_of(const Shape& s) {
   return a;
 }
 
+// The character model's attention: causal, with the distances' table or without.
+BandedAttention causal_attention_of(const Shape& s, bool relative) {
+  BandedAttention a = attention_of(s);
+  a.window_right = 0;
+  a.global_index = Tensor();
+  if (!relative) return a;
+  a.relative = randn({s.side * s.dilation + 1, s.heads, s.dim}, s.dtype);
+  a.content_bias = randn({s.heads, s.dim}, s.dtype);
+  a.position_bias = randn({s.heads, s.dim}, s.dtype);
+  return a;
+}
+
 // Two products per query and visible key; what lies outside the band or the sequence is not counted.
 double useful_flops(const Shape& s) {
   double pairs = 0;
@@ -97,6 +109,26 @@ void attention(const char* name, const Shape& s) {
   const double backward = measure((std::string(name) + " backward").c_str(), 2.5 * flops,
                                   [&] { banded_attention_fused_cpu_backward(a, grad, f.out, f.lse); });
   if (forward > 0 && backward > 0) std::printf("%-44s %9.2f\n", "  backward / forward", backward / forward);
+}
+
+// With and without relative positions in turn, so that what else the machine does meets both.
+void relative_attention(const char* name, const Shape& s) {
+  if (!filter.empty() && std::string(name).find(filter) == std::string::npos) return;
+  const Tensor grad = randn({s.tokens, s.heads, s.dim}).to(s.dtype);
+  double forward[2] = {1e30, 1e30}, backward[2] = {1e30, 1e30};
+  for (int i = 0; i <= repetitions; ++i)
+    for (const int with : {0, 1}) {
+      const BandedAttention a = causal_attention_of(s, with == 1);
+      BandedForward f;
+      forward[with] = std::min(forward[with], seconds_of([&] { f = banded_attention_fused_cpu(a); }));
+      backward[with] = std::min(
+          backward[with], seconds_of([&] { banded_attention_fused_cpu_backward(a, grad, f.out, f.lse); }));
+    }
+  std::printf("%-44s forward %.3f to %.3f ms: %.2f; backward %.3f to %.3f ms: %.2f; both %.2f\n", name,
+              forward[0] * 1e3, forward[1] * 1e3, forward[1] / forward[0], backward[0] * 1e3,
+              backward[1] * 1e3, backward[1] / backward[0],
+              (forward[1] + backward[1]) / (forward[0] + backward[0]));
+  std::fflush(stdout);
 }
 
 // Through the registered operator, into the same output every time.
@@ -150,6 +182,10 @@ int main(int argc, char** argv) {
   attention("bfloat16 T4096 window 512", {4096, 12, 64, 256, 1, kBFloat16});
   attention("float16 T4096 window 512", {4096, 12, 64, 256, 1, kHalf});
   attention("float64 T4096 window 512", {4096, 12, 64, 256, 1, kDouble});
+  relative_attention("relative float32 T4096 causal 512", {4096, 8, 64, 512, 1, kFloat});
+  relative_attention("relative float32 T4096 causal 128", {4096, 8, 64, 128, 1, kFloat});
+  relative_attention("relative float32 T2048 causal 32", {2048, 8, 64, 32, 1, kFloat});
+  relative_attention("relative float32 T8192 causal 512 dilation 4", {8192, 8, 64, 512, 4, kFloat});
   linear("linear float32 4096 x 768 x 3072 gelu", 4096, 768, 3072, kFloat, "gelu", false, true);
   linear("linear float32 4096 x 768 x 3072", 4096, 768, 3072, kFloat, "none", false, true);
   linear("linear float32 4096 x 768 x 3072 unpacked", 4096, 768, 3072, kFloat, "none", false, false);

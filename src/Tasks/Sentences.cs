@@ -35,8 +35,7 @@ internal sealed record SentencePooling(IReadOnlyList<string> Modes, bool Include
             switch (Modes[m])
             {
                 case "cls":
-                    // The first token, a prompt or not, as sentence-transformers takes it.
-                    hidden[..width].CopyTo(target);
+                    hidden.Slice(first * width, width).CopyTo(target);
                     break;
                 case "lasttoken":
                     hidden[^width..].CopyTo(target);

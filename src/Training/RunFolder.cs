@@ -96,8 +96,16 @@ internal sealed class RunFolder
         return null;
     }
 
-    /// <summary>Writes a checkpoint.</summary>
-    public void Save(RunState state, PretrainedModel model, IReadOnlyList<TrainedParameter> parameters, IOptimizer optimizer, string tokenizer)
+    /// <summary>Writes a checkpoint with a model and the tokenizer of a folder.</summary>
+    public void Save(RunState state, PretrainedModel model, IReadOnlyList<TrainedParameter> parameters, IOptimizer optimizer, string tokenizer) =>
+        Save(state, folder =>
+        {
+            TokenizerFiles.Copy(tokenizer, folder);
+            model.Save(folder);
+        }, parameters, optimizer);
+
+    /// <summary>Writes a checkpoint; the model writes itself into the folder that it is given.</summary>
+    public void Save(RunState state, Action<string> model, IReadOnlyList<TrainedParameter> parameters, IOptimizer optimizer)
     {
         string target = CheckpointOf(state.Step);
         if (Directory.Exists(target))
@@ -105,11 +113,10 @@ internal sealed class RunFolder
         using StagedFolder staged = new(target);
         try
         {
-            TokenizerFiles.Copy(tokenizer, staged.Path);
             IEnumerable<TensorSource> masters = parameters.Where(p => p.HasMaster).Select(p => TensorSource.From(MasterPrefix + p.Name, p.Master));
             SafetensorsWriter.Write(System.IO.Path.Combine(staged.Path, OptimizerFile),
                 [.. optimizer.State.Select(s => TensorSource.From(s.Key, s.Value)), .. masters]);
-            model.Save(staged.Path);
+            model(staged.Path);
             WriteState(System.IO.Path.Combine(staged.Path, StateFile), state);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)

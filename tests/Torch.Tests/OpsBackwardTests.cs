@@ -24,6 +24,37 @@ public class OpsBackwardTests : TensorTest
     }
 
     [Test]
+    public void Of_relative_banded_attention([Values] AttentionImplementation implementation)
+    {
+        Tensor query = Doubles(B, T, H, D), key = Doubles(B, T, H, D), value = Doubles(B, T, H, D), gradient = Doubles(B, T, H, D);
+        // The second head's keys are up to two tokens to the right.
+        RelativePositions relative = new(Doubles(T + 2, H, D), Doubles(H, D), Doubles(H, D), Zero: 2);
+        BandedAttentionOptions options = new()
+        {
+            WindowLeft = 2, WindowRight = 1, Dilation = [1, 2], Dropout = 0.2, Seed = 9, Scale = 0.7, Implementation = implementation,
+        };
+        (Tensor output, Tensor logSumExp) = LongformerOps.RelativeBandedAttention(query, key, value, relative, options);
+        RelativeAttentionGradients of =
+            LongformerOps.RelativeBandedAttentionBackward(gradient, query, key, value, relative, output, logSumExp, options);
+        Tensor At(Tensor q, Tensor k, Tensor v, RelativePositions r) => LongformerOps.RelativeBandedAttention(q, k, v, r, options).Output;
+        Check(of.Query, query, gradient, x => At(x, key, value, relative));
+        Check(of.Key, key, gradient, x => At(query, x, value, relative));
+        Check(of.Value, value, gradient, x => At(query, key, x, relative));
+        Check(of.Table, relative.Table, gradient, x => At(query, key, value, relative with { Table = x }));
+        Check(of.ContentBias, relative.ContentBias!, gradient, x => At(query, key, value, relative with { ContentBias = x }));
+        Check(of.PositionBias, relative.PositionBias!, gradient, x => At(query, key, value, relative with { PositionBias = x }));
+    }
+
+    [Test]
+    public void Relative_positions_take_no_global_tokens()
+    {
+        Tensor x = Doubles(B, T, H, D);
+        BandedAttentionOptions options = new() { WindowLeft = 1, WindowRight = 0, GlobalIndex = Tensor.From([0L, 5], B, 1) };
+        Assert.That(() => LongformerOps.RelativeBandedAttention(x, x, x, new RelativePositions(Doubles(2, H, D)), options),
+            Throws.TypeOf<InputException>().With.Message.Contains("GlobalIndex"));
+    }
+
+    [Test]
     public void Of_global_attention()
     {
         Tensor query = Doubles(B, 2, H, D), key = Doubles(B, T, H, D), value = Doubles(B, T, H, D), gradient = Doubles(B, 2, H, D);

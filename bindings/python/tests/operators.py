@@ -64,6 +64,12 @@ def samples(dtype: torch.dtype = torch.float64) -> list[Sample]:
         Sample("banded_attention", "all options", (*qkv(2, 9, 2, 4), 2, 2, [1, 2], mask, index, None, 0.3, 0.25, 7, "fused"), {}),
         Sample("banded_attention", "packed", (*qkv(9, 2, 4), 2, 2, None, None, packed_index, offsets), {}),
         Sample("banded_attention", "chunks", (*qkv(2, 9, 2, 4), 2, 2, None, mask, index, None, None, 0.0, 0, "chunks"), {}),
+        Sample("relative_banded_attention", "plain", (*qkv(2, 9, 2, 4), t(4, 2, 4), None, None, 0, 3, 0), {}),
+        Sample(
+            "relative_banded_attention", "all options",
+            (*qkv(2, 9, 2, 4), t(9, 2, 4), t(2, 4), t(2, 4), 4, 2, 2, [1, 2], mask, None, 0.3, 0.25, 7, "fused"), {},
+        ),
+        Sample("relative_banded_attention", "packed", (*qkv(9, 2, 4), t(5, 2, 4), t(2, 4), None, 0, 8, 0, None, None, offsets), {}),
         Sample("banded_attention_probabilities", "plain", (t(2, 9, 2, 4), t(2, 9, 2, 4), 2, 1, None, mask, index), {}, None),
         Sample("global_attention", "plain", (t(2, 2, 2, 4), t(2, 9, 2, 4), t(2, 9, 2, 4), index), {}),
         Sample("global_attention", "mask", (t(2, 2, 2, 4), t(2, 9, 2, 4), t(2, 9, 2, 4), index, mask, None, 0.3), {}),

@@ -29,7 +29,7 @@ DIFFERENTIABLE = [s for s in SAMPLES if s.differentiable]
 #: Those with a second derivative and a forward mode.
 COMPOSED = [
     s for s in DIFFERENTIABLE
-    if s.operator != "banded_attention" and not (s.kind == "dropout" and s.operator.endswith("global_attention"))
+    if s.operator not in ("banded_attention", "relative_banded_attention") and not (s.kind == "dropout" and s.operator.endswith("global_attention"))
 ]  # fmt: skip
 REFUSED = [s for s in DIFFERENTIABLE if s not in COMPOSED]
 

@@ -71,6 +71,10 @@ W, B, LN = torch.linspace(-1, 1, 48).view(8, 6), torch.linspace(0, 1, 8), torch.
 #: For each operator a function of tensors, and their shapes, in which 0 stands for the length. "mask" and "ids" are not differentiated.
 FUNCTIONS = {
     "banded_attention": (lambda q, k, v, mask: ops.banded_attention(q, k, v, 2, 2, None, mask, INDEX)[0], [(2, 0, 2, 4)] * 3 + ["mask"]),
+    "relative_banded_attention": (
+        lambda q, k, v, r, mask: ops.relative_banded_attention(q, k, v, r, None, r[0], 0, 3, 0, None, mask)[0],
+        [(2, 0, 2, 4)] * 3 + [(4, 2, 4), "mask"],
+    ),
     "global_attention": (lambda q, k, v, mask: ops.global_attention(q, k, v, INDEX, mask), [(2, 2, 2, 4), (2, 0, 2, 4), (2, 0, 2, 4), "mask"]),
     "folded_global_attention": (
         lambda q, h, mask: ops.folded_global_attention(q, h, W, B, W, B, INDEX, mask), [(2, 2, 2, 4), (2, 0, 6), "mask"],

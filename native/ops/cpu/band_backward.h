@@ -4,6 +4,7 @@
 // pass, always in the same order. No result depends on the number of threads.
 #pragma once
 #include "band_problem.h"
+#include "band_relative.h"
 #include "band_tile.h"
 
 namespace {
@@ -16,8 +17,9 @@ struct BackwardScratch {
   S *rows, *q_rows, *q_columns, *g_rows, *g_columns, *dq, *scores, *grads, *offset, *delta, *factors;
   S *dk, *dv;                // [key - key_begin][padded_dim]
   S *dk_global, *dv_global;  // [global][padded_dim]
-  S* tiles;
-  BackwardScratch(void* memory, int64_t padded_dim, int64_t touched, int64_t globals) {
+  S *relative, *relative_gradients, *tiles;
+  BackwardScratch(void* memory, const BandProblem& p, const BandUnit& u, int64_t touched, int64_t globals) {
+    const int64_t padded_dim = p.padded_dim;
     S* at = static_cast<S*>(memory);
     const auto take = [&at](int64_t count) {
       S* p = at;
@@ -40,7 +42,9 @@ struct BackwardScratch {
     dv = take(touched * padded_dim);
     dk_global = take(globals * padded_dim);
     dv_global = take(globals * padded_dim);
-    tiles = at;
+    relative = at;
+    relative_gradients = relative + longformer::cpu::relative_forward_scratch(p);
+    tiles = relative_gradients + longformer::cpu::relative_backward_scratch(p, u.relative_count);
   }
 };
 
@@ -84,14 +88,21 @@ inline void backward_tile(const BandProblem& p, const BackwardScratch<typename V
 
 template <class V>
 inline void load_queries(const BandBackwardProblem& p, const BandUnit& u, const Block& b,
-                         const BackwardScratch<typename V::S>& m, uint64_t dead, typename V::S sign) {
+                         const BackwardScratch<typename V::S>& m, uint64_t dead, typename V::S sign,
+                         RelativeScores<V>& positions) {
   using S = typename V::S;
   const int64_t ld = p.padded_dim, lanes = b.vectors * V::lanes;
   const size_t rest = size_t((lanes - b.queries) * ld) * sizeof(S);
   read_rows<V>(m.q_rows, p, p.q, u.head, b.tokens, b.queries, dead);
   read_rows<V>(m.g_rows, p, p.grad_out, u.head, b.tokens, b.queries, dead);
   read_rows<V>(m.rows, p, p.out, u.head, b.tokens, b.queries, dead);
-  std::memset(m.q_rows + b.queries * ld, 0, rest);
+  if (positions.active()) {
+    std::memset(m.q_rows + b.queries * ld, 0, size_t((kBlock - b.queries) * ld) * sizeof(S));
+    positions.begin(m.q_rows, b.queries, sign);
+    add_bias<V>(m.q_rows, p, p.content_bias, u.head, b.queries);
+  } else {
+    std::memset(m.q_rows + b.queries * ld, 0, rest);
+  }
   std::memset(m.g_rows + b.queries * ld, 0, rest);
   transpose<V>(m.q_columns, kBlock, m.q_rows, ld, b.queries, p.dim, sign);
   transpose<V>(m.g_columns, kBlock, m.g_rows, ld, b.queries, p.dim, S(1));
@@ -111,7 +122,8 @@ inline void load_queries(const BandBackwardProblem& p, const BandUnit& u, const 
 
 template <class V>
 void backward_block(const BandBackwardProblem& p, const BandUnit& u, int64_t index, TileCache<V>& cache,
-                    Ahead& ahead, const BackwardScratch<typename V::S>& m) {
+                    Ahead& ahead, RelativeScores<V>& positions, RelativeGradients<V>& gradients,
+                    const BackwardScratch<typename V::S>& m) {
   using S = typename V::S;
   const Block b = make_block<V>(p, u, index);
   const int64_t ld = p.padded_dim, dim_vectors = (p.dim + V::lanes - 1) / V::lanes;
@@ -125,19 +137,23 @@ void backward_block(const BandBackwardProblem& p, const BandUnit& u, int64_t ind
     return;
   }
   const ScaleParts scale = split_scale(p.scale);
-  load_queries<V>(p, u, b, m, dead, S(scale.sign));
+  load_queries<V>(p, u, b, m, dead, S(scale.sign), positions);
+  if (positions.active()) gradients.begin();
+  const Start scores_start = positions.active() ? Start::keep : Start::zero;
   std::memset(m.dq, 0, size_t(p.dim * kBlock) * sizeof(S));
   int64_t position = b.key_begin;
   const Rows* const queries[] = {&p.q, &p.grad_out, &p.out};
   bool first_tile = true;
   for (Tile<S> t; next_tile<V>(p, b, cache, position, t); first_tile = false) {
-    look_ahead(ahead, p, u, b, index == u.first_block, position, first_tile, 5, queries, 3);
+    look_ahead(ahead, p, u, b, index == u.first_block, position, first_tile, positions.active() ? 8 : 5,
+               queries, 3);
+    if (positions.active()) positions.write(b, t, m.scores, ahead);
     for (int i = 0; i < t.parts; ++i) {
       const Part& part = t.part[i];
       const int at = part.vector_begin * V::lanes, vectors = part.vector_end - part.vector_begin;
       const int rows = part.row_end - part.row_begin, square = part.row_begin * int(kBlock) + at;
       gemm<V, false>(m.scores + square, kBlock, t.keys + part.row_begin * ld, ld, m.q_columns + at, kBlock,
-                     rows, vectors, p.dim, Start::zero, ahead);
+                     rows, vectors, p.dim, scores_start, ahead);
       gemm<V, false>(m.grads + square, kBlock, t.values + part.row_begin * ld, ld, m.g_columns + at, kBlock,
                      rows, vectors, p.dim, Start::zero, ahead);
     }
@@ -157,8 +173,10 @@ void backward_block(const BandBackwardProblem& p, const BandUnit& u, int64_t ind
       gemm<V, false>(dk + part.row_begin * ld, ld, m.grads + square, kBlock, m.q_rows + at * ld, ld, rows,
                      dim_vectors, lanes, Start::keep, ahead);
     }
+    if (positions.active()) gradients.add(b, t, m.grads, ahead);
   }
   transpose<V>(m.rows, ld, m.dq, kBlock, p.dim, b.queries, S(1));
+  if (positions.active()) gradients.end(b, m.rows, ahead);
   for (int64_t i = 0; i < b.queries; ++i)
     write_row<V>(output_row(p.grad_q, p, b.tokens[i], u.head), m.rows + i * ld, p.element, p.dim, S(p.scale));
 }
@@ -178,11 +196,15 @@ void backward_unit(const BandBackwardProblem& p, const BandUnit& u, void* scratc
   const int64_t ld = p.padded_dim, touched = u.key_end - u.key_begin;
   const int64_t globals =
       p.global_start == nullptr ? 0 : p.global_start[u.sequence + 1] - p.global_start[u.sequence];
-  const BackwardScratch<S> m(scratch, ld, touched, globals);
+  const BackwardScratch<S> m(scratch, p, u, touched, globals);
+  RelativeScores<V> positions(p, u, m.relative);
+  RelativeGradients<V> gradients(p, u, positions, m.relative_gradients);
   std::memset(m.dk, 0, size_t(2 * (touched + globals) * ld) * sizeof(S));
   TileCache<V> cache(p, u, m.tiles);
   Ahead ahead;
-  for (int64_t i = 0; i < u.blocks; ++i) backward_block<V>(p, u, u.first_block + i, cache, ahead, m);
+  for (int64_t i = 0; i < u.blocks; ++i)
+    backward_block<V>(p, u, u.first_block + i, cache, ahead, positions, gradients, m);
+  if (positions.active()) gradients.store();
 
   for (int64_t i = 0; i < touched; ++i) {
     const int64_t key = u.key_begin + i;

@@ -2,6 +2,7 @@
 // with a running maximum and sum per query; memory does not depend on the length.
 #pragma once
 #include "band_problem.h"
+#include "band_relative.h"
 #include "band_tile.h"
 
 namespace {
@@ -10,8 +11,10 @@ using longformer::cpu::BandForwardProblem;
 
 template <class S>
 struct ForwardScratch {
-  S *rows, *queries, *sums, *scores, *maximum, *total, *rescale, *factors, *high, *offset, *part_sum, *tiles;
-  ForwardScratch(void* memory, int64_t padded_dim) {
+  S *rows, *queries, *sums, *scores, *maximum, *total, *rescale, *factors, *high, *offset, *part_sum;
+  S *relative, *tiles;
+  ForwardScratch(void* memory, const BandProblem& p) {
+    const int64_t padded_dim = p.padded_dim;
     S* at = static_cast<S*>(memory);
     const auto take = [&at](int64_t count) {
       S* p = at;
@@ -29,7 +32,8 @@ struct ForwardScratch {
     high = take(kBlock);  // of one tile: the largest score, what is added to the exponent, the sum
     offset = take(kBlock);
     part_sum = take(kBlock);
-    tiles = at + kBlock;
+    relative = at + kBlock;
+    tiles = relative + longformer::cpu::relative_forward_scratch(p);
   }
 };
 
@@ -152,7 +156,7 @@ inline void add_values(const BandProblem& p, const ForwardScratch<typename V::S>
 
 template <class V>
 void forward_block(const BandForwardProblem& p, const BandUnit& u, int64_t index, TileCache<V>& cache,
-                   Ahead& ahead, const ForwardScratch<typename V::S>& m) {
+                   Ahead& ahead, RelativeScores<V>& positions, const ForwardScratch<typename V::S>& m) {
   using S = typename V::S;
   const Block b = make_block<V>(p, u, index);
   const uint64_t hidden = unusable(p.visible, b.tokens, b.queries);
@@ -168,8 +172,13 @@ void forward_block(const BandForwardProblem& p, const BandUnit& u, int64_t index
   if (!all_set(hidden, b.queries)) {
     const int64_t lanes = b.vectors * V::lanes;
     read_rows<V>(m.rows, p, p.q, u.head, b.tokens, b.queries, hidden);
-    if (lanes > b.queries)
-      std::memset(m.rows + b.queries * ld, 0, size_t((lanes - b.queries) * ld) * sizeof(S));
+    const int64_t filled = positions.active() ? kBlock : lanes;
+    if (filled > b.queries)
+      std::memset(m.rows + b.queries * ld, 0, size_t((filled - b.queries) * ld) * sizeof(S));
+    if (positions.active()) {
+      positions.begin(m.rows, b.queries, S(scale.sign));
+      add_bias<V>(m.rows, p, p.content_bias, u.head, b.queries);
+    }
     transpose<V>(m.queries, kBlock, m.rows, ld, b.queries, p.dim, S(scale.sign));
 
     int64_t position = b.key_begin;
@@ -177,13 +186,16 @@ void forward_block(const BandForwardProblem& p, const BandUnit& u, int64_t index
     const Rows* const queries[] = {&p.q, &out};
     const int query_sets = p.stream_out ? 1 : 2;
     for (Tile<S> t; next_tile<V>(p, b, cache, position, t);) {
-      look_ahead(ahead, p, u, b, index == u.first_block, position, empty, 2, queries, query_sets);
+      look_ahead(ahead, p, u, b, index == u.first_block, position, empty, positions.active() ? 3 : 2, queries,
+                 query_sets);
+      if (positions.active()) positions.write(b, t, m.scores, ahead);
       for (int i = 0; i < t.parts; ++i) {
         const Part& part = t.part[i];
         const int at = part.vector_begin * V::lanes;
         gemm<V, false>(m.scores + part.row_begin * kBlock + at, kBlock, t.keys + part.row_begin * ld, ld,
                        m.queries + at, kBlock, part.row_end - part.row_begin,
-                       part.vector_end - part.vector_begin, p.dim, Start::zero, ahead);
+                       part.vector_end - part.vector_begin, p.dim,
+                       positions.active() ? Start::keep : Start::zero, ahead);
       }
       mask_scores<V>(b, t, m.scores);
       softmax_tile<V>(m, b, t, c);
@@ -224,10 +236,12 @@ void forward_block(const BandForwardProblem& p, const BandUnit& u, int64_t index
 
 template <class V>
 void forward_unit(const BandForwardProblem& p, const BandUnit& u, void* scratch) {
-  const ForwardScratch<typename V::S> memory(scratch, p.padded_dim);
+  const ForwardScratch<typename V::S> memory(scratch, p);
+  RelativeScores<V> positions(p, u, memory.relative);
   TileCache<V> cache(p, u, memory.tiles);
   Ahead ahead;
-  for (int64_t i = 0; i < u.blocks; ++i) forward_block<V>(p, u, u.first_block + i, cache, ahead, memory);
+  for (int64_t i = 0; i < u.blocks; ++i)
+    forward_block<V>(p, u, u.first_block + i, cache, ahead, positions, memory);
   if (p.stream_out) V::stream_end();
 }
 

@@ -45,6 +45,15 @@ struct BandProblem {
   double keep_scale = 1;    // 1 / (1 - p)
   uint64_t seed = 0;
   int64_t cached_tiles = 0;  // see tiles_to_cache
+
+  // Relative positions (band_relative.h): the table [relative_count, H, D] with the row of distance 0, and what
+  // is made of it in the compute type. columns is null without relative positions, rows in a forward pass.
+  Rows relative;
+  int64_t relative_count = 0, relative_zero = 0;
+  int64_t relative_tiles = 0;                                    // tiles of 64 slots of the window
+  void* relative_columns = nullptr;                              // [H][tiles][padded_dim][64]
+  void* relative_rows = nullptr;                                 // [H][tiles][64][padded_dim]
+  const void *content_bias = nullptr, *position_bias = nullptr;  // [H][padded_dim]
 };
 
 struct BandForwardProblem : BandProblem {
@@ -59,6 +68,8 @@ struct BandBackwardProblem : BandProblem {
   Rows grad_out, out;
   const void* lse = nullptr;
   void *grad_q = nullptr, *grad_k = nullptr, *grad_v = nullptr;  // [N, H, D] contiguous
+  // [P, H, D] of zeros, [H, D] and [H, D], contiguous; null without relative positions.
+  void *grad_relative = nullptr, *grad_content_bias = nullptr, *grad_position_bias = nullptr;
 };
 
 // One (sequence, head, residue class) and in it a range of query blocks: one block forward, a segment of them
@@ -74,6 +85,10 @@ struct BandUnit {
   int64_t key_begin, key_end;
   void* shared;
   void* shared_global;
+  // Relative positions: the tiles of slots that the unit has keys in, and the place for what it finds:
+  // (2 + 64 * tiles) x padded_dim, first the sums that are the gradients of the two biases.
+  int64_t relative_begin = 0, relative_count = 0;
+  void* shared_relative = nullptr;
 };
 
 // How many tiles of keys and values a thread keeps: those of one block's window, but at most a megabyte,
@@ -87,14 +102,27 @@ static inline int64_t tiles_to_cache(const BandProblem& p) {
   return window < most ? window : most;
 }
 
+// Of relative positions: the queries and the band of scores; their gradients besides, and the unit's sums.
+static inline size_t relative_forward_scratch(const BandProblem& p) {
+  return p.relative_columns == nullptr ? 0 : size_t(kBlock * p.padded_dim + 2 * kBlock * kBlock + kBlock);
+}
+static inline size_t relative_backward_scratch(const BandProblem& p, int64_t tiles) {
+  return p.relative_columns == nullptr
+             ? 0
+             : relative_forward_scratch(p) + size_t((2 + tiles * kBlock) * p.padded_dim);
+}
+
 // Scratch memory of one thread, in elements of the compute type (float, or double for float64), 64-byte
 // aligned.
 static inline size_t forward_scratch(const BandProblem& p) {
-  return size_t((3 + 2 * (p.cached_tiles + 1)) * kBlock * p.padded_dim + kBlock * kBlock + 8 * kBlock);
+  return size_t((3 + 2 * (p.cached_tiles + 1)) * kBlock * p.padded_dim + kBlock * kBlock + 8 * kBlock) +
+         relative_forward_scratch(p);
 }
-static inline size_t backward_scratch(const BandProblem& p, int64_t keys, int64_t globals) {
+static inline size_t backward_scratch(const BandProblem& p, int64_t keys, int64_t globals,
+                                      int64_t relative_tiles) {
   return size_t((6 + 2 * (p.cached_tiles + 1)) * kBlock * p.padded_dim + 2 * kBlock * kBlock + 8 * kBlock +
-                2 * (keys + globals) * p.padded_dim);
+                2 * (keys + globals) * p.padded_dim) +
+         relative_forward_scratch(p) + relative_backward_scratch(p, relative_tiles);
 }
 
 struct BandMerge {  // sums what several units found for the same keys; units in ascending order
@@ -112,6 +140,13 @@ struct BandKernels {
   // All units of one (sequence, head): the gradients of its global keys [first, last).
   void (*merge_global[2])(const BandBackwardProblem&, const BandMerge&, int64_t first, int64_t last,
                           void* scratch);
+  // Relative positions: one tile of slots of a head (the scratch holds 64 x padded_dim), and a head's bias.
+  void (*prepare_relative[2])(const BandProblem&, int64_t head, int64_t tile, void* scratch);
+  void (*prepare_bias[2])(const BandProblem&, const Rows& bias, int64_t head, void* to);
+  // All units: the gradients of slots [first, last) of a head, and of its biases.
+  void (*merge_relative[2])(const BandBackwardProblem&, const BandMerge&, int64_t head, int64_t first,
+                            int64_t last, void* scratch);
+  void (*merge_biases[2])(const BandBackwardProblem&, const BandMerge&, int64_t head, void* scratch);
 };
 
 // Null where the compiler or the architecture cannot build it. Whether the processor can run it is for isa.h

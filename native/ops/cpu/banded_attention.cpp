@@ -48,6 +48,8 @@ BandedForward banded_attention_fused_cpu(const BandedAttention& a) {
   BandForwardProblem p;
   BandTables tables;
   fill_problem(p, tables, a);
+  RelativeTables relative;
+  fill_relative(p, relative, a, false);
   const Tensor out = empty(a.q.sizes(), a.q.options());
   const Tensor lse =
       empty({a.q.size(0), p.heads}, a.q.options().dtype(p.element == Element::float64 ? kDouble : kFloat));

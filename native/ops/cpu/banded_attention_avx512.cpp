@@ -13,7 +13,11 @@ const BandKernels* band_kernels_avx512() {
   static constexpr BandKernels kernels = {{forward_unit<FloatAvx512>, forward_unit<DoubleAvx512>},
                                           {backward_unit<FloatAvx512>, backward_unit<DoubleAvx512>},
                                           {merge_local<FloatAvx512>, merge_local<DoubleAvx512>},
-                                          {merge_global<FloatAvx512>, merge_global<DoubleAvx512>}};
+                                          {merge_global<FloatAvx512>, merge_global<DoubleAvx512>},
+                                          {prepare_relative<FloatAvx512>, prepare_relative<DoubleAvx512>},
+                                          {prepare_bias<FloatAvx512>, prepare_bias<DoubleAvx512>},
+                                          {merge_relative<FloatAvx512>, merge_relative<DoubleAvx512>},
+                                          {merge_biases<FloatAvx512>, merge_biases<DoubleAvx512>}};
   return &kernels;
 }
 }  // namespace longformer::cpu

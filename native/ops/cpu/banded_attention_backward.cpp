@@ -21,6 +21,7 @@ struct Plan {
   std::vector<Group> classes;        // of one (sequence, head, residue), with more than one unit
   std::vector<Group> heads;          // of one (sequence, head), whose sequence has global keys
   int64_t touched = 0, globals = 0;  // the most of any unit
+  int64_t relative_tiles = 0;        // the most of any unit, where there are relative positions
 };
 
 int64_t globals_of(const BandProblem& p, int64_t sequence) {
@@ -47,6 +48,15 @@ Plan make_plan(const BandProblem& p, int64_t sequences) {
           const int64_t end = std::min(in_class, (b + count) * kBlock + p.window_right);
           plan.units.push_back({s, h, r, d, in_class, b, count, begin, end, nullptr, nullptr});
           plan.touched = std::max(plan.touched, end - begin);
+          if (p.relative_columns != nullptr) {
+            // No two tokens of the class are further apart than its length.
+            BandUnit& u = plan.units.back();
+            const int64_t first = std::max<int64_t>(0, p.window_left - (in_class - 1)),
+                          last = p.window_left + std::min(p.window_right, in_class - 1);
+            u.relative_begin = first / kBlock;
+            u.relative_count = last / kBlock + 1 - u.relative_begin;
+            plan.relative_tiles = std::max(plan.relative_tiles, u.relative_count);
+          }
         }
         const int64_t count = static_cast<int64_t>(plan.units.size()) - first_of_class;
         if (count > 1) plan.classes.push_back({first_of_class, count});
@@ -77,12 +87,18 @@ Tensor allocate_shared(const BandProblem& p, Plan& plan, const TensorOptions& op
     for (int64_t i = g.first; i < g.first + g.count; ++i)
       global[i] = take(globals_of(p, plan.units[i].sequence));
   }
+  std::vector<int64_t> relative(plan.units.size(), -1);
+  for (size_t i = 0; p.relative_columns != nullptr && i < plan.units.size(); ++i) {
+    relative[i] = total;
+    total += (2 + plan.units[i].relative_count * kBlock) * p.padded_dim;
+  }
   const Tensor memory = empty({total}, options);
   char* base = static_cast<char*>(memory.data_ptr());
   const int64_t size = static_cast<int64_t>(compute_size(p.element));
   for (size_t i = 0; i < plan.units.size(); ++i) {
     if (local[i] >= 0) plan.units[i].shared = base + local[i] * size;
     if (global[i] >= 0) plan.units[i].shared_global = base + global[i] * size;
+    if (relative[i] >= 0) plan.units[i].shared_relative = base + relative[i] * size;
   }
   return memory;
 }
@@ -104,6 +120,26 @@ void for_each_piece(const std::vector<Group>& groups, int64_t piece, const Lengt
                 [&](int64_t i) { work(*pieces[i].group, pieces[i].first, pieces[i].last); });
 }
 
+// The gradients of relative positions: the sums of all units, by head and by pieces of the window.
+void merge_relative(BandBackwardProblem& p, const std::vector<BandUnit>& units, const BandedBackward& to) {
+  p.grad_relative = to.grad_relative.data_ptr();
+  p.grad_content_bias = to.grad_content_bias.data_ptr();
+  p.grad_position_bias = to.grad_position_bias.data_ptr();
+  const BandKernels* kernels = band_kernels(active_isa());
+  const int type = compute_index(p.element);
+  const int64_t slots = p.window_left + 1 + p.window_right, pieces = p.relative_tiles;
+  const BandMerge all = {units.data(), static_cast<int64_t>(units.size())};
+  const size_t bytes = p.padded_dim * compute_size(p.element);
+  for_each_unit(p.heads * (pieces + 1), [&](int64_t i) {
+    const int64_t head = i / (pieces + 1), first = i % (pieces + 1) * kBlock;
+    if (first >= slots)
+      kernels->merge_biases[type](p, all, head, thread_scratch(bytes));
+    else
+      kernels->merge_relative[type](p, all, head, first, std::min(first + kBlock, slots),
+                                    thread_scratch(bytes));
+  });
+}
+
 }  // namespace
 
 BandedBackward banded_attention_fused_cpu_backward(const BandedAttention& a, const Tensor& grad_out,
@@ -111,6 +147,8 @@ BandedBackward banded_attention_fused_cpu_backward(const BandedAttention& a, con
   BandBackwardProblem p;
   BandTables tables;
   fill_problem(p, tables, a);
+  RelativeTables relative;
+  fill_relative(p, relative, a, true);
   const auto readable = [](const Tensor& t) { return t.stride(-1) == 1 ? t : t.contiguous(); };
   const Tensor grad = readable(grad_out), output = readable(out), log_sum = lse.contiguous();
   p.grad_out = rows_of(grad);
@@ -129,7 +167,7 @@ BandedBackward banded_attention_fused_cpu_backward(const BandedAttention& a, con
   const BandKernels* kernels = band_kernels(active_isa());
   const int type = compute_index(p.element);
   const size_t size = compute_size(p.element);
-  const size_t bytes = backward_scratch(p, plan.touched, plan.globals) * size;
+  const size_t bytes = backward_scratch(p, plan.touched, plan.globals, plan.relative_tiles) * size;
   for_each_unit(static_cast<int64_t>(plan.units.size()),
                 [&](int64_t i) { kernels->backward[type](p, plan.units[i], thread_scratch(bytes)); });
 
@@ -145,7 +183,14 @@ BandedBackward banded_attention_fused_cpu_backward(const BandedAttention& a, con
       [&](const Group& g, int64_t first, int64_t last) {
         kernels->merge_global[type](p, units_of(g), first, last, thread_scratch(merge_bytes));
       });
-  return {grad_q, grad_k, grad_v};
+  BandedBackward result{grad_q, grad_k, grad_v};
+  if (p.relative_columns != nullptr) {
+    result.grad_relative = zeros(a.relative.sizes(), options);
+    result.grad_content_bias = zeros(a.q.sizes().slice(1), options);
+    result.grad_position_bias = zeros(a.q.sizes().slice(1), options);
+    merge_relative(p, plan.units, result);
+  }
+  return result;
 }
 
 }  // namespace longformer

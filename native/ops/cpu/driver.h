@@ -28,6 +28,13 @@ inline size_t compute_size(Element e) {
 Rows rows_of(const Tensor& t);
 void fill_problem(BandProblem& p, BandTables& tables, const BandedAttention& a);
 
+// What a problem's relative positions are made of, as long as the problem is worked on.
+struct RelativeTables {
+  Tensor columns, rows, content_bias, position_bias;
+};
+// Prepares relative positions, where the attention has any; rows for a backward pass only.
+void fill_relative(BandProblem& p, RelativeTables& tables, const BandedAttention& a, bool backward);
+
 // 64-byte aligned memory of this thread, valid until the next call on the same thread. Small ones are kept
 // for the next operator call, so that the steady state allocates nothing.
 void* thread_scratch(size_t bytes);

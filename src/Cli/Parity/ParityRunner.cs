@@ -19,8 +19,8 @@ internal static class ParityRunner
         new GradientsGroup(),
         new TrainingGroup(),
         new LedGroup(),
+        new CharacterGroup(),
         new ConversionGroup(),
-        new SentencesGroup(),
     ];
 
     /// <summary>The case folders at or below a folder, in the order of their names.</summary>

@@ -1,6 +1,5 @@
 using System.Text;
 using System.Text.Json;
-using LongformerInterop.Checkpoints;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Training.Data;
@@ -28,7 +27,7 @@ internal static class JsonRows
                 yield break;
             if (string.IsNullOrWhiteSpace(line))
                 continue;
-            yield return Parse(source, () => JsonText.ParseTexts(line)) switch
+            yield return Parse(source, () => JsonDocument.Parse(line)) switch
             {
                 IReadOnlyDictionary<string, object?> record => new DataRow(source, record),
                 string text => new DataRow(source, new Dictionary<string, object?> { ["text"] = text }),
@@ -41,8 +40,8 @@ internal static class JsonRows
     public static IEnumerable<DataRow> Whole(string file, Stream stream)
     {
         object? whole;
-        using (StreamReader reader = new(stream, new UTF8Encoding(false, throwOnInvalidBytes: true)))
-            whole = Parse(file, () => JsonText.ParseTexts(reader.ReadToEnd()));
+        using (stream)
+            whole = Parse(file, () => JsonDocument.Parse(stream));
         if (whole is IReadOnlyDictionary<string, object?> top && top.TryGetValue("data", out object? data) && data is IReadOnlyList<object?> articles)
             return articles.SelectMany((article, i) => Article(file, article, i));
         if (whole is not IReadOnlyList<object?> list)
@@ -85,10 +84,6 @@ internal static class JsonRows
         catch (JsonException e)
         {
             throw new InputException($"{source}: not JSON: {e.Message}", e);
-        }
-        catch (DecoderFallbackException e)
-        {
-            throw new InputException($"{source}: not UTF-8 text", e);
         }
     }
 

@@ -80,7 +80,6 @@ def _start() -> Net:
 _KINDS = {
     "CheckpointException": CheckpointError,
     "TokenizerException": CheckpointError,
-    "TokenizerInputException": InputError,
     "InputException": InputError,
     "DeviceException": DeviceError,
 }

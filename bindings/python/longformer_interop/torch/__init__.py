@@ -20,11 +20,12 @@ from __future__ import annotations
 from typing import Any
 
 from ._accelerate import accelerate, restore
-from ._operators import banded_attention, banded_attention_probabilities, global_attention
+from ._operators import banded_attention, banded_attention_probabilities, global_attention, relative_banded_attention
 from ._register import library_path, register
 
 __all__ = [
-    "accelerate", "banded_attention", "banded_attention_probabilities", "global_attention", "library_path", "register", "restore",
+    "accelerate", "banded_attention", "banded_attention_probabilities", "global_attention", "library_path", "register",
+    "relative_banded_attention", "restore",
 ]  # fmt: skip
 
 register()

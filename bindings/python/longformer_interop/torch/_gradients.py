@@ -53,6 +53,12 @@ def _banded_attention(c: Recorded, grad: Tensor, _: Any) -> Gradients:
     return dict(zip(("query", "key", "value"), grads))
 
 
+def _relative_banded_attention(c: Recorded, grad: Tensor, _: Any) -> Gradients:
+    names = ("query", "key", "value", "relative", "content_bias", "position_bias")
+    grads = _ops().relative_banded_attention_backward(grad, *c.all(*names), *c.results, *c.rest("relative_zero"))
+    return dict(zip(names, grads))
+
+
 def _global_attention(c: Recorded, grad: Tensor) -> Gradients:
     return dict(zip(("query", "key", "value"), _ops()._global_attention_backward(grad, *c.rest("query"))))
 
@@ -141,6 +147,8 @@ class Rule(NamedTuple):
 _RULES = {
     "banded_attention": Rule(_banded_attention, reads_results=True, fixed=(1,)),
     "banded_attention_backward": Rule(_once("banded_attention"), ()),
+    "relative_banded_attention": Rule(_relative_banded_attention, reads_results=True, fixed=(1,)),
+    "relative_banded_attention_backward": Rule(_once("relative_banded_attention"), ()),
     "global_attention": Rule(_global_attention),
     "_global_attention_backward": Rule(_twice("global_attention", "query", "key", "value")),
     "folded_global_attention": Rule(_folded_global_attention),

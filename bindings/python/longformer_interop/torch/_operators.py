@@ -9,7 +9,7 @@ from .._options import AttentionOptions
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["banded_attention", "banded_attention_probabilities", "global_attention"]
+__all__ = ["banded_attention", "banded_attention_probabilities", "global_attention", "relative_banded_attention"]
 
 
 def _operators() -> Any:
@@ -49,6 +49,34 @@ def banded_attention(
         **keywords: Single options of ``AttentionOptions``; ``mask`` and ``global_index`` are tensors.
     """
     output, logsumexp = _operators().banded_attention(query, key, value, **_arguments(options, window, keywords))
+    return (output, logsumexp) if return_logsumexp else output
+
+
+def relative_banded_attention(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, relative: torch.Tensor, window: int | tuple[int, int], *,
+    content_bias: torch.Tensor | None = None, position_bias: torch.Tensor | None = None, relative_zero: int = 0, return_logsumexp: bool = False,
+    **keywords: Any,
+) -> Any:  # fmt: skip
+    """Windowed and dilated attention with relative positions (Transformer-XL); differentiable in all its tensors.
+
+    The score of query i and key j of a sequence is
+    ``scale * ((query_i + content_bias) . key_j + (query_i + position_bias) . relative[relative_zero + i - j])``.
+
+    Args:
+        query: [B, T, H, D], or packed [N, H, D] with ``sequence_offsets``.
+        key: As the query.
+        value: As the query.
+        relative: [P, H, D], a row for every distance in tokens that a window reaches inside a sequence.
+        window: Keys on either side in steps of the dilation; ``(left, 0)`` is causal.
+        content_bias: [H, D] (``r_w_bias``), or None for zeros.
+        position_bias: [H, D] (``r_r_bias``), or None for zeros.
+        relative_zero: The row of distance 0.
+        return_logsumexp: Also give log(sum(exp(scores))) [B, T, H] or [N, H].
+        **keywords: ``dilation``, ``mask``, ``sequence_offsets``, ``scale``, ``dropout``, ``seed``, ``implementation`` of ``AttentionOptions``.
+    """
+    output, logsumexp = _operators().relative_banded_attention(
+        query, key, value, relative, content_bias, position_bias, relative_zero, **_arguments(None, window, keywords)
+    )
     return (output, logsumexp) if return_logsumexp else output
 
 

@@ -91,6 +91,30 @@ def banded_attention_backward(
     return _like(query), _like(key), _like(value)
 
 
+def _check_relative(op: str, query: Tensor, relative: Tensor) -> None:
+    _refuse_unless(relative.dim() == 3 and relative.shape[1:] == query.shape[-2:], op,
+                   lambda: f"relative must be [P, H, D] with [H, D] = {list(query.shape[-2:])}, given {list(relative.shape)}")  # fmt: skip
+
+
+@_of
+def relative_banded_attention(
+    query: Tensor, key: Tensor, value: Tensor, relative: Tensor, sequence_offsets: _MaybeInts, implementation: str, **_: Any
+) -> tuple[Tensor, Tensor]:
+    _check_band("relative_banded_attention", query, key, value, sequence_offsets, implementation)
+    _check_relative("relative_banded_attention", query, relative)
+    return _like(query), _computed(query, query.shape[:-1])
+
+
+@_of
+def relative_banded_attention_backward(
+    query: Tensor, key: Tensor, value: Tensor, relative: Tensor, sequence_offsets: _MaybeInts, implementation: str, **_: Any
+) -> tuple[Tensor, ...]:
+    _check_band("relative_banded_attention_backward", query, key, value, sequence_offsets, implementation)
+    _check_relative("relative_banded_attention_backward", query, relative)
+    bias = query.shape[-2:]
+    return _like(query), _like(key), _like(value), _like(relative), query.new_empty(bias), query.new_empty(bias)
+
+
 @_of
 def banded_attention_probabilities(
     query: Tensor, key: Tensor, window_left: int, window_right: int, global_index: _MaybeTensor, sequence_offsets: _MaybeInts, **_: Any

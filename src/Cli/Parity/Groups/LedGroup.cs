@@ -1,7 +1,6 @@
 using System.Text.Json;
 using LongformerInterop.Models;
 using LongformerInterop.Tasks.Generation;
-using LongformerInterop.Tokenizers;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Cli.Parity.Groups;
@@ -31,9 +30,7 @@ internal sealed class LedGroup : ParityGroup
     {
         GenerationOptions options =
             GenerationOptions.Parse(arguments.GetRawText(), parityCase.PathOf("case.json")) with { KeepLogits = report.Expects("logits") };
-        // Stop strings need a tokenizer; most cases have none.
-        Tokenizer? tokenizer = options.StopStrings is { Count: > 0 } ? Tokenizer.Load(parityCase.Folder) : null;
-        TextGenerator generator = new(model, GenerationOptions.FromCheckpoint(parityCase.Folder), tokenizer);
+        TextGenerator generator = new(model, GenerationOptions.FromCheckpoint(parityCase.Folder));
         IReadOnlyList<GeneratedSequence> sequences = [.. generator.Generate(Documents(parityCase.Inputs()), options).SelectMany(s => s)];
 
         // Rows are filled with padding up to the longest, as HF returns them.

@@ -15,11 +15,13 @@ internal sealed class TrainingGroup : ParityGroup
 {
     internal override string Name => "training";
 
-    internal override string? SkipReason(ParityCase parityCase) =>
-        parityCase.Name.StartsWith("charlm_", StringComparison.Ordinal) ? "character models are not trained yet" : null;
-
     internal override void Run(ParityCase parityCase, ParityCall call, ParityReport report)
     {
+        if (CharacterTrainingCases.Has(parityCase))
+        {
+            CharacterTrainingCases.Run(parityCase, call, report);
+            return;
+        }
         JsonElement settings = parityCase.Description.GetProperty("settings");
         JsonElement loss = settings.GetProperty("loss"), optimizing = settings.GetProperty("optimizer");
         double smoothing = loss.TryGetProperty("epsilon", out JsonElement epsilon) ? epsilon.GetDouble() : 0;
