@@ -6,8 +6,8 @@ using Microsoft.Extensions.Logging;
 
 namespace LongformerInterop.CApi;
 
-/// <summary>The callbacks of one running call: progress, cancelling, streams; and its logger, which passes messages to lf_set_log.</summary>
-internal sealed unsafe class CallContext : ILogger, IProgress<TaskProgress>, IProgress<SummaryProgress>, IProgress<GenerationProgress>, IDisposable
+/// <summary>The callbacks of one running call: progress, cancelling, streams.</summary>
+internal sealed unsafe class CallContext : IProgress<TaskProgress>, IProgress<SummaryProgress>, IProgress<GenerationProgress>, IDisposable
 {
     // A callback may have to wait for its turn (Python's for the interpreter), and a small model has many layers in a second.
     private const long MillisecondsBetweenLayers = 20;
@@ -67,9 +67,6 @@ internal sealed unsafe class CallContext : ILogger, IProgress<TaskProgress>, IPr
             _source.Cancel();
     }
 
-    /// <summary>A task's options with this watch in them.</summary>
-    public T In<T>(T options) where T : TaskOptions => options with { Logger = this };
-
     /// <summary>A callback of the last step may have asked to stop, too.</summary>
     public void Finish() => Token.ThrowIfCancellationRequested();
 
@@ -77,16 +74,6 @@ internal sealed unsafe class CallContext : ILogger, IProgress<TaskProgress>, IPr
     {
         _poll?.Dispose();
         _source.Dispose();
-    }
-
-    public bool IsEnabled(LogLevel logLevel) => LogSink.Wants(logLevel);
-
-    public IDisposable? BeginScope<TState>(TState state) where TState : notnull => null;
-
-    public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
-    {
-        if (LogSink.Wants(logLevel))
-            LogSink.Write(logLevel, formatter(state, exception));
     }
 
     private void Report(long done, long total, long tokens)
@@ -116,6 +103,12 @@ internal static unsafe class LogSink
     private static delegate* unmanaged[Cdecl]<void*, int, byte*, nuint, void> _callback;
     private static void* _context;
     private static LogLevel _level = LogLevel.None;
+
+    /// <summary>What tasks and models are given.</summary>
+    public static ILogger Logger { get; } = new SinkLogger();
+
+    /// <summary>A task's options with this log in them.</summary>
+    public static T In<T>(T options) where T : TaskOptions => options with { Logger = Logger };
 
     public static void Set(delegate* unmanaged[Cdecl]<void*, int, byte*, nuint, void> newCallback, void* newContext, int newLevel)
     {
@@ -149,5 +142,18 @@ internal static unsafe class LogSink
         byte[] bytes = Encoding.UTF8.GetBytes(message + '\0');
         fixed (byte* b = bytes)
             target(targetContext, (int)at, b, (nuint)bytes.Length - 1);
+    }
+
+    private sealed class SinkLogger : ILogger
+    {
+        public bool IsEnabled(LogLevel logLevel) => Wants(logLevel);
+
+        public IDisposable? BeginScope<TState>(TState state) where TState : notnull => null;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        {
+            if (Wants(logLevel))
+                Write(logLevel, formatter(state, exception));
+        }
     }
 }

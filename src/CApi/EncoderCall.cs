@@ -58,7 +58,7 @@ internal sealed unsafe class EncoderCall : IDisposable
     {
         List<float[]> vectors = [];
         offsets = new long[_texts.Length + 1];
-        foreach (DocumentEmbedding e in _encoder.EncodeEach(_texts, Pooling, _watch.In(_how), _watch, _watch.Token))
+        foreach (DocumentEmbedding e in _encoder.EncodeEach(_texts, Pooling, LogSink.In(_how), _watch, _watch.Token))
         {
             vectors.Add(e.Values);
             offsets[e.Index + 1] = offsets[e.Index] + e.Tokens;

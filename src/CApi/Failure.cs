@@ -79,6 +79,7 @@ internal static unsafe class Failure
     {
         CallException call => (call.Status, e.Message),
         CheckpointException => (Status.Checkpoint, e.Message),
+        TokenizerInputException => (Status.InvalidInput, e.Message),
         TokenizerException => (Status.Tokenizer, e.Message),
         DeviceException => (Status.Device, e.Message),
         TorchException => (Status.Torch, e.Message),

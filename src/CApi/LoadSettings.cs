@@ -9,7 +9,10 @@ internal sealed class LoadSettings
     private static readonly (string Name, DType Type)[] Types =
         [("float32", DType.Float32), ("bfloat16", DType.BFloat16), ("float16", DType.Float16), ("float64", DType.Float64)];
 
-    private volatile LoadOptions _options = new();
+    private volatile LoadOptions _options = Default;
+
+    /// <summary>Options of a call that gives none.</summary>
+    public static LoadOptions Default { get; } = new() { Logger = LogSink.Logger };
 
     /// <summary>What was set so far.</summary>
     public LoadOptions Options => _options;

@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using LongformerInterop.Checkpoints;
@@ -148,7 +147,7 @@ internal static class Documents
     {
         try
         {
-            using JsonDocument parsed = JsonText.Parse(Encoding.UTF8.GetBytes(WholeCharacters(text)));
+            using JsonDocument parsed = JsonText.ParseTexts(text);
             int number = 0;
             foreach (JsonElement element in parsed.RootElement.EnumerateArray())
             {
@@ -173,43 +172,12 @@ internal static class Documents
     {
         try
         {
-            return JsonText.Parse(Encoding.UTF8.GetBytes(WholeCharacters(json)));
+            return JsonText.ParseTexts(json);
         }
         catch (JsonException e)
         {
             throw new IOException($"{source}: not JSON: {e.Message}", e);
         }
-    }
-
-    /// <summary>Half a surrogate pair written as an escape is U+FFFD, as in texts everywhere in this library.</summary>
-    private static string WholeCharacters(string json)
-    {
-        if (!json.Contains("\\u", StringComparison.Ordinal))
-            return json;
-        StringBuilder whole = new(json);
-        for (int i = 0; i + 5 < json.Length; i++)
-        {
-            if (json[i] != '\\')
-                continue;
-            if (json[i + 1] != 'u' || !ushort.TryParse(json.AsSpan(i + 2, 4), NumberStyles.HexNumber, CultureInfo.InvariantCulture, out ushort unit))
-            {
-                i++;
-                continue;
-            }
-            bool pair = char.IsHighSurrogate((char)unit) && i + 11 < json.Length && json[i + 6] == '\\' && json[i + 7] == 'u'
-                && ushort.TryParse(json.AsSpan(i + 8, 4), NumberStyles.HexNumber, CultureInfo.InvariantCulture, out ushort next)
-                && char.IsLowSurrogate((char)next);
-            if (!pair && char.IsSurrogate((char)unit))
-                "FFFD".CopyTo(0, whole, i + 2);
-            i += pair ? 11 : 5;
-        }
-        return whole.ToString();
-    }
-
-    private static void CopyTo(this string text, int from, StringBuilder target, int at)
-    {
-        for (int i = from; i < text.Length; i++)
-            target[at + i] = text[i];
     }
 
     private static Document Read(JsonElement root, string source)

@@ -148,8 +148,8 @@ public sealed class DocumentEncoder : TextTask
     {
         if (text is null)
             throw new InputException(Name(document), "a text", "null");
-        text = _folder.PromptOf(options.PromptName) + text;
-        return Inputs.Encode(_folder.LowerCase ? text.ToLowerInvariant() : text, null, Name(document), options, limit: _folder.MaxLength);
+        return Inputs.Encode(_folder.Prepare(_folder.PromptOf(options.PromptName) + text), null, Name(document), options,
+            limit: _folder.MaxLength ?? (_folder.HasModules ? Tokenizer.ModelMaxLength : null));
     }
 
     /// <summary>Tokens of the prompt with the special ones before it, as sentence-transformers counts them.</summary>
@@ -158,7 +158,7 @@ public sealed class DocumentEncoder : TextTask
         string prompt = _folder.PromptOf(options.PromptName);
         if (prompt.Length == 0)
             return 0;
-        ReadOnlySpan<int> ids = Tokenizer.Encode(_folder.LowerCase ? prompt.ToLowerInvariant() : prompt).Ids.Span;
+        ReadOnlySpan<int> ids = Tokenizer.Encode(_folder.Prepare(prompt)).Ids.Span;
         return ids.Length > 0 && (ids[^1] == Tokenizer.SpecialTokens.Separator || ids[^1] == Tokenizer.SpecialTokens.End)
             ? ids.Length - 1
             : ids.Length;

@@ -27,6 +27,10 @@ public sealed record SentenceTransformersFolder(Pooling? Pooling, bool? Normaliz
     /// <summary>The prompt that is used where a call names none (<c>default_prompt_name</c>); null: none.</summary>
     public string? DefaultPrompt { get; private init; }
 
+    /// <summary>Whether it is a folder of sentence-transformers' own (<c>modules.json</c>), which strips white space from the ends of every
+    /// text.</summary>
+    internal bool HasModules { get; private init; }
+
     /// <summary>How tokens become one vector; null: as the encoder's own poolings do.</summary>
     internal SentencePooling? Steps { get; private init; }
 
@@ -86,10 +90,17 @@ public sealed record SentenceTransformersFolder(Pooling? Pooling, bool? Normaliz
             ? new(steps?.Modes[0] switch { "cls" => Tasks.Pooling.Cls, "mean" => Tasks.Pooling.Mean, _ => null }, isSentence ? normalizes : null)
             // Of a call that pools in its own way the folder still says whether its vectors have length 1.
             : new SentenceTransformersFolder(Tasks.Pooling.Sentence, behind is [.., SentenceNormalize]) { Steps = steps, Behind = behind };
-        return result.WithSettings(transformer, folder);
+        return (result with { HasModules = isSentence }).WithSettings(transformer, folder);
     }
 
-    /// <summary>The text with its prompt, and the prompt's own text.</summary>
+    /// <summary>A text as its tokenizer takes it: without white space at its ends, and in lower case where the folder says so.</summary>
+    internal string Prepare(string text)
+    {
+        string stripped = HasModules ? SentenceText.Strip(text) : text;
+        return LowerCase ? SentenceText.Lower(stripped) : stripped;
+    }
+
+    /// <summary>The text of a prompt.</summary>
     /// <param name="name">The prompt's name; null: the folder's default.</param>
     /// <exception cref="InputException">There is no prompt of this name.</exception>
     internal string PromptOf(string? name)
@@ -146,7 +157,9 @@ public sealed record SentenceTransformersFolder(Pooling? Pooling, bool? Normaliz
     private static SentencePooling ReadPooling(string file)
     {
         using JsonDocument json = Parse(file, JsonValueKind.Object);
-        bool Flag(string name) => json.RootElement.TryGetProperty(name, out JsonElement value) && value.ValueKind == JsonValueKind.True;
+        // The mean is the one pooling that is on where a file does not name it.
+        bool Flag(string name) => json.RootElement.TryGetProperty(name, out JsonElement value)
+            ? value.ValueKind == JsonValueKind.True : name == "pooling_mode_mean_tokens";
         List<string> modes = [];
         // Newer files name the mode, or several, instead of having a flag for each.
         if (json.RootElement.TryGetProperty("pooling_mode", out JsonElement named) && named.ValueKind is JsonValueKind.String or JsonValueKind.Array)

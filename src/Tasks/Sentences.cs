@@ -35,7 +35,8 @@ internal sealed record SentencePooling(IReadOnlyList<string> Modes, bool Include
             switch (Modes[m])
             {
                 case "cls":
-                    hidden.Slice(first * width, width).CopyTo(target);
+                    // The first token, a prompt or not, as sentence-transformers takes it.
+                    hidden[..width].CopyTo(target);
                     break;
                 case "lasttoken":
                     hidden[^width..].CopyTo(target);

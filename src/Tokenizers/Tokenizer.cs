@@ -116,7 +116,7 @@ public abstract class Tokenizer
         ArgumentNullException.ThrowIfNull(texts);
         options = WithDefaults(options);
         if (pairs is not null && pairs.Count != texts.Count)
-            throw new TokenizerException($"pairs: expected {texts.Count} second texts, one for each text, given {pairs.Count}");
+            throw new TokenizerInputException($"pairs: expected {texts.Count} second texts, one for each text, given {pairs.Count}");
         for (int i = 0; i < texts.Count; i++)
         {
             if (texts[i] is null || pairs is { } p && p[i] is null)
@@ -156,7 +156,7 @@ public abstract class Tokenizer
     /// WordPiece: whether the spaces that it put before punctuation and contractions are taken out again (as HF's WordPiece decoder does by default).
     /// Byte-level BPE puts none and gives back the text's own bytes; bytes that are not UTF-8 become U+FFFD.
     /// </param>
-    /// <exception cref="TokenizerException">An id is negative.</exception>
+    /// <exception cref="TokenizerInputException">An id is negative.</exception>
     public abstract string Decode(ReadOnlySpan<int> ids, bool skipSpecialTokens = false, bool cleanUp = true);
 
     /// <summary>The id of a token, or null if the vocabulary lacks it. Tokens of byte-level BPE are written in GPT-2's byte alphabet.</summary>
@@ -199,7 +199,7 @@ public abstract class Tokenizer
         for (int i = 0; i < ids.Length; i++)
         {
             if (ids[i] < 0)
-                throw new TokenizerException($"ids[{i}]: expected an id of 0 or more, given {ids[i]}");
+                throw new TokenizerInputException($"ids[{i}]: expected an id of 0 or more, given {ids[i]}");
         }
     }
 
@@ -233,7 +233,7 @@ public abstract class Tokenizer
         int special = parts.Sum(p => p.Ids.Length);
         if (limit is { } max && (max < special || options.Stride < 0))
         {
-            throw new TokenizerException(max < special
+            throw new TokenizerInputException(max < special
                 ? $"MaxLength: expected at least {special}, the special tokens alone, given {max}"
                 : $"Stride: expected 0 or more, given {options.Stride}");
         }
@@ -328,7 +328,7 @@ public abstract class Tokenizer
     }
 
     private int PaddingId() =>
-        SpecialTokens.Padding ?? throw new TokenizerException("Padding: expected a tokenizer with a padding token, given one without");
+        SpecialTokens.Padding ?? throw new TokenizerInputException("Padding: expected a tokenizer with a padding token, given one without");
 }
 
 /// <summary>What every tokenizer is made of.</summary>

@@ -50,7 +50,7 @@ internal sealed class StartingPoint
         bool isLong;
         try
         {
-            using JsonDocument json = JsonDocument.Parse(File.ReadAllBytes(configuration));
+            using JsonDocument json = JsonText.Parse(File.ReadAllBytes(configuration));
             if (json.RootElement.TryGetProperty("model_type", out JsonElement value))
                 type = value.GetString();
             isLong = json.RootElement.TryGetProperty("attention_window", out _) || json.RootElement.TryGetProperty("attention_mode", out _);

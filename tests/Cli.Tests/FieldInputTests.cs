@@ -42,6 +42,46 @@ public sealed class FieldInputTests
     public void A_surrogate_without_its_other_half_becomes_the_character_of_replacement() =>
         Assert.That(Embeddings(Bytes("\"a \\ud83d b\"")), Is.EqualTo(Embeddings(Bytes("\"a \\ufffd b\""))));
 
+    [Test]
+    public void A_file_whose_name_is_not_UTF8_is_asked_to_be_renamed()
+    {
+        // Only a shell passes such a name on: what .NET passes is UTF-8.
+        File.WriteAllText(Path.Combine(_root, "plain.txt"), "Some text.");
+        Longformer.Result result = Longformer.RunInShell(
+            "cd \"$1\" && mv plain.txt $'caf\\xe9.txt' && shift && dotnet \"$@\" --input $'caf\\xe9.txt'; status=$?; rm $'caf\\xe9.txt'; "
+            + "exit $status", _root, "encode", TinyCheckpoints.Base, "--json");
+        Assert.That(result.Status, Is.EqualTo(1), result.Error);
+        Assert.That(result.Error, Does.Contain("which is not UTF-8: rename the file").And.Not.Contain("\n "));
+    }
+
+    [Test]
+    public void A_document_of_more_than_the_limit_is_named_with_both_sizes()
+    {
+        string file = Path.Combine(_root, "large.txt");
+        using (FileStream large = File.Create(file))
+            large.SetLength((512L << 20) + 1);
+        Assert.That(Longformer.Fails(1, "encode", TinyCheckpoints.Base, "--input", file, "--json"),
+            Does.Contain("large.txt: 536870913 bytes; a document may have at most 536870912: split it"));
+    }
+
+    [Test]
+    public void The_folder_of_a_training_that_has_not_ended_says_so()
+    {
+        string run = Path.Combine(_root, "run"), step = Path.Combine(run, "checkpoints", "step-000000020");
+        Directory.CreateDirectory(Path.Combine(run, "checkpoints", "step-000000010"));
+        Directory.CreateDirectory(step);
+        File.WriteAllText(Path.Combine(step, "state.json"), "{}");
+        File.WriteAllText(Path.Combine(run, "checkpoints", "step-000000010", "state.json"), "{}");
+        File.WriteAllText(Path.Combine(run, "log.jsonl"), "");
+        string said = Longformer.Fails(1, "classify", run, "--jsonl", Write(Bytes("\"Some text.\"")), "--json");
+        Assert.That(said, Does.Contain("unfinished training run").And.Contain(step).And.Contain("--resume"));
+        Assert.That(Longformer.Fails(1, "info", run), Does.Contain(step));
+        Directory.Delete(Path.Combine(run, "checkpoints"), recursive: true);
+        Directory.CreateDirectory(Path.Combine(run, "checkpoints"));
+        Assert.That(Longformer.Fails(1, "classify", run, "--jsonl", Write(Bytes("\"Some text.\"")), "--json"),
+            Does.Contain("without a checkpoint yet"));
+    }
+
     private static byte[] Bytes(string text) => Encoding.UTF8.GetBytes(text);
 
     private string Write(byte[] bytes)

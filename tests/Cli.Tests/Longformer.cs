@@ -34,6 +34,10 @@ internal static class Longformer
         return Run(start, null, arguments);
     }
 
+    /// <summary>Runs it by a script of bash: $1 is a folder, the program and its arguments come behind it.</summary>
+    internal static Result RunInShell(string script, string folder, params string[] arguments) =>
+        Run(Start("bash", "-c", script, "bash", folder), null, arguments);
+
     internal static Result RunWith(byte[]? input, params string[] arguments) => Run(Start("dotnet"), input, arguments);
 
     private static ProcessStartInfo Start(string program, params string[] arguments)

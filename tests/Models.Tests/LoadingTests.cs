@@ -1,6 +1,7 @@
 using LongformerInterop.Checkpoints;
 using LongformerInterop.Checkpoints.Tests;
 using LongformerInterop.Torch;
+using Microsoft.Extensions.Logging;
 
 namespace LongformerInterop.Models.Tests;
 
@@ -47,8 +48,26 @@ public class LoadingTests
         }
         tensors["qa_outputs.weight"] = Tensor.Ones([2, 3]);
         SafetensorsWriter.Write(file, tensors);
-        using LongformerForMaskedLM model = LongformerForMaskedLM.Load(folder.Path);
+        Lines log = new();
+        using LongformerForMaskedLM model = LongformerForMaskedLM.Load(folder.Path, new LoadOptions { Logger = log });
         Assert.That(model.UnusedTensors, Has.Count.EqualTo(1).And.Some.Contains("qa_outputs.weight"));
+        Assert.That(log.Warnings,
+            Is.EqualTo(new[] { $"{folder.Path}: 1 tensors have no place in LongformerForMaskedLM and are not used: {model.UnusedTensors[0]}" }));
+    }
+
+    private sealed class Lines : ILogger
+    {
+        public List<string> Warnings { get; } = [];
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public IDisposable? BeginScope<TState>(TState state) where TState : notnull => null;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        {
+            Assert.That(logLevel, Is.EqualTo(LogLevel.Warning));
+            Warnings.Add(formatter(state, exception));
+        }
     }
 
     [Test]

@@ -169,6 +169,54 @@ public sealed class FieldTests
             Throws.InstanceOf<InputException>().With.Message.Contains("query"));
     }
 
+    // Transformer.tokenize strips every text; prompts are put in front before, so that a blank end of one goes where the text is empty.
+    [Test]
+    public void White_space_around_a_text_is_stripped_where_sentence_transformers_strips_it()
+    {
+        using DocumentEncoder encoder = DocumentEncoder.Load(Sentence("""{"pooling_mode_mean_tokens": true}""", ""));
+        Assert.That(encoder.Encode([" \u001c\u00a0ada\n"])[0], Is.EqualTo(encoder.Encode(["ada"])[0]));
+        using DocumentEncoder plain = DocumentEncoder.Load(TinyCheckpoints.Base);
+        Assert.That(plain.Encode([" ada"])[0], Is.Not.EqualTo(plain.Encode(["ada"])[0]), "a folder without modules takes texts as they are");
+    }
+
+    // str.lower of Python 3.
+    [TestCase("\u0130stanbul ODEV", "i\u0307stanbul odev")]
+    [TestCase("\u039F\u0394\u039F\u03A3 \u03A3 \u03A3\u0391\u03A3.", "\u03BF\u03B4\u03BF\u03C2 \u03C3 \u03C3\u03B1\u03C2.")]
+    [TestCase("A\u03A3'B \U00010400\u03A3", "a\u03C3'b \U00010428\u03C2")]
+    [TestCase("Stra\u00DFE", "stra\u00DFe")]
+    public void Lower_case_is_Pythons(string text, string lower) => Assert.That(SentenceText.Lower(text), Is.EqualTo(lower));
+
+    // Pooling.forward takes token_embeddings[:, 0] whatever include_prompt says, and masks the prompt for the others.
+    [Test]
+    public void Tokens_of_a_prompt_are_left_out_of_poolings_but_of_the_first_token()
+    {
+        string folder = Sentence("""{"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": true, "include_prompt": false}""", "");
+        File.WriteAllText(Path.Combine(folder, "config_sentence_transformers.json"),
+            """{"prompts": {"query": "query: "}, "default_prompt_name": "query"}""");
+        using DocumentEncoder encoder = DocumentEncoder.Load(folder);
+        float[] hidden = Hidden(encoder, Text);
+        // The prompt's own tokens, without its blank, which is stripped, and without </s>.
+        int prompt = encoder.Tokenizer.Encode("query:").Count - 1;
+        Assert.That(encoder.Encode([Text])[0], Is.EqualTo((float[])[.. Pool(hidden, "cls"), .. Pool(hidden[(prompt * 32)..], "mean")]).Within(1e-5));
+    }
+
+    [Test]
+    public void A_mean_is_pooled_where_a_file_does_not_say_that_it_is_not()
+    {
+        using DocumentEncoder encoder = DocumentEncoder.Load(Sentence("""{"pooling_mode_cls_token": true}""", ""));
+        float[] hidden = Hidden(encoder, Text);
+        Assert.That(encoder.Encode([Text])[0], Is.EqualTo((float[])[.. Pool(hidden, "cls"), .. Pool(hidden, "mean")]).Within(1e-5));
+    }
+
+    // SequenceBiasLogitsProcessor makes a dict of the list.
+    [Test]
+    public void Of_a_sequence_that_is_biased_twice_the_later_bias_holds()
+    {
+        float[] scores = [0, 0, 0, 0];
+        new SequenceBiases([new([1], 8), new([2, 3], 4), new([1], 2.5), new([3], 1)]).Apply([0, 2], scores);
+        Assert.That(scores, Is.EqualTo(new[] { 0, 2.5f, 0, 5 }));
+    }
+
     // QuestionAnsweringPipeline: the smallest of the windows' P(start = 0) P(end = 0).
     [Test]
     public void No_answer_has_the_probability_of_the_first_token()

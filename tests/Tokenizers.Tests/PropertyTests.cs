@@ -74,6 +74,16 @@ public partial class PropertyTests
     }
 
     [TestCaseSource(nameof(All))]
+    public void What_a_tokenizer_is_asked_for_in_vain_is_the_callers_mistake(Tokenizer tokenizer)
+    {
+        Assert.That(() => tokenizer.Decode([5, -1]),
+            Throws.TypeOf<TokenizerInputException>().With.Message.EqualTo("ids[1]: expected an id of 0 or more, given -1"));
+        Assert.That(() => tokenizer.Encode("a", options: new EncodeOptions { MaxLength = 1 }),
+            Throws.TypeOf<TokenizerInputException>().With.Message.Contains("MaxLength"));
+        Assert.That(() => tokenizer.EncodeBatch(["a", "b"], ["c"]), Throws.TypeOf<TokenizerInputException>().With.Message.Contains("pairs"));
+    }
+
+    [TestCaseSource(nameof(All))]
     public void Half_a_surrogate_pair_is_read_as_the_replacement_character(Tokenizer tokenizer)
     {
         foreach (string lone in new[] { "\ud83d", "\udc4d", "a\ud83db", "a\udc4d\ud83d", " \ud83d\ud83d\udc4d" })

@@ -25,6 +25,15 @@ public sealed class DataTests
             Throws.TypeOf<InputException>().With.Message.Contains("expected an integer in the column \"text\", given \"one\""));
     }
 
+    // As every reader of JSON here: a column nobody reads may hold NaN, and half a surrogate pair is no character.
+    [TestCase("a.jsonl", "{\"text\": \"a \\ud83d b \\uD83D\\uDC4D\", \"score\": NaN}\n")]
+    [TestCase("a.json", "\uFEFF[{\"text\": \"a \\ud83d b \\uD83D\\uDC4D\", \"score\": NaN}]")]
+    public void Json_as_it_is_found(string name, string text)
+    {
+        using TestFolder folder = new();
+        Assert.That(folder.Read(name, text)[0].Text("text"), Is.EqualTo("a \uFFFD b \U0001F44D"));
+    }
+
     [TestCase("a.jsonl", "{\"text\": \"one\"}\n{\"text\": \"tw", "a.jsonl:2: not JSON")]
     [TestCase("a.jsonl", "[1]\n", "a.jsonl:1: expected a JSON object")]
     [TestCase("a.jsonl", "", "a.jsonl: no record in it")]

@@ -90,7 +90,7 @@ typedef enum lf_status {
   LF_INVALID_ARGUMENT = 1, /* the call itself is wrong: null, freed handle, bad UTF-8, unknown option, small buffer */
   LF_INVALID_INPUT = 2,    /* a value is wrong: an empty or too long document, a tensor's shape, an option's value */
   LF_CHECKPOINT = 3,       /* a checkpoint cannot be read or written, or does not serve what is asked of it */
-  LF_TOKENIZER = 4,        /* a tokenizer's files are missing or malformed, or it cannot do what is asked */
+  LF_TOKENIZER = 4,        /* a tokenizer's files are missing or malformed */
   LF_DEVICE = 5,           /* there is no such device here */
   LF_TORCH = 6,            /* libtorch is missing or failed */
   LF_CANCELLED = 7,        /* a callback asked to stop */
@@ -440,7 +440,7 @@ LF_API lf_status lf_tokenizer_encode_batch(const lf_tokenizer* tokenizer, const 
                                            const char* const* pairs, const size_t* pair_lengths, size_t count,
                                            const lf_options* options, lf_encoding** encodings);
 
-/* Tokens to text; free it with lf_text_free. LF_TOKENIZER for an id outside the vocabulary. */
+/* Tokens to text; free it with lf_text_free. An unused id gives nothing; LF_INVALID_INPUT for a negative one. */
 LF_API lf_status lf_tokenizer_decode(const lf_tokenizer* tokenizer, const int32_t* ids, size_t count, int32_t skip_special_tokens,
                                      char** text, size_t* length);
 

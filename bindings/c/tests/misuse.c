@@ -216,6 +216,8 @@ static void texts(void) {
   REFUSED(LF_INVALID_ARGUMENT, "not UTF-8 at byte 0 (0xed)", lf_document_encoder_encode(encoder, &surrogate, NULL, 1, NULL, &out, NULL));
   REFUSED(LF_INVALID_ARGUMENT, "not UTF-8 at byte 3 (0xc3)", lf_document_encoder_encode(encoder, &cut, NULL, 1, NULL, &out, NULL));
   REFUSED(LF_INVALID_ARGUMENT, "not UTF-8", lf_tokenizer_load("\xc0\xaf", &none));
+  ids = (const int32_t[]){5, -1};
+  REFUSED(LF_INVALID_INPUT, "ids[1]: expected an id of 0 or more, given -1", lf_tokenizer_decode(tokenizer, ids, 2, 0, &text, &n));
   documents[0] = "";
   REFUSED(LF_INVALID_INPUT, "documents[0]: the text is empty", lf_document_encoder_encode(encoder, documents, NULL, 1, NULL, &out, NULL));
 }

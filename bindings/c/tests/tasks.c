@@ -330,6 +330,80 @@ static int32_t take_token(void* context, int64_t which, int32_t sequence, int32_
   return stream->stop_after > 0 && stream->count >= stream->stop_after;
 }
 
+static struct sequence {
+  int32_t tokens[64];
+  size_t count;
+} generated(const lf_summarizer* task, const lf_options* options) {
+  struct sequence result;
+  const char* text = document;
+  lf_answer* answer = NULL;
+  const int32_t* tokens = NULL;
+  memset(&result, 0, sizeof result);
+  OK(lf_summarizer_summarize(task, &text, NULL, 1, options, &answer));
+  OK(lf_answer_tokens(answer, 0, &tokens, &result.count));
+  CHECK(result.count <= 64);
+  memcpy(result.tokens, tokens, result.count * sizeof *tokens);
+  OK(lf_answer_free(answer));
+  return result;
+}
+
+/* Each option by its own name does what the key of generation_config.json does, and changes something; a key that is not built is refused. */
+static void generation_by_name(const lf_summarizer* task) {
+  static const struct {
+    const char *name, *text, *json, *extra; /* extra: what both have besides */
+    double value;
+  } same[] = {
+      {"encoder_no_repeat_ngram", NULL, "{\"encoder_no_repeat_ngram_size\": 1}", NULL, 1},
+      {"encoder_repetition_penalty", NULL, "{\"encoder_repetition_penalty\": 50.0}", NULL, 50},
+      {"repetition_penalty", NULL, "{\"repetition_penalty\": 3.0}", NULL, 3},
+      {"min_p", NULL, "{\"min_p\": 1.0, \"do_sample\": true, \"temperature\": 50.0}", "{\"do_sample\": true, \"temperature\": 50.0}", 1},
+      {"typical_p", NULL, "{\"typical_p\": 0.05, \"do_sample\": true, \"temperature\": 50.0}", "{\"do_sample\": true, \"temperature\": 50.0}", 0.05},
+      {"top_h", NULL, "{\"top_h\": 0.1, \"do_sample\": true, \"temperature\": 5.0}", "{\"do_sample\": true, \"temperature\": 5.0}", 0.1},
+      {"max_time", NULL, "{\"max_time\": 0.0}", NULL, 0},
+  };
+  static const char* const refused[] = {
+      "{\"guidance_scale\": 1.5}", "{\"force_words_ids\": [[5]]}", "{\"num_beams\": 4, \"num_beam_groups\": 2}", "{\"dola_layers\": \"low\"}",
+      "{\"penalty_alpha\": 0.5, \"top_k\": 4}",
+  };
+  static const char* const names[] = {"guidance_scale", "force_words_ids", "num_beam_groups", "dola_layers", "penalty_alpha"};
+  const char* text = document;
+  lf_options* options = NULL;
+  lf_answer* answer = NULL;
+  struct sequence own, by_json, plain;
+  size_t i;
+  for (i = 0; i < sizeof same / sizeof *same; i++) {
+    OK(lf_options_create(&options));
+    OK(lf_options_set_int(options, "max_tokens", 12));
+    if (same[i].extra) OK(lf_options_set_text(options, "generation_config", same[i].extra, LF_TERMINATED));
+    plain = generated(task, options);
+    OK(lf_options_set_float(options, same[i].name, same[i].value));
+    if (strcmp(same[i].name, "encoder_no_repeat_ngram") == 0) OK(lf_options_set_int(options, same[i].name, (int64_t)same[i].value));
+    own = generated(task, options);
+    OK(lf_options_free(options));
+    OK(lf_options_create(&options));
+    OK(lf_options_set_int(options, "max_tokens", 12));
+    OK(lf_options_set_text(options, "generation_config", same[i].json, LF_TERMINATED));
+    by_json = generated(task, options);
+    OK(lf_options_free(options));
+    CHECK(memcmp(&own, &by_json, sizeof own) == 0);
+    /* A model of random weights does not repeat its document. */
+    if (memcmp(&own, &plain, sizeof own) == 0 && strcmp(same[i].name, "encoder_no_repeat_ngram") != 0) {
+      fprintf(stderr, "%s changes nothing\n", same[i].name);
+      CHECK(0);
+    }
+  }
+  for (i = 0; i < sizeof refused / sizeof *refused; i++) {
+    OK(lf_options_create(&options));
+    OK(lf_options_set_text(options, "generation_config", refused[i], LF_TERMINATED));
+    REFUSED(LF_INVALID_INPUT, names[i], lf_summarizer_summarize(task, &text, NULL, 1, options, &answer));
+    OK(lf_options_free(options));
+  }
+  OK(lf_options_create(&options));
+  OK(lf_options_set_int(options, "guidance", 2));
+  REFUSED(LF_INVALID_ARGUMENT, "guidance", lf_summarizer_summarize(task, &text, NULL, 1, options, &answer));
+  OK(lf_options_free(options));
+}
+
 static void summaries(void) {
   static struct stream stream;
   const char *documents[2] = {document, "Another one."}, *text = NULL;
@@ -377,6 +451,7 @@ static void summaries(void) {
     CHECK(group == (int64_t)(i / 2) && n <= 6);
   }
   OK(lf_answer_free(answer));
+  generation_by_name(task);
   OK(lf_options_set_text(options, "early_stopping", "maybe", LF_TERMINATED));
   REFUSED(LF_INVALID_INPUT, "early_stopping: expected false, true, never", lf_summarizer_summarize(task, documents, NULL, 2, options, &answer));
   OK(lf_options_free(options));

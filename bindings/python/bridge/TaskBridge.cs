@@ -25,6 +25,7 @@ public static class TaskBridge
         Attention = Enum.Parse<AttentionImplementation>(attention, ignoreCase: true),
         Trainable = trainable,
         TF32 = tf32 is null ? null : bool.Parse(tf32),
+        Logger = LogBridge.Logger,
     };
 
     /// <summary>One tensor [N, C], or with pooling "tokens" N tensors [T, C]; the receiver disposes them. Null: as the folder says.</summary>

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from ._errors import InputError
 
-__all__ = ["one_text", "texts"]
+__all__ = ["one_text", "texts", "whole", "whole_characters"]
 
 
 def texts(value: str | Sequence[str], name: str) -> list[str]:
@@ -23,3 +23,17 @@ def one_text(value: str, name: str) -> str:
     if not isinstance(value, str):
         raise InputError(f"{name}: expected a str, given {type(value).__name__}")
     return value
+
+
+def whole_characters(text: str) -> str:
+    """The text with U+FFFD for every surrogate that stands alone; two halves that belong together become their character."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def whole(text: str) -> str:
+    """The text itself where nothing is to be replaced."""
+    try:
+        text.encode()
+        return text
+    except UnicodeEncodeError:
+        return whole_characters(text)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import asyncio
 
+import numpy as np
 import pytest
 
 DOCUMENT = "The old house stood on the hill. " * 20
@@ -63,6 +64,62 @@ def test_impossible_options_are_refused(lf, led):
         led.summarize([DOCUMENT, DOCUMENT], on_token=print)
     with pytest.raises(lf.InputError, match="seed"):
         led.summarize(DOCUMENT, sample=True, seed=-1)
+
+
+@pytest.mark.parametrize(
+    "own, config, others",
+    [
+        ({"encoder_no_repeat_ngram": 1}, {"encoder_no_repeat_ngram_size": 1}, {}),
+        ({"encoder_repetition_penalty": 50.0}, {"encoder_repetition_penalty": 50.0}, {}),
+        ({"stop_string": "e"}, {"stop_strings": ["e"]}, {}),
+        ({"max_time": 0.0}, {"max_time": 0.0}, {}),
+        ({"min_p": 1.0}, {"min_p": 1.0}, {"sample": True, "temperature": 50.0}),
+        ({"typical_p": 0.05}, {"typical_p": 0.05}, {"sample": True, "temperature": 50.0}),
+        ({"epsilon_cutoff": 0.02}, {"epsilon_cutoff": 0.02}, {"sample": True, "temperature": 1.0}),
+        ({"top_h": 0.1}, {"top_h": 0.1}, {"sample": True, "temperature": 5.0}),
+    ],
+)
+def test_an_option_is_the_key_of_generation_config(led, own, config, others):
+    given = led.summarize_all([DOCUMENT], max_tokens=12, **own, **others)[0][0].ids
+    assert given == led.summarize_all([DOCUMENT], max_tokens=12, config=config, **others)[0][0].ids
+    if not {"stop_string", "encoder_no_repeat_ngram"} & set(own):
+        assert given != led.summarize_all([DOCUMENT], max_tokens=12, **others)[0][0].ids
+
+
+def test_no_token_of_the_document_is_repeated(led):
+    token = led.tokenizer.encode(DOCUMENT).ids[3]
+    towards = {"sequence_bias": [[[token], 1e6]]}
+    assert set(led.summarize_all([DOCUMENT], max_tokens=8, config=towards)[0][0].ids[1:-1]) == {token}
+    assert token not in led.summarize_all([DOCUMENT], max_tokens=8, config=towards, encoder_no_repeat_ngram=1)[0][0].ids
+
+
+def test_any_key_of_generation_config_is_taken(led):
+    plain = led.summarize_all([DOCUMENT], max_tokens=12)[0][0].ids
+    biased = led.summarize_all([DOCUMENT], max_tokens=12, config={"sequence_bias": [[[plain[1]], -1e6], [[7], 1e6]]})[0][0].ids
+    assert set(biased[1:]) == {7} and 7 not in plain[1:2]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"guidance_scale": 1.5},
+        {"force_words_ids": [[5]]},
+        {"constraints": [1]},
+        {"num_beams": 4, "num_beam_groups": 2},
+        {"dola_layers": "low"},
+        {"penalty_alpha": 0.5, "top_k": 4},
+        {"watermarking_config": {"bias": 2.5}},
+        {"token_healing": True},
+    ],
+)
+def test_what_is_not_built_is_refused_by_name(lf, led, config):
+    with pytest.raises(lf.InputError, match="|".join(config)):
+        led.summarize(DOCUMENT, max_tokens=4, config=config)
+
+
+def test_numbers_of_numpy_are_numbers(led):
+    plain = led.summarize(DOCUMENT, beams=2, max_tokens=6, length_penalty=0.5, early_stopping=True)
+    assert plain == led.summarize(DOCUMENT, beams=np.int64(2), max_tokens=np.int32(6), length_penalty=np.float32(0.5), early_stopping=np.bool_(True))
 
 
 def test_leaving_a_stream_early_stops_it(led):

@@ -75,3 +75,23 @@ def test_wrong_arguments_are_refused(lf, models, tmp_path):
         with pytest.raises(lf.LongformerError, match="-1"):
             tokenizer.decode([-1])
         assert tokenizer.decode([10**6]) == ""  # as HF's tokenizers: an id that the vocabulary leaves unused is no text
+
+
+@pytest.mark.parametrize("text", ["a\ud83d b", "\udc4d", "caf\udce9 x"])
+def test_half_a_surrogate_pair_is_the_character_of_replacement(lf, models, text):
+    whole = "".join("\ufffd" if 0xD800 <= ord(c) < 0xE000 else c for c in text)
+    with lf.DocumentEncoder.load(models / "encoder") as encoder:
+        tokenizer = encoder.tokenizer
+        given, expected = tokenizer.encode(text), tokenizer.encode(whole)
+        assert given.ids == expected.ids and given.offsets == expected.offsets
+        assert (encoder.encode([text, "b"]) == encoder.encode([whole, "b"])).all()
+        assert (encoder.encode(text) == encoder.encode(whole)).all()
+
+
+def test_an_id_that_cannot_be_is_an_argument_that_is_wrong(lf, models):
+    with lf.DocumentEncoder.load(models / "encoder") as encoder:
+        with pytest.raises(lf.InputError, match=r"ids\[1\]: expected an id of 0 or more, given -1"):
+            encoder.tokenizer.decode([5, -1])
+        with pytest.raises(lf.InputError, match="MaxLength"):
+            encoder.tokenizer.encode("a", max_length=1)
+        assert encoder.tokenizer.decode([10**6]) == ""

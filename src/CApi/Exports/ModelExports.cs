@@ -129,7 +129,7 @@ internal static unsafe class Loading
         if (path.Length == 0)
             throw new InputException("folder", "the path of a checkpoint folder", "an empty one");
         using Lease<LoadSettings> settings = Handles.UseOptional<LoadSettings>(options, "options");
-        *output = Handles.Add(load(path, settings.OrNull?.Options));
+        *output = Handles.Add(load(path, settings.OrNull?.Options ?? LoadSettings.Default));
     });
 
     public static int Task(byte* folder, nint options, nint* output, string argument, Func<string, LoadOptions?, TextTask> load) =>

@@ -28,7 +28,7 @@ internal static unsafe class SpanExports
         if (n > 0)
             Native.NotNull(spans, "spans");
         (int, int)[] ranges = Ranges(new ReadOnlySpan<long>(spans, 2 * n), source, EncodingHandle.Unit(unit));
-        IReadOnlyList<ClassifiedSpan> results = used.Task.Classify(source, ranges, watch.In(how), watch.Token);
+        IReadOnlyList<ClassifiedSpan> results = used.Task.Classify(source, ranges, LogSink.In(how), watch.Token);
         watch.Finish();
         *answer = Handles.Add(new AnswerHandle([.. results.SelectMany((span, i) => span.Labels.Select(l => new AnswerItem
         {

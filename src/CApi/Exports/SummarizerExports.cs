@@ -38,7 +38,7 @@ internal static unsafe class SummarizerExports
         List<AnswerItem> items = [];
         int document = 0;
         foreach (IReadOnlyList<Summary> summaries in
-            used.Task.Summarize(texts, generation, watch.In(how), watch, onToken, watch.Token))
+            used.Task.Summarize(texts, generation, LogSink.In(how), watch, onToken, watch.Token))
         {
             items.AddRange(summaries.Select(s => AnswerItem.From(s.Sequence, document, s.Text)));
             document++;

@@ -85,7 +85,7 @@ internal static unsafe class TaskExports
         int top = call.Reader.Int("top") ?? 1;
         CallContext watch = call.Start("lf_question_answerer_answer");
         string text = Native.Text(document, documentLength, "document");
-        IReadOnlyList<Answer> answers = used.Task.Answer(Native.Text(question, questionLength, "question"), text, top, watch.In(how), watch.Token);
+        IReadOnlyList<Answer> answers = used.Task.Answer(Native.Text(question, questionLength, "question"), text, top, LogSink.In(how), watch.Token);
         watch.Finish();
         *answer = Handles.Add(new AnswerHandle(
             [.. answers.Select(a => new AnswerItem { Text = a.Text, Range = (a.Start, a.End), Score = a.Score, Logit = a.Logit })], text));
@@ -107,7 +107,7 @@ internal static unsafe class TaskExports
         TaskOptions how = call.Apply(new TaskOptions());
         CallContext watch = call.Start("lf_text_classifier_classify");
         string[] texts = Native.Documents(documents, lengths, count, "documents");
-        IReadOnlyList<IReadOnlyList<LabelScore>> results = used.Task.Classify(texts, watch.In(how), watch, watch.Token);
+        IReadOnlyList<IReadOnlyList<LabelScore>> results = used.Task.Classify(texts, LogSink.In(how), watch, watch.Token);
         watch.Finish();
         *answer = Handles.Add(new AnswerHandle([.. results.SelectMany((scores, document) =>
             scores.Select(s => new AnswerItem { Label = s.Label, Score = s.Score, Logit = s.Logit, Group = document }))]));
@@ -133,7 +133,7 @@ internal static unsafe class TaskExports
         });
         CallContext watch = call.Start("lf_token_classifier_tag");
         string source = Native.Text(text, length, "text");
-        IReadOnlyList<Entity> entities = used.Task.Tag(source, watch.In(how), watch.Token);
+        IReadOnlyList<Entity> entities = used.Task.Tag(source, LogSink.In(how), watch.Token);
         *answer = Handles.Add(new AnswerHandle(
             [.. entities.Select(e => new AnswerItem { Label = e.Label, Text = e.Text, Range = (e.Start, e.End), Score = e.Score })], source));
     });
@@ -157,7 +157,7 @@ internal static unsafe class TaskExports
             Native.Documents(choices, choiceLengths, choiceCount, "choices"), question is null
                 ? null
                 : Native.Text(question, questionLength, "question"),
-            watch.In(how), watch.Token);
+            LogSink.In(how), watch.Token);
         *answer = Handles.Add(new AnswerHandle(
             [.. scores.Select(c => new AnswerItem { Text = c.Choice, Id = c.Index, Score = c.Score, Logit = c.Logit })]));
     });
@@ -179,7 +179,7 @@ internal static unsafe class TaskExports
         int top = call.Reader.Int("top") ?? 5;
         CallContext watch = call.Start("lf_mask_filler_fill");
         string source = Native.Text(text, length, "text");
-        IReadOnlyList<FilledMask> masks = used.Task.Fill(source, top, watch.In(how), watch.Token);
+        IReadOnlyList<FilledMask> masks = used.Task.Fill(source, top, LogSink.In(how), watch.Token);
         *answer = Handles.Add(new AnswerHandle([.. masks.SelectMany((mask, m) => mask.Candidates.Select(c =>
             new AnswerItem { Text = c.Text, Id = c.Id, Score = c.Score, Group = m, Range = (mask.Start, mask.End) }))], source));
     });

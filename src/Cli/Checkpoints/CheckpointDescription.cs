@@ -77,7 +77,8 @@ internal static class CheckpointDescription
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
-            report.Problems.Add($"{folder}: no config.json: heads, windows and padding cannot be told from weights alone");
+            report.Problems.Add($"{folder}: no config.json: "
+                + $"{Checkpoint.Hint(folder) ?? "heads, windows and padding cannot be told from weights alone"}");
         }
         catch (JsonException e)
         {

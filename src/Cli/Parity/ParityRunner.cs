@@ -21,6 +21,7 @@ internal static class ParityRunner
         new LedGroup(),
         new CharacterGroup(),
         new ConversionGroup(),
+        new SentencesGroup(),
     ];
 
     /// <summary>The case folders at or below a folder, in the order of their names.</summary>

@@ -1,5 +1,6 @@
 using LongformerInterop.Checkpoints;
 using LongformerInterop.Torch;
+using Microsoft.Extensions.Logging;
 
 namespace LongformerInterop.Models;
 
@@ -7,8 +8,10 @@ namespace LongformerInterop.Models;
 /// Makes a model of a checkpoint folder, strictly, whatever its tensors are called: allenai's names, RoBERTa's and BART's, those of wrapping
 /// modules and LayerNorm's old ones are read as HF's (<see cref="NameMap"/>).
 /// </summary>
-internal abstract class ModelLoader
+internal abstract partial class ModelLoader
 {
+    // Of a checkpoint of another class hundreds may be left.
+    private const int NamesInLog = 20;
     private readonly ParameterSource _source;
 
     /// <summary>What both families share.</summary>
@@ -79,6 +82,11 @@ internal abstract class ModelLoader
             PretrainedModel model = architecture.Create(loader);
             loader.RequireHead(checkpoint, configuration);
             model.UnusedTensors = loader._source.Finish([.. loader.Ignored()]);
+            if (options.Logger is not null && model.UnusedTensors.Count > 0)
+            {
+                LogUnused(options.Logger, folder, model.UnusedTensors.Count, architecture.Name,
+                    string.Join(", ", model.UnusedTensors.Take(NamesInLog)));
+            }
             return model;
         }
         catch (Exception e)
@@ -147,6 +155,9 @@ internal abstract class ModelLoader
                 + (configuration.Architectures.Count > 0 ? $"; its config.json says {configuration.Architectures[0]}" : ""));
         }
     }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Folder}: {Count} tensors have no place in {Name} and are not used: {Names}")]
+    private static partial void LogUnused(ILogger logger, string folder, int count, string name, string names);
 
     private void Dispose()
     {

@@ -63,15 +63,17 @@ internal sealed class EncoderRepetitionPenalty(double penalty, int[] document) :
 
 /// <summary>
 /// SequenceBiasLogitsProcessor: a bias on the last token of a sequence where the others stand before it. As in HF, a sequence of n tokens is seen
-/// only when n tokens are there.
+/// only when n tokens are there. Of a sequence that is named twice the later bias holds.
 /// </summary>
 internal sealed class SequenceBiases(IReadOnlyList<SequenceBias> biases) : LogitsProcessor
 {
+    private readonly SequenceBias[] _biases = [.. biases.GroupBy(b => string.Join(',', b.Tokens)).Select(same => same.Last())];
+
     public override void Apply(ReadOnlySpan<int> ids, Span<float> scores)
     {
         // All biases of a token are added up before they are added to its score, in float32 as torch adds them.
-        Dictionary<int, float> sums = new();
-        foreach (SequenceBias bias in biases)
+        Dictionary<int, float> sums = [];
+        foreach (SequenceBias bias in _biases)
         {
             int length = bias.Tokens.Count;
             if (length > 1 && (length > ids.Length || !EndsWith(ids, bias.Tokens)))

@@ -31,7 +31,7 @@ public sealed partial record GenerationOptions
         JsonDocument document;
         try
         {
-            document = JsonText.Parse(System.Text.Encoding.UTF8.GetBytes(json));
+            document = JsonText.ParseTexts(json);
         }
         catch (JsonException error)
         {
@@ -180,7 +180,8 @@ public sealed partial record GenerationOptions
 
                 : Find("num_beam_groups", out value) && Number("num_beam_groups") > 1
                 ? Says("num_beam_groups", value, "beam search in groups (and diversity_penalty with it)")
-                : Find("guidance_scale", out value) && Number("guidance_scale") != 1 ? Says("guidance_scale", value, "guidance")
+                : Find("guidance_scale", out value) && Number("guidance_scale") != 1 ? Says("guidance_scale", value,
+                    "guidance is made for decoders alone (in an encoder-decoder it reads the text so far as another document) and")
                 : Find("penalty_alpha", out value) && Number("penalty_alpha") > 0 && (Int("num_beams") ?? 1) == 1 && Flag("do_sample") != true
                 && (Int("top_k") ?? 50) > 1
                     ? Says("penalty_alpha", value, "contrastive search")

@@ -15,6 +15,8 @@ internal static class FileHints
                 : $"'{path}' looks like a repository on the Hugging Face hub: nothing is downloaded here; download it (hf download {path} "
                 + "--local-dir DIR) and give that folder";
         }
+        if (UnfinishedRun(path) is { } run)
+            return run;
         string snapshots = Path.Combine(path, "snapshots");
         if (!Directory.Exists(snapshots))
         {
@@ -47,6 +49,18 @@ internal static class FileHints
     private static bool LooksLikeHubId(string path) =>
         path.Split('/') is [{ Length: > 0 } owner, { Length: > 0 } name] && !owner.StartsWith('.') && !name.StartsWith('.') && owner != "~"
         && (owner + name).All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.') && !Directory.Exists(owner);
+
+    // What longformer train writes before its model: checkpoints/step-N with state.json in each.
+    private static string? UnfinishedRun(string path)
+    {
+        string checkpoints = Path.Combine(path, "checkpoints");
+        if (!Directory.Exists(checkpoints) || File.Exists(Path.Combine(path, "config.json")))
+            return null;
+        string? last = Directory.EnumerateDirectories(checkpoints, "step-*").Where(f => File.Exists(Path.Combine(f, "state.json")))
+            .Max(StringComparer.Ordinal);
+        return last is not null ? $"it holds an unfinished training run: its last checkpoint is {last} (longformer train --resume goes on with it)"
+            : File.Exists(Path.Combine(path, "log.jsonl")) ? "it holds an unfinished training run without a checkpoint yet" : null;
+    }
 
     private static bool HoldsRepositories(string path) => Directory.EnumerateDirectories(path, "models--*").Any();
 

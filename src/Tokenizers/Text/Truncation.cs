@@ -32,7 +32,7 @@ internal static class Truncation
                 return (Shorten(first, excess, "first"), second ?? 0);
             default:
                 if (second is null)
-                    throw new TokenizerException("truncation: expected a second text for the strategy OnlySecond, given one text only");
+                    throw new TokenizerInputException("truncation: expected a second text for the strategy OnlySecond, given one text only");
                 return (first, Shorten(second.Value, excess, "second"));
         }
     }
@@ -46,7 +46,7 @@ internal static class Truncation
             return [0..0, 0..count];
         if (stride >= length)
         {
-            throw new TokenizerException(
+            throw new TokenizerInputException(
                 $"truncation: expected a stride below the {length} tokens of text that fit beside the special tokens, given {stride}");
         }
 
@@ -63,6 +63,6 @@ internal static class Truncation
     private static int Shorten(int length, int excess, string which) =>
         length > excess
             ? length - excess
-            : throw new TokenizerException(
+            : throw new TokenizerInputException(
                 $"truncation: expected a {which} text of more than {excess} tokens, which is what must be cut from it alone, given {length} tokens");
 }

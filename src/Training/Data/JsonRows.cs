@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using LongformerInterop.Checkpoints;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Training.Data;
@@ -27,7 +28,7 @@ internal static class JsonRows
                 yield break;
             if (string.IsNullOrWhiteSpace(line))
                 continue;
-            yield return Parse(source, () => JsonDocument.Parse(line)) switch
+            yield return Parse(source, () => JsonText.ParseTexts(line)) switch
             {
                 IReadOnlyDictionary<string, object?> record => new DataRow(source, record),
                 string text => new DataRow(source, new Dictionary<string, object?> { ["text"] = text }),
@@ -40,8 +41,8 @@ internal static class JsonRows
     public static IEnumerable<DataRow> Whole(string file, Stream stream)
     {
         object? whole;
-        using (stream)
-            whole = Parse(file, () => JsonDocument.Parse(stream));
+        using (StreamReader reader = new(stream, new UTF8Encoding(false, throwOnInvalidBytes: true)))
+            whole = Parse(file, () => JsonText.ParseTexts(reader.ReadToEnd()));
         if (whole is IReadOnlyDictionary<string, object?> top && top.TryGetValue("data", out object? data) && data is IReadOnlyList<object?> articles)
             return articles.SelectMany((article, i) => Article(file, article, i));
         if (whole is not IReadOnlyList<object?> list)
@@ -84,6 +85,10 @@ internal static class JsonRows
         catch (JsonException e)
         {
             throw new InputException($"{source}: not JSON: {e.Message}", e);
+        }
+        catch (DecoderFallbackException e)
+        {
+            throw new InputException($"{source}: not UTF-8 text", e);
         }
     }
 

@@ -15,7 +15,7 @@ from .._arrays import Borrowed, NativeTensor, to_numpy
 from .._options import AttentionOptions, GenerationOptions, LoadOptions, TaskOptions
 from .._results import Answer, ChoiceScore, Encoding, Entity, FilledMask, Generated, LabelScore, MaskCandidate, Summary
 from .._watch import Watch
-from .library import CODE_POINTS, LOG, NotFound, library, packed, utf8
+from .library import CODE_POINTS, LOG, NotFound, library, packed, text_utf8, utf8
 from .objects import ENCODING, Answers, BorrowedHandles, CTensor, Options, handle, int32s, memory_of, named_tensors, number, static_text, text_of
 
 __all__ = ["BACKEND"]
@@ -52,7 +52,7 @@ class _CTokenizer:
         self.special_tokens: Mapping[str, int] = special
 
     def encode(self, text: str, pair: str | None, options: Mapping[str, Any]) -> tuple[Encoding, tuple[Encoding, ...]]:
-        data, second = utf8(text), None if pair is None else utf8(pair, "pair")
+        data, second = text_utf8(text), None if pair is None else text_utf8(pair)
         lib = self._lib
         with _options(options) as opened:
             given = handle(lib.lf_tokenizer_encode, self._handle, data, len(data), second, len(second or b""), opened)
@@ -70,8 +70,8 @@ class _CTokenizer:
             self._lib.lf_encoding_free(given)
 
     def encode_batch(self, given: Sequence[str], pairs: Sequence[str] | None, options: Mapping[str, Any]) -> list[Encoding]:
-        first, lengths, count = packed(given, "texts")
-        second, second_lengths, _ = (None, None, 0) if pairs is None else packed(pairs, "pairs")
+        first, lengths, count = packed(given)
+        second, second_lengths, _ = (None, None, 0) if pairs is None else packed(pairs)
         encodings = (ctypes.c_void_p * count)()
         with _options(options) as opened:
             self._lib.lf_tokenizer_encode_batch(self._handle, first, lengths, second, second_lengths, count, opened, encodings)
@@ -93,7 +93,7 @@ class _CTokenizer:
         return self._owned_text(self._lib.lf_tokenizer_decode, values, len(ids), int(skip_special_tokens))
 
     def token_to_id(self, token: str) -> int | None:
-        data = utf8(token, "token")
+        data = text_utf8(token)
         try:
             return int(number(self._lib.lf_tokenizer_token_to_id, self._handle, data, len(data)))
         except NotFound:
@@ -169,7 +169,7 @@ class _CTask:
     def encode(
         self, documents: Sequence[str], pooling: str | None, normalize: bool | None, prompt: str | None, task: TaskOptions, watch: Watch
     ) -> np.ndarray | list[np.ndarray]:
-        given = texts, lengths, count = packed(documents, "documents")
+        given = texts, lengths, count = packed(documents)
         options = Options(task, watch)
         if pooling is not None:
             options.put("pooling", pooling)
@@ -207,7 +207,7 @@ class _CTask:
     def answer(
         self, question: str, document: str, top: int, max_answer_tokens: int, overlap: int, no_answer: bool, task: TaskOptions, watch: Watch
     ) -> list[Answer]:
-        q, d = utf8(question, "question"), utf8(document, "document")
+        q, d = text_utf8(question), text_utf8(document)
         options = Options(task, watch)
         if no_answer:
             options.put("no_answer", True)
@@ -216,24 +216,24 @@ class _CTask:
             return [Answer(*item) for item in a.items("text", "start", "end", "score", "logit")]
 
     def classify(self, documents: Sequence[str], task: TaskOptions, watch: Watch) -> list[list[LabelScore]]:
-        given = packed(documents, "documents")
+        given = packed(documents)
         with self._answers("classify", *given, options=Options(task, watch)) as a:
             return a.rows(given[2], LabelScore, "label", "score", "logit")
 
     def tag(self, text: str, aggregation: str, task: TaskOptions, watch: Watch) -> list[Entity]:
-        data = utf8(text)
+        data = text_utf8(text)
         options = Options(task, watch)
         options.choose({"aggregation": aggregation}, _TAG)
         with self._answers("tag", data, len(data), options=options) as a:
             return [Entity(*item) for item in a.items("label", "text", "start", "end", "score")]
 
     def choose(self, document: str, choices: Sequence[str], question: str | None, task: TaskOptions, watch: Watch) -> list[ChoiceScore]:
-        d, q, c = utf8(document, "document"), None if question is None else utf8(question, "question"), packed(choices, "choices")
+        d, q, c = text_utf8(document), None if question is None else text_utf8(question), packed(choices)
         with self._answers("choose", d, len(d), q, len(q or b""), *c, options=Options(task, watch)) as a:
             return [ChoiceScore(index, choices[index], score, logit) for index, score, logit in a.items("id", "score", "logit")]
 
     def fill(self, text: str, top: int, task: TaskOptions, watch: Watch) -> list[FilledMask]:
-        data = utf8(text)
+        data = text_utf8(text)
         options = Options(task, watch)
         options.choose({"top": top}, _FILL)
         with self._answers("fill", data, len(data), options=options) as a:
@@ -243,13 +243,13 @@ class _CTask:
             return [FilledMask(start, end, tuple(candidates)) for start, end, candidates in masks.values()]
 
     def classify_spans(self, text: str, spans: Sequence[tuple[int, int]], task: TaskOptions, watch: Watch) -> list[list[LabelScore]]:
-        data = utf8(text)
+        data = text_utf8(text)
         flat = (ctypes.c_int64 * max(2 * len(spans), 1))(*[place for span in spans for place in span])
         with self._answers("classify", data, len(data), flat, len(spans), CODE_POINTS, options=Options(task, watch)) as a:
             return a.rows(len(spans), LabelScore, "label", "score", "logit")
 
     def summarize(self, documents: Sequence[str], generation: GenerationOptions, task: TaskOptions, watch: Watch) -> list[list[Summary]]:
-        given = packed(documents, "documents")
+        given = packed(documents)
         options = Options(task, watch)
         put_generation(options, generation)
         with self._answers("summarize", *given, options=options) as a:

@@ -13,8 +13,9 @@ from .. import _libtorch
 from .._errors import CheckpointError, DeviceError, InputError, LongformerError
 from .._fork import refuse_in_child, watch
 from .._paths import native_library
+from .._texts import whole_characters
 
-__all__ = ["ABI_VERSION", "Cancelled", "CANCEL", "DTYPES", "LOG", "PROGRESS", "SIGNATURES", "TEXT", "library", "packed", "utf8"]
+__all__ = ["ABI_VERSION", "Cancelled", "CANCEL", "DTYPES", "LOG", "PROGRESS", "SIGNATURES", "TEXT", "library", "packed", "text_utf8", "utf8"]
 
 ABI_VERSION = 3
 CODE_POINTS = 1
@@ -150,21 +151,29 @@ def _require_libtorch(lib: Any) -> None:
         raise type(e)(f"{e}. {_libtorch.without()}") from None
 
 
-def utf8(text: str, name: str = "text") -> bytes:
-    """UTF-8, or an error that names the argument: a lone surrogate has none."""
+def text_utf8(text: str) -> bytes:
+    """A text in UTF-8. Half a surrogate pair is U+FFFD, as in .NET and in JSON: two halves that belong together are their character."""
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:
+        return whole_characters(text).encode("utf-8")
+
+
+def utf8(text: str, name: str = "name") -> bytes:
+    """A path or a name in UTF-8, or an error that names the argument: what stands for bytes of a file's name that are not UTF-8 has none."""
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError as e:
         raise InputError(f"{name}: not a text that UTF-8 can hold: {e.reason} at character {e.start}") from None
 
 
-def packed(texts: Sequence[str], name: str) -> tuple[Any, Any, int]:
+def packed(texts: Sequence[str]) -> tuple[Any, Any, int]:
     """Texts, their lengths and their count, as the functions take them."""
     try:
         # UTF-8 is what str.encode does by itself.
         data = [*map(str.encode, texts)]
     except UnicodeEncodeError:
-        data = [utf8(t, f"{name}[{i}]") for i, t in enumerate(texts)]
+        data = [*map(text_utf8, texts)]
     count = len(data)
     if count == 1:
         # One value is an array of one, and made in a third of the time.

@@ -14,7 +14,7 @@ from .._arrays import Borrowed, NativeTensor
 from .._fork import STATE
 from .._options import DEFAULT_TASK, TaskOptions, plain_number
 from .._watch import CancelPoll, Watch
-from .library import CANCEL, CODE_POINTS, DTYPES, PROGRESS, TEXT, library, utf8
+from .library import CANCEL, CODE_POINTS, DTYPES, PROGRESS, TEXT, library, text_utf8, utf8
 
 __all__ = [
     "Answers", "BorrowedHandles", "CTensor", "ENCODING", "Options", "Outputs", "handle", "int32s", "memory_of", "named_tensors", "number",
@@ -192,7 +192,7 @@ class _Owned:
         elif isinstance(value, float):
             lib.lf_options_set_float(own, key, value)
         elif isinstance(value, str):
-            data = utf8(value, name)
+            data = text_utf8(value)
             lib.lf_options_set_text(own, key, data, len(data))
         else:
             lib.lf_options_set_ints(own, key, (ctypes.c_int64 * max(len(value), 1))(*value), len(value))

@@ -1,9 +1,11 @@
 """The pythonnet backend: the C# classes themselves, as the protocols of ``_backend`` want them."""
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +14,41 @@ from .._arrays import Borrowed, NativeTensor, to_numpy
 from .._options import AttentionOptions, GenerationOptions, LoadOptions, TaskOptions
 from .._errors import InputError
 from .._results import Answer, ChoiceScore, Encoding, Entity, FilledMask, Generated, LabelScore, MaskCandidate, Summary
+from .._texts import whole
 from .._watch import Watch
 from ._runtime import Net, start, translated
 
 __all__ = ["BACKEND", "NetTensor", "borrow_into"]
+
+
+def _whole(value: Any) -> Any:
+    """What is passed on, with U+FFFD for half a surrogate pair in all its texts."""
+    if isinstance(value, str):
+        return whole(value)
+    if isinstance(value, (list, tuple)) and value and isinstance(value[0], str):
+        return [whole(v) if isinstance(v, str) else v for v in value]
+    if isinstance(value, dict):
+        return {k: _whole(v) for k, v in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        changed = {f.name: new for f in fields(value) if isinstance(old := getattr(value, f.name), str) and (new := whole(old)) != old}
+        return replace(value, **changed) if changed else value
+    return value
+
+
+def _whole_texts(cls: Any) -> Any:
+    """Makes the texts whole that a class's methods take: pythonnet ends the process over half a surrogate pair."""
+
+    def wrapped(method: Any) -> Any:
+        @functools.wraps(method)
+        def call(self: Any, *arguments: Any, **named: Any) -> Any:
+            return method(self, *map(_whole, arguments), **{k: _whole(v) for k, v in named.items()})
+
+        return call
+
+    for name, member in list(vars(cls).items()):
+        if callable(member) and not name.startswith("_") and not isinstance(member, (staticmethod, classmethod)):
+            setattr(cls, name, wrapped(member))
+    return cls
 
 
 class NetTensor:
@@ -63,6 +96,7 @@ def _watching(net: Net, watch: Watch, with_progress: bool = True) -> Iterator[An
         told.Dispose()
 
 
+@_whole_texts
 class _NetTokenizer:
     def __init__(self, net: Net, tokenizer: Any) -> None:
         self._net, self._tokenizer = net, tokenizer
@@ -108,6 +142,7 @@ class _NetTokenizer:
         self._tokenizer = None
 
 
+@_whole_texts
 class _NetTask:
     """A task of the .NET side; the methods are those of all tasks, each class uses its own."""
 
@@ -195,6 +230,7 @@ _HF = {
 }  # fmt: skip
 
 
+@_whole_texts
 class _NetModel:
     polls = False
 
@@ -257,6 +293,7 @@ def _generation(net: Net, generation: GenerationOptions) -> tuple[str, Any, list
     return text, None if seed is None else net.system.UInt64(seed), None if prompt is None else list(prompt)
 
 
+@_whole_texts
 class NetBackend:
     """The backend itself; .NET is started by its first use."""
 

@@ -80,6 +80,7 @@ def _start() -> Net:
 _KINDS = {
     "CheckpointException": CheckpointError,
     "TokenizerException": CheckpointError,
+    "TokenizerInputException": InputError,
     "InputException": InputError,
     "DeviceException": DeviceError,
 }

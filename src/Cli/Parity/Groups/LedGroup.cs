@@ -1,6 +1,7 @@
 using System.Text.Json;
 using LongformerInterop.Models;
 using LongformerInterop.Tasks.Generation;
+using LongformerInterop.Tokenizers;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Cli.Parity.Groups;
@@ -30,7 +31,9 @@ internal sealed class LedGroup : ParityGroup
     {
         GenerationOptions options =
             GenerationOptions.Parse(arguments.GetRawText(), parityCase.PathOf("case.json")) with { KeepLogits = report.Expects("logits") };
-        TextGenerator generator = new(model, GenerationOptions.FromCheckpoint(parityCase.Folder));
+        // Stop strings need a tokenizer; most cases have none.
+        Tokenizer? tokenizer = options.StopStrings is { Count: > 0 } ? Tokenizer.Load(parityCase.Folder) : null;
+        TextGenerator generator = new(model, GenerationOptions.FromCheckpoint(parityCase.Folder), tokenizer);
         IReadOnlyList<GeneratedSequence> sequences = [.. generator.Generate(Documents(parityCase.Inputs()), options).SelectMany(s => s)];
 
         // Rows are filled with padding up to the longest, as HF returns them.
