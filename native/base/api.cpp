@@ -276,6 +276,15 @@ longformer_status longformer_ops_empty(const int64_t* sizes, int32_t rank, int32
   });
 }
 
+longformer_status longformer_ops_hold_memory(int32_t begins) {
+  return guarded([&] {
+    if (begins != 0)
+      block_cache().hold();
+    else
+      block_cache().let_go();
+  });
+}
+
 const char* longformer_ops_torch_error(void) {
   static thread_local std::string words;
   try {

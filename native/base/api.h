@@ -96,6 +96,10 @@ LONGFORMER_OPS_API longformer_status longformer_ops_empty(const int64_t* sizes, 
                                                           int32_t device_type, int32_t device_index,
                                                           void** tensor);
 
+/* Begins (1) and ends (0) a time of work that repeats itself: the cache then keeps whatever blocks that work
+ * uses, and no more beside those in use than were in use at its peak. Such times nest. */
+LONGFORMER_OPS_API longformer_status longformer_ops_hold_memory(int32_t begins);
+
 /* Returns libtorch's message of the call of its C interface that failed last on this thread: UTF-8, memory of
  * this thread, empty where there was none. libtorch before 2.13 prints it to standard error, where this
  * library takes it away. */

@@ -1,5 +1,6 @@
 #include "block_cache.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <iterator>
 
@@ -57,6 +58,11 @@ void* BlockCache::take(size_t bytes) {
   const size_t size = (bytes + kGranule - 1) / kGranule * kGranule;
   void* memory = reuse(size);
   if (memory != nullptr) return memory;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    // The new block comes in the place of unused ones, not beside them.
+    if (holds_ > 0) trim_locked(limit() > size ? limit() - size : 0);
+  }
   memory = map(size);
   if (memory == nullptr) {
     trim(0);
@@ -66,6 +72,8 @@ void* BlockCache::take(size_t bytes) {
   try {
     std::lock_guard<std::mutex> lock(mutex_);
     used_.emplace(memory, size);
+    used_bytes_ += size;
+    most_used_bytes_ = std::max(most_used_bytes_, used_bytes_);
   } catch (...) {
     unmap(memory, size);
     throw;
@@ -84,10 +92,31 @@ void BlockCache::put(void* memory) noexcept {
     if (found == used_.end()) return;
     size = found->second;
     used_.erase(found);
+    used_bytes_ -= size;
     kept = keep({memory, size});
+    trim_locked(limit());
   }
   if (!kept) unmap(memory, size);
-  trim(kCacheLimit);
+}
+
+void BlockCache::hold() noexcept {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (holds_++ == 0) most_used_bytes_ = used_bytes_;
+}
+
+void BlockCache::let_go() noexcept {
+  std::lock_guard<std::mutex> lock(mutex_);
+  --holds_;
+  trim_locked(limit());
+}
+
+size_t BlockCache::unused_bytes() noexcept {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return unused_bytes_;
+}
+
+size_t BlockCache::limit() const noexcept {
+  return holds_ > 0 ? most_used_bytes_ - used_bytes_ : kCacheLimit;
 }
 
 void* BlockCache::reuse(size_t size) {
@@ -96,6 +125,8 @@ void* BlockCache::reuse(size_t size) {
   if (found == by_size_.end() || found->first > size + size / 4) return nullptr;
   const Block block = *found->second;
   used_.emplace(block.memory, block.size);  // first, since it may throw
+  used_bytes_ += block.size;
+  most_used_bytes_ = std::max(most_used_bytes_, used_bytes_);
   unused_.erase(found->second);
   by_size_.erase(found);
   unused_bytes_ -= block.size;
@@ -119,6 +150,10 @@ bool BlockCache::keep(Block block) noexcept {
 // Gives unused blocks back to the system until at most so many bytes are left.
 void BlockCache::trim(size_t limit) noexcept {
   std::lock_guard<std::mutex> lock(mutex_);
+  trim_locked(limit);
+}
+
+void BlockCache::trim_locked(size_t limit) noexcept {
   while (unused_bytes_ > limit) {
     const Block oldest = unused_.front();
     auto [first, last] = by_size_.equal_range(oldest.size);

@@ -16,11 +16,20 @@ namespace longformer {
 // The cache keeps at most 1 GiB of unused blocks and drops those first that were unused longest. A cached
 // block serves a request of at least 4/5 of its size. When the system refuses memory, the cache is emptied
 // before the request fails.
+//
+// While somebody holds it, as a training does, whose steps are all alike, unused blocks are kept up to the
+// most bytes that were in use at one time: a step finds the blocks of the step before, however many they are,
+// and used and unused ones together never take more than the used ones took at their peak.
 class BlockCache {
  public:
   // Returns at least so many bytes, aligned to a page; null where the system has no memory left.
   void* take(size_t bytes);
   void put(void* memory) noexcept;
+  // Begins and ends a hold; holds nest. With the last one the cache shrinks to its limit.
+  void hold() noexcept;
+  void let_go() noexcept;
+
+  size_t unused_bytes() noexcept;
 
  private:
   struct Block {
@@ -32,12 +41,17 @@ class BlockCache {
   void* reuse(size_t size);
   bool keep(Block block) noexcept;
   void trim(size_t limit) noexcept;
+  void trim_locked(size_t limit) noexcept;
+  // How many unused bytes may stay beside the used ones.
+  size_t limit() const noexcept;
 
   std::mutex mutex_;
   std::unordered_map<void*, size_t> used_;
   Unused unused_;
   std::multimap<size_t, Unused::iterator> by_size_;
-  size_t unused_bytes_ = 0;
+  size_t unused_bytes_ = 0, used_bytes_ = 0;
+  size_t most_used_bytes_ = 0;  // since the hold began
+  int holds_ = 0;
 };
 
 // The cache of this process. Never freed, since tensors may outlive any owner.

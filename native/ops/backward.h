@@ -16,6 +16,7 @@ Tensor matrix_product(const Tensor& a, const Tensor& b, const Tensor& bias = {})
 
 struct NormGradients {
   Tensor sum, weight, bias;
+  Tensor input = {};  // where a dropout came before the sum
 };
 // --- layer_norm.cpp: residual may be undefined
 NormGradients add_layer_norm_backward(const Tensor& grad_output, const Tensor& input, const Tensor& residual,

@@ -62,26 +62,59 @@ Tensor grad_of(const TokenRows& rows, const Tensor& grad_sum, double scale) {
   return grad.to(table.scalar_type());
 }
 
-std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> embed_backward(
-    const Tensor& grad_output, const Tensor& words, const OptionalTensor& word_ids, const Tensor& positions,
-    const OptionalTensor& position_ids, const OptionalTensor& types, const OptionalTensor& type_ids,
-    const Tensor& weight, const Tensor& bias, double eps, double word_scale, int64_t word_padding,
-    int64_t position_padding) {
+// Adds it to one that exists.
+void add_grad_of(const TokenRows& rows, const Tensor& grad_sum, double scale, const Tensor& to) {
+  if (rows.ids.defined() && to.is_cpu() && to.is_contiguous() && to.scalar_type() == compute_type(to) &&
+      grad_sum.scalar_type() == to.scalar_type())
+    cpu::add_rows(to, rows.ids, scale == 1.0 ? grad_sum : grad_sum * scale, rows.padding);
+  else
+    to.copy_(to + grad_of(rows, grad_sum, scale));
+}
+
+using Five = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor>;
+
+// to_words may be undefined.
+Five embed_backward(const Tensor& grad_output, const Tensor& words, const OptionalTensor& word_ids,
+                    const Tensor& positions, const OptionalTensor& position_ids, const OptionalTensor& types,
+                    const OptionalTensor& type_ids, const Tensor& weight, const Tensor& bias, double eps,
+                    double word_scale, int64_t word_padding, int64_t position_padding,
+                    const Tensor& to_words) {
   constexpr const char* op = "_embed_backward";
   const Embedding e = check_embed(op, words, word_ids, positions, position_ids, types, type_ids, weight, bias,
                                   eps, word_scale, word_padding, position_padding);
   check_embed_gradient(op, e, grad_output);
   const Summands s = summands_of(e);
   const NormGradients g = add_layer_norm_backward(grad_output, s.first, s.second, e.weight, e.eps);
-  return {grad_of(e.words, g.sum, word_scale), grad_of(e.positions, g.sum, 1.0),
-          e.types.table.defined() ? grad_of(e.types, g.sum, 1.0) : Tensor(), g.weight,
-          g.bias.to(bias.scalar_type())};
+  if (to_words.defined()) add_grad_of(e.words, g.sum, word_scale, to_words);
+  return {to_words.defined() ? Tensor() : grad_of(e.words, g.sum, word_scale),
+          grad_of(e.positions, g.sum, 1.0), e.types.table.defined() ? grad_of(e.types, g.sum, 1.0) : Tensor(),
+          g.weight, g.bias.to(bias.scalar_type())};
+}
+
+Five embed_backward_operator(const Tensor& grad_output, const Tensor& words, const OptionalTensor& word_ids,
+                             const Tensor& positions, const OptionalTensor& position_ids,
+                             const OptionalTensor& types, const OptionalTensor& type_ids,
+                             const Tensor& weight, const Tensor& bias, double eps, double word_scale,
+                             int64_t word_padding, int64_t position_padding) {
+  return embed_backward(grad_output, words, word_ids, positions, position_ids, types, type_ids, weight, bias,
+                        eps, word_scale, word_padding, position_padding, Tensor());
+}
+
+Five embed_backward_into(const Tensor& grad_output, const Tensor& words, const OptionalTensor& word_ids,
+                         const Tensor& positions, const OptionalTensor& position_ids,
+                         const OptionalTensor& types, const OptionalTensor& type_ids, const Tensor& weight,
+                         const Tensor& bias, double eps, double word_scale, int64_t word_padding,
+                         int64_t position_padding, const Tensor& to_words) {
+  check_out("_embed_backward_into", to_words, words.sizes(), words);
+  return embed_backward(grad_output, words, word_ids, positions, position_ids, types, type_ids, weight, bias,
+                        eps, word_scale, word_padding, position_padding, to_words);
 }
 
 }  // namespace
 
 LONGFORMER_REGISTER(r) {
-  r.impl<embed_backward>("_embed_backward");
+  r.impl<embed_backward_operator>("_embed_backward");
+  r.impl<embed_backward_into>("_embed_backward_into");
 }
 
 }  // namespace longformer

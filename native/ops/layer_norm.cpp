@@ -30,14 +30,23 @@ NormGradients norm_backward_by_aten(const Tensor& grad_output, const Tensor& sum
 
 }  // namespace
 
+namespace {
+
+// Tensors that the CPU's kernels of both ways take; any may be undefined.
+bool by_cpu_kernel(const Tensor& input, const Tensor& first, const Tensor& second, const Tensor& third) {
+  const auto like_input = [&](const Tensor& t) {
+    return !t.defined() || (t.scalar_type() == input.scalar_type() && t.is_cpu());
+  };
+  return input.is_cpu() && cpu::has_norm_backward(input.scalar_type()) && like_input(first) &&
+         like_input(second) && like_input(third);
+}
+
+}  // namespace
+
 NormGradients add_layer_norm_backward(const Tensor& grad_output, const Tensor& input, const Tensor& residual,
                                       const Tensor& weight, double eps) {
   if (input.numel() == 0) return {empty_like(input), zeros_like(weight), zeros_like(weight)};
-  const auto like_input = [&](const Tensor& t) {
-    return t.scalar_type() == input.scalar_type() && t.is_cpu();
-  };
-  if (input.is_cpu() && cpu::has_norm_backward(input.scalar_type()) && like_input(grad_output) &&
-      like_input(weight) && (!residual.defined() || like_input(residual)))
+  if (by_cpu_kernel(input, grad_output, residual, weight))
     return cpu::norm_backward(grad_output, input, residual, weight, eps);
   // The forward pass normalizes the sum before it is rounded to 16 bits.
   const ScalarType type = compute_type(input);
@@ -59,10 +68,55 @@ std::tuple<Tensor, Tensor, Tensor> backward_operator(const Tensor& grad_output, 
   return {std::move(g.sum), std::move(g.weight), std::move(g.bias)};
 }
 
+void check_drop(const char* op, double probability) {
+  LONGFORMER_CHECK_VALUE(probability >= 0 && probability < 1, "longformer::", op,
+                         ": probability must be in [0, 1), given ", probability);
+}
+
+bool one_shape(const Tensor& input, const Tensor& residual) {
+  return !residual.defined() || residual.sizes() == input.sizes();
+}
+
+Tensor drop_add_norm(const Tensor& input, const OptionalTensor& residual, const Tensor& weight,
+                     const Tensor& bias, double eps, double probability, int64_t seed) {
+  constexpr const char* op = "_dropout_add_layer_norm";
+  check_layer_norm(op, input, residual, weight, bias);
+  check_drop(op, probability);
+  const Tensor& r = or_none(residual);
+  if (by_cpu_kernel(input, r, weight, bias) && one_shape(input, r))
+    return cpu::norm(input, r, weight, bias, eps, hidden_drop_of(probability, seed));
+  return layer_norm(
+      r.defined() ? hidden_dropout(input, probability, seed) + r : hidden_dropout(input, probability, seed),
+      weight, bias, eps);
+}
+
+std::tuple<Tensor, Tensor, Tensor, Tensor> drop_add_norm_backward(const Tensor& grad_output,
+                                                                  const Tensor& input,
+                                                                  const OptionalTensor& residual,
+                                                                  const Tensor& weight, double eps,
+                                                                  double probability, int64_t seed) {
+  constexpr const char* op = "_dropout_add_layer_norm_backward";
+  check_layer_norm(op, input, residual, weight, Tensor());
+  check_layer_norm_gradient(op, grad_output, input, residual);
+  check_drop(op, probability);
+  const Tensor& r = or_none(residual);
+  NormGradients g;
+  if (input.numel() > 0 && by_cpu_kernel(input, grad_output, r, weight) && one_shape(input, r)) {
+    g = cpu::norm_backward(grad_output, input, r, weight, eps, hidden_drop_of(probability, seed));
+    if (!g.input.defined()) g.input = g.sum.clone();
+  } else {
+    g = add_layer_norm_backward(grad_output, hidden_dropout(input, probability, seed), r, weight, eps);
+    g.input = hidden_dropout(g.sum, probability, seed);
+  }
+  return {std::move(g.input), std::move(g.sum), std::move(g.weight), std::move(g.bias)};
+}
+
 }  // namespace
 
 LONGFORMER_REGISTER(r) {
   r.impl<backward_operator>("_add_layer_norm_backward");
+  r.impl<drop_add_norm>("_dropout_add_layer_norm");
+  r.impl<drop_add_norm_backward>("_dropout_add_layer_norm_backward");
 }
 
 }  // namespace longformer

@@ -38,6 +38,26 @@ Tensor matrix_product(const Tensor& a, const Tensor& b, const Tensor& bias) {
 
 namespace {
 
+void add_product(const Tensor& a, const Tensor& b, const Tensor& to) {
+  if (cpu::multiplies(a, b) && to.is_contiguous() && to.scalar_type() == a.scalar_type())
+    cpu::add_matrix_product(a, b, to.view({a.size(0), b.size(0)}));
+  else
+    to.copy_(to + matrix_product(a, b).view(to.sizes()));
+}
+
+void linear_backward_into(const Tensor& grad_output, const Tensor& input, const Tensor& weight,
+                          const OptionalTensor& grad_input, const OptionalTensor& grad_weight) {
+  constexpr const char* op = "_linear_backward_into";
+  check_linear_gradient(op, grad_output, input, weight);
+  if (grad_input.has_value()) check_out(op, *grad_input, input.sizes(), input);
+  if (grad_weight.has_value()) check_out(op, *grad_weight, weight.sizes(), input);
+  const int64_t outputs = weight.size(0), inputs = weight.size(1);
+  if (grad_output.numel() == 0 || inputs == 0) return;
+  const Tensor g = grad_output.reshape({-1, outputs});
+  if (grad_input.has_value()) add_product(g, weight.t(), *grad_input);
+  if (grad_weight.has_value()) add_product(g.t(), input.reshape({-1, inputs}).t(), *grad_weight);
+}
+
 std::tuple<Tensor, Tensor, Tensor> linear_backward_operator(const Tensor& grad_output, const Tensor& input,
                                                             const Tensor& weight, bool need_input,
                                                             bool need_weight, bool need_bias) {
@@ -50,6 +70,7 @@ std::tuple<Tensor, Tensor, Tensor> linear_backward_operator(const Tensor& grad_o
 
 LONGFORMER_REGISTER(r) {
   r.impl<linear_backward_operator>("_linear_backward");
+  r.impl<linear_backward_into>("_linear_backward_into");
 }
 
 }  // namespace longformer

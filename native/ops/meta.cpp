@@ -130,7 +130,7 @@ Tensor activation_backward(const Tensor& grad_output, const Tensor& input, std::
   check_activation_gradient("_activation_backward", grad_output, input);
   return empty_like(input);
 }
-Tensor hidden_dropout(const Tensor& input, double probability, int64_t) {
+Tensor hidden_dropout_shape(const Tensor& input, double probability, int64_t) {
   check_hidden_dropout(input, probability);
   return empty_like(input);
 }
@@ -140,11 +140,22 @@ Tensor norm(const Tensor& input, const OptionalTensor& residual, const Tensor& w
   check_layer_norm("add_layer_norm", input, residual, weight, bias);
   return empty_like(input);
 }
+Tensor drop_norm(const Tensor& input, const OptionalTensor& residual, const Tensor& weight,
+                 const Tensor& bias, double eps, double, int64_t) {
+  return norm(input, residual, weight, bias, eps);
+}
 Three norm_backward(const Tensor& grad_output, const Tensor& input, const OptionalTensor& residual,
                     const Tensor& weight, double) {
   check_layer_norm("_add_layer_norm_backward", input, residual, weight, Tensor());
   check_layer_norm_gradient("_add_layer_norm_backward", grad_output, input, residual);
   return {empty_like(input), empty_like(weight), empty_like(weight)};
+}
+std::tuple<Tensor, Tensor, Tensor, Tensor> drop_norm_backward(const Tensor& grad_output, const Tensor& input,
+                                                              const OptionalTensor& residual,
+                                                              const Tensor& weight, double eps, double,
+                                                              int64_t) {
+  auto [sum, of_weight, of_bias] = norm_backward(grad_output, input, residual, weight, eps);
+  return {empty_like(sum), std::move(sum), std::move(of_weight), std::move(of_bias)};
 }
 
 Tensor embed(const Tensor& words, const OptionalTensor& word_ids, const Tensor& positions,
@@ -189,9 +200,11 @@ LONGFORMER_REGISTER(r) {
   r.impl<linear_backward>(Key::meta, "_linear_backward");
   r.impl<activation>(Key::meta, "activation");
   r.impl<activation_backward>(Key::meta, "_activation_backward");
-  r.impl<hidden_dropout>(Key::meta, "hidden_dropout");
+  r.impl<hidden_dropout_shape>(Key::meta, "hidden_dropout");
   r.impl<norm>(Key::meta, "add_layer_norm");
   r.impl<norm_backward>(Key::meta, "_add_layer_norm_backward");
+  r.impl<drop_norm>(Key::meta, "_dropout_add_layer_norm");
+  r.impl<drop_norm_backward>(Key::meta, "_dropout_add_layer_norm_backward");
   r.impl<embed>(Key::meta, "embed");
   r.impl<embed_backward>(Key::meta, "_embed_backward");
 }

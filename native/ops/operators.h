@@ -13,6 +13,7 @@
 
 #include "banded_attention.h"
 #include "cpu/activation.h"
+#include "cpu/hidden_keep.h"
 #include "options.h"
 
 namespace longformer {
@@ -133,6 +134,12 @@ Tensor pooled_tokens_by_aten(const Tensor& queries, const Tensor& hidden,  // gl
 // --- activation.cpp: the fastest way on the input's device.
 
 Tensor activate(const Tensor& input, Activation activation);
+
+// --- hidden_dropout.cpp
+
+Tensor hidden_dropout(const Tensor& input, double probability, int64_t seed);
+// The same for kernels of the CPU that drop out by the way; probability below 1.
+cpu::HiddenDrop hidden_drop_of(double probability, int64_t seed);
 
 // --- dropout.cpp
 

@@ -88,6 +88,10 @@ LONGFORMER_REGISTER(r) {
   r.def(
       "_linear_backward(Tensor grad_output, Tensor input, Tensor weight, bool need_input, bool need_weight, "
       "bool need_bias) -> (Tensor, Tensor, Tensor)");
+  // Adds the first two of them to gradients that exist.
+  r.def(
+      "_linear_backward_into(Tensor grad_output, Tensor input, Tensor weight, Tensor(a!)? grad_input, "
+      "Tensor(b!)? grad_weight) -> ()");
   // "none", "gelu", "gelu_tanh", "relu", "tanh" or "silu" of each element.
   r.def("activation(Tensor input, str activation) -> Tensor");
   // input: the argument of the activation, not its result.
@@ -108,6 +112,15 @@ LONGFORMER_REGISTER(r) {
       "eps) -> "
       "(Tensor grad_sum, Tensor grad_weight, Tensor grad_bias)");
 
+  // The same of hidden_dropout(input, probability, seed) in place of the input, in one pass, and its gradients.
+  r.def(
+      "_dropout_add_layer_norm(Tensor input, Tensor? residual, Tensor weight, Tensor bias, float eps, float "
+      "probability, int seed) -> Tensor");
+  r.def(
+      "_dropout_add_layer_norm_backward(Tensor grad_output, Tensor input, Tensor? residual, Tensor weight, "
+      "float eps, float probability, int seed) -> (Tensor grad_input, Tensor grad_residual, Tensor "
+      "grad_weight, Tensor grad_bias)");
+
   // LayerNorm(word_scale * word + position + type) for N tokens -> [N, C]. Each of the three is a row of a
   // table [rows, C]: row ids[n] with ids int64 [N], without ids row n modulo the table's rows (a table of N
   // rows then holds the tokens' vectors themselves). types may be left out. The rows word_padding and
@@ -126,6 +139,14 @@ LONGFORMER_REGISTER(r) {
       "int position_padding) -> (Tensor grad_words, Tensor grad_positions, Tensor grad_types, Tensor "
       "grad_weight, "
       "Tensor grad_bias)");
+
+  // The same with the words' gradient added to one that exists: then grad_words is undefined.
+  r.def(
+      "_embed_backward_into(Tensor grad_output, Tensor words, Tensor? word_ids, Tensor positions, Tensor? "
+      "position_ids, Tensor? types, Tensor? type_ids, Tensor weight, Tensor bias, float eps, float "
+      "word_scale, int word_padding, int position_padding, Tensor(a!) to_words) -> (Tensor grad_words, "
+      "Tensor "
+      "grad_positions, Tensor grad_types, Tensor grad_weight, Tensor grad_bias)");
 
   // One step of token-by-token decoding: R queries [R, H, D] of several documents, rows[d] of them in a row
   // looking at the keys and values [L, H, D] of document d, of which each is read once for all of these.

@@ -137,7 +137,7 @@ Tensor embed(const Tensor& words, const OptionalTensor& word_ids, const Tensor& 
   const RowFunctions row_functions = functions_of(p.element);
   const auto kernel = norm_kernels(active_isa())->rows[compute_index(p.element)];
   const size_t row_bytes = word.bytes(), rows_bytes = (kRowsAtOnce * row_bytes + 63) / 64 * 64,
-               norm_bytes = 3 * static_cast<size_t>(p.padded_columns) * compute_size(p.element);
+               norm_bytes = 4 * static_cast<size_t>(p.padded_columns) * compute_size(p.element);
   for_each_unit((e.tokens + kRowsAtOnce - 1) / kRowsAtOnce, [&](int64_t i) {
     char* const sums = static_cast<char*>(thread_scratch(2 * rows_bytes + norm_bytes));
     char* const others = sums + rows_bytes;

@@ -3,18 +3,13 @@
 #include <algorithm>
 
 #include "driver.h"
+#include "hidden_keep.h"
 #include "vec_portable.h"
 
 namespace longformer::cpu {
 namespace {
 
 constexpr int64_t kElementsAtOnce = int64_t(1) << 14;
-
-inline bool keeps(uint64_t x, uint64_t threshold) {
-  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ull;
-  x = (x ^ (x >> 27)) * 0x94D049BB133111EBull;
-  return (x >> 40) >= threshold;
-}
 
 // How a type is stored and computed with.
 struct InFloat {
@@ -49,7 +44,8 @@ void drop(const Tensor& input, const Tensor& out, uint64_t seed, uint64_t thresh
   for_each_unit((count + kElementsAtOnce - 1) / kElementsAtOnce, [&](int64_t unit) {
     const int64_t last = std::min(count, (unit + 1) * kElementsAtOnce);
     for (int64_t i = unit * kElementsAtOnce; i < last; ++i)
-      to[i] = In::store(In::load(from[i]) * (keeps(seed + static_cast<uint64_t>(i), threshold) ? by : 0));
+      to[i] =
+          In::store(In::load(from[i]) * (hidden_keeps(seed + static_cast<uint64_t>(i), threshold) ? by : 0));
   });
 }
 

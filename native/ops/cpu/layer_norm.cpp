@@ -4,6 +4,7 @@
 
 #include "../operators.h"
 #include "driver.h"
+#include "norm_backward.h"
 #include "norm_problem.h"
 
 namespace longformer {
@@ -25,9 +26,10 @@ bool by_kernel(const Tensor& input, const Tensor& residual, const Tensor& weight
 // out: contiguous, like the input. Each row is read whole before it is written, so that out may be the input
 // or the residual.
 void norm_into(const Tensor& input, const Tensor& residual, const Tensor& weight, const Tensor& bias,
-               double eps, const Tensor& out) {
+               double eps, const Tensor& out, const HiddenDrop& drop = {}) {
   if (out.numel() == 0) return;
   NormProblem p;
+  p.drop = drop;
   p.element = element_of(input);
   p.columns = input.size(-1);
   p.padded_columns = (p.columns + 15) / 16 * 16;
@@ -41,21 +43,30 @@ void norm_into(const Tensor& input, const Tensor& residual, const Tensor& weight
   p.bias = b.data_ptr();
   p.output = out.data_ptr();
   const auto kernel = norm_kernels(active_isa())->rows[compute_index(p.element)];
-  const size_t bytes = 3 * static_cast<size_t>(p.padded_columns) * compute_size(p.element);
+  const size_t bytes = 4 * static_cast<size_t>(p.padded_columns) * compute_size(p.element);
   const int64_t rows = out.numel() / p.columns;
   for_each_unit((rows + kRowsAtOnce - 1) / kRowsAtOnce, [&](int64_t i) {
     kernel(p, i * kRowsAtOnce, std::min(rows, (i + 1) * kRowsAtOnce), thread_scratch(bytes));
   });
 }
 
+}  // namespace
+
+Tensor cpu::norm(const Tensor& input, const Tensor& residual, const Tensor& weight, const Tensor& bias,
+                 double eps, const HiddenDrop& drop) {
+  Tensor out = empty(input.sizes(), input.options());
+  norm_into(input, residual, weight, bias, eps, out, drop);
+  return out;
+}
+
+namespace {
+
 Tensor add_layer_norm(const Tensor& input, const OptionalTensor& residual, const Tensor& weight,
                       const Tensor& bias, double eps) {
   check_layer_norm("add_layer_norm", input, residual, weight, bias);
   const Tensor& r = or_none(residual);
   if (!by_kernel(input, r, weight, bias)) return add_layer_norm_by_aten(input, r, weight, bias, eps);
-  Tensor out = empty(input.sizes(), input.options());
-  norm_into(input, r, weight, bias, eps, out);
-  return out;
+  return cpu::norm(input, r, weight, bias, eps);
 }
 
 // Into a tensor like the input.

@@ -68,9 +68,12 @@ void multiply_into(const Linear& linear, const Tensor& out) {
     multiply_by_onednn(input.reshape({-1, inputs}), packed ? linear.packed : weight.contiguous(), b,
                        linear.activation, r, y);
   } else {
-    cpu::multiply({input.reshape({-1, inputs}),
-                   packed ? linear.packed : cpu::pack_weight(weight, cpu::packed_as(input.scalar_type())),
-                   outputs, b, linear.activation, r, y});
+    const cpu::Product product = {
+        input.reshape({-1, inputs}), linear.packed, outputs, b, linear.activation, r, y};
+    if (packed)
+      cpu::multiply(product);
+    else
+      cpu::multiply_plain(product, weight);
   }
   if (!out.is_same(y)) out.copy_(y);
 }

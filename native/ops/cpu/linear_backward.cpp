@@ -7,19 +7,24 @@
 namespace longformer::cpu {
 
 bool multiplies(const Tensor& a, const Tensor& b) {
-  return a.is_cpu() && has_product(a.scalar_type()) && !by_onednn(a.scalar_type()) &&
-         a.size(0) > kFewRows && a.size(1) > 0 && b.size(0) > 0;
+  return a.is_cpu() && has_product(a.scalar_type()) && !by_onednn(a.scalar_type()) && a.size(0) > kFewRows &&
+         a.size(1) > 0 && b.size(0) > 0;
 }
 
 Tensor matrix_product(const Tensor& a, const Tensor& b, const Tensor& bias) {
   Product p;
   p.input = a;
-  p.packed = pack_weight(b, packed_as(a.scalar_type()));
-  p.outputs = b.size(0);
   if (bias.defined()) p.bias = bias.contiguous();
-  p.out = empty({a.size(0), p.outputs}, a.options());
-  multiply(p);
+  p.out = empty({a.size(0), b.size(0)}, a.options());
+  multiply_plain(p, b);
   return p.out;
+}
+
+void add_matrix_product(const Tensor& a, const Tensor& b, const Tensor& to) {
+  Product p;
+  p.input = a;
+  p.out = p.residual = to;
+  multiply_plain(p, b);
 }
 
 }  // namespace longformer::cpu

@@ -17,6 +17,8 @@ constexpr int64_t kUnitRows = 84;
 constexpr int64_t kSumBytes = int64_t(448) << 10;
 // Units for each thread, so that one that is held up does not hold up the others.
 constexpr int64_t kUnitsPerThread = 4;
+// Cells of a weight that is packed for one product.
+constexpr int64_t kMostPackedCells = int64_t(16) << 20;
 constexpr int64_t kPanelsAtOnce = 4, kElementsAtOnce = int64_t(1) << 15;
 
 int64_t parts_of(int64_t count, int64_t size) {
@@ -103,6 +105,7 @@ void multiply(const Product& product) {
   p.activation = product.activation;
   p.residual = product.residual.defined() ? product.residual.data_ptr() : nullptr;
   p.output = product.out.data_ptr();
+  p.output_stride = product.out_stride > 0 ? product.out_stride : p.outputs;
   if (p.rows == 0 || p.outputs == 0) return;
   const int64_t panels = panels_of(p.outputs), threads = get_num_threads();
   const Cut c = cut(p.rows, panels, threads);
@@ -126,6 +129,48 @@ void multiply(const Product& product) {
     }
     trim_thread_scratch();
   });
+}
+
+void multiply_plain(Product product, const Tensor& weight) {
+  const PackedAs as = packed_as(product.input.scalar_type());
+  const int64_t outputs = weight.size(0), inputs = weight.size(1),
+                cells = as == PackedAs::bfloat16 ? pairs_of(inputs) : inputs,
+                parts = parts_of(packed_cells(cells, outputs), kMostPackedCells);
+  const bool whole = parts == 1, sums_are_exact = product.out.scalar_type() == kFloat;
+  product.outputs = outputs;
+  if (whole) {
+    product.packed = pack_weight(weight, as);
+    multiply(product);
+    return;
+  }
+  const Tensor bias = product.bias, residual = product.residual;
+  if (inputs > outputs && sums_are_exact && product.activation == Activation::none) {
+    // Some inputs after the other: each part adds to the sums of those before.
+    const Tensor input = product.input;
+    const int64_t size = parts_of(inputs, parts);
+    for (int64_t first = 0; first < inputs; first += size) {
+      const int64_t count = std::min(size, inputs - first);
+      product.input = input.narrow(1, first, count);
+      product.packed = pack_weight(weight.narrow(1, first, count), as);
+      multiply(product);
+      product.bias = {};
+      product.residual = product.out;
+    }
+    return;
+  }
+  const Tensor out = product.out.view({-1, outputs}),
+               added = residual.defined() ? residual.view({-1, outputs}) : residual;
+  const int64_t size = parts_of(parts_of(outputs, parts), kPanel) * kPanel;
+  product.out_stride = outputs;
+  for (int64_t first = 0; first < outputs; first += size) {
+    const int64_t count = std::min(size, outputs - first);
+    product.outputs = count;
+    product.packed = pack_weight(weight.narrow(0, first, count), as);
+    product.out = out.narrow(1, first, count);
+    if (bias.defined()) product.bias = bias.narrow(0, first, count);
+    if (added.defined()) product.residual = added.narrow(1, first, count);
+    multiply(product);
+  }
 }
 
 namespace {

@@ -22,12 +22,16 @@ struct Product {
   int64_t outputs = 0;
   Tensor bias;  // [outputs] or undefined
   Activation activation = Activation::none;
-  Tensor residual;  // like out, or undefined; may be out itself
-  Tensor out;       // rows * outputs elements, contiguous; bias and residual are of its type
+  Tensor residual;         // like out, or undefined; may be out itself
+  Tensor out;              // rows * outputs elements, contiguous; bias and residual are of its type
+  int64_t out_stride = 0;  // from row to row of out and residual; 0: outputs
 };
 
 // out = activation(input . weight^T + bias) + residual.
 void multiply(const Product& product);
+// The same with a weight [outputs, inputs] in any strides, which is packed for this product alone: a large
+// one part by part, so that its packed form takes at most 64 MiB. `packed` and `outputs` are not set.
+void multiply_plain(Product product, const Tensor& weight);
 
 // activation(input) + residual, and the derivative there times gradient, for contiguous float32, bfloat16 and
 // float16 tensors; residual may be undefined, out one of the others.

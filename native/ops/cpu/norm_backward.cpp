@@ -30,10 +30,11 @@ bool has_norm_backward(ScalarType type) {
 }
 
 NormGradients norm_backward(const Tensor& grad_output, const Tensor& input, const Tensor& residual,
-                            const Tensor& weight, double eps) {
+                            const Tensor& weight, double eps, const HiddenDrop& drop) {
   const Tensor g = grad_output.contiguous(), x = input.contiguous(),
                r = residual.defined() ? residual.contiguous() : residual, w = weight.contiguous(),
-               out = empty(input.sizes(), input.options());
+               out = empty(input.sizes(), input.options()),
+               dropped = drop.kept != 0 ? empty(input.sizes(), input.options()) : Tensor();
   NormBackwardProblem p;
   p.element = element_of(x);
   p.columns = p.input_stride = p.residual_stride = w.size(0);
@@ -44,6 +45,8 @@ NormGradients norm_backward(const Tensor& grad_output, const Tensor& input, cons
   p.weight = w.data_ptr();
   p.gradient = g.data_ptr();
   p.output = out.data_ptr();
+  p.drop = drop;
+  p.input_output = dropped.defined() ? dropped.data_ptr() : nullptr;
   const int64_t rows = x.numel() / p.columns,
                 of_a_part = std::max(kLeastRows, (rows + kMostParts - 1) / kMostParts),
                 parts = (rows + of_a_part - 1) / of_a_part;
@@ -54,10 +57,12 @@ NormGradients norm_backward(const Tensor& grad_output, const Tensor& input, cons
   for_each_unit(parts, [&](int64_t i) {
     char* const of_weight = sums.data_ptr<char>() + static_cast<size_t>(i) * 2 * row_bytes;
     kernel(p, i * of_a_part, std::min(rows, (i + 1) * of_a_part), of_weight, of_weight + row_bytes,
-           thread_scratch(3 * row_bytes));
+           thread_scratch(4 * row_bytes));
   });
-  if (wide) return {out, sums_of_parts<double>(sums, 0, parts, w), sums_of_parts<double>(sums, 1, parts, w)};
-  return {out, sums_of_parts<float>(sums, 0, parts, w), sums_of_parts<float>(sums, 1, parts, w)};
+  const auto of = [&](int64_t first) {
+    return wide ? sums_of_parts<double>(sums, first, parts, w) : sums_of_parts<float>(sums, first, parts, w);
+  };
+  return {out, of(0), of(1), dropped};
 }
 
 }  // namespace longformer::cpu

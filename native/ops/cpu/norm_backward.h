@@ -1,13 +1,19 @@
-// The gradient of add_layer_norm on a CPU.
+// add_layer_norm on a CPU and its gradient, for the operators that also drop out.
 #pragma once
 #include "../backward.h"
+#include "hidden_keep.h"
 
 namespace longformer::cpu {
 
 bool has_norm_backward(ScalarType type);
 
-// All of one type; residual may be undefined. The result does not depend on the number of threads.
+// LayerNorm of drop(input) + residual, all of one type; residual may be undefined.
+Tensor norm(const Tensor& input, const Tensor& residual, const Tensor& weight, const Tensor& bias, double eps,
+            const HiddenDrop& drop = {});
+
+// All of one type; residual may be undefined. The result does not depend on the number of threads. With a
+// dropout of the input `input` of the result is its gradient, `sum` that of the residual.
 NormGradients norm_backward(const Tensor& grad_output, const Tensor& input, const Tensor& residual,
-                            const Tensor& weight, double eps);
+                            const Tensor& weight, double eps, const HiddenDrop& drop = {});
 
 }  // namespace longformer::cpu

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "band_problem.h"
+#include "hidden_keep.h"
 
 namespace longformer::cpu {
 
@@ -14,16 +15,18 @@ struct NormInput {
   void* output = nullptr;                            // contiguous
   int64_t columns = 0, padded_columns = 0;           // padded: rounded up to 16
   double eps = 0;
+  HiddenDrop drop;  // of the input alone, before the residual is added
 };
 struct NormProblem : NormInput {
   const void* bias = nullptr;  // [columns]
 };
 struct NormBackwardProblem : NormInput {  // the output is the gradient of the sum
   const void* gradient = nullptr;         // contiguous
+  void* input_output = nullptr;           // with a dropout: the gradient of the input
 };
 
 struct NormKernels {
-  // Rows [first, last); scratch of 3 * padded_columns in the compute type. [0] float, [1] double.
+  // Rows [first, last); scratch of 4 * padded_columns in the compute type. [0] float, [1] double.
   void (*rows[2])(const NormProblem&, int64_t first, int64_t last, void* scratch);
   // Adds the gradients of weight and bias to sums of padded_columns in the compute type.
   void (*backward[2])(const NormBackwardProblem&, int64_t first, int64_t last, void* weight_sums,

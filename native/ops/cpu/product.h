@@ -30,17 +30,24 @@ template <class V>
 void pack_panels(const PackProblem& p, int64_t first, int64_t last, void* scratch) {
   constexpr int64_t width = 64, ld = width + 16;
   float* const rows = static_cast<float*>(scratch);
-  for (int64_t panel = first; panel < last; ++panel) {
-    float* to = p.packed + panel * kPanel * padded_cells(p.inputs);
-    const int64_t output = panel * kPanel, count = smaller(kPanel, p.outputs - output);
-    if (p.weight.transposed) {
-      for (int64_t i = 0; i < p.inputs; ++i, to += kPanel) {
+  const int64_t size = padded_cells(p.inputs) * kPanel;
+  if (p.weight.transposed) {
+    // All panels of an input together: they lie side by side in memory.
+    for (int64_t i = 0; i < p.inputs; ++i)
+      for (int64_t panel = first; panel < last; ++panel) {
+        float* const to = p.packed + panel * size + i * kPanel;
+        const int64_t output = panel * kPanel, count = smaller(kPanel, p.outputs - output);
         if (count < kPanel) std::memset(to, 0, kPanel * sizeof(float));
         read_row<V>(to, element_at(p.weight, output, i), p.weight.element, count);
       }
-      std::memset(to, 0, size_t((padded_cells(p.inputs) - p.inputs) * kPanel) * sizeof(float));
-      continue;
-    }
+    for (int64_t panel = first; panel < last; ++panel)
+      std::memset(p.packed + panel * size + p.inputs * kPanel, 0,
+                  size_t(size - p.inputs * kPanel) * sizeof(float));
+    return;
+  }
+  for (int64_t panel = first; panel < last; ++panel) {
+    float* to = p.packed + panel * size;
+    const int64_t output = panel * kPanel, count = smaller(kPanel, p.outputs - output);
     std::memset(rows, 0, size_t(kPanel * ld) * sizeof(float));
     for (int64_t i = 0; i < p.inputs; i += width, to += width * kPanel) {
       const int64_t now = smaller(width, p.inputs - i), padded = smaller(width, padded_cells(p.inputs) - i);
@@ -156,7 +163,7 @@ void finish_panel(const ProductProblem& p, const ProductUnit& u, int64_t panel, 
     read_row<V>(bias, static_cast<const char*>(p.bias) + output * size, p.element, count);
   const Activation activation = p.activation;
   for (int64_t r = u.first_row; r < u.last_row; ++r, sums += kPanel) {
-    const int64_t at = (r * p.outputs + output) * size;
+    const int64_t at = (r * p.output_stride + output) * size;
     char* const to = static_cast<char*>(p.output) + at;
     const char* const residual = p.residual == nullptr ? nullptr : static_cast<const char*>(p.residual) + at;
     if (count == kPanel) {

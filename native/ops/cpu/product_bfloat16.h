@@ -25,18 +25,63 @@ inline void read_pairs(const Operand& m, int64_t row, int64_t columns, int64_t f
   }
 }
 
+// Cells of rows that lie in memory as columns: for the pair `cell` of inputs the cells of `count` rows from
+// `first` on, one behind the other. Zeros for the input behind an odd number.
+inline void interleave_pair(const Operand& m, int64_t cell, int64_t columns, int64_t first, int64_t count,
+                            uint32_t* to) {
+  const auto* low = reinterpret_cast<const uint16_t*>(element_at(m, first, 2 * cell));
+  if (2 * cell + 1 == columns) {
+    for (int64_t i = 0; i < count; ++i) to[i] = low[i];
+    return;
+  }
+  const auto* high = reinterpret_cast<const uint16_t*>(element_at(m, first, 2 * cell + 1));
+  for (int64_t i = 0; i < count; ++i) to[i] = low[i] | uint32_t(high[i]) << 16;
+}
+
+// Transposes 16 rows of 16 cells, whatever their bits mean.
+inline void transpose_cells(float* to, int64_t ld_to, const float* from, int64_t ld_from) {
+  using V = FloatAvx512;
+  V::T x[16], y[16];
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i) x[i] = V::load(from + i * ld_from);
+#pragma GCC unroll 4
+  for (int width = 1; width < 16; width *= 2) {
+#pragma GCC unroll 16
+    for (int i = 0; i < 8; ++i) {
+      y[2 * i] = V::interleave_low(x[i], x[i + 8]);
+      y[2 * i + 1] = V::interleave_high(x[i], x[i + 8]);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; ++i) x[i] = y[i];
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i) V::store(to + i * ld_to, x[i]);
+}
+
 struct BFloat16Pairs {
   using V = FloatAvx512;
   static V::T multiply_add(V::T x, V::T weights, V::T sum) {
     return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(x), reinterpret_cast<__m512bh>(weights));
   }
-  static void read(const ProductProblem& p, const ProductUnit& u, int64_t first, int64_t depth, int64_t,
-                   float* to, float*) {
-    for (int64_t row = u.first_row; row < u.last_row; ++row, to += kDepthStride) {
-      if (p.input.transposed) {
-        read_pairs(p.input, row, p.inputs, first, depth, to, 1);
-        continue;
+  static void read(const ProductProblem& p, const ProductUnit& u, int64_t first, int64_t depth,
+                   int64_t padded_rows, float* to, float* buffer) {
+    if (p.input.transposed) {
+      const int64_t rows = u.last_row - u.first_row;
+      for (int64_t k = 0; k < depth; k += 16) {
+        for (int64_t j = 0; j < 16; ++j) {
+          float* const row = buffer + j * padded_rows;
+          if (k + j < depth)
+            interleave_pair(p.input, first + k + j, p.inputs, u.first_row, rows,
+                            reinterpret_cast<uint32_t*>(row));
+          else
+            std::memset(row, 0, size_t(rows) * sizeof(float));
+        }
+        for (int64_t r = 0; r < rows; r += 16)
+          transpose_cells(to + r * kDepthStride + k, kDepthStride, buffer + r, padded_rows);
       }
+      return;
+    }
+    for (int64_t row = u.first_row; row < u.last_row; ++row, to += kDepthStride) {
       const int64_t whole = smaller(depth, p.inputs / 2 - first);
       std::memcpy(to, element_at(p.input, row, 2 * first), size_t(whole) * sizeof(float));
       if (whole < depth) read_pairs(p.input, row, p.inputs, first + whole, depth - whole, to + whole, 1);
@@ -44,17 +89,40 @@ struct BFloat16Pairs {
   }
 };
 
-inline void pack_pairs(const PackProblem& p, int64_t first, int64_t last, void*) {
-  const int64_t cells = pairs_of(p.inputs), size = padded_cells(cells) * kPanel;
+inline void pack_pairs(const PackProblem& p, int64_t first, int64_t last, void* scratch) {
+  const int64_t cells = pairs_of(p.inputs), padded = padded_cells(cells), size = padded * kPanel;
+  if (p.weight.transposed) {
+    for (int64_t k = 0; k < cells; ++k)
+      for (int64_t panel = first; panel < last; ++panel) {
+        float* const to = p.packed + panel * size + k * kPanel;
+        const int64_t output = panel * kPanel, count = smaller(kPanel, p.outputs - output);
+        if (count < kPanel) std::memset(to, 0, kPanel * sizeof(float));
+        interleave_pair(p.weight, k, p.inputs, output, count, reinterpret_cast<uint32_t*>(to));
+      }
+    for (int64_t panel = first; panel < last; ++panel)
+      std::memset(p.packed + panel * size + cells * kPanel, 0,
+                  size_t(padded - cells) * kPanel * sizeof(float));
+    return;
+  }
+  constexpr int64_t width = 64, ld = width + 16;
+  float* const rows = static_cast<float*>(scratch);
   for (int64_t panel = first; panel < last; ++panel) {
-    float* const to = p.packed + panel * size;
+    float* to = p.packed + panel * size;
     const int64_t output = panel * kPanel, count = smaller(kPanel, p.outputs - output);
-    std::memset(to, 0, size_t(size) * sizeof(float));
-    // A few lines of the panel at once, which stay in the cache for all its outputs.
-    constexpr int64_t lines = 16;
-    for (int64_t k = 0; k < cells; k += lines)
-      for (int64_t o = 0; o < count; ++o)
-        read_pairs(p.weight, output + o, p.inputs, k, smaller(lines, cells - k), to + k * kPanel + o, kPanel);
+    std::memset(rows, 0, size_t(kPanel * ld) * sizeof(float));
+    for (int64_t k = 0; k < cells; k += width, to += width * kPanel) {
+      const int64_t now = smaller(width, cells - k), padded_now = smaller(width, padded - k),
+                    whole = smaller(now, p.inputs / 2 - k);
+      for (int64_t o = 0; o < count; ++o) {
+        std::memcpy(rows + o * ld, element_at(p.weight, output + o, 2 * k), size_t(whole) * sizeof(float));
+        if (whole < now)
+          read_pairs(p.weight, output + o, p.inputs, k + whole, now - whole, rows + o * ld + whole, 1);
+        std::memset(rows + o * ld + now, 0, size_t(padded_now - now) * sizeof(float));
+      }
+      for (int64_t o = 0; o < kPanel; o += 16)
+        for (int64_t i = 0; i < padded_now; i += 16)
+          transpose_cells(to + i * kPanel + o, kPanel, rows + o * ld + i, ld);
+    }
   }
 }
 

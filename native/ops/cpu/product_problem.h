@@ -41,6 +41,7 @@ struct ProductProblem {
   Activation activation = Activation::none;
   const void* residual = nullptr;  // [rows, outputs] or null; may be the output
   void* output = nullptr;          // [rows, outputs]
+  int64_t output_stride = 0;       // from row to row of output and residual, in elements
 };
 
 static inline int64_t padded_cells(int64_t cells) {

@@ -12,18 +12,29 @@ using longformer::cpu::NormBackwardProblem;
 using longformer::cpu::NormInput;
 using longformer::cpu::NormProblem;
 
+// What the elements of a row are multiplied with by the dropout; anything behind the end.
+template <class S>
+inline void keep_factors(S* to, const NormInput& p, int64_t row) {
+  const uint64_t first = p.drop.seed + uint64_t(row * p.columns);
+  const S kept = S(p.drop.kept);
+  for (int64_t i = 0; i < p.padded_columns; ++i)
+    to[i] = longformer::cpu::hidden_keeps(first + uint64_t(i), p.drop.threshold) ? kept : S(0);
+}
+
 // The sum of two rows (residual may be null) minus its mean, zeros behind the end; gives 1 / sqrt(variance +
-// eps).
+// eps). The first is multiplied with factors, unless these are null.
 // Two passes over the row, mean first: no cancellation between sums of squares. Four partial sums keep the
 // chains short and the rounding of long rows small.
 template <class V>
 inline typename V::S centred_row(typename V::S* x, const char* input, const char* residual, Element element,
-                                 int64_t n, double eps) {
+                                 int64_t n, double eps, const typename V::S* factors = nullptr) {
   using S = typename V::S;
   using T = typename V::T;
   constexpr int64_t L = V::lanes;
   const int64_t padded = (n + L - 1) / L * L, size = element_size(element);
   read_row<V>(x, input, element, n);
+  if (factors != nullptr)
+    for (int64_t i = 0; i < n; i += L) V::store(x + i, V::mul(V::load(x + i), V::load(factors + i)));
   if (residual != nullptr) {
     int64_t i = 0;
     for (; i + L <= n; i += L) V::store(x + i, V::add(V::load(x + i), load_element<V>(residual, i, element)));
@@ -57,12 +68,14 @@ inline typename V::S centred_row(typename V::S* x, const char* input, const char
 }
 
 template <class V>
-inline typename V::S centred_row(typename V::S* x, const NormInput& p, int64_t row) {
+inline typename V::S centred_row(typename V::S* x, const NormInput& p, int64_t row, typename V::S* factors) {
   const int64_t size = element_size(p.element);
+  const bool drops = p.drop.kept != 0;
+  if (drops) keep_factors(factors, p, row);
   return centred_row<V>(
       x, static_cast<const char*>(p.input) + row * p.input_stride * size,
       p.residual == nullptr ? nullptr : static_cast<const char*>(p.residual) + row * p.residual_stride * size,
-      p.element, p.columns, p.eps);
+      p.element, p.columns, p.eps, drops ? factors : nullptr);
 }
 
 template <class V>
@@ -71,11 +84,12 @@ void norm_rows(const NormProblem& p, int64_t first, int64_t last, void* scratch)
   using T = typename V::T;
   constexpr int64_t L = V::lanes;
   const int64_t n = p.columns, padded = (n + L - 1) / L * L, size = element_size(p.element);
-  S *x = static_cast<S*>(scratch), *weight = x + p.padded_columns, *bias = weight + p.padded_columns;
+  S *x = static_cast<S*>(scratch), *weight = x + p.padded_columns, *bias = weight + p.padded_columns,
+    *factors = bias + p.padded_columns;
   read_row<V>(weight, p.weight, p.element, n);
   read_row<V>(bias, p.bias, p.element, n);
   for (int64_t row = first; row < last; ++row) {
-    const S factor = centred_row<V>(x, p, row);
+    const S factor = centred_row<V>(x, p, row, factors);
     for (int64_t i = 0; i < padded; i += L) {
       const T y = V::mul(V::load(x + i), V::set1(factor));
       V::store(x + i, V::fma(y, V::load(weight + i), V::load(bias + i)));
@@ -93,11 +107,12 @@ void norm_rows_backward(const NormBackwardProblem& p, int64_t first, int64_t las
   using T = typename V::T;
   constexpr int64_t L = V::lanes;
   const int64_t n = p.columns, padded = (n + L - 1) / L * L, size = element_size(p.element);
-  S *x = static_cast<S*>(scratch), *g = x + p.padded_columns, *weight = g + p.padded_columns;
+  S *x = static_cast<S*>(scratch), *g = x + p.padded_columns, *weight = g + p.padded_columns,
+    *factors = weight + p.padded_columns;
   S *to_weight = static_cast<S*>(weight_sums), *to_bias = static_cast<S*>(bias_sums);
   read_row<V>(weight, p.weight, p.element, n);
   for (int64_t row = first; row < last; ++row) {
-    const S factor = centred_row<V>(x, p, row);
+    const S factor = centred_row<V>(x, p, row, factors);
     read_row<V>(g, static_cast<const char*>(p.gradient) + row * n * size, p.element, n);
     T plain[2] = {V::zero(), V::zero()}, product[2] = {V::zero(), V::zero()};
     for (int64_t i = 0, k = 0; i < padded; i += L, k ^= 1) {
@@ -115,6 +130,9 @@ void norm_rows_backward(const NormBackwardProblem& p, int64_t first, int64_t las
     for (int64_t i = 0; i < padded; i += L)
       V::store(x + i, V::fma(V::load(x + i), slope, V::sub(V::load(g + i), mean)));
     write_row<V>(static_cast<char*>(p.output) + row * n * size, x, p.element, n, factor);
+    if (p.drop.kept == 0) continue;
+    for (int64_t i = 0; i < padded; i += L) V::store(x + i, V::mul(V::load(x + i), V::load(factors + i)));
+    write_row<V>(static_cast<char*>(p.input_output) + row * n * size, x, p.element, n, factor);
   }
 }
 
