@@ -9,7 +9,8 @@ public static partial class LongformerOps
         BandedBackwardOp = new("banded_attention_backward"), GlobalBackwardOp = new("_global_attention_backward"),
         FoldedBackwardOp = new("_folded_global_attention_backward"), LinearBackwardOp = new("_linear_backward"),
         ActivationBackwardOp = new("_activation_backward"), AddLayerNormBackwardOp = new("_add_layer_norm_backward"),
-        EmbedBackwardOp = new("_embed_backward");
+        LinearBackwardIntoOp = new("_linear_backward_into"), EmbedBackwardIntoOp = new("_embed_backward_into"),
+        DropoutAddLayerNormBackwardOp = new("_dropout_add_layer_norm_backward"), EmbedBackwardOp = new("_embed_backward");
 
     /// <summary>The gradients of <see cref="BandedAttention"/>.</summary>
     /// <param name="gradient">Of the output, shaped as it.</param>
@@ -78,6 +79,15 @@ public static partial class LongformerOps
         return (r[0], r[1], r[2]);
     }
 
+    /// <summary>Adds the gradients of input and weight of <see cref="LinearBackward"/> to those that exist, without a tensor in between.</summary>
+    /// <param name="gradient">[..., out].</param>
+    /// <param name="input">[..., in].</param>
+    /// <param name="weight">[out, in].</param>
+    /// <param name="toInput">Shaped as the input, or null.</param>
+    /// <param name="toWeight">[out, in], or null.</param>
+    public static void LinearBackwardInto(Tensor gradient, Tensor input, Tensor weight, Tensor? toInput, Tensor? toWeight) =>
+        LinearBackwardIntoOp.Run(gradient, input, weight, toInput, toWeight);
+
     /// <summary>The gradient of <see cref="Activate"/>.</summary>
     /// <param name="gradient">Of its output.</param>
     /// <param name="input">What it was given.</param>
@@ -94,6 +104,23 @@ public static partial class LongformerOps
     public static (Tensor Sum, Tensor Weight, Tensor Bias) AddLayerNormBackward(Tensor gradient, Tensor input, Tensor? residual, Tensor weight,
         double epsilon) => AddLayerNormBackwardOp.Call3(gradient, input, residual, weight, epsilon);
 
+    /// <summary>The gradients of <see cref="DropoutAddLayerNorm"/>: of input, residual, weight and bias.</summary>
+    /// <param name="gradient">Of the output, shaped as the input.</param>
+    /// <param name="input">As given to the forward operator.</param>
+    /// <param name="residual">As given to the forward operator.</param>
+    /// <param name="weight">As given to the forward operator.</param>
+    /// <param name="epsilon">As given to the forward operator.</param>
+    /// <param name="probability">As given to the forward operator.</param>
+    /// <param name="seed">As given to the forward operator.</param>
+    public static (Tensor Input, Tensor Residual, Tensor Weight, Tensor Bias) DropoutAddLayerNormBackward(Tensor gradient, Tensor input,
+        Tensor? residual,
+        Tensor weight, double epsilon, double probability, long seed)
+    {
+        Tensor?[] r = new Tensor?[4];
+        DropoutAddLayerNormBackwardOp.CallInto(r, gradient, input, residual, weight, epsilon, probability, seed);
+        return (r[0]!, r[1]!, r[2]!, r[3]!);
+    }
+
     /// <summary>The gradients of <see cref="Embed"/>: of the tables, weight and bias. A padding row gets zeros.</summary>
     /// <param name="gradient">[N, C].</param>
     /// <param name="words">As given to the forward operator.</param>
@@ -103,15 +130,25 @@ public static partial class LongformerOps
     /// <param name="bias">As given to the forward operator.</param>
     /// <param name="epsilon">As given to the forward operator.</param>
     /// <param name="wordScale">As given to the forward operator.</param>
+    /// <param name="toWords">A gradient of the words' table that the new one is added to; null: a new tensor.</param>
     public static EmbedGradients EmbedBackward(Tensor gradient, EmbeddingRows words, EmbeddingRows positions, EmbeddingRows? types, Tensor weight,
-        Tensor bias, double epsilon, double wordScale = 1)
+        Tensor bias, double epsilon, double wordScale = 1, Tensor? toWords = null)
     {
         ArgumentNullException.ThrowIfNull(words);
         ArgumentNullException.ThrowIfNull(positions);
         Tensor?[] r = new Tensor?[5];
-        EmbedBackwardOp.CallInto(r, gradient, words.Table, words.Ids, positions.Table, positions.Ids, types?.Table, types?.Ids, weight, bias, epsilon,
-            wordScale, words.PaddingIndex ?? -1, positions.PaddingIndex ?? -1);
-        return new(r[0]!, r[1]!, r[2], r[3]!, r[4]!);
+        (long noWord, long noPosition) = (words.PaddingIndex ?? -1, positions.PaddingIndex ?? -1);
+        if (toWords is null)
+        {
+            EmbedBackwardOp.CallInto(r, gradient, words.Table, words.Ids, positions.Table, positions.Ids, types?.Table, types?.Ids, weight, bias,
+                epsilon, wordScale, noWord, noPosition);
+        }
+        else
+        {
+            EmbedBackwardIntoOp.CallInto(r, gradient, words.Table, words.Ids, positions.Table, positions.Ids, types?.Table, types?.Ids, weight, bias,
+                epsilon, wordScale, noWord, noPosition, toWords);
+        }
+        return new(r[0], r[1]!, r[2], r[3]!, r[4]!);
     }
 }
 
@@ -126,9 +163,9 @@ public readonly record struct FoldedGlobalAttentionGradients(Tensor Query, Tenso
     Tensor? ValueBias);
 
 /// <summary>What <see cref="LongformerOps.EmbedBackward"/> gives, each shaped as what it is the gradient of.</summary>
-/// <param name="Words">The words' table, or the tokens' own vectors.</param>
+/// <param name="Words">The words' table, or the tokens' own vectors; null where it was added to a gradient that existed.</param>
 /// <param name="Positions">The positions' table.</param>
 /// <param name="Types">The token types' table; null where there was none.</param>
 /// <param name="Weight">[C].</param>
 /// <param name="Bias">[C].</param>
-public readonly record struct EmbedGradients(Tensor Words, Tensor Positions, Tensor? Types, Tensor Weight, Tensor Bias);
+public readonly record struct EmbedGradients(Tensor? Words, Tensor Positions, Tensor? Types, Tensor Weight, Tensor Bias);

@@ -107,7 +107,8 @@ public static partial class LongformerOps
         BandedOp = new("banded_attention"), BandedProbabilitiesOp = new("banded_attention_probabilities"), GlobalOp = new("global_attention"),
         GlobalProbabilitiesOp = new("global_attention_probabilities"), FoldedOp = new("folded_global_attention"),
         DecodeOp = new("decode_attention"), LinearPackOp = new("linear_pack"), LinearOp = new("linear"), LinearIntoOp = new("_linear_into"),
-        ActivationOp = new("activation"), AddLayerNormOp = new("add_layer_norm"), AddLayerNormIntoOp = new("_add_layer_norm_into"),
+        ActivationOp = new("activation"), AddLayerNormOp = new("add_layer_norm"), DropoutAddLayerNormOp = new("_dropout_add_layer_norm"),
+        AddLayerNormIntoOp = new("_add_layer_norm_into"),
         EmbedOp = new("embed"), HiddenDropoutOp = new("hidden_dropout"), MultiplyAddOp = new("_multiply_add_peak");
 
     /// <summary>Windowed, dilated and global attention in one. Global queries come out as local ones, to be overwritten with the result
@@ -199,6 +200,18 @@ public static partial class LongformerOps
     /// <param name="epsilon">Added to the variance.</param>
     public static Tensor AddLayerNorm(Tensor input, Tensor? residual, Tensor weight, Tensor bias, double epsilon) =>
         AddLayerNormOp.Call(input, residual, weight, bias, epsilon);
+
+    /// <summary><see cref="AddLayerNorm"/> of <see cref="HiddenDropout"/> of the input, in one pass; only the input is dropped from.</summary>
+    /// <param name="input">[..., C].</param>
+    /// <param name="residual">As the input, or null.</param>
+    /// <param name="weight">[C].</param>
+    /// <param name="bias">[C].</param>
+    /// <param name="epsilon">Added to the variance.</param>
+    /// <param name="probability">From 0 to below 1.</param>
+    /// <param name="seed">Of the dropout.</param>
+    public static Tensor DropoutAddLayerNorm(Tensor input, Tensor? residual, Tensor weight, Tensor bias, double epsilon,
+        double probability, long seed) =>
+        DropoutAddLayerNormOp.Call(input, residual, weight, bias, epsilon, probability, seed);
 
     /// <summary><see cref="AddLayerNorm"/> into a tensor that exists, shaped as the input; it may be the input or the residual. Gives that
     /// tensor.</summary>

@@ -177,6 +177,56 @@ public sealed class GradientTapeTests
     }
 
     [Test]
+    public void What_an_activation_makes_is_made_again_and_not_kept()
+    {
+        using TensorScope scope = new();
+        Random random = new(3);
+        Tensor input = Tensor.Randn([100, 32], random), inner = Tensor.Randn([64, 32], random), outer = Tensor.Randn([32, 64], random);
+        using GradientSet set = new(inner, outer);
+        using GradientTape tape = new(set);
+        Tensor output;
+        using (TensorScope pass = new())
+        {
+            Tensor states = Differentiable.Linear(input, inner, activation: Activation.Gelu);
+            output = pass.Keep(Differentiable.Linear(states, outer));
+        }
+        Assert.That(tape.KeptBytes, Is.EqualTo(sizeof(float) * ((100 * 32) + (100 * 64))), "the input and what the activation was given");
+        tape.Backward((output, output.OnesLike()));
+        Tensor before = LongformerOps.Linear(input, inner), after = LongformerOps.Activate(before, Activation.Gelu);
+        (Tensor? ofStates, Tensor? ofOuter, _) = LongformerOps.LinearBackward(output.OnesLike(), after, outer, true, true, false);
+        (_, Tensor? ofInner, _) = LongformerOps.LinearBackward(
+            LongformerOps.ActivationBackward(ofStates!, before, Activation.Gelu), input, inner, false, true, false);
+        Assert.That(set[outer]!.ToArray<float>(), Is.EqualTo(ofOuter!.ToArray<float>()));
+        Assert.That(set[inner]!.ToArray<float>(), Is.EqualTo(ofInner!.ToArray<float>()));
+    }
+
+    [Test]
+    public void What_went_into_several_products_gathers_their_gradients_in_one_memory()
+    {
+        using TensorScope scope = new();
+        Random random = new(4);
+        Tensor input = Tensor.Randn([40, 24], random);
+        Tensor[] weights = [.. Enumerable.Range(0, 3).Select(_ => Tensor.Randn([20, 24], random))];
+        using GradientSet set = new([input, .. weights]);
+        float[] Gradient(int passes)
+        {
+            for (int pass = 0; pass < passes; pass++)
+            {
+                using GradientTape tape = new(set);
+                using TensorScope inner = new();
+                Tensor sum = weights.Select(w => Differentiable.Linear(input, w)).Aggregate(Differentiable.Add);
+                tape.Backward((sum, sum.OnesLike()));
+            }
+            return set[input]!.ToArray<float>();
+        }
+        float[] once = Gradient(1), twice = Gradient(1);
+        Tensor expected = weights.Select(w => LongformerOps.LinearBackward(Tensor.Ones([40, 20]), input, w, true, false, false).Input!)
+            .Aggregate((a, b) => a + b);
+        Assert.That(once, Is.EqualTo(expected.ToArray<float>()).Within(1e-4f));
+        Assert.That(twice, Is.EqualTo(once.Select(x => 2 * x).ToArray()).Within(2e-4f), "the second pass adds to the first");
+    }
+
+    [Test]
     public void Gradients_add_up_over_passes_until_they_are_cleared()
     {
         using LongformerForTokenClassification model = Load();

@@ -77,6 +77,19 @@ public sealed class StepTests
     }
 
     [Test]
+    public void The_gradients_of_an_only_batch_in_half_precision_give_the_same_bits_as_their_sum_in_float32()
+    {
+        TrainingExample[] examples = Masked();
+        // A batch without a label is passed over, but the step then has two and adds up in Float32.
+        TrainingExample none = examples[0] with { Labels = [.. examples[0].Ids.Select(_ => TrainingExample.Ignored)] };
+        (StepResult alone, float[] first) = Run(s => s.Run(0, [examples], [5]), dtype: DType.BFloat16);
+        (StepResult summed, float[] second) = Run(s => s.Run(0, [examples, [none]], [5, 6]), dtype: DType.BFloat16);
+        Assert.That((summed.Loss, summed.GradientNorm), Is.EqualTo((alone.Loss, alone.GradientNorm)));
+        Assert.That(alone.GradientNorm, Is.GreaterThan(1), "the gradients are scaled down");
+        Assert.That(second, Is.EqualTo(first));
+    }
+
+    [Test]
     public void Only_the_added_positions_move()
     {
         using TrainingHead head = Load(TinyCheckpoints.MaskedLm);

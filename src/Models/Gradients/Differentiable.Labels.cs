@@ -27,18 +27,23 @@ public static partial class Differentiable
         long rows = hidden.Size(0);
         Tensor loss = scope.Keep(Tensor.Zeros([], WideOf(hidden.DType), hidden.Device));
         Tensor? hiddenGradient = ofHidden is null ? null : hidden.ZerosLike(), weightGradient = null, biasGradient = null;
-        for (long from = 0; from < rows; from += rowsPerBlock)
+        // Blocks of nearly one size: none is so small that it wastes the units.
+        long blocks = (rows + rowsPerBlock - 1) / rowsPerBlock;
+        for (long i = 0; i < blocks; i++)
         {
             using TensorScope block = new();
-            long count = Math.Min(rowsPerBlock, rows - from);
+            long from = rows * i / blocks, count = (rows * (i + 1) / blocks) - from;
             Tensor part = hidden.Narrow(0, from, count);
             (Tensor sum, Tensor gradient) = Functional.CrossEntropyAndGradient(
                 LongformerOps.Linear(part, weight, bias), labels.Narrow(0, from, count), smoothing, withGradient: records);
             loss.AddInPlace(sum);
             if (!records)
                 continue;
+            gradient = gradient.To(hidden.DType);
+            if (weightGradient is not null)
+                LongformerOps.LinearBackwardInto(gradient, part, weight, null, weightGradient);
             (Tensor? x, Tensor? w, Tensor? b) = LongformerOps.LinearBackward(
-                gradient.To(hidden.DType), part, weight, ofHidden is not null, ofWeight is not null, ofBias is not null);
+                gradient, part, weight, ofHidden is not null, ofWeight is not null && weightGradient is null, ofBias is not null);
             if (x is not null)
                 hiddenGradient!.Narrow(0, from, count).CopyInPlace(x);
             weightGradient = Summed(weightGradient, w);

@@ -25,8 +25,12 @@ public static partial class Differentiable
         (GradientSum? ofInput, GradientSum? ofWeight, GradientSum? ofBias) = (tape.Find(input), tape.Find(weight), tape.Find(bias));
         tape.Record(output, [input, weight], (gradient, saved) =>
         {
-            (Tensor? x, Tensor? w, Tensor? b) = LongformerOps.LinearBackward(
-                gradient.Tensor, saved[0], saved[1], ofInput is not null, ofWeight is not null, ofBias is not null);
+            // Where a gradient exists, as of what went into several products, the product adds to it.
+            (Tensor? toInput, Tensor? toWeight) = (ofInput?.Own, ofWeight?.Own);
+            if (toInput is not null || toWeight is not null)
+                LongformerOps.LinearBackwardInto(gradient.Tensor, saved[0], saved[1], toInput, toWeight);
+            (Tensor? x, Tensor? w, Tensor? b) = LongformerOps.LinearBackward(gradient.Tensor, saved[0], saved[1],
+                ofInput is not null && toInput is null, ofWeight is not null && toWeight is null, ofBias is not null);
             if (x is not null)
                 ofInput!.Add(x);
             if (w is not null)
@@ -44,7 +48,8 @@ public static partial class Differentiable
         if (!Recording(out GradientTape tape, [input]))
             return output;
         GradientSum into = tape.Find(input)!;
-        tape.Record(output, [input], (gradient, saved) => into.Add(LongformerOps.ActivationBackward(gradient.Tensor, saved[0], activation)));
+        tape.Record(output, [input], (gradient, saved) => into.Add(LongformerOps.ActivationBackward(gradient.Tensor, saved[0], activation)),
+            remake: saved => LongformerOps.Activate(saved[0], activation));
         return output;
     }
 
@@ -61,7 +66,7 @@ public static partial class Differentiable
             return output;
         (GradientSum? ofInput, GradientSum? ofResidual) = (tape.Find(input), tape.Find(residual));
         (GradientSum? ofWeight, GradientSum? ofBias) = (tape.Find(weight), tape.Find(bias));
-        tape.Record(output, [input, residual, weight], (gradient, saved) =>
+        tape.Record(output, [input, residual, weight, bias], (gradient, saved) =>
         {
             (Tensor sum, Tensor w, Tensor b) = LongformerOps.AddLayerNormBackward(gradient.Tensor, saved[0], saved[1], saved[2], epsilon);
             Gradient both = Gradient.Own(sum);
@@ -70,7 +75,35 @@ public static partial class Differentiable
             both.Release();
             ofWeight?.Add(w);
             ofBias?.Add(b);
-        });
+        }, remake: saved => LongformerOps.AddLayerNorm(saved[0], saved[1], saved[2], saved[3], epsilon));
+        return output;
+    }
+
+    /// <summary>LayerNorm(dropout(input) + residual) over the last dimension, as <see cref="LongformerOps.DropoutAddLayerNorm"/>.</summary>
+    /// <param name="input">[..., C].</param>
+    /// <param name="residual">As the input, or null.</param>
+    /// <param name="weight">[C].</param>
+    /// <param name="bias">[C].</param>
+    /// <param name="epsilon">Added to the variance.</param>
+    /// <param name="probability">From 0 to below 1.</param>
+    /// <param name="seed">Of the dropout.</param>
+    public static Tensor DropoutAddLayerNorm(Tensor input, Tensor? residual, Tensor weight, Tensor bias, double epsilon,
+        double probability, long seed)
+    {
+        Tensor output = LongformerOps.DropoutAddLayerNorm(input, residual, weight, bias, epsilon, probability, seed);
+        if (!Recording(out GradientTape tape, [input, residual, weight, bias]))
+            return output;
+        (GradientSum? ofInput, GradientSum? ofResidual) = (tape.Find(input), tape.Find(residual));
+        (GradientSum? ofWeight, GradientSum? ofBias) = (tape.Find(weight), tape.Find(bias));
+        tape.Record(output, [input, residual, weight, bias], (gradient, saved) =>
+        {
+            (Tensor x, Tensor r, Tensor w, Tensor b) = LongformerOps.DropoutAddLayerNormBackward(
+                gradient.Tensor, saved[0], saved[1], saved[2], epsilon, probability, seed);
+            ofInput?.Add(x);
+            ofResidual?.Add(r);
+            ofWeight?.Add(w);
+            ofBias?.Add(b);
+        }, remake: saved => LongformerOps.DropoutAddLayerNorm(saved[0], saved[1], saved[2], saved[3], epsilon, probability, seed));
         return output;
     }
 
@@ -110,8 +143,9 @@ public static partial class Differentiable
         {
             EmbedGradients of = LongformerOps.EmbedBackward(
                 gradient.Tensor, words with { Table = saved[0], Ids = saved[1] }, positions with { Table = saved[2], Ids = saved[3] },
-                types is null ? null : types with { Table = saved[4], Ids = saved[5] }, saved[6], saved[7], epsilon, wordScale);
-            ofWords?.Add(of.Words);
+                types is null ? null : types with { Table = saved[4], Ids = saved[5] }, saved[6], saved[7], epsilon, wordScale, ofWords?.Own);
+            if (of.Words is not null)
+                ofWords?.Add(of.Words);
             ofPositions?.Add(of.Positions);
             if (of.Types is not null)
                 ofTypes?.Add(of.Types);

@@ -56,6 +56,9 @@ internal sealed class GradientSum
     /// <summary>Whether it stays when the backward pass has used it: the caller asked for it.</summary>
     public bool IsWatched { get; set; }
 
+    /// <summary>A gradient that arrived and that nobody else holds, which an operator may add to by itself; null: there is none.</summary>
+    public Tensor? Own => _held is { IsAlone: true } held && held.Tensor.IsContiguous ? held.Tensor : null;
+
     /// <summary>Adds a gradient that was made for this call.</summary>
     public void Add(Tensor fresh)
     {

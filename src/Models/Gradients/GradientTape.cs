@@ -34,6 +34,8 @@ public sealed class GradientTape : IDisposable
     private readonly bool _keepsNothing;
     private readonly GradientSet _gradients;
     private readonly Dictionary<Tensor, GradientSum> _sums = new(ReferenceEqualityComparer.Instance);
+    // outputs that are cheaper to make again than to keep
+    private readonly Dictionary<Tensor, Step> _remakes = new(ReferenceEqualityComparer.Instance);
     // of a layer that is run again: another tape's
     private readonly Dictionary<Tensor, GradientSum> _inputs = new(ReferenceEqualityComparer.Instance);
     private readonly List<Step> _steps = [];
@@ -68,6 +70,22 @@ public sealed class GradientTape : IDisposable
 
     /// <summary>How many operators have been recorded and not yet been run backward.</summary>
     public int Count => _steps.Count;
+
+    /// <summary>Bytes that the recorded operators hold for their backward: memory that several hold counts once, the set's own tensors not.</summary>
+    public long KeptBytes
+    {
+        get
+        {
+            Dictionary<nint, long> blocks = [];
+            HashSet<nint> parameters = [.. _gradients.Tensors.Select(t => t.DataPointer)];
+            foreach (Tensor tensor in _steps.SelectMany(step => step.Held).Concat(_held))
+            {
+                if (!parameters.Contains(tensor.DataPointer))
+                    blocks[tensor.DataPointer] = Math.Max(tensor.ByteCount, blocks.GetValueOrDefault(tensor.DataPointer));
+            }
+            return blocks.Values.Sum();
+        }
+    }
 
     /// <summary>Whether an operator on these tensors is recorded now; its fast ways, which overwrite tensors, are then no ways.</summary>
     public static bool Records(params ReadOnlySpan<Tensor?> tensors)
@@ -215,16 +233,23 @@ public sealed class GradientTape : IDisposable
     /// <param name="output">The tensor, just made.</param>
     /// <param name="saved">What the operator's backward needs: it is held until that has run.</param>
     /// <param name="backward">Adds the gradients of the inputs, given that of the output and what was saved.</param>
-    internal void Record(Tensor output, ReadOnlySpan<Tensor?> saved, BackwardStep backward)
+    /// <param name="remake">
+    /// Makes the output again, to the bit, of what was saved, at little cost; null: there is no such way. The output is then not kept for the
+    /// operators that save it, unless what was saved is itself to be made again.
+    /// </param>
+    internal void Record(Tensor output, ReadOnlySpan<Tensor?> saved, BackwardStep backward, Func<Tensor[], Tensor>? remake = null)
     {
         GradientSum sum = new();
         _sums.Add(output, sum);
         if (_keepsNothing)
             return;
-        Tensor[] held = new Tensor[saved.Length];
+        Saved[] held = new Saved[saved.Length];
         for (int i = 0; i < held.Length; i++)
-            held[i] = saved[i]?.Alias().Keep()!;
-        _steps.Add(new Step(sum, held, backward));
+            held[i] = saved[i] is not { } tensor ? default : _remakes.TryGetValue(tensor, out Step? maker) ? Saved.Remade(maker) : Saved.Kept(tensor);
+        Step step = new(sum, held, backward, remake);
+        _steps.Add(step);
+        if (remake is not null && Array.TrueForAll(held, s => !s.IsRemade))
+            _remakes.Add(output, step);
     }
 
     private void Close()
@@ -239,9 +264,11 @@ public sealed class GradientTape : IDisposable
 
     private void Release()
     {
-        foreach (Step step in _steps)
-            step.Release();
+        // The last first: a step holds what it made for those behind it.
+        for (int i = _steps.Count - 1; i >= 0; i--)
+            _steps[i].Release();
         _steps.Clear();
+        _remakes.Clear();
         foreach (Tensor tensor in _held)
             tensor.Dispose();
         _held.Clear();
@@ -254,8 +281,14 @@ public sealed class GradientTape : IDisposable
     }
 
     /// <summary>One operator that ran.</summary>
-    private sealed class Step(GradientSum output, Tensor[] saved, BackwardStep backward)
+    private sealed class Step(GradientSum output, Saved[] saved, BackwardStep backward, Func<Tensor[], Tensor>? remake)
     {
+        private Tensor? _remade;
+        private int _users;
+
+        /// <summary>The tensors that it holds by itself.</summary>
+        public IEnumerable<Tensor> Held => saved.Select(s => s.Tensor).OfType<Tensor>();
+
         /// <summary>Its backward, if a gradient of its output arrived; what it held is free afterwards.</summary>
         public void Run()
         {
@@ -264,7 +297,7 @@ public sealed class GradientTape : IDisposable
             {
                 using TensorScope scope = new();
                 if (gradient is not null)
-                    backward(gradient, saved);
+                    backward(gradient, Array.ConvertAll(saved, s => s.Get()));
             }
             finally
             {
@@ -275,8 +308,52 @@ public sealed class GradientTape : IDisposable
 
         public void Release()
         {
-            foreach (Tensor? tensor in saved)
-                tensor?.Dispose();
+            foreach (Saved one in saved)
+                one.Release();
+        }
+
+        /// <summary>A step behind this one will ask for its output.</summary>
+        public void AddUser() => _users++;
+
+        /// <summary>Its output, made again for the first who asks.</summary>
+        public Tensor Remade() => _remade ??= remake!(Array.ConvertAll(saved, s => s.Get())).Keep();
+
+        /// <summary>A step that asked for its output, or would have, is over.</summary>
+        public void RemoveUser()
+        {
+            if (--_users > 0)
+                return;
+            _remade?.Dispose();
+            _remade = null;
+        }
+    }
+
+    /// <summary>What a step needs: a tensor, or the step that makes it again. The default stands for a null.</summary>
+    private readonly struct Saved
+    {
+        private readonly Step? _maker;
+
+        private Saved(Tensor? tensor, Step? maker) => (Tensor, _maker) = (tensor, maker);
+
+        public Tensor? Tensor { get; }
+
+        public bool IsRemade => _maker is not null;
+
+        public static Saved Kept(Tensor tensor) => new(tensor.Alias().Keep(), null);
+
+        public static Saved Remade(Step maker)
+        {
+            maker.AddUser();
+            return new(null, maker);
+        }
+
+        /// <summary>Null where a null was saved.</summary>
+        public Tensor Get() => _maker?.Remade() ?? Tensor!;
+
+        public void Release()
+        {
+            Tensor?.Dispose();
+            _maker?.RemoveUser();
         }
     }
 }

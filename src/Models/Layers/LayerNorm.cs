@@ -29,6 +29,10 @@ public sealed class LayerNorm
     /// <summary>The normalized sum of a sublayer's output and what went into it, both [N, C].</summary>
     public Tensor Forward(Tensor input, Tensor residual) => Differentiable.AddLayerNorm(input, residual, _weight, _bias, _eps);
 
+    /// <summary>The same with elements dropped from the input, but not from the residual, as <see cref="Dropout.Apply"/> drops them.</summary>
+    internal Tensor Forward(Tensor input, Tensor residual, double dropout, long seed) =>
+        dropout == 0 ? Forward(input, residual) : Differentiable.DropoutAddLayerNorm(input, residual, _weight, _bias, _eps, dropout, seed);
+
     /// <summary>The normalized sum of rows of embedding tables, [N, C].</summary>
     internal Tensor Embed(EmbeddingRows words, EmbeddingRows positions, EmbeddingRows? types = null, double wordScale = 1) =>
         Differentiable.Embed(words, positions, types, _weight, _bias, _eps, wordScale);

@@ -37,10 +37,10 @@ internal sealed class PostNormFeedForward
         if (dropout is not null || hidden.Device != Device.Cpu || IsRecorded(context, hidden))
         {
             Tensor projected = _attentionOutput.Forward(context);
-            Tensor attended = _attentionNorm.Forward(dropout is null ? projected : dropout.Attended(projected), hidden);
+            Tensor attended = dropout is null ? _attentionNorm.Forward(projected, hidden) : dropout.Attended(_attentionNorm, projected, hidden);
             Tensor inner = _inner.Forward(attended, _activation);
             Tensor added = _output.Forward(dropout is null ? inner : dropout.Inner(inner));
-            return scope.Keep(_outputNorm.Forward(dropout is null ? added : dropout.Output(added), attended));
+            return scope.Keep(dropout is null ? _outputNorm.Forward(added, attended) : dropout.Output(_outputNorm, added, attended));
         }
         TokenBlocks.Fill(context, (block, from, count) =>
         {
@@ -57,8 +57,12 @@ internal sealed class PostNormFeedForward
         || _outputNorm.IsRecorded;
 }
 
-/// <summary>The dropouts of one layer behind its attention, each a function of the states it drops from.</summary>
-internal sealed record FeedForwardDropout(Func<Tensor, Tensor> Attended, Func<Tensor, Tensor> Inner, Func<Tensor, Tensor> Output);
+/// <summary>The dropouts of one layer behind its attention.</summary>
+/// <param name="Attended">Normalizes what is left of the attention's output plus the layer's input.</param>
+/// <param name="Inner">What is left of the intermediate states.</param>
+/// <param name="Output">Normalizes what is left of the second product plus what went into the first.</param>
+internal sealed record FeedForwardDropout(Func<LayerNorm, Tensor, Tensor, Tensor> Attended, Func<Tensor, Tensor> Inner,
+    Func<LayerNorm, Tensor, Tensor, Tensor> Output);
 
 /// <summary>Computes per-token results block by block of tokens, so that what lies in between exists for one block only.</summary>
 internal static class TokenBlocks

@@ -116,7 +116,8 @@ internal sealed class LongformerLayer
         using TensorScope scope = new();
         Tensor context = _attention.Forward(hidden, batch, dropout, trace);
         FeedForwardDropout? drop = dropout.IsOn
-            ? new FeedForwardDropout(t => dropout.Apply(t, _layer, 2), t => t, t => dropout.Apply(t, _layer, 3)) : null;
+            ? new FeedForwardDropout((norm, t, r) => dropout.Normalize(norm, t, r, _layer, 2), t => t,
+                (norm, t, r) => dropout.Normalize(norm, t, r, _layer, 3)) : null;
         return scope.Keep(_feedForward.Forward(context, hidden, drop));
     }
 }

@@ -60,6 +60,9 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(Library, EntryPoint = "longformer_ops_empty")]
     public static partial int Empty(long* sizes, int rank, int dtype, int deviceType, int deviceIndex, nint* tensor);
 
+    [LibraryImport(Library, EntryPoint = "longformer_ops_hold_memory")]
+    public static partial int HoldMemory(int begins);
+
     [LibraryImport(Library, EntryPoint = "longformer_ops_torch_error")]
     public static partial byte* TorchError();
 

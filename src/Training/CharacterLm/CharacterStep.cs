@@ -13,6 +13,7 @@ public sealed class CharacterStep : IDisposable
     private readonly double? _maxNorm;
     private readonly bool _recompute;
     private readonly StepGradients _gradients;
+    private readonly IDisposable _memory;
 
     /// <summary>Steps on a model. The model and the optimizer stay the caller's.</summary>
     /// <param name="model">Loaded with <see cref="LoadOptions.Trainable"/>.</param>
@@ -33,6 +34,7 @@ public sealed class CharacterStep : IDisposable
         Parameters = [.. model.NamedParameters.Where(p => p.IsTrained)
             .Select(p => new TrainedParameter(p.Name, p.Tensor, 1, ParameterPlan.Decays(p.Name) ? weightDecay : 0))];
         _gradients = new StepGradients(Parameters);
+        _memory = TorchRuntime.HoldMemory();
     }
 
     /// <summary>The parameters that are trained.</summary>
@@ -66,13 +68,13 @@ public sealed class CharacterStep : IDisposable
                     throw new DivergedException($"step {step + 1}: the loss is {value}");
                 loss += value;
                 tape.Backward(sum, Tensor.Full([], 1.0 / characters, sum.DType, sum.Device));
-                _gradients.Gather();
+                _gradients.Gather(only: batches.Count == 1);
             }
-            (IReadOnlyList<ParameterGradient> gradients, norm) = _gradients.Finish(_maxNorm);
+            norm = _gradients.Norm();
             if (!double.IsFinite(norm))
                 throw new DivergedException($"step {step + 1}: the gradient's norm is {norm}");
             using TensorScope update = new();
-            _optimizer.Step(gradients, rate);
+            _gradients.Apply(norm, _maxNorm, gradients => _optimizer.Step(gradients, rate));
         }
         finally
         {
@@ -87,5 +89,6 @@ public sealed class CharacterStep : IDisposable
         _gradients.Dispose();
         foreach (TrainedParameter parameter in Parameters)
             parameter.Dispose();
+        _memory.Dispose();
     }
 }

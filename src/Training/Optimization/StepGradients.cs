@@ -25,9 +25,15 @@ public sealed class StepGradients : IDisposable
     /// <summary>What a tape is made for.</summary>
     public GradientSet Set { get; }
 
-    /// <summary>After the backward pass of a batch: what half precision would lose in a sum is moved to Float32.</summary>
-    public void Gather()
+    /// <summary>
+    /// After the backward pass of a batch: what half precision would lose in a sum is moved to Float32. The gradients of a step's only batch stay as
+    /// they are: the optimizer gets them in Float32 one by one.
+    /// </summary>
+    /// <param name="only">Whether the step has no other batch.</param>
+    public void Gather(bool only = false)
     {
+        if (only && _wide.Count == 0)
+            return;
         bool any = false;
         foreach (TrainedParameter parameter in _parameters)
         {
@@ -44,30 +50,46 @@ public sealed class StepGradients : IDisposable
             Set.Clear();
     }
 
-    /// <summary>The gradients, and their 2-norm over all parameters before clipping.</summary>
-    /// <param name="maxNorm">Gradients with a larger norm are scaled down to it; null: none are.</param>
-    public (IReadOnlyList<ParameterGradient> Gradients, double Norm) Finish(double? maxNorm)
+    /// <summary>The 2-norm of the gradients over all parameters, before clipping.</summary>
+    public double Norm()
     {
-        List<ParameterGradient> gradients = [];
         double squares = 0;
-        foreach (TrainedParameter parameter in _parameters)
+        foreach ((TrainedParameter parameter, Tensor gradient) in All())
         {
-            if ((_wide.GetValueOrDefault(parameter) ?? Set[parameter.Model]) is not { } gradient)
-                continue;
+            using TensorScope scope = new();
             if (parameter.FirstRow > 0)
                 gradient.Narrow(0, 0, parameter.FirstRow).ZeroInPlace();
-            double norm = Functional.Norm(gradient);
+            double norm = Functional.Norm(Wide(parameter, gradient));
             squares += norm * norm;
-            gradients.Add(new ParameterGradient(parameter, gradient));
         }
-        double whole = Math.Sqrt(squares);
-        double factor = maxNorm is { } most ? most / (whole + NormEpsilon) : 1;
-        if (factor < 1)
+        return Math.Sqrt(squares);
+    }
+
+    /// <summary>
+    /// Hands the gradients to an optimizer, in the dtype of the masters: all at once, but those in half precision one by one, so that they exist in
+    /// Float32 for one parameter only.
+    /// </summary>
+    /// <param name="norm">What <see cref="Norm"/> gave.</param>
+    /// <param name="maxNorm">Gradients with a larger norm are scaled down to it; null: none are.</param>
+    /// <param name="step">Takes some of the parameters.</param>
+    public void Apply(double norm, double? maxNorm, Action<IReadOnlyList<ParameterGradient>> step)
+    {
+        ArgumentNullException.ThrowIfNull(step);
+        double factor = maxNorm is { } most ? most / (norm + NormEpsilon) : 1;
+        List<ParameterGradient> together = [];
+        foreach ((TrainedParameter parameter, Tensor gradient) in All())
         {
-            foreach ((_, Tensor gradient) in gradients)
-                gradient.MulInPlace(factor);
+            using TensorScope scope = new();
+            Tensor wide = Wide(parameter, gradient);
+            if (factor < 1)
+                wide.MulInPlace(factor);
+            if (ReferenceEquals(wide, gradient))
+                together.Add(new ParameterGradient(parameter, gradient));
+            else
+                step([new ParameterGradient(parameter, wide)]);
         }
-        return (gradients, whole);
+        if (together.Count > 0)
+            step(together);
     }
 
     /// <summary>Frees the gradients for the next step.</summary>
@@ -81,4 +103,16 @@ public sealed class StepGradients : IDisposable
 
     /// <summary>Frees the gradients.</summary>
     public void Dispose() => Clear();
+
+    private IEnumerable<(TrainedParameter Parameter, Tensor Gradient)> All()
+    {
+        foreach (TrainedParameter parameter in _parameters)
+        {
+            if ((_wide.GetValueOrDefault(parameter) ?? Set[parameter.Model]) is { } gradient)
+                yield return (parameter, gradient);
+        }
+    }
+
+    private static Tensor Wide(TrainedParameter parameter, Tensor gradient) =>
+        gradient.DType == parameter.Master.DType ? gradient : gradient.To(parameter.Master.DType);
 }

@@ -34,6 +34,7 @@ public sealed class TrainingStep : IDisposable
     private readonly double? _maxNorm;
     private readonly bool _recompute;
     private readonly StepGradients _gradients;
+    private readonly IDisposable _memory;
 
     /// <summary>Steps on a head. The head and the optimizer stay the caller's.</summary>
     /// <param name="head">The model with its loss.</param>
@@ -54,6 +55,7 @@ public sealed class TrainingStep : IDisposable
         (_head, _optimizer, _schedule, _maxNorm, _recompute) = (head, optimizer, schedule, maxNorm, recompute);
         Parameters = plan.Of(head.Model);
         _gradients = new StepGradients(Parameters);
+        _memory = TorchRuntime.HoldMemory();
     }
 
     /// <summary>The parameters that are trained.</summary>
@@ -89,13 +91,13 @@ public sealed class TrainingStep : IDisposable
                     throw new DivergedException($"step {step + 1}: the loss is {value} on {Name(batches[i])}");
                 loss += value;
                 tape.Backward(sum, Tensor.Full([], 1.0 / labels, sum.DType, sum.Device));
-                _gradients.Gather();
+                _gradients.Gather(only: batches.Count == 1);
             }
-            (IReadOnlyList<ParameterGradient> gradients, norm) = _gradients.Finish(_maxNorm);
+            norm = _gradients.Norm();
             if (!double.IsFinite(norm))
                 throw new DivergedException($"step {step + 1}: the gradient's norm is {norm} on {Name(batches.SelectMany(b => b))}");
             using (TensorScope scope = new())
-                _optimizer.Step(gradients, rate);
+                _gradients.Apply(norm, _maxNorm, gradients => _optimizer.Step(gradients, rate));
         }
         finally
         {
@@ -110,6 +112,7 @@ public sealed class TrainingStep : IDisposable
         _gradients.Dispose();
         foreach (TrainedParameter parameter in Parameters)
             parameter.Dispose();
+        _memory.Dispose();
     }
 
     private static string Name(IEnumerable<TrainingExample> examples)
