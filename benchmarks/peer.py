@@ -11,9 +11,14 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 LONGFORMER = HERE.parent / "longformer"
 
-# What makes a difference for HF on a CPU: which BLAS ATen's products go to, and whether its threads fight OpenMP's.
+# What makes a difference for HF on a CPU: which BLAS ATen's products go to, whether its threads fight OpenMP's, and the memory:
+# glibc gives big blocks back to the system at each release, and on a virtual machine the page faults then take much of the time.
+KEPT = {"GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=17179869184"}
+BEST = "OpenBLAS with OpenMP, SkylakeX kernels, blocks kept"
 HF_SETTINGS = {
     "as installed": {},
+    "as installed, blocks kept": KEPT,
+    BEST: {"LD_PRELOAD": "openblas-openmp/libblas.so.3", "OPENBLAS_CORETYPE": "SKYLAKEX", **KEPT},
     "OpenBLAS with OpenMP": {"LD_PRELOAD": "openblas-openmp/libblas.so.3"},
     "OpenBLAS with OpenMP, SkylakeX kernels": {"LD_PRELOAD": "openblas-openmp/libblas.so.3", "OPENBLAS_CORETYPE": "SKYLAKEX"},
     "OpenBLAS threads, SkylakeX kernels": {"OPENBLAS_CORETYPE": "SKYLAKEX"},

@@ -23,11 +23,12 @@ internal sealed class BenchFolder : IDisposable
     /// <param name="led">Whether the random weights are those of an LED.</param>
     /// <param name="layers">How many layers to keep; null: all.</param>
     /// <param name="tokens">The longest document that will be measured.</param>
-    public BenchFolder(string? source, bool led, int? layers, int tokens)
+    /// <param name="architecture">The class that random weights are made for; null: the usual one.</param>
+    public BenchFolder(string? source, bool led, int? layers, int tokens, string? architecture = null)
     {
         try
         {
-            _weights = source is null ? Random(led, layers, tokens) : Prepare(source, layers, tokens);
+            _weights = source is null ? Random(led, layers, tokens, architecture) : Prepare(source, layers, tokens);
             IsLed = LedConfiguration.IsIn(_weights);
         }
         catch
@@ -70,7 +71,7 @@ internal sealed class BenchFolder : IDisposable
             Directory.Delete(_root, recursive: true);
     }
 
-    private string Random(bool led, int? layers, int tokens)
+    private string Random(bool led, int? layers, int tokens, string? architecture)
     {
         string folder = Path.Combine(_root, "random");
         if (led)
@@ -81,7 +82,7 @@ internal sealed class BenchFolder : IDisposable
                 EncoderLayers = layers ?? c.EncoderLayers,
                 DecoderLayers = layers ?? c.DecoderLayers,
                 MaxEncoderPositionEmbeddings = Math.Max(tokens, c.MaxEncoderPositionEmbeddings),
-            }, seed: 0);
+            }, seed: 0, architecture);
         }
         else
         {
@@ -90,7 +91,7 @@ internal sealed class BenchFolder : IDisposable
             {
                 NumHiddenLayers = layers ?? c.NumHiddenLayers,
                 MaxPositionEmbeddings = Math.Max(tokens + c.PadTokenId + 1, c.MaxPositionEmbeddings),
-            }, seed: 0);
+            }, seed: 0, architecture);
         }
         return folder;
     }

@@ -13,6 +13,7 @@ internal sealed class BenchReport(bool json)
     private readonly List<(EncodeResult Result, MachineSpeed Machine)> _encoded = [];
     private readonly List<KernelResult> _kernels = [];
     private readonly List<(GenerateResult Result, MachineSpeed Machine)> _generated = [];
+    private readonly List<(TrainResult Result, MachineSpeed Machine)> _trained = [];
 
     /// <summary>Tells the machine's own speed.</summary>
     public void Machine(DType dtype, int threads, MachineSpeed machine)
@@ -33,14 +34,40 @@ internal sealed class BenchReport(bool json)
         EncodeCase c = r.Case;
         if (_encoded.Count == 1)
             Console.WriteLine("  tokens batch window dtype    threads    best s  median s  tokens/s  GFLOP/s  of peak  peak MiB  beyond weights MiB");
-        Console.WriteLine(Text($"{Lengths(c),8} {c.Lengths.Count,5} {r.Window,6} {Name(c.DType),-8} {c.Threads,7} {r.Best,9:F4} {r.Median,9:F4} ")
+        Console.WriteLine(Text($"{Lengths(c.Lengths),8} {c.Lengths.Count,5} {r.Window,6} {Name(c.DType),-8} {c.Threads,7} {r.Best,9:F4} {r.Median,9:F4} ")
             + Text($"{r.TokensPerSecond,9:F0} {r.GigaflopsPerSecond,8:F1} {r.GigaflopsPerSecond / machine.Peak,8:P1} {r.PeakBytes / Mebibyte,9:F0} ")
             + Text($"{r.BeyondBytes / Mebibyte,9:F0}"));
         if (r.Apart is { } apart)
             Console.WriteLine(Text($"         {c.Tokens} tokens together; one document after the other {apart:F4} s, {r.Best / apart:P1} of it"));
-        double whole = r.Stages.Sum(s => s.Seconds);
-        Console.WriteLine("         " + string.Join(", ",
-            r.Stages.Where(s => s.Seconds / whole >= 0.005).Select(s => Text($"{s.Name} {s.Seconds / whole:P1}"))));
+        WriteStages(r.Stages);
+    }
+
+    /// <summary>Adds a result.</summary>
+    public void Add(TrainResult r, MachineSpeed machine)
+    {
+        _trained.Add((r, machine));
+        if (json)
+            return;
+        TrainCase c = r.Case;
+        if (_trained.Count == 1)
+        {
+            Console.WriteLine("  tokens batch target dtype    recompute    best s  median s  tokens/s  GFLOP/s  of peak  peak MiB  state MiB  kept MiB"
+                + "  (a step of training)");
+        }
+        string sizes = Text($"{Lengths(c.Lengths),8} {c.Lengths.Count,5} {c.TargetTokens,6} {Name(c.DType),-8} {(c.Recompute ? "yes" : "no"),9}");
+        string speed = Text($"{r.Best,9:F4} {r.Median,9:F4} {r.TokensPerSecond,9:F0} {r.GigaflopsPerSecond,8:F1}");
+        string memory = Text($"{r.PeakBytes / Mebibyte,9:F0} {r.StateBytes / Mebibyte,10:F0} {r.KeptBytes / Mebibyte,9:F0}");
+        Console.WriteLine(Text($"{sizes} {speed} {r.GigaflopsPerSecond / machine.Peak,8:P1} {memory}"));
+        if (r.Apart is { } apart)
+            Console.WriteLine(Text($"         {c.Tokens} tokens together; one document after the other {apart:F4} s, {r.Best / apart:P1} of it"));
+        WriteStages(r.Stages);
+    }
+
+    private static void WriteStages(IReadOnlyList<Stage> stages)
+    {
+        double whole = stages.Sum(s => s.Seconds);
+        Console.WriteLine(Text($"         of {whole:F3} s: ")
+            + string.Join(", ", stages.Where(s => s.Seconds / whole >= 0.005).Select(s => Text($"{s.Name} {s.Seconds / whole:P1}"))));
     }
 
     /// <summary>Adds a result.</summary>
@@ -84,6 +111,8 @@ internal sealed class BenchReport(bool json)
                 Object(writer, () => Write(writer, result, machine));
             foreach ((GenerateResult result, MachineSpeed machine) in _generated)
                 Object(writer, () => Write(writer, result, machine));
+            foreach ((TrainResult result, MachineSpeed machine) in _trained)
+                Object(writer, () => Write(writer, result, machine));
             foreach (KernelResult result in _kernels)
                 Object(writer, () => Write(writer, result));
             writer.WriteEndArray();
@@ -112,9 +141,44 @@ internal sealed class BenchReport(bool json)
         writer.WriteNumber("beyond_weights_bytes", r.BeyondBytes);
         writer.WriteNumber("weight_bytes", r.WeightBytes);
         Write(writer, machine);
+        Write(writer, r.Stages);
+    }
+
+    private static void Write(Utf8JsonWriter writer, TrainResult r, MachineSpeed machine)
+    {
+        TrainCase c = r.Case;
+        writer.WriteString("work", "train");
+        Common(writer, c.Lengths.Max(), c.Lengths.Count, c.DType, c.Threads, r.Load, r.Runs, r.PeakBytes, 0);
+        writer.WriteNumber("target_tokens", c.TargetTokens);
+        writer.WriteBoolean("recompute", c.Recompute);
+        if (r.Apart is { } apart)
+        {
+            writer.WriteStartArray("lengths");
+            foreach (int length in c.Lengths)
+                writer.WriteNumberValue(length);
+            writer.WriteEndArray();
+            writer.WriteFinite("seconds_apart", apart);
+        }
+        writer.WriteNumber("window", r.Window);
+        writer.WriteFinite("first_seconds", r.First);
+        writer.WriteFinite("tokens_per_second", r.TokensPerSecond);
+        if (r.Flops > 0)
+        {
+            writer.WriteFinite("gflop", r.Flops * 1e-9);
+            writer.WriteFinite("gflop_per_second", r.GigaflopsPerSecond);
+            writer.WriteFinite("fraction_of_peak", r.GigaflopsPerSecond / machine.Peak);
+        }
+        writer.WriteNumber("state_bytes", r.StateBytes);
+        writer.WriteNumber("kept_bytes", r.KeptBytes);
+        Write(writer, machine);
+        Write(writer, r.Stages);
+    }
+
+    private static void Write(Utf8JsonWriter writer, IReadOnlyList<Stage> stages)
+    {
         writer.WriteStartArray("stages");
-        double whole = r.Stages.Sum(s => s.Seconds);
-        foreach (Stage stage in r.Stages)
+        double whole = stages.Sum(s => s.Seconds);
+        foreach (Stage stage in stages)
         {
             Object(writer, () =>
             {
@@ -192,7 +256,8 @@ internal sealed class BenchReport(bool json)
         writer.WriteEndObject();
     }
 
-    private static string Lengths(EncodeCase c) => c.IsMixed ? Text($"{c.Lengths.Min()}-{c.Lengths.Max()}") : Text($"{c.Lengths[0]}");
+    private static string Lengths(IReadOnlyList<int> lengths) =>
+        lengths.Distinct().Skip(1).Any() ? Text($"{lengths.Min()}-{lengths.Max()}") : Text($"{lengths[0]}");
 
     private static string Name(DType dtype) => dtype.ToString().ToLowerInvariant();
 

@@ -71,8 +71,8 @@ internal static class EncodeBenchmark
         long left = TorchRuntime.DeviceMemory(options.Device).Free;
         LongformerConfiguration configuration = model.Configuration;
         List<Stage> stages = Stages(model, c, cancellation);
-        return new EncodeResult(c, configuration.LargestWindow, load, first, seconds, UsefulFlops(configuration, c), stages, peak,
-            Math.Max(0, peak - resident),
+        (double linear, double attention) = UsefulFlops(configuration, c.Lengths);
+        return new EncodeResult(c, configuration.LargestWindow, load, first, seconds, linear + attention, stages, peak, Math.Max(0, peak - resident),
             model.NamedParameters.Sum(p => p.Tensor.ElementCount * p.Tensor.DType.ElementSize()), apart, free - left);
     }
 
@@ -121,20 +121,21 @@ internal static class EncodeBenchmark
         return new LongformerInputs { Documents = [.. lengths.Select(length => new DocumentTokens(Ids(length), [0]))] };
     }
 
-    private static double UsefulFlops(LongformerConfiguration c, EncodeCase measured)
+    /// <summary>Of a forward pass over documents: that of the products with weights, and that of the pairs of tokens inside the windows.</summary>
+    internal static (double Linear, double Attention) UsefulFlops(LongformerConfiguration c, IReadOnlyList<int> lengths)
     {
-        double flops = 0, n = measured.Tokens;
+        double linear = 0, attention = 0, n = lengths.Sum();
         for (int layer = 0; layer < c.NumHiddenLayers; layer++)
         {
-            flops += 2 * n * c.HiddenSize * (4.0 * c.HiddenSize + 2.0 * c.IntermediateSize);
+            linear += 2 * n * c.HiddenSize * (4.0 * c.HiddenSize + 2.0 * c.IntermediateSize);
             LayerWindow window = c.Window(layer);
             for (int head = 0; head < c.NumAttentionHeads; head++)
             {
                 int dilation = window.Dilation is null ? 1 : window.Dilation[window.Dilation.Count == 1 ? 0 : head];
-                flops += 4.0 * c.HeadSize * measured.Lengths.Sum(length => Pairs(length, window, dilation));
+                attention += 4.0 * c.HeadSize * lengths.Sum(length => Pairs(length, window, dilation));
             }
         }
-        return flops;
+        return (linear, attention);
     }
 
     private static long Pairs(long tokens, LayerWindow window, int dilation)

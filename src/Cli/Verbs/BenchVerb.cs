@@ -17,7 +17,8 @@ internal static class BenchVerb
 
     internal static Command Create()
     {
-        Command command = new("bench", "Speed and memory of encode, or with --generate of generation, against the machine's own measured peak.");
+        Command command = new("bench",
+            "Speed and memory of encode, with --generate of generation, with --train of training, against the machine's own measured peak.");
         Argument<string?> folder = new("checkpoint")
         {
             Description = "Checkpoint folder (default: seeded random weights of base size)",
@@ -34,7 +35,11 @@ internal static class BenchVerb
         Option<int?> layers = new("--layers") { Description = "Only the first N layers", HelpName = "N" };
         Option<int> runs = new("--runs") { Description = "Measured passes of each case; the best counts (default 3)", HelpName = "N",
             DefaultValueFactory = _ => DefaultRuns };
-        Option<int?> generate = new("--generate") { Description = "An LED generates exactly N tokens", HelpName = "N" };
+        Option<int?> generate = new("--generate") { Description = "An LED generates exactly N tokens; with --train its targets have N",
+            HelpName = "N" };
+        Option<bool> train = new("--train") { Description = "Steps of training: masked LM, or with --generate an LED" };
+        Option<bool> recompute = new("--recompute") {
+            Description = "With --train: layers run again in the backward pass instead of keeping what they made" };
         Option<int[]> beams = Numbers("--beams", "Beams of the generation (default 4)");
         Option<string> device = new("--device") { Description = "cpu, cuda or cuda:N", HelpName = "DEVICE", DefaultValueFactory = _ => "cpu" };
         Option<bool> kernel = new("--kernel") { Description = "The window attention alone, forward and backward, 12 heads of 64" };
@@ -55,8 +60,8 @@ internal static class BenchVerb
         runs.AtLeastOne();
         generate.AtLeastOne();
         command.Add(folder);
-        foreach (Option option in new Option[] { tokens, batch, packed, window, dtype, threads, layers, runs, generate, beams, kernel, device,
-            attention, tf32, json })
+        foreach (Option option in new Option[] { tokens, batch, packed, window, dtype, threads, layers, runs, generate, beams, train, recompute,
+            kernel, device, attention, tf32, json })
         {
             command.Add(option);
         }
@@ -73,6 +78,8 @@ internal static class BenchVerb
             parsed.GetValue(generate),
             Or(parsed.GetValue(beams), 4),
             parsed.GetValue(kernel),
+            parsed.GetValue(train),
+            parsed.GetValue(recompute),
             new LoadOptions
             {
                 Device = Device.Parse(parsed.GetValue(device)!),
@@ -85,13 +92,15 @@ internal static class BenchVerb
 
     private sealed record Request(string? Folder, int[] Tokens, int[] Batch, int[] Packed, int?[] Windows, DType[] DTypes, int[] Threads,
         int? Layers, int Runs,
-        int? Generate, int[] Beams, bool Kernel, LoadOptions Load);
+        int? Generate, int[] Beams, bool Kernel, bool Train, bool Recompute, LoadOptions Load);
 
     private static int Run(Request request, BenchReport report, CancellationToken cancellation)
     {
         if (request.Windows.FirstOrDefault(w => w is < 2 || w % 2 != 0) is { } odd)
             throw new UsageException($"--window counts both sides: expected even numbers from 2, given {odd}");
-        if (request.Packed.Length > 0 && request.Generate is not null)
+        if (request.Recompute && !request.Train)
+            throw new UsageException("--recompute is a way of training: expected --train beside it");
+        if (request.Packed.Length > 0 && request.Generate is not null && !request.Train)
             throw new UsageException("--packed measures encoding: not with --generate");
         TorchRuntime.RequireDevice(request.Load.Device);
         if (request.Load.TF32 is { } allowed)
@@ -99,7 +108,8 @@ internal static class BenchVerb
         if (request.Kernel)
             return Kernels(request, report, cancellation);
         using BenchFolder folder =
-            new(request.Folder, request.Generate is not null, request.Layers, (request.Packed.Length > 0 ? request.Packed : request.Tokens).Max());
+            new(request.Folder, request.Generate is not null, request.Layers, (request.Packed.Length > 0 ? request.Packed : request.Tokens).Max(),
+            request.Train ? TrainBenchmark.ArchitectureOf(request.Generate is not null) : null);
         if (folder.IsLed && request.Generate is null)
             throw new UsageException($"{request.Folder}: an LED is measured with --generate N");
         if (!folder.IsLed && request.Generate is not null)
@@ -114,7 +124,15 @@ internal static class BenchVerb
                 foreach (int? window in request.Windows)
                 {
                     string of = folder.WithWindow(window);
-                    if (request.Generate is { } newTokens)
+                    if (request.Train)
+                    {
+                        foreach (int[] lengths in Documents(request))
+                        {
+                            TrainCase measured = new(lengths, request.Generate ?? 0, window, dtype, threads, request.Recompute);
+                            report.Add(TrainBenchmark.Run(of, request.Load, measured, request.Runs, cancellation), machine);
+                        }
+                    }
+                    else if (request.Generate is { } newTokens)
                     {
                         foreach ((int batch, int tokens, int beams) in Combinations(request))
                         {
