@@ -2,6 +2,7 @@ using System.Text;
 using LongformerInterop.Models;
 using LongformerInterop.Tasks;
 using LongformerInterop.Tasks.Generation;
+using LongformerInterop.Training;
 using Microsoft.Extensions.Logging;
 
 namespace LongformerInterop.CApi;
@@ -46,6 +47,17 @@ internal sealed unsafe class CallContext : IProgress<TaskProgress>, IProgress<Su
     public void Report(SummaryProgress value) => Report(value.Done, value.Total, value.Step);
 
     public void Report(GenerationProgress value) => Report(Documents - value.OpenDocuments, Documents, value.Step);
+
+    /// <summary>Tells how a training gets on: the steps to the progress callback, everything as JSON to that of texts.</summary>
+    public void Report(TrainingEvent value)
+    {
+        if (WantsText)
+            Text(value.ToJson());
+        if (value.Kind == TrainingEventKind.Step)
+            Report(value.Step, value.TotalSteps, value.Tokens);
+        else
+            Poll();
+    }
 
     /// <summary>Streams a piece of text.</summary>
     public void Text(string piece)

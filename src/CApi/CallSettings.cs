@@ -38,11 +38,14 @@ internal sealed unsafe class CallSettings : IDisposable
     {
         lock (_values)
         {
-            if (name == "bad_words" && value is long[] words)
+            // The options that hold several values: setting one adds it.
+            object? before = _values.GetValueOrDefault(name);
+            value = (name, value) switch
             {
-                // The one option that holds several lists.
-                value = _values.TryGetValue(name, out object? before) && before is long[][] lists ? (long[][])[.. lists, words] : [words];
-            }
+                ("bad_words", long[] words) => before is long[][] lists ? (long[][])[.. lists, words] : [words],
+                ("column" or "labels", string text) => before is string[] texts ? (string[])[.. texts, text] : [text],
+                _ => value,
+            };
             if (_values.TryGetValue(name, out object? old))
                 (old as IDisposable)?.Dispose();
             _values[name] = value;
@@ -148,6 +151,13 @@ internal sealed unsafe class OptionReader(CallSettings? settings)
         object value => throw Wrong(name, "ints", value),
     };
 
+    public string[]? Texts(string name) => Get(name) switch
+    {
+        null => null,
+        string[] texts => texts,
+        object value => throw Wrong(name, "texts", value),
+    };
+
     public Tensor? Tensor(string name) => Get(name) switch
     {
         null => null,
@@ -191,7 +201,7 @@ internal sealed unsafe class OptionReader(CallSettings? settings)
     {
         long => "an int",
         double => "a float",
-        string => "a text",
+        string or string[] => "a text",
         long[] or long[][] => "ints",
         _ => "a tensor",
     });

@@ -1,4 +1,5 @@
 using LongformerInterop.Models;
+using LongformerInterop.Tasks;
 using LongformerInterop.Torch;
 using LongformerInterop.Training.Data;
 using LongformerInterop.Training.Heads;
@@ -36,10 +37,10 @@ public static class Evaluator
 {
     /// <summary>Measures.</summary>
     /// <param name="options">What on what.</param>
-    /// <param name="told">Called with the number of examples done; null: nobody looks.</param>
+    /// <param name="progress">Told after every batch: examples done, examples in all, tokens so far; null: nobody looks.</param>
     /// <param name="cancellation">Stops between two layers.</param>
     /// <exception cref="LongformerException">The data or the checkpoint does not fit; the message says what and where.</exception>
-    public static Evaluation Run(EvaluatorOptions options, Action<int>? told = null, CancellationToken cancellation = default)
+    public static Evaluation Run(EvaluatorOptions options, IProgress<TaskProgress>? progress = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(options);
         if (options.TokensPerBatch < 1)
@@ -55,11 +56,19 @@ public static class Evaluator
                 throw new InputException($"{options.Checkpoint}: expected {recipe.Architecture} to {recipe.Name}, given {loaded.Architecture}");
             using TrainingHead head = TrainingHead.Of(loaded);
             ExampleText text = PreparedData.TextOf(start, options.Recipe, recipe);
-            LabelSet? labels = start.LabelsOf(recipe.Architecture) is { } own ? recipe.FindLabels(DataFiles.Read(files), own) is { } wanted
+            LabelSet? labels = start.LabelsOf(recipe.Architecture) is { } own ? recipe.FindLabels(DataFiles.Read(files, cancellation),
+                own) is { } wanted
                 ? own.Names.SequenceEqual(wanted.Names) ? wanted : own with { ProblemType = own.ProblemType ?? wanted.ProblemType } : null : null;
-            using TokenizedData data = new PreparedData(options.Cache, work, start.Folder).Open(recipe, text, labels, files, true, null);
-            return recipe.Evaluate(new EvaluationCall(head, data, options.TokensPerBatch, told, cancellation), text,
-                labels);
+            using TokenizedData data = new PreparedData(options.Cache, work, start.Folder).Open(recipe, text, labels, files, true, null,
+                cancellation);
+            (int done, long tokens) = (0, 0);
+            Action<int>? told = progress is null ? null : n =>
+            {
+                while (done < n)
+                    tokens += data.TokenCount(done++);
+                progress.Report(new TaskProgress(done, data.Count, tokens));
+            };
+            return recipe.Evaluate(new EvaluationCall(head, data, options.TokensPerBatch, told, cancellation), text, labels);
         }
         finally
         {

@@ -66,11 +66,13 @@ internal sealed class RunFolder
     {
         if (File.Exists(Path))
             throw new InputException($"{Path}: expected a folder for the output, given a file");
-        bool used = Directory.Exists(Path) && Directory.EnumerateFileSystemEntries(Path).Any(e =>
-            System.IO.Path.GetFileName(e) is not (".work" or "cache"));
+        // What a run leaves that ended before its first checkpoint is no work of anybody's.
+        bool begun = Directory.Exists(_checkpoints) && Directory.EnumerateFileSystemEntries(_checkpoints).Any();
+        bool used = begun || (Directory.Exists(Path) && Directory.EnumerateFileSystemEntries(Path).Any(e =>
+            System.IO.Path.GetFileName(e) is not (".work" or "cache" or "checkpoints" or "log.jsonl")));
         if (used && !resume)
             throw new InputException($"{Path}: the output folder is not empty; --resume goes on with the run that is in it");
-        if (resume && !Directory.Exists(_checkpoints))
+        if (resume && !Directory.Exists(_checkpoints) && !File.Exists(LogPath))
             throw new InputException($"{Path}: there is no run to resume: expected the folder checkpoints in it");
         try
         {
@@ -172,11 +174,16 @@ internal sealed class RunFolder
         File.Move(temporary, target, overwrite: true);
     }
 
-    /// <summary>Removes what was made on the way.</summary>
+    /// <summary>Removes what was made on the way, and the folders themselves where nothing came into them.</summary>
     public void Clean()
     {
         if (Directory.Exists(Work))
             Directory.Delete(Work, recursive: true);
+        foreach (string folder in (string[])[_checkpoints, Path])
+        {
+            if (Directory.Exists(folder) && !Directory.EnumerateFileSystemEntries(folder).Any())
+                Directory.Delete(folder);
+        }
     }
 
     private IEnumerable<string> Steps() => Directory.GetDirectories(_checkpoints, "step-*").Order(StringComparer.Ordinal);

@@ -48,25 +48,26 @@ public sealed class Trainer
 
     /// <summary>Trains.</summary>
     /// <param name="cancellation">Stops between two layers: the steps done so far are saved, and the result says that the run can be resumed.</param>
+    /// <exception cref="OperationCanceledException">It was stopped before its first step: nothing is left behind.</exception>
     /// <exception cref="LongformerException">A setting, the data or the checkpoint does not fit; the message says what and where.</exception>
     /// <exception cref="DivergedException">The loss or a gradient is no number any more.</exception>
     public TrainingResult Run(CancellationToken cancellation = default)
     {
-        _folder.Open(_options.Resume);
         IReadOnlyList<string> files = DataFiles.Find(_options.Data), evaluationFiles = _options.EvaluationData.Count == 0 ? []
             : DataFiles.Find(_options.EvaluationData);
-        (string Folder, RunState State)? last = _options.Resume ? _folder.Last() : null;
+        _folder.Open(_options.Resume);
         try
         {
+            (string Folder, RunState State)? last = _options.Resume ? _folder.Last() : null;
             StartingPoint start = StartingPoint.Open(_options.Checkpoint, _folder.Work);
             ExampleText text = PreparedData.TextOf(start, _options.Recipe, _recipe);
-            LabelSet? labels = _recipe.FindLabels(DataFiles.Read(files), start.LabelsOf(_recipe.Architecture));
+            LabelSet? labels = _recipe.FindLabels(DataFiles.Read(files, cancellation), start.LabelsOf(_recipe.Architecture));
             PreparedData prepared = new(_options.Cache, _folder.Path, start.Folder);
             using TokenizedData data = prepared.Open(_recipe, text, labels, files, false, n =>
-                Tell(TrainingEventKind.Preparing, 0, 0, e => e with { Examples = n }));
+                Tell(TrainingEventKind.Preparing, 0, 0, e => e with { Examples = n }), cancellation);
             using TokenizedData? held = evaluationFiles.Count == 0 ? null
                 : prepared.Open(_recipe, text, labels, evaluationFiles, true, n =>
-                    Tell(TrainingEventKind.Preparing, 0, 0, e => e with { Examples = n }));
+                    Tell(TrainingEventKind.Preparing, 0, 0, e => e with { Examples = n }), cancellation);
             if (data.Count == 0 || held?.Count == 0)
             {
                 throw new InputException($"data: expected at least one example, given none in "
@@ -237,7 +238,7 @@ public sealed class Trainer
             trainer.Tell(TrainingEventKind.Step, step + 1, total, e => e with
             {
                 Epoch = epoch, Loss = done.Loss, LearningRate = done.LearningRate, GradientNorm = done.GradientNorm,
-                TokensPerSecond = _spent.Tokens / _spent.Seconds,
+                Tokens = _spent.Tokens, TokensPerSecond = _spent.Tokens / _spent.Seconds,
                 Remaining = TimeSpan.FromSeconds(_spent.Seconds / _spent.Steps * (total - step - 1)),
             });
             bool evaluates = held is not null && (_options.EvaluateEvery is { } often ? (step + 1) % often == 0 || step + 1 == total : endsEpoch);

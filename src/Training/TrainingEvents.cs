@@ -1,3 +1,5 @@
+using System.Text.Json;
+
 namespace LongformerInterop.Training;
 
 /// <summary>What a run tells.</summary>
@@ -35,6 +37,9 @@ public sealed record TrainingEvent(TrainingEventKind Kind, long Step, long Total
     /// <summary>Of a step, before clipping.</summary>
     public double GradientNorm { get; init; }
 
+    /// <summary>Tokens that went through the model since the run began or went on, evaluations not counted.</summary>
+    public long Tokens { get; init; }
+
     /// <summary>Tokens in a second since the run began, evaluations and checkpoints not counted.</summary>
     public double TokensPerSecond { get; init; }
 
@@ -49,6 +54,41 @@ public sealed record TrainingEvent(TrainingEventKind Kind, long Step, long Total
 
     /// <summary>For people.</summary>
     public string? Message { get; init; }
+
+    /// <summary>The event as a JSON object: <c>kind</c>, <c>step</c>, <c>total_steps</c>, and what its kind has besides, as <c>log.jsonl</c> names
+    /// it. A number that is none is null.</summary>
+    public string ToJson() => TrainingLog.Json(json =>
+    {
+        json.WriteString("kind", Kind.ToString().ToLowerInvariant());
+        json.WriteNumber("step", Step);
+        json.WriteNumber("total_steps", TotalSteps);
+        switch (Kind)
+        {
+            case TrainingEventKind.Preparing:
+                json.WriteNumber("examples", Examples);
+                break;
+            case TrainingEventKind.Step:
+                TrainingLog.Number(json, "epoch", Epoch);
+                TrainingLog.Number(json, "loss", Loss);
+                TrainingLog.Number(json, "learning_rate", LearningRate);
+                TrainingLog.Number(json, "grad_norm", GradientNorm);
+                json.WriteNumber("tokens", Tokens);
+                TrainingLog.Number(json, "tokens_per_second", TokensPerSecond);
+                TrainingLog.Number(json, "remaining_seconds", Remaining.TotalSeconds);
+                break;
+            case TrainingEventKind.Evaluating:
+                TrainingLog.Number(json, "epoch", Epoch);
+                json.WriteNumber("examples", Examples);
+                break;
+            case TrainingEventKind.Evaluated:
+                TrainingLog.Number(json, "epoch", Epoch);
+                TrainingLog.Metrics(json, "eval", Metrics!);
+                break;
+            default:
+                json.WriteString("message", Message);
+                break;
+        }
+    });
 }
 
 /// <summary>How a run ended.</summary>
@@ -57,4 +97,18 @@ public sealed record TrainingEvent(TrainingEventKind Kind, long Step, long Total
 /// <param name="Stopped">Whether it was stopped before its end; a resumed run goes on from there.</param>
 /// <param name="BestStep">The step whose weights are in the folder; null: the last.</param>
 /// <param name="Metrics">Of that step on held-out data; null: nothing was measured.</param>
-public sealed record TrainingResult(string Folder, long Steps, bool Stopped, long? BestStep, IReadOnlyDictionary<string, double>? Metrics);
+public sealed record TrainingResult(string Folder, long Steps, bool Stopped, long? BestStep, IReadOnlyDictionary<string, double>? Metrics)
+{
+    /// <summary>The result as a JSON object: <c>folder</c>, <c>steps</c>, <c>stopped</c>, and <c>best_step</c> and <c>metrics</c> where something was
+    /// measured.</summary>
+    public string ToJson() => TrainingLog.Json(json =>
+    {
+        json.WriteString("folder", Folder);
+        json.WriteNumber("steps", Steps);
+        json.WriteBoolean("stopped", Stopped);
+        if (BestStep is { } best)
+            json.WriteNumber("best_step", best);
+        if (Metrics is { } metrics)
+            TrainingLog.Metrics(json, "metrics", metrics);
+    });
+}

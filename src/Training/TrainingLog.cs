@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using LongformerInterop.Torch;
 
@@ -75,18 +76,36 @@ internal sealed class TrainingLog : IDisposable
             Number(json, "tokens", line.Tokens);
             Number(json, "seconds", line.Seconds);
             if (line.Metrics is not null)
-            {
-                json.WriteStartObject("eval");
-                foreach ((string name, double value) in line.Metrics)
-                    Number(json, name, value);
-                json.WriteEndObject();
-            }
+                Metrics(json, "eval", line.Metrics);
             json.WriteEndObject();
         }
         _file.WriteByte((byte)'\n');
     }
 
-    private static void Number(Utf8JsonWriter json, string name, double? value)
+    /// <summary>A JSON object on one line.</summary>
+    internal static string Json(Action<Utf8JsonWriter> write)
+    {
+        using MemoryStream stream = new();
+        using (Utf8JsonWriter json = new(stream, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
+        {
+            json.WriteStartObject();
+            write(json);
+            json.WriteEndObject();
+        }
+        return Encoding.UTF8.GetString(stream.ToArray());
+    }
+
+    /// <summary>Metrics by name.</summary>
+    internal static void Metrics(Utf8JsonWriter json, string name, IReadOnlyDictionary<string, double> metrics)
+    {
+        json.WriteStartObject(name);
+        foreach ((string metric, double value) in metrics)
+            Number(json, metric, value);
+        json.WriteEndObject();
+    }
+
+    /// <summary>A number; what is none is null, since JSON has no word for it.</summary>
+    internal static void Number(Utf8JsonWriter json, string name, double? value)
     {
         if (value is not { } number)
             return;

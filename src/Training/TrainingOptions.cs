@@ -85,8 +85,8 @@ public sealed record TrainingOptions
     /// <summary>What stands still.</summary>
     public FrozenPart Frozen { get; init; }
 
-    /// <summary>With <see cref="FrozenPart.AllButAddedPositions"/>: the first row of the position table that is trained.</summary>
-    public long FirstAddedPosition { get; init; }
+    /// <summary>With <see cref="FrozenPart.AllButAddedPositions"/>: the first row of the position table that is trained; RoBERTa has 514.</summary>
+    public long FirstAddedPosition { get; init; } = 514;
 
     /// <summary>How often the data is gone through; a part of an epoch counts too.</summary>
     public double Epochs { get; init; } = 3;

@@ -1,5 +1,9 @@
+using System.CommandLine;
 using System.Text.Json;
+using LongformerInterop.Cli.Verbs;
 using LongformerInterop.Tests;
+using LongformerInterop.Training;
+using LongformerInterop.Training.Recipes;
 
 namespace LongformerInterop.Cli.Tests;
 
@@ -70,7 +74,8 @@ public class TrainTests
             else
                 Assert.That(result.Status, Is.Zero, result.Error);
         }
-        while (result.Status != 0);
+        while (result.Status != 0)
+            ;
         Assert.That(killed, Is.GreaterThan(0));
         foreach (string file in new[] { "model.safetensors", "config.json", "checkpoints/step-000000024/optimizer.safetensors" })
             Assert.That(File.ReadAllBytes(At($"killed/{file}")), Is.EqualTo(File.ReadAllBytes(At($"whole/{file}"))), $"{file}, after {killed} kills");
@@ -111,5 +116,54 @@ public class TrainTests
         Assert.That(Longformer.Fails(1, "evaluate", "tag", TinyCheckpoints.Classifier, "--data", At("held.csv")),
             Does.Contain("expected LongformerForTokenClassification"));
         Assert.That(Longformer.Succeeds("train", "summarize", "--help").Output, Does.Contain("--max-target-tokens").And.Contain("--label-smoothing"));
+    }
+
+    [TestCaseSource(nameof(TaskNames))]
+    public void The_options_are_the_settings_of_all_doors(string task)
+    {
+        // What C and Python take, with underscores, is what stands in the help.
+        Recorder training = new(), evaluation = new();
+        TrainingTask kind = TrainingSettings.TaskOf(task);
+        _ = TrainingSettings.ForTraining(kind, "c", ["d"], [], "o", training);
+        _ = TrainingSettings.ForEvaluation(kind, "c", ["d"], evaluation);
+        string[] own = ["data", "eval", "output", "threads", "json", "base"];
+        Assert.That(Names(TrainVerb.Create(), task).Except(own), Is.EquivalentTo(training.Names.Except(
+            TrainingSettings.PresetsOf(kind).Count == 0 ? ["preset"] : [])));
+        Assert.That(Names(EvaluateVerb.Create(), task).Except(own), Is.EquivalentTo(evaluation.Names));
+    }
+
+    [Test]
+    public void A_preset_stands_below_what_is_given()
+    {
+        Longformer.Result result = Longformer.Run(Train("out", "--preset", "imdb", "--json"));
+        Assert.That(result.Status, Is.Zero, result.Error);
+        // Epochs, batch size and rate are given by the line above; the preset's warm-up is what is left of it.
+        Assert.That(result.Json.GetProperty("steps").GetInt32(), Is.EqualTo(24));
+        Assert.That(File.ReadAllText(At("out/README.md")), Does.Contain("| warmup-ratio | 0.1 |").And.Contain("| batch-size | 8 |"));
+        Assert.That(Longformer.Fails(2, Train("x", "--preset", "arxiv")), Does.Contain("arxiv"));
+        Assert.That(Longformer.Succeeds("train", "masked-lm", "--help").Output, Does.Match(@"pretrain \(join_texts,\s+tokens_per_step\s+262144"));
+    }
+
+    private static IEnumerable<string> TaskNames() => TrainingSettings.Tasks.Select(t => t.Name);
+
+    private static IEnumerable<string> Names(Command verb, string task) =>
+        verb.Subcommands.Single(c => c.Name == task).Options.Select(o => o.Name.TrimStart('-').Replace('-', '_')).Where(n => n is not ("help" or "version"));
+
+    /// <summary>Has no values, and remembers what was asked for.</summary>
+    private sealed class Recorder : ISettingValues
+    {
+        public HashSet<string> Names { get; } = [];
+
+        public long? Integer(string name) => Asked<long>(name);
+
+        public double? Number(string name) => Asked<double>(name);
+
+        public bool? Flag(string name) => Asked<bool>(name);
+
+        public string? Text(string name) => Names.Add(name) ? null : null;
+
+        public IReadOnlyList<string>? Texts(string name) => Names.Add(name) ? null : null;
+
+        private T? Asked<T>(string name) where T : struct => Names.Add(name) ? null : null;
     }
 }

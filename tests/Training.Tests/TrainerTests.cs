@@ -260,4 +260,43 @@ public sealed class TrainerTests
         Assert.That(() => new Trainer(Options(folder) with { LearningRate = 1e30, MaxGradNorm = null, Optimizer = OptimizerKind.AdamW }).Run(),
             Throws.TypeOf<DivergedException>().With.Message.Match(@"^step \d+: the (loss|gradient's norm) is (NaN|∞|-∞) on .*train\.jsonl:\d+"));
     }
+
+    [Test]
+    public void What_ended_before_its_first_step_leaves_nothing()
+    {
+        using TestFolder folder = Prepared();
+        using CancellationTokenSource cancellation = new();
+        cancellation.Cancel();
+        Assert.That(() => new Trainer(Options(folder)).Run(cancellation.Token), Throws.InstanceOf<OperationCanceledException>());
+        Assert.That(Directory.Exists(folder["out"]), Is.False);
+        folder.Write("wrong.jsonl", "{\"text\": \"fine\"}\n");
+        Assert.That(() => new Trainer(Options(folder) with { Data = [folder["wrong.jsonl"]] }).Run(), Throws.TypeOf<InputException>());
+        Assert.That(Directory.Exists(folder["out"]), Is.False);
+        // A log without a checkpoint is no work either: the run diverged in its first step, for example.
+        Directory.CreateDirectory(folder["out/checkpoints"]);
+        folder.Write("out/log.jsonl", "{\"step\":1,\"epoch\":0.1,\"loss\":null}\n");
+        Assert.That(new Trainer(Options(folder)).Run().Steps, Is.EqualTo(12));
+    }
+
+    [Test]
+    public void Events_and_results_are_JSON_too()
+    {
+        using TestFolder folder = Prepared();
+        List<JsonElement> told = [];
+        Trainer trainer = new(Options(folder));
+        trainer.Told += e => told.Add(JsonDocument.Parse(e.ToJson()).RootElement);
+        TrainingResult result = trainer.Run();
+        JsonElement step = told.Last(e => e.GetProperty("kind").GetString() == "step");
+        Assert.That((step.GetProperty("step").GetInt64(), step.GetProperty("total_steps").GetInt64()), Is.EqualTo((12L, 12L)));
+        Assert.That(step.GetProperty("tokens").GetInt64(), Is.EqualTo(File.ReadLines(folder["out/log.jsonl"]).Sum(l =>
+            JsonDocument.Parse(l).RootElement.TryGetProperty("tokens", out JsonElement tokens) ? tokens.GetInt64() : 0)));
+        Assert.That(told.Last(e => e.GetProperty("kind").GetString() == "evaluated").GetProperty("eval").GetProperty("accuracy").GetDouble(),
+            Is.InRange(0, 1));
+        Assert.That(told.Select(e => e.GetProperty("kind").GetString()).Distinct(),
+            Is.SupersetOf(new[] { "preparing", "note", "step", "evaluating", "evaluated", "saved" }));
+        JsonElement end = JsonDocument.Parse(result.ToJson()).RootElement;
+        Assert.That((end.GetProperty("steps").GetInt64(), end.GetProperty("stopped").GetBoolean(), end.GetProperty("folder").GetString()),
+            Is.EqualTo((12L, false, result.Folder)));
+        Assert.That(new TrainingEvent(TrainingEventKind.Step, 1, 2) { Loss = double.NaN }.ToJson(), Does.Contain("\"loss\":null"));
+    }
 }

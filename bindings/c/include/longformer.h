@@ -192,7 +192,7 @@ LF_API lf_status lf_load_options_free(lf_load_options* options);
 /* Options of a call, by name; NULL in place of options means the defaults. Each function lists the names that it takes
  * under "Options"; one that it does not take is refused by that function with LF_INVALID_ARGUMENT. Values of the wrong
  * kind or beyond their limits: LF_INVALID_INPUT. An int is taken for a float; 0 and 1 are false and true; setting a
- * name again replaces its value ("bad_words" adds one). The tasks all take:
+ * name again replaces its value ("bad_words", "column" and "labels" add one). The tasks all take:
  *   "truncate"          int, default 0: cut an input at the checkpoint's last position instead of refusing it
  *   "global"            text: "none", "first" or positions "0,5,17" of the global tokens; default: the task's own
  *   "tokens_per_batch"  int, default 8192: how many tokens go through the model at once (no padding is added) */
@@ -210,7 +210,7 @@ LF_API lf_status lf_options_free(lf_options* options);
  *   below it LF_INVALID_INPUT) for the first time when the call has run that long, and then not more often: for callbacks that cost much.
  * progress: after each batch (for generation each token): inputs done and in all, tokens that went through so far.
  * on_text: generation of one document: the next piece of text, as soon as it is settled; the pieces together are the
- *   result. Never cuts a character.
+ *   result. Never cuts a character. Training: see lf_train.
  * on_token: generation: a token that is settled. document: which of the inputs; sequence: which of its results (a beam
  *   search tells its best only); position: its place in lf_answer_tokens. */
 typedef int32_t (*lf_cancel_callback)(void* context);
@@ -493,6 +493,39 @@ LF_API lf_status lf_global_attention(const lf_tensor* query, const lf_tensor* ke
  * Options: "to" text: "longformer" (default), "led", "safetensors"; "positions" int; "window" ints (one, or one per layer);
  * "base_positions" int; "overwrite" int; "configuration_file" text (another than config.json beside the weights). What they mean: docs/checkpoints.md. */
 LF_API lf_status lf_convert(const char* source, const char* output, const lf_options* options, lf_answer** report);
+
+/* ---- Training ----------------------------------------------------------------------------------------------------- */
+
+/* Pretraining by masked LM and fine-tuning of every head, from files to a folder that this library and Hugging Face load: what
+ * `longformer train` does. docs/training.md describes data, settings and the folder.
+ * task: "masked-lm", "classify", "tag", "answer", "choose", "summarize".
+ * checkpoint: a Longformer or an LED, with the head or without; a RoBERTa, BERT or BART, which is made long on the way; or a folder with a
+ *   configuration, a tokenizer and no weights. data, evaluation: files, folders, patterns (JSON lines, JSON, CSV, TSV, Parquet, text); evaluation may be
+ *   none. output: a folder that is empty or absent, unless the run is resumed.
+ * result (may be NULL): items with label, score and group. Group 0: "steps", "stopped" (1: a callback asked to stop. The steps that are done are
+ *   saved, and the same call with the option "resume" goes on; the weights are in the folder when the run has ended), "best_step" where something was
+ *   measured. Group 1: the metrics of that step on the evaluation data. LF_CANCELLED only where it was stopped before the first step.
+ * Options, as on the command line, with underscores; flags are 0 or 1:
+ *   all tasks  float "learning_rate" "head_learning_rate" "layer_decay" "power" "warmup_ratio" "beta1" "beta2" "epsilon" "weight_decay"
+ *              "max_grad_norm" "label_smoothing" "epochs"; int "warmup_steps" "steps" "batch_size" "tokens_per_step" "tokens_per_batch"
+ *              "accumulate" "max_tokens" "eval_every" "save_every" "keep" "patience" "seed" "first_added_position"; text "schedule" "optimizer"
+ *              "freeze" "preset" "dtype" "device" "attention" "cache" "column" (as "text=review"; each adds one); flags "resume" "no_shuffle"
+ *              "no_dropout" "recompute" "tf32"
+ *   masked-lm  float "mask_probability"; flag "join_texts"          classify, tag  text "labels" (each adds one); classify "problem"
+ *   answer     int "stride" "max_answer_tokens"; flag "ignore_windows_without_answer"    summarize  int "max_target_tokens"; flag "loss_only"
+ * Callbacks: cancel; progress after each step: steps done, steps in all, tokens so far; on_text: each event as one JSON object: "kind" ("preparing",
+ *   "note", "step", "evaluating", "evaluated", "saved"), "step", "total_steps", and what its kind has: of a step "epoch", "loss", "learning_rate",
+ *   "grad_norm", "tokens", "tokens_per_second", "remaining_seconds", of an evaluation "eval" with its metrics, else "examples" or "message". */
+LF_API lf_status lf_train(const char* task, const char* checkpoint, const char* const* data, size_t data_count,
+                          const char* const* evaluation, size_t evaluation_count, const char* output, const lf_options* options,
+                          lf_answer** result);
+
+/* Measures a checkpoint on data by the metric of its task. metrics: items with label, score and group 1, as lf_train gives them.
+ * predictions (may be NULL): items with text, a JSON object for each example, and id, its place in the data.
+ * Options: of those above "tokens_per_batch" "max_tokens" "column" "cache" "dtype" "device" "attention" "tf32" and the task's own. Callbacks: cancel,
+ * and progress: examples done and in all, tokens so far. */
+LF_API lf_status lf_evaluate(const char* task, const char* checkpoint, const char* const* data, size_t data_count, const lf_options* options,
+                             lf_answer** metrics, lf_answer** predictions);
 
 /* declarations end */
 

@@ -125,6 +125,13 @@ static void null_everywhere(const char* folder) {
   NULLED("key", lf_banded_attention_probabilities(tensor, NULL, 1, 1, NULL, &out));
   NULLED("global_index", lf_global_attention(tensor, tensor, tensor, NULL, NULL, &out));
   NULLED("source", lf_convert(NULL, "x", NULL, NULL));
+  NULLED("task", lf_train(NULL, folder, &document, 1, NULL, 0, "x", NULL, &answer));
+  NULLED("checkpoint", lf_train("classify", NULL, &document, 1, NULL, 0, "x", NULL, &answer));
+  NULLED("data", lf_train("classify", folder, NULL, 1, NULL, 0, "x", NULL, &answer));
+  NULLED("evaluation", lf_train("classify", folder, &document, 1, NULL, 1, "x", NULL, &answer));
+  NULLED("output", lf_train("classify", folder, &document, 1, NULL, 0, NULL, NULL, &answer));
+  NULLED("metrics", lf_evaluate("classify", folder, &document, 1, NULL, NULL, NULL));
+  NULLED("checkpoint", lf_evaluate("classify", NULL, &document, 1, NULL, &answer, NULL));
   OK(lf_load_options_free(NULL));
   OK(lf_options_free(NULL));
   OK(lf_tensor_free(NULL));

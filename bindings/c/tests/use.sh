@@ -19,6 +19,11 @@ run_examples() { # folder of the programs
   grep -q 'tokens, score' "$work/summarize.out"
   "$1/similarity" "$models/encoder" "one text" "one text" | tee "$work/similarity.out"
   grep -qx '1.0000' "$work/similarity.out"
+  printf '{"text": "lovely fine", "label": "good"}\n{"text": "awful poor", "label": "bad"}\n' > "$work/reviews.jsonl"
+  rm -rf "$work/trained"
+  "$1/train" "$models/masked_lm" "$work/reviews.jsonl" "$work/reviews.jsonl" "$work/trained" 2> "$work/train.err" | tee "$work/train.out"
+  grep -qE '^steps +4$' "$work/train.out"
+  [ "$(grep -c '"kind":"step"' "$work/train.err")" = 4 ] && [ -f "$work/trained/curves.svg" ]
   # Errors are one line and a status, not a crash.
   if "$1/answer" "$work" question document 2> "$work/error.out"; then exit 1; fi
   grep -q 'config.json' "$work/error.out"
@@ -32,7 +37,7 @@ case $way in
     ;;
   pkg-config)
     # shellcheck disable=SC2046
-    for example in encode answer summarize; do cc "$examples/$example.c" -o "$work/$example" $(flags); done
+    for example in encode answer summarize train; do cc "$examples/$example.c" -o "$work/$example" $(flags); done
     # shellcheck disable=SC2046
     c++ -std=c++11 "$examples/similarity.cpp" -o "$work/similarity" $(flags)
     run_examples "$work"

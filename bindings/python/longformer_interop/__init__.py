@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ._summarizer import Summarizer
     from ._tasks import DocumentEncoder, MaskFiller, MultipleChoice, QuestionAnswerer, SpanClassifier, TextClassifier, TokenClassifier
     from ._tokenizer import Tokenizer
+    from ._training import Evaluation, Trainer, TrainingEvent, TrainingOptions, TrainingResult, evaluate, train
 
 __version__ = "0.1.0"
 
@@ -39,16 +40,19 @@ _HOMES = {
     "_summarizer": ("Summarizer",),
     "_tasks": ("DocumentEncoder", "MaskFiller", "MultipleChoice", "QuestionAnswerer", "SpanClassifier", "TextClassifier", "TokenClassifier"),
     "_tokenizer": ("Tokenizer",),
+    "_training": ("Evaluation", "Trainer", "TrainingEvent", "TrainingOptions", "TrainingResult", "evaluate", "train"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "Answer", "AttentionOptions", "CheckpointError", "ChoiceScore", "DeviceError", "DocumentEncoder", "Encoding", "Entity", "FilledMask",
+    "Answer", "AttentionOptions", "CheckpointError", "ChoiceScore", "DeviceError", "DocumentEncoder", "Encoding", "Entity", "Evaluation",
+    "FilledMask",
     "Generated", "GenerationOptions", "InputError", "LabelScore", "LoadOptions", "LongformerError", "MaskCandidate", "MaskFiller",
     "Model", "MultipleChoice", "Progress",
-    "QuestionAnswerer", "SpanClassifier", "Summarizer", "Summary", "Tensor", "TextClassifier", "TokenClassifier", "Tokenizer", "banded_attention",
-    "banded_attention_probabilities", "convert", "cuda_available", "get_threads", "global_attention", "library_version", "load_model",
-    "load_safetensors", "log_to", "save_safetensors", "set_threads", "torch_version",
+    "QuestionAnswerer", "SpanClassifier", "Summarizer", "Summary", "Tensor", "TextClassifier", "TokenClassifier", "Tokenizer", "Trainer",
+    "TrainingEvent", "TrainingOptions", "TrainingResult", "banded_attention", "banded_attention_probabilities", "convert",
+    "cuda_available", "evaluate", "get_threads", "global_attention", "library_version", "load_model",
+    "load_safetensors", "log_to", "save_safetensors", "set_threads", "torch_version", "train",
 ]  # fmt: skip
 
 

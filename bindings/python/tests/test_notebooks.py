@@ -10,8 +10,8 @@ FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
 
-def test_there_are_four_notebooks():
-    assert [n.stem for n in NOTEBOOKS] == ["attention", "first_steps", "question_answering", "speed"]
+def test_there_are_five_notebooks():
+    assert [n.stem for n in NOTEBOOKS] == ["attention", "fine_tuning", "first_steps", "question_answering", "speed"]
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda n: n.stem)
@@ -20,7 +20,7 @@ def test_a_notebook_runs(notebook, monkeypatch):
     nbformat = pytest.importorskip("nbformat", reason="nbconvert is not installed")
     execute = pytest.importorskip("nbconvert.preprocessors", reason="nbconvert is not installed").ExecutePreprocessor
     pytest.importorskip("ipykernel", reason="ipykernel is not installed")
-    if notebook.stem in ("attention", "speed"):
+    if notebook.stem in ("attention", "fine_tuning", "speed"):
         pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     # Whatever Python the kernel's own description names.
     monkeypatch.setenv("PYTHONPATH", str(FOLDER.parent))

@@ -56,7 +56,9 @@ def test_types_are_checked_by_mypy():
     assert (PACKAGE / "longformer_interop" / "py.typed").exists()
 
 
-MODULES = ["", "._attention", "._errors", "._files", "._model", "._options", "._results", "._runtime", "._summarizer", "._tasks", "._tokenizer"]
+MODULES = [
+    "", "._attention", "._errors", "._files", "._model", "._options", "._results", "._runtime", "._summarizer", "._tasks", "._tokenizer", "._training",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("module", MODULES)

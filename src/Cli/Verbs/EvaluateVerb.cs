@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
 using LongformerInterop.Cli.Output;
+using LongformerInterop.Models;
 using LongformerInterop.Training;
 using LongformerInterop.Training.Recipes;
 
@@ -27,15 +28,13 @@ internal static class EvaluateVerb
         Option<string?> output = new("--output") { Description = "The predictions, a JSON object a line", HelpName = "FILE" };
         command.Add(data);
         command.Add(output);
-        TrainingDataOptions examples = new(command, task);
+        _ = new TrainingDataOptions(command, task);
         command.SetAction(parsed => Program.Run(cancellation =>
         {
-            EvaluatorOptions options = new()
-            {
-                Task = task, Checkpoint = model.Folder(parsed), Data = parsed.GetRequiredValue(data), Recipe = examples.Recipe(parsed),
-                Cache = examples.Cache(parsed),
-                TokensPerBatch = examples.TokensPerBatch(parsed), Load = model.Load(parsed),
-            };
+            // Sets the thread count, too.
+            LoadOptions load = model.Load(parsed);
+            EvaluatorOptions options = GivenSettings.Read(parsed, command, given =>
+                TrainingSettings.ForEvaluation(task, model.Folder(parsed), parsed.GetRequiredValue(data), given)) with { Load = load };
             Evaluation found = Evaluator.Run(options, null, cancellation);
             if (parsed.GetValue(output) is { } file)
             {

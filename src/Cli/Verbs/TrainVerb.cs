@@ -13,20 +13,6 @@ namespace LongformerInterop.Cli.Verbs;
 /// <summary><c>longformer train TASK</c>: pretraining and fine-tuning.</summary>
 internal static class TrainVerb
 {
-    private static readonly Dictionary<string, ScheduleKind> Schedules = new()
-    {
-        ["linear"] = ScheduleKind.Linear, ["cosine"] = ScheduleKind.Cosine, ["polynomial"] = ScheduleKind.Polynomial,
-        ["constant"] = ScheduleKind.Constant,
-        ["inverse-sqrt"] = ScheduleKind.InverseSqrt,
-    };
-
-    private static readonly Dictionary<string, FrozenPart> Frozen = new()
-    {
-        ["none"] = FrozenPart.None, ["embeddings"] = FrozenPart.Embeddings, ["body"] = FrozenPart.Body,
-        ["all-but-added-positions"] = FrozenPart.AllButAddedPositions,
-        ["all-but-biases"] = FrozenPart.AllButBiases,
-    };
-
     internal static Command Create()
     {
         Command command = new("train", "Pretraining by masked LM and fine-tuning of every head; the result is a checkpoint folder.");
@@ -40,7 +26,6 @@ internal static class TrainVerb
     {
         private readonly TrainingTask _task;
         private readonly ModelOptions _model;
-        private readonly TrainingDataOptions _examples;
         private readonly Option<string[]> _data = new("--data")
         {
             Description = "Files, folders or patterns: .jsonl, .json, .csv, .tsv, .parquet, .txt", HelpName = "FILE", Required = true,
@@ -93,6 +78,7 @@ internal static class TrainVerb
             DefaultValueFactory = _ => 2 };
         private readonly Option<int?> _patience = new("--patience") { Description = "End when so many evaluations in a row were no better than "
             + "the best", HelpName = "N" };
+        private readonly Option<string?>? _preset;
         private readonly Option<bool> _recompute = new("--recompute") { Description = "Run layers again in the backward pass instead of keeping "
             + "what they made: much less memory, a third more time" };
 
@@ -101,17 +87,24 @@ internal static class TrainVerb
             _task = task;
             Command = new Command(name, description);
             _model = new ModelOptions(Command);
-            _schedule.OnlyFrom([.. Schedules.Keys]);
-            _optimizer.OnlyFrom("adamw", "adafactor");
-            _freeze.OnlyFrom([.. Frozen.Keys]);
+            _schedule.OnlyFrom([.. TrainingSettings.Schedules.Select(s => s.Name)]);
+            _optimizer.OnlyFrom([.. TrainingSettings.Optimizers.Select(s => s.Name)]);
+            _freeze.OnlyFrom([.. TrainingSettings.FrozenParts.Select(s => s.Name)]);
+            string[] presets = [.. TrainingSettings.PresetsOf(task)];
+            _preset = presets.Length == 0 ? null : new Option<string?>("--preset")
+            {
+                Description = $"Published settings, below those that are given: {string.Join("; ", presets.Select(p =>
+                    $"{p} ({TrainingSettings.DescribePreset(p)})"))}", HelpName = "NAME",
+            };
+            _preset?.OnlyFrom(presets);
             foreach (Option option in (Option[])[_data, _eval, _output, _resume, _rate, _headRate, _layerDecay, _schedule, _power, _warmup,
                 _warmupRatio, _optimizer, _beta1, _beta2, _epsilon,
                 _decay, _norm, _smoothing, _freeze, _firstAdded, _epochs, _steps, _batchSize, _tokensPerStep, _accumulate, _inOrder, _seed,
-                    _noDropout, _evalEvery, _saveEvery, _keep, _patience, _recompute])
+                    _noDropout, _evalEvery, _saveEvery, _keep, _patience, _recompute, .. _preset is null ? (Option[])[] : [_preset]])
             {
                 Command.Add(option);
             }
-            _examples = new TrainingDataOptions(Command, task);
+            _ = new TrainingDataOptions(Command, task);
             Command.SetAction(parsed => Program.Run(cancellation => Run(parsed, cancellation)));
         }
 
@@ -156,37 +149,10 @@ internal static class TrainVerb
 
         private TrainingOptions Options(ParseResult parsed)
         {
-            LoadOptions load = _model.Load(parsed);
-            double norm = parsed.GetValue(_norm);
-            int perStep = parsed.GetValue(_tokensPerStep);
-            if (parsed.GetValue(_accumulate) is { } parts && parts < 1)
-                throw new UsageException($"--accumulate must be at least 1, given {parts}");
-            return new TrainingOptions
-            {
-                Task = _task, Checkpoint = _model.Folder(parsed), Data = parsed.GetRequiredValue(_data),
-                EvaluationData = parsed.GetValue(_eval) ?? [], Output = parsed.GetRequiredValue(_output),
-                Cache = _examples.Cache(parsed), Recipe = _examples.Recipe(parsed), Resume = parsed.GetValue(_resume),
-                LearningRate = parsed.GetValue(_rate), HeadLearningRate = parsed.GetValue(_headRate),
-                LayerDecay = parsed.GetValue(_layerDecay), Schedule = Schedules[parsed.GetValue(_schedule)!], Power = parsed.GetValue(_power),
-                WarmupSteps = parsed.GetValue(_warmup),
-                WarmupRatio = parsed.GetValue(_warmupRatio), Optimizer = parsed.GetValue(_optimizer) == "adafactor" ? OptimizerKind.Adafactor
-                    : OptimizerKind.AdamW,
-                AdamW = new AdamWOptions { Beta1 = parsed.GetValue(_beta1), Beta2 = parsed.GetValue(_beta2), Epsilon = parsed.GetValue(_epsilon) },
-                WeightDecay = parsed.GetValue(_decay),
-                MaxGradNorm = norm == 0 ? null : norm, LabelSmoothing = parsed.GetValue(_smoothing), Frozen = Frozen[parsed.GetValue(_freeze)!],
-                FirstAddedPosition = parsed.GetValue(_firstAdded),
-                Epochs = parsed.GetValue(_epochs), Steps = parsed.GetValue(_steps), Seed = parsed.GetValue(_seed),
-                Dropout = !parsed.GetValue(_noDropout),
-                Batches = new BatchPlan
-                {
-                    ExamplesPerStep = parsed.GetValue(_batchSize), TokensPerStep = perStep, Shuffles = !parsed.GetValue(_inOrder),
-                    TokensPerBatch = parsed.GetValue(_accumulate) is { } batches ? Math.Max(1, perStep / batches) : _examples.TokensPerBatch(parsed),
-                },
-                EvaluateEvery = parsed.GetValue(_evalEvery), SaveEvery = parsed.GetValue(_saveEvery), KeepLast = parsed.GetValue(_keep),
-                Patience = parsed.GetValue(_patience),
-                Device = load.Device, DType = load.DType ?? DType.Float32, Attention = load.Attention, TF32 = load.TF32,
-                Recompute = parsed.GetValue(_recompute),
-            };
+            // Sets the thread count, too; device and the like come by their names as everything else.
+            _ = _model.Load(parsed);
+            return GivenSettings.Read(parsed, Command, given => TrainingSettings.ForTraining(_task, _model.Folder(parsed),
+                parsed.GetRequiredValue(_data), parsed.GetValue(_eval) ?? [], parsed.GetRequiredValue(_output), given));
         }
     }
 }

@@ -17,7 +17,6 @@ internal sealed class TrainingDataOptions
         ("summarize", TrainingTask.Summarize, "Texts from texts, by an LED (columns: document, summary)"),
     ];
 
-    private readonly TrainingTask _task;
     private readonly Option<string[]> _column = new("--column") { Description = "A column that is called otherwise, as text=review (repeatable)",
         HelpName = "PURPOSE=NAME", Arity = ArgumentArity.OneOrMore };
     private readonly Option<string?> _cache = new("--cache") { Description = "Where tokenized data is kept (default: .longformer-cache beside the "
@@ -49,7 +48,6 @@ internal sealed class TrainingDataOptions
 
     internal TrainingDataOptions(Command command, TrainingTask task)
     {
-        _task = task;
         Option[] own = task switch
         {
             TrainingTask.MaskedLanguage => [_mask, _join],
@@ -61,41 +59,5 @@ internal sealed class TrainingDataOptions
         };
         foreach (Option option in (Option[])[_column, _cache, _maxTokens, _tokensPerBatch, .. own])
             command.Add(option);
-    }
-
-    internal string? Cache(ParseResult parsed) => parsed.GetValue(_cache);
-
-    internal int TokensPerBatch(ParseResult parsed) => parsed.GetValue(_tokensPerBatch);
-
-    internal RecipeOptions Recipe(ParseResult parsed)
-    {
-        RecipeOptions options = new() { Columns = Columns(parsed), MaxTokens = parsed.GetValue(_maxTokens) };
-        string? labels = _task is TrainingTask.Classify or TrainingTask.Tag ? parsed.GetValue(_labels) : null;
-        options = options with { Labels = labels?.Split(',', StringSplitOptions.TrimEntries) };
-        return _task switch
-        {
-            TrainingTask.MaskedLanguage => options with { MaskProbability = parsed.GetValue(_mask), JoinsTexts = parsed.GetValue(_join) },
-            TrainingTask.Classify => options with { ProblemType = parsed.GetValue(_problem) },
-            TrainingTask.Answer => options with
-            {
-                Stride = parsed.GetValue(_stride), FirstTokenIsNoAnswer = !parsed.GetValue(_noAnswerIsNothing),
-                MaxAnswerTokens = parsed.GetValue(_maxAnswer),
-            },
-            TrainingTask.Summarize => options with { MaxTargetTokens = parsed.GetValue(_maxTarget), Generates = !parsed.GetValue(_lossOnly) },
-            _ => options,
-        };
-    }
-
-    private Dictionary<string, string> Columns(ParseResult parsed)
-    {
-        Dictionary<string, string> columns = new(StringComparer.Ordinal);
-        foreach (string pair in parsed.GetValue(_column) ?? [])
-        {
-            int at = pair.IndexOf('=', StringComparison.Ordinal);
-            if (at <= 0 || at == pair.Length - 1)
-                throw new UsageException($"--column: expected PURPOSE=NAME, such as text=review, given \"{pair}\"");
-            columns[pair[..at]] = pair[(at + 1)..];
-        }
-        return columns;
     }
 }

@@ -1,5 +1,6 @@
 using System.IO.Enumeration;
 using System.Text;
+using LongformerInterop.Models;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Training.Data;
@@ -37,8 +38,10 @@ public static class DataFiles
 
     /// <summary>The records of files, one after the other. Nothing is held but the record at hand (of a Parquet file: its row group; of a .json file:
     /// all of it).</summary>
+    /// <param name="files">The files.</param>
+    /// <param name="cancellation">Looked at before every record.</param>
     /// <exception cref="InputException">A file cannot be read or is malformed; the message names file and line.</exception>
-    public static IEnumerable<DataRow> Read(IEnumerable<string> files)
+    public static IEnumerable<DataRow> Read(IEnumerable<string> files, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(files);
         foreach (string file in files)
@@ -46,6 +49,7 @@ public static class DataFiles
             bool any = false;
             foreach (DataRow row in Read(file))
             {
+                CancelPoll.ThrowIfStopped(cancellation, often: true);
                 any = true;
                 yield return row;
             }

@@ -1,6 +1,5 @@
 using LongformerInterop.Torch;
 using Parquet;
-using Parquet.Data;
 using Parquet.Schema;
 
 namespace LongformerInterop.Training.Data;
@@ -72,21 +71,54 @@ internal static class ParquetRows
         }
     }
 
-    /// <summary>A value or a list of values for every row, put together from the repetition and definition levels of the format.</summary>
+    /// <summary>The values of a column of values, by the type that the file has them in. The types are named here and not looked up, since a
+    /// program that is compiled ahead of time has no others.</summary>
     private static object?[] Leaf(string file, ParquetRowGroupReader rows, DataField field, int count)
     {
-        using RawColumnData raw = Run(file, () => rows.ReadRawColumnDataBaseAsync(field).AsTask());
-        object?[] stored = Values(file, field, raw);
-        ReadOnlySpan<int> repetitions = field.MaxRepetitionLevel > 0 ? raw.RepetitionLevels : [], definitions = field.MaxDefinitionLevel > 0
-            ? raw.DefinitionLevels : [];
-        int entries = definitions.Length > 0 ? definitions.Length : repetitions.Length > 0 ? repetitions.Length : stored.Length;
+        Type type = field.ClrType;
+        if (type == typeof(ReadOnlyMemory<char>) || type == typeof(string))
+            return Leaf<ReadOnlyMemory<char>>(file, rows, field, count, v => v.ToString());
+        if (type == typeof(int))
+            return Leaf<int>(file, rows, field, count, v => (long)v);
+        if (type == typeof(long))
+            return Leaf<long>(file, rows, field, count, v => v);
+        if (type == typeof(short))
+            return Leaf<short>(file, rows, field, count, v => (long)v);
+        if (type == typeof(sbyte))
+            return Leaf<sbyte>(file, rows, field, count, v => (long)v);
+        if (type == typeof(byte))
+            return Leaf<byte>(file, rows, field, count, v => (long)v);
+        if (type == typeof(ushort))
+            return Leaf<ushort>(file, rows, field, count, v => (long)v);
+        if (type == typeof(uint))
+            return Leaf<uint>(file, rows, field, count, v => (long)v);
+        if (type == typeof(float))
+            return Leaf<float>(file, rows, field, count, v => (double)v);
+        if (type == typeof(double))
+            return Leaf<double>(file, rows, field, count, v => v);
+        if (type == typeof(bool))
+            return Leaf<bool>(file, rows, field, count, v => v);
+        throw new InputException($"{file}: the column \"{field.Path}\" holds {type.Name}, which is not read");
+    }
+
+    /// <summary>A value or a list of values for every row, put together from the repetition and definition levels of the format.</summary>
+    private static object?[] Leaf<T>(string file, ParquetRowGroupReader rows, DataField field, int count, Func<T, object> box) where T : struct =>
+        Run(file, async () =>
+    {
+        // As many as the levels: values that are there, those that are not, and empty lists.
+        int entries = checked((int)rows.GetMetadata(field)!.MetaData!.NumValues);
+        T[] stored = new T[entries];
+        int[]? definitions = field.MaxDefinitionLevel > 0 ? new int[entries] : null;
+        int[]? repetitions = field.MaxRepetitionLevel > 0 ? new int[entries] : null;
+        await rows.ReadRawAsync<T>(field, stored, definitions is null ? default(Memory<int>?) : definitions,
+            repetitions is null ? default(Memory<int>?) : repetitions).ConfigureAwait(false);
         object?[] result = new object?[count];
         List<object?>? list = null;
         for (int entry = 0, value = 0, row = -1; entry < entries; entry++)
         {
-            int defined = definitions.Length > 0 ? definitions[entry] : field.MaxDefinitionLevel;
-            object? item = defined == field.MaxDefinitionLevel ? stored[value++] : null;
-            if (field.MaxRepetitionLevel == 0)
+            int defined = definitions?[entry] ?? field.MaxDefinitionLevel;
+            object? item = defined == field.MaxDefinitionLevel ? box(stored[value++]) : null;
+            if (repetitions is null)
             {
                 result[++row] = item;
                 continue;
@@ -98,32 +130,7 @@ internal static class ParquetRows
                 list!.Add(item);
         }
         return result;
-    }
-
-    private static object?[] Values(string file, DataField field, RawColumnData raw) => raw switch
-    {
-        RawColumnData<ReadOnlyMemory<char>> texts => Boxed(texts, v => v.ToString()),
-        RawColumnData<int> numbers => Boxed(numbers, v => (long)v),
-        RawColumnData<long> numbers => Boxed(numbers, v => v),
-        RawColumnData<short> numbers => Boxed(numbers, v => (long)v),
-        RawColumnData<sbyte> numbers => Boxed(numbers, v => (long)v),
-        RawColumnData<byte> numbers => Boxed(numbers, v => (long)v),
-        RawColumnData<ushort> numbers => Boxed(numbers, v => (long)v),
-        RawColumnData<uint> numbers => Boxed(numbers, v => (long)v),
-        RawColumnData<float> numbers => Boxed(numbers, v => (double)v),
-        RawColumnData<double> numbers => Boxed(numbers, v => v),
-        RawColumnData<bool> truths => Boxed(truths, v => v),
-        _ => throw new InputException($"{file}: the column \"{field.Path}\" holds {field.ClrType.Name}, which is not read"),
-    };
-
-    private static object?[] Boxed<T>(RawColumnData<T> raw, Func<T, object> value) where T : struct
-    {
-        ReadOnlySpan<T> values = raw.Values;
-        object?[] boxed = new object?[values.Length];
-        for (int i = 0; i < boxed.Length; i++)
-            boxed[i] = value(values[i]);
-        return boxed;
-    }
+    });
 
     private static T Run<T>(string file, Func<Task<T>> call)
     {

@@ -10,6 +10,7 @@ internal static class SeparatedRows
     public static IEnumerable<DataRow> Read(string file, Stream stream, char separator)
     {
         SepReader? reader = null;
+        int line = 1;
         DataRow? Next()
         {
             try
@@ -17,6 +18,8 @@ internal static class SeparatedRows
                 // Opened here, since the first line is read on opening.
                 reader ??= Sep.New(separator).Reader(o => o with { Unescape = true }).From(new StreamReader(stream,
                     new UTF8Encoding(false, throwOnInvalidBytes: true)));
+                // The line that a complaint is about: behind the header, or behind the last row.
+                line = Math.Max(line, 2);
                 if (!reader.MoveNext())
                     return null;
                 SepReader.Row row = reader.Current;
@@ -26,6 +29,7 @@ internal static class SeparatedRows
                     string text = row[column].ToString();
                     values[column] = text.Length == 0 ? null : text;
                 }
+                line = row.LineNumberToExcl;
                 return new DataRow($"{file}:{row.LineNumberFrom}", values);
             }
             catch (DecoderFallbackException e)
@@ -35,7 +39,7 @@ internal static class SeparatedRows
             catch (Exception e)
                 when (e is InvalidDataException or ArgumentException or InvalidOperationException or KeyNotFoundException or NotSupportedException)
             {
-                throw new InputException($"{file}: not a table of columns separated by {(separator == '\t' ? "tabs" : "commas")}: "
+                throw new InputException($"{file}:{line}: not a table of columns separated by {(separator == '\t' ? "tabs" : "commas")}: "
                     + $"{e.Message.ReplaceLineEndings(" ")}", e);
             }
         }

@@ -66,7 +66,15 @@ public sealed record RecipeOptions
 /// <summary>What an evaluation found.</summary>
 /// <param name="Metrics">By name: <c>loss</c>, <c>accuracy</c>, <c>f1</c> and so on.</param>
 /// <param name="Predictions">A JSON object for each example, in the order of the data.</param>
-public sealed record Evaluation(IReadOnlyDictionary<string, double> Metrics, IReadOnlyList<string> Predictions);
+public sealed record Evaluation(IReadOnlyDictionary<string, double> Metrics, IReadOnlyList<string> Predictions)
+{
+    /// <summary>The metrics as a JSON object; a number that is none is null.</summary>
+    public string MetricsJson() => TrainingLog.Json(json =>
+    {
+        foreach ((string name, double value) in Metrics)
+            TrainingLog.Number(json, name, value);
+    });
+}
 
 /// <summary>What an evaluation is made with.</summary>
 /// <param name="Head">The model.</param>
@@ -184,18 +192,7 @@ public abstract class Recipe
     }
 
     /// <summary>A JSON object.</summary>
-    private protected static string Json(Action<Utf8JsonWriter> write)
-    {
-        using MemoryStream stream = new();
-        using (Utf8JsonWriter json = new(stream,
-            new JsonWriterOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
-        {
-            json.WriteStartObject();
-            write(json);
-            json.WriteEndObject();
-        }
-        return System.Text.Encoding.UTF8.GetString(stream.ToArray());
-    }
+    private protected static string Json(Action<Utf8JsonWriter> write) => TrainingLog.Json(write);
 
     /// <summary>What a JSON object of <see cref="Json"/> holds.</summary>
     private protected static JsonElement NotesOf(TrainingExample example)

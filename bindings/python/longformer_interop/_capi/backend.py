@@ -353,6 +353,20 @@ def _options(given: Mapping[str, Any]) -> Options:
     return chosen
 
 
+def _settings(given: Mapping[str, Any], watch: Watch) -> Options:
+    """The settings of a training. One that holds several texts is put once for each."""
+    chosen = Options(watch=watch)
+    for name, value in given.items():
+        for one in [value] if not isinstance(value, list) else value:
+            chosen.put(name, one)
+    return chosen
+
+
+def _paths(given: Sequence[str], name: str) -> tuple[Any, int]:
+    data = [utf8(path, name) for path in given]
+    return (ctypes.c_char_p * max(len(data), 1))(*data), len(data)
+
+
 @contextmanager
 def _attending(inputs: Sequence[Borrowed], options: AttentionOptions) -> Iterator[tuple[list[int | None], Any, int | None]]:
     """Handles of an operator's inputs, the window, and the handle of the other options, whose names are the library's."""
@@ -374,6 +388,7 @@ class CBackend:
     """The backend itself; the library is loaded by its first use."""
 
     name = "c"
+    polls = True
     # What the library calls; it must live as long as that.
     _log: Any = None
 
@@ -419,6 +434,26 @@ class CBackend:
     def write_tensors(self, path: str, tensors: Mapping[str, Borrowed]) -> None:
         with BorrowedHandles() as handles:
             library().lf_tensors_write(utf8(path, "path"), *handles.named(tensors))
+
+    def train(
+        self, task: str, checkpoint: str, data: Sequence[str], evaluation: Sequence[str], output: str, settings: Mapping[str, Any], watch: Watch
+    ) -> dict[str, Any]:
+        names = utf8(task, "task"), utf8(checkpoint, "checkpoint")
+        with _settings(settings, watch) as opened:
+            found = handle(library().lf_train, *names, *_paths(data, "data"), *_paths(evaluation, "eval"), utf8(output, "output"), opened)
+        with Answers(found) as a:
+            items = list(a.items("label", "score", "group"))
+        return {label: score for label, score, group in items if group == 0} | {"metrics": {label: score for label, score, group in items if group == 1}}
+
+    def evaluate(
+        self, task: str, checkpoint: str, data: Sequence[str], settings: Mapping[str, Any], watch: Watch
+    ) -> tuple[dict[str, float], list[str]]:
+        names = utf8(task, "task"), utf8(checkpoint, "checkpoint")
+        with _settings(settings, watch) as opened:
+            metrics, predictions = ctypes.c_void_p(), ctypes.c_void_p()
+            library().lf_evaluate(*names, *_paths(data, "data"), opened, ctypes.byref(metrics), ctypes.byref(predictions))
+        with Answers(metrics.value or 0) as a, Answers(predictions.value or 0) as b:
+            return {label: score for label, score in a.items("label", "score")}, [text for text, _ in b.items("text", "id")]
 
     def version(self) -> str:
         text: bytes = library().lf_version()

@@ -57,7 +57,7 @@ SIGNATURES = {
     "lf_tokenizer_special_token": "psp", "lf_encoding_describe": "pipppppppp",
     "lf_encoding_overflow": "pzp", "lf_encoding_free": "p",
     "lf_banded_attention": "pppllppp", "lf_banded_attention_probabilities": "ppllpp", "lf_global_attention": "pppppp",
-    "lf_convert": "sspp",
+    "lf_convert": "sspp", "lf_train": "sspzpzspp", "lf_evaluate": "sspzppp",
 }  # fmt: skip
 
 _TYPES: dict[str, Any] = {

@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .. import _attention, _files, _model, _summarizer, _tasks, _tokenizer
+from .. import _attention, _files, _model, _summarizer, _tasks, _tokenizer, _training
 from .._arrays import Tensor, borrow
 from .._arrays import to_numpy as _to_numpy
 from .._backend import Backend
@@ -28,6 +28,8 @@ from .._errors import CheckpointError, DeviceError, InputError, LongformerError
 from .._options import AttentionOptions, GenerationOptions, LoadOptions
 from .._results import Answer, ChoiceScore, Encoding, Entity, FilledMask, Generated, LabelScore, MaskCandidate, Progress, Summary
 from .._runtime import log_by
+from .._training import Data, Evaluation, TrainingEvent, TrainingOptions, TrainingResult
+from .._watch import ProgressArgument
 from ._backend import BACKEND, NetTensor, borrow_into
 from ._runtime import start, translated
 
@@ -38,12 +40,14 @@ if TYPE_CHECKING:
     net: Any
 
 __all__ = [
-    "Answer", "AttentionOptions", "CheckpointError", "ChoiceScore", "DeviceError", "DocumentEncoder", "Encoding", "Entity", "FilledMask",
+    "Answer", "AttentionOptions", "CheckpointError", "ChoiceScore", "DeviceError", "DocumentEncoder", "Encoding", "Entity", "Evaluation",
+    "FilledMask",
     "Generated", "GenerationOptions", "InputError", "LabelScore", "LoadOptions", "LongformerError", "MaskCandidate", "MaskFiller",
     "Model", "MultipleChoice", "Progress",
-    "QuestionAnswerer", "SpanClassifier", "Summarizer", "Summary", "Tensor", "TextClassifier", "TokenClassifier", "Tokenizer", "banded_attention",
-    "banded_attention_probabilities", "convert", "cuda_available", "from_net", "get_threads", "global_attention", "library_version", "load_model",
-    "load_safetensors", "log_to", "net", "save_safetensors", "set_threads", "to_net", "torch_version",
+    "QuestionAnswerer", "SpanClassifier", "Summarizer", "Summary", "Tensor", "TextClassifier", "TokenClassifier", "Tokenizer", "Trainer",
+    "TrainingEvent", "TrainingOptions", "TrainingResult", "banded_attention", "banded_attention_probabilities", "convert",
+    "cuda_available", "evaluate", "from_net", "get_threads", "global_attention", "library_version", "load_model",
+    "load_safetensors", "log_to", "net", "save_safetensors", "set_threads", "to_net", "torch_version", "train",
 ]  # fmt: skip
 
 
@@ -97,6 +101,10 @@ class Summarizer(_ThisTask, _summarizer.Summarizer):
     pass
 
 
+class Trainer(_ThisBackend, _training.Trainer):
+    pass
+
+
 class Model(_ThisBackend, _model.Model):
     @property
     def net(self) -> Any:
@@ -111,6 +119,24 @@ def load_model(
 ) -> Model:  # fmt: skip
     """As ``longformer_interop.load_model``."""
     return Model.load(folder, options=options if options is not None else LoadOptions(device, dtype, attention, trainable))
+
+
+def train(
+    task: str, checkpoint: str | os.PathLike[str], *, data: Data, output: str | os.PathLike[str],
+    eval: Data = None,  # noqa: A002 - as the command line
+    progress: ProgressArgument = None, on_event: Callable[[TrainingEvent], Any] | None = None, options: TrainingOptions | None = None,
+    **keywords: Any,
+) -> TrainingResult:  # fmt: skip
+    """As ``longformer_interop.train``."""
+    return Trainer(task, checkpoint, data=data, output=output, eval=eval, options=options, **keywords).run(progress=progress, on_event=on_event)
+
+
+def evaluate(
+    task: str, checkpoint: str | os.PathLike[str], *, data: Data, progress: ProgressArgument = None, options: TrainingOptions | None = None,
+    **keywords: Any,
+) -> Evaluation:  # fmt: skip
+    """As ``longformer_interop.evaluate``."""
+    return _training.evaluate_by(BACKEND, task, checkpoint, data, progress, options, keywords)
 
 
 def banded_attention(

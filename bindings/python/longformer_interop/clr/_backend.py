@@ -15,6 +15,7 @@ from .._options import AttentionOptions, GenerationOptions, LoadOptions, TaskOpt
 from .._errors import InputError
 from .._results import Answer, ChoiceScore, Encoding, Entity, FilledMask, Generated, LabelScore, MaskCandidate, Summary
 from .._texts import whole
+from .._training import _numbers
 from .._watch import Watch
 from ._runtime import Net, start, translated
 
@@ -298,6 +299,7 @@ class NetBackend:
     """The backend itself; .NET is started by its first use."""
 
     name = "clr"
+    polls = False
 
     def load(self, task: str, folder: str, options: LoadOptions) -> Any:
         net = start()
@@ -354,6 +356,23 @@ class NetBackend:
         net = start()
         with translated(net):
             net.bridge.ModelBridge.Write(path, list(tensors), [borrow_into(net, b) for b in tensors.values()])
+
+    def train(
+        self, task: str, checkpoint: str, data: Sequence[str], evaluation: Sequence[str], output: str, settings: Mapping[str, Any], watch: Watch
+    ) -> dict[str, Any]:
+        net = start()
+        with _watching(net, watch) as told:
+            text = net.bridge.TrainingBridge.Train(task, checkpoint, list(data), list(evaluation), output, json.dumps(settings), told)
+        found: dict[str, Any] = json.loads(str(text))
+        return found | {"metrics": _numbers(found.get("metrics", {}))}
+
+    def evaluate(
+        self, task: str, checkpoint: str, data: Sequence[str], settings: Mapping[str, Any], watch: Watch
+    ) -> tuple[dict[str, float], list[str]]:
+        net = start()
+        with _watching(net, watch) as told:
+            text, *predictions = net.bridge.TrainingBridge.Evaluate(task, checkpoint, list(data), json.dumps(settings), told)
+        return _numbers(json.loads(str(text))), [str(prediction) for prediction in predictions]
 
     def version(self) -> str:
         net = start()

@@ -82,6 +82,7 @@ _KINDS = {
     "TokenizerException": CheckpointError,
     "TokenizerInputException": InputError,
     "InputException": InputError,
+    "DivergedException": InputError,
     "DeviceException": DeviceError,
 }
 
