@@ -128,7 +128,7 @@ public class OpsBackwardTests : TensorTest
         EmbedGradients d = LongformerOps.EmbedBackward(gradient, new(table, wordIds), new(places, positionIds),
             typed ? new(kinds, typeIds) : null, weight, bias,
             1e-5, 1.5);
-        Check(d.Words, table, gradient, x => Run(t: x));
+        Check(d.Words!, table, gradient, x => Run(t: x));
         Check(d.Positions, places, gradient, x => Run(p: x));
         Check(d.Weight, weight, gradient, x => Run(w: x));
         Check(d.Bias, bias, gradient, x => Run(b: x));
@@ -136,9 +136,9 @@ public class OpsBackwardTests : TensorTest
         if (typed)
             Check(d.Types!, kinds, gradient, x => Run(k: x));
         EmbedGradients padded = LongformerOps.EmbedBackward(gradient, new(table, wordIds, 3), new(places, positionIds, 2), null, weight, bias, 1e-5);
-        Assert.That(padded.Words.Select(0, 3).ToArray<double>(), Has.All.Zero);
+        Assert.That(padded.Words!.Select(0, 3).ToArray<double>(), Has.All.Zero);
         Assert.That(padded.Positions.Select(0, 2).ToArray<double>(), Has.All.Zero);
-        Assert.That(padded.Words.Select(0, 6).Abs().Max().Item<double>(), Is.GreaterThan(0));
+        Assert.That(padded.Words!.Select(0, 6).Abs().Max().Item<double>(), Is.GreaterThan(0));
     }
 
     private Tensor Doubles(params long[] shape) => Randn(shape).To(DType.Float64);
