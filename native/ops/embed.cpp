@@ -64,9 +64,9 @@ Tensor grad_of(const TokenRows& rows, const Tensor& grad_sum, double scale) {
 
 // Adds it to one that exists.
 void add_grad_of(const TokenRows& rows, const Tensor& grad_sum, double scale, const Tensor& to) {
-  if (rows.ids.defined() && to.is_cpu() && to.is_contiguous() && to.scalar_type() == compute_type(to) &&
-      grad_sum.scalar_type() == to.scalar_type())
-    cpu::add_rows(to, rows.ids, scale == 1.0 ? grad_sum : grad_sum * scale, rows.padding);
+  const Tensor scaled = scale == 1.0 ? grad_sum : grad_sum * scale;
+  if (rows.ids.defined() && to.is_cpu() && to.is_contiguous())
+    cpu::add_rows(to, rows.ids, scaled.to(compute_type(to)), rows.padding);
   else
     to.copy_(to + grad_of(rows, grad_sum, scale));
 }

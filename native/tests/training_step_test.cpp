@@ -137,7 +137,7 @@ TEST(LargeWeights, are_multiplied_part_by_part) {
 
 TEST(EmbedBackwardInto, adds_the_words_gradient_to_one_that_exists) {
   Rng rng(4);
-  for (const ScalarType type : {kDouble, kFloat, kBFloat16}) {
+  for (const ScalarType type : {kDouble, kFloat, kBFloat16, kHalf}) {
     SCOPED_TRACE(text(type));
     const int64_t tokens = 30, columns = 20;
     const Tensor words = random_tensor(rng, {9, columns}, type),

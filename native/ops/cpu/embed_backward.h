@@ -4,8 +4,8 @@
 
 namespace longformer::cpu {
 
-// Adds row n of rows to row ids[n] of the table, unless that is `padding`: float32 or float64 [R, C] and [N,
-// C], the table contiguous.
+// Adds row n of rows [N, C] to row ids[n] of the table [R, C], unless that is `padding`. The table is
+// contiguous; the rows are float64 for a table of float64, else float32.
 // Rows are added in their order, whatever the number of threads.
 void add_rows(const Tensor& table, const Tensor& ids, const Tensor& rows, int64_t padding);
 
