@@ -6,8 +6,8 @@
 set -euo pipefail
 
 packages=(g++ cmake ninja-build)
-# clang and pkg-config: the tests of the C library use it as its users do. Python: Debian's own packages, nothing is downloaded from elsewhere.
-[ "${1:-}" != all ] || packages+=(clang libclang-rt-dev pkg-config libgtest-dev python3-venv python3-numpy python3-setuptools python3-wheel
+# clang and pkg-config: the tests of the C library use it as its users do. patchelf: tools/torchsharp.sh, for TorchSharp on Debian 12. Python: Debian's own packages, nothing is downloaded from elsewhere.
+[ "${1:-}" != all ] || packages+=(clang libclang-rt-dev pkg-config patchelf libgtest-dev python3-venv python3-numpy python3-setuptools python3-wheel
   python3-pytest python3-hypothesis python3-tqdm mypy python3-nbconvert python3-ipykernel python3-matplotlib)
 
 if ! command -v dotnet >/dev/null; then

@@ -71,6 +71,28 @@ public sealed unsafe partial class Tensor : IDisposable
         if (handle == 0)
             throw new InputException("handle", "the address of a tensor", "zero");
         Native.Ensure();
+        nint result = Reinterpreted(handle);
+        if (own)
+            _ = Libtorch.DeleteTensor(handle);
+        return Viewing(result);
+    }
+
+    /// <summary>
+    /// A handle of its own over the same memory, for something else that takes handles over, such as TorchSharp's
+    /// <c>Tensor.UnsafeCreateTensor</c>: the way back from <see cref="FromHandle"/>. The memory lives until both this tensor and that handle are
+    /// gone, whichever is first.
+    /// </summary>
+    /// <returns>An AtenTensorHandle that the caller frees.</returns>
+    /// <exception cref="ObjectDisposedException">The tensor is disposed.</exception>
+    public nint NewHandle()
+    {
+        nint result = Reinterpreted(Handle);
+        GC.KeepAlive(this);
+        return result;
+    }
+
+    private static nint Reinterpreted(nint handle)
+    {
         int layout;
         Native.CheckTorch(Libtorch.GetLayout(handle, &layout), "handle");
         if (layout != 0)
@@ -82,9 +104,7 @@ public sealed unsafe partial class Tensor : IDisposable
         Native.CheckTorch(Libtorch.GetSizes(handle, &sizes), "handle");
         Native.CheckTorch(Libtorch.GetStrides(handle, &strides), "handle");
         Native.CheckTorch(Libtorch.Reinterpret(handle, rank, sizes, strides, 0, &result), "handle");
-        if (own)
-            _ = Libtorch.DeleteTensor(handle);
-        return Viewing(result);
+        return result;
     }
 
     /// <summary>The sizes of all dimensions, a copy. <see cref="Size"/> reads one without allocating.</summary>

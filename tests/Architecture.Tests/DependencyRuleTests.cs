@@ -14,6 +14,8 @@ public class DependencyRuleTests
         ["Models"] = ["Torch", "Checkpoints"],
         ["Tasks"] = ["Models", "Tokenizers"],
         ["Training"] = ["Tasks"],
+        ["TorchSharp"] = ["Models"],
+        ["Extensions"] = ["Tasks"],
         ["CApi"] = ["Tasks", "Training"],
         ["Cli"] = ["Tasks", "Training"],
     };
@@ -32,6 +34,13 @@ public class DependencyRuleTests
             .Select(e => Path.GetFileName(Path.GetDirectoryName(((string)e.Attribute("Include")!).Replace('\\', '/'))!));
         Assert.That(references, Is.SubsetOf(AllowedReferences[room]));
     }
+
+    [Test]
+    public void Only_one_project_references_TorchSharp() =>
+        Assert.That(
+            SourceProjects().Where(p => XDocument.Load(p).Descendants("PackageReference")
+                .Any(e => ((string)e.Attribute("Include")!).StartsWith("TorchSharp", StringComparison.Ordinal))).Select(Path.GetFileNameWithoutExtension),
+            Is.EqualTo(new[] { "LongformerInterop.TorchSharp" }));
 
     [Test]
     public void Platform_invocation_lives_in_Interop_folders_only()

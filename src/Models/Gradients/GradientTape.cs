@@ -41,6 +41,7 @@ public sealed class GradientTape : IDisposable
     private readonly List<Step> _steps = [];
     private readonly List<Tensor> _held = [];
     private bool _isOpen = true;
+    private bool _isUsed;
 
     /// <summary>Begins to record on this thread.</summary>
     /// <param name="gradients">The tensors to differentiate by; it must live as long as the tape.</param>
@@ -109,6 +110,17 @@ public sealed class GradientTape : IDisposable
     }
 
     /// <summary>
+    /// Ends the recording and keeps what was recorded: the backward pass may then come at any time, on any thread. Does nothing where the recording
+    /// has ended.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">Called on another thread, or while a tape inside this one is open.</exception>
+    public void Stop()
+    {
+        if (_isOpen)
+            Close();
+    }
+
+    /// <summary>
     /// Runs what was recorded backward and adds the gradients of <paramref name="output"/> to those of the set. The tape is used up by it:
     /// it records nothing more.
     /// </summary>
@@ -132,7 +144,7 @@ public sealed class GradientTape : IDisposable
     /// <exception cref="InputException">A gradient has another shape than its output.</exception>
     public void Backward(params ReadOnlySpan<(Tensor Output, Tensor Gradient)> outputs)
     {
-        if (!_isOpen)
+        if (_isUsed)
             throw new InvalidOperationException("the tape is used up by an earlier backward pass");
         foreach ((Tensor output, Tensor gradient) in outputs)
         {
@@ -147,7 +159,8 @@ public sealed class GradientTape : IDisposable
                     "the output depends on no tensor of the set: was it made by recorded operators while the tape was open?");
             }
         }
-        Close();
+        Stop();
+        _isUsed = true;
         foreach ((Tensor output, Tensor gradient) in outputs)
         {
             Gradient borrowed = Gradient.Borrow(gradient);
@@ -178,8 +191,8 @@ public sealed class GradientTape : IDisposable
     /// <exception cref="InvalidOperationException">Called on another thread, or while a tape inside this one is open.</exception>
     public void Dispose()
     {
-        if (_isOpen)
-            Close();
+        Stop();
+        _isUsed = true;
         Release();
     }
 

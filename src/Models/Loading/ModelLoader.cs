@@ -59,12 +59,37 @@ internal abstract partial class ModelLoader
     /// <exception cref="CheckpointException">The head is missing, or configuration or weights do not fit; everything is listed.</exception>
     public static T Load<T>(string folder, LoadOptions? options) where T : PretrainedModel
     {
-        Architecture architecture = Architecture.All.First(a => a.Model == typeof(T));
+        return (T)Load(Architecture.All.First(a => a.Model == typeof(T)), folder, options);
+    }
+
+    /// <summary>The same of a class by its line in the table, whatever the folder's configuration calls itself.</summary>
+    public static PretrainedModel Load(Architecture architecture, string folder, LoadOptions? options)
+    {
         string described = options?.BaseFolder is { } given ? Checkpoint.FolderOf(folder, given) : folder;
         ModelConfiguration configuration = architecture.Family == ModelFamily.Led
             ? LedConfiguration.Load(described)
             : LongformerConfiguration.Load(described);
-        return (T)Load(architecture, folder, configuration, options);
+        return Load(architecture, folder, configuration, options);
+    }
+
+    /// <summary>
+    /// A model over tensors that are there already: nothing is copied, and whoever changes one changes the model. The tensors become the model's,
+    /// which disposes them; where this throws, they stay the caller's.
+    /// </summary>
+    /// <param name="architecture">The class.</param>
+    /// <param name="configuration">The sizes.</param>
+    /// <param name="tensors">Under HF's names, a tied one once, all of one dtype and on one device.</param>
+    /// <param name="options">How; device and dtype are the tensors'.</param>
+    /// <exception cref="CheckpointException">One is missing, is of another shape, or belongs nowhere; everything is listed.</exception>
+    public static PretrainedModel Over(Architecture architecture, ModelConfiguration configuration, IReadOnlyDictionary<string, Tensor> tensors,
+        LoadOptions options)
+    {
+        GivenTensors given = new(tensors, architecture.Name);
+        ModelLoader loader = Create(architecture, configuration, options with { Device = given.Device, DType = given.DType },
+            ParameterSource.From(given));
+        PretrainedModel model = architecture.Create(loader);
+        model.UnusedTensors = loader._source.Finish([.. loader.Ignored()]);
+        return model;
     }
 
     /// <summary>The same of a class by its line in the table.</summary>

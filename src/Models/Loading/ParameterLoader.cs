@@ -128,9 +128,9 @@ internal sealed class ParameterLoader
         using (TensorScope scope = new())
         {
             Tensor stored = _source.Get(_path + name, shape);
-            parameter = _options.Device == Device.Cpu ? stored.To(DType) : Upload(stored);
+            parameter = _source.IsGiven ? stored : _options.Device == Device.Cpu ? stored.To(DType) : Upload(stored);
             // The optimizer writes into a trained parameter: never into the mapped file.
-            if (_options.Trainable && stored.DType == DType && stored.Device == _options.Device)
+            if (_options.Trainable && !_source.IsGiven && stored.DType == DType && stored.Device == _options.Device)
                 parameter = stored.Clone();
             parameter.Keep();
         }

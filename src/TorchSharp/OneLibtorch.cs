@@ -1,0 +1,62 @@
+using LongformerInterop.Torch;
+using LongformerInterop.Torch.Interop;
+
+namespace LongformerInterop.TorchSharp;
+
+/// <summary>
+/// One libtorch for this project and for TorchSharp: whoever comes first has loaded it, and the other must use the same. TorchSharp's native
+/// code is compiled against one version and would end the process on another.
+/// </summary>
+internal static class OneLibtorch
+{
+    private static readonly Lock Gate = new();
+    private static volatile bool _ready;
+
+    /// <summary>Loads both the first time.</summary>
+    /// <exception cref="TorchException">The process has loaded another libtorch than TorchSharp's, or two of them, or none is found.</exception>
+    public static void Ensure()
+    {
+        if (!_ready)
+            Load();
+    }
+
+    /// <summary>Whether TorchSharp can work on a libtorch: its major and minor version are TorchSharp's.</summary>
+    /// <param name="given">The version that is loaded.</param>
+    /// <param name="path">Where it lies.</param>
+    /// <param name="wanted">TorchSharp's, such as 2.10.0.0.</param>
+    /// <exception cref="TorchException">It cannot.</exception>
+    internal static void Require(Version given, string path, string wanted)
+    {
+        Version expected = Version.Parse(wanted);
+        if ((given.Major, given.Minor) != (expected.Major, expected.Minor))
+        {
+            throw new TorchException(
+                $"libtorch: TorchSharp needs {expected.Major}.{expected.Minor}, and this process has loaded {given} from {path}. "
+                + "Use a module before anything else of LongformerInterop, or let LIBTORCH name the folder of TorchSharp's libtorch");
+        }
+    }
+
+    private static void Load()
+    {
+        lock (Gate)
+        {
+            if (_ready)
+                return;
+            // Ours may be loaded already, by LIBTORCH for example.
+            if (Native.LibtorchPath.Length > 0)
+                Require(Libtorch.Version, Native.LibtorchPath, torch.__version__);
+            try
+            {
+                torch.InitializeDeviceType(global::TorchSharp.DeviceType.CPU);
+            }
+            catch (Exception e) when (e is NotSupportedException or DllNotFoundException or TypeInitializationException)
+            {
+                throw new TorchException($"TorchSharp cannot be loaded: {e.Message}", e);
+            }
+            Require(Version.Parse(TorchRuntime.Version), TorchRuntime.LibraryPath, torch.__version__);
+            // Refuses where there are two by now.
+            _ = LibtorchLocator.Find(LoadedLibraries.Paths(), null, [], Folder.System);
+            _ready = true;
+        }
+    }
+}
