@@ -16,8 +16,9 @@ public class DependencyRuleTests
         ["Training"] = ["Tasks"],
         ["TorchSharp"] = ["Models"],
         ["Extensions"] = ["Tasks"],
+        ["Corpora"] = ["Tasks"],
         ["CApi"] = ["Tasks", "Training"],
-        ["Cli"] = ["Tasks", "Training"],
+        ["Cli"] = ["Tasks", "Training", "Corpora"],
     };
 
     private static readonly string Root = FindRoot();

@@ -65,6 +65,14 @@ internal static class Longformer
         kill.WaitForExit();
     });
 
+    /// <summary>Kills it (SIGKILL) as soon as something is so, unless it has ended.</summary>
+    internal static Result RunKilled(Func<bool> when, params string[] arguments) => Run(Start("dotnet"), null, arguments, process =>
+    {
+        while (!process.HasExited && !when())
+            Thread.Sleep(1);
+        process.Kill();
+    });
+
     /// <summary>Kills it (SIGKILL) after some time, unless it has ended.</summary>
     internal static Result RunKilled(TimeSpan after, params string[] arguments) => Run(Start("dotnet"), null, arguments, process =>
     {

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
 using LongformerInterop.Cli.Output;
+using LongformerInterop.Corpora;
 using LongformerInterop.Tasks;
 
 namespace LongformerInterop.Cli.Verbs;
@@ -24,6 +25,7 @@ internal static class AnswerVerb
         command.Add(top);
         command.Add(longest);
         command.Add(overlap);
+        CorpusOptionsOfVerb corpus = new(command);
         command.SetAction(parsed => Program.Run(cancellation =>
         {
             AnswerOptions options = new()
@@ -34,8 +36,17 @@ internal static class AnswerVerb
                 Overlap = parsed.GetValue(overlap),
                 NoAnswer = parsed.GetValue(none),
             };
-            List<Document> documents = text.Read(parsed);
             string? asked = parsed.GetValue(question);
+            if (corpus.IsGiven(parsed))
+            {
+                string all = asked ?? throw new UsageException("--corpus needs --question TEXT, the question to every document");
+                return corpus.Run(parsed, model, text, load =>
+                {
+                    QuestionAnswerer loaded = QuestionAnswerer.Load(model.Folder(parsed), load);
+                    return (loaded, CorpusTask.Answer(loaded, all, options));
+                }, cancellation);
+            }
+            List<Document> documents = text.Read(parsed);
             if (documents.Find(d => d.Question is null && asked is null) is { } silent)
                 throw new UsageException($"{silent.Source}: no question: give --question TEXT, or \"question\" in the JSON line");
             using QuestionAnswerer answerer = QuestionAnswerer.Load(model.Folder(parsed), model.Load(parsed));

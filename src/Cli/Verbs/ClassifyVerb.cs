@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
 using LongformerInterop.Cli.Output;
+using LongformerInterop.Corpora;
 using LongformerInterop.Tasks;
 
 namespace LongformerInterop.Cli.Verbs;
@@ -16,11 +17,20 @@ internal static class ClassifyVerb
         TextOptions text = new(command);
         Option<int?> top = new("--top") { Description = "How many labels (default: all)", HelpName = "N" };
         top.AtLeastOne();
+        CorpusOptionsOfVerb corpus = new(command);
         command.Add(top);
         command.SetAction(parsed => Program.Run(cancellation =>
         {
             TaskOptions options = new() { Truncate = text.Truncate(parsed), Global = text.Global(parsed) };
             int count = parsed.GetValue(top) ?? int.MaxValue;
+            if (corpus.IsGiven(parsed))
+            {
+                return corpus.Run(parsed, model, text, load =>
+                {
+                    TextClassifier loaded = TextClassifier.Load(model.Folder(parsed), load);
+                    return (loaded, CorpusTask.Classify(loaded, options));
+                }, cancellation);
+            }
             List<Document> documents = text.Read(parsed);
             using TextClassifier classifier = TextClassifier.Load(model.Folder(parsed), model.Load(parsed));
             return TaskVerb.Run(model, documents, parsed,

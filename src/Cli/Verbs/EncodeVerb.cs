@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
 using LongformerInterop.Cli.Output;
+using LongformerInterop.Corpora;
 using LongformerInterop.Tasks;
 using LongformerInterop.Torch;
 
@@ -33,6 +34,7 @@ internal static class EncodeVerb
         command.Add(pooling);
         command.Add(normalize);
         command.Add(output);
+        CorpusOptionsOfVerb corpus = new(command);
         command.SetAction(parsed => Program.Run(cancellation =>
         {
             string folder = model.Folder(parsed);
@@ -45,6 +47,14 @@ internal static class EncodeVerb
             };
             Pooling? chosen = parsed.GetValue(pooling) switch { "cls" => Pooling.Cls, "tokens" => Pooling.Tokens, "mean" => Pooling.Mean,
                 "sentence" => Pooling.Sentence, _ => null };
+            if (corpus.IsGiven(parsed))
+            {
+                return corpus.Run(parsed, model, text, load =>
+                {
+                    DocumentEncoder loaded = DocumentEncoder.Load(folder, load);
+                    return (loaded, CorpusTask.Encode(loaded, chosen, options));
+                }, cancellation);
+            }
             return Encode(new Request(folder, chosen, parsed.GetValue(output), model.Json(parsed)), options, model, text, parsed, cancellation);
         }));
         return command;

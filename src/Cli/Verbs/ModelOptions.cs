@@ -144,6 +144,9 @@ internal sealed class TextOptions
 
     internal bool Truncate(ParseResult parsed) => parsed.GetValue(_truncate);
 
+    /// <summary>Whether what fails is passed over.</summary>
+    internal bool Skips(ParseResult parsed) => parsed.GetValue(_onError) == "skip";
+
     internal GlobalTokens Global(ParseResult parsed)
     {
         try
@@ -158,5 +161,5 @@ internal sealed class TextOptions
     }
 
     internal DocumentList Read(ParseResult parsed) =>
-        Documents.Read(parsed.GetValue(_input) ?? [], parsed.GetValue(_jsonl) ?? [], skips: parsed.GetValue(_onError) == "skip");
+        Documents.Read(parsed.GetValue(_input) ?? [], parsed.GetValue(_jsonl) ?? [], skips: Skips(parsed));
 }

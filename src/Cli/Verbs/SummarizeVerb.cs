@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
 using LongformerInterop.Cli.Output;
+using LongformerInterop.Corpora;
 using LongformerInterop.Tasks;
 using LongformerInterop.Tasks.Generation;
 using LongformerInterop.Torch;
@@ -17,10 +18,19 @@ internal static class SummarizeVerb
         ModelOptions model = new(command);
         TextOptions text = new(command);
         SummarizeOptions generation = new(command);
+        CorpusOptionsOfVerb corpus = new(command);
         command.SetAction(parsed => Program.Run(cancellation =>
         {
             TaskOptions options = new() { Truncate = text.Truncate(parsed), Global = text.Global(parsed) };
             GenerationOptions how = generation.Read(parsed);
+            if (corpus.IsGiven(parsed))
+            {
+                return corpus.Run(parsed, model, text, load =>
+                {
+                    Summarizer loaded = Summarizer.Load(model.Folder(parsed), load);
+                    return (loaded, CorpusTask.Summarize(loaded, how, options));
+                }, cancellation);
+            }
             DocumentList documents = text.Read(parsed);
             using Summarizer summarizer = Summarizer.Load(model.Folder(parsed), model.Load(parsed));
             using SummaryProgressBar progress = new();

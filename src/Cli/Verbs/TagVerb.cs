@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using LongformerInterop.Cli.Output;
+using LongformerInterop.Corpora;
 using LongformerInterop.Tasks;
 
 namespace LongformerInterop.Cli.Verbs;
@@ -21,6 +22,7 @@ internal static class TagVerb
         };
         aggregation.OnlyFrom("none", "simple", "first", "average", "max");
         command.Add(aggregation);
+        CorpusOptionsOfVerb corpus = new(command);
         command.SetAction(parsed => Program.Run(cancellation =>
         {
             TagOptions options = new()
@@ -36,6 +38,14 @@ internal static class TagVerb
                     _ => TagAggregation.Simple,
                 },
             };
+            if (corpus.IsGiven(parsed))
+            {
+                return corpus.Run(parsed, model, text, load =>
+                {
+                    TokenClassifier loaded = TokenClassifier.Load(model.Folder(parsed), load);
+                    return (loaded, CorpusTask.Tag(loaded, options));
+                }, cancellation);
+            }
             List<Document> documents = text.Read(parsed);
             using TokenClassifier tagger = TokenClassifier.Load(model.Folder(parsed), model.Load(parsed));
             return TaskVerb.Run(model, documents, parsed,

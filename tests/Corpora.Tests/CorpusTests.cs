@@ -1,0 +1,369 @@
+using System.Globalization;
+using System.IO.Compression;
+using System.Text;
+using System.Text.Json;
+using LongformerInterop.Cli.Tests;
+using LongformerInterop.Tasks;
+using LongformerInterop.Tests;
+using LongformerInterop.Torch;
+using Parquet;
+using Parquet.Schema;
+
+namespace LongformerInterop.Corpora.Tests;
+
+/// <summary>Corpora: their files, the order and the columns of the results, going on after a stop, shares, and what cannot be.</summary>
+[TestFixture]
+public sealed class CorpusTests
+{
+    private static readonly string[] Words = ["ada", "wrote", "the", "first", "program", "in", "london", "long", "ago", "café"];
+    private string _root = "";
+    private DocumentEncoder _encoder = null!;
+
+    [OneTimeSetUp]
+    public void Load() => _encoder = DocumentEncoder.Load(TinyCheckpoints.Base);
+
+    [OneTimeTearDown]
+    public void Unload() => _encoder.Dispose();
+
+    [SetUp]
+    public void Begin() => _root = Directory.CreateTempSubdirectory("longformer-corpus-").FullName;
+
+    [TearDown]
+    public void End() => Directory.Delete(_root, recursive: true);
+
+    [TestCase(".jsonl", ".jsonl")]
+    [TestCase(".jsonl.gz", ".parquet")]
+    [TestCase(".jsonl.zst", ".jsonl.gz")]
+    [TestCase(".parquet", ".parquet")]
+    [TestCase(".parquet", ".jsonl.zst")]
+    public void Results_stand_in_the_order_of_the_input_with_its_columns(string from, string to)
+    {
+        string[] texts = Texts(23, 1);
+        string file = WriteCorpus($"in{from}", texts);
+        CorpusProgress done = Run([file], "out", new CorpusOptions { Suffix = to, RowsPerPart = 5, Keep = ["id"] });
+        Assert.That((done.Parts, done.Rows, done.Failed, done.Fraction), Is.EqualTo((5, 23L, 0L, 1.0)));
+        List<(string Id, float[] Vector, int Tokens)> rows = ReadParts("out", to);
+        Assert.That(rows.Select(r => r.Id), Is.EqualTo(Enumerable.Range(0, 23).Select(i => $"{i}")));
+        for (int i = 0; i < texts.Length; i++)
+        {
+            Assert.That(rows[i].Vector, Is.EqualTo(_encoder.Encode([texts[i]])[0]).Within(1e-5), $"row {i}");
+            Assert.That(rows[i].Tokens, Is.EqualTo(_encoder.CountTokens([texts[i]])[0]));
+        }
+        Assert.That(done.Tokens, Is.EqualTo(rows.Sum(r => (long)r.Tokens)));
+    }
+
+    [Test]
+    public void Values_of_Parquet_keep_their_types_and_nulls()
+    {
+        string file = At("in.parquet");
+        (DataField Field, Action<ParquetRowGroupWriter, DataField> Write)[] columns =
+        [
+            (new DataField("text", typeof(string), true), (g, f) => g.WriteAsync(f, ["ada", "wrote", "the"]).GetAwaiter().GetResult()),
+            (new DataField("n", typeof(int), true), (g, f) =>
+                g.WriteAsync<int>(f, (ReadOnlyMemory<int?>)new int?[] { 1, null, -3 }).GetAwaiter().GetResult()),
+            (new DataField("x", typeof(double), true),
+                (g, f) => g.WriteAsync<double>(f, (ReadOnlyMemory<double?>)new double?[] { 0.5, 1e300, null }).GetAwaiter().GetResult()),
+            (new DataField("ok", typeof(bool), true),
+                (g, f) => g.WriteAsync<bool>(f, (ReadOnlyMemory<bool?>)new bool?[] { true, false, null }).GetAwaiter().GetResult()),
+            (new DataField("name", typeof(string), true),
+                (g, f) => g.WriteAsync(f, (IReadOnlyCollection<string>)["é", null!, ""]).GetAwaiter().GetResult()),
+        ];
+        WriteParquet(file, columns);
+        Run([file], "out", new CorpusOptions { Suffix = ".parquet" });
+        Run([file], "lines", new CorpusOptions { Suffix = ".jsonl" });
+        ParquetReaderRows again = new([Directory.GetFiles(At("out"), "part-*.parquet").Single()], "name", ["n", "x", "ok"]);
+        Assert.That(again.Carried!.Select(c => c.Type), Is.EqualTo(new[] { typeof(int), typeof(double), typeof(bool) }));
+        object?[][] values = [.. again.Rows().Select(r => r.Read()).Where(r => r.Text is not null)
+            .Select(r => r.Carried.Select(v => v.Value).ToArray())];
+        Assert.That(values, Is.EqualTo(new object?[][] { [1, 0.5, true], [-3, null, null] }));
+        string[] lines = File.ReadAllLines(At("lines/part-00000.jsonl"));
+        Assert.That(lines[0], Does.StartWith("""{"n":1,"x":0.5,"ok":true,"name":"é","embedding":["""));
+        Assert.That(lines[1], Does.StartWith("""{"n":null,"x":1E+300,"ok":false,"name":null,"embedding":["""));
+    }
+
+    [Test]
+    public void Labels_come_with_their_scores()
+    {
+        using TextClassifier classifier = TextClassifier.Load(TinyCheckpoints.Classifier);
+        string[] texts = Texts(70, 3);
+        CorpusProgress done = CorpusRun.Run([WriteCorpus("in.jsonl", texts)], At("out"), CorpusTask.Classify(classifier),
+            new CorpusOptions { Suffix = ".jsonl" });
+        Assert.That(done.Tokens, Is.GreaterThan(70));
+        string[] lines = File.ReadAllLines(At("out/part-00000.jsonl"));
+        for (int i = 0; i < texts.Length; i += 13)
+        {
+            using JsonDocument row = JsonDocument.Parse(lines[i]);
+            IReadOnlyList<LabelScore> expected = classifier.Classify(texts[i]);
+            Assert.That(row.RootElement.GetProperty("label").GetString(), Is.EqualTo(expected[0].Label));
+            Assert.That(row.RootElement.GetProperty("scores").EnumerateArray().Select(s => s.GetSingle()),
+                Is.EqualTo(expected.Select(e => e.Score)).Within(1e-5));
+        }
+    }
+
+    [Test]
+    public void Rows_that_fail_are_listed_aside_or_end_the_run()
+    {
+        string[] lines = [.. Texts(9, 4).Select((t, i) => JsonSerializer.Serialize(new { id = i, text = t }))];
+        (lines[1], lines[4], lines[6], lines[7]) =
+            ("{oops", "{\"id\": 4, \"text\": \"\"}", "{\"id\": 6, \"text\": null}", "{\"id\": 7, \"body\": \"x\"}");
+        File.WriteAllLines(At("in.jsonl"), lines);
+        Assert.That(() => Run([At("in.jsonl")], "stop", new CorpusOptions { Suffix = ".jsonl" }),
+            Throws.TypeOf<InputException>().With.Message.Contains("in.jsonl:2: not JSON"));
+        CorpusProgress done = Run([At("in.jsonl")], "out", new CorpusOptions { Suffix = ".jsonl", RowsPerPart = 4, Skip = true });
+        Assert.That((done.Rows, done.Failed), Is.EqualTo((5L, 4L)));
+        string[] listed = [.. Directory.GetFiles(At("out"), "*.failed.jsonl").Order(StringComparer.Ordinal).SelectMany(File.ReadAllLines)];
+        (int Line, string Problem)[] expected = [(2, "not JSON"), (5, "the text is empty"), (7, "holds null"), (8, "no column")];
+        Assert.That(listed, Has.Length.EqualTo(expected.Length));
+        foreach ((string line, (int number, string problem)) in listed.Zip(expected))
+            Assert.That(line, Does.Contain($"in.jsonl:{number}\"").And.Contain(problem));
+    }
+
+    [Test]
+    public void Shares_together_are_the_whole()
+    {
+        string file = WriteCorpus("in.jsonl", Texts(40, 5));
+        Run([file], "whole", new CorpusOptions { Suffix = ".jsonl", RowsPerPart = 6 });
+        Parallel.For(1, 4, shard => Run([file], "shares", new CorpusOptions { Suffix = ".jsonl", RowsPerPart = 6, Shard = shard, Shards = 3 }));
+        Assert.That(Content("shares"), Is.EqualTo(Content("whole")));
+    }
+
+    [Test]
+    public void An_output_is_gone_on_with_under_the_same_settings_alone()
+    {
+        string file = WriteCorpus("in.jsonl", Texts(12, 6));
+        CorpusOptions options = new() { Suffix = ".jsonl", RowsPerPart = 3 };
+        Run([file], "out", options);
+        byte[] before = Content("out");
+        File.Delete(At("out/part-00002.jsonl"));
+        Assert.That(() => Run([file], "out", options), Throws.TypeOf<InputException>().With.Message.Contains("--resume"));
+        CorpusProgress done = Run([file], "out", options with { Resume = true });
+        Assert.That((done.Parts, done.Found), Is.EqualTo((1, 3)));
+        Assert.That(Content("out"), Is.EqualTo(before));
+        Assert.That(() => Run([file], "out", options with { Resume = true, RowsPerPart = 4 }),
+            Throws.TypeOf<InputException>().With.Message.Contains("begun with rows in a part 3, now it is 4"));
+        File.AppendAllText(file, "\"more\"\n");
+        Assert.That(() => Run([file], "out", options with { Resume = true }), Throws.TypeOf<InputException>().With.Message.Contains("input 1"));
+        Directory.CreateDirectory(At("other"));
+        File.WriteAllText(At("other/notes.txt"), "");
+        Assert.That(() => Run([file], "other", options), Throws.TypeOf<InputException>().With.Message.Contains("not empty"));
+    }
+
+    [Test]
+    public void Two_processes_do_not_work_on_one_share()
+    {
+        string file = WriteCorpus("in.jsonl", Texts(4, 7));
+        Directory.CreateDirectory(At("out"));
+        foreach (string held in new[] { ".lock-1-of-1", ".lock-2-of-3" })
+        {
+            using (new FileStream(At($"out/{held}"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None))
+            {
+                Assert.That(() => Run([file], "out", new CorpusOptions { Suffix = ".jsonl" }),
+                    Throws.TypeOf<InputException>().With.Message.Contains("another process works on this output"), held);
+            }
+        }
+        Assert.That(Run([file], "out", new CorpusOptions { Suffix = ".jsonl" }).Parts, Is.EqualTo(1));
+    }
+
+    [Test]
+    public void What_is_wrong_with_Parquet_is_said()
+    {
+        string file = WriteCorpus("in.parquet", Texts(30, 8));
+        Assert.That(() => Run([file], "a", new CorpusOptions { TextColumn = "body" }),
+            Throws.TypeOf<InputException>().With.Message.Contains("no column \"body\"; there are"));
+        Assert.That(() => Run([file], "b", new CorpusOptions { Keep = ["nothing"] }),
+            Throws.TypeOf<InputException>().With.Message.Contains("no column \"nothing\""));
+        Assert.That(() => Run([file], "c", new CorpusOptions { TextColumn = "id" }), Throws.Nothing, "ids are texts here");
+        WriteParquet(At("numbers.parquet"), [(new DataField("text", typeof(int), true),
+            (g, f) => g.WriteAsync<int>(f, (ReadOnlyMemory<int?>)new int?[] { 1 }).GetAwaiter().GetResult())]);
+        Assert.That(() => Run([At("numbers.parquet")], "d", new CorpusOptions()),
+            Throws.TypeOf<InputException>().With.Message.Contains("holds Int32, expected texts"));
+        byte[] bytes = File.ReadAllBytes(file);
+        Array.Fill(bytes, (byte)0xA5, 8, 60);
+        File.WriteAllBytes(At("broken.parquet"), bytes);
+        Assert.That(() => Run([At("broken.parquet")], "e", new CorpusOptions()),
+            Throws.TypeOf<InputException>().With.Message.Contains("broken.parquet: row group 1").And.Message.Contains("cannot be read"));
+        CorpusProgress done = Run([At("broken.parquet")], "f", new CorpusOptions { Skip = true });
+        Assert.That((done.Rows, done.Failed), Is.EqualTo((0L, 1L)));
+        File.WriteAllText(At("none.parquet"), "PAR1 but no more");
+        Assert.That(() => Run([At("none.parquet")], "g", new CorpusOptions()),
+            Throws.TypeOf<InputException>().With.Message.Contains("not a Parquet file"));
+        Assert.That(() => CorpusFormats.Find([file, WriteCorpus("x.jsonl", ["a"])]),
+            Throws.TypeOf<InputException>().With.Message.Contains("expected Parquet"));
+        Assert.That(() => CorpusFormats.Find([At("no.jsonl")]), Throws.TypeOf<InputException>().With.Message.Contains("no such file"));
+        File.WriteAllBytes(At("cut.jsonl.gz"), File.ReadAllBytes(WriteCorpus("whole.jsonl.gz", Texts(300, 9)))[..400]);
+        Assert.That(() => Run([At("cut.jsonl.gz")], "h", new CorpusOptions()), Throws.TypeOf<InputException>().With.Message.Contains("cut.jsonl.gz"));
+    }
+
+    [Test]
+    public void A_run_that_is_killed_again_and_again_ends_with_the_same_bytes()
+    {
+        string file = WriteCorpus("in.jsonl.gz", Texts(9000, 10));
+        string[] Command(string output, params string[] more) =>
+            ["encode", TinyCheckpoints.Base, "--corpus", file, "--parts", At(output), "--rows-per-part", "40", "--threads", "1", "--keep", "id",
+                "--json", .. more];
+        Longformer.Result whole = Longformer.Succeeds(Command("whole"));
+        Assert.That(whole.Json.GetProperty("rows").GetInt64(), Is.EqualTo(9000));
+        Random random = new(11);
+        int Parts() => Directory.Exists(At("killed")) ? Directory.GetFiles(At("killed"), "part-*").Length : 0;
+        for (int killed = 0; killed < 20; killed++)
+        {
+            // Killed some moments after it has written from one to eight parts more.
+            int until = Parts() + random.Next(1, 9), moments = random.Next(0, 30);
+            Longformer.Result end = Longformer.RunKilled(() =>
+            {
+                bool now = Parts() >= until;
+                if (now)
+                    Thread.Sleep(moments);
+                return now;
+            }, Command("killed", Directory.Exists(At("killed")) ? ["--resume"] : []));
+            Assert.That(end.Status, Is.EqualTo(137), end.Error);
+        }
+        int there = Parts();
+        Longformer.Result last = Longformer.Succeeds(Command("killed", "--resume"));
+        Assert.That(last.Json.GetProperty("parts_found").GetInt32(), Is.EqualTo(there).And.InRange(20, 224));
+        Assert.That(Content("killed"), Is.EqualTo(Content("whole")));
+        Assert.That(Directory.GetFiles(At("killed"), "part-*").Length, Is.EqualTo(225));
+    }
+
+    [Test]
+    public void Workers_do_what_one_process_does()
+    {
+        string file = WriteCorpus("in.parquet", Texts(300, 13));
+        string[] Command(string output, params string[] more) =>
+            ["encode", TinyCheckpoints.Base, "--corpus", file, "--parts", At(output), "--rows-per-part", "16", "--threads", "1", "--shared-weights",
+                "--json", .. more];
+        Longformer.Succeeds(Command("one"));
+        JsonElement done = Longformer.Succeeds(Command("three", "--workers", "3")).Json;
+        Assert.That((done.GetProperty("rows").GetInt64(), done.GetProperty("parts").GetInt32()), Is.EqualTo((300L, 19)));
+        Assert.That(Content("three"), Is.EqualTo(Content("one")));
+        Assert.That(Longformer.Fails(1, Command("three", "--workers", "2")), Does.Contain("--resume"));
+        Assert.That(Longformer.Succeeds(Command("three", "--workers", "2", "--resume")).Json.GetProperty("parts_found").GetInt32(), Is.EqualTo(19));
+        Assert.That(Longformer.Run(Command("three", "--workers", "2", "--resume", "--normalize")).Error, Does.Contain("begun with options"));
+    }
+
+    [Test]
+    public void Every_verb_works_through_corpora()
+    {
+        string file = WriteCorpus("in.jsonl", Texts(5, 14));
+        (string Verb, string Folder, string[] More, string Column)[] verbs =
+        [
+            ("classify", TinyCheckpoints.Classifier, [], "scores"), ("tag", TinyCheckpoints.Tagger, [], "entities"),
+            ("answer", TinyCheckpoints.QuestionAnswering, ["--question", "who?"], "answer"),
+        ];
+        foreach ((string verb, string folder, string[] more, string column) in verbs)
+        {
+            JsonElement done = Longformer.Succeeds([verb, folder, "--corpus", file, "--parts", At(verb), "--format", "jsonl", "--json", .. more])
+                .Json;
+            Assert.That(done.GetProperty("rows").GetInt64(), Is.EqualTo(5), verb);
+            Assert.That(File.ReadAllLines(At($"{verb}/part-00000.jsonl")), Has.Length.EqualTo(5).And.All.Contains($"\"{column}\":"), verb);
+        }
+    }
+
+    [Test]
+    public void A_full_disk_leaves_what_was_done()
+    {
+        string file = WriteCorpus("in.jsonl", Texts(200, 12));
+        // A part of 100 rows of 32 numbers as text takes more than 16 KiB, one of 10 rows less.
+        string[] Command(string rows) =>
+            ["encode", TinyCheckpoints.Base, "--corpus", file, "--parts", At($"out{rows}"), "--rows-per-part", rows, "--format", "jsonl",
+                "--threads", "1"];
+        Longformer.Result result = Longformer.RunLimited(16, Command("100"));
+        Assert.That(result.Status, Is.EqualTo(1), result.Error);
+        Assert.That(result.Error, Does.Contain("part-00000.jsonl: cannot be written").And.Contain("--resume"));
+        Assert.That(Directory.GetFiles(At("out100"), "*part*"), Is.Empty);
+        Assert.That(Longformer.RunLimited(16, Command("10")).Status, Is.Zero);
+    }
+
+    private static string[] Texts(int count, int seed)
+    {
+        Random random = new(seed);
+        return [.. Enumerable.Range(0, count).Select(
+            _ => string.Join(' ', Enumerable.Range(0, random.Next(1, 24)).Select(_ => Words[random.Next(Words.Length)])))];
+    }
+
+    private string At(string name) => Path.Combine(_root, name);
+
+    private CorpusProgress Run(IReadOnlyList<string> files, string output, CorpusOptions options) =>
+        CorpusRun.Run(files, At(output), CorpusTask.Encode(_encoder), options);
+
+    private string WriteCorpus(string name, string[] texts)
+    {
+        string file = At(name);
+        if (CorpusFormats.IsParquet(name))
+        {
+            string[] ids = [.. texts.Select((_, i) => i.ToString(CultureInfo.InvariantCulture))];
+            WriteParquet(file,
+            [
+                (new DataField("id", typeof(string), false), (g, f) => g.WriteAsync(f, ids).GetAwaiter().GetResult()),
+                (new DataField("text", typeof(string), false), (g, f) => g.WriteAsync(f, texts).GetAwaiter().GetResult()),
+            ]);
+            return file;
+        }
+        using FileStream stream = File.Create(file);
+        Stream lines = CorpusFormats.Compress(name, stream);
+        foreach ((int i, string text) in texts.Index())
+            lines.Write(Encoding.UTF8.GetBytes($"{JsonSerializer.Serialize(new { id = i, text, more = new[] { i } })}\n"));
+        if (lines != stream)
+            lines.Dispose();
+        return file;
+    }
+
+    private static void WriteParquet(string file, (DataField Field, Action<ParquetRowGroupWriter, DataField> Write)[] columns)
+    {
+        using FileStream stream = File.Create(file);
+        ParquetWriter writer = ParquetWriter.CreateAsync(new ParquetSchema([.. columns.Select(c => c.Field)]), stream).GetAwaiter().GetResult();
+        using (ParquetRowGroupWriter group = writer.CreateRowGroup())
+        {
+            foreach ((DataField field, Action<ParquetRowGroupWriter, DataField> write) in columns)
+                write(group, field);
+        }
+        writer.DisposeAsync().AsTask().GetAwaiter().GetResult();
+    }
+
+    /// <summary>The bytes of all parts, in their order.</summary>
+    private byte[] Content(string output) =>
+        [.. Directory.GetFiles(At(output), "part-*").Order(StringComparer.Ordinal).SelectMany(File.ReadAllBytes)];
+
+    private List<(string Id, float[] Vector, int Tokens)> ReadParts(string output, string suffix)
+    {
+        List<(string, float[], int)> rows = [];
+        foreach (string file in Directory.GetFiles(At(output), $"part-*{suffix}").Order(StringComparer.Ordinal))
+        {
+            if (CorpusFormats.IsParquet(suffix))
+            {
+                rows.AddRange(ReadParquet(file));
+                continue;
+            }
+            using FileStream bytes = File.OpenRead(file);
+            using StreamReader reader = new(CorpusFormats.Decompress(file, bytes));
+            while (reader.ReadLine() is { } line)
+            {
+                using JsonDocument row = JsonDocument.Parse(line);
+                JsonElement root = row.RootElement;
+                rows.Add((root.GetProperty("id").ToString(), [.. root.GetProperty("embedding").EnumerateArray().Select(v => v.GetSingle())],
+                    root.GetProperty("tokens").GetInt32()));
+            }
+        }
+        return rows;
+    }
+
+    private static List<(string, float[], int)> ReadParquet(string file)
+    {
+        using FileStream stream = File.OpenRead(file);
+        ParquetReader reader = ParquetReader.CreateAsync(stream).GetAwaiter().GetResult();
+        List<(string, float[], int)> rows = [];
+        using ParquetRowGroupReader group = reader.OpenRowGroupReader(0);
+        DataField Field(string name) => reader.Schema.DataFields.Single(f => f.Path.ToString().StartsWith(name, StringComparison.Ordinal));
+        Parquet.Data.RawColumnData<ReadOnlyMemory<char>> ids =
+            (Parquet.Data.RawColumnData<ReadOnlyMemory<char>>)group.ReadRawColumnDataBaseAsync(Field("id")).AsTask().GetAwaiter().GetResult();
+        Parquet.Data.RawColumnData<float> vectors = (Parquet.Data.RawColumnData<float>)group.ReadRawColumnDataBaseAsync(Field("embedding")).AsTask()
+            .GetAwaiter().GetResult();
+        Parquet.Data.RawColumnData<int> tokens = (Parquet.Data.RawColumnData<int>)group.ReadRawColumnDataBaseAsync(Field("tokens")).AsTask()
+            .GetAwaiter().GetResult();
+        int width = vectors.Values.Length / ids.Values.Length;
+        for (int i = 0; i < ids.Values.Length; i++)
+            rows.Add((ids.Values[i].ToString(), vectors.Values.Slice(i * width, width).ToArray(), tokens.Values[i]));
+        reader.DisposeAsync().AsTask().GetAwaiter().GetResult();
+        return rows;
+    }
+}
