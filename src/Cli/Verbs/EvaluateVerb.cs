@@ -16,6 +16,7 @@ internal static class EvaluateVerb
         Command command = new("evaluate", "The metric of a task over data, with the predictions to a file.");
         foreach ((string name, TrainingTask task, string description) in TrainingDataOptions.Tasks)
             command.Add(Create(name, task, description));
+        command.Add(CharacterVerbs.CreateEvaluate());
         return command;
     }
 

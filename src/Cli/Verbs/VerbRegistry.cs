@@ -18,6 +18,7 @@ internal static class VerbRegistry
         SummarizeVerb.Create,
         TrainVerb.Create,
         EvaluateVerb.Create,
+        CharacterVerbs.CreateGenerate,
         ConvertVerb.Create,
         ParityVerb.Create,
         BenchVerb.Create,

@@ -48,7 +48,10 @@ public sealed class CharacterText : IDisposable
             if (bytes == 0)
                 throw new InputException($"{path}: expected a text, given an empty file");
             if (vocabulary.IsBytes)
+            {
+                RequireKnown(path, vocabulary);
                 return new CharacterText(path, vocabulary, path, bytes);
+            }
             string mapped = Convert(path, vocabulary, work);
             return new CharacterText(path, vocabulary, mapped, new FileInfo(mapped).Length);
         }
@@ -105,6 +108,23 @@ public sealed class CharacterText : IDisposable
     private static InputException Foreign(string path, CharacterVocabulary vocabulary, int symbol, long place) =>
         new($"{path}: {vocabulary.Describe(symbol)} at {(vocabulary.IsBytes ? "byte" : "character")} {place} is none of the vocabulary's "
             + $"{vocabulary.Count} symbols");
+
+    /// <summary>Looks at every byte once, so that a foreign one is told before any work.</summary>
+    private static void RequireKnown(string path, CharacterVocabulary vocabulary)
+    {
+        if (vocabulary.Count == 256)
+            return;
+        byte[] known = [.. vocabulary.Symbols.Select(symbol => (byte)symbol)], buffer = new byte[1 << 20];
+        System.Buffers.SearchValues<byte> allowed = System.Buffers.SearchValues.Create(known);
+        long before = 0;
+        using FileStream stream = File.OpenRead(path);
+        for (int read; (read = stream.Read(buffer)) > 0; before += read)
+        {
+            int at = buffer.AsSpan(0, read).IndexOfAnyExcept(allowed);
+            if (at >= 0)
+                throw Foreign(path, vocabulary, buffer[at], before + at);
+        }
+    }
 
     private static string Convert(string path, CharacterVocabulary vocabulary, string work)
     {
