@@ -68,6 +68,34 @@ console_application() { # package...
 nuget_with_libtorch() { console_application LongformerInterop-cpu; }
 nuget_and_libtorch() { console_application LongformerInterop libtorch-cpu-linux-x64; }
 
+recipe() { # number: its block in docs/dotnet.md
+  awk -v title="## $1. " 'index($0, title) == 1 { here = 1 } here && /^```csharp$/ { inside = 1; next } /^```$/ { if (inside) exit } inside' docs/dotnet.md
+}
+
+# A console application with a recipe of docs/dotnet.md as its program.
+recipe_application() { # number package...
+  local folder=$work/recipe$1 number=$1 library
+  shift
+  desk "$folder" && nuget_config "$folder"
+  (
+    cd "$folder"
+    export NUGET_PACKAGES=$work/nuget
+    dotnet new console --no-restore >/dev/null
+    for package in "$@"; do dotnet add package "$package"; done
+    (cd "$root" && recipe "$number") > Program.cs
+    cat Program.cs
+    dotnet build -o built
+    # TorchSharp's own library, mended where this system needs it.
+    library=$(find built -path '*linux-x64*' -name libLibTorchSharp.so)
+    [ -z "$library" ] || { cp "$library" original.so && "$root/tools/torchsharp.sh" "$PWD/original.so" "$PWD/$(dirname "$library")"; }
+    env -u LIBTORCH -u LONGFORMER_NATIVE_DIR dotnet "built/recipe$number.dll" | tee output
+    [ -s output ]
+  )
+}
+
+nuget_extensions() { recipe_application 4 LongformerInterop-cpu LongformerInterop.Extensions Microsoft.Extensions.Hosting; }
+nuget_torchsharp() { recipe_application 10 LongformerInterop-cpu LongformerInterop.TorchSharp; }
+
 symbols() { tools/symbols.sh artifacts/liblongformer_ops.so artifacts/liblongformer.so.1; }
 
 tool() {
@@ -155,7 +183,7 @@ fi
 tools/root-folder.sh "$trixie" trixie gcc g++ cmake make pkgconf
 tools/root-folder.sh "$sid" sid python3-torch python3-transformers python3-numpy libopenblas0-pthread
 export TRIXIE=$trixie SID=$sid
-for part in symbols nuget_with_libtorch nuget_and_libtorch tool python_without_torch python_beside_torch c_in_another_release; do
+for part in symbols nuget_with_libtorch nuget_and_libtorch nuget_extensions nuget_torchsharp tool python_without_torch python_beside_torch c_in_another_release; do
   check $part env PART=$part tools/check-packages.sh
 done
 close

@@ -14,6 +14,10 @@ nuget() {
   for project in LongformerInterop LongformerInterop-cpu; do
     dotnet pack "tools/nuget/$project.csproj" -o artifacts -v quiet --nologo
   done
+  # Beside it, each with a dependency on it.
+  for project in TorchSharp Extensions; do
+    dotnet pack "src/$project" -p:ForPackage=true -o artifacts -v quiet --nologo
+  done
   # The command line as a .NET tool, with the libraries of both systems inside; its libtorch is LIBTORCH's (docs/cli.md).
   dotnet pack src/Cli -p:PackAsTool=true -o artifacts -v quiet --nologo
 }

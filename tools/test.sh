@@ -29,6 +29,6 @@ for name in Architecture.Tests Tokenizers.Tests Torch.Tests Checkpoints.Tests; d
 # A program a core, one thread each: OpenMP threads that spin would fight each other.
 counted native ctest_counts env OMP_NUM_THREADS=1 ctest --test-dir build/native --output-on-failure --timeout $limit -j "$(nproc)"
 capi_tests
-for name in Models.Tests Tasks.Tests Training.Tests TorchSharp.Tests Corpora.Tests Cli.Tests ParityTests; do dotnet_tests $name; done
+for name in Models.Tests Tasks.Tests Training.Tests TorchSharp.Tests Extensions.Tests DotNet.Tests Corpora.Tests Cli.Tests ParityTests; do dotnet_tests $name; done
 python_tests
 close

@@ -5,9 +5,8 @@
 # but be there. Where libstdc++ is older (Debian 12) a copy is mended: the symbol loses its version, the version becomes one that may be missing, and
 # a library beside it defines the symbol. Newer systems take the file as it is.
 set -euo pipefail
-library=$(readlink -f "$1") folder=$2
+library=$(readlink -f "$1") folder=$(mkdir -p "$2" && cd "$2" && pwd)
 cd "$(dirname "$0")/.."
-mkdir -p "$folder"
 libtorch=$(tools/libtorch.sh)
 for file in "$libtorch"/*.so "$libtorch"/*.so.*; do
   [ ! -e "$file" ] || ln -sfn "$file" "$folder/$(basename "$file")"
@@ -15,7 +14,7 @@ done
 
 version=GLIBCXX_3.4.32 symbol=_ZSt21ios_base_library_initv
 if grep -qa "$version" "$(c++ -print-file-name=libstdc++.so.6)"; then
-  cp --remove-destination "$library" "$folder/"
+  cp --remove-destination "$library" "$folder/libLibTorchSharp.so"
   exit 0
 fi
 mended=build/torchsharp
