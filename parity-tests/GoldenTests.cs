@@ -7,7 +7,7 @@ namespace LongformerInterop.ParityTests;
 [TestFixture]
 public class GoldenTests
 {
-    private static readonly string Goldens = Path.Combine(FindRoot(), "parity-tests", "goldens");
+    private static readonly string Goldens = Repository.Goldens;
 
     private static readonly ParitySettings Everything = new(
         [AttentionImplementation.Fused, AttentionImplementation.Chunks, AttentionImplementation.Loop], Device.Cpu);
@@ -44,15 +44,5 @@ public class GoldenTests
         long before = TorchRuntime.LiveTensorCount;
         Assert.That(ParityRunner.Run(folder, Everything).Count(), Is.EqualTo(6));
         Assert.That(TorchRuntime.LiveTensorCount, Is.EqualTo(before));
-    }
-
-    private static string FindRoot()
-    {
-        for (DirectoryInfo? d = new(AppContext.BaseDirectory); d is not null; d = d.Parent)
-        {
-            if (File.Exists(Path.Combine(d.FullName, "LongformerInterop.sln")))
-                return d.FullName;
-        }
-        throw new InvalidOperationException($"no LongformerInterop.sln above {AppContext.BaseDirectory}");
     }
 }

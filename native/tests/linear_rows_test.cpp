@@ -66,7 +66,7 @@ TEST(LinearRows, writes_into_memory_with_strides_and_refuses_the_inputs_own) {
   expect_rows(part.contiguous(), expected_of(x, w, std::nullopt, false, std::nullopt), kFloat);
   EXPECT_EQ(max_magnitude(wide.narrow(1, 32, 32)), 0.0);
   expect_words(value_error([&] { call<void>("_linear_into", x, w, none, none, "none", none, x); }),
-               {"longformer::_linear_into: out must not lie"});
+               {"longformer::_linear_into: out must not share"});
   expect_words(value_error([&] {
                  call<void>("_linear_into", x, w, none, none, "none", none, zeros({40, 31}, kFloat));
                }),

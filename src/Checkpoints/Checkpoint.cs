@@ -256,7 +256,7 @@ public sealed class Checkpoint : IDisposable
                     else
                     {
                         problems.Add(new(CheckpointProblemKind.Unusable, entry.Name,
-                            owner is null ? "not in the index" : $"the index says it lies in {owner}", shard));
+                            owner is null ? "not in the index" : $"the index names {owner} for it", shard));
                     }
                 }
             }

@@ -118,7 +118,7 @@ internal sealed class MappedFile : IDisposable
     internal Tensor View(long offset, long span, ReadOnlySpan<long> shape, ReadOnlySpan<long> strides, DType type, int alignment)
     {
         if (offset < 0 || span < 0 || offset > Length - span)
-            throw new CheckpointException($"{Path}: bytes {offset} to {offset + span} lie outside of the file's {Length}");
+            throw new CheckpointException($"{Path}: bytes {offset} to {offset + span} are outside the file's {Length} bytes");
         lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);

@@ -310,7 +310,7 @@ public sealed class NameMap
                 using JsonDocument document = JsonText.Parse(System.Text.Encoding.UTF8.GetBytes(json));
                 JsonElement root = document.RootElement;
                 if (root.ValueKind != JsonValueKind.Object)
-                    throw new CheckpointException($"{path}: the configuration beside it is not a JSON object");
+                    throw new CheckpointException($"{path}: the configuration next to it is not a JSON object");
                 string? type = root.TryGetProperty("model_type", out JsonElement t) && t.ValueKind == JsonValueKind.String ? t.GetString() : null;
                 long? positions = root.TryGetProperty("max_encoder_position_embeddings", out JsonElement p)
                     && p.ValueKind == JsonValueKind.Number && p.TryGetInt64(out long value) ? value : null;
@@ -318,7 +318,7 @@ public sealed class NameMap
             }
             catch (JsonException e)
             {
-                throw new CheckpointException($"{path}: the configuration beside it is not valid JSON: {e.Message}", e);
+                throw new CheckpointException($"{path}: the configuration next to it is not valid JSON: {e.Message}", e);
             }
         }
     }

@@ -110,7 +110,7 @@ internal sealed class SafetensorsHeader
     private void ReadMetadata(ref Utf8JsonReader reader)
     {
         if (_metadata is not null)
-            throw Failure("__metadata__ stands twice in the header");
+            throw Failure("__metadata__ occurs twice in the header");
         _metadata = new Dictionary<string, string>(StringComparer.Ordinal);
         if (reader.TokenType == JsonTokenType.Null)
             return;
@@ -123,7 +123,7 @@ internal sealed class SafetensorsHeader
             if (reader.TokenType != JsonTokenType.String)
                 throw Failure($"__metadata__ holds {Kind(reader.TokenType)} under {Quote(key)}: only strings are allowed");
             if (!_metadata.TryAdd(key, ReadString(ref reader, $"__metadata__ {Quote(key)}")))
-                throw Failure($"the key {Quote(key)} stands twice in __metadata__");
+                throw Failure($"the key {Quote(key)} occurs twice in __metadata__");
         }
     }
 
@@ -164,7 +164,7 @@ internal sealed class SafetensorsHeader
             throw Failure(Text($"tensor {Quote(name)}: data_offsets has {offsets.Length} numbers instead of begin and end"));
         TensorEntry entry = CheckEntry(name, type.Value, shape, offsets[0], offsets[1]);
         if (!_entries.TryAdd(name, entry))
-            throw Failure($"the tensor {Quote(name)} stands twice in the header");
+            throw Failure($"the tensor {Quote(name)} occurs twice in the header");
     }
 
     private StoredType ReadType(ref Utf8JsonReader reader, string name)

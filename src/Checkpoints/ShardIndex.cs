@@ -45,11 +45,11 @@ internal static class ShardIndex
                 if (!IsPlainName(file))
                 {
                     throw new CheckpointException(
-                        $"{path}: tensor {SafetensorsHeader.Quote(pair.Name)} would lie in {SafetensorsHeader.Quote(file)}: "
-                        + "only files beside the index are allowed");
+                        $"{path}: tensor {SafetensorsHeader.Quote(pair.Name)} has the file {SafetensorsHeader.Quote(file)}: "
+                        + "only files in the index's folder are allowed");
                 }
                 if (!files.TryAdd(pair.Name, file))
-                    throw new CheckpointException($"{path}: the tensor {SafetensorsHeader.Quote(pair.Name)} stands twice in weight_map");
+                    throw new CheckpointException($"{path}: the tensor {SafetensorsHeader.Quote(pair.Name)} occurs twice in weight_map");
             }
             return files.Count > 0 ? files : throw new CheckpointException($"{path}: weight_map is empty");
         }

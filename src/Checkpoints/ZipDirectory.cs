@@ -31,7 +31,7 @@ internal static class ZipDirectory
     {
         (long begin, long length, long count) = FindDirectory(map);
         if (begin < 0 || length < 0 || begin > map.Length - length)
-            throw Failure(map, "its directory would lie outside of the file");
+            throw Failure(map, "its directory would be outside the file");
         if (length > MaximumDirectory)
             throw Failure(map, "its directory is larger than that of any checkpoint");
         byte[] directory = new byte[length];
@@ -56,7 +56,7 @@ internal static class ZipDirectory
             if (size != packed)
                 throw Failure(map, $"the entry {SafetensorsHeader.Quote(text)} gives two sizes");
             if (!entries.TryAdd(text, Locate(map, text, name, offset, size, begin)))
-                throw Failure(map, $"the entry {SafetensorsHeader.Quote(text)} stands twice in its directory");
+                throw Failure(map, $"the entry {SafetensorsHeader.Quote(text)} occurs twice in its directory");
             position += total;
         }
         return entries;
@@ -90,7 +90,7 @@ internal static class ZipDirectory
             return null;
         long at = I64(record, 8);
         if (at < 0 || at > map.Length - record.Length)
-            throw Failure(map, "its directory would lie outside of the file");
+            throw Failure(map, "its directory would be outside the file");
         map.Read(at, record);
         return U32(record, 0) == End64 ? (I64(record, 48), I64(record, 40), I64(record, 32)) : throw Failure(map, "its directory is damaged");
     }
@@ -129,7 +129,7 @@ internal static class ZipDirectory
     {
         const int fixedBytes = 30;
         if (offset < 0 || size < 0 || offset > directory - fixedBytes - name.Length)
-            throw Failure(map, $"the entry {SafetensorsHeader.Quote(text)} would lie outside of the file");
+            throw Failure(map, $"the entry {SafetensorsHeader.Quote(text)} would be outside the file");
         byte[] local = new byte[fixedBytes + name.Length];
         map.Read(offset, local);
         // A local header that names another entry is how two readers are made to see different archives.
@@ -139,7 +139,7 @@ internal static class ZipDirectory
         return begin <= directory && size <= directory - begin
             ? new ZipEntry(begin, size)
             : throw Failure(map, string.Create(CultureInfo.InvariantCulture,
-                $"the entry {SafetensorsHeader.Quote(text)} of {size} bytes would lie outside of the file"));
+                $"the entry {SafetensorsHeader.Quote(text)} of {size} bytes would be outside the file"));
     }
 
     private static CheckpointException Failure(MappedFile map, string what) => new($"{map.Path}: damaged zip archive: {what}");

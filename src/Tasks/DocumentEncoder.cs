@@ -85,7 +85,7 @@ public sealed class DocumentEncoder : TextTask
         options ??= new EmbeddingOptions();
         if (chosen == Pooling.Sentence && _folder.Steps is null)
         {
-            throw new InputException("pooling", "cls, mean or tokens, since the folder is none of sentence-transformers with a pooling of its own",
+            throw new InputException("pooling", "cls, mean or tokens, since the folder is not one of sentence-transformers with a pooling",
                 "sentence");
         }
         return EncodeBatches(documents, chosen, chosen == Pooling.Sentence ? options : options with { Normalize = Normalizes(chosen, options) },

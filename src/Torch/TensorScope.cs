@@ -31,7 +31,7 @@ public sealed class TensorScope : IDisposable
     public static TensorScope? Current => _current;
 
     /// <summary>The scope around this one; null if there is none.</summary>
-    public TensorScope? Outer { get; }
+    internal TensorScope? Outer { get; }
 
     /// <summary>How many tensors joined so far, among them those that were disposed or kept since.</summary>
     public int Count => _tensors.Count;

@@ -7,7 +7,7 @@ namespace LongformerInterop.Architecture.Tests;
 [TestFixture]
 public partial class CHeaderTests
 {
-    private static readonly string Root = FindRoot();
+    private static readonly string Root = Repository.Root;
     private static readonly string Header = File.ReadAllText(Path.Combine(Root, "bindings", "c", "include", "longformer.h"));
 
     private static readonly string Code = string.Join('\n',
@@ -61,14 +61,4 @@ public partial class CHeaderTests
 
     [GeneratedRegex(@"(\w+) = (\d+),")]
     private static partial Regex CodeStatus();
-
-    private static string FindRoot()
-    {
-        for (DirectoryInfo? d = new(AppContext.BaseDirectory); d is not null; d = d.Parent)
-        {
-            if (File.Exists(Path.Combine(d.FullName, "LongformerInterop.sln")))
-                return d.FullName;
-        }
-        throw new InvalidOperationException($"no LongformerInterop.sln above {AppContext.BaseDirectory}");
-    }
 }

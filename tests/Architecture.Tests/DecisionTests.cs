@@ -6,7 +6,7 @@ namespace LongformerInterop.Architecture.Tests;
 [TestFixture]
 public partial class DecisionTests
 {
-    private static readonly string Folder = Path.Combine(FindRoot(), "docs", "decisions");
+    private static readonly string Folder = Path.Combine(Repository.Root, "docs", "decisions");
 
     private static IEnumerable<string> Decisions() => Directory.EnumerateFiles(Folder, "*.md").Select(f => Path.GetFileName(f)!);
 
@@ -28,14 +28,4 @@ public partial class DecisionTests
 
     [GeneratedRegex(@"\]\(([^)#:]+\.md)\)")]
     private static partial Regex Link();
-
-    private static string FindRoot()
-    {
-        for (DirectoryInfo? d = new(AppContext.BaseDirectory); d is not null; d = d.Parent)
-        {
-            if (File.Exists(Path.Combine(d.FullName, "LongformerInterop.sln")))
-                return d.FullName;
-        }
-        throw new InvalidOperationException($"no LongformerInterop.sln above {AppContext.BaseDirectory}");
-    }
 }

@@ -21,7 +21,7 @@ public class DependencyRuleTests
         ["Cli"] = ["Tasks", "Training", "Corpora"],
     };
 
-    private static readonly string Root = FindRoot();
+    private static readonly string Root = Repository.Root;
 
     private static IEnumerable<string> SourceProjects() =>
         Directory.EnumerateFiles(Path.Combine(Root, "src"), "*.csproj", SearchOption.AllDirectories);
@@ -53,15 +53,5 @@ public class DependencyRuleTests
             .Where(f => File.ReadAllText(f) is var text &&
                         (text.Contains("[LibraryImport", StringComparison.Ordinal) || text.Contains("[DllImport", StringComparison.Ordinal)));
         Assert.That(offenders, Is.Empty);
-    }
-
-    private static string FindRoot()
-    {
-        for (DirectoryInfo? d = new(AppContext.BaseDirectory); d is not null; d = d.Parent)
-        {
-            if (File.Exists(Path.Combine(d.FullName, "LongformerInterop.sln")))
-                return d.FullName;
-        }
-        throw new InvalidOperationException($"no LongformerInterop.sln above {AppContext.BaseDirectory}");
     }
 }

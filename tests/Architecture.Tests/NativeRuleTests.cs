@@ -12,7 +12,7 @@ public partial class NativeRuleTests
     private static readonly string[] AllowedLibraries =
         ["libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "libstdc++.so.6", "libgcc_s.so.1", "ld-linux-x86-64.so.2"];
 
-    private static readonly string Root = FindRoot();
+    private static readonly string Root = Repository.Root;
     private static readonly string Native = Path.Combine(Root, "native");
     private static readonly string Library = Path.Combine(Root, "artifacts", "liblongformer_ops.so");
 
@@ -160,14 +160,4 @@ public partial class NativeRuleTests
 
     [GeneratedRegex(@"^\s*X\([^,]+,\s*(\w+),", RegexOptions.Multiline)]
     private static partial Regex ListedFunction();
-
-    private static string FindRoot()
-    {
-        for (DirectoryInfo? d = new(AppContext.BaseDirectory); d is not null; d = d.Parent)
-        {
-            if (File.Exists(Path.Combine(d.FullName, "LongformerInterop.sln")))
-                return d.FullName;
-        }
-        throw new InvalidOperationException($"no LongformerInterop.sln above {AppContext.BaseDirectory}");
-    }
 }

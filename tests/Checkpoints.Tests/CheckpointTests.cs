@@ -76,7 +76,7 @@ public class CheckpointTests
             (CheckpointProblemKind.Unusable, "extra", "two.safetensors"),
             (CheckpointProblemKind.Missing, "gone", "two.safetensors"),
         }));
-        Assert.That(error.Message, Does.Contain("1 missing, 2 unusable").And.Contain("b the index says it lies in two.safetensors"));
+        Assert.That(error.Message, Does.Contain("1 missing, 2 unusable").And.Contain("b the index names two.safetensors"));
     }
 
     [TestCase("../outside.safetensors")]
@@ -90,11 +90,11 @@ public class CheckpointTests
     {
         _folder.Write("model.safetensors.index.json", $$$"""{"weight_map":{"a":"{{{name}}}"}}""");
         Assert.That(() => Checkpoint.Open(_folder.Path),
-            Throws.TypeOf<CheckpointException>().With.Message.Contains("only files beside the index are allowed"));
+            Throws.TypeOf<CheckpointException>().With.Message.Contains("only files in the index's folder are allowed"));
     }
 
-    [TestCase("""{"weight_map":{"a":"x.safetensors","a":"y.safetensors"}}""", "'a' stands twice in weight_map")]
-    [TestCase("""{"weight_map":{"a":"x.safetensors","\u0061":"x.safetensors"}}""", "'a' stands twice in weight_map")]
+    [TestCase("""{"weight_map":{"a":"x.safetensors","a":"y.safetensors"}}""", "'a' occurs twice in weight_map")]
+    [TestCase("""{"weight_map":{"a":"x.safetensors","\u0061":"x.safetensors"}}""", "'a' occurs twice in weight_map")]
     [TestCase("""{"weight_map":{"a":1}}""", "no file name under 'a'")]
     [TestCase("""{"weight_map":{}}""", "weight_map is empty")]
     [TestCase("""{"weight_map":[]}""", "no object 'weight_map'")]

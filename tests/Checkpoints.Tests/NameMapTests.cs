@@ -32,7 +32,7 @@ public class NameMapTests
     [Test]
     public void Allenais_led_gets_hfs_names_and_loses_the_two_unused_rows_of_positions()
     {
-        NameMap map = Recognize(Bart + "allenai.safetensors", File.ReadAllText(TestFolder.Golden(Bart + "allenai.config.json")));
+        NameMap map = Recognize(Bart + "allenai.safetensors", File.ReadAllText(Repository.Golden(Bart + "allenai.config.json")));
         Dictionary<string, NameMapEntry> expected = Reference(Bart).Where(n => n.Key != "(tied)").ToDictionary(n => n.Value!.Split(' ')[0],
             n => new NameMapEntry(n.Key, n.Value!.EndsWith("(rows 2..)", StringComparison.Ordinal) ? 2 : 0));
         Assert.That(map.Family, Is.EqualTo(CheckpointFamily.Led));
@@ -48,14 +48,14 @@ public class NameMapTests
     public void Renamed_tensors_have_the_values_of_the_reference_conversion(string folder, string file, string configuration)
     {
         using TensorScope scope = new();
-        using Checkpoint original = Checkpoint.Open(TestFolder.Golden(folder + file));
-        using Checkpoint renamed = original.Rename(NameMap.Recognize(original, File.ReadAllText(TestFolder.Golden(folder + configuration))));
+        using Checkpoint original = Checkpoint.Open(Repository.Golden(folder + file));
+        using Checkpoint renamed = original.Rename(NameMap.Recognize(original, File.ReadAllText(Repository.Golden(folder + configuration))));
         using TestFolder written = new();
         SafetensorsWriter.Write(written["f"], renamed.Names.Select(n => TensorSource.From(n, renamed, n)));
         using SafetensorsFile rewritten = SafetensorsFile.Open(written["f"]);
         foreach (string reference in new[] { "model.safetensors", "full.safetensors" })
         {
-            using SafetensorsFile expected = SafetensorsFile.Open(TestFolder.Golden(folder + reference));
+            using SafetensorsFile expected = SafetensorsFile.Open(Repository.Golden(folder + reference));
             foreach (string name in expected.Entries.Keys.Where(n => !n.EndsWith("position_ids", StringComparison.Ordinal) && n != "lm_head.weight"))
             {
                 byte[] wanted = expected.Get(name).AsBytes().ToArray();
@@ -183,10 +183,10 @@ public class NameMapTests
 
     private static NameMap Recognize(string golden, string? configuration)
     {
-        using Checkpoint checkpoint = Checkpoint.Open(TestFolder.Golden(golden));
+        using Checkpoint checkpoint = Checkpoint.Open(Repository.Golden(golden));
         return NameMap.Recognize(checkpoint, configuration);
     }
 
     private static Dictionary<string, string?> Reference(string folder) =>
-        JsonSerializer.Deserialize<Dictionary<string, string?>>(File.ReadAllText(TestFolder.Golden(folder + "name_map.json")))!;
+        JsonSerializer.Deserialize<Dictionary<string, string?>>(File.ReadAllText(Repository.Golden(folder + "name_map.json")))!;
 }

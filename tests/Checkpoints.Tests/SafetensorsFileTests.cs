@@ -187,7 +187,7 @@ public class SafetensorsFileTests
     [Test]
     public void The_parity_sets_own_files_open()
     {
-        using SafetensorsFile file = SafetensorsFile.Open(TestFolder.Golden("conversion/torch_checkpoint/expected.safetensors"));
+        using SafetensorsFile file = SafetensorsFile.Open(Repository.Golden("conversion/torch_checkpoint/expected.safetensors"));
         using Tensor tensor = file.Get("roberta.embeddings.word_embeddings.weight");
         Assert.That(file.Entries, Has.Count.EqualTo(59));
         Assert.That(tensor.ToArray<float>().Max(Math.Abs), Is.EqualTo(0.706937f).Within(1e-6f));

@@ -26,7 +26,7 @@ public class SafetensorsFuzzTests
     {
         using TestFolder folder = new();
         Random random = new(20240607);
-        byte[] valid = TestFolder.Safetensors(Encoding.UTF8.GetBytes(Header), new byte[32]);
+        byte[] valid = SafetensorsBytes.Of(Encoding.UTF8.GetBytes(Header), new byte[32]);
         long live = TorchRuntime.LiveTensorCount, memory = GC.GetTotalMemory(forceFullCollection: true);
         int opened = 0;
         HashSet<string> messages = [];
@@ -111,7 +111,7 @@ public class SafetensorsFuzzTests
             if (text.Length == 0)
                 text = "{}";
         }
-        return TestFolder.Safetensors(Encoding.UTF8.GetBytes(text), new byte[random.Next(5) == 0 ? random.Next(64) : 32]);
+        return SafetensorsBytes.Of(Encoding.UTF8.GetBytes(text), new byte[random.Next(5) == 0 ? random.Next(64) : 32]);
     }
 
     private static string ReplaceNumber(string text, int from, string piece)

@@ -42,7 +42,7 @@ public class SafetensorsHeaderTests
     public void Names_are_compared_after_their_escapes_are_resolved()
     {
         const string json = """{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"\u0061":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}""";
-        Assert.That(() => Parse(json, 2), Throws.TypeOf<CheckpointException>().With.Message.Contains("'a' stands twice in the header"));
+        Assert.That(() => Parse(json, 2), Throws.TypeOf<CheckpointException>().With.Message.Contains("'a' occurs twice in the header"));
     }
 
     [TestCase("""[1]""", 0, "not a JSON object")]
@@ -53,7 +53,7 @@ public class SafetensorsHeaderTests
     [TestCase("""{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},}""", 8, "not valid JSON")]
     [TestCase("""{"a":{"dtype":"F32","shape":[02],"data_offsets":[0,8]}}""", 8, "not valid JSON")]
     [TestCase("""{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"a":{"dtype":"F32","shape":[2],"data_offsets":[8,16]}}""", 16,
-        "'a' stands twice in the header")]
+        "'a' occurs twice in the header")]
     [TestCase("""{"a":7}""", 0, "'a' is described by a number")]
     [TestCase("""{"a":null}""", 0, "'a' is described by null")]
     [TestCase("""{"a":[[[[[[]]]]]]}""", 0, "'a' is described by an array")]
@@ -98,7 +98,7 @@ public class SafetensorsHeaderTests
     [TestCase("""{"__metadata__":{"a":{"b":"c"}}}""", 0, "__metadata__ holds an object under 'a'")]
     [TestCase("""{"__metadata__":"pt"}""", 0, "__metadata__ is a string")]
     [TestCase("""{"__metadata__":{},"__metadata__":{}}""", 0, "__metadata__ stands twice")]
-    [TestCase("""{"__metadata__":{"a":"1","a":"2"}}""", 0, "'a' stands twice in __metadata__")]
+    [TestCase("""{"__metadata__":{"a":"1","a":"2"}}""", 0, "'a' occurs twice in __metadata__")]
     [TestCase("""{"__metadata__":{"a":"\udfff"}}""", 0, "not valid text")]
     public void A_wrong_header_is_refused_by_its_own_message(string json, int dataLength, string message) =>
         Assert.That(() => Parse(json, dataLength),

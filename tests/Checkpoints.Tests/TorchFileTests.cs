@@ -29,8 +29,8 @@ public class TorchFileTests
     [TestCase("pytorch_model_legacy.bin", 59)]
     public void Both_formats_give_the_tensors_of_the_parity_set_bit_by_bit(string name, int count)
     {
-        using Checkpoint checkpoint = Checkpoint.Open(TestFolder.Golden($"conversion/torch_checkpoint/{name}"));
-        using SafetensorsFile expected = SafetensorsFile.Open(TestFolder.Golden("conversion/torch_checkpoint/expected.safetensors"));
+        using Checkpoint checkpoint = Checkpoint.Open(Repository.Golden($"conversion/torch_checkpoint/{name}"));
+        using SafetensorsFile expected = SafetensorsFile.Open(Repository.Golden("conversion/torch_checkpoint/expected.safetensors"));
         Assert.That(checkpoint.Names, Is.EquivalentTo(expected.Entries.Keys).And.Count.EqualTo(count));
         foreach (string tensor in checkpoint.Names)
             AssertSame(checkpoint.Get(tensor), expected.Get(tensor), tensor);
@@ -39,8 +39,8 @@ public class TorchFileTests
     [Test]
     public void Half_precision_comes_as_it_is_stored()
     {
-        using Checkpoint checkpoint = Checkpoint.Open(TestFolder.Golden("conversion/torch_checkpoint/pytorch_model_fp16.bin"));
-        using SafetensorsFile expected = SafetensorsFile.Open(TestFolder.Golden("conversion/torch_checkpoint/expected.safetensors"));
+        using Checkpoint checkpoint = Checkpoint.Open(Repository.Golden("conversion/torch_checkpoint/pytorch_model_fp16.bin"));
+        using SafetensorsFile expected = SafetensorsFile.Open(Repository.Golden("conversion/torch_checkpoint/expected.safetensors"));
         Assert.That(checkpoint.Names, Has.Count.EqualTo(22).And.All.Contains("layer.0."));
         foreach (string tensor in checkpoint.Names)
             AssertSame(checkpoint.Get(tensor), expected.Get(tensor).To(DType.Float16), tensor);
@@ -50,8 +50,8 @@ public class TorchFileTests
     [TestCase("pytorch_model_legacy.bin")]
     public void A_torch_file_streams_into_safetensors(string name)
     {
-        using Checkpoint checkpoint = Checkpoint.Open(TestFolder.Golden($"conversion/torch_checkpoint/{name}"));
-        using SafetensorsFile expected = SafetensorsFile.Open(TestFolder.Golden("conversion/torch_checkpoint/expected.safetensors"));
+        using Checkpoint checkpoint = Checkpoint.Open(Repository.Golden($"conversion/torch_checkpoint/{name}"));
+        using SafetensorsFile expected = SafetensorsFile.Open(Repository.Golden("conversion/torch_checkpoint/expected.safetensors"));
         SafetensorsWriter.Write(_folder["model.safetensors"], checkpoint.Names.Select(n => TensorSource.From(n, checkpoint, n)));
         using SafetensorsFile written = SafetensorsFile.Open(_folder["model.safetensors"]);
         foreach (string tensor in expected.Entries.Keys)
@@ -135,7 +135,8 @@ public class TorchFileTests
         PickleBuilder parameter = new PickleBuilder().Global("torch._utils", "_rebuild_parameter").Op('(')
             .Raw(Strip(new PickleBuilder().Tensor("BFloat16Storage", "0", 12, 0, [12], [1]))).Raw(0x88).Global("collections", "OrderedDict").Op(')')
             .Op('R').Op('t').Op('R');
-        PickleBuilder untyped = new PickleBuilder().Global("torch._utils", "_rebuild_tensor_v3").Op('(').Storage("UntypedStorage", "0", 24, "torch.storage")
+        PickleBuilder untyped = new PickleBuilder().Global("torch._utils", "_rebuild_tensor_v3").Op('(')
+            .Storage("UntypedStorage", "0", 24, "torch.storage")
             .Number(1).Tuple(2).Tuple(1).Raw(0x89).Global("collections", "OrderedDict").Op(')').Op('R').Global("torch", "float32").Op('t').Op('R');
         using Checkpoint checkpoint = Open(PickleBuilder.Zip(TwoEntries("p", parameter, "u", untyped), ("0", SixFloats)));
         Assert.That(checkpoint.Get("p").DType, Is.EqualTo(DType.BFloat16));
@@ -235,7 +236,7 @@ public class TorchFileTests
         Refused(Patch(whole, "PK\x01\x02"u8, 8, 1), "is encrypted");
         Refused(Patch(whole, "PK\x01\x02"u8, 42, 200), "is not where the directory says");
         Refused(Patch(whole, "PK\x03\x04"u8, 30, (byte)'X'), "is not where the directory says");
-        Refused(Patch(whole, "PK\x05\x06"u8, 19, 200), "its directory would lie outside of the file");
+        Refused(Patch(whole, "PK\x05\x06"u8, 19, 200), "its directory would be outside the file");
         Refused(Patch(whole, "PK\x05\x06"u8, 10, 200), "its directory is damaged");
     }
 

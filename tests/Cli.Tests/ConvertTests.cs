@@ -9,15 +9,15 @@ namespace LongformerInterop.Cli.Tests;
 [Parallelizable(ParallelScope.None)]
 public class ConvertTests
 {
-    private string _root = "";
+    private TestFolder _folder = null!;
 
     [SetUp]
-    public void MakeFolder() => _root = Directory.CreateTempSubdirectory("longformer-convert-").FullName;
+    public void MakeFolder() => _folder = new TestFolder();
 
     [TearDown]
-    public void RemoveFolder() => Directory.Delete(_root, recursive: true);
+    public void RemoveFolder() => _folder.Dispose();
 
-    private string At(string name) => Path.Combine(_root, name);
+    private string At(string name) => _folder[name];
 
     [Test]
     public void A_checkpoint_becomes_longer_and_serves_longer_documents()
@@ -69,7 +69,7 @@ public class ConvertTests
             At("out"), "--overwrite");
         Assert.That(result.Status, Is.EqualTo(1), result.Error);
         Assert.That(result.Error, Does.Contain("model.safetensors: cannot be written"));
-        Assert.That(Directory.EnumerateFileSystemEntries(_root), Is.EqualTo(new[] { At("out") }));
+        Assert.That(Directory.EnumerateFileSystemEntries(_folder.Path), Is.EqualTo(new[] { At("out") }));
         Assert.That(Directory.EnumerateFiles(At("out")), Is.EquivalentTo(old.Keys));
         foreach ((string file, byte[] content) in old)
             Assert.That(File.ReadAllBytes(file), Is.EqualTo(content), file);

@@ -9,7 +9,7 @@ namespace LongformerInterop.Cli.Tests;
 [Parallelizable(ParallelScope.None)]
 public class DeviceTests
 {
-    private static string Goldens => Path.Combine(TinyCheckpoints.Repository, "parity-tests", "goldens");
+    private static string Goldens => Repository.Goldens;
 
     [Test]
     public void A_missing_gpu_is_one_clear_line_for_every_verb()

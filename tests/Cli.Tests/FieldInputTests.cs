@@ -7,13 +7,13 @@ namespace LongformerInterop.Cli.Tests;
 [TestFixture]
 public sealed class FieldInputTests
 {
-    private string _root = "";
+    private TestFolder _folder = null!;
 
     [SetUp]
-    public void Begin() => _root = Directory.CreateTempSubdirectory("longformer-field-").FullName;
+    public void Begin() => _folder = new TestFolder();
 
     [TearDown]
-    public void End() => Directory.Delete(_root, recursive: true);
+    public void End() => _folder.Dispose();
 
     [Test]
     public void An_array_and_utf16_and_numbers_that_are_none_are_read_like_lines()
@@ -86,7 +86,7 @@ public sealed class FieldInputTests
 
     private string Write(byte[] bytes)
     {
-        string file = Path.Combine(_root, "d.jsonl");
+        string file = _folder["d.jsonl"];
         File.WriteAllBytes(file, bytes);
         return file;
     }

@@ -6,13 +6,9 @@ internal static class SharedModel
     /// <summary>The folder; the test is ignored, with the reason, where it is absent.</summary>
     internal static string Folder(string name)
     {
-        for (DirectoryInfo? d = new(AppContext.BaseDirectory); d is not null; d = d.Parent)
-        {
-            string folder = Path.Combine(d.FullName, "shared", "models", name);
-            if (File.Exists(Path.Combine(folder, "config.json")))
-                return folder;
-        }
-        Assert.Ignore($"no folder shared/models/{name} beside the repository: its weights are not part of it");
-        return "";
+        string? configuration = Repository.FindAbove("shared", "models", name, "config.json");
+        if (configuration is null)
+            Assert.Ignore($"no folder shared/models/{name} beside the repository: its weights are not part of it");
+        return Path.GetDirectoryName(configuration)!;
     }
 }

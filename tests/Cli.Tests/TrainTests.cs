@@ -11,20 +11,20 @@ namespace LongformerInterop.Cli.Tests;
 [Parallelizable(ParallelScope.None)]
 public class TrainTests
 {
-    private string _root = "";
+    private TestFolder _folder = null!;
 
     [SetUp]
     public void MakeFolder()
     {
-        _root = Directory.CreateTempSubdirectory("longformer-train-").FullName;
+        _folder = new TestFolder();
         File.WriteAllText(At("train.jsonl"), Reviews(48));
         File.WriteAllText(At("held.csv"), "text,label\nlovely fine great,good\n\"poor, sad\",bad\n");
     }
 
     [TearDown]
-    public void RemoveFolder() => Directory.Delete(_root, recursive: true);
+    public void RemoveFolder() => _folder.Dispose();
 
-    private string At(string name) => Path.Combine(_root, name);
+    private string At(string name) => _folder[name];
 
     private static string Reviews(int count) => string.Concat(Enumerable.Range(0, count).Select(i => JsonSerializer.Serialize(new
     {

@@ -218,7 +218,7 @@ public class VerbTests
     [Test]
     public void Parity_prints_a_row_per_tensor_and_the_totals()
     {
-        string goldens = Path.Combine(TinyCheckpoints.Repository, "parity-tests", "goldens", "attention");
+        string goldens = Repository.Golden("attention");
         Longformer.Result result =
             Longformer.Succeeds("parity", Path.Combine(goldens, "dense_window_n37"), Path.Combine(goldens, "sliding_chunks_w2"));
         string[] lines = result.Output.TrimEnd('\n').Split('\n');
@@ -236,7 +236,7 @@ public class VerbTests
     [Test]
     public void Parity_fails_on_a_wrong_value_and_on_an_unreadable_case_and_skips_unknown_kinds()
     {
-        string source = Path.Combine(TinyCheckpoints.Repository, "parity-tests", "goldens", "attention", "dense_window_n37");
+        string source = Repository.Golden("attention", "dense_window_n37");
         string root = Directory.CreateDirectory(Path.Combine(TinyCheckpoints.Root, "cases")).FullName;
         foreach (string name in new[] { "wrong", "broken", "unknown", "incomplete" })
         {

@@ -26,7 +26,7 @@ public sealed class ClassifierSampleTests
 
     private static (int Code, string Output) Run(string program, params string[] arguments)
     {
-        ProcessStartInfo start = new("dotnet", [Path.Combine(TinyCheckpoints.Repository, "build", "dotnet", "bin", program), .. arguments])
+        ProcessStartInfo start = new("dotnet", [Path.Combine(Repository.Root, "build", "dotnet", "bin", program), .. arguments])
         { RedirectStandardOutput = true, RedirectStandardError = true };
         using Process process = Process.Start(start)!;
         Task<string> errors = process.StandardError.ReadToEndAsync();

@@ -10,7 +10,7 @@ public class MLTokenizerTests
 {
     private static MLTokenizer Of(string folder, bool special = false) => MLTokenizer.Load(Golden(folder), special);
 
-    private static string Golden(string folder) => Path.Combine(TinyCheckpoints.Repository, "parity-tests", "goldens", "tokenizer", folder);
+    private static string Golden(string folder) => Path.Combine(Repository.Root, "parity-tests", "goldens", "tokenizer", folder);
 
     private static IEnumerable<JsonElement> Lines(string folder, string file) =>
         File.ReadLines(Path.Combine(Golden(folder), file)).Where(line => line.Length > 0).Select(line => JsonDocument.Parse(line).RootElement);

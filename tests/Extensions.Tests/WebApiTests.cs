@@ -18,7 +18,7 @@ public sealed class WebApiTests
     [OneTimeSetUp]
     public async Task Start()
     {
-        string program = Path.Combine(TinyCheckpoints.Repository, "build", "dotnet", "bin", "WebApi", "release", "WebApi.dll");
+        string program = Path.Combine(Repository.Root, "build", "dotnet", "bin", "WebApi", "release", "WebApi.dll");
         ProcessStartInfo start = new("dotnet",
             [program, "--urls", "http://127.0.0.1:0", "--Embeddings:Folder", TinyCheckpoints.Base, "--Answers:Folder",
             TinyCheckpoints.QuestionAnswering, "--Summaries:Folder", Checkpoints.Led])

@@ -11,7 +11,7 @@ public class BaseSizeTests
     [Test]
     public void The_three_implementations_agree_over_4096_tokens()
     {
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         RandomCheckpoint.Write(folder.Path, new LongformerConfiguration(), seed: 1);
         using TensorScope scope = new();
         Random random = new(1);
@@ -41,7 +41,7 @@ public class BaseSizeTests
     [Test]
     public void A_model_is_ready_in_the_time_of_mapping_its_file()
     {
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         RandomCheckpoint.Write(folder.Path, new LongformerConfiguration(), seed: 1);
         double best = double.MaxValue;
         for (int i = 0; i < 10; i++)

@@ -111,7 +111,7 @@ public class ConfigurationTests
     [Test]
     public void A_missing_file_is_named()
     {
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         Assert.That(() => LongformerConfiguration.Load(folder["absent"]),
             Throws.TypeOf<CheckpointException>().With.Message.Contains("cannot read config.json"));
     }

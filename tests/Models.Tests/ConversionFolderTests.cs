@@ -8,13 +8,13 @@ namespace LongformerInterop.Models.Tests;
 /// <summary>What a conversion writes beside the weights, and what it does to folders that are there already.</summary>
 public class ConversionFolderTests
 {
-    private TemporaryFolder _folder = null!;
+    private TestFolder _folder = null!;
     private TensorScope _scope = null!;
 
     [SetUp]
     public void MakeSource()
     {
-        (_folder, _scope) = (new TemporaryFolder(), new TensorScope());
+        (_folder, _scope) = (new TestFolder(), new TensorScope());
         Directory.CreateDirectory(_folder["in/1_Pooling"]);
         Directory.CreateDirectory(_folder["in/2_Normalize"]);
         ConversionSources.Write(_folder["in"], "bert", "Model");
@@ -78,7 +78,7 @@ public class ConversionFolderTests
     [Test]
     public void Weights_of_torch_keep_their_names_without_a_configuration_and_lose_tied_duplicates()
     {
-        string goldens = Path.Combine(Golden.Root, "conversion", "torch_checkpoint");
+        string goldens = Repository.Golden("conversion", "torch_checkpoint");
         using Checkpoint expected = Checkpoint.Open(Path.Combine(goldens, "expected.safetensors"));
         string[] tied = [.. expected.Names.Where(n => n.StartsWith("lm_head.decoder.", StringComparison.Ordinal))];
         foreach (string file in (string[])["pytorch_model.bin", "pytorch_model_legacy.bin"])

@@ -7,7 +7,7 @@ namespace LongformerInterop.Models.Tests;
 
 public class ConversionLedTests
 {
-    private static string Case => Path.Combine(Golden.Root, "conversion", "bart_to_led");
+    private static string Case => Repository.Golden("conversion", "bart_to_led");
 
     private static ConversionOptions Options =>
         new() { To = ConversionTarget.Led, Positions = 144, Window = [16], ConfigurationFile = Path.Combine(Case, "before.config.json") };
@@ -16,7 +16,7 @@ public class ConversionLedTests
     public void A_bart_becomes_the_led_of_the_reference_to_the_bit()
     {
         using TensorScope scope = new();
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         ConversionResult result = CheckpointConverter.Convert(Path.Combine(Case, "before.safetensors"), folder["led"], Options);
         Assert.That(File.ReadAllBytes(folder["led/model.safetensors"]), Is.EqualTo(File.ReadAllBytes(Path.Combine(Case, "model.safetensors"))));
         Assert.That((result.Architecture, result.Positions), Is.EqualTo(("LEDForConditionalGeneration", 144)));
@@ -35,7 +35,7 @@ public class ConversionLedTests
     public void An_led_of_allenai_gets_hugging_faces_names_windows_and_positions(
         [Values(ConversionTarget.Led, ConversionTarget.Safetensors)] ConversionTarget target)
     {
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         CheckpointConverter.Convert(Path.Combine(Case, "allenai.safetensors"), folder["led"],
             new ConversionOptions { To = target, ConfigurationFile = Path.Combine(Case, "allenai.config.json") });
         Assert.That(File.ReadAllBytes(folder["led/model.safetensors"]), Is.EqualTo(File.ReadAllBytes(Path.Combine(Case, "model.safetensors"))));
@@ -48,7 +48,7 @@ public class ConversionLedTests
     public void Sixteen_copies_are_made_unless_told_otherwise_and_an_led_can_become_longer()
     {
         using TensorScope scope = new();
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         ConversionResult result =
             CheckpointConverter.Convert(Path.Combine(Case, "before.safetensors"), folder["led"], Options with { Positions = null, Window = null });
         Assert.That(result.Positions, Is.EqualTo(16 * 48));
@@ -67,7 +67,7 @@ public class ConversionLedTests
     [Test]
     public void How_a_bart_generates_goes_into_its_own_file()
     {
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         Source(folder, c =>
         {
             c["num_beams"] = 4;
@@ -94,7 +94,7 @@ public class ConversionLedTests
     public void A_table_or_bias_that_the_file_lacks_is_made_of_what_it_has(bool tied)
     {
         using TensorScope scope = new();
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         Source(folder, c => c["tie_word_embeddings"] = tied, tensors =>
         {
             foreach (string name in (string[])["model.shared.weight", "model.decoder.embed_tokens.weight", "final_logits_bias"])
@@ -114,7 +114,7 @@ public class ConversionLedTests
     public void What_no_led_is_cannot_become_one(string flag, bool value, string message)
     {
         using TensorScope scope = new();
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         Source(folder, c => c[flag] = value);
         Assert.That(() => CheckpointConverter.Convert(folder.Path, folder["led"], new ConversionOptions { To = ConversionTarget.Led }),
             Throws.TypeOf<CheckpointException>().With.Message.Contains(message));
@@ -123,7 +123,7 @@ public class ConversionLedTests
         Assert.That(Directory.Exists(folder["led"]) || Directory.Exists(folder["long"]), Is.False);
     }
 
-    private static void Source(TemporaryFolder folder, Action<JsonObject>? configure = null, Action<Dictionary<string, Tensor>>? change = null)
+    private static void Source(TestFolder folder, Action<JsonObject>? configure = null, Action<Dictionary<string, Tensor>>? change = null)
     {
         JsonObject configuration = (JsonObject)JsonNode.Parse(File.ReadAllText(Path.Combine(Case, "before.config.json")))!;
         configure?.Invoke(configuration);

@@ -9,13 +9,13 @@ public class ConversionTests
 {
     private static readonly string[] Projections = ["query", "key", "value"];
 
-    private static string Case => Path.Combine(Golden.Root, "conversion", "roberta_to_longformer");
+    private static string Case => Repository.Golden("conversion", "roberta_to_longformer");
 
     [Test]
     public void A_roberta_becomes_the_longformer_of_the_reference_to_the_bit()
     {
         using TensorScope scope = new();
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         ConversionResult result = CheckpointConverter.Convert(Path.Combine(Case, "before.safetensors"), folder["long"], new ConversionOptions
         {
             Positions = 192,
@@ -35,7 +35,7 @@ public class ConversionTests
     [Test]
     public void Names_of_the_procedure_become_hugging_faces()
     {
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         CheckpointConverter.Convert(Path.Combine(Case, "after.safetensors"), folder["renamed"],
             new ConversionOptions { ConfigurationFile = Path.Combine(Case, "config.json") });
         Assert.That(File.ReadAllBytes(folder["renamed/model.safetensors"]), Is.EqualTo(File.ReadAllBytes(Path.Combine(Case, "model.safetensors"))));
@@ -44,7 +44,7 @@ public class ConversionTests
     [Test]
     public void Windows_of_allenai_count_one_side()
     {
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         string configuration = File.ReadAllText(Path.Combine(Case, "config.json")).Replace("\"longformer\"", "\"roberta\"", StringComparison.Ordinal)
             .Replace("\"attention_probs", "\"attention_mode\": \"tvm\", \"attention_dilation\": [1, 1], \"autoregressive\": false, \"attention_probs",
                 StringComparison.Ordinal);
@@ -70,7 +70,7 @@ public class ConversionTests
     public void The_positions_of_bert_begin_behind_the_padding_row(int? basePositions, int positions, int step)
     {
         using TensorScope scope = new();
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         Dictionary<string, Tensor> before = ConversionSources.Write(folder.Path, "bert", "Model");
         CheckpointConverter.Convert(folder.Path, folder["long"],
             new ConversionOptions { Positions = positions, Window = [8, 16], BasePositions = basePositions });
@@ -102,7 +102,7 @@ public class ConversionTests
             "ForMultipleChoice")] string head)
     {
         using TensorScope scope = new();
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         Dictionary<string, Tensor> before = ConversionSources.Write(folder.Path, family, head);
         ConversionResult result = CheckpointConverter.Convert(folder.Path, folder["long"], new ConversionOptions { Positions = 64, Window = [8] });
         Assert.That(result.Architecture, Is.EqualTo("Longformer" + head));
@@ -130,7 +130,7 @@ public class ConversionTests
     public void A_longformer_becomes_longer_and_keeps_everything_else()
     {
         using TensorScope scope = new();
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         RandomCheckpoint.Write(folder["a"], TinyModels.Configuration, 5, nameof(LongformerForMaskedLM));
         int old = TinyModels.Configuration.MaxTokens;
         CheckpointConverter.Convert(folder["a"], folder["b"], new ConversionOptions { Positions = 131072 });
@@ -161,7 +161,7 @@ public class ConversionTests
     public void Wrapping_prefixes_tied_duplicates_and_a_missing_bias_do_no_harm()
     {
         using TensorScope scope = new();
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         ConversionSources.Write(folder.Path, "roberta", "ForMaskedLM", tensors =>
         {
             tensors["lm_head.decoder.weight"] = tensors["roberta.embeddings.word_embeddings.weight"];
@@ -185,7 +185,7 @@ public class ConversionTests
     public void A_decoder_that_the_configuration_ties_falsely_is_told()
     {
         using TensorScope scope = new();
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         ConversionSources.Write(folder.Path, "roberta", "ForMaskedLM",
             t => t["lm_head.decoder.weight"] = t["roberta.embeddings.word_embeddings.weight"] + 1);
         Assert.That(CheckpointConverter.Convert(folder.Path, folder["tied"]).Notes, Has.One.Contains("lm_head.decoder.weight differs"));
@@ -201,7 +201,7 @@ public class ConversionTests
     public void What_cannot_be_converted_is_refused_and_nothing_is_left()
     {
         using TensorScope scope = new();
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         Directory.CreateDirectory(folder["in"]);
         void Refused(string message, ConversionOptions? options = null, Action<Dictionary<string, Tensor>>? change = null,
             Action<JsonObject>? configure = null,

@@ -13,7 +13,7 @@ public class ForeignNamesTests
     public void A_longformer_inside_other_modules_loads_directly(string wrapper, string body)
     {
         using TensorScope scope = new();
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         using LongformerForMaskedLM model = TinyModels.Load(LongformerForMaskedLM.Load);
         Write(folder, model, n => wrapper + OldNorm(n.Replace("longformer.", body, StringComparison.Ordinal)));
         using LongformerForMaskedLM loaded = LongformerForMaskedLM.Load(folder.Path);
@@ -26,7 +26,7 @@ public class ForeignNamesTests
     public void A_lightning_module_around_the_bare_model_has_its_head_beside_it()
     {
         using TensorScope scope = new();
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         using LongformerForQuestionAnswering model = TinyModels.Load(LongformerForQuestionAnswering.Load);
         Write(folder, model, n => n.Replace("longformer.", "model.", StringComparison.Ordinal),
             ("model.embeddings.position_ids", Tensor.Arange(130).View(1, 130)));
@@ -43,7 +43,7 @@ public class ForeignNamesTests
     public void Other_names_are_checked_as_strictly_as_hugging_faces()
     {
         using TensorScope scope = new();
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         using LongformerForMaskedLM model = TinyModels.Load(LongformerForMaskedLM.Load);
         Write(folder, model, n => n == "longformer.encoder.layer.1.output.dense.bias" ? "model.roberta.encoder.layer.1.output.dense.bais"
             : "model." + n.Replace("longformer.", "roberta.", StringComparison.Ordinal), ("model.roberta.extra", Tensor.Ones([2])));
@@ -61,8 +61,8 @@ public class ForeignNamesTests
     public void An_led_of_allenai_loads_directly_and_gives_the_expected_outputs(string wrapper)
     {
         using TensorScope scope = new();
-        using TemporaryFolder folder = new();
-        string source = Path.Combine(Golden.Root, "conversion", "bart_to_led");
+        using TestFolder folder = new();
+        string source = Repository.Golden("conversion", "bart_to_led");
         using (SafetensorsFile file = SafetensorsFile.Open(Path.Combine(source, "allenai.safetensors")))
             SafetensorsWriter.Write(folder["model.safetensors"], file.Entries.Keys.ToDictionary(n => wrapper + n, file.Get));
         File.Copy(Path.Combine(source, "allenai.config.json"), folder["config.json"]);
@@ -78,9 +78,9 @@ public class ForeignNamesTests
     public void A_torch_file_under_allenais_names_loads_directly_and_gives_the_expected_outputs(string file)
     {
         using TensorScope scope = new();
-        using TemporaryFolder folder = new();
-        File.Copy(Path.Combine(Golden.Root, "conversion", "torch_checkpoint", file), folder["pytorch_model.bin"]);
-        File.Copy(Path.Combine(Golden.Root, "conversion", "roberta_to_longformer", "config.json"), folder["config.json"]);
+        using TestFolder folder = new();
+        File.Copy(Repository.Golden("conversion", "torch_checkpoint", file), folder["pytorch_model.bin"]);
+        File.Copy(Repository.Golden("conversion", "roberta_to_longformer", "config.json"), folder["config.json"]);
         Golden golden = Golden.Open("conversion", "roberta_to_longformer");
         using PretrainedModel model = PretrainedModel.Load(folder.Path);
         IReadOnlyDictionary<string, Tensor> outputs = model.Run(golden.Inputs());
@@ -92,7 +92,7 @@ public class ForeignNamesTests
         : name.Replace("LayerNorm.weight", "LayerNorm.gamma", StringComparison.Ordinal)
         .Replace("LayerNorm.bias", "LayerNorm.beta", StringComparison.Ordinal);
 
-    private static void Write(TemporaryFolder folder, PretrainedModel model, Func<string, string> rename, params (string Name, Tensor Tensor)[] more)
+    private static void Write(TestFolder folder, PretrainedModel model, Func<string, string> rename, params (string Name, Tensor Tensor)[] more)
     {
         Dictionary<string, Tensor> tensors = model.NamedParameters.ToDictionary(p => rename(p.Name), p => p.Tensor);
         foreach ((string name, Tensor tensor) in more)

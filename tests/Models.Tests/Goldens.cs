@@ -18,14 +18,12 @@ internal sealed class Golden
             _tolerances[tensor.Name] = tensor.Value.TryGetProperty("atol", out JsonElement atol) ? atol.GetDouble() : general;
     }
 
-    public static string Root { get; } = FindRoot();
-
     public string Folder { get; }
 
-    public static Golden Open(string group, string name) => new(Path.Combine(Root, group, name));
+    public static Golden Open(string group, string name) => new(Repository.Golden(group, name));
 
     public static IEnumerable<string> Names(string group) =>
-        Directory.EnumerateDirectories(Path.Combine(Root, group)).Select(folder => Path.GetFileName(folder)!).Order(StringComparer.Ordinal);
+        Directory.EnumerateDirectories(Repository.Golden(group)).Select(folder => Path.GetFileName(folder)!).Order(StringComparer.Ordinal);
 
     /// <summary>The inputs, in the current scope.</summary>
     public Dictionary<string, Tensor> Inputs() => Read("inputs.safetensors");
@@ -65,23 +63,4 @@ internal sealed class Golden
         using SafetensorsFile tensors = SafetensorsFile.Open(Path.Combine(Folder, file));
         return tensors.Entries.Keys.ToDictionary(name => name, tensors.Get);
     }
-
-    private static string FindRoot()
-    {
-        DirectoryInfo? folder = new(AppContext.BaseDirectory);
-        while (folder is not null && !File.Exists(Path.Combine(folder.FullName, "LongformerInterop.sln")))
-            folder = folder.Parent;
-        return Path.Combine(folder?.FullName ?? throw new InvalidOperationException("LongformerInterop.sln is in no folder above the tests"),
-            "parity-tests", "goldens");
-    }
-}
-
-/// <summary>A folder that is deleted when the test ends.</summary>
-internal sealed class TemporaryFolder : IDisposable
-{
-    public string Path { get; } = Directory.CreateTempSubdirectory("longformer-models-").FullName;
-
-    public string this[string name] => System.IO.Path.Combine(Path, name);
-
-    public void Dispose() => Directory.Delete(Path, recursive: true);
 }

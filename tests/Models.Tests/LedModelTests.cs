@@ -54,7 +54,7 @@ public sealed class LedModelTests
     {
         Golden golden = Golden.Open("conversion", "bart_to_led");
         using TensorScope scope = new();
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         File.Copy(Path.Combine(golden.Folder, "allenai.config.json"), folder["config.json"]);
         File.Copy(Path.Combine(golden.Folder, "allenai.safetensors"), folder["model.safetensors"]);
         Dictionary<string, Tensor> expected = golden.Expected();
@@ -69,7 +69,7 @@ public sealed class LedModelTests
     {
         Golden golden = Case("seq2seq_no_masks");
         using TensorScope scope = new();
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         using PretrainedModel model = PretrainedModel.Load(golden.Folder);
         model.Save(folder.Path);
         using PretrainedModel again = PretrainedModel.Load(folder.Path);
@@ -82,7 +82,7 @@ public sealed class LedModelTests
     {
         Golden golden = Case("model");
         using TensorScope scope = new();
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         using LedModel body = LedModel.Load(golden.Folder);
         int size = body.Configuration.DModel;
         Random random = new(3);
@@ -197,7 +197,7 @@ public sealed class LedModelTests
     {
         Golden golden = Case("seq2seq_no_masks");
         using TensorScope scope = new();
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         using (SafetensorsFile file = SafetensorsFile.Open(Path.Combine(golden.Folder, "model.safetensors")))
         {
             SafetensorsWriter.Write(folder["model.safetensors"],

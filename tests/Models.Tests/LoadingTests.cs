@@ -15,7 +15,7 @@ public class LoadingTests
     [Test]
     public void Every_random_checkpoint_loads_as_the_class_it_names([ValueSource(nameof(Longformers))] string architecture)
     {
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         IReadOnlyList<ParameterShape> written = RandomCheckpoint.Write(folder.Path, TinyModels.Configuration, 3, architecture);
         using PretrainedModel model = PretrainedModel.Load(folder.Path);
         Assert.That(model.Architecture, Is.EqualTo(architecture));
@@ -37,7 +37,7 @@ public class LoadingTests
     public void A_tensor_too_many_is_named_and_loads()
     {
         using TensorScope scope = new();
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         RandomCheckpoint.Write(folder.Path, TinyModels.Configuration, 3, nameof(LongformerForMaskedLM));
         string file = Path.Combine(folder.Path, "model.safetensors");
         Dictionary<string, Tensor> tensors = [];
@@ -74,7 +74,7 @@ public class LoadingTests
     public void A_saved_model_gives_the_same_values()
     {
         using TensorScope scope = new();
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         LongformerInputs inputs = LongformerInputs.Pack([TinyModels.Document(20, 1)]);
         using LongformerForMaskedLM model = TinyModels.Load(LongformerForMaskedLM.Load);
         model.Save(folder.Path);
@@ -86,7 +86,7 @@ public class LoadingTests
     public void The_body_of_a_head_checkpoint_loads_as_the_bare_model()
     {
         using TensorScope scope = new();
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         RandomCheckpoint.Write(folder.Path, TinyModels.Configuration, 3, nameof(LongformerForMaskedLM));
         using LongformerModel bare = LongformerModel.Load(folder.Path);
         using LongformerForMaskedLM full = LongformerForMaskedLM.Load(folder.Path);
@@ -100,7 +100,7 @@ public class LoadingTests
     public void Names_of_allenai_with_buffers_and_tied_duplicates_load_too()
     {
         using TensorScope scope = new();
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         using LongformerForMaskedLM model = TinyModels.Load(LongformerForMaskedLM.Load);
         Dictionary<string, Tensor> tensors = model.NamedParameters.ToDictionary(
             p => p.Name.Replace("longformer.", "roberta.", StringComparison.Ordinal), p => p.Tensor);
@@ -120,7 +120,7 @@ public class LoadingTests
     [Test]
     public void Weights_are_used_where_they_lie_in_the_file()
     {
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         RandomCheckpoint.Write(folder.Path, TinyModels.Configuration, 3);
         using Checkpoint checkpoint = Checkpoint.Open(folder.Path);
         using LongformerModel mapped = LongformerModel.Load(folder.Path);

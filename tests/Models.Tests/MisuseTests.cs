@@ -114,7 +114,7 @@ public class MisuseTests
     [Test]
     public void A_missing_head_is_named_with_its_keys()
     {
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         RandomCheckpoint.Write(folder.Path, TinyModels.Configuration, 1, "LongformerForQuestionAnswering");
         CheckpointException e = Assert.Throws<CheckpointException>(() => LongformerForMaskedLM.Load(folder.Path))!;
         Assert.That(e.Message, Does.Contain("does not hold the head of LongformerForMaskedLM")
@@ -124,7 +124,7 @@ public class MisuseTests
     [Test]
     public void Another_architecture_is_named()
     {
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         File.WriteAllText(folder["config.json"], """{"model_type": "big_bird", "architectures": ["BigBirdModel"], "attention_window": [8]}""");
         Assert.That(() => PretrainedModel.Load(folder.Path), Throws.TypeOf<CheckpointException>()
             .With.Message.Contains("describes BigBirdModel of model_type \"big_bird\"; expected a Longformer"));
@@ -136,7 +136,7 @@ public class MisuseTests
     [Test]
     public void Every_weight_that_does_not_fit_is_listed()
     {
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         RandomCheckpoint.Write(folder.Path, TinyModels.Configuration, 1);
         File.WriteAllText(folder["config.json"],
             (TinyModels.Configuration with { NumHiddenLayers = 2, AttentionWindow = [8], VocabSize = 91 }).ToJson());
@@ -148,7 +148,7 @@ public class MisuseTests
     [Test]
     public void A_refused_checkpoint_leaves_no_tensor_behind()
     {
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         RandomCheckpoint.Write(folder.Path, TinyModels.Configuration, 1);
         File.WriteAllText(folder["config.json"], (TinyModels.Configuration with { VocabSize = 91 }).ToJson());
         long before = TorchRuntime.LiveTensorCount;

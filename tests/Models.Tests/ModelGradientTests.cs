@@ -127,7 +127,7 @@ public sealed class ModelGradientTests
 
         static T Load<T>(Func<string, LoadOptions?, T> load, LedConfiguration configuration)
         {
-            using TemporaryFolder folder = new();
+            using TestFolder folder = new();
             RandomCheckpoint.Write(folder.Path, configuration, 7, typeof(T).Name.Replace("Led", "LED", StringComparison.Ordinal));
             return load(folder.Path, Doubles);
         }

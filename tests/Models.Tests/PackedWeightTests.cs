@@ -12,7 +12,7 @@ public class PackedWeightTests
     [Test]
     public void Packed_weights_give_what_plain_ones_give([Values(DType.Float32, DType.BFloat16, DType.Float64)] DType dtype)
     {
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         RandomCheckpoint.Write(folder.Path, TinyModels.Configuration, 7);
         using LongformerModel packed = LongformerModel.Load(folder.Path, new LoadOptions { DType = dtype });
         using LongformerModel plain = LongformerModel.Load(folder.Path, Plain with { DType = dtype });
@@ -81,7 +81,7 @@ public class PackedWeightTests
     [Test]
     public void Saving_after_a_pass_writes_the_weights_as_they_were_read()
     {
-        using TemporaryFolder folder = new(), saved = new();
+        using TestFolder folder = new(), saved = new();
         RandomCheckpoint.Write(folder.Path, TinyModels.Configuration, 7);
         using (LongformerModel model = LongformerModel.Load(folder.Path))
         {
@@ -154,7 +154,7 @@ public class PackedWeightTests
     [Test]
     public void Pages_of_a_weight_that_was_changed_in_place_stay()
     {
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         using TensorScope scope = new();
         Tensor ones = Tensor.Ones([1024, 64]);
         SafetensorsWriter.Write(folder["x.safetensors"], [TensorSource.From("a", ones), TensorSource.From("b", ones)]);

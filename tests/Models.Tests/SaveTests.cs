@@ -21,7 +21,7 @@ public class SaveTests
     public void Every_kind_of_model_saves_the_tensors_of_its_class_and_loads_again([ValueSource(nameof(Architectures))] string architecture)
     {
         using TensorScope scope = new();
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         IReadOnlyList<ParameterShape> parameters = Write(folder["before"], architecture);
         using (PretrainedModel model = PretrainedModel.Load(folder["before"]))
             model.Save(folder["after"]);
@@ -49,7 +49,7 @@ public class SaveTests
     [Test]
     public void A_full_disk_leaves_the_old_folder_whole()
     {
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         Write(folder["model"], "LongformerForMaskedLM");
         using PretrainedModel model = PretrainedModel.Load(folder["model"]);
         using SmallDisk disk = SmallDisk.Mount(folder["disk"], kibibytes: 1024);

@@ -60,7 +60,7 @@ internal static class TinyModels
     public static T Load<T>(Func<string, LoadOptions?, T> load, LongformerConfiguration? configuration = null, LoadOptions? options = null)
         where T : PretrainedModel
     {
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         RandomCheckpoint.Write(folder.Path, configuration ?? Configuration, seed: 7, typeof(T).Name);
         return load(folder.Path, options);
     }

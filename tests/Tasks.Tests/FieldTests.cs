@@ -14,19 +14,19 @@ namespace LongformerInterop.Tasks.Tests;
 public sealed class FieldTests
 {
     private const string Text = "Ada Lovelace wrote the first program in London.";
-    private string _root = "";
+    private TestFolder _folder = null!;
 
     [SetUp]
-    public void Begin() => _root = Directory.CreateTempSubdirectory("longformer-field-").FullName;
+    public void Begin() => _folder = new TestFolder();
 
     [TearDown]
-    public void End() => Directory.Delete(_root, recursive: true);
+    public void End() => _folder.Dispose();
 
     // Written by parity-tests/generators/tag_aggregation.py with transformers' TokenClassificationPipeline.
     [Test]
     public void Entities_are_those_of_the_pipeline_of_transformers()
     {
-        string file = Path.Combine(TinyCheckpoints.Repository, "parity-tests", "goldens", "tagging", "aggregate.json");
+        string file = Repository.Golden("tagging", "aggregate.json");
         using JsonDocument json = JsonDocument.Parse(File.ReadAllBytes(file));
         string[] labels = [.. json.RootElement.GetProperty("labels").EnumerateArray().Select(l => l.GetString()!)];
         int number = 0;
@@ -248,7 +248,7 @@ public sealed class FieldTests
 
     private GenerationOptions Saved(string json)
     {
-        string folder = Path.Combine(_root, "saved");
+        string folder = _folder["saved"];
         Directory.CreateDirectory(folder);
         File.WriteAllText(Path.Combine(folder, "generation_config.json"), json);
         return GenerationOptions.FromCheckpoint(folder);
@@ -256,7 +256,7 @@ public sealed class FieldTests
 
     private string Sentence(string pooling, string more)
     {
-        string folder = Path.Combine(_root, "sentence");
+        string folder = _folder["sentence"];
         Directory.CreateDirectory(Path.Combine(folder, "1_Pooling"));
         foreach (string file in Directory.EnumerateFiles(TinyCheckpoints.Base))
             File.Copy(file, Path.Combine(folder, Path.GetFileName(file)));

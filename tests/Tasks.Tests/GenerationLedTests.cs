@@ -10,7 +10,7 @@ namespace LongformerInterop.Tasks.Tests;
 /// <summary>Generation with a real model: the ids of HF, with and without the cache, alone and in batches, streamed and whole.</summary>
 public sealed class GenerationLedTests
 {
-    private static string Goldens => Path.Combine(TinyCheckpoints.Repository, "parity-tests", "goldens", "led");
+    private static string Goldens => Repository.Golden("led");
 
     private static IEnumerable<string> Cases() =>
         Directory.EnumerateDirectories(Goldens, "generate*").Select(folder => Path.GetFileName(folder)!).Order(StringComparer.Ordinal);

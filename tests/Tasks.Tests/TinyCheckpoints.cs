@@ -10,15 +10,13 @@ namespace LongformerInterop.Tests;
 internal static class TinyCheckpoints
 {
     internal const int MaxTokens = 96;
-    private static readonly Lazy<string> RootFolder = new(() => Directory.CreateTempSubdirectory("longformer-tests-").FullName);
+    private static readonly Lazy<TestFolder> RootFolder = new(() => new TestFolder());
     private static readonly Lock Gate = new();
 
-    internal static string TokenizerFolder => Path.Combine(Repository, "parity-tests", "goldens", "tokenizer", "tiny");
-
-    internal static string Repository { get; } = FindRepository();
+    internal static string TokenizerFolder => Repository.Golden("tokenizer", "tiny");
 
     /// <summary>A folder for what tests write; deleted by <see cref="Clean"/>.</summary>
-    internal static string Root => RootFolder.Value;
+    internal static string Root => RootFolder.Value.Path;
 
     internal static string Base => Folder("LongformerModel");
 
@@ -56,7 +54,7 @@ internal static class TinyCheckpoints
     internal static void Clean()
     {
         if (RootFolder.IsValueCreated)
-            Directory.Delete(RootFolder.Value, recursive: true);
+            RootFolder.Value.Dispose();
     }
 
     private static string Folder(string architecture, Func<LongformerConfiguration, LongformerConfiguration>? change = null, string suffix = "")
@@ -72,16 +70,6 @@ internal static class TinyCheckpoints
                 File.WriteAllBytes(Path.Combine(folder, file), File.ReadAllBytes(Path.Combine(TokenizerFolder, file)));
             return folder;
         }
-    }
-
-    private static string FindRepository()
-    {
-        for (DirectoryInfo? d = new(AppContext.BaseDirectory); d is not null; d = d.Parent)
-        {
-            if (File.Exists(Path.Combine(d.FullName, "LongformerInterop.sln")))
-                return d.FullName;
-        }
-        throw new InvalidOperationException($"no LongformerInterop.sln above {AppContext.BaseDirectory}");
     }
 }
 

@@ -99,7 +99,7 @@ public class EncodingTests
     [Test]
     public void Configuration_files_name_added_tokens_and_roles()
     {
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         SmallBpe.Write(folder);
         folder.Write("added_tokens.json", """{"<doc-sep>": 265}""");
         folder.Write("special_tokens_map.json", """{"sep_token": "<doc-sep>", "mask_token": {"content": "<mask>", "lstrip": false}}""");

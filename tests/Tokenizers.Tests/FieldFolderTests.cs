@@ -19,7 +19,7 @@ public class FieldFolderTests
     public void Is_as_in_the_reference(string name)
     {
         JsonNode golden = Golden["cases"]!.AsArray().Single(c => c!["name"]!.GetValue<string>() == name)!;
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         foreach ((string file, JsonNode? content) in golden["files"]!.AsObject())
             folder.Write(file, Expand(file, content!));
         Tokenizer tokenizer = Tokenizer.Load(folder.Path);
@@ -50,7 +50,7 @@ public class FieldFolderTests
     [Test]
     public void An_unused_id_and_one_beyond_the_vocabulary_decode_to_nothing()
     {
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         JsonObject vocabulary = SmallBpe.Vocabulary();
         vocabulary["x\u0120y"] = 400;
         Tokenizer tokenizer = Tokenizer.Load(SmallBpe.Write(folder, vocabulary));
@@ -69,7 +69,7 @@ public class FieldFolderTests
     [TestCase("5.12.1", "The Cafe\u0304")]
     public void The_version_that_made_a_folder_decides_what_its_class_keeps(string version, string read)
     {
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         JsonObject json = JsonNode.Parse(SmallBpe.Json())!.AsObject();
         json["normalizer"] = new JsonObject
         {
@@ -88,7 +88,7 @@ public class FieldFolderTests
     [TestCase("{\"model_max_length\": 1e30}  \n\n")]
     public void Json_is_read_as_python_reads_it_and_editors_leave_it(string configuration)
     {
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         SmallBpe.Write(folder);
         folder.Write("tokenizer_config.json", configuration);
         Assert.That(Tokenizer.Load(folder.Path).ModelMaxLength, Is.Null);

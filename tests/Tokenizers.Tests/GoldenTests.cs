@@ -41,8 +41,8 @@ public class GoldenTests
     [TestCase("pairs.jsonl")]
     public void WordPiece_from_vocab_txt_alone_is_the_same(string file)
     {
-        using TemporaryFolder folder = new();
-        File.Copy(Path.Combine(Goldens.Folder("wordpiece"), "vocab.txt"), folder.PathOf("vocab.txt"));
+        using TestFolder folder = new();
+        File.Copy(Path.Combine(Goldens.Folder("wordpiece"), "vocab.txt"), folder["vocab.txt"]);
         GoldenFileResult result = GoldenFiles.Check(Tokenizer.Load(folder.Path), Path.Combine(Goldens.Folder("wordpiece"), file));
         Assert.That(result.Failures, Is.Empty, $"{file}: {result.Failures.Count} of {result.Lines} lines differ");
         Assert.That(result.Lines, Is.GreaterThan(30));
@@ -56,8 +56,8 @@ public class GoldenTests
     [TestCase("truncation.jsonl", "TemplateProcessing")]
     public void Bpe_from_a_tokenizer_json_is_the_same(string file, string processor)
     {
-        using TemporaryFolder folder = new();
-        File.WriteAllText(folder.PathOf("tokenizer.json"), BpeJson.FromFiles(Goldens.Folder("roberta"), BpeJson.Processors[processor]));
+        using TestFolder folder = new();
+        File.WriteAllText(folder["tokenizer.json"], BpeJson.FromFiles(Goldens.Folder("roberta"), BpeJson.Processors[processor]));
         GoldenFileResult result = GoldenFiles.Check(Tokenizer.Load(folder.Path), Path.Combine(Goldens.Folder("roberta"), file));
         Assert.That(result.Failures, Is.Empty, $"{file}: {result.Failures.Count} of {result.Lines} lines differ");
         Assert.That(result.Lines, Is.GreaterThan(7));

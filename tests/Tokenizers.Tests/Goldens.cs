@@ -1,6 +1,6 @@
 namespace LongformerInterop.Tokenizers.Tests;
 
-/// <summary>Where the goldens lie, and their tokenizers, loaded once.</summary>
+/// <summary>The folders of the goldens, and their tokenizers, loaded once.</summary>
 internal static class Goldens
 {
     private static readonly Lazy<Tokenizer> LazyRoberta = new(() => Tokenizer.Load(Folder("roberta")));
@@ -21,13 +21,5 @@ internal static class Goldens
         _ => throw new ArgumentException($"no goldens in {folder}", nameof(folder)),
     };
 
-    public static string Folder(string name)
-    {
-        for (DirectoryInfo? d = new(AppContext.BaseDirectory); d is not null; d = d.Parent)
-        {
-            if (File.Exists(Path.Combine(d.FullName, "LongformerInterop.sln")))
-                return Path.Combine(d.FullName, "parity-tests", "goldens", "tokenizer", name);
-        }
-        throw new InvalidOperationException($"no LongformerInterop.sln above {AppContext.BaseDirectory}");
-    }
+    public static string Folder(string name) => Repository.Golden("tokenizer", name);
 }

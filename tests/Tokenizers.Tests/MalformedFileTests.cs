@@ -6,10 +6,10 @@ namespace LongformerInterop.Tokenizers.Tests;
 [TestFixture]
 public class MalformedFileTests
 {
-    private TemporaryFolder _folder = null!;
+    private TestFolder _folder = null!;
 
     [SetUp]
-    public void MakeFolder() => _folder = new TemporaryFolder();
+    public void MakeFolder() => _folder = new TestFolder();
 
     [TearDown]
     public void RemoveFolder() => _folder.Dispose();
@@ -28,7 +28,7 @@ public class MalformedFileTests
     public void One_of_two_files_missing(string missing)
     {
         SmallBpe.Write(_folder);
-        File.Delete(_folder.PathOf(missing));
+        File.Delete(_folder[missing]);
         Refused(_folder.Path, $"{missing}: expected a file, but there is none");
     }
 
@@ -63,7 +63,7 @@ public class MalformedFileTests
     public void A_file_that_is_not_utf8(string file)
     {
         SmallBpe.Write(_folder);
-        File.WriteAllBytes(_folder.PathOf(file), [(byte)'{', 0xC3, 0x28]);
+        File.WriteAllBytes(_folder[file], [(byte)'{', 0xC3, 0x28]);
         Refused(_folder.Path, $"{file}: expected UTF-8, given an invalid byte sequence at byte 1");
     }
 
@@ -71,7 +71,7 @@ public class MalformedFileTests
     public void A_file_of_absurd_size()
     {
         SmallBpe.Write(_folder);
-        using (FileStream stream = new(_folder.PathOf("vocab.json"), FileMode.Create))
+        using (FileStream stream = new(_folder["vocab.json"], FileMode.Create))
             stream.SetLength(1L << 40);
         Refused(_folder.Path, "vocab.json: expected a tokenizer file of at most 268435456 bytes, given 1099511627776");
     }
@@ -130,7 +130,7 @@ public class MalformedFileTests
             byte[] bytes = [.. original];
             for (int n = random.Next(1, 4); n > 0; n--)
                 bytes[random.Next(bytes.Length)] = (byte)random.Next(256);
-            File.WriteAllBytes(_folder.PathOf("tokenizer.json"), i % 3 == 0 ? bytes[..random.Next(bytes.Length)] : bytes);
+            File.WriteAllBytes(_folder["tokenizer.json"], i % 3 == 0 ? bytes[..random.Next(bytes.Length)] : bytes);
             try
             {
                 Tokenizer.Load(_folder.Path).Encode("hello <mask> world");

@@ -97,7 +97,7 @@ public partial class PropertyTests
     [Test]
     public void Merging_is_that_of_the_plain_definition_for_words_of_any_length()
     {
-        using TemporaryFolder folder = new();
+        using TestFolder folder = new();
         Random random = new(4);
         string[] merges = ["a a", "a b", "aa aa", "ab a", "aaaa a", "b aa", "\u0120 a", "aa ab", "baa b"];
         System.Text.Json.Nodes.JsonObject vocabulary = SmallBpe.Vocabulary();

@@ -19,7 +19,7 @@ internal static class SmallBpe
         return vocabulary;
     }
 
-    public static string Write(TemporaryFolder folder, JsonObject? vocabulary = null, IEnumerable<string>? merges = null)
+    public static string Write(TestFolder folder, JsonObject? vocabulary = null, IEnumerable<string>? merges = null)
     {
         folder.Write("vocab.json", (vocabulary ?? Vocabulary()).ToJsonString());
         folder.Write("merges.txt", string.Concat(new[] { "#version: 0.2" }.Concat(merges ?? Merges).Select(line => line + "\n")));

@@ -6,19 +6,19 @@ namespace LongformerInterop.Torch.Tests;
 [TestFixture]
 public class LocatorTests
 {
-    private string _root = "";
+    private TestFolder _folder = null!;
 
     [SetUp]
-    public void MakeFolder() => _root = Directory.CreateTempSubdirectory("longformer").FullName;
+    public void MakeFolder() => _folder = new TestFolder();
 
     [TearDown]
-    public void RemoveFolder() => Directory.Delete(_root, recursive: true);
+    public void RemoveFolder() => _folder.Dispose();
 
     [Test]
     public void The_loaded_one_comes_before_all()
     {
         string named = Libtorch("named"), beside = Libtorch("beside");
-        string loaded = Path.Combine(_root, "elsewhere", LibtorchLocator.CpuName);
+        string loaded = Path.Combine(_folder.Path, "elsewhere", LibtorchLocator.CpuName);
         Assert.That(Find([loaded, "/usr/lib/libother.so"], Path.GetDirectoryName(named), Path.GetDirectoryName(beside)!), Is.EqualTo(loaded));
     }
 
@@ -26,10 +26,10 @@ public class LocatorTests
     public void LIBTORCH_comes_before_the_folders()
     {
         string named = Libtorch("named"), inner = Libtorch("distribution/lib"), beside = Libtorch("beside");
-        Assert.That(Find([], Path.Combine(_root, "named"), Path.Combine(_root, "beside")), Is.EqualTo(named));
-        Assert.That(Find([], Path.Combine(_root, "distribution"), Path.Combine(_root, "beside")), Is.EqualTo(inner));
-        Assert.That(Find([], null, Path.Combine(_root, "absent"), Path.Combine(_root, "beside")), Is.EqualTo(beside));
-        Assert.That(Find([], "", Path.Combine(_root, "beside")), Is.EqualTo(beside));
+        Assert.That(Find([], _folder["named"], _folder["beside"]), Is.EqualTo(named));
+        Assert.That(Find([], _folder["distribution"], _folder["beside"]), Is.EqualTo(inner));
+        Assert.That(Find([], null, _folder["absent"], _folder["beside"]), Is.EqualTo(beside));
+        Assert.That(Find([], "", _folder["beside"]), Is.EqualTo(beside));
     }
 
     [Test]
@@ -40,21 +40,21 @@ public class LocatorTests
         string newest = Libtorch("versions", "libtorch_cpu.so.2.14");
         Libtorch("versions", "libtorch_cpu.so.2.10");
         Libtorch("versions", "libtorch_cpu.so.txt");
-        Assert.That(Find([], Path.Combine(_root, "versions")), Is.EqualTo(newest));
+        Assert.That(Find([], _folder["versions"]), Is.EqualTo(newest));
         string plain = Libtorch("versions");
-        Assert.That(Find([], Path.Combine(_root, "versions")), Is.EqualTo(plain));
+        Assert.That(Find([], _folder["versions"]), Is.EqualTo(plain));
         Assert.That(Find([newest], null), Is.EqualTo(newest), "loaded");
     }
 
     [Test]
     public void None_at_all_is_told_with_every_place() =>
-        Refused(() => Find([], null, Path.Combine(_root, "a"), Path.Combine(_root, "b")), "libtorch is not found", "LIBTORCH is not set",
-            Path.Combine(_root, "a", LibtorchLocator.CpuName), Path.Combine(_root, "b", LibtorchLocator.CpuName), "libtorch-cpu");
+        Refused(() => Find([], null, _folder["a"], _folder["b"]), "libtorch is not found", "LIBTORCH is not set",
+            Path.Combine(_folder.Path, "a", LibtorchLocator.CpuName), Path.Combine(_folder.Path, "b", LibtorchLocator.CpuName), "libtorch-cpu");
 
     [Test]
     public void Two_loaded_ones_are_refused()
     {
-        string[] two = [Path.Combine(_root, "a", LibtorchLocator.CpuName), Path.Combine(_root, "b", LibtorchLocator.CpuName)];
+        string[] two = [Path.Combine(_folder.Path, "a", LibtorchLocator.CpuName), Path.Combine(_folder.Path, "b", LibtorchLocator.CpuName)];
         Refused(() => Find(two, null), "2 different libtorch", two[0], two[1]);
     }
 
@@ -63,9 +63,9 @@ public class LocatorTests
     {
         string library = Libtorch("named");
         string beside = Path.GetDirectoryName(Libtorch("beside"))!;
-        string empty = Directory.CreateDirectory(Path.Combine(_root, "empty")).FullName;
+        string empty = Directory.CreateDirectory(_folder["empty"]).FullName;
         Refused(() => Find([], library, beside), "LIBTORCH names a file", library, "expected a folder");
-        Refused(() => Find([], Path.Combine(_root, "absent"), beside), "does not exist", Path.Combine(_root, "absent"));
+        Refused(() => Find([], _folder["absent"], beside), "does not exist", _folder["absent"]);
         Refused(() => Find([], empty, beside), empty, $"no {LibtorchLocator.CpuName}", Path.Combine(empty, "lib"));
         Assert.That(() => LibtorchLocator.Find([], empty, [beside], new Locked()), Throws.TypeOf<TorchException>()
             .With.Message.Contains("cannot be read").And.Message.Contains(empty).And.Message.Contains("denied"));
@@ -75,18 +75,19 @@ public class LocatorTests
     public void An_old_one_is_refused_by_its_version()
     {
         string old = Libtorch("old/lib");
-        File.WriteAllText(Path.Combine(_root, "old", "build-version"), "1.13.1+cpu\n");
-        Refused(() => Find([], Path.Combine(_root, "old")), "1.13.1", old, "too old", "2.10");
+        File.WriteAllText(Path.Combine(_folder.Path, "old", "build-version"), "1.13.1+cpu\n");
+        Refused(() => Find([], _folder["old"]), "1.13.1", old, "too old", "2.10");
         string python = Libtorch("torch/lib");
-        File.WriteAllText(Path.Combine(_root, "torch", "version.py"), "from typing import Optional\n__version__ = '2.9.0+cu128'\ndebug = False\n");
-        Refused(() => Find([], null, Path.Combine(_root, "torch", "lib")), "2.9.0", python, "too old");
+        File.WriteAllText(Path.Combine(_folder.Path, "torch", "version.py"),
+            "from typing import Optional\n__version__ = '2.9.0+cu128'\ndebug = False\n");
+        Refused(() => Find([], null, Path.Combine(_folder.Path, "torch", "lib")), "2.9.0", python, "too old");
         if (OperatingSystem.IsLinux())
         {
             string debian = Libtorch("debian", "libtorch_cpu.so.1.13");
-            Refused(() => Find([], Path.Combine(_root, "debian")), "1.13", debian, "too old");
+            Refused(() => Find([], _folder["debian"]), "1.13", debian, "too old");
         }
-        File.WriteAllText(Path.Combine(_root, "old", "build-version"), "2.10.0+cpu\n");
-        Assert.That(Find([], Path.Combine(_root, "old")), Is.EqualTo(old));
+        File.WriteAllText(Path.Combine(_folder.Path, "old", "build-version"), "2.10.0+cpu\n");
+        Assert.That(Find([], _folder["old"]), Is.EqualTo(old));
     }
 
     [Test]
@@ -101,8 +102,8 @@ public class LocatorTests
         void Is(byte[] content, params string[] words)
         {
             File.WriteAllBytes(path, content);
-            Refused(() => Find([], null, Path.Combine(_root, "broken"), beside), [path, .. words]);
-            Refused(() => Find([], Path.Combine(_root, "broken"), beside), [path, .. words]);
+            Refused(() => Find([], null, _folder["broken"], beside), [path, .. words]);
+            Refused(() => Find([], _folder["broken"], beside), [path, .. words]);
         }
         Is([], "is empty");
         Is("text that is no library"u8.ToArray(), "is not a library");
@@ -122,15 +123,15 @@ public class LocatorTests
     [Test]
     public void The_own_library_is_told_with_the_places_searched()
     {
-        Assert.That(() => NativeLibraries.Locate("longformer_none", _root, AppContext.BaseDirectory, []),
-            Throws.TypeOf<TorchException>().With.Message.Contains(_root).And.Message.Contains("LONGFORMER_NATIVE_DIR"));
-        string runtimes = Path.Combine(_root, "runtimes");
-        Assert.That(() => NativeLibraries.Locate("longformer_none", null, _root, [runtimes]),
+        Assert.That(() => NativeLibraries.Locate("longformer_none", _folder.Path, AppContext.BaseDirectory, []),
+            Throws.TypeOf<TorchException>().With.Message.Contains(_folder.Path).And.Message.Contains("LONGFORMER_NATIVE_DIR"));
+        string runtimes = _folder["runtimes"];
+        Assert.That(() => NativeLibraries.Locate("longformer_none", null, _folder.Path, [runtimes]),
             Throws.TypeOf<TorchException>().With.Message.Contains("longformer_none").And.Message.Contains(runtimes));
         Directory.CreateDirectory(runtimes);
         string library = Path.Combine(runtimes, OperatingSystem.IsWindows() ? "longformer_none.dll" : "liblongformer_none.so");
         File.WriteAllText(library, "");
-        Assert.That(NativeLibraries.Locate("longformer_none", null, _root, [runtimes]), Is.EqualTo(library));
+        Assert.That(NativeLibraries.Locate("longformer_none", null, _folder.Path, [runtimes]), Is.EqualTo(library));
     }
 
     [Test]
@@ -153,7 +154,7 @@ public class LocatorTests
     /// <summary>A file that looks like a library as far as its head goes.</summary>
     private string Libtorch(string folder, string? name = null)
     {
-        string path = Path.Combine(Directory.CreateDirectory(Path.Combine(_root, folder)).FullName, name ?? LibtorchLocator.CpuName);
+        string path = Path.Combine(Directory.CreateDirectory(_folder[folder]).FullName, name ?? LibtorchLocator.CpuName);
         File.WriteAllBytes(path, Head());
         return path;
     }

@@ -99,15 +99,11 @@ public class WrapperTests : TensorTest
         Is32(m.Transpose(0, 1), 0, 3, 1, 4, 2, 5);
         Is32(m.Permute(1, 0).Contiguous(), 0, 3, 1, 4, 2, 5);
         Assert.That(m.Unsqueeze(1).Shape, Is.EqualTo(new long[] { 2, 1, 3 }));
-        Assert.That(m.Unsqueeze(1).Squeeze(1).Shape, Is.EqualTo(m.Shape));
-        Assert.That(m.Unsqueeze(-1).Squeeze(0).Shape, Is.EqualTo(new long[] { 2, 3, 1 }));
         Assert.That(m.Unsqueeze(0).Expand(4, -1, -1).Shape, Is.EqualTo(new long[] { 4, 2, 3 }));
-        Assert.That(m.Flatten().Shape, Is.EqualTo(new long[] { 6 }));
         Assert.That(x.Unflatten(0, 3, 2).Shape, Is.EqualTo(new long[] { 3, 2 }));
         Is32(x.Slice(0, 0, 2).Pad([1, 2], 9), 9, 0, 1, 9, 9);
         Assert.That(x.Split(4).Select(t => t.ElementCount), Is.EqualTo(new[] { 4L, 2 }));
         Assert.That(m.Chunk(3, 1), Has.Length.EqualTo(3));
-        Assert.That(m.Unbind(), Has.Length.EqualTo(2));
         Is32(x.AsStrided([2, 2], [1, 1], 1), 1, 2, 2, 3);
         Is32(x.Unfold(0, 2, 2), 0, 1, 2, 3, 4, 5);
         Is64(x.To(DType.Int64), 0, 1, 2, 3, 4, 5);
@@ -139,16 +135,10 @@ public class WrapperTests : TensorTest
         Tensor x = Tensor.From([1f, 2f, 3f]), two = Tensor.From([2f]);
         IsBool(x.Eq(2), false, true, false);
         IsBool(x.Eq(two), false, true, false);
-        IsBool(x.Ne(2), true, false, true);
-        IsBool(x.Ne(two), true, false, true);
         IsBool(x.Lt(2), true, false, false);
         IsBool(x.Lt(two), true, false, false);
-        IsBool(x.Le(2), true, true, false);
-        IsBool(x.Le(two), true, true, false);
         IsBool(x.Gt(2), false, false, true);
         IsBool(x.Gt(two), false, false, true);
-        IsBool(x.Ge(2), false, true, true);
-        IsBool(x.Ge(two), false, true, true);
         IsBool(x.Gt(1).And(x.Lt(3)), false, true, false);
         IsBool(x.Lt(2).Or(x.Gt(2)), true, false, true);
         IsBool(x.Lt(3).Not(), false, false, true);
@@ -191,11 +181,9 @@ public class WrapperTests : TensorTest
             long[] values = t.ToArray<long>();
             Assert.That(t.Clone().ToArray<long>(), Is.EqualTo(values));
             Assert.That(t.Reshape(-1, Math.Max(1, t.Size(-1))).ToArray<long>(), Is.EqualTo(values));
-            Assert.That(t.Flatten().ToArray<long>(), Is.EqualTo(values));
-            Assert.That(Tensor.Cat(t.Unbind(0).Select(p => p.Unsqueeze(0)).ToArray()).ToArray<long>(), Is.EqualTo(values));
         }
-        Assert.That(x.Transpose(1, 2).Flatten(0, 1).DataPointer, Is.Not.EqualTo(x.DataPointer), "a copy");
-        Assert.That(x.Transpose(0, 1).Flatten(2, 3).DataPointer, Is.EqualTo(x.DataPointer), "a view");
+        Assert.That(x.Transpose(1, 2).Reshape(24, 5).DataPointer, Is.Not.EqualTo(x.DataPointer), "a copy");
+        Assert.That(x.Transpose(0, 1).Reshape(3, 2, 20).DataPointer, Is.EqualTo(x.DataPointer), "a view");
         Assert.That(Tensor.From(5L).View(1, 1).Expand(2, 3).ToArray<long>(), Has.All.EqualTo(5));
         Assert.That(Tensor.Zeros([0, 3]).View(3, 0).Shape, Is.EqualTo(new long[] { 3, 0 }));
     }

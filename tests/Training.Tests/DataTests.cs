@@ -87,7 +87,7 @@ public sealed class DataTests
     [Test]
     public void Parquet_with_lists_and_records()
     {
-        string file = Path.Combine(TinyCheckpoints.Repository, "tests", "Training.Tests", "Fixtures", "hub.parquet");
+        string file = Path.Combine(Repository.Root, "tests", "Training.Tests", "Fixtures", "hub.parquet");
         List<DataRow> rows = [.. DataFiles.Read([file])];
         Assert.That(rows.Select(r => r.Text("id")), Is.EqualTo(new[] { "a", "b", "c" }));
         Assert.That(rows[1].Text("text"), Is.EqualTo("zwei \u00C4pfel \U0001F34E"));

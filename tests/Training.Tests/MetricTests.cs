@@ -9,7 +9,7 @@ public sealed class MetricTests
 {
     private static JsonElement Golden(string file)
     {
-        using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(TinyCheckpoints.Repository, "parity-tests", "goldens",
+        using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(Repository.Root, "parity-tests", "goldens",
             "metrics", file)));
         return document.RootElement.Clone();
     }

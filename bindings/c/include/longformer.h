@@ -1,4 +1,5 @@
-/* longformer.h: Longformer and LED for native programs. No .NET runtime is needed; libtorch is.
+/* longformer.h: Longformer and LED for native programs.
+ * No .NET runtime is needed; libtorch is.
  *
  * A whole program:
  *
@@ -26,40 +27,45 @@
  *
  *     cc program.c $(pkg-config --cflags --libs longformer)
  *
- * Errors. A function returns LF_OK or the kind of failure; lf_last_error() then says what, where, what was expected and
- * what was given. A failed function changes nothing and writes nothing to its outputs, except that an output handle is
- * set to NULL. Besides what is said at a function, each returns LF_INVALID_ARGUMENT for a null pointer where none is
- * allowed, for a handle of another type or one that was freed, and for text that is not UTF-8 (the message has the byte).
+ * Errors. A function returns LF_OK or the kind of failure; lf_last_error() then names the argument, what it may be and what it was given.
+ * A failed function changes nothing and writes nothing to its outputs, except that an output handle is set to NULL.
+ * Every function also returns LF_INVALID_ARGUMENT for a null pointer where none is allowed, for a handle of another type or
+ *   one that was freed, and for text that is not UTF-8 (the message has the byte).
  *
- * Handles. `lf_x*` is a token, not an address: never read through it. Whoever gets one through an output parameter owns
- * it and gives it to lf_x_free, once; NULL is allowed there. A handle that was freed is recognised wherever it is used
- * again, also in a second free: LF_INVALID_ARGUMENT, never a crash. Handles are independent of one another: an encoder
- * may be freed before its results, a model while another thread runs it (that call ends well).
+ * Handles. `lf_x*` is a token, not an address: never read through it.
+ * The caller owns a handle that an output parameter gave it, and frees it once with lf_x_free, which allows NULL.
+ * Use of a freed handle, also a second free, returns LF_INVALID_ARGUMENT; it never crashes.
+ * Handles are independent of one another: an encoder may be freed before its results, a model while another thread runs it (that call ends well).
  *
- * Pointers handed out (`const char**`, `const int64_t**`...) point into the handle they come from and stay valid until it
- * is freed. Text handed out is UTF-8, followed by a zero byte that its length does not count.
+ * Results. Pointers (`const char**`, `const int64_t**` and the like) point into the handle that they were asked of, and stay valid until it is freed.
+ * Their text is UTF-8, followed by a zero byte that the length does not count.
  *
- * Text handed in is UTF-8 and may hold any character, zero bytes too: its length is in bytes; LF_TERMINATED stands for
- * "up to the first zero byte". An array of lengths may be NULL: all are terminated. Names and paths are terminated.
- * What is handed in is read during the call only, unless the function says otherwise.
+ * Arguments. Text is UTF-8 and may hold any character, zero bytes too. Its length is in bytes; LF_TERMINATED means "up to the first zero byte".
+ * An array of lengths may be NULL: all are terminated.
+ * Names and paths are terminated.
+ * A function reads its arguments during the call only, unless it says otherwise.
  *
- * Threads. Every function may be called from any thread at any time. Models, tasks, tokenizers, tensors and results do
- * not change, so any number of threads may use one at once; results do not depend on it, not in one bit. Options do
- * change: do not set one while another thread uses it. lf_last_error is per thread. Callbacks come on the calling thread,
- * those of lf_set_log and the release of lf_tensor_from_memory on any. A callback may call this library, must not
- * throw a C++ exception or longjmp through it.
+ * Threads. Every function may be called from any thread at any time.
+ * Models, tasks, tokenizers, tensors and results do not change, so any number of threads may use one at once; results are the same to the bit.
+ * Options do change: do not set one while another thread uses it.
+ * lf_last_error is per thread.
+ * Callbacks come on the calling thread, those of lf_set_log and the release of lf_tensor_from_memory on any.
+ * A callback may call this library; it must not throw a C++ exception or longjmp through it.
  *
- * Process. dlopen works; the library stays loaded after dlclose. Signal handlers of the host stay its own: the library
- * installs handlers for SIGSEGV and SIGFPE, which pass on what is not theirs, and one real-time signal. liblongformer_ops.so is
- * looked for beside liblongformer.so, or in the folder that the environment variable LONGFORMER_NATIVE_DIR names (an absolute
- * path). libtorch 2.10 or later is taken from the process where one is loaded already, else from the folder that LIBTORCH names,
- * else from beside liblongformer.so.
+ * Process. dlopen works; the library stays loaded after dlclose.
+ * Signal handlers of the host stay its own: the library installs handlers for SIGSEGV and SIGFPE, which pass on signals that are
+ *   not theirs, and one for a real-time signal.
+ * liblongformer_ops.so is looked for beside liblongformer.so, or in the folder that the environment variable LONGFORMER_NATIVE_DIR names (an
+ *   absolute path).
+ * libtorch 2.10 or later is taken from the process where one is loaded already, else from the folder that LIBTORCH names, else from beside
+ *   liblongformer.so.
  *
- * fork. A process that was forked after the first call has only one of its threads: there every function returns LF_FORKED, except
- * lf_version, lf_abi_version and lf_last_error, and it may exit in any way. Start workers by spawn, or make the first call in them.
+ * fork. A process that was forked after the first call has only one of its threads: there every function returns LF_FORKED, except lf_version,
+ *   lf_abi_version and lf_last_error, and it may exit in any way.
+ * Start workers by spawn, or make the first call in them.
  *
- * Shapes: B sequences, T tokens, N tokens of packed sequences one behind the other, H heads, D head dimension, C hidden
- * size, G global tokens. Ranges are half-open.
+ * Shapes: B sequences, T tokens, N tokens of packed sequences one behind the other, H heads, D head dimension, C hidden size, G global tokens.
+ * Ranges are half-open.
  */
 #ifndef LONGFORMER_H
 #define LONGFORMER_H
@@ -142,33 +148,36 @@ LF_API int32_t lf_abi_version(void);
 /* LF_ABI_MISMATCH unless the library serves that interface. Use lf_check_abi(). */
 LF_API lf_status lf_require_abi(int32_t abi_version);
 
-/* The message of the last failure on this thread, one line or more; "" if there was none. Valid until the next failure
- * on this thread, or its end. */
+/* The message of the last failure on this thread, one line or more; "" if there was none.
+ * Valid until the next failure on this thread, or its end. */
 LF_API const char* lf_last_error(void);
 
-/* Which argument the last failure on this thread is about, what it may be and what it was given: the parts of a message
- * "argument: expected ..., given ...". index: the element's place in the argument (its first number where it has several), -1 for the argument
- * as a whole. What is not known is NULL (index: -1); NULL in place of an output: not asked. The texts are valid as long as the message. */
+/* Which argument the last failure on this thread is about, what it may be and what it was given: the parts of a message "argument: expected ...,
+ *   given ...".
+ * index: the element's place in the argument (its first number where it has several), -1 for the argument as a whole.
+ * A part that is not known is NULL (index: -1); an output that is NULL is not written.
+ * The texts are valid as long as the message. */
 LF_API lf_status lf_last_error_fields(const char** argument, int64_t* index, const char** expected, const char** given);
 
 /* The version of the libtorch that is loaded, such as "1.13.0". A static string. LF_TORCH if none can be loaded. */
 LF_API lf_status lf_torch_version(const char** version);
 
-/* How many threads an operator may use, in the whole process; at first the cores that the process may run on, or
- * OMP_NUM_THREADS. LF_INVALID_INPUT below 1. */
+/* How many threads an operator may use, in the whole process; at first the cores that the process may run on, or OMP_NUM_THREADS.
+ * LF_INVALID_INPUT below 1. */
 LF_API lf_status lf_set_threads(int32_t threads);
 LF_API lf_status lf_get_threads(int32_t* threads);
 
 /* How many devices of a kind, "cpu" or "cuda", this libtorch and this machine have. */
 LF_API lf_status lf_device_count(const char* kind, int32_t* count);
 
-/* Sends what the library has to say at this level and above to a callback (NULL: nowhere, as at the start), for the whole
- * process: a warning for a truncated document, a debug line for each batch. */
+/* Sends log messages of this level and above to a callback, for the whole process; NULL, as at the start, sends them nowhere.
+ * Examples: a warning for a truncated document, a debug line for each batch. */
 typedef void (*lf_log_callback)(void* context, lf_log_level level, const char* message, size_t length);
 LF_API lf_status lf_set_log(lf_log_callback callback, void* context, lf_log_level level);
 
-/* How many handles, and how many tensors of libtorch held by this library, are alive: for leak checks. Either may be
- * NULL. A model holds its weights. */
+/* How many handles, and how many tensors of libtorch held by this library, are alive: for leak checks.
+ * Either may be NULL.
+ * A model holds its weights. */
 LF_API lf_status lf_live(int64_t* handles, int64_t* tensors);
 
 /* Frees text that a function handed over as `char**`. NULL is allowed. */
@@ -176,23 +185,25 @@ LF_API lf_status lf_text_free(char* text);
 
 /* ---- Options ------------------------------------------------------------------------------------------------------ */
 
-/* How to load; NULL in place of options means the defaults. lf_load_options_set takes:
- *   "device"     "cpu" (default), "cuda", "cuda:1"...
- *   "dtype"      "float32", "bfloat16", "float16", "float64"; default: as stored. Weights that keep it are used where
- *                they lie in the mapped file
+/* How to load; NULL in place of options means the defaults.
+ * lf_load_options_set takes:
+ *   "device"     "cpu" (default), "cuda", or with a number such as "cuda:1"
+ *   "dtype"      "float32", "bfloat16", "float16", "float64"; default: as stored. Weights that keep their dtype are
+ *                used in the mapped file, without a copy
  *   "attention"  "fused" (default), "chunks", "loop": which implementation of the window attention
- *   "pack_weights" "true" (default), "false": lay the weights of products out anew for the CPU at first use, in this process's memory
+ *   "pack_weights" "true" (default), "false": pack the weights of products for the CPU at first use, in this process's memory
  *   "tf32"       "false", "true": whether a GPU may round float32 products to TF32; set when loading, for the whole process (off at first)
  *   "trainable"  "false" (default), "true": for lf_model_gradients
- * LF_INVALID_ARGUMENT for another name, LF_INVALID_INPUT for another value; both list what there is. */
+ * LF_INVALID_ARGUMENT for another name, LF_INVALID_INPUT for another value; both messages list what is allowed. */
 LF_API lf_status lf_load_options_create(lf_load_options** options);
 LF_API lf_status lf_load_options_set(lf_load_options* options, const char* name, const char* value);
 LF_API lf_status lf_load_options_free(lf_load_options* options);
 
-/* Options of a call, by name; NULL in place of options means the defaults. Each function lists the names that it takes
- * under "Options"; one that it does not take is refused by that function with LF_INVALID_ARGUMENT. Values of the wrong
- * kind or beyond their limits: LF_INVALID_INPUT. An int is taken for a float; 0 and 1 are false and true; setting a
- * name again replaces its value ("bad_words", "column" and "labels" add one). The tasks all take:
+/* Options of a call, by name; NULL in place of options means the defaults.
+ * Each function lists the names that it takes under "Options"; one that it does not take is refused by that function with LF_INVALID_ARGUMENT.
+ * Values of the wrong kind or beyond their limits: LF_INVALID_INPUT.
+ * An int is taken for a float; 0 and 1 are false and true; setting a name again replaces its value ("bad_words", "column" and "labels" add one).
+ * The tasks all take:
  *   "truncate"          int, default 0: cut an input at the checkpoint's last position instead of refusing it
  *   "global"            text: "none", "first" or positions "0,5,17" of the global tokens; default: the task's own
  *   "tokens_per_batch"  int, default 8192: how many tokens go through the model at once (no padding is added) */
@@ -204,15 +215,17 @@ LF_API lf_status lf_options_set_ints(lf_options* options, const char* name, cons
 LF_API lf_status lf_options_set_tensor(lf_options* options, const char* name, const lf_tensor* tensor); /* keeps it alive */
 LF_API lf_status lf_options_free(lf_options* options);
 
-/* Callbacks of a call, NULL for none (the default). One that returns nonzero stops the call, which returns LF_CANCELLED.
- * cancel: asked at the start, before each batch (of documents, or windows of a long one), between the layers of the model (not more often than
- *   every 20 milliseconds: a long document stops within a layer's time) and after each generated token. With an interval (0 is the default,
- *   below it LF_INVALID_INPUT) for the first time when the call has run that long, and then not more often: for callbacks that cost much.
- * progress: after each batch (for generation each token): inputs done and in all, tokens that went through so far.
- * on_text: generation of one document: the next piece of text, as soon as it is settled; the pieces together are the
- *   result. Never cuts a character. Training: see lf_train.
- * on_token: generation: a token that is settled. document: which of the inputs; sequence: which of its results (a beam
- *   search tells its best only); position: its place in lf_answer_tokens. */
+/* Callbacks of a call, NULL for none (the default).
+ * One that returns nonzero stops the call, which returns LF_CANCELLED.
+ *   cancel    is asked at the start, before each batch (of documents, or windows of a long one), between the layers of the model but at most every
+ *             20 milliseconds, and after each generated token. So a long document stops within a layer's time.
+ *             An interval (default 0; below it LF_INVALID_INPUT) delays the first question by that time and keeps it between two questions: for
+ *             callbacks that cost much.
+ *   progress  is told after each batch (in generation after each token): inputs done, inputs in all, tokens that went through so far.
+ *   on_text   is told the next piece of text when it is settled, in the generation of one document. The pieces together are the result; no piece
+ *             cuts a character. Training: see lf_train.
+ *   on_token  is told each token that is settled, in generation. document: which of the inputs. sequence: which of its results (a beam search
+ *             tells its best only). position: its place in lf_answer_tokens. */
 typedef int32_t (*lf_cancel_callback)(void* context);
 typedef int32_t (*lf_progress_callback)(void* context, int64_t done, int64_t total, int64_t tokens);
 typedef int32_t (*lf_text_callback)(void* context, const char* text, size_t length);
@@ -225,29 +238,39 @@ LF_API lf_status lf_options_set_on_token(lf_options* options, lf_token_callback 
 
 /* ---- Tensors ------------------------------------------------------------------------------------------------------ */
 
-/* A tensor over the caller's memory, without a copy. shape: rank sizes. strides: rank distances between neighbors in
- * elements, NULL for row-major. device: where the memory lies, NULL for "cpu". release(context) is called once when
- * nothing uses the memory any more, which may be after lf_tensor_free and on another thread; NULL where the memory
- * outlives the tensor and all that was made from it. Not called if this function fails. */
+/* A tensor over the caller's memory, without a copy.
+ * shape: rank sizes.
+ * strides: rank distances between neighbors in elements, NULL for row-major.
+ * device: the device of the memory, NULL for "cpu".
+ * release(context) is called once when nothing uses the memory any more, which may be after lf_tensor_free and on another thread; NULL where the
+ *   memory outlives the tensor and all that was made from it.
+ * Not called if this function fails. */
 LF_API lf_status lf_tensor_from_memory(void* data, lf_dtype dtype, const int64_t* shape, const int64_t* strides, int32_t rank,
                                        const char* device, void (*release)(void* context), void* context, lf_tensor** tensor);
 
 /* A tensor with a copy of row-major values on the CPU. bytes: the size of the values, which must fit the shape. */
 LF_API lf_status lf_tensor_copy(const void* data, size_t bytes, lf_dtype dtype, const int64_t* shape, int32_t rank, lf_tensor** tensor);
 
-/* Takes over a DLPack tensor, without a copy: its deleter is called when nothing uses the memory any more. If this fails
- * it stays the caller's. And gives one, without a copy: the taker calls its deleter; it outlives the handle. */
+/* Takes over a DLPack tensor, without a copy: its deleter is called when nothing uses the memory any more.
+ * If this fails the tensor stays the caller's.
+ * lf_tensor_to_dlpack gives one, without a copy: the taker calls its deleter; it outlives the handle. */
 LF_API lf_status lf_tensor_from_dlpack(struct DLManagedTensor* managed, lf_tensor** tensor);
 LF_API lf_status lf_tensor_to_dlpack(const lf_tensor* tensor, struct DLManagedTensor** managed);
 
-/* The same tensor as one of another user of this process's libtorch (Python's torch through torch.ops.longformer._to_handle),
- * with its place in the autograd graph. handle: the address of its c10::TensorImpl. From: a reference is added. To:
- * borrowed, valid as long as the handle. */
+/* The same tensor as one of another user of this process's libtorch (Python's torch through torch.ops.longformer._to_handle), with its place in the
+ *   autograd graph.
+ * handle: the address of its c10::TensorImpl.
+ * lf_tensor_from_torch adds a reference.
+ * lf_tensor_to_torch lends its own, valid as long as the handle. */
 LF_API lf_status lf_tensor_from_torch(int64_t handle, lf_tensor** tensor);
 LF_API lf_status lf_tensor_to_torch(const lf_tensor* tensor, int64_t* handle);
 
-/* What a tensor is. data: the first element; NULL where there is none. Row-major in memory if lf_tensor_contiguous says 1
- * (all results of this library are). shape and strides point at rank values. device: "cpu", "cuda:0"... _describe: all at once; NULL: not asked. */
+/* Properties of a tensor.
+ * data: the first element; NULL where there is none.
+ * Row-major in memory if lf_tensor_contiguous says 1 (all results of this library are).
+ * shape and strides point at rank values.
+ * device: such as "cpu" or "cuda:0".
+ * _describe writes all at once; an output that is NULL is not written. */
 LF_API lf_status lf_tensor_data(const lf_tensor* tensor, const void** data);
 LF_API lf_status lf_tensor_dtype(const lf_tensor* tensor, lf_dtype* dtype);
 LF_API lf_status lf_tensor_rank(const lf_tensor* tensor, int32_t* rank);
@@ -266,7 +289,7 @@ LF_API lf_status lf_tensor_read(const lf_tensor* tensor, void* destination, size
 LF_API lf_status lf_tensor_convert(const lf_tensor* tensor, lf_dtype dtype, const char* device, lf_tensor** converted);
 LF_API lf_status lf_tensor_free(lf_tensor* tensor);
 
-/* Named tensors: the outputs of a model, or a safetensors file, whose tensors are used where they lie in the mapped file.
+/* Named tensors: the outputs of a model, or a safetensors file, whose tensors are used in the mapped file without a copy.
  * lf_tensors_get gives a handle of its own, LF_NOT_FOUND if there is none of the name; lf_tensors_at one by its place (name may be NULL). */
 LF_API lf_status lf_tensors_open(const char* file, lf_tensors** tensors);
 LF_API lf_status lf_tensors_write(const char* file, const char* const* names, const lf_tensor* const* tensors, size_t count);
@@ -285,21 +308,22 @@ LF_API lf_status lf_model_free(lf_model* model);
 /* Hugging Face's class name, such as "LongformerForQuestionAnswering". */
 LF_API lf_status lf_model_architecture(const lf_model* model, const char** name);
 
-/* Runs the model. names, tensors: count inputs under Hugging Face's argument names, ids and masks on the CPU:
+/* Runs the model.
+ * names, tensors: count inputs under Hugging Face's argument names, ids and masks on the CPU:
  *   Longformer  input_ids or inputs_embeds, attention_mask, global_attention_mask, token_type_ids, position_ids, labels,
  *               start_positions, end_positions, entity_start_positions, entity_end_positions
  *   LED         input_ids or inputs_embeds, attention_mask, global_attention_mask, decoder_input_ids or
  *               decoder_inputs_embeds, decoder_attention_mask, labels, start_positions, end_positions
- * outputs: under Hugging Face's names: last_hidden_state, pooler_output, logits, start_logits, end_logits, loss,
- * encoder_last_hidden_state; with the options hidden_states.0..., attentions.0..., global_attentions.0..., and those of LED with
- * their prefixes encoder_, decoder_, cross_. Hidden states are [B, T, C] with no padding beyond the caller's own.
+ * outputs: under Hugging Face's names: last_hidden_state, pooler_output, logits, start_logits, end_logits, loss, encoder_last_hidden_state; with
+ *   the options hidden_states.0..., attentions.0..., global_attentions.0..., and those of LED with their prefixes encoder_, decoder_, cross_.
+ * Hidden states are [B, T, C] with no padding beyond the caller's own.
  * Options: "hidden_states" int, "attentions" int (costs far more than the model itself), default 0; and the callback cancel.
  * LF_INVALID_INPUT for an unknown name, a wrong shape, dtype or value. */
 LF_API lf_status lf_model_run(const lf_model* model, const char* const* names, const lf_tensor* const* tensors, size_t count,
                               const lf_options* options, lf_tensors** outputs);
 
-/* The loss for inputs with labels, and its gradients: "loss", "grad.<parameter>", and "grad_input_embeds" [B, T, C]. The model must
- * have been loaded with "trainable". */
+/* The loss for inputs with labels, and its gradients: "loss", "grad.<parameter>", and "grad_input_embeds" [B, T, C].
+ * The model must have been loaded with "trainable". */
 LF_API lf_status lf_model_gradients(const lf_model* model, const char* const* names, const lf_tensor* const* tensors, size_t count,
                                     lf_tensors** outputs);
 
@@ -309,43 +333,49 @@ LF_API lf_status lf_model_parameters(const lf_model* model, lf_tensors** paramet
 /* Writes config.json and model.safetensors. */
 LF_API lf_status lf_model_save(const lf_model* model, const char* folder);
 
-/* Generates with an LED (LEDForConditionalGeneration) from input_ids [B, T], attention_mask, global_attention_mask (none: no
- * token is global) and decoder_input_ids [B, S], as Hugging Face's generate. The answer's items have tokens, token
- * scores, score and group (the row). Options: those of lf_summarizer_summarize without the tasks'; "keep_logits"
- * int, for lf_answer_logits; no on_text. */
+/* Generates with an LED (LEDForConditionalGeneration) from input_ids [B, T], attention_mask, global_attention_mask (none: no token is global) and
+ *   decoder_input_ids [B, S], as Hugging Face's generate.
+ * The answer's items have tokens, token scores, score and group (the row).
+ * Options: those of lf_summarizer_summarize without the tasks'; "keep_logits" int, for lf_answer_logits; no on_text. */
 LF_API lf_status lf_model_generate(const lf_model* model, const char* const* names, const lf_tensor* const* tensors, size_t count,
                                    const lf_options* options, lf_answer** answer);
 
 /* ---- Tasks -------------------------------------------------------------------------------------------------------- */
 
-/* What every task has; the handle may be that of any.
- * max_tokens: the longest input in tokens, special tokens included. A longer one is refused, cut or read in windows: see the options.
- * tokenizer: a handle of its own for the task's tokenizer.
- * label_count, label: the names of the classes 0..count-1; past the end LF_INVALID_ARGUMENT. A task without labels has 0 of them.
- * free: what the _free of the task's own class does. */
+/* Functions for every task, with the handle of any.
+ * max_tokens: the longest input in tokens, special tokens included.
+ * A longer one is refused, cut or read in windows: see the options.
+ * tokenizer: a new handle for the task's tokenizer.
+ * label_count, label: the names of the classes 0..count-1; past the end LF_INVALID_ARGUMENT.
+ * A task without labels has 0 of them.
+ * lf_task_free is the same as the _free of the task's own class. */
 LF_API lf_status lf_task_max_tokens(const lf_task* task, int32_t* tokens);
 LF_API lf_status lf_task_tokenizer(const lf_task* task, lf_tokenizer** tokenizer);
 LF_API lf_status lf_task_label_count(const lf_task* task, size_t* count);
 LF_API lf_status lf_task_label(const lf_task* task, size_t index, const char** label);
 LF_API lf_status lf_task_free(lf_task* task);
 
-/* Documents to vectors. embeddings: float32 [count, C]; with pooling "tokens" [N, C], all documents' tokens one behind the other.
+/* Documents to vectors.
+ * embeddings: float32 [count, C]; with pooling "tokens" [N, C], all documents' tokens one behind the other.
  * offsets (may be NULL): int64 [count + 1], document i has the tokens offsets[i]..offsets[i + 1].
  * Options: the tasks'; "pooling" text: "mean", "cls", "tokens", "sentence"; "normalize" int: scale vectors to length 1; "prompt_name" text.
- * Defaults: what the folder says where sentence-transformers wrote it ("sentence": its poolings, dense layers and normalization, C then being the
- * width that they give), else "mean" and 0. */
+ * Defaults: in a folder of sentence-transformers its own settings ("sentence": its poolings, dense layers and normalization; C is then the width
+ *   of their result), else "mean" and 0. */
 LF_API lf_status lf_document_encoder_load(const char* folder, const lf_load_options* options, lf_document_encoder** encoder);
 LF_API lf_status lf_document_encoder_encode(const lf_document_encoder* encoder, const char* const* documents, const size_t* lengths,
                                             size_t count, const lf_options* options, lf_tensor** embeddings, lf_tensor** offsets);
-/* The same into the caller's memory. embeddings: room for `room` floats, of which the first count * C (with "tokens" offsets[count] * C) are
- * written, row-major, all or none: what is too small, LF_INVALID_ARGUMENT, is refused before the model runs. offsets (may be NULL): room
- * for count + 1 numbers. With embeddings NULL and room 0 only offsets is written, from the tokenizer alone: how much room "tokens" needs. */
+/* The same into the caller's memory.
+ * embeddings: room for `room` floats, of which the first count * C (with "tokens" offsets[count] * C) are written, row-major, all or none.
+ * Too little room is refused with LF_INVALID_ARGUMENT before the model runs.
+ * offsets (may be NULL): room for count + 1 numbers.
+ * With embeddings NULL and room 0 only offsets is written, from the tokenizer alone: how much room "tokens" needs. */
 LF_API lf_status lf_document_encoder_encode_into(const lf_document_encoder* encoder, const char* const* documents, const size_t* lengths,
                                                  size_t count, const lf_options* options, float* embeddings, size_t room, int64_t* offsets);
 LF_API lf_status lf_document_encoder_hidden_size(const lf_document_encoder* encoder, int32_t* size);
 LF_API lf_status lf_document_encoder_free(lf_document_encoder* encoder);
 
-/* Extractive question answering. A document longer than the checkpoint's positions is read in overlapping windows.
+/* Extractive question answering.
+ * A document longer than the checkpoint's positions is read in overlapping windows.
  * Items: text, range, score (probability), logit; best first.
  * Options: the tasks'; "top" int, default 1; "max_answer_tokens" int, 30; "overlap" int, 128. */
 LF_API lf_status lf_question_answerer_load(const char* folder, const lf_load_options* options, lf_question_answerer** answerer);
@@ -353,16 +383,17 @@ LF_API lf_status lf_question_answerer_answer(const lf_question_answerer* answere
                                              const char* document, size_t document_length, const lf_options* options, lf_answer** answer);
 LF_API lf_status lf_question_answerer_free(lf_question_answerer* answerer);
 
-/* Classes of documents. Items: label, score, logit, group (the document); for each document all labels, best first (regression: in order).
- * problem_type: "single_label_classification" (score: softmax),
- * "multi_label_classification" (sigmoid) or "regression" (the value itself). */
+/* Classes of documents.
+ * Items: label, score, logit, group (the document); for each document all labels, best first (regression: in order).
+ * problem_type: "single_label_classification" (score: softmax), "multi_label_classification" (sigmoid) or "regression" (the value itself). */
 LF_API lf_status lf_text_classifier_load(const char* folder, const lf_load_options* options, lf_text_classifier** classifier);
 LF_API lf_status lf_text_classifier_classify(const lf_text_classifier* classifier, const char* const* documents, const size_t* lengths,
                                              size_t count, const lf_options* options, lf_answer** answer);
 LF_API lf_status lf_text_classifier_problem_type(const lf_text_classifier* classifier, const char** type);
 LF_API lf_status lf_text_classifier_free(lf_text_classifier* classifier);
 
-/* Labeled stretches of a text. Items: label, text, range, score; in the order of the text.
+/* Labeled stretches of a text.
+ * Items: label, text, range, score; in the order of the text.
  * Options: the tasks'; "aggregation" text: "simple" (default), "none", "first", "average", "max". */
 LF_API lf_status lf_token_classifier_load(const char* folder, const lf_load_options* options, lf_token_classifier** classifier);
 LF_API lf_status lf_token_classifier_tag(const lf_token_classifier* classifier, const char* text, size_t length,
@@ -376,22 +407,27 @@ LF_API lf_status lf_multiple_choice_choose(const lf_multiple_choice* model, cons
                                            const size_t* choice_lengths, size_t choice_count, const lf_options* options, lf_answer** answer);
 LF_API lf_status lf_multiple_choice_free(lf_multiple_choice* model);
 
-/* Fills the masks of a text. Items: text and id of a candidate token, score, group (which mask), range (of the mask); for each
- * mask the likeliest first. mask_text: how a mask is written, such as "<mask>". Options: the tasks'; "top" int, default 5. */
+/* Fills the masks of a text.
+ * Items: text and id of a candidate token, score, group (which mask), range (of the mask); for each mask the likeliest first.
+ * mask_text: how a mask is written, such as "<mask>".
+ * Options: the tasks'; "top" int, default 5. */
 LF_API lf_status lf_mask_filler_load(const char* folder, const lf_load_options* options, lf_mask_filler** filler);
 LF_API lf_status lf_mask_filler_fill(const lf_mask_filler* filler, const char* text, size_t length, const lf_options* options, lf_answer** answer);
 LF_API lf_status lf_mask_filler_mask_text(const lf_mask_filler* filler, const char** text);
 LF_API lf_status lf_mask_filler_free(lf_mask_filler* filler);
 
-/* Classes of given spans of a text. spans: count pairs (start, end), half-open, in the unit said; each must hold text of a token.
- * Items: label, score, logit, group (which span), text and range (of the span); for each span all labels, best first. Options: the tasks'. */
+/* Classes of given spans of a text.
+ * spans: count pairs (start, end), half-open, in the unit said; each must hold text of a token.
+ * Items: label, score, logit, group (which span), text and range (of the span); for each span all labels, best first.
+ * Options: the tasks'. */
 LF_API lf_status lf_span_classifier_load(const char* folder, const lf_load_options* options, lf_span_classifier** classifier);
 LF_API lf_status lf_span_classifier_classify(const lf_span_classifier* classifier, const char* text, size_t length, const int64_t* spans,
                                              size_t count, lf_offsets unit, const lf_options* options, lf_answer** answer);
 LF_API lf_status lf_span_classifier_free(lf_span_classifier* classifier);
 
-/* Summaries by an LED. Items: text, tokens, token scores, score, group (the document); for each document best first.
- * Options: the tasks'; what is not given comes from the checkpoint, else Hugging Face's default (but "max_tokens" 256):
+/* Summaries by an LED.
+ * Items: text, tokens, token scores, score, group (the document); for each document best first.
+ * Options: the tasks'; defaults come from the checkpoint, else from Hugging Face (but "max_tokens" 256):
  *   int    "beams" "max_tokens" "min_tokens" "max_length" "min_length" "no_repeat_ngram" "forced_first_token" "sample" "top_k"
  *          "seed" "n_best" "decoder_start_token"
  *   float  "length_penalty" "repetition_penalty" "temperature" "top_p"
@@ -403,8 +439,11 @@ LF_API lf_status lf_summarizer_summarize(const lf_summarizer* summarizer, const 
                                          size_t count, const lf_options* options, lf_answer** answer);
 LF_API lf_status lf_summarizer_free(lf_summarizer* summarizer);
 
-/* What a task answered: items 0..count-1. Which properties an item has is said at the task; another: LF_NOT_FOUND. An index
- * past the end: LF_INVALID_ARGUMENT. Ranges are of the text that was handed in, in the unit asked for. _item: all at once; NULL: not asked. */
+/* The answer of a task: items 0..count-1.
+ * The task's comment lists the properties of an item; another property: LF_NOT_FOUND.
+ * An index past the end: LF_INVALID_ARGUMENT.
+ * Ranges count in the text that was given, in the unit asked for.
+ * _item writes all at once; an output that is NULL is not written. */
 LF_API lf_status lf_answer_count(const lf_answer* answer, size_t* count);
 LF_API lf_status lf_answer_text(const lf_answer* answer, size_t item, const char** text, size_t* length); /* length may be NULL */
 LF_API lf_status lf_answer_label(const lf_answer* answer, size_t item, const char** label, size_t* length);
@@ -428,12 +467,15 @@ LF_API lf_status lf_answer_free(lf_answer* answer);
 LF_API lf_status lf_tokenizer_load(const char* folder, lf_tokenizer** tokenizer);
 LF_API lf_status lf_tokenizer_free(lf_tokenizer* tokenizer);
 
-/* Text, or a pair (pair not NULL), to tokens. The batch writes count handles, all or none, and works on all cores; pairs may be NULL.
+/* Text, or a pair (pair not NULL), to tokens.
+ * The batch writes count handles, all or none, and works on all cores; pairs may be NULL.
  * Options: "add_special_tokens" int, default 1; "max_length" int; "stride" int; "overflow" text: "complete" (default: the parts cover the text),
- * "up_to_limit" (as Hugging Face's tokenizers since 0.23, which reads each text only as far as max_length needs); "truncation" text: "longest_first" (default),
- * "only_first", "only_second", "do_not_truncate"; "truncation_side" text: "right", "left"; "padding" text: "none" (default), "longest", "max_length";
- * "padding_side" text: "right", "left"; "pad_to_multiple_of" int; "add_prefix_space" int; "split_special_tokens" int. The sides and the last two are as
- * the tokenizer's files say unless given. Unused ids decode to nothing. */
+ *   "up_to_limit" (as Hugging Face's tokenizers since 0.23, which reads each text only as far as max_length needs); "truncation" text:
+ *   "longest_first" (default), "only_first", "only_second", "do_not_truncate"; "truncation_side" text: "right", "left"; "padding" text: "none"
+ *   (default), "longest", "max_length"; "padding_side" text: "right", "left"; "pad_to_multiple_of" int; "add_prefix_space" int;
+ *   "split_special_tokens" int.
+ * The defaults of the sides and of the last two are the settings in the tokenizer's files.
+ * Unused ids decode to nothing. */
 LF_API lf_status lf_tokenizer_encode(const lf_tokenizer* tokenizer, const char* text, size_t length, const char* pair, size_t pair_length,
                                      const lf_options* options, lf_encoding** encoding);
 LF_API lf_status lf_tokenizer_encode_batch(const lf_tokenizer* tokenizer, const char* const* texts, const size_t* lengths,
@@ -452,8 +494,10 @@ LF_API lf_status lf_tokenizer_vocabulary_size(const lf_tokenizer* tokenizer, int
 /* role: "begin", "end", "classifier", "separator", "padding", "mask", "unknown"; LF_NOT_FOUND where there is none. */
 LF_API lf_status lf_tokenizer_special_token(const lf_tokenizer* tokenizer, const char* role, int32_t* id);
 
-/* count tokens, one value each. kind: "ids", "type_ids", "attention_mask", "special_tokens_mask", "sequence_ids" (0, 1, or -1 for tokens
- * of no text). ranges: count pairs (start, end) in the token's text, (0, 0) for tokens of no text. _describe: all at once; NULL: not asked. */
+/* count tokens, one value each.
+ * kind: "ids", "type_ids", "attention_mask", "special_tokens_mask", "sequence_ids" (0, 1, or -1 for tokens of no text).
+ * ranges: count pairs (start, end) in the token's text, (0, 0) for tokens of no text.
+ * _describe writes all at once; an output that is NULL is not written. */
 LF_API lf_status lf_encoding_count(const lf_encoding* encoding, size_t* count);
 LF_API lf_status lf_encoding_values(const lf_encoding* encoding, const char* kind, const int32_t** values);
 LF_API lf_status lf_encoding_ranges(const lf_encoding* encoding, lf_offsets unit, const int32_t** ranges);
@@ -468,13 +512,17 @@ LF_API lf_status lf_encoding_free(lf_encoding* encoding);
 
 /* ---- Operators ---------------------------------------------------------------------------------------------------- */
 
-/* Window, dilated and global attention (Longformer, section 3.1). query, key, value: [B, T, H, D], or packed [N, H, D]. A query at i sees
- * the keys i + d*s for s = -window_left..window_right, d the dilation of its head, and the global positions of its sequence, each once.
- * Global queries come out as local ones: lf_global_attention computes theirs. output: as the query. log_sum_exp (may be NULL):
- * [B, T, H] or [N, H]. Recorded for differentiation where the inputs are part of a graph (lf_tensor_from_torch).
- * Options: "dilation" ints (1 or H); "mask" tensor [B, T] or [N], nonzero: a visible key; "global_index" tensor int64 [B, G] of ascending
- * positions padded with -1; "sequence_offsets" ints (packed; from 0 to N); "scale" float, default 1/sqrt(D); "dropout" float; "seed" int;
- * "implementation" text: "fused" (default), "chunks", "loop". */
+/* Window, dilated and global attention (Longformer, section 3.1).
+ * query, key, value: [B, T, H, D], or packed [N, H, D].
+ * A query at i sees the keys i + d*s for s = -window_left..window_right, d the dilation of its head, and the global positions of its sequence, each
+ *   once.
+ * Global queries come out as local ones: lf_global_attention computes theirs.
+ * output: as the query.
+ * log_sum_exp (may be NULL): [B, T, H] or [N, H].
+ * Recorded for differentiation where the inputs are part of a graph (lf_tensor_from_torch).
+ * Options: "dilation" ints (1 or H); "mask" tensor [B, T] or [N], nonzero: a visible key; "global_index" tensor int64 [B, G] of ascending positions
+ *   padded with -1; "sequence_offsets" ints (packed; from 0 to N); "scale" float, default 1/sqrt(D); "dropout" float; "seed" int; "implementation"
+ *   text: "fused" (default), "chunks", "loop". */
 LF_API lf_status lf_banded_attention(const lf_tensor* query, const lf_tensor* key, const lf_tensor* value, int64_t window_left,
                                      int64_t window_right, const lf_options* options, lf_tensor** output, lf_tensor** log_sum_exp);
 
@@ -482,22 +530,27 @@ LF_API lf_status lf_banded_attention(const lf_tensor* query, const lf_tensor* ke
 LF_API lf_status lf_banded_attention_probabilities(const lf_tensor* query, const lf_tensor* key, int64_t window_left,
                                                    int64_t window_right, const lf_options* options, lf_tensor** probabilities);
 
-/* Global queries [B, G, H, D] over all keys of their sequence. global_index: int64 [B, G]. output: [B, G, H, D].
+/* Global queries [B, G, H, D] over all keys of their sequence.
+ * global_index: int64 [B, G].
+ * output: [B, G, H, D].
  * Options: "mask", "sequence_offsets", "scale", "dropout", "seed". */
 LF_API lf_status lf_global_attention(const lf_tensor* query, const lf_tensor* key, const lf_tensor* value, const lf_tensor* global_index,
                                      const lf_options* options, lf_tensor** output);
 
 /* ---- Checkpoints -------------------------------------------------------------------------------------------------- */
 
-/* Converts a checkpoint folder or file into a new folder. report (may be NULL): items with label "source", "note" or "file", and text.
- * Options: "to" text: "longformer" (default), "led", "safetensors"; "positions" int; "window" ints (one, or one per layer);
- * "base_positions" int; "overwrite" int; "configuration_file" text (another than config.json beside the weights). What they mean: docs/checkpoints.md. */
+/* Converts a checkpoint folder or file into a new folder.
+ * report (may be NULL): items with label "source", "note" or "file", and text.
+ * Options: "to" text: "longformer" (default), "led", "safetensors"; "positions" int; "window" ints (one, or one per layer); "base_positions" int;
+ *   "overwrite" int; "configuration_file" text (another than config.json beside the weights).
+ * What they mean: docs/checkpoints.md. */
 LF_API lf_status lf_convert(const char* source, const char* output, const lf_options* options, lf_answer** report);
 
 /* ---- Training ----------------------------------------------------------------------------------------------------- */
 
-/* Pretraining by masked LM and fine-tuning of every head, from files to a folder that this library and Hugging Face load: what
- * `longformer train` does. docs/training.md describes data, settings and the folder.
+/* Pretraining by masked LM and fine-tuning of every head, from files to a folder that this library and HF load, as
+ * `longformer train`.
+ * docs/training.md describes data, settings and the folder.
  * task: "masked-lm", "classify", "tag", "answer", "choose", "summarize".
  * checkpoint: a Longformer or an LED, with the head or without; a RoBERTa, BERT or BART, which is made long on the way; or a folder with a
  *   configuration, a tokenizer and no weights. data, evaluation: files, folders, patterns (JSON lines, JSON, CSV, TSV, Parquet, text); evaluation may be

@@ -104,7 +104,7 @@ void check_apart(const Tensor& out, const Tensor& input) {
   if (!out.is_contiguous() || !input.is_contiguous()) return;
   const char *a = out.data_ptr<char>(), *b = input.data_ptr<char>();
   LONGFORMER_CHECK_VALUE(a + out.nbytes() <= b || b + input.nbytes() <= a,
-                         "longformer::_linear_into: out must not lie in the memory of input");
+                         "longformer::_linear_into: out must not share the memory of input");
 }
 
 void linear_into(const Tensor& input, const Tensor& weight, const OptionalTensor& bias,

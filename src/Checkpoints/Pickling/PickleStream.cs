@@ -58,7 +58,7 @@ internal sealed class PickleStream
     internal byte[] ReadBytes(ulong count)
     {
         if (count > (ulong)Math.Min(_end - Position, Left()))
-            throw Failure(string.Create(CultureInfo.InvariantCulture, $"a value of {count} bytes would lie behind the end of the pickle"));
+            throw Failure(string.Create(CultureInfo.InvariantCulture, $"a value of {count} bytes would end beyond the pickle's end"));
         byte[] bytes = new byte[count];
         ReadSmall(bytes);
         return bytes;

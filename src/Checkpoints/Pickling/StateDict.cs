@@ -47,7 +47,7 @@ internal static class StateDict
             if (key is not string name)
                 throw new CheckpointException($"{file}: a tensor of the state dict has {Kind(key)} as its name");
             if (!tensors.TryAdd(name, tensor))
-                throw new CheckpointException($"{file}: the tensor {SafetensorsHeader.Quote(name)} stands twice in the state dict");
+                throw new CheckpointException($"{file}: the tensor {SafetensorsHeader.Quote(name)} occurs twice in the state dict");
         }
         return tensors;
     }

@@ -79,7 +79,8 @@ internal sealed class BenchReport(bool json)
         GenerateCase c = r.Case;
         if (_generated.Count == 1)
             Console.WriteLine("  tokens batch   new beams dtype    threads    best s  encode s   step ms  read GB/s  of copy  peak MiB");
-        Console.WriteLine(Text($"{c.Tokens,8} {c.Batch,5} {c.NewTokens,5} {c.Beams,5} {Name(c.DType),-8} {c.Threads,7} {r.Best,9:F3} {r.Encode,9:F3} ")
+        Console.WriteLine(Text($"{c.Tokens,8} {c.Batch,5} {c.NewTokens,5} {c.Beams,5} {Name(c.DType),-8} {c.Threads,7} {r.Best,9:F3} ")
+            + Text($"{r.Encode,9:F3} ")
             + Text($"{r.Steps * 1e3,9:F2} {r.ReadRate,10:F1} {r.ReadRate / machine.Copy,8:P1} {r.PeakBytes / Mebibyte,9:F0}"));
     }
 

@@ -75,7 +75,7 @@ internal static class TrainVerb
             HelpName = "N" };
         private readonly Option<long?> _saveEvery = new("--save-every") { Description = "Steps between two checkpoints (default: as for evaluations)",
             HelpName = "N" };
-        private readonly Option<int> _keep = new("--keep") { Description = "Checkpoints that are kept, besides the best", HelpName = "N",
+        private readonly Option<int> _keep = new("--keep") { Description = "How many checkpoints to keep, in addition to the best", HelpName = "N",
             DefaultValueFactory = _ => 2 };
         private readonly Option<int?> _patience = new("--patience") { Description = "End when so many evaluations in a row were no better than "
             + "the best", HelpName = "N" };

@@ -24,7 +24,7 @@ internal static class SafetensorsConversion
     {
         List<string> notes = [];
         if (configuration is null)
-            notes.Add("no config.json beside the weights: names stay as they are");
+            notes.Add("no config.json next to the weights: names stay as they are");
         HashSet<string> duplicates = [.. Duplicates(tensors, configuration)];
         if (duplicates.Count > 0)
             notes.Add($"left out, since they are tied: {string.Join(", ", duplicates.Order(StringComparer.Ordinal))}");

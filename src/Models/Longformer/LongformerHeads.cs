@@ -33,7 +33,7 @@ public sealed class LongformerForMaskedLM : LongformerPretrained<LogitsOutputs>
     private protected override LogitsOutputs Compute(LongformerInputs inputs, SequenceBatch batch, Tensor hidden, Dropout dropout)
     {
         if (inputs.LogitRows is not null && inputs.Labels is not null)
-            throw new InputException("LogitRows", "no labels beside it", "both: a loss needs the logits of every token");
+            throw new InputException("LogitRows", "no labels", "both: a loss needs the logits of every token");
         if (inputs.LogitRows is not null)
             hidden = Differentiable.SelectRows(hidden, HostBuffer.Upload(HostValues.ToInt64(inputs.LogitRows), hidden.Device));
         if (inputs.TrainingLoss is { } training && inputs.Labels is not null)

@@ -57,7 +57,7 @@ internal sealed record GenerationPlan
         if (best > beams && !(sample && beams == 1))
             throw new InputException(nameof(options.NBest), $"at most {beams}, as many as there are beams, or sampling without beams", $"{best}");
         if (options.KeepLogits && beams > 1)
-            throw new InputException(nameof(options.KeepLogits), "one beam beside it", $"{beams}");
+            throw new InputException(nameof(options.KeepLogits), "one beam", $"{beams}");
 
         int start = Token(options.DecoderStartToken ?? model.StartToken, nameof(options.DecoderStartToken), model);
         int[] prompt = [.. options.DecoderPrompt ?? []];
@@ -104,12 +104,12 @@ internal sealed record GenerationPlan
     {
         if (options.MaxTokens is not null && options.MaxLength is not null)
         {
-            throw new InputException(nameof(options.MaxTokens), "no MaxLength beside it, which says the same",
+            throw new InputException(nameof(options.MaxTokens), "no MaxLength, which says the same",
                 $"{options.MaxTokens} and MaxLength {options.MaxLength}");
         }
         if (options.MinTokens is not null && options.MinLength is not null)
         {
-            throw new InputException(nameof(options.MinTokens), "no MinLength beside it, which says the same",
+            throw new InputException(nameof(options.MinTokens), "no MinLength, which says the same",
                 $"{options.MinTokens} and MinLength {options.MinLength}");
         }
         // The last token is never fed, so a table of P positions reaches length P + 1.

@@ -6,7 +6,7 @@ internal static class Truncation
     /// <summary>How many tokens of each text the first encoding keeps.</summary>
     /// <param name="first">Tokens of the first text.</param>
     /// <param name="second">Tokens of the second text; null without one.</param>
-    /// <param name="room">Tokens of text that fit beside the special tokens.</param>
+    /// <param name="room">Tokens of text that fit with the special tokens.</param>
     /// <param name="strategy">What may be cut.</param>
     public static (int First, int Second) Lengths(int first, int? second, int room, TruncationStrategy strategy)
     {
@@ -47,7 +47,7 @@ internal static class Truncation
         if (stride >= length)
         {
             throw new TokenizerInputException(
-                $"truncation: expected a stride below the {length} tokens of text that fit beside the special tokens, given {stride}");
+                $"truncation: expected a stride below the {length} tokens of text that fit with the special tokens, given {stride}");
         }
 
         List<Range> parts = [];

@@ -77,7 +77,7 @@ public sealed unsafe partial class Tensor
     }
 
     /// <summary>This - other.</summary>
-    public Tensor Sub(Tensor other)
+    internal Tensor Sub(Tensor other)
     {
         if (DType.IsFloatingPoint() || Given(other).DType.IsFloatingPoint())
             return Subtract(other, 1);

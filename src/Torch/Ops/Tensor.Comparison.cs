@@ -6,8 +6,7 @@ namespace LongformerInterop.Torch;
 public sealed partial class Tensor
 {
     private static readonly AtenOperator
-        EqOp = new("aten::eq", "Tensor"), NeOp = new("aten::ne", "Tensor"), LtOp = new("aten::lt", "Tensor"),
-        LeOp = new("aten::le", "Tensor"), GtOp = new("aten::gt", "Tensor"), GeOp = new("aten::ge", "Tensor"),
+        EqOp = new("aten::eq", "Tensor"), LtOp = new("aten::lt", "Tensor"), GtOp = new("aten::gt", "Tensor"),
         AndOp = new("aten::logical_and"), OrOp = new("aten::logical_or"), NotOp = new("aten::logical_not"), EqualOp = new("aten::equal"),
         IsInOp = new("aten::isin", "Tensor_Tensor");
 
@@ -17,35 +16,17 @@ public sealed partial class Tensor
     /// <summary>This == other.</summary>
     public Tensor Eq(double other) => Compared(EqOp, other);
 
-    /// <summary>This != other.</summary>
-    public Tensor Ne(Tensor other) => NeOp.Call(this, other);
-
-    /// <summary>This != other.</summary>
-    public Tensor Ne(double other) => Compared(NeOp, other);
-
     /// <summary>This &lt; other.</summary>
     public Tensor Lt(Tensor other) => LtOp.Call(this, other);
 
     /// <summary>This &lt; other.</summary>
     public Tensor Lt(double other) => Compared(LtOp, other);
 
-    /// <summary>This &lt;= other.</summary>
-    public Tensor Le(Tensor other) => LeOp.Call(this, other);
-
-    /// <summary>This &lt;= other.</summary>
-    public Tensor Le(double other) => Compared(LeOp, other);
-
     /// <summary>This &gt; other.</summary>
     public Tensor Gt(Tensor other) => GtOp.Call(this, other);
 
     /// <summary>This &gt; other.</summary>
     public Tensor Gt(double other) => Compared(GtOp, other);
-
-    /// <summary>This &gt;= other.</summary>
-    public Tensor Ge(Tensor other) => GeOp.Call(this, other);
-
-    /// <summary>This &gt;= other.</summary>
-    public Tensor Ge(double other) => Compared(GeOp, other);
 
     /// <summary>Both nonzero.</summary>
     public Tensor And(Tensor other) => AndOp.Call(this, other);

@@ -108,7 +108,7 @@ public sealed unsafe partial class Tensor
     }
 
     /// <summary>Unset elements in this tensor's shape, dtype (unless given) and device; row-major.</summary>
-    public Tensor EmptyLike(DType? dtype = null)
+    internal Tensor EmptyLike(DType? dtype = null)
     {
         Tensor made = Empty(Sizes, dtype ?? DType, Device);
         GC.KeepAlive(this);

@@ -102,13 +102,6 @@ public sealed unsafe partial class Tensor
         return ViewOf(sizes, steps);
     }
 
-    /// <summary>Without this dimension if its size is 1; a view.</summary>
-    public Tensor Squeeze(long dimension)
-    {
-        int at = DimensionOf(nameof(Squeeze), dimension);
-        return Sizes[at] == 1 ? Select(at, 0) : Alias();
-    }
-
     /// <summary>Dimensions of size 1 repeated without a copy; -1 keeps a size.</summary>
     public Tensor Expand(params ReadOnlySpan<long> shape)
     {
@@ -125,21 +118,6 @@ public sealed unsafe partial class Tensor
             steps[i] = i < more || (have == 1 && sizes[i] != 1) ? 0 : Steps[i - more];
         }
         return ViewOf(sizes, steps);
-    }
-
-    /// <summary>The dimensions from <paramref name="start"/> to <paramref name="end"/>, both included, as one; copied only where the
-    /// strides require it.</summary>
-    public Tensor Flatten(long start = 0, long end = -1)
-    {
-        if (Rank == 0)
-            return Reshape(1);
-        int first = DimensionOf(nameof(Flatten), start), last = DimensionOf(nameof(Flatten), end);
-        if (first > last)
-            throw new InputException("Flatten", "a start before the end", $"{start} and {end} for {this}");
-        long product = 1;
-        for (int d = first; d <= last; d++)
-            product *= Sizes[d];
-        return Reshape([.. Sizes[..first], product, .. Sizes[(last + 1)..]]);
     }
 
     /// <summary>One dimension as several; a view. One size may be -1.</summary>
@@ -182,16 +160,6 @@ public sealed unsafe partial class Tensor
         if (count < 1)
             throw new InputException("Chunk", "a count of at least 1", $"{count}");
         return Split(Math.Max(1, (Sizes[DimensionOf(nameof(Chunk), dimension)] + count - 1) / count), dimension);
-    }
-
-    /// <summary>One view for each position of a dimension, which disappears.</summary>
-    public Tensor[] Unbind(long dimension = 0)
-    {
-        int at = DimensionOf(nameof(Unbind), dimension);
-        Tensor[] parts = new Tensor[Sizes[at]];
-        for (int i = 0; i < parts.Length; i++)
-            parts[i] = Select(at, i);
-        return parts;
     }
 
     /// <summary>A view with any shape and strides on the same memory.</summary>

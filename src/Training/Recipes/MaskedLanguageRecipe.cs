@@ -116,7 +116,7 @@ public sealed class MaskedLanguageRecipe : Recipe
         (int[] before, int[] after) = Frame(text.Tokenizer);
         int room = text.MaxTokens - before.Length - after.Length;
         if (room < 1)
-            throw new InputException($"{text.MaxTokens} tokens leave no room beside the special ones");
+            throw new InputException($"{text.MaxTokens} tokens leave no room for text after the special ones");
         List<int> waiting = [];
         string source = "";
         foreach (DataRow row in rows)
