@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Whether Hugging Face's transformers loads what this project converts and saves, with no missing and no unexpected key, and whether random
+# Whether HF's transformers loads what this project converts and saves, with no missing and no unexpected key, and whether random
 # models with random inputs and options compute here what they compute there (parity-tests/generators).
 # Needs root, and a root folder with python3, torch and transformers. Not part of the tests: such a folder takes 3 GB.
 #   tools/check-hf.sh DIR     DIR: the root folder
@@ -21,7 +21,7 @@ for source in "$work"/from/*; do
   name=$(basename "$source")
   case $name in
     Roberta*|Bert*) longformer convert "$source" --to longformer --positions 128 --window 16 --output "$work/to/$name-to-longformer" ;;
-    MBart*) ;;  # made with LayerNorm before the layers, which Hugging Face's LED does not have: docs/checkpoints.md
+    MBart*) ;;  # made with LayerNorm before the layers, which HF's LED does not have: docs/checkpoints.md
     Bart*) longformer convert "$source" --to led --window 16 --output "$work/to/$name-to-led" ;;
     LED*) longformer convert "$source" --to led --positions 256 --output "$work/to/$name-longer" ;;
     Longformer*) longformer convert "$source" --to longformer --positions 32768 --output "$work/to/$name-longer" ;;
@@ -31,7 +31,7 @@ for source in "$work"/from/*; do
   esac
 done
 
-# What allenai's own code leaves, from the goldens.
+# Checkpoints of allenai's own code, from the goldens.
 goldens=$root/parity-tests/goldens/conversion
 mkdir "$work/led" "$work/roberta"
 cp "$goldens/bart_to_led/allenai.safetensors" "$work/led/model.safetensors"
@@ -41,7 +41,7 @@ cp "$goldens/torch_checkpoint/pytorch_model_legacy.bin" "$work/roberta/pytorch_m
 cp "$goldens/roberta_to_longformer/config.json" "$work/roberta/config.json"
 longformer convert "$work/roberta" --to safetensors --output "$work/to/allenai-Longformer.bin"
 
-# What PretrainedModel.Save writes.
+# Folders that PretrainedModel.Save writes.
 tests=$root/build/dotnet/bin/LongformerInterop.Models.Tests/release/LongformerInterop.Models.Tests.dll
 if [ -f "$tests" ]; then
   LONGFORMER_SAVED=$work/saved dotnet test "$tests" --filter "FullyQualifiedName~SaveTests.Every" > "$work/saved.log" || { cat "$work/saved.log"; exit 1; }

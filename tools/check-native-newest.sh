@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the native test programs as `make native` built them, not compiled anew, against the libtorch of a Debian root folder
+# Runs the native test programs as `make native` built them, not compiled again, against the libtorch of a Debian root folder
 # (tools/root-folder.sh): one binary serves every libtorch. Needs root.
 #   tools/check-native-newest.sh DIR [FILTER]     DIR: the root folder, with python3-torch or libtorch-dev; FILTER: of GoogleTest
 # The last line is "native tests on libtorch_cpu.so.2.N: all N passed", or "...: N passed, N failed".

@@ -9,7 +9,7 @@ trixie=${1:-${TRIXIE:?usage: tools/check-packages.sh TRIXIE SID}}
 sid=${2:-${SID:?usage: tools/check-packages.sh TRIXIE SID}}
 logs=$root/build/package-logs
 . tools/counting.sh
-# What runs in a root folder lies below this tree, which is seen there; the rest far from it, since programs of a clone use what is built in it.
+# Programs for a root folder are below this tree, which is mounted there; the others far from it, since programs of a clone use its build.
 inside=$root/build/packages
 if [ -z "${PART:-}" ]; then
   work=$(mktemp -d)
@@ -30,7 +30,7 @@ example() { # language: the README's block in it
   awk -v fence="\`\`\`$1" '$0 == fence { inside = 1; next } /^```$/ { if (inside) exit } inside' README.md
 }
 
-# What the examples read: tiny checkpoints under the names that stand there, and a book.
+# The examples read these: tiny checkpoints under the names used there, and a book.
 desk() { # folder
   rm -rf "$1" && mkdir -p "$1"
   ./longformer random "$1/longformer-base-4096" --tokens 4096 --tokenizer parity-tests/goldens/tokenizer/roberta >/dev/null

@@ -1,4 +1,4 @@
-"""What Hugging Face's transformers says of checkpoints that this project wrote. Runs inside the root folder of tools/check-hf.sh.
+"""Checks checkpoints that this project wrote with HF's transformers. Runs inside the root folder of tools/check-hf.sh.
 
     check_hf.py make FOLDER     writes tiny models of every kind that is converted: FOLDER/NAME
     check_hf.py load FOLDER     loads every FOLDER/NAME strictly; exit status 1 if a key is missing, unexpected or of another shape

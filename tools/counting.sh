@@ -39,7 +39,7 @@ check() { # name, command ...: one test that passes where the command does
   add "$name" $status $((status == 0)) $((status != 0)) 0
 }
 
-# What each runner's closing lines say, as "passed failed skipped".
+# Returns the counts in each runner's last lines, as "passed failed skipped".
 vstest_counts() { sed -nE 's/.*Failed: *([0-9]+), Passed: *([0-9]+), Skipped: *([0-9]+), Total.*/\2 \1 \3/p' "$1" | tail -1; }
 platform_counts() { tr -d '\r' < "$1" | sed -nE 's/^ +(failed|succeeded|skipped): ([0-9]+)$/\1 \2/p' | tail -3 | sort -r | awk '{ n[$1] = $2 } END { if (NR) print n["succeeded"], n["failed"], n["skipped"] }'; }
 parity_counts() { tr -d '\r' < "$1" | sed -nE 's/^([0-9]+) passed, ([0-9]+) failed(, ([0-9]+) skipped)?$/\1 \2 \4/p' | tail -1; }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs a command inside a Debian root folder (tools/root-folder.sh), in the folder it is called from. This tree, NuGet's packages and .NET
-# lie there at their own paths. The mounts belong to this call alone and go with it, so that the folder can be removed at any time.
+# are there at their own paths. The mounts belong to this call alone and go with it, so that the folder can be removed at any time.
 #   tools/in-root.sh DIR COMMAND [ARGUMENT...]
 set -euo pipefail
 dir=$(realpath "${1:?usage: tools/in-root.sh DIR COMMAND...}")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Restores NuGet's libtorch for the processor (its version: Directory.Packages.props), and prints where it lies.
+# Restores NuGet's libtorch for the processor (its version: Directory.Packages.props), and prints where it is.
 #   tools/libtorch.sh [linux-x64|win-x64]
 # artifacts/libtorch is then a link to that of Linux, which is where a clone's programs look for one.
 set -euo pipefail

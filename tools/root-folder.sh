@@ -15,7 +15,7 @@ if [ ! -x "$dir/usr/bin/apt-get" ]; then
   [ -n "$mirror" ] || { echo "root-folder: no Debian archive in /etc/apt; set DEBIAN_MIRROR" >&2; exit 1; }
   echo "root-folder: making $dir, Debian $release" >&2
   log=$(mktemp)
-  # What a run that was cut off has left is no root folder.
+  # The remains of a run that was cut off are no root folder.
   rm -rf "${dir:?}.part"
   mkdir -p "$dir.part"
   debootstrap --variant=minbase --include=ca-certificates "$release" "$dir.part" "$mirror" >"$log" 2>&1 || { tail -20 "$log" >&2; exit 1; }

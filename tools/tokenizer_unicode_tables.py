@@ -73,7 +73,7 @@ def collect():
 
 
 def compositions():
-    """What two characters become one under NFC; Hangul, which composes by arithmetic, left out."""
+    """Pairs of characters that become one under NFC; Hangul, which composes by arithmetic, left out."""
     nfc = normalizers.NFC().normalize_str
     pairs = {}
     for c in code_points():

@@ -29,7 +29,7 @@ Value new_list(const Value* values, size_t n);
 std::vector<Value> take_list(Value list);
 Value new_string(std::string_view text);
 std::string take_string(Value string);
-Value new_tensor_value(const Tensor& t);  // a reference of its own, also of an undefined tensor
+Value new_tensor_value(const Tensor& t);  // its own reference, also of an undefined tensor
 inline Tensor take_tensor(Value value) {
   return Tensor::own(as<TensorHandle>(value));
 }

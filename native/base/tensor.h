@@ -87,7 +87,7 @@ class Tensor {
   Tensor() = default;  // undefined
   // Takes over a handle that the caller owns.
   static Tensor own(torch::TensorHandle handle);
-  // Uses a handle that the caller keeps. A copy of the result holds a reference of its own.
+  // Uses a handle that the caller keeps. A copy of the result holds its own reference.
   static Tensor borrow(torch::TensorHandle handle);
   Tensor(const Tensor& other);
   Tensor(Tensor&& other) noexcept;

@@ -4,7 +4,7 @@
 // A head of dilation d sees a sequence as d interleaved ones (positions r, r+d, r+2d ...), each with an
 // undilated band. The queries are cut into blocks of `block` rows; block b needs the keys b*block - left ..
 // b*block + block - 1 + right, a window of `span` = left + block + right keys. Scores of a few blocks at a
-// time lie in memory, so the memory is linear in T. Global keys are columns in front of the span, and hidden
+// time are in memory, so the memory is linear in T. Global keys are columns in front of the span, and hidden
 // in the span, so that each key counts once:
 //
 //              globals |  left    block    right

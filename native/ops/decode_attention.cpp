@@ -8,7 +8,7 @@ namespace longformer {
 
 namespace {
 
-// What HF fills hidden scores with.
+// HF fills hidden scores with this.
 double lowest_of(ScalarType type) {
   switch (type) {
     case kDouble:

@@ -1,4 +1,4 @@
-// What the operators refuse, and in which words; shapes without data.
+// The operators' refusals and their messages; shapes without data.
 #include <cmath>
 
 #include "support.h"

@@ -77,7 +77,7 @@ TEST(WithoutLibtorch, two_of_them_are_refused) {
 
 // --- fork
 
-// What every kind of call says.
+// The lines of every kind of call.
 std::string calls_after_fork(const Tensor& x) {
   Lines lines;
   lines.expect_equal(api().forked(), 1, "forked");

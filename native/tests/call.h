@@ -22,7 +22,7 @@ namespace longformer::test {
 
 enum class Way { direct, dispatcher };
 
-// What a direct call answers besides LONGFORMER_ARGUMENT, which is ValueError here.
+// The failures of a direct call other than LONGFORMER_ARGUMENT, which is ValueError here.
 struct StatusError : std::runtime_error {
   StatusError(longformer_status s, const std::string& words) : std::runtime_error(words), status(s) {}
   longformer_status status;
@@ -32,7 +32,7 @@ void check_status(longformer_status status);
 
 // --- arguments of a direct call
 
-// What the values of a call point at, as long as the call lasts.
+// The memory that a call's values point at, as long as the call lasts.
 class Values {
  public:
   void add(const Tensor& t) {
@@ -167,9 +167,9 @@ Result call_with(const OptionsOf<operators>& o, Way way, const char* name, const
                     std::tuple_cat(std::tie(tensors...), chosen_options<operators>(o, options::All())));
 }
 
-// What the work throws as ValueError; empty where it throws nothing.
+// Returns the message of the ValueError that the work throws; empty where it throws nothing.
 std::string value_error(const std::function<void()>& work);
-// What it throws at all.
+// Returns the message of whatever the work throws.
 std::string any_error(const std::function<void()>& work);
 
 }  // namespace longformer::test

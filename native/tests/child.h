@@ -1,4 +1,4 @@
-// Work in a process of its own, since what a process has loaded cannot be taken out of it again.
+// Work in its own process, since what a process has loaded cannot be taken out of it again.
 #pragma once
 #include <functional>
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace longformer::test {
 
-// What the work answered in a forked child: its text, or what it threw, and behind it how the child ended
+// The answer of the work in a forked child: its text, or what it threw, and behind it how the child ended
 // unless it left by exit(0) with everything that runs there. The child's standard error is in `errors`.
 struct Ended {
   std::string said, errors;
@@ -22,7 +22,7 @@ void expect_said(const std::function<std::string()>& work, const std::vector<std
 // "4: no libtorch ...", or "0" where it worked.
 std::string answer(longformer_status status);
 
-// What is not as it should be, in lines, for children that have more than one thing to say.
+// The faults, one a line, for children that may have several.
 class Lines {
  public:
   template <class A, class B>

@@ -11,7 +11,7 @@ using namespace longformer::cuda;
 
 namespace {
 
-// What is wrong with a kernel of two warps and 1 KiB of shared memory.
+// Returns the fault of a kernel of two warps and 1 KiB of shared memory.
 std::string complaint(const std::function<void()>& kernel) {
   try {
     emulation::run({1, 1, 64, 1024, 7}, kernel);

@@ -41,7 +41,7 @@ Tensors make(const Pooling& c, uint64_t seed) {
                        : randn({tokens, c.columns}, c.type);
   if (c.hidden_tokens > 0) {
     t.mask = random_mask({tokens}, 1 - c.hidden_tokens);
-    // What is hidden may hold anything.
+    // Hidden rows may hold anything.
     t.hidden.masked_fill_(t.mask.logical_not().unsqueeze(-1), std::numeric_limits<double>::quiet_NaN());
   }
   return t;

@@ -30,7 +30,7 @@ TEST(AnotherDevice, drops_hidden_states_and_probabilities_there) {
   EXPECT_TRUE(dropout_mask(5, at, at, at, 0.5).is_meta());
 }
 
-// What linear does on a GPU, which libtorch does on any device.
+// linear as on a GPU; libtorch computes it so on any device.
 TEST(AnotherDevice, libtorch_writes_a_product_into_given_memory) {
   const Tensor x = randn({5, 7}), w = randn({3, 7}), b = randn({3});
   for (const Tensor& bias : {b, Tensor()}) {

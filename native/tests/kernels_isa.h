@@ -1,4 +1,4 @@
-// What the tests of the CPU kernels share: going through all instruction sets of this machine.
+// Shared by the tests of the CPU kernels: going through all instruction sets of this machine.
 #pragma once
 #include <gtest/gtest.h>
 

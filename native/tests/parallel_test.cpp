@@ -56,7 +56,7 @@ TEST(Parallel, throws_here_what_the_work_throws_there) {
     } catch (const IndexError& e) {
       EXPECT_STREQ(e.what(), "the last part");
     }
-    // What is no std::exception either.
+    // Something that is no std::exception either.
     EXPECT_THROW(parallel_for(0, 100, 1, [](int64_t, int64_t) { throw 42; }), int);
     EXPECT_FALSE(in_parallel_region());
     std::atomic<int64_t> sum{0};

@@ -1,4 +1,4 @@
-// What the tests share: tensors filled and read on the host, random problems, and a dense evaluation of the
+// Shared by the tests: tensors filled and read on the host, random problems, and a dense evaluation of the
 // definition in banded_attention.h, forward and backward by hand, that owes nothing to the library.
 #pragma once
 #include <gtest/gtest.h>

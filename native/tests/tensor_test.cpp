@@ -1,5 +1,5 @@
 // The Tensor of native/torch: references, copies, arithmetic, selection and reductions, against the host. Its
-// views have a file of their own.
+// views have their own file.
 #include <cmath>
 #include <limits>
 

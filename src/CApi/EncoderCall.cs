@@ -67,7 +67,7 @@ internal sealed unsafe class EncoderCall : IDisposable
         return vectors;
     }
 
-    /// <summary>Copies vectors one behind the other.</summary>
+    /// <summary>Copies vectors one after the other.</summary>
     public static void Write(List<float[]> vectors, float* target)
     {
         foreach (float[] vector in vectors)

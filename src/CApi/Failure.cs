@@ -87,7 +87,7 @@ internal static unsafe class Failure
         OperationCanceledException => (Status.Cancelled, "a callback asked to stop"),
         ObjectDisposedException => (Status.InvalidArgument, e.Message),
         OutOfMemoryException => (Status.OutOfMemory, "out of memory"),
-        // What the libraries say about their own arguments: values that came through this interface.
+        // Messages of the libraries about their own arguments: values that came through this interface.
         ArgumentException or InvalidOperationException => (Status.InvalidInput, e.Message),
         IOException or UnauthorizedAccessException => (Status.Checkpoint, e.Message),
         _ => (Status.Internal, $"defect: {e}"),

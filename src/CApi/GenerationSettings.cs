@@ -3,7 +3,7 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.CApi;
 
-/// <summary>Generation by option names, and from tensors under Hugging Face's names.</summary>
+/// <summary>Generation by option names, and from tensors under HF's names.</summary>
 internal static class GenerationSettings
 {
     public static GenerationOptions Read(OptionReader reader)
@@ -48,7 +48,7 @@ internal static class GenerationSettings
         return reader.Text("generation_config") is { } json ? own.Over(GenerationOptions.Parse(json, "generation_config")) : own;
     }
 
-    /// <summary>The rows of padded inputs, as Hugging Face's generate takes them.</summary>
+    /// <summary>The rows of padded inputs, as HF's generate takes them.</summary>
     public static GenerationDocument[] Documents(IReadOnlyDictionary<string, Tensor> inputs)
     {
         foreach (string name in inputs.Keys)

@@ -4,7 +4,7 @@ using LongformerInterop.Tokenizers;
 namespace LongformerInterop.CApi;
 
 /// <summary>
-/// What a handle stands for: the number of a slot and the generation of its content, so that a handle which was freed is
+/// The content of a handle: the number of a slot and the generation of its content, so that a handle which was freed is
 /// recognised even after its slot serves another. An object is disposed when its handle is freed and no call uses it any more.
 /// </summary>
 internal static class Handles
@@ -134,7 +134,7 @@ internal static class Handles
             : throw CallException.Argument($"{argument}: expected an {expected}, given an {NameOf(content.Value)}");
     }
 
-    // A tokenizer is of a class of its own kind.
+    // A tokenizer is of its own class kind.
     private static string NameOf(object value) => value is TaskHandle handle ? TaskNames[handle.Task.GetType()]
         : Names.GetValueOrDefault(value is Tokenizer ? typeof(Tokenizer) : value.GetType(), "object of another kind");
 

@@ -14,7 +14,7 @@ internal sealed class LoadSettings
     /// <summary>Options of a call that gives none.</summary>
     public static LoadOptions Default { get; } = new() { Logger = LogSink.Logger };
 
-    /// <summary>What was set so far.</summary>
+    /// <summary>The settings so far.</summary>
     public LoadOptions Options => _options;
 
     public void Set(string name, string value) => _options = name switch

@@ -21,7 +21,7 @@ internal sealed unsafe class TaskHandle(TextTask task) : IDisposable
     }
 }
 
-/// <summary>What a <see cref="TaskHandle"/> hands out.</summary>
+/// <summary>The task behind a <see cref="TaskHandle"/>.</summary>
 internal enum TaskText
 {
     Label,

@@ -52,7 +52,7 @@ internal sealed unsafe class TensorMap : IDisposable
     /// <summary>Tensors of somebody else.</summary>
     public static TensorMap Shared(IEnumerable<KeyValuePair<string, Tensor>> tensors) => Make(tensors, TensorHandle.Share);
 
-    /// <summary>All tensors of a safetensors file, where they lie.</summary>
+    /// <summary>All tensors of a safetensors file, where they are.</summary>
     public static TensorMap Open(string path)
     {
         using SafetensorsFile file = SafetensorsFile.Open(path);

@@ -5,7 +5,7 @@ namespace LongformerInterop.Checkpoints;
 
 /// <summary>
 /// A folder of PEFT's: <c>adapter_config.json</c> with <c>adapter_model.safetensors</c> (or <c>.bin</c>), what LoRA adds to the weights of a base
-/// that lies elsewhere. Read as the base with the additions merged.
+/// that is elsewhere. Read as the base with the additions merged.
 /// </summary>
 /// <remarks>Source: huggingface/peft, src/peft/tuners/lora (merge, get_delta_weight) and utils/save_and_load.py.</remarks>
 internal sealed partial class AdapterFolder
@@ -14,7 +14,7 @@ internal sealed partial class AdapterFolder
     private static readonly string[] WeightFiles = ["adapter_model.safetensors", "adapter_model.bin"];
     private static readonly string[] Backbones = ["longformer", "led", "roberta", "bert", "model"];
 
-    // What changes how the additions are computed, and is not built: refused where it is on.
+    // These settings change how the additions are computed, and are not supported: refused where they are on.
     private static readonly string[] RefusedSwitches =
         ["use_dora", "lora_bias", "use_bdlora", "alora_invocation_tokens", "arrow_config", "trainable_token_indices", "use_qalora"];
 
@@ -31,7 +31,7 @@ internal sealed partial class AdapterFolder
     /// <summary>Whether a folder holds an adapter.</summary>
     public static bool IsAdapter(string folder) => File.Exists(Path.Combine(folder, ConfigurationFile));
 
-    /// <summary>What to say of an adapter whose base is not found.</summary>
+    /// <summary>Returns the message for an adapter whose base is not found.</summary>
     public static string NeedsBase(string folder)
     {
         AdapterFolder adapter = Read(folder);
@@ -168,7 +168,7 @@ internal sealed partial class AdapterFolder
         }
     }
 
-    /// <summary>The base's name of a tensor: adapters are trained on a class whose body may stand under another prefix.</summary>
+    /// <summary>The base's name of a tensor: adapters are trained on a class whose body may be under another prefix.</summary>
     private static string? InBase(string name, Checkpoint bases)
     {
         if (bases.Contains(name))
@@ -219,7 +219,7 @@ internal sealed partial class AdapterFolder
     private static partial Regex SavedWhole();
 }
 
-/// <summary>What LoRA adds to one weight: scale times B times A.</summary>
+/// <summary>LoRA's addition to one weight: scale times B times A.</summary>
 internal sealed class LoraAddition(string target)
 {
     public string Target { get; } = target;

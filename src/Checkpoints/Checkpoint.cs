@@ -30,7 +30,7 @@ public sealed class Checkpoint : IDisposable
     /// <summary>The file with the weights, or the index of several.</summary>
     public string Path { get; }
 
-    /// <summary>The folder where the weights lie, and where the model's other files (configuration, vocabulary) belong.</summary>
+    /// <summary>The folder where the weights are, and where the model's other files (configuration, vocabulary) belong.</summary>
     public string Folder { get; }
 
     /// <summary>The files that hold the weights.</summary>
@@ -39,7 +39,7 @@ public sealed class Checkpoint : IDisposable
     /// <summary>The names of all tensors.</summary>
     public IReadOnlyCollection<string> Names => _tensors.Keys;
 
-    /// <summary>What the first file says about itself; empty for formats without such strings.</summary>
+    /// <summary>The metadata of the first file; empty for formats without any.</summary>
     public IReadOnlyDictionary<string, string> Metadata => _files[0].Metadata;
 
     /// <summary>
@@ -66,7 +66,7 @@ public sealed class Checkpoint : IDisposable
     }
 
     /// <summary>
-    /// What a path seems to be that holds no checkpoint's files, and what to do: the name of a repository on the hub, a cache of downloads, an
+    /// Returns a hint on a path without a checkpoint's files: the name of a repository on the hub, a cache of downloads, an
     /// adapter without its base. Null if nothing is known.
     /// </summary>
     public static string? Hint(string path)
@@ -100,7 +100,7 @@ public sealed class Checkpoint : IDisposable
     private static string FolderOfPlain(string path) =>
         File.Exists(path) ? System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))! : TransformerIn(path);
 
-    // Older folders of sentence-transformers keep the transformer in a folder of its own.
+    // Older folders of sentence-transformers keep the transformer in its own folder.
     private static string TransformerIn(string folder)
     {
         string inner = System.IO.Path.Combine(folder, "0_Transformer");
@@ -126,7 +126,7 @@ public sealed class Checkpoint : IDisposable
 
     /// <summary>
     /// Whether two tensors are one: the same bytes of the file, or the same dtype, shape and bits. So a duplicate of a tied tensor is
-    /// told from a tensor of its own. Reads both in pieces of bounded size.
+    /// told from its own tensor. Reads both in pieces of bounded size.
     /// </summary>
     /// <exception cref="CheckpointException">There is none of these names, or a file cannot be read.</exception>
     public bool AreEqual(string name, string other)

@@ -4,7 +4,7 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Checkpoints;
 
-/// <summary>What is wrong with one tensor of a checkpoint.</summary>
+/// <summary>A fault of one tensor of a checkpoint.</summary>
 public enum CheckpointProblemKind
 {
     /// <summary>The model needs the tensor and no file holds it.</summary>
@@ -20,7 +20,7 @@ public enum CheckpointProblemKind
     Unusable,
 }
 
-/// <summary>One tensor that does not fit, with the file where it lies (or was looked for).</summary>
+/// <summary>One tensor that does not fit, with the file where it is (or was looked for).</summary>
 /// <param name="Kind">Missing, unexpected, of another shape, or unusable.</param>
 /// <param name="Name">The tensor's name as the model asks for it.</param>
 /// <param name="Detail">Expected and found, in words.</param>
@@ -44,7 +44,7 @@ public sealed class CheckpointException : LongformerException
 
     /// <summary>A failure with every tensor that does not fit: the message lists them all, grouped by kind.</summary>
     /// <param name="summary">The first words of the message: what was loaded, from where.</param>
-    /// <param name="problems">All problems; the message lists each on a line of its own.</param>
+    /// <param name="problems">All problems; the message lists each on its own line.</param>
     public CheckpointException(string summary, IReadOnlyList<CheckpointProblem> problems)
         : base(Describe(summary, problems)) => Problems = problems;
 

@@ -18,7 +18,7 @@ internal interface ITensorFile : IDisposable
     void CopyTo(TensorEntry entry, Stream target);
 }
 
-/// <summary>What the file formats share.</summary>
+/// <summary>Shared by the file formats.</summary>
 internal static class TensorFiles
 {
     // Half of a core's second-level cache: what was read is still there when it is written.

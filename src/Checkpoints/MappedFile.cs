@@ -108,7 +108,7 @@ internal sealed class MappedFile : IDisposable
         return target.CopyFrom(_handle, offset, count);
     }
 
-    /// <summary>A tensor over bytes of the mapping; copied where they do not lie at a multiple of the element's size.</summary>
+    /// <summary>A tensor over bytes of the mapping; copied where they do not start at a multiple of the element's size.</summary>
     /// <param name="offset">Where element [0, 0, ...] lies, in bytes from the start of the file.</param>
     /// <param name="span">Bytes from there to the end of the last element.</param>
     /// <param name="shape">The sizes.</param>
@@ -164,7 +164,7 @@ internal sealed class MappedFile : IDisposable
         }
     }
 
-    /// <summary>Takes the whole pages of a range out of this process's memory if the range lies in a mapped file; nothing otherwise.</summary>
+    /// <summary>Takes the whole pages of a range out of this process's memory if the range is in a mapped file; nothing otherwise.</summary>
     internal static void Leave(nint address, long bytes)
     {
         lock (Live)

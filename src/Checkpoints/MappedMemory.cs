@@ -6,7 +6,7 @@ namespace LongformerInterop.Checkpoints;
 public static class MappedMemory
 {
     /// <summary>
-    /// Lets the pages of a tensor leave this process's memory, where it lies in a mapped file. They come back, from the file or the
+    /// Lets the pages of a tensor leave this process's memory, where it is in a mapped file. They come back, from the file or the
     /// system's cache of it, when the tensor is next read: nothing but its speed then changes. Pages that this process changed, and any
     /// other tensor, stay as they are.
     /// </summary>

@@ -5,7 +5,7 @@ namespace LongformerInterop.Checkpoints;
 
 /// <summary>
 /// A base with what an adapter adds: weights that LoRA changes are computed when they are taken, in float32 and rounded once to the base's dtype,
-/// which is how PEFT merges; all others lie in the base's files.
+/// which is how PEFT merges; all others are in the base's files.
 /// </summary>
 internal sealed class MergedFile : ITensorFile
 {
@@ -16,7 +16,7 @@ internal sealed class MergedFile : ITensorFile
 
     /// <param name="bases">The base under HF's names.</param>
     /// <param name="adapter">The adapter's file.</param>
-    /// <param name="additions">What is added, by the base's name.</param>
+    /// <param name="additions">The additions, by the base's names.</param>
     /// <param name="replaced">Tensors that take the place of the base's, or have none there.</param>
     /// <param name="isTransposed">Whether the weights are [inputs, outputs] (<c>fan_in_fan_out</c>).</param>
     public MergedFile(

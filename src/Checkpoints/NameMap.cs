@@ -53,7 +53,7 @@ public sealed class NameMap
     private const string WordEmbeddings = "embeddings.word_embeddings.weight";
     private const string FirstLayer = "encoder.layers.0.";
 
-    // What HF calls the bare model inside a model with a head.
+    // HF's names for the bare model inside a model with a head.
     private static readonly Dictionary<CheckpointFamily, string> BackboneOf = new()
     {
         [CheckpointFamily.Longformer] = "longformer.", [CheckpointFamily.Led] = "led.", [CheckpointFamily.Roberta] = "roberta.",
@@ -66,7 +66,7 @@ public sealed class NameMap
 
     private static readonly string[] BackboneParts = ["embeddings", "encoder", "decoder", "shared", "pooler"];
 
-    // What modules that wrap others call what they wrap, at any depth: FSDP, activation checkpointing, torch.compile, fairscale, Lightning.
+    // The names under which wrapping modules hold the wrapped one, at any depth: FSDP, activation checkpointing, torch.compile, fairscale, Lightning.
     private static readonly HashSet<string> WrapperSegments = new(StringComparer.Ordinal)
     {
         "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_orig_mod", "_fpw_module", "_forward_module", "_original_module",
@@ -90,7 +90,7 @@ public sealed class NameMap
     /// <summary>Tensors of the file that are left out.</summary>
     public IReadOnlyList<DroppedName> Dropped => _dropped;
 
-    /// <summary>What was found, one sentence each, for <c>info</c>.</summary>
+    /// <summary>The findings, one sentence each, for <c>info</c>.</summary>
     public IReadOnlyList<string> Findings => _findings;
 
     /// <summary>Whether the file has HF's names already: nothing is renamed, cut or left out.</summary>
@@ -239,7 +239,7 @@ public sealed class NameMap
     private void Apply(IReadOnlyCollection<TensorEntry> tensors, string prefix, string wrapper, string? backbone, string path,
         Func<string, long> skipRows)
     {
-        // A bare model keeps its bare names, which HF reads too; with a wrapper, heads may stand beside it.
+        // A bare model keeps its bare names, which HF reads too; with a wrapper, heads may be beside it.
         string target = prefix.Length == 0 ? "" : BackboneOf[Family];
         int oldNorms = 0;
         foreach (TensorEntry tensor in tensors)
@@ -248,7 +248,7 @@ public sealed class NameMap
             if (tensor.Name.StartsWith(prefix, StringComparison.Ordinal))
             {
                 rest = tensor.Name[prefix.Length..];
-                // A wrapped model without a name of its own has its heads under the same prefix.
+                // A wrapped model without its own name has its heads under the same prefix.
                 name = backbone is null && !BackboneParts.Contains(rest.Split('.')[0]) ? rest : target + rest;
             }
             else

@@ -3,7 +3,7 @@ using LongformerInterop.Torch;
 namespace LongformerInterop.Checkpoints;
 
 /// <summary>
-/// A safetensors file, memory-mapped: its tensors are used where they lie in the file, so that opening takes milliseconds whatever
+/// A safetensors file, memory-mapped: its tensors are used in place in the file, so that opening takes milliseconds whatever
 /// the size and processes share the pages. The header is checked completely before anything else is done with the file.
 /// </summary>
 /// <remarks>

@@ -283,7 +283,7 @@ internal sealed class SafetensorsHeader
         _ => "null",
     };
 
-    /// <summary>A name from a file as it may stand in a message: quoted, control characters escaped, at most 200 characters.</summary>
+    /// <summary>A name from a file as it may be in a message: quoted, control characters escaped, at most 200 characters.</summary>
     internal static string Quote(string name)
     {
         StringBuilder text = new("'");

@@ -30,7 +30,7 @@ public static class SafetensorsWriter
 
     /// <summary>Writes tensors whose values come one by one, so that memory stays bounded whatever the file's size.</summary>
     /// <param name="path">The file to write or replace.</param>
-    /// <param name="tensors">What to write; the order does not matter.</param>
+    /// <param name="tensors">The tensors to write, in any order.</param>
     /// <param name="metadata">Strings for <c>__metadata__</c>; by default <c>format</c> = <c>pt</c>.</param>
     /// <exception cref="CheckpointException">A name that the format cannot hold or that comes twice, or the disk refused.</exception>
     public static void Write(string path, IEnumerable<TensorSource> tensors, IReadOnlyDictionary<string, string>? metadata = null) =>

@@ -14,7 +14,7 @@ public static class ShardedWriter
 
     /// <summary>Writes <c>model.safetensors</c>, or <c>model-00001-of-0000N.safetensors</c> and <c>model.safetensors.index.json</c>.</summary>
     /// <param name="folder">An existing folder. To replace a checkpoint as a whole, write into a <see cref="StagedFolder"/>.</param>
-    /// <param name="tensors">What to write, in the order in which the shards are to be filled.</param>
+    /// <param name="tensors">The tensors to write, in the order in which the shards are to be filled.</param>
     /// <param name="metadata">Strings for <c>__metadata__</c> of every file; by default <c>format</c> = <c>pt</c>.</param>
     /// <param name="shardBytes">The largest sum of tensor bytes in one file; a tensor larger than this gets its own file.</param>
     /// <returns>The names of the files written; the first is the one to open.</returns>

@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace LongformerInterop.Checkpoints;
 
-/// <summary>What a checkpoint says of one tensor: everything but its values.</summary>
+/// <summary>The description of one tensor of a checkpoint: everything but its values.</summary>
 public sealed class TensorEntry
 {
     private readonly long[] _shape;

@@ -2,7 +2,7 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Checkpoints;
 
-/// <summary>Some rows of a table, one behind the other.</summary>
+/// <summary>Some rows of a table, one after the other.</summary>
 /// <param name="First">The first row; -1 stands for rows of zeros.</param>
 /// <param name="Count">How many.</param>
 public readonly record struct RowRange(long First, long Count);
@@ -100,7 +100,7 @@ public sealed class TensorSource
     /// <param name="checkpoint">The checkpoint to copy from; it must stay open until the tensor is written.</param>
     /// <param name="source">The tensor's name in that checkpoint; it has at least one dimension.</param>
     /// <param name="ranges">The rows of the result, from the first to the last.</param>
-    /// <exception cref="CheckpointException">The tensor is a scalar, or a range lies outside of it.</exception>
+    /// <exception cref="CheckpointException">The tensor is a scalar, or a range is outside of it.</exception>
     public static TensorSource Rows(string name, Checkpoint checkpoint, string source, IReadOnlyList<RowRange> ranges)
     {
         ArgumentNullException.ThrowIfNull(checkpoint);

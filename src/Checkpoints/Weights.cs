@@ -15,7 +15,7 @@ public sealed class Weights
 
     /// <summary>The root of a checkpoint.</summary>
     /// <param name="checkpoint">Where the tensors come from; it must stay open while weights are taken.</param>
-    /// <param name="subject">What is being loaded, for the message: <c>LongformerForMaskedLM</c>.</param>
+    /// <param name="subject">The name of the loaded class, for the message: <c>LongformerForMaskedLM</c>.</param>
     public Weights(Checkpoint checkpoint, string subject = "the model")
         : this(new Session(checkpoint ?? throw new ArgumentNullException(nameof(checkpoint)), subject), "")
     {
@@ -89,7 +89,7 @@ public sealed class Weights
     /// Full names that may be in the checkpoint without being taken; <c>*</c> stands for any characters:
     /// <c>*.position_ids</c>, <c>lm_head.*</c>.
     /// </param>
-    /// <returns>What was not taken, by name.</returns>
+    /// <returns>The names that were not taken.</returns>
     /// <exception cref="CheckpointException">Tensors are missing or of another shape; the message lists all, and what was not taken.</exception>
     public IReadOnlyList<CheckpointProblem> Finish(params ReadOnlySpan<string> ignored)
     {

@@ -11,7 +11,7 @@ internal readonly record struct ZipEntry(long Begin, long Length);
 
 /// <summary>
 /// The directory of a zip archive whose entries are stored without compression, as torch writes them: each is a range of the file
-/// that can be used where it lies. Compressed and encrypted entries are refused, so nothing ever grows beyond its size in the file.
+/// that can be used in place. Compressed and encrypted entries are refused, so nothing ever grows beyond its size in the file.
 /// </summary>
 /// <remarks>Source: PKWARE's APPNOTE 6.3.10, sections 4.3.7 (local header) to 4.3.16 (end of central directory), ZIP64 included.</remarks>
 internal static class ZipDirectory
@@ -95,7 +95,7 @@ internal static class ZipDirectory
         return U32(record, 0) == End64 ? (I64(record, 48), I64(record, 40), I64(record, 32)) : throw Failure(map, "its directory is damaged");
     }
 
-    // 32-bit sizes that are all ones stand in the ZIP64 extra field instead, in this order, only those that are needed.
+    // 32-bit sizes that are all ones are in the ZIP64 extra field instead, in this order, only those that are needed.
     private static (long Size, long Packed, long Offset) Sizes(MappedFile map, ReadOnlySpan<byte> header, ReadOnlySpan<byte> extra)
     {
         long[] values = [U32(header, 24), U32(header, 20), U32(header, 42)];

@@ -19,7 +19,7 @@ internal sealed class DocumentList : List<Document>
     /// <summary>Whether a document that fails is passed over (<c>--on-error skip</c>).</summary>
     internal bool Skips { get; init; }
 
-    /// <summary>What failed, one line each.</summary>
+    /// <summary>The failures, one line each.</summary>
     internal List<string> Failures { get; } = [];
 
     /// <summary>Names every failure on standard error and gives the exit status.</summary>
@@ -101,7 +101,7 @@ internal static class Documents
     {
         ReadOnlySpan<byte> text = bytes;
 
-        // What PowerShell writes.
+        // PowerShell writes this.
         if (text.StartsWith((ReadOnlySpan<byte>)[0xFF, 0xFE]))
             return Encoding.Unicode.GetString(text[2..]);
         if (text.StartsWith((ReadOnlySpan<byte>)[0xFE, 0xFF]))

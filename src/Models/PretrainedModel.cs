@@ -20,13 +20,13 @@ public abstract class PretrainedModel : IDisposable
         _parameters = loader.Root;
     }
 
-    /// <summary>The class name of Hugging Face, for example <c>LongformerForQuestionAnswering</c>.</summary>
+    /// <summary>The class name of HF, for example <c>LongformerForQuestionAnswering</c>.</summary>
     public string Architecture { get; }
 
     /// <summary>The configuration of the checkpoint.</summary>
     public abstract ModelConfiguration Configuration { get; }
 
-    /// <summary>What it was loaded with.</summary>
+    /// <summary>The options that it was loaded with.</summary>
     public LoadOptions Options { get; }
 
     /// <summary>Tensors of the checkpoint that no place of the model wants: of a loss, of another head, of a criterion. They change
@@ -40,7 +40,7 @@ public abstract class PretrainedModel : IDisposable
     public Device Device => Options.Device;
 
     /// <summary>
-    /// The parameters under their Hugging Face names, in the order of the computation, each tied one once. The tensors belong to the model
+    /// The parameters under their HF names, in the order of the computation, each tied one once. The tensors belong to the model
     /// and are not to be changed, unless it was loaded with <see cref="LoadOptions.Trainable"/>: the layers may compute with a packed copy.
     /// </summary>
     public IReadOnlyList<NamedParameter> NamedParameters => _parameters.Loaded;
@@ -57,7 +57,7 @@ public abstract class PretrainedModel : IDisposable
     }
 
     /// <summary>
-    /// Runs the model on tensors under Hugging Face's argument names and returns its outputs under Hugging Face's output names
+    /// Runs the model on tensors under HF's argument names and returns its outputs under HF's output names
     /// (<c>last_hidden_state</c>, <c>logits</c>, <c>hidden_states.0</c>...). The outputs join the caller's scope.
     /// </summary>
     /// <param name="inputs">The arguments.</param>
@@ -105,7 +105,7 @@ public abstract class PretrainedModel : IDisposable
         GradientTape tape);
 
     /// <summary>
-    /// Writes <c>config.json</c> and <c>model.safetensors</c> under Hugging Face's names, beside the folder first: a full disk leaves what
+    /// Writes <c>config.json</c> and <c>model.safetensors</c> under HF's names, beside the folder first: a full disk leaves what
     /// was there. Other files of an existing folder, the tokenizer's, stay.
     /// </summary>
     /// <exception cref="CheckpointException">The files cannot be written.</exception>

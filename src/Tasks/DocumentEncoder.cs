@@ -19,7 +19,7 @@ public sealed record EmbeddingOptions : TaskOptions
     public string? PromptName { get; init; }
 }
 
-/// <summary>What became of one document.</summary>
+/// <summary>The result for one document.</summary>
 /// <param name="Index">Which document, counted from 0.</param>
 /// <param name="Tokens">T, its tokens, the special ones included.</param>
 /// <param name="Values">C values; with <see cref="Pooling.Tokens"/> T x C values, token by token.</param>

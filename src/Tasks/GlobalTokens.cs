@@ -93,7 +93,7 @@ public sealed class GlobalTokens
 
     /// <summary>The positions for one input, ascending and distinct.</summary>
     /// <param name="encoding">The input.</param>
-    /// <param name="tokenizer">What it was cut with.</param>
+    /// <param name="tokenizer">The tokenizer that cut it.</param>
     /// <param name="taskDefault">The task's own positions, ascending.</param>
     /// <param name="input">Name of the input for the message.</param>
     /// <exception cref="InputException">An explicit position is at or past the end of the input, or a text is no token.</exception>

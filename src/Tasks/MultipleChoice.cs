@@ -29,7 +29,7 @@ public sealed class MultipleChoice : TextTask
         Load(folder, options, LongformerForMultipleChoice.Load, (model, inputs) => new MultipleChoice(model, inputs));
 
     /// <summary>All choices, best first.</summary>
-    /// <param name="document">What the choices are about.</param>
+    /// <param name="document">The text that the choices are about.</param>
     /// <param name="choices">At least two.</param>
     /// <param name="question">Put in front of every choice, or null.</param>
     /// <param name="options">Truncation (of the document, never of a choice) and global tokens.</param>

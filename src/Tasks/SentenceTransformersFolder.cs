@@ -5,7 +5,7 @@ using LongformerInterop.Torch;
 namespace LongformerInterop.Tasks;
 
 /// <summary>
-/// What a folder of sentence-transformers says about how its embeddings are made: the modules behind the transformer, in <c>modules.json</c>, each
+/// The settings of a folder of sentence-transformers for its embeddings: the modules behind the transformer, in <c>modules.json</c>, each
 /// with its folder (pooling, dense layers, normalization), the longest text, and prompts. These are the defaults of an encoding.
 /// </summary>
 /// <param name="Pooling">The pooling; null where the folder does not say one, <see cref="Pooling.Sentence"/> where it is more than one of the
@@ -34,7 +34,7 @@ public sealed record SentenceTransformersFolder(Pooling? Pooling, bool? Normaliz
     /// <summary>How tokens become one vector; null: as the encoder's own poolings do.</summary>
     internal SentencePooling? Steps { get; private init; }
 
-    /// <summary>What becomes of that vector.</summary>
+    /// <summary>The steps that are applied to that vector.</summary>
     internal IReadOnlyList<SentenceStep> Behind { get; private init; } = [];
 
     /// <summary>The width of a vector made so.</summary>
@@ -45,7 +45,7 @@ public sealed record SentenceTransformersFolder(Pooling? Pooling, bool? Normaliz
     /// it.</exception>
     public static SentenceTransformersFolder Read(string folder)
     {
-        // The transformer may lie in a folder of its own, with the modules above it.
+        // The transformer may be in its own folder, with the modules above it.
         folder = File.Exists(folder) ? Path.GetDirectoryName(Path.GetFullPath(folder))! : folder;
         string modules = Path.Combine(folder, "modules.json"), pooling = Path.Combine(folder, PoolingFolder, "config.json");
         string transformer = folder;

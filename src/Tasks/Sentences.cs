@@ -13,7 +13,7 @@ internal abstract record SentenceStep
     public abstract float[] Apply(float[] vector);
 }
 
-/// <summary>Pooling in one way or several, whose vectors stand behind one another in sentence-transformers' order.</summary>
+/// <summary>Pooling in one way or several, whose vectors are behind one another in sentence-transformers' order.</summary>
 /// <param name="Modes">cls, max, mean, mean_sqrt_len_tokens, weightedmean, lasttoken.</param>
 /// <param name="IncludePrompt">Whether the tokens of a prompt are pooled too.</param>
 internal sealed record SentencePooling(IReadOnlyList<string> Modes, bool IncludePrompt)

@@ -2,7 +2,7 @@ using Microsoft.Extensions.Logging;
 
 namespace LongformerInterop.Tasks;
 
-/// <summary>What every task understands. The options records of the tasks extend it.</summary>
+/// <summary>The options of every task. The options records of the tasks extend it.</summary>
 public record TaskOptions
 {
     /// <summary>
@@ -15,8 +15,8 @@ public record TaskOptions
     public GlobalTokens Global { get; init; } = GlobalTokens.TaskDefault;
 
     /// <summary>
-    /// How many tokens go through the model at once. Inputs of unequal length are packed one behind the other without
-    /// padding; an input is never split, so one input longer than this makes a batch of its own.
+    /// How many tokens go through the model at once. Inputs of unequal length are packed one after the other without
+    /// padding; an input is never split, so one input longer than this makes its own batch.
     /// </summary>
     public int TokensPerBatch { get; init; } = 8192;
 

@@ -23,7 +23,7 @@ internal sealed partial class TextInputs
     {
         Tokenizer = tokenizer.GetAwaiter().GetResult();
         MaxTokens = configuration.Limits.MaxTokens;
-        // What makes a text empty: the tokens that only frame one. <mask> is something to work on.
+        // A text of nothing but the tokens that frame one is empty. <mask> is something to work on.
         SpecialTokenIds special = Tokenizer.SpecialTokens;
         _special = [.. new[] { special.Begin, special.End, special.Separator, special.Classifier, special.Padding }.OfType<int>().Distinct()];
     }
@@ -41,7 +41,7 @@ internal sealed partial class TextInputs
     /// <summary>Encodes one text, or a pair.</summary>
     /// <param name="text">The text.</param>
     /// <param name="pair">Second part, or null.</param>
-    /// <param name="name">What the text is called in messages, such as "documents[3]".</param>
+    /// <param name="name">The name of the text in messages, such as "documents[3]".</param>
     /// <param name="options">Truncation and logging.</param>
     /// <param name="truncation">Which part gives way.</param>
     /// <param name="limit">Tokens at which the checkpoint's own files cut a text, whatever the options say; null: none.</param>

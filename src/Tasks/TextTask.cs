@@ -3,7 +3,7 @@ using LongformerInterop.Tokenizers;
 
 namespace LongformerInterop.Tasks;
 
-/// <summary>What every task shares: a checkpoint's model with its tokenizer. Thread-safe; dispose it to free the model.</summary>
+/// <summary>The base of every task: a checkpoint's model with its tokenizer. Thread-safe; dispose it to free the model.</summary>
 public abstract class TextTask : IDisposable
 {
     private readonly PretrainedModel _model;

@@ -52,7 +52,7 @@ public sealed record PaddingOptions
     public int? MultipleOf { get; init; }
 }
 
-/// <summary>What <see cref="Tokenizer.Encode"/> does besides cutting text into tokens.</summary>
+/// <summary>The options of <see cref="Tokenizer.Encode"/>.</summary>
 public sealed record EncodeOptions
 {
     /// <summary>Special tokens on, nothing truncated, nothing padded.</summary>
@@ -67,7 +67,7 @@ public sealed record EncodeOptions
     /// <summary>Number of tokens that each overflowing part repeats from the part before it.</summary>
     public int Stride { get; init; }
 
-    /// <summary>What is cut when MaxLength is exceeded. The rest is in <see cref="Encoding.Overflowing"/>.</summary>
+    /// <summary>Which text is cut when MaxLength is exceeded. The rest is in <see cref="Encoding.Overflowing"/>.</summary>
     public TruncationStrategy Truncation { get; init; } = TruncationStrategy.LongestFirst;
 
     /// <summary>How much of what is cut off is kept as overflowing parts.</summary>

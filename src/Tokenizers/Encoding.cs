@@ -58,7 +58,7 @@ public sealed class Encoding
     public IReadOnlyList<Encoding> Overflowing { get; }
 
     /// <summary>Offsets in another unit: code points for Python, UTF-8 bytes for C [N].</summary>
-    /// <param name="unit">What to count.</param>
+    /// <param name="unit">The unit to count in.</param>
     /// <returns>A new array of <see cref="Count"/> ranges.</returns>
     public TextRange[] GetOffsets(OffsetUnit unit)
     {

@@ -21,6 +21,6 @@ public sealed record SpecialTokenIds
     /// <summary>To be filled in by a masked language model (<c>mask_token</c>).</summary>
     public int? Mask { get; init; }
 
-    /// <summary>What the vocabulary cannot express (<c>unk_token</c>).</summary>
+    /// <summary>The token for text that the vocabulary cannot express (<c>unk_token</c>).</summary>
     public int? Unknown { get; init; }
 }

@@ -9,7 +9,7 @@ public readonly record struct TextRange(int Start, int End)
     public int Length => End - Start;
 }
 
-/// <summary>What offsets count.</summary>
+/// <summary>The unit in which offsets count.</summary>
 public enum OffsetUnit
 {
     /// <summary>UTF-16 units, as C# strings count.</summary>
@@ -28,7 +28,7 @@ internal struct OffsetConverter(string text, OffsetUnit unit)
     private int _position;
     private int _converted;
 
-    /// <summary>The position in the other unit; it must not lie inside a surrogate pair.</summary>
+    /// <summary>The position in the other unit; it must not be inside a surrogate pair.</summary>
     public int Convert(int position)
     {
         if (unit == OffsetUnit.Utf16)

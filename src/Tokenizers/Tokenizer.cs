@@ -39,7 +39,7 @@ public abstract class Tokenizer
         NormalizedTokens = new AddedTokenSplitter(normalized.Where(t => t.Content.Length > 0));
     }
 
-    /// <summary>What it is, for people: "byte-level BPE" or "WordPiece".</summary>
+    /// <summary>Its kind, for people: "byte-level BPE" or "WordPiece".</summary>
     public abstract string Kind { get; }
 
     /// <summary>Whether a token says that it is the rest of a word, as WordPiece's <c>##</c> does.</summary>
@@ -331,7 +331,7 @@ public abstract class Tokenizer
         SpecialTokens.Padding ?? throw new TokenizerInputException("Padding: expected a tokenizer with a padding token, given one without");
 }
 
-/// <summary>What every tokenizer is made of.</summary>
+/// <summary>The parts of every tokenizer.</summary>
 /// <param name="Vocabulary">Tokens and added tokens.</param>
 /// <param name="Frame">Special tokens around texts.</param>
 /// <param name="SpecialTokens">Roles.</param>

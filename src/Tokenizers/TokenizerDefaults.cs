@@ -2,7 +2,7 @@ using LongformerInterop.Tokenizers.Vocabularies;
 
 namespace LongformerInterop.Tokenizers;
 
-/// <summary>What a folder's files say of calls that do not say it themselves.</summary>
+/// <summary>The defaults that a folder's files set for calls.</summary>
 internal sealed record TokenizerDefaults
 {
     /// <summary><c>model_max_length</c>; null: no limit.</summary>

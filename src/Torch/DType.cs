@@ -41,7 +41,7 @@ public enum DType
     UInt64 = 29,
 }
 
-/// <summary>What a dtype is.</summary>
+/// <summary>Properties of dtypes.</summary>
 public static class DTypes
 {
     /// <summary>Bytes of one element.</summary>

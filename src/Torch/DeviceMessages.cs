@@ -1,6 +1,6 @@
 namespace LongformerInterop.Torch;
 
-/// <summary>What libtorch says of devices, in words that tell what to do.</summary>
+/// <summary>Turns libtorch's messages about devices into messages that say what to do.</summary>
 internal static class DeviceMessages
 {
     private static readonly (string Name, DType Type)[] Halves =

@@ -1,6 +1,6 @@
 namespace LongformerInterop.Torch;
 
-/// <summary>The base of every exception that this project throws for a reason of its own.</summary>
+/// <summary>The base of every exception that this project throws for its own reason.</summary>
 public class LongformerException : Exception
 {
     /// <summary>Creates the exception without a message.</summary>
@@ -71,13 +71,13 @@ public sealed class InputException : LongformerException
 
     /// <summary>Creates the exception for one argument: the message is <c>argument: problem</c>.</summary>
     /// <param name="argument">The argument, or one element of it.</param>
-    /// <param name="problem">What is wrong with it.</param>
+    /// <param name="problem">The fault.</param>
     public InputException(ArgumentName argument, string problem) : this(argument, problem, (Exception?)null) { }
 
     /// <summary>Creates the exception for one argument: the message is <c>argument: expected ..., given ...</c>.</summary>
     /// <param name="argument">The argument, or one element of it.</param>
-    /// <param name="expected">What the argument may be.</param>
-    /// <param name="given">What it is.</param>
+    /// <param name="expected">The values that are allowed.</param>
+    /// <param name="given">The value that was given.</param>
     public InputException(ArgumentName argument, string expected, string given) : this(argument, $"expected {expected}, given {given}") =>
         (Expected, Given) = (expected, given);
 
@@ -89,10 +89,10 @@ public sealed class InputException : LongformerException
     /// <summary>The argument that is wrong; null where the message is about no single one.</summary>
     public ArgumentName? Argument { get; }
 
-    /// <summary>What the argument may be; null where only the message tells it.</summary>
+    /// <summary>The values that are allowed; null where only the message has them.</summary>
     public string? Expected { get; init; }
 
-    /// <summary>What the argument is; null where only the message tells it.</summary>
+    /// <summary>The value that was given; null where only the message has it.</summary>
     public string? Given { get; init; }
 
     /// <summary>

@@ -2,7 +2,7 @@ using LongformerInterop.Torch.Interop;
 
 namespace LongformerInterop.Torch;
 
-// What an optimizer's step needs of libtorch.
+// The operators of libtorch that an optimizer's step needs.
 public static partial class Functional
 {
     private static readonly AtenOperator FusedAdamWOp = new("aten::_fused_adamw_"), NormExceptOp = new("aten::norm_except_dim");

@@ -28,7 +28,7 @@ public static partial class Functional
     /// <param name="indices">Integers, any shape [...].</param>
     /// <param name="weight">[rows, C].</param>
     /// <returns>[..., C].</returns>
-    /// <exception cref="TorchException">An index lies outside the table.</exception>
+    /// <exception cref="TorchException">An index is outside the table.</exception>
     public static Tensor Embedding(Tensor indices, Tensor weight) => EmbeddingOp.Call(weight, indices, -1L, false, false);
 
     /// <summary>The gradient of <see cref="Embedding"/> with respect to the table.</summary>

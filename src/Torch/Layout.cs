@@ -3,7 +3,7 @@ namespace LongformerInterop.Torch;
 /// <summary>How sizes and strides describe the elements of a tensor.</summary>
 internal static class Layout
 {
-    /// <summary>Whether elements lie in row-major order without gaps. Strides of dimensions of size 1 do not matter.</summary>
+    /// <summary>Whether elements are in row-major order without gaps. Strides of dimensions of size 1 do not matter.</summary>
     public static bool IsContiguous(ReadOnlySpan<long> sizes, ReadOnlySpan<long> strides)
     {
         long expected = 1;

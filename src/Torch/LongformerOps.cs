@@ -31,7 +31,7 @@ public enum Activation
 }
 
 /// <summary>
-/// What a query of <see cref="LongformerOps.BandedAttention"/> sees (Longformer paper, section 3.1). A query at position i sees the
+/// The keys that a query of <see cref="LongformerOps.BandedAttention"/> sees (Longformer paper, section 3.1). A query at position i sees the
 /// positions i + d*s for s = -<see cref="WindowLeft"/> .. <see cref="WindowRight"/>, where d is the dilation of its head, and every
 /// global position of its sequence. A key counts once even if it is both.
 /// </summary>
@@ -70,7 +70,7 @@ public sealed record BandedAttentionOptions
     public AttentionImplementation Implementation { get; init; }
 }
 
-/// <summary>What <see cref="LongformerOps.GlobalAttention"/> sees.</summary>
+/// <summary>The keys that a query of <see cref="LongformerOps.GlobalAttention"/> sees.</summary>
 public sealed record GlobalAttentionOptions
 {
     /// <summary>[B, T], or [N] when packed; nonzero: the key is visible. Null: all visible.</summary>
@@ -116,7 +116,7 @@ public static partial class LongformerOps
     /// <param name="query">[B, T, H, D], or [N, H, D] when packed.</param>
     /// <param name="key">As the query.</param>
     /// <param name="value">As the query.</param>
-    /// <param name="options">What each query sees.</param>
+    /// <param name="options">The keys that each query sees.</param>
     /// <returns>The output, shaped as the query, and the logarithm of the sum of the exponentials [B, T, H] or [N, H], Float32 (Float64
     /// for Float64). A query that sees nothing gives zeros.</returns>
     public static (Tensor Output, Tensor LogSumExp) BandedAttention(Tensor query, Tensor key, Tensor value, BandedAttentionOptions options)
@@ -168,7 +168,7 @@ public static partial class LongformerOps
     /// <param name="input">[..., in].</param>
     /// <param name="weight">[out, in].</param>
     /// <param name="bias">[out], or null.</param>
-    /// <param name="packed">What <see cref="LinearPack"/> made of the weight, or null. Where it is given and not
+    /// <param name="packed">The result of <see cref="LinearPack"/> for the weight, or null. Where it is given and not
     /// empty, only shape and dtype of the weight matter: any tensor of that shape will do.</param>
     /// <param name="activation">The function after the product.</param>
     /// <param name="residual">[..., out], or null.</param>
@@ -228,9 +228,9 @@ public static partial class LongformerOps
     /// <param name="weight">[C].</param>
     /// <param name="bias">[C].</param>
     /// <param name="epsilon">Added to the variance.</param>
-    /// <param name="wordScale">What the words' rows are multiplied with.</param>
+    /// <param name="wordScale">The factor of the words' rows.</param>
     /// <returns>[N, C].</returns>
-    /// <exception cref="TorchException">An id lies outside its table, or shapes do not fit. On a CUDA device, where ids cannot be looked at without
+    /// <exception cref="TorchException">An id is outside its table, or shapes do not fit. On a CUDA device, where ids cannot be looked at without
     /// waiting, a token with such an id gets a row of NaN.</exception>
     public static Tensor Embed(EmbeddingRows words, EmbeddingRows positions, EmbeddingRows? types, Tensor weight, Tensor bias, double epsilon,
         double wordScale = 1)
@@ -242,7 +242,7 @@ public static partial class LongformerOps
     }
 
     /// <summary>
-    /// One step of token-by-token decoding: queries of several documents, those of one document one behind the other, each over the keys
+    /// One step of token-by-token decoding: queries of several documents, those of one document one after the other, each over the keys
     /// and values of its document, which are read once for all of them.
     /// </summary>
     /// <param name="query">[R, H, D].</param>
@@ -276,7 +276,7 @@ public static partial class LongformerOps
         return GlobalProbabilitiesOp.Call(query, key, globalIndex, options.Mask, options.SequenceOffsets, options.Scale);
     }
 
-    /// <summary>What the processor reaches in independent chains of Float32 multiply-adds on all threads, in GFLOP/s: measured now, in milliseconds.
+    /// <summary>The processor's speed in independent chains of Float32 multiply-adds on all threads, in GFLOP/s; measured now, in milliseconds.
     /// The roof that benchmarks compare with.</summary>
     public static double MultiplyAddPeak() => MultiplyAddOp.CallDouble();
 

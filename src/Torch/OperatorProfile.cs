@@ -2,7 +2,7 @@ using System.Diagnostics;
 
 namespace LongformerInterop.Torch;
 
-/// <summary>What one operator cost, as <see cref="OperatorProfile"/> saw it.</summary>
+/// <summary>The cost of one operator, measured by <see cref="OperatorProfile"/>.</summary>
 /// <param name="Operator">Name and overload, such as <c>longformer::linear</c>.</param>
 /// <param name="Weight">The shape of the second argument where that is a matrix, so that products with different weights are told apart; else
 /// null.</param>

@@ -88,7 +88,7 @@ public sealed unsafe partial class Tensor
         return View(pinned.Address, shape, DTypes.Of<T>(), keepAlive: pinned);
     }
 
-    /// <summary>The elements where they lie, row-major. Valid as long as the tensor is neither disposed nor collected.</summary>
+    /// <summary>The elements where they are, row-major. Valid as long as the tensor is neither disposed nor collected.</summary>
     /// <typeparam name="T">The C# type of the dtype.</typeparam>
     /// <exception cref="InputException">Another dtype, a device other than the CPU, gaps between the elements, or more than
     /// 2^31-1 of them.</exception>
@@ -102,7 +102,7 @@ public sealed unsafe partial class Tensor
         return new ReadOnlySpan<T>((void*)CheckedData(), checked((int)ElementCount));
     }
 
-    /// <summary>The bytes of the elements where they lie, row-major, whatever the dtype. Valid as long as the tensor is.</summary>
+    /// <summary>The bytes of the elements where they are, row-major, whatever the dtype. Valid as long as the tensor is.</summary>
     /// <exception cref="InputException">A device other than the CPU, gaps between the elements, or more than 2^31-1 bytes.</exception>
     public ReadOnlySpan<byte> AsBytes()
     {

@@ -21,7 +21,7 @@ public sealed unsafe partial class Tensor : IDisposable
     private readonly int _ownedMebibytes;
     private TensorScope? _scope;
 
-    // What libtorch says of the tensor, asked once: nothing here changes a tensor's shape. The sizes and strides are libtorch's own
+    // Properties of the tensor, asked of libtorch once: nothing here changes a tensor's shape. The sizes and strides are libtorch's own
     // memory, valid as long as the handle.
     private long* _sizes, _strides;
     private int _rank = -1, _dtype;
@@ -61,7 +61,7 @@ public sealed unsafe partial class Tensor : IDisposable
     internal TensorScope? Scope => _scope;
 
     /// <summary>A tensor that something else made, such as TorchSharp or Python's torch, over the same memory. Both must use the libtorch
-    /// loaded here. What libtorch recorded of it for differentiation stays behind.</summary>
+    /// loaded here. Its record for differentiation in libtorch is not taken over.</summary>
     /// <param name="handle">An AtenTensorHandle: the address of an <c>at::Tensor</c>.</param>
     /// <param name="own">True: the caller's handle is taken over. False: the caller keeps it.</param>
     /// <exception cref="InputException"><paramref name="handle"/> is zero.</exception>
@@ -158,7 +158,7 @@ public sealed unsafe partial class Tensor : IDisposable
         }
     }
 
-    /// <summary>Where the elements lie.</summary>
+    /// <summary>Where the elements are.</summary>
     public Device Device
     {
         get
@@ -168,7 +168,7 @@ public sealed unsafe partial class Tensor : IDisposable
         }
     }
 
-    /// <summary>Whether the elements lie in row-major order without gaps.</summary>
+    /// <summary>Whether the elements are in row-major order without gaps.</summary>
     public bool IsContiguous
     {
         get
@@ -246,7 +246,7 @@ public sealed unsafe partial class Tensor : IDisposable
     /// <summary>Dtype and shape, such as <c>Float32[2, 3]</c>.</summary>
     internal string Describe() => IsDisposed ? "disposed tensor" : $"{DType}[{string.Join(", ", Shape)}]";
 
-    /// <summary>The sizes where they lie: valid as long as the tensor.</summary>
+    /// <summary>The sizes where they are: valid as long as the tensor.</summary>
     internal ReadOnlySpan<long> Sizes
     {
         get
@@ -256,7 +256,7 @@ public sealed unsafe partial class Tensor : IDisposable
         }
     }
 
-    /// <summary>The strides where they lie: valid as long as the tensor.</summary>
+    /// <summary>The strides where they are: valid as long as the tensor.</summary>
     internal ReadOnlySpan<long> Steps
     {
         get

@@ -2,7 +2,7 @@ using LongformerInterop.Torch.Interop;
 
 namespace LongformerInterop.Torch;
 
-/// <summary>libtorch as a whole: where it lies, its version, threads and devices.</summary>
+/// <summary>libtorch as a whole: where it is, its version, threads and devices.</summary>
 public static class TorchRuntime
 {
     /// <summary>The version of the libtorch that is loaded, such as <c>2.10.0</c>.</summary>
@@ -104,7 +104,7 @@ public static class TorchRuntime
     }
 
     /// <summary>
-    /// The memory of a device in bytes: what no process has taken, and all of it. What this process holds unused for its next tensors
+    /// The memory of a device in bytes: the part that no process has taken, and all of it. Memory that this process holds unused for its next tensors
     /// counts as taken. Zeros on the CPU.
     /// </summary>
     /// <exception cref="DeviceException">There is no such device.</exception>

@@ -12,7 +12,7 @@ internal static class Curves
 
     /// <summary>SVG of the lines of a log.</summary>
     /// <param name="lines">The log.</param>
-    /// <param name="metric">The metric on held-out data that is drawn, on an axis of its own; null or <c>loss</c>: none.</param>
+    /// <param name="metric">The metric on held-out data that is drawn, on its own axis; null or <c>loss</c>: none.</param>
     /// <param name="title">Of the picture.</param>
     public static string Svg(IReadOnlyList<LogLine> lines, string? metric, string title)
     {

@@ -11,7 +11,7 @@ internal static class ModelCard
     /// <param name="recipe">The task.</param>
     /// <param name="labels">The labels, or null.</param>
     /// <param name="data">A line for each set of data.</param>
-    /// <param name="notes">What was done to the starting point.</param>
+    /// <param name="notes">The changes made to the starting point.</param>
     /// <param name="lines">The log.</param>
     /// <param name="result">How it ended.</param>
     /// <param name="parameters">Numbers of a parameter that are trained.</param>

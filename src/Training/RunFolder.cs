@@ -16,7 +16,7 @@ internal sealed record RunState
     /// <summary>SHA-256 of the tokenized data.</summary>
     public required string Data { get; init; }
 
-    /// <summary>What the numbers depend on.</summary>
+    /// <summary>The settings that the numbers depend on.</summary>
     public required IReadOnlyDictionary<string, string> Settings { get; init; }
 
     /// <summary>The best step so far; null: nothing was measured.</summary>
@@ -77,7 +77,7 @@ internal sealed class RunFolder
         try
         {
             Directory.CreateDirectory(_checkpoints);
-            // What a killed run was writing.
+            // A killed run was writing these.
             foreach (string part in Directory.GetDirectories(_checkpoints, ".*.part"))
                 Directory.Delete(part, recursive: true);
         }

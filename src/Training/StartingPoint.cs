@@ -21,7 +21,7 @@ internal sealed class StartingPoint
     private StartingPoint(string folder, LongformerConfiguration? longformer, LedConfiguration? led) =>
         (Folder, Longformer, Led) = (folder, longformer, led);
 
-    /// <summary>Where its files lie.</summary>
+    /// <summary>Where its files are.</summary>
     public string Folder { get; private set; }
 
     /// <summary>The configuration of a Longformer, else null.</summary>
@@ -30,7 +30,7 @@ internal sealed class StartingPoint
     /// <summary>The configuration of an LED, else null.</summary>
     public LedConfiguration? Led { get; }
 
-    /// <summary>What was done to it, for people.</summary>
+    /// <summary>The changes made to it, for people.</summary>
     public List<string> Notes { get; } = [];
 
     public int MaxTokens => Longformer?.MaxTokens ?? Led!.MaxEncoderPositionEmbeddings;
@@ -81,7 +81,7 @@ internal sealed class StartingPoint
         ? new LabelSet(c.Id2Label) { ProblemType = c.ProblemType } : null;
 
     /// <summary>Gives it the head of an architecture, with labels.</summary>
-    /// <param name="architecture">Hugging Face's class.</param>
+    /// <param name="architecture">HF's class.</param>
     /// <param name="labels">The labels, or null.</param>
     /// <param name="seed">Of random weights.</param>
     /// <param name="work">A folder for what is made.</param>
@@ -149,7 +149,7 @@ internal sealed class StartingPoint
         return names.FirstOrDefault(source.Contains);
     }
 
-    /// <summary>As Hugging Face initialises: normal with the configured deviation, LayerNorm 1 and 0, biases 0, the rows of the padding 0.</summary>
+    /// <summary>As HF initialises: normal with the configured deviation, LayerNorm 1 and 0, biases 0, the rows of the padding 0.</summary>
     private Tensor Random(ParameterShape shape, long seed)
     {
         float[] values = new float[shape.Shape.Aggregate(1L, (product, size) => product * size)];

@@ -42,7 +42,7 @@ public sealed class Trainer
     }
 
     /// <summary>Raised on the thread that trains, after every step, evaluation and checkpoint.</summary>
-#pragma warning disable CA1003, CA1710 // What happened is told by value; who trains knows the trainer.
+#pragma warning disable CA1003, CA1710 // Events are passed by value; the caller knows the trainer.
     public event Action<TrainingEvent>? Told;
 #pragma warning restore CA1003, CA1710
 
@@ -78,7 +78,7 @@ public sealed class Trainer
             if (last is { } found)
                 CheckSame(found.State, data);
             start.Prepare(_recipe.Architecture, labels, _options.Seed, _folder.Work);
-            // What was new is trained by now in a run that goes on.
+            // In a resumed run the new parts are trained already.
             if (last is null)
             {
                 foreach (string note in start.Notes)

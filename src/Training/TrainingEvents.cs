@@ -2,7 +2,7 @@ using System.Text.Json;
 
 namespace LongformerInterop.Training;
 
-/// <summary>What a run tells.</summary>
+/// <summary>An event of a run.</summary>
 public enum TrainingEventKind
 {
     /// <summary>Data is being tokenized: <see cref="TrainingEvent.Examples"/> so far.</summary>
@@ -20,7 +20,7 @@ public enum TrainingEventKind
 }
 
 /// <summary>How a run gets on.</summary>
-/// <param name="Kind">What happened.</param>
+/// <param name="Kind">The kind of the event.</param>
 /// <param name="Step">Steps done.</param>
 /// <param name="TotalSteps">Steps of the whole run; 0: not known yet.</param>
 public sealed record TrainingEvent(TrainingEventKind Kind, long Step, long TotalSteps)

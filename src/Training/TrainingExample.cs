@@ -36,6 +36,6 @@ public sealed record TrainingExample
     /// <summary>Where it comes from, for messages: file and line.</summary>
     public string Source { get; init; } = "";
 
-    /// <summary>What an evaluation needs besides, as JSON; null: nothing.</summary>
+    /// <summary>Further values that an evaluation needs, as JSON; null: none.</summary>
     public string? Notes { get; init; }
 }

@@ -6,7 +6,7 @@ using LongformerInterop.Training.Recipes;
 
 namespace LongformerInterop.Training;
 
-/// <summary>What changes the parameters.</summary>
+/// <summary>The optimizer.</summary>
 public enum OptimizerKind
 {
     /// <summary>Adam with decoupled decay.</summary>
@@ -15,10 +15,10 @@ public enum OptimizerKind
     Adafactor,
 }
 
-/// <summary>Everything that a <see cref="Trainer"/> is told. Settings that Hugging Face's trainer has too have its names and defaults.</summary>
+/// <summary>Everything that a <see cref="Trainer"/> is told. Settings that HF's trainer has too have its names and defaults.</summary>
 public sealed record TrainingOptions
 {
-    /// <summary>What is to be learned.</summary>
+    /// <summary>The task to learn.</summary>
     public required TrainingTask Task { get; init; }
 
     /// <summary>
@@ -27,10 +27,10 @@ public sealed record TrainingOptions
     /// </summary>
     public required string Checkpoint { get; init; }
 
-    /// <summary>What to learn from: files, folders, patterns.</summary>
+    /// <summary>The data to learn from: files, folders, patterns.</summary>
     public required IReadOnlyList<string> Data { get; init; }
 
-    /// <summary>What to measure on; empty: nothing is measured.</summary>
+    /// <summary>The data to measure on; empty: nothing is measured.</summary>
     public IReadOnlyList<string> EvaluationData { get; init; } = [];
 
     /// <summary>The folder that all goes to. It must be empty or absent, unless the run is resumed.</summary>
@@ -67,7 +67,7 @@ public sealed record TrainingOptions
     /// <summary>Of a polynomial schedule.</summary>
     public double Power { get; init; } = 1;
 
-    /// <summary>What changes the parameters.</summary>
+    /// <summary>The optimizer.</summary>
     public OptimizerKind Optimizer { get; init; } = OptimizerKind.AdamW;
 
     /// <summary>Of AdamW.</summary>
@@ -82,7 +82,7 @@ public sealed record TrainingOptions
     /// <summary>Part of the probability that is spread over all classes.</summary>
     public double LabelSmoothing { get; init; }
 
-    /// <summary>What stands still.</summary>
+    /// <summary>The parts that are not trained.</summary>
     public FrozenPart Frozen { get; init; }
 
     /// <summary>With <see cref="FrozenPart.AllButAddedPositions"/>: the first row of the position table that is trained; RoBERTa has 514.</summary>
@@ -130,7 +130,7 @@ public sealed record TrainingOptions
     /// <summary>Whether a GPU may compute Float32 products in TF32; null leaves it as it is.</summary>
     public bool? TF32 { get; init; }
 
-    /// <summary>What the numbers of a run depend on, by name: a run can only be resumed with the same.</summary>
+    /// <summary>The settings that the numbers of a run depend on, by name: a run can only be resumed with the same.</summary>
     internal IReadOnlyDictionary<string, string> Settings()
     {
         static string Text(IFormattable? value) => value?.ToString(null, CultureInfo.InvariantCulture) ?? "none";

@@ -66,7 +66,7 @@ public class FieldFileTests
     public void A_hub_id_is_told_from_a_path()
     {
         Assert.That(() => Checkpoint.Open("allenai/longformer-base-4096"), Throws.TypeOf<CheckpointException>()
-            .With.Message.Contains("looks like a repository on the Hugging Face hub")
+            .With.Message.Contains("looks like a repository on the HF hub")
             .And.Message.Contains("hf download allenai/longformer-base-4096"));
         Assert.That(Checkpoint.Hint("./allenai/longformer"), Is.Null);
         Assert.That(Checkpoint.Hint("/no/such"), Is.Null);

@@ -147,9 +147,9 @@ public class PickleTests
     [TestCase(new byte[] { (byte)'I', (byte)'x', (byte)'\n' }, "an integer is not one")]
     [TestCase(new byte[] { (byte)'F', (byte)'x', (byte)'\n' }, "damaged pickle")]
     [TestCase(new byte[] { (byte)'S', (byte)'x', (byte)'\n' }, "a string without quotes")]
-    [TestCase(new byte[] { 0x8d, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff }, "behind the end of the pickle")]
-    [TestCase(new byte[] { 0x8b, 0, 0, 0, 0x7f }, "behind the end of the pickle")]
-    [TestCase(new byte[] { (byte)'X', 0xff, 0xff, 0xff, 0xff }, "behind the end of the pickle")]
+    [TestCase(new byte[] { 0x8d, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff }, "beyond the pickle's end")]
+    [TestCase(new byte[] { 0x8b, 0, 0, 0, 0x7f }, "beyond the pickle's end")]
+    [TestCase(new byte[] { (byte)'X', 0xff, 0xff, 0xff, 0xff }, "beyond the pickle's end")]
     [TestCase(new byte[] { (byte)'c', (byte)'o', (byte)'s' }, "it ends in the middle")]
     [TestCase(new byte[] { }, "it ends in the middle")]
     public void A_damaged_pickle_is_refused_by_its_own_message(byte[] pickle, string message) =>
@@ -210,7 +210,7 @@ public class PickleTests
             file.Write(new PickleBuilder().Op('X').Raw(BitConverter.GetBytes((1 << 26) + 1)).ToArray());
             file.SetLength((1 << 26) + 100);
         }
-        Assert.That(() => LoadFile(path), Throws.TypeOf<CheckpointException>().With.Message.Contains("behind the end of the pickle"));
+        Assert.That(() => LoadFile(path), Throws.TypeOf<CheckpointException>().With.Message.Contains("beyond the pickle's end"));
     }
 
     private object? Load(PickleBuilder pickle, bool expectUtf8Failure = false)

@@ -97,7 +97,7 @@ public class SafetensorsHeaderTests
     [TestCase("""{"__metadata__":{"a":1}}""", 0, "__metadata__ holds a number under 'a'")]
     [TestCase("""{"__metadata__":{"a":{"b":"c"}}}""", 0, "__metadata__ holds an object under 'a'")]
     [TestCase("""{"__metadata__":"pt"}""", 0, "__metadata__ is a string")]
-    [TestCase("""{"__metadata__":{},"__metadata__":{}}""", 0, "__metadata__ stands twice")]
+    [TestCase("""{"__metadata__":{},"__metadata__":{}}""", 0, "__metadata__ occurs twice")]
     [TestCase("""{"__metadata__":{"a":"1","a":"2"}}""", 0, "'a' occurs twice in __metadata__")]
     [TestCase("""{"__metadata__":{"a":"\udfff"}}""", 0, "not valid text")]
     public void A_wrong_header_is_refused_by_its_own_message(string json, int dataLength, string message) =>

@@ -230,7 +230,7 @@ public class TorchFileTests
         Refused(PickleBuilder.ZipOf([("a/data.pkl", pickle), ("a/constants.pkl", [1])]), "a TorchScript program");
         Refused(PickleBuilder.ZipOf([("a/data.pkl", pickle), ("a/code/m.py", [1])]), "a TorchScript program");
         Refused(PickleBuilder.ZipOf([("a/data.pkl", pickle), ("a/byteorder", "big"u8.ToArray())]), "'big'-endian");
-        Refused(PickleBuilder.ZipOf([("a/data.pkl", pickle), ("a/data.pkl", pickle)]), "'a/data.pkl' stands twice");
+        Refused(PickleBuilder.ZipOf([("a/data.pkl", pickle), ("a/data.pkl", pickle)]), "'a/data.pkl' occurs twice");
         byte[] whole = PickleBuilder.Zip(pickle, ("0", SixFloats));
         Refused(whole[..^30], "it has no directory");
         Refused(Patch(whole, "PK\x01\x02"u8, 8, 1), "is encrypted");

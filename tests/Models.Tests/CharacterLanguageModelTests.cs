@@ -130,7 +130,7 @@ public sealed class CharacterLanguageModelTests
             string folder = Golden.Open("charlm", name).Folder;
             using CharacterLanguageModel model = CharacterLanguageModel.Load(folder);
             long[] ids = Inputs().Ids.Narrow(0, 1, 1).ToArray<long>();
-            Tensor whole = model.Forward(Tensor.From<long>(ids, 1, ids.Length)).Squeeze(0);
+            Tensor whole = model.Forward(Tensor.From<long>(ids, 1, ids.Length)).Select(0, 0);
             using CharacterContext context = new(model);
             for (int from = 0; from < ids.Length; from += piece)
             {

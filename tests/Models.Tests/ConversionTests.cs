@@ -108,7 +108,7 @@ public class ConversionTests
         Assert.That(result.Architecture, Is.EqualTo("Longformer" + head));
         using PretrainedModel model = PretrainedModel.Load(folder["long"]);
         Assert.That(model.Architecture, Is.EqualTo("Longformer" + head));
-        // Everything that the class has, and nothing else: what Hugging Face calls no missing and no unexpected keys.
+        // Everything that the class has, and nothing else: what HF calls no missing and no unexpected keys.
         using Checkpoint made = Checkpoint.Open(folder["long"]);
         Assert.That(made.Names, Is.EquivalentTo(
             TinyModels.Parameters(LongformerConfiguration.Load(folder["long"]), "Longformer" + head).Select(p => p.Name)));

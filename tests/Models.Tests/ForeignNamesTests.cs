@@ -3,7 +3,7 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models.Tests;
 
-/// <summary>Checkpoints under other names than Hugging Face's load as they are, and as strictly.</summary>
+/// <summary>Checkpoints under other names than HF's load as they are, and as strictly.</summary>
 public class ForeignNamesTests
 {
     [TestCase("", "roberta.")]

@@ -34,7 +34,7 @@ public class SaveTests
             Assert.That(after.Get(name).AsBytes().SequenceEqual(before.Get(name).AsBytes()), Is.True, name);
         using (PretrainedModel again = PretrainedModel.Load(folder["after"]))
             Assert.That(again.Architecture, Is.EqualTo(architecture));
-        // Hugging Face sizes this head by the number of labels.
+        // HF sizes this head by the number of labels.
         if (architecture == "LongformerForQuestionAnswering")
             Assert.That(LongformerConfiguration.Load(folder["after"]).NumLabels, Is.EqualTo(2));
         // A class of our own, which HF could not load.

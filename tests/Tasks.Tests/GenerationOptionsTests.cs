@@ -41,7 +41,7 @@ public sealed class GenerationOptionsTests
         (new() { ForcedFirstToken = 5, SuppressedTokens = [4, 5] }, "ForcedFirstToken: expected a token that SuppressedTokens does not forbid"),
         (new() { ForcedLastTokens = [5, 6], SuppressedTokens = [4, 5, 6] },
             "ForcedLastTokens: expected a token that SuppressedTokens does not forbid"),
-        (new() { KeepLogits = true, Beams = 2 }, "KeepLogits: expected one beam beside it, given 2"),
+        (new() { KeepLogits = true, Beams = 2 }, "KeepLogits: expected one beam, given 2"),
     ];
 
     [Test]

@@ -64,7 +64,7 @@
  *   lf_abi_version and lf_last_error, and it may exit in any way.
  * Start workers by spawn, or make the first call in them.
  *
- * Shapes: B sequences, T tokens, N tokens of packed sequences one behind the other, H heads, D head dimension, C hidden size, G global tokens.
+ * Shapes: B sequences, T tokens, N tokens of packed sequences one after the other, H heads, D head dimension, C hidden size, G global tokens.
  * Ranges are half-open.
  */
 #ifndef LONGFORMER_H
@@ -79,7 +79,7 @@
 #define LF_API
 #endif
 
-/* The version of this interface. It changes when a program must be compiled anew; additions do not change it. */
+/* The version of this interface. It changes when a program must be compiled again; additions do not change it. */
 #define LF_ABI_VERSION 3
 
 /* As a length: the text ends before its first zero byte. */
@@ -113,7 +113,7 @@ typedef enum lf_dtype {
   LF_BOOL = 11, LF_BFLOAT16 = 15
 } lf_dtype;
 
-/* What text ranges count. */
+/* The unit in which text ranges count. */
 typedef enum lf_offsets { LF_OFFSETS_BYTES = 0, LF_OFFSETS_CODE_POINTS = 1, LF_OFFSETS_UTF16 = 2 } lf_offsets;
 
 typedef enum lf_log_level { LF_LOG_DEBUG = 1, LF_LOG_INFORMATION = 2, LF_LOG_WARNING = 3, LF_LOG_ERROR = 4, LF_LOG_NONE = 6 } lf_log_level;
@@ -290,7 +290,7 @@ LF_API lf_status lf_tensor_convert(const lf_tensor* tensor, lf_dtype dtype, cons
 LF_API lf_status lf_tensor_free(lf_tensor* tensor);
 
 /* Named tensors: the outputs of a model, or a safetensors file, whose tensors are used in the mapped file without a copy.
- * lf_tensors_get gives a handle of its own, LF_NOT_FOUND if there is none of the name; lf_tensors_at one by its place (name may be NULL). */
+ * lf_tensors_get gives its own handle, LF_NOT_FOUND if there is none of the name; lf_tensors_at one by its place (name may be NULL). */
 LF_API lf_status lf_tensors_open(const char* file, lf_tensors** tensors);
 LF_API lf_status lf_tensors_write(const char* file, const char* const* names, const lf_tensor* const* tensors, size_t count);
 LF_API lf_status lf_tensors_count(const lf_tensors* tensors, size_t* count);
@@ -305,16 +305,16 @@ LF_API lf_status lf_tensors_free(lf_tensors* tensors);
 LF_API lf_status lf_model_load(const char* folder, const lf_load_options* options, lf_model** model);
 LF_API lf_status lf_model_free(lf_model* model);
 
-/* Hugging Face's class name, such as "LongformerForQuestionAnswering". */
+/* HF's class name, such as "LongformerForQuestionAnswering". */
 LF_API lf_status lf_model_architecture(const lf_model* model, const char** name);
 
 /* Runs the model.
- * names, tensors: count inputs under Hugging Face's argument names, ids and masks on the CPU:
+ * names, tensors: count inputs under HF's argument names, ids and masks on the CPU:
  *   Longformer  input_ids or inputs_embeds, attention_mask, global_attention_mask, token_type_ids, position_ids, labels,
  *               start_positions, end_positions, entity_start_positions, entity_end_positions
  *   LED         input_ids or inputs_embeds, attention_mask, global_attention_mask, decoder_input_ids or
  *               decoder_inputs_embeds, decoder_attention_mask, labels, start_positions, end_positions
- * outputs: under Hugging Face's names: last_hidden_state, pooler_output, logits, start_logits, end_logits, loss, encoder_last_hidden_state; with
+ * outputs: under HF's names: last_hidden_state, pooler_output, logits, start_logits, end_logits, loss, encoder_last_hidden_state; with
  *   the options hidden_states.0..., attentions.0..., global_attentions.0..., and those of LED with their prefixes encoder_, decoder_, cross_.
  * Hidden states are [B, T, C] with no padding beyond the caller's own.
  * Options: "hidden_states" int, "attentions" int (costs far more than the model itself), default 0; and the callback cancel.
@@ -327,14 +327,14 @@ LF_API lf_status lf_model_run(const lf_model* model, const char* const* names, c
 LF_API lf_status lf_model_gradients(const lf_model* model, const char* const* names, const lf_tensor* const* tensors, size_t count,
                                     lf_tensors** outputs);
 
-/* The parameters under Hugging Face's names, without a copy. */
+/* The parameters under HF's names, without a copy. */
 LF_API lf_status lf_model_parameters(const lf_model* model, lf_tensors** parameters);
 
 /* Writes config.json and model.safetensors. */
 LF_API lf_status lf_model_save(const lf_model* model, const char* folder);
 
 /* Generates with an LED (LEDForConditionalGeneration) from input_ids [B, T], attention_mask, global_attention_mask (none: no token is global) and
- *   decoder_input_ids [B, S], as Hugging Face's generate.
+ *   decoder_input_ids [B, S], as HF's generate.
  * The answer's items have tokens, token scores, score and group (the row).
  * Options: those of lf_summarizer_summarize without the tasks'; "keep_logits" int, for lf_answer_logits; no on_text. */
 LF_API lf_status lf_model_generate(const lf_model* model, const char* const* names, const lf_tensor* const* tensors, size_t count,
@@ -356,7 +356,7 @@ LF_API lf_status lf_task_label(const lf_task* task, size_t index, const char** l
 LF_API lf_status lf_task_free(lf_task* task);
 
 /* Documents to vectors.
- * embeddings: float32 [count, C]; with pooling "tokens" [N, C], all documents' tokens one behind the other.
+ * embeddings: float32 [count, C]; with pooling "tokens" [N, C], all documents' tokens one after the other.
  * offsets (may be NULL): int64 [count + 1], document i has the tokens offsets[i]..offsets[i + 1].
  * Options: the tasks'; "pooling" text: "mean", "cls", "tokens", "sentence"; "normalize" int: scale vectors to length 1; "prompt_name" text.
  * Defaults: in a folder of sentence-transformers its own settings ("sentence": its poolings, dense layers and normalization; C is then the width
@@ -427,11 +427,11 @@ LF_API lf_status lf_span_classifier_free(lf_span_classifier* classifier);
 
 /* Summaries by an LED.
  * Items: text, tokens, token scores, score, group (the document); for each document best first.
- * Options: the tasks'; defaults come from the checkpoint, else from Hugging Face (but "max_tokens" 256):
+ * Options: the tasks'; defaults come from the checkpoint, else from HF (but "max_tokens" 256):
  *   int    "beams" "max_tokens" "min_tokens" "max_length" "min_length" "no_repeat_ngram" "forced_first_token" "sample" "top_k"
  *          "seed" "n_best" "decoder_start_token"
  *   float  "length_penalty" "repetition_penalty" "temperature" "top_p"
- *   text   "early_stopping": "false", "true", "never"; "generation_config": a JSON object in Hugging Face's names, under the others
+ *   text   "early_stopping": "false", "true", "never"; "generation_config": a JSON object in HF's names, under the others
  *   ints   "forced_last_tokens" "bad_words" "suppressed_tokens" "begin_suppressed_tokens" "decoder_prompt" "end_tokens"
  * and the callbacks on_text and on_token. */
 LF_API lf_status lf_summarizer_load(const char* folder, const lf_load_options* options, lf_summarizer** summarizer);
@@ -470,7 +470,7 @@ LF_API lf_status lf_tokenizer_free(lf_tokenizer* tokenizer);
 /* Text, or a pair (pair not NULL), to tokens.
  * The batch writes count handles, all or none, and works on all cores; pairs may be NULL.
  * Options: "add_special_tokens" int, default 1; "max_length" int; "stride" int; "overflow" text: "complete" (default: the parts cover the text),
- *   "up_to_limit" (as Hugging Face's tokenizers since 0.23, which reads each text only as far as max_length needs); "truncation" text:
+ *   "up_to_limit" (as HF's tokenizers since 0.23, which reads each text only as far as max_length needs); "truncation" text:
  *   "longest_first" (default), "only_first", "only_second", "do_not_truncate"; "truncation_side" text: "right", "left"; "padding" text: "none"
  *   (default), "longest", "max_length"; "padding_side" text: "right", "left"; "pad_to_multiple_of" int; "add_prefix_space" int;
  *   "split_special_tokens" int.
@@ -543,7 +543,7 @@ LF_API lf_status lf_global_attention(const lf_tensor* query, const lf_tensor* ke
  * report (may be NULL): items with label "source", "note" or "file", and text.
  * Options: "to" text: "longformer" (default), "led", "safetensors"; "positions" int; "window" ints (one, or one per layer); "base_positions" int;
  *   "overwrite" int; "configuration_file" text (another than config.json beside the weights).
- * What they mean: docs/checkpoints.md. */
+ * Their meaning: docs/checkpoints.md. */
 LF_API lf_status lf_convert(const char* source, const char* output, const lf_options* options, lf_answer** report);
 
 /* ---- Training ----------------------------------------------------------------------------------------------------- */

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# fuzz_loading.sh PROGRAM GOLDENS WORK SECONDS: lays out whole files and a seed corpus of them, and lets the fuzzer work. What it finds (an
+# fuzz_loading.sh PROGRAM GOLDENS WORK SECONDS: lays out whole files and a seed corpus of them, and lets the fuzzer work. Its findings (an
 # input that ends the process, or a call that answers wrongly) stays in WORK/found, and ends this with 1.
 set -euo pipefail
 program=$1 goldens=$2 work=$3 seconds=$4

@@ -1,4 +1,4 @@
-/* What the tests over the goldens share: the case at hand, its tolerances, and the comparison of a tensor. Same tolerance as `longformer parity`:
+/* Shared by the tests over the goldens: the case at hand, its tolerances, and the comparison of a tensor. Same tolerance as `longformer parity`:
  * |value - expected| <= atol + rtol |expected|, atol from case.json. */
 #ifndef GOLDEN_H
 #define GOLDEN_H

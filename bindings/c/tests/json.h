@@ -126,7 +126,7 @@ static const char* json_get(const char* object, const char* key) {
   return NULL;
 }
 
-/* All whole numbers of a list, those of lists inside it too, one behind the other; null counts as -1. How many. */
+/* All whole numbers of a list, those of lists inside it too, one after the other; null counts as -1. How many. */
 static size_t json_ints(const char* list, int32_t* values, size_t room) {
   const char* end = json_skip(list);
   size_t count = 0;

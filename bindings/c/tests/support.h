@@ -1,4 +1,4 @@
-/* What the C tests share. A test program prints every failed check and ends with 1 if there was one. */
+/* Shared by the C tests. A test program prints every failed check and ends with 1 if there was one. */
 #ifndef SUPPORT_H
 #define SUPPORT_H
 

@@ -11,7 +11,7 @@ public sealed class LogBridge : ILogger
     {
     }
 
-    /// <summary>What the tasks are given.</summary>
+    /// <summary>The logger that the tasks are given.</summary>
     public static ILogger Logger { get; } = new LogBridge();
 
     /// <summary>Sends messages of this level and above to a function, for the whole process.</summary>

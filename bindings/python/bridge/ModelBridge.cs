@@ -6,7 +6,7 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.PythonNet;
 
-/// <summary>What bare models do besides running, in terms that pythonnet can pass.</summary>
+/// <summary>Functions of bare models other than running, with types that pythonnet can pass.</summary>
 public static class ModelBridge
 {
     /// <summary>The loss and its gradients for named tensors, which are disposed.</summary>
@@ -35,7 +35,7 @@ public static class ModelBridge
     /// <summary>Generates from named tensors, which are disposed: for each row its results.</summary>
     /// <param name="model">An LEDForConditionalGeneration.</param>
     /// <param name="folder">Its checkpoint, for the defaults.</param>
-    /// <param name="names">Hugging Face's argument names.</param>
+    /// <param name="names">HF's argument names.</param>
     /// <param name="tensors">As many.</param>
     /// <param name="generation">Options under HF's names, JSON.</param>
     /// <param name="seed">Of the sampling, or null.</param>
@@ -85,7 +85,7 @@ public static class ModelBridge
             .. result.Files.SelectMany(f => new[] { "file", f })];
     }
 
-    /// <summary>The tensors of a safetensors file, used where they lie in the mapped file.</summary>
+    /// <summary>The tensors of a safetensors file, used in place in the mapped file.</summary>
     public static NamedTensors Open(string path)
     {
         using SafetensorsFile file = SafetensorsFile.Open(path);

@@ -144,7 +144,7 @@ public static class TaskBridge
     /// <param name="documents">The documents.</param>
     /// <param name="generation">Options under HF's names, JSON.</param>
     /// <param name="seed">Of the sampling, or null.</param>
-    /// <param name="prompt">What the decoder is given to begin with, or null.</param>
+    /// <param name="prompt">The decoder's first tokens, or null.</param>
     /// <param name="truncate">Cut long documents.</param>
     /// <param name="globals">None for the task's own.</param>
     /// <param name="tokensPerBatch">Of the encoder.</param>

@@ -3,7 +3,7 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.PythonNet;
 
-/// <summary>What numpy has to know of a tensor.</summary>
+/// <summary>The properties of a tensor that numpy needs.</summary>
 /// <param name="Address">Of the first element.</param>
 /// <param name="Shape">The sizes.</param>
 /// <param name="Strides">In elements.</param>
@@ -34,7 +34,7 @@ public static class TensorBridge
     public static Tensor View(long address, long[] shape, long[] strides, string dtype, string device, object? keepAlive) =>
         Tensor.View((nint)address, shape, ParseDType(dtype), strides, keepAlive, Device.Parse(device));
 
-    /// <summary>What numpy has to know.</summary>
+    /// <summary>Returns the properties that numpy needs.</summary>
     public static TensorInfo Describe(Tensor tensor)
     {
         ArgumentNullException.ThrowIfNull(tensor);

@@ -47,7 +47,7 @@ public sealed class CodePoints(string text)
 
 /// <summary>An encoding as one int32 tensor: rows ids, starts, ends (code points), sequence ids, type ids, special mask, attention mask.</summary>
 /// <param name="Matrix">[7, N]; the receiver disposes it.</param>
-/// <param name="Overflowing">What was cut off.</param>
+/// <param name="Overflowing">The parts that were cut off.</param>
 public sealed record EncodedText(Tensor Matrix, EncodedText[] Overflowing);
 
 /// <summary>Tokenizers in terms that pythonnet can pass.</summary>

@@ -50,7 +50,7 @@ _is_valid = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p)(("
 _pointer_of = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p)(("PyCapsule_GetPointer", ctypes.pythonapi))
 
 _NAME = b"dltensor"
-# What a consumer holds: its struct, its shape, and whatever owns the memory.
+# A consumer holds these: the struct, the shape, and the owner of the memory.
 _lent: dict[int, tuple[Any, ...]] = {}
 
 

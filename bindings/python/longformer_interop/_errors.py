@@ -5,7 +5,7 @@ __all__ = ["CheckpointError", "DeviceError", "InputError", "LongformerError"]
 
 
 class LongformerError(Exception):
-    """The base of every error that this package raises for a reason of its own.
+    """The base of every error that this package raises for its own reason.
 
     >>> import longformer_interop as lf
     >>> issubclass(lf.InputError, lf.LongformerError) and issubclass(lf.InputError, ValueError)

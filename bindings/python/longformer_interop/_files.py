@@ -37,7 +37,7 @@ def convert(
         positions: Tokens that a document may have afterwards.
         window: Attention window, both sides together: one value, or one per layer.
         base_positions: How many positions of the source are copied over and over; None: all.
-        overwrite: Replace a checkpoint that lies at the output.
+        overwrite: Replace a checkpoint that is at the output.
 
     Returns:
         What was recognised and made: pairs of ``"source"``, ``"note"`` or ``"file"`` and a text.
@@ -46,7 +46,7 @@ def convert(
 
 
 def load_safetensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """The tensors of a safetensors file, read-only, where they lie in the mapped file (bfloat16 as float32)."""
+    """The tensors of a safetensors file, read-only, where they are in the mapped file (bfloat16 as float32)."""
     return _read_only(default_backend().read_tensors(os.fspath(path)))
 
 

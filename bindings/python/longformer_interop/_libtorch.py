@@ -1,6 +1,6 @@
 """Which libtorch the native library is to find in this process.
 
-It takes the one that is loaded already, else the one that ``LIBTORCH`` names, else one that lies beside it. What it cannot know is the
+It takes the one that is loaded already, else the one that ``LIBTORCH`` names, else one in the folder of the library. It cannot know the
 ``torch`` package of this Python, so that is loaded here, where nothing else decides. PyTorch itself is not imported for it."""
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def load() -> None:
     try:
         ctypes.CDLL(str(file))
     except OSError as e:
-        # One with CUDA may lie apart from CUDA's own libraries, which the package knows how to find.
+        # One with CUDA may be apart from CUDA's own libraries, which the package knows how to find.
         try:
             import torch  # noqa: F401
         except ImportError:
@@ -45,7 +45,7 @@ def load() -> None:
 
 
 def without() -> str:
-    """What to say where no libtorch was found: what is to be said of the ``torch`` package."""
+    """Returns the part of the message about the ``torch`` package, where no libtorch was found."""
     file = package_libtorch()
     of_package = (
         f"Nor has this Python ({sys.prefix}) a package torch with a {_NAME}" if file is None

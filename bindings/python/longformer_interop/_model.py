@@ -37,7 +37,7 @@ class Model(Loaded["NativeModel"]):
 
     @property
     def architecture(self) -> str:
-        """The class name of Hugging Face, such as ``LongformerForQuestionAnswering``."""
+        """The class name of HF, such as ``LongformerForQuestionAnswering``."""
         with self._use() as native:
             return native.architecture
 
@@ -58,7 +58,7 @@ class Model(Loaded["NativeModel"]):
     ) -> dict[str, Tensor]: ...
     # fmt: on
     def __call__(self, *, output_hidden_states: bool = False, output_attentions: bool = False, as_tensors: bool = False, **inputs: Any) -> Any:
-        """Runs the model on arrays under Hugging Face's argument names.
+        """Runs the model on arrays under HF's argument names.
 
         Args:
             output_hidden_states: Also ``hidden_states.0`` (the embeddings), ``hidden_states.1``, ...: [B, T, C].
@@ -84,7 +84,7 @@ class Model(Loaded["NativeModel"]):
         return {name: Tensor(output) if as_tensors else to_numpy(output) for name, output in outputs.items()}
 
     def generate(self, options: GenerationOptions | None = None, *, input_ids: Any, **inputs: Any) -> list[list[Generated]]:
-        """Generates with an LED, as Hugging Face's ``generate``.
+        """Generates with an LED, as HF's ``generate``.
 
         Args:
             options: How to generate.
@@ -118,7 +118,7 @@ class Model(Loaded["NativeModel"]):
         return {name: to_numpy(output) for name, output in outputs.items()}
 
     def parameters(self) -> dict[str, np.ndarray]:
-        """The weights under Hugging Face's names, read-only and without a copy (bfloat16 as float32).
+        """The weights under HF's names, read-only and without a copy (bfloat16 as float32).
 
         >>> with lf.load_model(models / "encoder") as model:
         ...     model.parameters()["encoder.layer.0.attention.self.query.weight"].shape
@@ -128,7 +128,7 @@ class Model(Loaded["NativeModel"]):
             return _read_only(native.parameters())
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Writes ``config.json`` and ``model.safetensors`` under Hugging Face's names."""
+        """Writes ``config.json`` and ``model.safetensors`` under HF's names."""
         with self._use() as native:
             native.save(os.fspath(folder))
 
@@ -141,7 +141,7 @@ def _borrow_all(inputs: Mapping[str, Any]) -> dict[str, Borrowed]:
 
 
 def _read_only(tensors: Mapping[str, NativeTensor]) -> dict[str, np.ndarray]:
-    # They lie in a mapped file: writing there would end the process.
+    # They are in a mapped file: writing there would end the process.
     arrays = {name: to_numpy(tensor) for name, tensor in tensors.items()}
     for array in arrays.values():
         array.flags.writeable = False

@@ -61,7 +61,7 @@ class LoadOptions:
 
 @dataclass(frozen=True)
 class TaskOptions:
-    """What every task understands; the methods of the tasks take these as keywords."""
+    """The options of every task; the methods of the tasks take them as keywords."""
 
     truncate: bool = False
     global_tokens: GlobalTokens = None
@@ -165,7 +165,7 @@ _ATTENTION_DEFAULTS = tuple((f.name, f.default) for f in fields(AttentionOptions
 
 @dataclass(frozen=True)
 class GenerationOptions:
-    """How to generate. What is None comes from the checkpoint, else HF's default (for ``max_tokens`` 256).
+    """How to generate. An option that is None comes from the checkpoint, else it has HF's default (for ``max_tokens`` 256).
 
     Lengths are in tokens; ``max_tokens`` and ``min_tokens`` count what is generated, the end token included. ``beams=1`` is greedy.
     ``early_stopping``: False (HF's heuristic), True (stop at as many results as beams) or ``"never"``. ``max_length`` and ``min_length`` count

@@ -1,4 +1,4 @@
-"""What the tasks return. Positions in texts count characters as Python does: ``text[start:end]``."""
+"""The results of the tasks. Positions in texts count characters as Python does: ``text[start:end]``."""
 from __future__ import annotations
 
 from dataclasses import dataclass

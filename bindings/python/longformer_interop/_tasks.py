@@ -28,7 +28,7 @@ N = TypeVar("N")
 
 
 class Task(Loaded[N], Generic[N]):
-    """What the tasks share."""
+    """The base of the tasks."""
 
     @property
     def tokenizer(self) -> Tokenizer:

@@ -1,4 +1,4 @@
-"""What a Python call costs over the C call that it makes, and what importing costs. Prints minima in microseconds.
+"""Measures the cost of a Python call over the C call that it makes, and of importing. Prints minima in microseconds.
 
     OMP_NUM_THREADS=1 .venv/bin/python bindings/python/tests/overhead.py CHECKPOINT
 """
@@ -43,7 +43,7 @@ def main(folder: str) -> None:
     def into() -> None:
         lib.lf_document_encoder_encode_into(handle, texts, lengths, 1, None, values, len(values), None)
 
-    # Each C call in a run of its own with the Python call: what came before decides what is in the caches.
+    # Each C call in its own run with the Python call: what came before decides what is in the caches.
     for name, plain in (("lf_document_encoder_encode_into", into), ("lf_document_encoder_encode and free", tensor)):
         plain()
         encoder.encode(["a"])

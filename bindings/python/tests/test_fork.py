@@ -84,7 +84,7 @@ for leave in (sys.exit, os._exit):
         leave(4)
     print(wait(pid))
 """
-    # What was printed before the fork is the parent's alone.
+    # The text printed before the fork belongs to the parent alone.
     assert run(lf, models, code).splitlines()[-1] == "4"
     assert run(lf, models, code.replace("print(wait(pid))", "assert wait(pid) == 4")) == ""
 

@@ -51,7 +51,7 @@ def test_the_operators_of_torch_and_the_library_are_of_one_registration():
 
 
 def test_a_torch_package_is_found_without_importing_it(tmp_path):
-    # What stands in for the package cannot be imported, and its libtorch cannot be loaded: the message says which file it was.
+    # The stand-in for the package cannot be imported, and its libtorch cannot be loaded: the message names the file.
     library = tmp_path / "torch" / "lib" / "libtorch_cpu.so"
     library.parent.mkdir(parents=True)
     library.write_bytes(b"no library")

@@ -211,7 +211,7 @@ void forward_block(const BandForwardProblem& p, const BandUnit& u, int64_t index
     }
     return;
   }
-  // What every query's row is divided by, and the log-sum-exp: 0 and -inf for a query without keys.
+  // The divisor of every query's row, and the log-sum-exp: 0 and -inf for a query without keys.
   for (int i = 0; i < b.vectors * V::lanes; ++i) {
     const bool none = i >= b.queries || (hidden >> i & 1u) || m.total[i] == 0;
     m.factors[i] = none ? S(0) : S(1) / m.total[i];

@@ -37,7 +37,7 @@ class Ahead {
     if (sets_ < 8 && rows > 0) set_[sets_++] = {first, stride, (bytes + kLine - 1) / kLine * kLine, rows};
   }
   void clear() { sets_ = 0; }
-  // What the product may work with, and how many lines it has asked for.
+  // The product's scratch memory, and how many lines it has asked for.
   Lines& lines() {
     if (left_ <= 0) next_set();
     return lines_;

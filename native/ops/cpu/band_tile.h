@@ -179,7 +179,7 @@ struct Tile {
   int64_t first = 0;  // class coordinate of the first local key; index of the first global key
   int rows = 0;
   bool global = false;
-  bool edge = false;  // some key of it lies outside some query's window
+  bool edge = false;  // some key of it is outside some query's window
   uint64_t skip = 0;  // keys that do not count: not visible, or counted among the global keys
   const S *keys = nullptr, *values = nullptr;  // [row][padded_dim]; those that do not count are zero
   int parts = 0;
@@ -344,7 +344,7 @@ inline void add_rows(Ahead& ahead, const BandProblem& p, const Rows& rows, const
             int(count));
 }
 
-// What to ask for while a tile is multiplied. In a unit's first block every tile is new: the next one.
+// The lines to prefetch while a tile is multiplied. In a unit's first block every tile is new: the next one.
 // Afterwards only the next block's queries and last tile are. `products`: of a tile.
 inline void look_ahead(Ahead& ahead, const BandProblem& p, const BandUnit& u, const Block& b,
                        bool first_block, int64_t position, bool first_tile, int products,
@@ -388,7 +388,7 @@ inline void mask_scores(const Block& b, const Tile<typename V::S>& t, typename V
           const int at = v * V::lanes;
           V::store(s + at, V::range(V::load(s + at), lanes.first - at, lanes.last - at, nothing));
         };
-        // Vectors at both ends: those between lie inside the window.
+        // Vectors at both ends: those between are inside the window.
         int begin = part.vector_begin, end = part.vector_end;
         while (begin < end && begin * V::lanes < lanes.first) mask(begin++);
         while (begin < end && (end - 1) * V::lanes + V::lanes - 1 > lanes.last) mask(--end);

@@ -19,7 +19,7 @@ constexpr int64_t kMostBlocks = 32, kFewestBlocks = 8, kUnitsPerThread = 4;
 constexpr int64_t kStreamedBytes = int64_t(4) << 20;
 constexpr int64_t kCacheLine = 64;
 
-// All heads of some tokens before the next tokens: the rows of neighboring heads lie behind each other, so
+// All heads of some tokens before the next tokens: the rows of neighboring heads are behind each other, so
 // that what the processor fetches along with one head's row is what the next head needs.
 std::vector<BandUnit> forward_units(const BandProblem& p, int64_t sequences) {
   const int64_t all_blocks = p.offsets[sequences] / kBlock * p.heads;

@@ -46,7 +46,7 @@ struct DecodeChunk {
 
   const DecodeProblem& p;
   const ptrdiff_t size, vector_bytes;
-  const bool direct;  // rows are read where they lie
+  const bool direct;  // rows are read in place
   S *dots, *scores, *factor, *rows;
   S *largest, *sum, *context;
 

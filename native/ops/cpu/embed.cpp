@@ -18,7 +18,7 @@ namespace {
 
 constexpr int64_t kRowsAtOnce = 32;
 
-// Numbers of 16 bits, as they lie in memory.
+// Numbers of 16 bits, as they are in memory.
 struct BFloat16 {
   uint16_t bits;
   explicit BFloat16(float f) : bits(float_to_bfloat16(f)) {}

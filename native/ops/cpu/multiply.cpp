@@ -13,7 +13,7 @@ namespace {
 
 // Rows of a unit: enough that a weight is used often once it is in the second-level cache.
 constexpr int64_t kUnitRows = 84;
-// What the sums of a unit take of that cache.
+// The bytes of that cache that a unit's sums take.
 constexpr int64_t kSumBytes = int64_t(448) << 10;
 // Units for each thread, so that one that is held up does not hold up the others.
 constexpr int64_t kUnitsPerThread = 4;

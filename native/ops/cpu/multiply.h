@@ -5,7 +5,7 @@
 
 namespace longformer::cpu {
 
-// What the kernels read: a weight of any type in float32, or one in bfloat16 as it is.
+// The kernels read this: a weight of any type in float32, or one in bfloat16 as it is.
 enum class PackedAs { float32, bfloat16 };
 
 // bfloat16 where type is and the processor multiplies it by instructions of its own.

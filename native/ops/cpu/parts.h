@@ -15,7 +15,7 @@ ChunkPart part_at(S* results, int64_t columns) {
 }
 
 // The parts, `step` elements apart, at one scale, summed and normalised: zeros where none has anything. A
-// row's score stands in `column`, its context `context_row` rows of padded_dim into the contexts.
+// row's score is in `column`, its context `context_row` rows of padded_dim into the contexts.
 template <typename S>
 void merge_row(const S* results, int64_t step, int64_t parts, int64_t columns, int64_t column,
                int64_t context_row, int64_t padded_dim, int64_t dim, S* out) {

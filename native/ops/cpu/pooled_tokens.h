@@ -51,7 +51,7 @@ struct PoolChunk {
 
   const PoolProblem& p;
   const ptrdiff_t token_bytes;
-  const bool direct;  // tokens are read where they lie
+  const bool direct;  // tokens are read in place
   S *dots, *scores, *factor, *copies;
   S *largest, *sum, *context;
   const S* token[kPoolTokens];

@@ -1,4 +1,4 @@
-// What product.h does differently with two bfloat16 in a cell: reading, packing, and VDPBF16PS, which
+// The parts of product.h that differ with two bfloat16 in a cell: reading, packing, and VDPBF16PS, which
 // multiplies both and adds the products to a float32.
 #pragma once
 #include "product.h"

@@ -21,7 +21,7 @@ constexpr int64_t kDepth = 192, kDepthStride = kDepth + 16;
 struct Operand {
   const void* data = nullptr;
   int64_t stride = 0;       // elements from row to row
-  bool transposed = false;  // it lies there as [columns, rows]
+  bool transposed = false;  // it is there as [columns, rows]
   Element element = Element::float32;
 };
 

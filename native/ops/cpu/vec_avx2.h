@@ -1,4 +1,4 @@
-// AVX2 + FMA + F16C: eight floats, four doubles. What a vector type offers: vec_portable.h.
+// AVX2 + FMA + F16C: eight floats, four doubles. vec_portable.h documents the members of a vector type.
 #pragma once
 #include <immintrin.h>
 

@@ -1,4 +1,4 @@
-// AVX-512 F/BW/VL/DQ: sixteen floats, eight doubles. What a vector type offers: vec_portable.h.
+// AVX-512 F/BW/VL/DQ: sixteen floats, eight doubles. vec_portable.h documents the members of a vector type.
 #pragma once
 #include <immintrin.h>
 

@@ -86,7 +86,7 @@ struct FloatPortable {
   static T mul(T a, T b) { return a * b; }
   static T fma(T a, T b, T c) { return a * b + c; }
   static T max(T a, T b) { return a > b ? a : b; }
-  // Adding 1.5 * 2^23 rounds to an integer, which then stands in the low bits.
+  // Adding 1.5 * 2^23 rounds to an integer, which then is in the low bits.
   static T round(T x) { return (x + set1(12582912.0f)) - set1(12582912.0f); }
   static T scale(T p, T whole, T x) {
     const I power = ((I)(whole + set1(12582912.0f)) - 0x4B400000 + 127) << 23;

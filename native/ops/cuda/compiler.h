@@ -16,7 +16,7 @@ const std::vector<KernelFile>& kernel_files();
 // The kernels besides those of attention (configuration.h), for compiling them all.
 std::vector<KernelText> all_other_kernels();
 
-// What a device runs: machine code of its own generation, or PTX that its driver translates.
+// The code that a device runs: machine code of its own generation, or PTX that its driver translates.
 struct Target {
   int architecture = 0;  // 80, 90 ... as in sm_90
   bool ptx = false;
@@ -35,7 +35,7 @@ Compiled compile(const KernelText& kernel, const Target& target);
 // generation, or else the newest of all before it as PTX. Throws std::runtime_error where there is neither.
 Target target_for(int capability, const std::vector<int>& known);
 
-// What a compiled kernel depends on, as the key of the disk's cache.
+// Everything that a compiled kernel depends on, as the key of the disk's cache.
 std::string cache_key(const KernelText& kernel, const Target& target, int driver_version);
 
 }  // namespace longformer::cuda

@@ -19,7 +19,7 @@ struct Configuration {  // the template arguments of Config in kernels/tile.cuh
   constexpr int threads() const { return 32 * warps; }
 };
 
-// What is known of a problem when its kernels are chosen.
+// The properties of a problem by which its kernels are chosen.
 struct Shape {
   int type = 0;  // kFloat32 = 0, kBFloat16 = 1, kFloat16 = 2
   int dim = 0;   // of a head, at most 128

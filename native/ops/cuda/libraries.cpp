@@ -35,7 +35,7 @@ void* symbol(void* library, const char* name) {
 std::string open_failure() {
   return text("Windows error ", GetLastError());
 }
-// The folder of the library that a function lies in.
+// The folder of the library that a function is in.
 fs::path folder_of(void* function) {
   HMODULE module = nullptr;
   if (!GetModuleHandleExA(
@@ -126,7 +126,7 @@ void load_builtins(void* nvrtc_function) {
       open_library(entry.path().string().c_str());
 }
 
-// Where libtorch lies; empty where none is loaded.
+// Where libtorch is; empty where none is loaded.
 std::string torch_folder() {
   if (!torch::is_loaded()) return {};
   return folder_of(torch::address_in_libtorch()).string();

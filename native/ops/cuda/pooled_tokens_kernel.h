@@ -16,7 +16,7 @@ Tensor pool_tokens(const Tensor& queries, const Tensor& hidden, const Tensor& ma
 
 KernelText pool_text(int type, int64_t columns, bool aligned);
 
-// What a block takes, as PoolConfig has it, which only the kernels' compiler sees.
+// The resources of a block, as in PoolConfig, which only the kernels' compiler sees.
 size_t pool_shared_bytes(int type, int64_t columns);
 
 }  // namespace longformer::cuda

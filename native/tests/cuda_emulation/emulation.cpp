@@ -48,8 +48,8 @@ struct Warp {
   uint32_t epoch = 1;
 };
 
-// Who touched a word of shared memory last, and when: epochs of the block count its barriers, those of a warp
-// its collective operations.
+// The last thread that touched a word of shared memory, and when: epochs of the block count
+// its barriers, those of a warp its collective operations.
 struct Word {
   uint32_t write_epoch = 0, write_warp_epoch = 0, read_epoch = 0, read_warp_epoch = 0;
   int16_t writer = -1, reader = -1;  // reader -2: several warps

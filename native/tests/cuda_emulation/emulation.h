@@ -3,7 +3,7 @@
 // (also behind cp.async that was not waited for), threads that meet at different collective operations or not
 // at all.
 //
-// Every thread is a fiber with a stack of its own; it runs until it comes to a barrier or to an operation of
+// Every thread is a fiber with its own stack; it runs until it comes to a barrier or to an operation of
 // its warp, whose work the last lane to arrive does for all. Which warp goes first is drawn from the seed.
 #pragma once
 #include <cstddef>

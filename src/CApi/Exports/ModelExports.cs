@@ -119,7 +119,7 @@ internal static unsafe class ModelExports
     private static Lease<ModelHandle> Use(nint model) => Handles.Use<ModelHandle>(model, "model");
 }
 
-/// <summary>What all _load functions share.</summary>
+/// <summary>Shared by all _load functions.</summary>
 internal static unsafe class Loading
 {
     public static int Run(byte* folder, nint options, nint* output, string argument, Func<string, LoadOptions?, object> load) => Failure.Run(() =>

@@ -4,7 +4,7 @@ using LongformerInterop.Tasks;
 
 namespace LongformerInterop.CApi.Exports;
 
-// What the tasks say about themselves: lf_task_* for all of them, the rest of one class.
+// Properties of tasks: lf_task_* for all of them, the others for one class.
 internal static unsafe class TaskPropertyExports
 {
     [UnmanagedCallersOnly(EntryPoint = "lfm_task_max_tokens", CallConvs = [typeof(CallConvCdecl)])]

@@ -1,6 +1,6 @@
 namespace LongformerInterop.Checkpoints.Pickling;
 
-// What an unpickled value can be, besides null, bool, long, BigInteger, double, string and byte[]. None of these has behaviour.
+// The types of unpickled values, beside null, bool, long, BigInteger, double, string and byte[]. None of these has behaviour.
 
 /// <summary>A list, a set or a tuple: items in order.</summary>
 internal sealed class PickleSequence(List<object?> items)
@@ -24,7 +24,7 @@ internal sealed record PickleGlobal(string Module, string Name)
     internal string FullName => $"{Module}.{Name}";
 }
 
-/// <summary>What a class or function that this reader does not know would have made: nothing but the name is kept.</summary>
+/// <summary>The place of a value that an unknown class or function would have made: only the name is kept.</summary>
 internal sealed record PickleOpaque(PickleGlobal Maker);
 
 /// <summary>An element type by itself, such as <c>torch.float16</c>; null for one that checkpoints here cannot have.</summary>

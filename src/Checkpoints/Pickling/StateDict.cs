@@ -3,13 +3,13 @@ namespace LongformerInterop.Checkpoints.Pickling;
 /// <summary>The state dict inside what a checkpoint's pickle holds: the whole of it, or one entry of a training checkpoint.</summary>
 internal static class StateDict
 {
-    // pytorch-lightning's, DeepSpeed's, and those that are common in training scripts; one may lie inside another.
+    // pytorch-lightning's, DeepSpeed's, and those that are common in training scripts; one may be inside another.
     private static readonly string[] InnerNames =
         ["state_dict", "model_state_dict", "module", "model", "model_state", "net", "network", "weights", "params"];
     private const int MaximumDepth = 4;
 
     /// <summary>The tensors by name.</summary>
-    /// <param name="root">What the pickle holds.</param>
+    /// <param name="root">The value of the pickle.</param>
     /// <param name="unknown">The classes and functions that the pickle names and the reader does not know.</param>
     /// <param name="file">The file, for messages.</param>
     /// <remarks>

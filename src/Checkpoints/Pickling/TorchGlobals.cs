@@ -37,7 +37,7 @@ internal static class TorchGlobals
         ["QInt8Storage"] = null, ["QUInt8Storage"] = null, ["QInt32Storage"] = null, ["QUInt4x2Storage"] = null, ["QUInt2x4Storage"] = null,
     };
 
-    // What a checkpoint has no use for even outside of its state dict: such a file is an attack, and is refused whatever else it holds.
+    // No checkpoint has a use for these, even outside of its state dict: a file with one is an attack, and is refused.
     private static readonly HashSet<string> HostileModules = new(StringComparer.Ordinal)
     {
         "os", "posix", "nt", "sys", "subprocess", "commands", "socket", "shutil", "runpy", "importlib", "ctypes", "pty", "code",
@@ -68,7 +68,7 @@ internal static class TorchGlobals
     internal static object Resolve(PickleGlobal global) =>
         global.Module == "torch" && DTypes.TryGetValue(global.Name, out StoredType? type) ? new PickleDType(type, global.FullName) : global;
 
-    /// <summary>Whether the name is that of a plain container, a shape, a device: what may stand in a state dict.</summary>
+    /// <summary>Whether the name is that of a plain container, a shape, a device: what may be in a state dict.</summary>
     internal static bool IsKnown(PickleGlobal global) => TryStorage(global, out _) || global.FullName is
         "torch._utils._rebuild_tensor" or "torch._utils._rebuild_tensor_v2" or "torch._utils._rebuild_tensor_v3"
         or "torch._utils._rebuild_parameter" or "torch._utils._rebuild_parameter_with_state" or "torch.nn.parameter.Parameter"
@@ -79,7 +79,7 @@ internal static class TorchGlobals
         or "torch.Size" or "torch.device" or "torch.serialization._get_layout" or "_codecs.encode" or "torch.Tensor" or "torch._tensor.Tensor"
         || ForeignTensors.ContainsKey(global.FullName);
 
-    /// <summary>What a call makes: a value of this reader, or an opaque one for a name that it does not know.</summary>
+    /// <summary>Returns the result of a call: a value of this reader, or an opaque one for an unknown name.</summary>
     /// <exception cref="FormatException">The arguments are not those that torch writes.</exception>
     internal static object? Call(PickleGlobal global, IReadOnlyList<object?> arguments) => global.FullName switch
     {

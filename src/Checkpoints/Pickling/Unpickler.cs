@@ -30,7 +30,7 @@ internal sealed class Unpickler(PickleStream stream)
     /// <summary>Classes and functions that the pickle names and this reader does not know.</summary>
     internal IReadOnlyCollection<PickleGlobal> Unknown => _unknown;
 
-    /// <summary>What stands for a persistent id (a storage); without it such ids are refused.</summary>
+    /// <summary>Returns the value of a persistent id (a storage); where it is null such ids are refused.</summary>
     internal Func<object?, object>? PersistentLoad { get; init; }
 
     /// <summary>Runs the machine to its STOP.</summary>

@@ -5,7 +5,7 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Cli.Bench;
 
-/// <summary>What is measured in one go: documents of these lengths, packed behind one another without padding.</summary>
+/// <summary>One case of the measurement: documents of these lengths, packed behind one another without padding.</summary>
 internal sealed record EncodeCase(IReadOnlyList<int> Lengths, int? Window, DType DType, int Threads)
 {
     /// <summary>Of all documents together.</summary>
@@ -18,7 +18,7 @@ internal sealed record EncodeCase(IReadOnlyList<int> Lengths, int? Window, DType
 /// <summary>The share of one part of the forward pass.</summary>
 internal sealed record Stage(string Name, double Seconds, int Calls);
 
-/// <summary>What came out of one case.</summary>
+/// <summary>The result of one case.</summary>
 /// <param name="Case">The case.</param>
 /// <param name="Window">The window of the largest layer, both sides.</param>
 /// <param name="Load">Seconds until the model was ready.</param>
@@ -44,7 +44,7 @@ internal sealed record EncodeResult(EncodeCase Case, int Window, double Load, do
     public double GigaflopsPerSecond => Flops / Best * 1e-9;
 }
 
-/// <summary>Times the forward pass of a Longformer, one global token a document, as Hugging Face's own would be called.</summary>
+/// <summary>Times the forward pass of a Longformer, one global token a document, as HF's own would be called.</summary>
 internal static class EncodeBenchmark
 {
     private const int ShortTokens = 64;
@@ -88,7 +88,7 @@ internal static class EncodeBenchmark
     }
 
     /// <summary>
-    /// Brings the whole tables into memory. They lie in the mapped file, and the system maps what surrounds a row that is read along with it:
+    /// Brings the whole tables into memory. They are in the mapped file, and the system maps what surrounds a row that is read along with it:
     /// pages of the weights, which a measured pass would count as its own.
     /// </summary>
     private static void ReadEmbeddings(LongformerModel model)

@@ -6,18 +6,18 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Cli.Bench;
 
-/// <summary>What is generated: so many tokens, with so many beams, from documents of this length.</summary>
+/// <summary>One case of generation: so many tokens, with so many beams, from documents of this length.</summary>
 internal sealed record GenerateCase(int Tokens, int Batch, int? Window, DType DType, int Threads, int NewTokens, int Beams);
 
-/// <summary>What came out of one case.</summary>
+/// <summary>The result of one case.</summary>
 /// <param name="Case">The case.</param>
 /// <param name="Load">Seconds until the model was ready.</param>
 /// <param name="Encode">Seconds of the fastest run until the first token was chosen: the encoder, the cross-attention's keys and values, one
 /// step.</param>
 /// <param name="Steps">Median seconds of the later decode steps of that run.</param>
 /// <param name="Runs">Seconds of every run.</param>
-/// <param name="StepBytes">What one decode step must read: the decoder's weights, the output table, the cross-attention's keys and values of every
-/// document.</param>
+/// <param name="StepBytes">The bytes that one decode step must read: the decoder's weights, the output table, the cross-attention's keys and values
+/// of every document.</param>
 /// <param name="PeakBytes">Peak resident memory.</param>
 /// <param name="DeviceBytes">Memory of a GPU that this process took for the case; 0 on the CPU.</param>
 internal sealed record GenerateResult(GenerateCase Case, double Load, double Encode, double Steps, IReadOnlyList<double> Runs,

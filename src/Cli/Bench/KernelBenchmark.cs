@@ -6,7 +6,7 @@ namespace LongformerInterop.Cli.Bench;
 /// <summary>The window attention alone.</summary>
 internal sealed record KernelCase(int Tokens, int Batch, int Heads, int HeadSize, int Window, DType DType);
 
-/// <summary>What came out of one case.</summary>
+/// <summary>The result of one case.</summary>
 /// <param name="Case">The case.</param>
 /// <param name="Forward">Seconds of a forward pass.</param>
 /// <param name="Backward">Seconds of a backward pass.</param>

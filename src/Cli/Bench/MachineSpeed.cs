@@ -4,7 +4,7 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Cli.Bench;
 
-/// <summary>What this machine reaches at most, measured here and now: the roof that every other figure is compared with.</summary>
+/// <summary>The most that this machine reaches, measured now: every other figure is compared with it.</summary>
 /// <param name="MultiplyAdd">GFLOP/s of float32 multiply-adds in registers; 0 on other devices than the CPU.</param>
 /// <param name="MatrixProduct">GFLOP/s of the best large matrix product with packed weights in the dtype that is measured.</param>
 /// <param name="Copy">GB/s of a copy of a large tensor, bytes read and bytes written together.</param>

@@ -2,7 +2,7 @@ using LongformerInterop.Checkpoints;
 
 namespace LongformerInterop.Cli.Checkpoints;
 
-/// <summary>What <c>longformer info</c> tells of a checkpoint.</summary>
+/// <summary>The report of <c>longformer info</c> on a checkpoint.</summary>
 internal sealed class CheckpointReport
 {
     private readonly List<(string Name, object Value)> _facts = [];

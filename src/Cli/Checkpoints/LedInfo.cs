@@ -33,7 +33,7 @@ internal static class LedInfo
             .. c.ScaleEmbedding ? (string[])["scaled word vectors"] : [],
         ];
         if (variants.Length > 0)
-            report.Set("variant", $"of mBART, unknown to Hugging Face's LED: {string.Join(", ", variants)}");
+            report.Set("variant", $"of mBART, unknown to HF's LED: {string.Join(", ", variants)}");
         return c;
     }
 }

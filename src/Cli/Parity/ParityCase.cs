@@ -23,7 +23,7 @@ internal sealed class ParityCase
 
     internal string Folder { get; }
 
-    /// <summary>Kind of case: the folder that it lies in, in the parity set.</summary>
+    /// <summary>Kind of case: the folder that it is in, in the parity set.</summary>
     internal string Group { get; }
 
     internal string Name { get; }

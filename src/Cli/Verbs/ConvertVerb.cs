@@ -5,14 +5,14 @@ using LongformerInterop.Models.Conversion;
 
 namespace LongformerInterop.Cli.Verbs;
 
-/// <summary><c>longformer convert</c>: short models into long ones, other names and formats into Hugging Face's.</summary>
+/// <summary><c>longformer convert</c>: short models into long ones, other names and formats into HF's.</summary>
 internal static class ConvertVerb
 {
     internal static Command Create()
     {
         Command command = new("convert",
             "RoBERTa and BERT to Longformer, BART and mBART to LED, a long model to a longer one, allenai's names and torch's files to "
-            + "Hugging Face's.");
+            + "HF's.");
         Argument<string> source = new("checkpoint") { Description = "Checkpoint folder, or its file with the weights (safetensors, .bin, .pt, .ckpt)",
             HelpName = "FOLDER" };
         Option<string> to = new("--to") { Description = "longformer, led, or safetensors (the same model in another format)", HelpName = "KIND",

@@ -5,7 +5,7 @@ using LongformerInterop.Tokenizers;
 
 namespace LongformerInterop.Cli.Verbs;
 
-/// <summary><c>longformer random</c>: seeded random checkpoints in Hugging Face's format, for tests, demonstrations and measurements.</summary>
+/// <summary><c>longformer random</c>: seeded random checkpoints in HF's format, for tests, demonstrations and measurements.</summary>
 internal static class RandomVerb
 {
     private static readonly string[] TokenizerFiles =
@@ -13,7 +13,7 @@ internal static class RandomVerb
 
     internal static Command Create()
     {
-        Command command = new("random", "Writes a checkpoint with seeded random weights in Hugging Face's format.");
+        Command command = new("random", "Writes a checkpoint with seeded random weights in HF's format.");
         Argument<string> folder = new("folder") { Description = "Where to write; no checkpoint may be there", HelpName = "FOLDER" };
         Option<string> size = new("--size")
         {

@@ -162,7 +162,7 @@ internal sealed class SummarizeOptions
         }
         try
         {
-            // What the checkpoint may still supply is left open: beams for --n-best, the maximum for --min-tokens.
+            // Options that the checkpoint may still supply are left open: beams for --n-best, the maximum for --min-tokens.
             GenerationOptions alone = options with
             {
                 Beams = options.Beams ?? options.NBest, MaxTokens = options.MaxTokens ?? (options.MinTokens is > 0 and int min ? min : null),

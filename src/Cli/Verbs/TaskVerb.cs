@@ -6,7 +6,7 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Cli.Verbs;
 
-/// <summary>What the verbs with one result per document share: reading, timing, and the two forms of output.</summary>
+/// <summary>Shared by the verbs with one result per document: reading, timing, and the two forms of output.</summary>
 internal static class TaskVerb
 {
     /// <summary>Works through the documents and prints a result for each as soon as it is there (with --json: one object at the end).</summary>

@@ -13,7 +13,7 @@ internal sealed class ConfigurationReader(JsonElement root)
     /// <summary>The object itself.</summary>
     public JsonElement Root => root;
 
-    /// <summary>What is wrong with the configuration, one sentence each.</summary>
+    /// <summary>The faults of the configuration, one sentence each.</summary>
     public List<string> Problems { get; } = [];
 
     /// <summary>Whether the key is present, even with the value null.</summary>

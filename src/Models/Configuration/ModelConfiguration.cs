@@ -4,7 +4,7 @@ using LongformerInterop.Checkpoints;
 
 namespace LongformerInterop.Models;
 
-/// <summary>What the configurations of Longformer and LED share, under the names of HF's <c>config.json</c>.</summary>
+/// <summary>Shared by the configurations of Longformer and LED, under the names of HF's <c>config.json</c>.</summary>
 public abstract record ModelConfiguration
 {
     /// <summary>The model class that the weights were saved from, for example <c>LongformerForQuestionAnswering</c>.</summary>
@@ -69,7 +69,7 @@ public abstract record ModelConfiguration
     /// <summary>The names of labels that a configuration gives none.</summary>
     internal static IReadOnlyList<string> GenericLabels(int count) => [.. Enumerable.Range(0, count).Select(i => $"LABEL_{i}")];
 
-    /// <summary>What the checks of inputs and the layout of a batch go by.</summary>
+    /// <summary>The limits by which inputs are checked and batches laid out.</summary>
     internal abstract InputLimits Limits { get; }
 
     /// <summary>Writes the properties of the JSON object.</summary>
@@ -90,7 +90,7 @@ public abstract record ModelConfiguration
 
     /// <summary>Problems of windows and problem type, which both kinds of model may have.</summary>
     /// <param name="layers">How many layers have windows.</param>
-    /// <param name="name">What these layers are called.</param>
+    /// <param name="name">The name of these layers.</param>
     private protected IEnumerable<string> SharedProblems(int layers, string name)
     {
         if (AttentionWindow.Count != 1 && AttentionWindow.Count != layers)
@@ -154,7 +154,7 @@ public abstract record ModelConfiguration
         return new($"{source} describes {architecture} of model_type \"{type ?? "(none)"}\"; expected {expected}{advice}");
     }
 
-    /// <summary>What to do with models of other kinds that people try.</summary>
+    /// <summary>Advice for models of other kinds.</summary>
     private static readonly Dictionary<string, string> Advice = new()
     {
         ["roberta"] = ToLongformer, ["bert"] = ToLongformer, ["camembert"] = ToLongformer, ["xlm-roberta"] = ToLongformer,

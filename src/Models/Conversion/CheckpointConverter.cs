@@ -3,8 +3,8 @@ using LongformerInterop.Checkpoints;
 namespace LongformerInterop.Models.Conversion;
 
 /// <summary>
-/// Turns checkpoints into others: short models into long ones as the paper does, allenai's names into Hugging Face's, torch's files into
-/// safetensors. The result is a complete checkpoint folder of Hugging Face's: configuration, weights, the tokenizer's files.
+/// Turns checkpoints into others: short models into long ones as the paper does, allenai's names into HF's, torch's files into
+/// safetensors. The result is a complete checkpoint folder of HF's: configuration, weights, the tokenizer's files.
 /// </summary>
 /// <remarks>
 /// Nothing is computed but copied, from file to file in pieces of bounded size, so that memory does not grow with the model. The new
@@ -15,7 +15,7 @@ public static class CheckpointConverter
     /// <summary>Converts a checkpoint.</summary>
     /// <param name="source">A checkpoint folder, or its file with the weights.</param>
     /// <param name="output">The new folder; it must not exist, or be empty, unless <see cref="ConversionOptions.Overwrite"/> says so.</param>
-    /// <param name="options">What to make.</param>
+    /// <param name="options">The target and its settings.</param>
     /// <param name="cancellation">Stops before and after the weights are copied; nothing is left behind.</param>
     /// <exception cref="CheckpointException">
     /// The source cannot be read or cannot become what is asked for (all missing tensors are listed), or the output cannot be written.
@@ -42,9 +42,9 @@ public static class CheckpointConverter
         return new ConversionResult(output, checkpoint.Map.Findings, plan.Architecture, plan.Positions, folder.Files, plan.Notes);
     }
 
-    /// <summary>What <see cref="Convert"/> would make, planned and checked to the last tensor, with nothing written.</summary>
+    /// <summary>Returns the result that <see cref="Convert"/> would have, checked to the last tensor, and writes nothing.</summary>
     /// <param name="source">A checkpoint folder, or its file with the weights.</param>
-    /// <param name="options">What to make.</param>
+    /// <param name="options">The target and its settings.</param>
     /// <exception cref="CheckpointException">The source cannot be read or cannot become what is asked for.</exception>
     public static ConversionResult Preview(string source, ConversionOptions? options = null)
     {
@@ -74,7 +74,7 @@ public static class CheckpointConverter
             throw new ArgumentOutOfRangeException(nameof(options), "options.Window: expected one value or one per layer, given none");
     }
 
-    // Hugging Face's loaders ask for the format; whatever else the file says of itself is kept.
+    // HF's loaders ask for the format; whatever else the file says of itself is kept.
     private static Dictionary<string, string> Metadata(SourceCheckpoint source)
     {
         Dictionary<string, string> metadata = new(source.Original.Metadata);

@@ -29,7 +29,7 @@ internal sealed partial class CompanionFiles(string folder)
     /// <summary>The new <c>generation_config.json</c>; null: as it was.</summary>
     internal ConfigurationObject? Generation { get; init; }
 
-    /// <summary>What to write: names relative to the folder, and the content.</summary>
+    /// <summary>The files to write: names relative to the folder, and the content.</summary>
     internal IEnumerable<(string Name, byte[] Content)> Files()
     {
         if (Generation is not null)

@@ -8,7 +8,7 @@ using LongformerInterop.Checkpoints;
 namespace LongformerInterop.Models.Conversion;
 
 /// <summary>
-/// A JSON object of a checkpoint folder that is read, changed and written again. What a conversion does not know stays as it is: labels,
+/// A JSON object of a checkpoint folder that is read, changed and written again. Keys that a conversion does not know stay as they are: labels,
 /// dropout, a task's parameters.
 /// </summary>
 internal sealed class ConfigurationObject
@@ -128,7 +128,7 @@ internal sealed class ConfigurationObject
         _json[to] = value;
     }
 
-    /// <summary>The object with its keys in order, as Hugging Face writes it.</summary>
+    /// <summary>The object with its keys in order, as HF writes it.</summary>
     internal string ToJson()
     {
         using MemoryStream stream = new();

@@ -2,23 +2,23 @@ using LongformerInterop.Checkpoints;
 
 namespace LongformerInterop.Models.Conversion;
 
-/// <summary>What a checkpoint is turned into.</summary>
+/// <summary>The target of a conversion.</summary>
 public enum ConversionTarget
 {
-    /// <summary>A Longformer under Hugging Face's names, from RoBERTa, BERT or a Longformer.</summary>
+    /// <summary>A Longformer under HF's names, from RoBERTa, BERT or a Longformer.</summary>
     Longformer,
 
-    /// <summary>An LED under Hugging Face's names, from BART, mBART or an LED.</summary>
+    /// <summary>An LED under HF's names, from BART, mBART or an LED.</summary>
     Led,
 
-    /// <summary>The same model in Hugging Face's safetensors format.</summary>
+    /// <summary>The same model in HF's safetensors format.</summary>
     Safetensors,
 }
 
 /// <summary>How <see cref="CheckpointConverter"/> converts.</summary>
 public sealed record ConversionOptions
 {
-    /// <summary>What to make.</summary>
+    /// <summary>The target of the conversion.</summary>
     public ConversionTarget To { get; init; } = ConversionTarget.Longformer;
 
     /// <summary>
@@ -28,7 +28,7 @@ public sealed record ConversionOptions
     public int? Positions { get; init; }
 
     /// <summary>
-    /// Attention window, both sides together as Hugging Face counts: one value for all layers, or one per layer. Null: 512 for a
+    /// Attention window, both sides together as HF counts: one value for all layers, or one per layer. Null: 512 for a
     /// Longformer and 1,024 for an LED, and what it had for a model that is long already.
     /// </summary>
     public IReadOnlyList<int>? Window { get; init; }
@@ -42,19 +42,19 @@ public sealed record ConversionOptions
     /// <summary>Another file than <c>config.json</c> beside the weights.</summary>
     public string? ConfigurationFile { get; init; }
 
-    /// <summary>Whether a checkpoint that lies at the output already is replaced.</summary>
+    /// <summary>Whether a checkpoint that is at the output already is replaced.</summary>
     public bool Overwrite { get; init; }
 
     /// <summary>The size above which the weights are split into several files.</summary>
     public long ShardBytes { get; init; } = ShardedWriter.DefaultShardBytes;
 }
 
-/// <summary>What a conversion has made.</summary>
+/// <summary>The result of a conversion.</summary>
 /// <param name="Folder">Where.</param>
-/// <param name="Source">What was recognised, one sentence each.</param>
-/// <param name="Architecture">Hugging Face's class of the result; null where no configuration says it.</param>
+/// <param name="Source">The findings on the source, one sentence each.</param>
+/// <param name="Architecture">HF's class of the result; null where no configuration says it.</param>
 /// <param name="Positions">Tokens that a document may have; null where no configuration says it.</param>
 /// <param name="Files">The files of the result, relative to the folder.</param>
-/// <param name="Notes">What the user should know: tensors left out or made up, values assumed.</param>
+/// <param name="Notes">Notes for the user: tensors left out or made up, values assumed.</param>
 public sealed record ConversionResult(
     string Folder, IReadOnlyList<string> Source, string? Architecture, int? Positions, IReadOnlyList<string> Files, IReadOnlyList<string> Notes);

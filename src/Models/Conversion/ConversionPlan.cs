@@ -5,10 +5,10 @@ namespace LongformerInterop.Models.Conversion;
 /// <summary>Everything that a conversion will write, before anything is written.</summary>
 /// <param name="Configuration">The new <c>config.json</c>; null where the source has none.</param>
 /// <param name="Tensors">The weights.</param>
-/// <param name="Architecture">Hugging Face's class; null where no configuration says it.</param>
+/// <param name="Architecture">HF's class; null where no configuration says it.</param>
 /// <param name="Positions">Tokens that a document may have; null where no configuration says it.</param>
 /// <param name="Files">How the tokenizer's and other files are adapted.</param>
-/// <param name="Notes">What the user should know.</param>
+/// <param name="Notes">Notes for the user.</param>
 internal sealed record ConversionPlan(
     ConfigurationObject? Configuration,
     IReadOnlyList<TensorSource> Tensors,
@@ -72,7 +72,7 @@ internal sealed class TensorMapping(SourceCheckpoint source)
     internal IEnumerable<string> Unused() => source.Tensors.Names.Where(n => !_used.Contains(n));
 
     /// <summary>
-    /// A note on what is left out, and one for every duplicate of a tied tensor that is no duplicate: Hugging Face would replace it
+    /// A note on what is left out, and one for every duplicate of a tied tensor that is no duplicate: HF would replace it
     /// silently when it ties the two.
     /// </summary>
     /// <param name="ties">Pairs of names in the source that the target ties: the one that is left out, the one that is kept.</param>
@@ -86,7 +86,7 @@ internal sealed class TensorMapping(SourceCheckpoint source)
             if (!source.Tensors.AreEqual(duplicate, kept))
             {
                 yield return $"{duplicate} differs from {kept}, to which the configuration ties it (tie_word_embeddings): left out, as "
-                + "Hugging Face does";
+                + "HF does";
             }
         }
         if (unused.Count > 0)

@@ -5,7 +5,7 @@ using LongformerInterop.Torch;
 namespace LongformerInterop.Models.Conversion;
 
 /// <summary>
-/// BART, mBART or an LED as an LED under Hugging Face's names: the encoder's positions copied over and over, its self-attention's projections
+/// BART, mBART or an LED as an LED under HF's names: the encoder's positions copied over and over, its self-attention's projections
 /// taken for local and global attention, the decoder as it is. Source: allenai/longformer,
 /// scripts/convert_bart_to_longformerencoderdecoder.py (create_long_model); Longformer, section 7.
 /// </summary>
@@ -30,7 +30,7 @@ internal static class LedConversion
         "attention_probs_dropout_prob", "output_past", "auto_map",
     ];
 
-    // What Hugging Face keeps in generation_config.json now, and older versions kept in config.json.
+    // Keys that HF keeps in generation_config.json now, and kept in config.json before.
     private static readonly string[] Generation =
     [
         "max_length", "max_new_tokens", "min_length", "min_new_tokens", "do_sample", "early_stopping", "num_beams", "num_beam_groups",
@@ -59,7 +59,7 @@ internal static class LedConversion
         if (positions % largest != 0)
         {
             notes.Add(string.Create(CultureInfo.InvariantCulture,
-                $"{positions} positions are no multiple of the window {largest}, to which Hugging Face pads a document: there the longest "
+                $"{positions} positions are no multiple of the window {largest}, to which HF pads a document: there the longest "
                 + $"have no room"));
         }
         TensorMapping mapping = new(source);
@@ -69,7 +69,7 @@ internal static class LedConversion
         List<TensorSource> tensors = mapping.Choose(architecture.Parameters(configuration), architecture.Name);
         if (variant)
         {
-            notes.Add("made of mBART, with LayerNorm before the layers or scaled word vectors: Hugging Face's LED knows neither, and computes "
+            notes.Add("made of mBART, with LayerNorm before the layers or scaled word vectors: HF's LED knows neither, and computes "
                 + "something else "
                 + "with such a checkpoint; this library reads it");
         }
@@ -97,7 +97,7 @@ internal static class LedConversion
         if (!c.Flag("normalize_embedding", fallback: true))
             throw c.Refuse("normalize_embedding is false, which no LED has");
         if (c.Integers("attention_dilation")?.Any(d => d != 1) == true)
-            throw c.Refuse("attention_dilation has no place in Hugging Face's LED");
+            throw c.Refuse("attention_dilation has no place in HF's LED");
     }
 
     private static (List<RowRange> Encoder, List<RowRange> Decoder) PositionRows(SourceCheckpoint source, ConversionOptions options,
@@ -118,11 +118,11 @@ internal static class LedConversion
 
     private static long Rows(TensorEntry table) => table.Shape.Length == 2 ? table.Shape[0] : 0;
 
-    /// <summary>Rewrites the configuration; whether the result is of a kind that Hugging Face's LED does not know.</summary>
+    /// <summary>Rewrites the configuration; whether the result is of a kind that HF's LED does not know.</summary>
     private static bool Configure(SourceCheckpoint source, ConversionOptions options, ConfigurationObject c, string architecture,
         int positions, int outputs)
     {
-        // In Hugging Face's mBART the first two go without saying; older files, and allenai's, say them.
+        // In HF's mBART the first two go without saying; older files, and allenai's, say them.
         bool mbart = source.Family == CheckpointFamily.MBart;
         (string Name, bool Value)[] variants =
         [
@@ -186,7 +186,7 @@ internal static class LedConversion
         }
         if (c.Flag("force_bos_token_to_be_generated"))
             generation.Default("forced_bos_token_id", c.Integer("bos_token_id") ?? 0);
-        // What Hugging Face's BART does unless its configuration says otherwise, and its LED does not.
+        // HF's BART does this unless its configuration says otherwise; its LED does not.
         if (source.Family != CheckpointFamily.Led)
             generation.Default("forced_eos_token_id", c.Integer("eos_token_id") ?? 2);
         generation.Remove("_from_model_config");

@@ -4,7 +4,7 @@ using LongformerInterop.Checkpoints;
 namespace LongformerInterop.Models.Conversion;
 
 /// <summary>
-/// RoBERTa, BERT or a Longformer as a Longformer under Hugging Face's names: positions copied over and over, every layer's global
+/// RoBERTa, BERT or a Longformer as a Longformer under HF's names: positions copied over and over, every layer's global
 /// projections copied from its local ones, windows chosen, the head kept. Source: allenai/longformer, scripts/convert_model_to_long.ipynb
 /// (create_long_model, copy_proj_layers); Longformer, section 5.
 /// </summary>
@@ -15,7 +15,7 @@ internal static class LongformerConversion
     private const string Positions = "embeddings.position_embeddings.weight";
     private const string Words = "embeddings.word_embeddings.weight";
 
-    // Keys of other models and of allenai's code that a Longformer of Hugging Face's does not have.
+    // Keys of other models and of allenai's code that a Longformer of HF's does not have.
     private static readonly string[] Foreign =
     [
         "position_embedding_type", "is_decoder", "add_cross_attention", "use_cache", "gradient_checkpointing", "attention_mode", "attention_dilation",
@@ -39,7 +39,7 @@ internal static class LongformerConversion
         OfferBody(source, mapping, architecture.IsBare ? "" : "longformer.", rows);
         OfferHead(source, mapping, architecture.Name);
         if (architecture.IsBare && !mapping.HasAny("pooler"))
-            notes.Add("the source has no pooler, so the result has none: Hugging Face will make one up");
+            notes.Add("the source has no pooler, so the result has none: HF will make one up");
         List<TensorSource> tensors = mapping.Choose(architecture.Parameters(configuration, mapping.HasAny), architecture.Name);
         notes.AddRange(mapping.DescribeUnused(configuration.TieWordEmbeddings ? Ties(source) : []));
         return new ConversionPlan(c, tensors, architecture.Name, positions,
@@ -146,9 +146,9 @@ internal static class LongformerConversion
             return windows;
         LongformerConfiguration allenai = LongformerConfiguration.Parse(c.ToJson(), "config.json");
         if (allenai.Autoregressive || allenai.AttentionDilation.Any(layer => layer.Any(d => d != 1)))
-            throw c.Refuse("a dilated or autoregressive window has no place in Hugging Face's Longformer; load the checkpoint as it is");
+            throw c.Refuse("a dilated or autoregressive window has no place in HF's Longformer; load the checkpoint as it is");
         if (allenai.AttentionMode == AttentionMode.SlidingChunksNoOverlap)
-            throw c.Refuse("attention_mode sliding_chunks_no_overlap has no place in Hugging Face's Longformer; load the checkpoint as it is");
+            throw c.Refuse("attention_mode sliding_chunks_no_overlap has no place in HF's Longformer; load the checkpoint as it is");
         return [.. windows.Select(w => 2 * w)];
     }
 

@@ -3,7 +3,7 @@ using LongformerInterop.Checkpoints;
 namespace LongformerInterop.Models.Conversion;
 
 /// <summary>
-/// The same model in Hugging Face's safetensors format. With a configuration, names become Hugging Face's and duplicates of tied tensors go;
+/// The same model in HF's safetensors format. With a configuration, names become HF's and duplicates of tied tensors go;
 /// without one nothing is known of the model but its tensors, which keep their names.
 /// </summary>
 internal static class SafetensorsConversion
@@ -50,7 +50,7 @@ internal static class SafetensorsConversion
         && !(family == CheckpointFamily.Bert && known.Name.EndsWith("ForSequenceClassification", StringComparison.Ordinal));
 
     /// <summary>
-    /// The names that a tied model saves once. A tensor that the file stores apart, with other values, is a tensor of its own and stays.
+    /// The names that a tied model saves once. A tensor that the file stores apart, with other values, is its own tensor and stays.
     /// </summary>
     private static IEnumerable<string> Duplicates(Checkpoint tensors, ConfigurationObject? configuration)
     {

@@ -2,10 +2,10 @@ using LongformerInterop.Checkpoints;
 
 namespace LongformerInterop.Models.Conversion;
 
-/// <summary>An open checkpoint under Hugging Face's names, its tensors divided into the body and the heads.</summary>
+/// <summary>An open checkpoint under HF's names, its tensors divided into the body and the heads.</summary>
 internal sealed class SourceCheckpoint : IDisposable
 {
-    // What Hugging Face calls the body inside a model with a head.
+    // HF's names for the body inside a model with a head.
     private static readonly string[] Backbones = ["longformer.", "led.", "roberta.", "bert.", "model."];
     private static readonly string[] BodyParts = ["embeddings", "encoder", "decoder", "shared", "pooler"];
 
@@ -34,7 +34,7 @@ internal sealed class SourceCheckpoint : IDisposable
     /// <summary>The tensors as the file has them.</summary>
     internal Checkpoint Original => _files;
 
-    /// <summary>The tensors under Hugging Face's names.</summary>
+    /// <summary>The tensors under HF's names.</summary>
     internal Checkpoint Tensors { get; }
 
     internal NameMap Map { get; }

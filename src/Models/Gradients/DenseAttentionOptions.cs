@@ -2,7 +2,7 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models.Gradients;
 
-/// <summary>What every query of <see cref="Differentiable.DenseAttention"/> sees: all keys of its sequence, but hidden ones.</summary>
+/// <summary>The keys that every query of <see cref="Differentiable.DenseAttention"/> sees: all keys of its sequence, but hidden ones.</summary>
 internal sealed record DenseAttentionOptions
 {
     /// <summary>The sequences, those of one length together. Every query belongs to one part.</summary>
@@ -19,7 +19,7 @@ internal sealed record DenseAttentionOptions
     public Action<Tensor>? Probabilities { get; init; }
 }
 
-/// <summary>P sequences of S queries and T keys each, one behind the other.</summary>
+/// <summary>P sequences of S queries and T keys each, one after the other.</summary>
 /// <param name="Count">P.</param>
 /// <param name="QueryFrom">The row of the first query.</param>
 /// <param name="Queries">S.</param>

@@ -2,7 +2,7 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models.Gradients;
 
-// The attention of the paper. What is summed over every pair of tokens is never kept: the backward computes the probabilities anew.
+// The attention of the paper. Values of every pair of tokens are never kept: the backward computes the probabilities again.
 public static partial class Differentiable
 {
     /// <summary>Windowed, dilated and global attention in one, as <see cref="LongformerOps.BandedAttention"/>; differentiable in query, key and
@@ -10,7 +10,7 @@ public static partial class Differentiable
     /// <param name="query">[B, T, H, D], or [N, H, D] when packed.</param>
     /// <param name="key">As the query.</param>
     /// <param name="value">As the query.</param>
-    /// <param name="options">What each query sees.</param>
+    /// <param name="options">The keys that each query sees.</param>
     /// <returns>As the query.</returns>
     public static Tensor BandedAttention(Tensor query, Tensor key, Tensor value, BandedAttentionOptions options)
     {

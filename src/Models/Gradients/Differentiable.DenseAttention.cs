@@ -71,7 +71,7 @@ public static partial class Differentiable
     private static Tensor Dropped(Tensor probabilities, DenseAttentionPart part, DenseAttentionOptions options) =>
         options.Dropout == 0 ? probabilities : LongformerOps.HiddenDropout(probabilities, options.Dropout, part.Seed);
 
-    /// <summary>What HF fills hidden scores with: finite, so that a row without any visible key gives no NaN.</summary>
+    /// <summary>HF's value for hidden scores: finite, so that a row without any visible key gives no NaN.</summary>
     private static double Lowest(DType dtype) => dtype switch
     {
         DType.Float64 => double.MinValue,

@@ -9,9 +9,9 @@ public static partial class Differentiable
     /// <param name="input">[..., in].</param>
     /// <param name="weight">[out, in].</param>
     /// <param name="bias">[out], or null.</param>
-    /// <param name="packed">What <see cref="LongformerOps.LinearPack"/> made of the weight, or null. A gradient needs the weight itself beside
+    /// <param name="packed">The result of <see cref="LongformerOps.LinearPack"/> for the weight, or null. A gradient needs the weight itself beside
     /// it.</param>
-    /// <param name="activation">The function after the product; where a gradient is recorded an operator of its own.</param>
+    /// <param name="activation">The function after the product; where a gradient is recorded its own operator.</param>
     public static Tensor Linear(Tensor input, Tensor weight, Tensor? bias = null, Tensor? packed = null, Activation activation = Activation.None)
     {
         if (!Recording(out GradientTape tape, [input, weight, bias]))
@@ -129,7 +129,7 @@ public static partial class Differentiable
     /// <param name="weight">[C].</param>
     /// <param name="bias">[C].</param>
     /// <param name="epsilon">Added to the variance.</param>
-    /// <param name="wordScale">What the words' rows are multiplied with.</param>
+    /// <param name="wordScale">The factor of the words' rows.</param>
     public static Tensor Embed(EmbeddingRows words, EmbeddingRows positions, EmbeddingRows? types, Tensor weight, Tensor bias, double epsilon,
         double wordScale = 1)
     {

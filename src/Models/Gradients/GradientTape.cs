@@ -125,7 +125,7 @@ public sealed class GradientTape : IDisposable
     /// it records nothing more.
     /// </summary>
     /// <param name="output">The loss, or any other tensor that was recorded.</param>
-    /// <param name="gradient">What the end result's gradient with respect to <paramref name="output"/> is, of its shape; null: 1, for a tensor of one
+    /// <param name="gradient">The end result's gradient with respect to <paramref name="output"/>, of its shape; null: 1, for a tensor of one
     /// element.</param>
     /// <exception cref="InvalidOperationException">The output depends on no tensor of the set, or the tape is used up.</exception>
     /// <exception cref="InputException">The gradient has another shape than the output, or none is given for many elements.</exception>
@@ -199,7 +199,7 @@ public sealed class GradientTape : IDisposable
     /// <summary>
     /// A layer: computed as it is where nothing is recorded or all is kept; else run again in the backward pass (<see cref="RecomputesLayers"/>).
     /// </summary>
-    /// <param name="inputs">What goes into it, as far as a gradient may come of it. Other tensors that it uses must last
+    /// <param name="inputs">Its inputs, as far as they may have a gradient. Other tensors that it uses must last
     /// (<see cref="Hold"/>).</param>
     /// <param name="layer">Gives the same output for the same inputs whenever it is run.</param>
     internal static Tensor Layer(Tensor[] inputs, Func<Tensor[], Tensor> layer)
@@ -244,7 +244,7 @@ public sealed class GradientTape : IDisposable
 
     /// <summary>Records that an operator made a tensor.</summary>
     /// <param name="output">The tensor, just made.</param>
-    /// <param name="saved">What the operator's backward needs: it is held until that has run.</param>
+    /// <param name="saved">The tensors that the operator's backward needs; held until it has run.</param>
     /// <param name="backward">Adds the gradients of the inputs, given that of the output and what was saved.</param>
     /// <param name="remake">
     /// Makes the output again, to the bit, of what was saved, at little cost; null: there is no such way. The output is then not kept for the
@@ -373,5 +373,5 @@ public sealed class GradientTape : IDisposable
 
 /// <summary>The backward of one operator: adds to the gradients of its inputs.</summary>
 /// <param name="gradient">Of the output.</param>
-/// <param name="saved">What was saved, in its order; null where a null was given.</param>
+/// <param name="saved">The saved tensors, in their order; null where a null was given.</param>
 internal delegate void BackwardStep(Gradient gradient, Tensor[] saved);

@@ -13,7 +13,7 @@ internal readonly record struct BufferPart(int From, int Count, bool AreBytes)
     public int Words => AreBytes ? (Count + 7) / 8 : Count;
 
     /// <summary>The values in the uploaded buffer, int64 or uint8, without a copy.</summary>
-    /// <param name="buffer">What <see cref="HostBuffer.Upload(Device)"/> returned.</param>
+    /// <param name="buffer">The tensor that <see cref="HostBuffer.Upload(Device)"/> returned.</param>
     /// <param name="shape">Their shape.</param>
     public Tensor In(Tensor buffer, params ReadOnlySpan<long> shape)
     {
@@ -58,10 +58,10 @@ internal sealed class HostBuffer
         return part;
     }
 
-    /// <summary>Integers where they lie; not valid once more is added.</summary>
+    /// <summary>Integers where they are; not valid once more is added.</summary>
     public Span<long> Longs(BufferPart part) => _words.AsSpan(part.From, part.Count);
 
-    /// <summary>Bytes where they lie; not valid once more is added.</summary>
+    /// <summary>Bytes where they are; not valid once more is added.</summary>
     public Span<byte> Bytes(BufferPart part) => MemoryMarshal.AsBytes(_words.AsSpan(part.From, part.Words))[..part.Count];
 
     /// <summary>Everything added so far, int64 [words], on a device. Nothing may be added afterwards. The host does not wait for a copy.</summary>

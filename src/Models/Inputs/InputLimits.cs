@@ -1,6 +1,6 @@
 namespace LongformerInterop.Models;
 
-/// <summary>What a checkpoint allows of its inputs.</summary>
+/// <summary>The limits of a checkpoint's inputs.</summary>
 internal sealed record InputLimits
 {
     /// <summary>Ids 0..VocabSize - 1 are tokens.</summary>
@@ -27,7 +27,7 @@ internal sealed record InputLimits
     /// <summary>Whether a padding id takes a position like a token; else it takes the row of its own id, as in RoBERTa.</summary>
     public bool PaddingTakesPositions { get; init; }
 
-    /// <summary>What a message says of the limit: "per sequence, the positions of this checkpoint".</summary>
+    /// <summary>The explanation of the limit in a message: "per sequence, the positions of this checkpoint".</summary>
     public required string PositionsExplained { get; init; }
 
     /// <summary>The longest document in tokens.</summary>

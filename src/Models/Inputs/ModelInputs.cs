@@ -12,10 +12,10 @@ public readonly record struct DocumentTokens(ReadOnlyMemory<int> Ids, IReadOnlyL
 }
 
 /// <summary>
-/// What goes into a Longformer, or into the encoder of an LED, under the names of HF's arguments. Three layouts:
+/// The inputs of a Longformer, or of the encoder of an LED, under the names of HF's arguments. Three layouts:
 /// <list type="bullet">
 /// <item>padded: <see cref="InputIds"/> and every mask are [B, T] (multiple choice: [B, choices, T]);</item>
-/// <item>packed: they are [N], the documents one behind the other, and <see cref="SequenceOffsets"/> says where each begins.
+/// <item>packed: they are [N], the documents one after the other, and <see cref="SequenceOffsets"/> says where each begins.
 /// No position is padding, so no work is wasted on any;</item>
 /// <item>packed on the host: <see cref="Documents"/> in place of ids, masks and offsets, which go to the device once.</item>
 /// </list>
@@ -85,7 +85,7 @@ public abstract record ModelInputs
     /// <summary>The word embeddings [N, C] of the ids where they are at hand already: a place to take gradients at.</summary>
     internal Tensor? WordVectors { get; init; }
 
-    /// <summary>Whether the documents lie behind one another without padding.</summary>
+    /// <summary>Whether the documents are behind one another without padding.</summary>
     internal bool IsPacked => SequenceOffsets is not null || Documents is not null;
 
     /// <summary>HF's name of what the tokens are given as.</summary>
@@ -117,7 +117,7 @@ public abstract record ModelInputs
     /// <param name="inputs">No inputs yet.</param>
     /// <param name="tensors">The arguments.</param>
     /// <param name="own">Sets an argument that only this kind of model has; null for one that it has not.</param>
-    /// <param name="model">What the model is called.</param>
+    /// <param name="model">The name of the model.</param>
     /// <param name="ownNames">The arguments that only it has.</param>
     private protected static T Named<T>(T inputs, IEnumerable<KeyValuePair<string, Tensor>> tensors, Func<T, string, Tensor, T?> own, string model,
         params ReadOnlySpan<string> ownNames)

@@ -2,7 +2,7 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models;
 
-/// <summary>What a model returns: tensors, some of them only on request, under HF's names.</summary>
+/// <summary>The outputs of a model: tensors, some of them only on request, under HF's names.</summary>
 public abstract record ModelOutputs
 {
     /// <summary>

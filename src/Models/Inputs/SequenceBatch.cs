@@ -19,7 +19,7 @@ internal sealed class SequenceBatch
     /// <summary>For multiple choice: [B, choices].</summary>
     public required long[] SequenceShape { get; init; }
 
-    /// <summary>Where ids, positions, masks and indices lie in the uploaded buffer.</summary>
+    /// <summary>Where ids, positions, masks and indices are in the uploaded buffer.</summary>
     public required BatchLayout Layout { get; init; }
 
     /// <summary>int64 [N], or null with <see cref="InputsEmbeds"/>.</summary>
@@ -43,8 +43,8 @@ internal sealed class SequenceBatch
     /// <summary>The tokens with global attention; null: none.</summary>
     public GlobalSlots? Globals { get; init; }
 
-    /// <summary>A batch of values that lie on the device.</summary>
-    /// <param name="layout">What lies where.</param>
+    /// <summary>A batch of values that are on the device.</summary>
+    /// <param name="layout">The places of the values.</param>
     /// <param name="buffer">The uploaded <see cref="HostBuffer"/>.</param>
     /// <param name="embeds">[N, C] in place of ids.</param>
     public static SequenceBatch Create(BatchLayout layout, Tensor buffer, Tensor? embeds)
@@ -79,11 +79,11 @@ internal sealed class SequenceBatch
     /// <summary>The rows [S, C] of the first tokens in [N, C].</summary>
     public Tensor FirstTokens(Tensor hidden) => Differentiable.SelectRows(hidden, FirstRows);
 
-    /// <summary>What the layers read besides their input, where a tape is to run them again when this pass is over.</summary>
+    /// <summary>The tensors that the layers read in addition to their input, where a tape runs them again after this pass.</summary>
     public IEnumerable<Tensor?> ReadByLayers => [Visible, Globals?.Index, Globals?.SlotRows, Globals?.Rows, Globals?.FilledSlots];
 }
 
-/// <summary>What the host read of a batch: shapes, and the values for the device with their places.</summary>
+/// <summary>A batch as the host read it: shapes, and the values for the device with their places.</summary>
 internal sealed class BatchLayout
 {
     /// <summary>S + 1 offsets into the N tokens.</summary>

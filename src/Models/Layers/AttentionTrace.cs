@@ -4,7 +4,7 @@ namespace LongformerInterop.Models.Layers;
 
 /// <summary>
 /// Gathers the attention probabilities of every layer. The attention operators never store them; where the caller asks, they are
-/// computed again here, in the layout of Hugging Face. Padded batches only.
+/// computed again here, in the layout of HF. Padded batches only.
 /// </summary>
 internal sealed class AttentionTrace : IDisposable
 {

@@ -89,7 +89,7 @@ internal static class DenseAttention
                             queries.Add(row);
                         keys.Add(row);
                         outside.Add(at < 0 || at >= length ? (byte)1 : (byte)0);
-                        // What is behind the end but inside the last block counts as padding; what lies outside all blocks does not.
+                        // Positions behind the end but inside the last block count as padding; positions outside all blocks do not.
                         behind.Add(at >= length && at < count * window ? (byte)1 : (byte)0);
                     }
                 }

@@ -3,7 +3,7 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models;
 
-/// <summary>The losses of the heads, as Hugging Face computes them. Labels are checked on the host.</summary>
+/// <summary>The losses of the heads, as HF computes them. Labels are checked on the host.</summary>
 internal static class Losses
 {
     private const long Ignored = -100;

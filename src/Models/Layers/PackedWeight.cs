@@ -4,16 +4,16 @@ using LongformerInterop.Torch;
 namespace LongformerInterop.Models.Layers;
 
 /// <summary>
-/// The weights of one or several products of the same input, behind one another in the layout of the matrix product. Made when first
-/// asked for, by whichever thread comes first, and kept until the model goes. What of the plain weights lies in a mapped file then
-/// leaves this process's memory: nothing but saving reads it again.
+/// The weights of one or several products of the same input, one after the other in the layout of the matrix product. Packed at first use, by
+/// the first thread that needs them, and kept until the model is disposed. Plain weights of a mapped file then leave this process's memory:
+/// only saving reads them again.
 /// </summary>
 internal sealed class PackedWeight(params Linear[] parts) : IDisposable
 {
     private readonly Lock _lock = new();
     private volatile Form? _form;
 
-    /// <summary>What to multiply with; null where packing gains nothing (another dtype or device) and the parts are to be used.</summary>
+    /// <summary>The packed weight; null where packing gains nothing (another dtype or device) and the parts are to be used.</summary>
     public Form? Get()
     {
         Form form = _form ?? Make();
@@ -51,7 +51,7 @@ internal sealed class PackedWeight(params Linear[] parts) : IDisposable
         }
     }
 
-    /// <summary>What <see cref="LongformerOps.Linear"/> takes.</summary>
+    /// <summary>The argument for <see cref="LongformerOps.Linear"/>.</summary>
     /// <param name="Shape">[out, in], in place of the plain weight.</param>
     /// <param name="Bias">[out].</param>
     /// <param name="Packed">The weights.</param>

@@ -4,7 +4,7 @@ using LongformerInterop.Torch;
 namespace LongformerInterop.Models.Layers;
 
 /// <summary>
-/// What follows the attention in a layer of either encoder: the output projection, then two feed-forward products, each of both added
+/// The part of a layer of either encoder behind the attention: the output projection, then two feed-forward products, each of both added
 /// to its input and normalized. Rows do not depend on each other, so that in evaluation a block of them goes through all of it
 /// before the next: the intermediate states, four times as wide as the others, exist for one block only and stay in the cache. A GPU
 /// has no such cache and is busy with many rows only: there all go at once.
@@ -64,7 +64,7 @@ internal sealed class PostNormFeedForward
 internal sealed record FeedForwardDropout(Func<LayerNorm, Tensor, Tensor, Tensor> Attended, Func<Tensor, Tensor> Inner,
     Func<LayerNorm, Tensor, Tensor, Tensor> Output);
 
-/// <summary>Computes per-token results block by block of tokens, so that what lies in between exists for one block only.</summary>
+/// <summary>Computes per-token results block by block of tokens, so that what is in between exists for one block only.</summary>
 internal static class TokenBlocks
 {
     // Enough rows for the matrix products to run at full speed, few enough that their intermediate states fit the third-level cache.

@@ -13,9 +13,9 @@ internal sealed class SublayerNorm(LayerNorm norm, bool before)
     public static SublayerNorm Load(ParameterLoader at, LedConfiguration c) =>
         new(LayerNorm.Load(at, c.DModel, LedEncoder.LayerNormEps), c.NormalizeBefore);
 
-    /// <summary>What the sublayer reads, [N, C] of [N, C].</summary>
+    /// <summary>Returns the sublayer's input, [N, C], for [N, C].</summary>
     public Tensor Before(Tensor hidden) => before ? norm.Forward(hidden) : hidden;
 
-    /// <summary>What comes of the sublayer's output and its input, all [N, C].</summary>
+    /// <summary>Returns the sum of the sublayer's output and its input, normalized where the model does so here; all [N, C].</summary>
     public Tensor After(Tensor output, Tensor hidden) => before ? Differentiable.Add(output, hidden) : norm.Forward(output, hidden);
 }

@@ -5,7 +5,7 @@ namespace LongformerInterop.Models.Led;
 
 /// <summary>
 /// Products of a decoding step. Its few rows cost what the weights cost to read, which a packed copy would not make less: the weights
-/// are used where they lie in the file, once per step for all rows.
+/// are used in place in the file, once per step for all rows.
 /// </summary>
 internal static class DecodeProduct
 {

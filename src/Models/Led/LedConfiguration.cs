@@ -62,7 +62,7 @@ public sealed partial record LedConfiguration : ModelConfiguration
     /// <summary>Id that the decoder begins with.</summary>
     public int DecoderStartTokenId { get; init; } = 2;
 
-    /// <summary>Whether LayerNorm stands before each sublayer, as in an LED made of mBART; Hugging Face's LED does not know it, allenai's
+    /// <summary>Whether LayerNorm is before each sublayer, as in an LED made of mBART; HF's LED does not know it, allenai's
     /// does.</summary>
     public bool NormalizeBefore { get; init; }
 
@@ -72,7 +72,7 @@ public sealed partial record LedConfiguration : ModelConfiguration
     /// <summary>Whether word vectors are multiplied with the square root of their width, as mBART's are.</summary>
     public bool ScaleEmbedding { get; init; }
 
-    /// <summary>What word vectors are multiplied with.</summary>
+    /// <summary>The factor of word vectors.</summary>
     internal double WordScale => ScaleEmbedding ? Math.Sqrt(DModel) : 1;
 
     /// <inheritdoc/>

@@ -4,7 +4,7 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models.Led;
 
-/// <summary>What the decoder is given, checked: B rows of S tokens, each reading one document.</summary>
+/// <summary>The checked inputs of the decoder: B rows of S tokens, each reading one document.</summary>
 internal sealed record LedDecoderBatch
 {
     /// <summary>B.</summary>
@@ -37,7 +37,7 @@ internal sealed record LedDecoderBatch
     public int Document(int row) => Documents is null ? row : Documents[row];
 }
 
-/// <summary>What the decoder hands on: hidden states [B * S, C], probabilities per layer [B, H, S, S] and [B, H, S, T].</summary>
+/// <summary>The decoder's outputs: hidden states [B * S, C], probabilities per layer [B, H, S, S] and [B, H, S, T].</summary>
 internal sealed record LedDecoderOutputs(
     Tensor LastHiddenState, IReadOnlyList<Tensor>? HiddenStates, IReadOnlyList<Tensor>? SelfAttentions, IReadOnlyList<Tensor>? CrossAttentions);
 
@@ -69,7 +69,7 @@ internal sealed class LedDecoder
     /// <summary>Behind the last layer, where the layers have theirs in front.</summary>
     public LayerNorm? LastNorm { get; }
 
-    /// <summary>What word vectors are multiplied with: 1, or the square root of C.</summary>
+    /// <summary>The factor of word vectors: 1, or the square root of C.</summary>
     public double WordScale { get; }
 
     public int PaddingId { get; }

@@ -14,7 +14,7 @@ public sealed class LedEncodedDocuments : IDisposable
     internal LedEncodedDocuments(Tensor states, Tensor? visible, bool[]? hidesTokens, long[] offsets) =>
         (States, Visible, _hidesTokens, Offsets) = (states, visible, hidesTokens, offsets);
 
-    /// <summary>[N, C] last hidden states of all documents, one behind the other.</summary>
+    /// <summary>[N, C] last hidden states of all documents, one after the other.</summary>
     public Tensor States { get; }
 
     /// <summary>uint8 [N], nonzero where a token may be seen; null: all.</summary>

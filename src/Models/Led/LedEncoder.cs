@@ -4,12 +4,12 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models.Led;
 
-/// <summary>What the encoder hands on; everything is [N, C] over the tokens of all documents.</summary>
+/// <summary>The encoder's outputs; everything is [N, C] over the tokens of all documents.</summary>
 internal sealed record LedEncoderOutputs(Tensor LastHiddenState, IReadOnlyList<Tensor>? HiddenStates, AttentionTrace? Trace);
 
 /// <summary>
 /// BART's encoder with the attention of the Longformer (Beltagy et al., section 7): windows, global tokens, and positions for 16,384 tokens.
-/// LayerNorm stands behind each sublayer, or before it in an LED made of mBART; its eps is 1e-5 in every LED.
+/// LayerNorm is behind each sublayer, or before it in an LED made of mBART; its eps is 1e-5 in every LED.
 /// </summary>
 internal sealed class LedEncoder
 {
@@ -140,7 +140,7 @@ internal sealed class LedEncoderLayer
     }
 }
 
-/// <summary>A layer whose LayerNorms stand in front of its sublayers, as in mBART: what <see cref="PostNormFeedForward"/> is to the others.</summary>
+/// <summary>A layer whose LayerNorms are in front of its sublayers, as in mBART: what <see cref="PostNormFeedForward"/> is to the others.</summary>
 internal sealed record PreNormFeedForward(LayerNorm AttentionNorm, Linear AttentionOutput, LayerNorm OutputNorm, Linear Inner, Linear Output,
     HiddenActivation Activation);
 

@@ -39,7 +39,7 @@ public sealed class LedForConditionalGeneration : LedPretrained<LedLogitsOutputs
     }
 
     /// <summary>Begins token-by-token decoding of encoded documents.</summary>
-    /// <param name="documents">What <see cref="Encode"/> returned; it must live as long as the session.</param>
+    /// <param name="documents">The result of <see cref="Encode"/>; it must live as long as the session.</param>
     /// <param name="maxLength">The most tokens that a row will be fed, prompt included.</param>
     /// <param name="rowsPerDocument">The most rows of one document in a step: beams, or samples.</param>
     /// <param name="useCache">False computes every position anew at each step: the readable reference for the cached session.</param>

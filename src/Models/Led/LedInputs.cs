@@ -3,7 +3,7 @@ using LongformerInterop.Torch;
 namespace LongformerInterop.Models;
 
 /// <summary>
-/// What goes into an LED, under the names of HF's arguments: the encoder's side in one of the layouts of <see cref="ModelInputs"/>, the
+/// The inputs of an LED, under the names of HF's arguments: the encoder's side in one of the layouts of <see cref="ModelInputs"/>, the
 /// decoder's side [B, S].
 /// </summary>
 public sealed record LedInputs : ModelInputs

@@ -3,7 +3,7 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models.Led;
 
-/// <summary>Scores of the vocabulary: the embeddings once more (or a table of its own), plus <c>final_logits_bias</c>.</summary>
+/// <summary>Scores of the vocabulary: the embeddings once more (or its own table), plus <c>final_logits_bias</c>.</summary>
 internal sealed class LedOutputHead
 {
     private readonly Tensor _weight;

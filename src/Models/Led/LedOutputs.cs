@@ -3,7 +3,7 @@ using LongformerInterop.Torch;
 namespace LongformerInterop.Models;
 
 /// <summary>
-/// What every LED returns. B documents of T tokens (packed: N tokens in place of [B, T]), S decoder tokens, C hidden, H heads, G the
+/// The outputs of every LED. B documents of T tokens (packed: N tokens in place of [B, T]), S decoder tokens, C hidden, H heads, G the
 /// largest number of global tokens in a document. Lists are null unless asked for.
 /// </summary>
 public abstract record LedOutputs : ModelOutputs

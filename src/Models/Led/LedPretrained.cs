@@ -6,8 +6,8 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models;
 
-/// <summary>What every LED class shares: encoder and decoder, and the passage from checked inputs to outputs.</summary>
-/// <typeparam name="TOutputs">What the class returns.</typeparam>
+/// <summary>The base of every LED class: encoder and decoder, and the passage from checked inputs to outputs.</summary>
+/// <typeparam name="TOutputs">The outputs of the class.</typeparam>
 public abstract class LedPretrained<TOutputs> : PretrainedModel
     where TOutputs : LedOutputs
 {
@@ -108,7 +108,7 @@ public abstract class LedPretrained<TOutputs> : PretrainedModel
     /// <inheritdoc/>
     public sealed override void Save(string folder) => WriteFolder(folder, (Configuration with { Architectures = [Architecture] }).ToJson());
 
-    /// <summary>What the class makes of the decoder's last hidden states, [B * S, C].</summary>
+    /// <summary>Computes the outputs of the class from the decoder's last hidden states, [B * S, C].</summary>
     private protected abstract TOutputs Compute(LedInputs inputs, Tensor hidden, LedDecoderBatch batch, Tensor encoderStates, LedDropout dropout);
 }
 

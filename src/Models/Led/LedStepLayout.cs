@@ -5,7 +5,7 @@ namespace LongformerInterop.Models.Led;
 /// <summary>A fed token: its document, and the slots of all tokens up to it.</summary>
 internal sealed record LedRow(int Document, int Token, int[] Slots);
 
-/// <summary>What the host knows of a decoding step: its rows by document, and where their tokens, positions, slots and masks lie.</summary>
+/// <summary>The layout of a decoding step on the host: its rows by document, and the places of their tokens, positions, slots and masks.</summary>
 internal sealed class LedStepLayout
 {
     private readonly List<BufferPart?> _masks = [];
@@ -67,7 +67,7 @@ internal sealed class LedStepLayout
         [.. _masks.Select((m, i) => m is { } mask ? mask.In(buffer, Rows[i], mask.Count / Rows[i]) : nothing)],
         [.. Documents.Select(d => documentMasks[d])]);
 
-    /// <summary>What is hidden from the rows of one document, which look at so many slots.</summary>
+    /// <summary>Returns the slots that are hidden from the rows of one document, which look at so many slots.</summary>
     private void Add(List<LedRow> rows, int slots)
     {
         // Where every row's past is all there is, nothing needs hiding.

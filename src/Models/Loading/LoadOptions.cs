@@ -11,7 +11,7 @@ public sealed record LoadOptions
 
     /// <summary>
     /// Floating dtype of the weights; null: as stored (Float16 becomes Float32 on the CPU, which computes in no half precision). Weights on the CPU
-    /// that keep their dtype are used where they lie in the mapped file, without a copy.
+    /// that keep their dtype are used in place in the mapped file, without a copy.
     /// </summary>
     public DType? DType { get; init; }
 
@@ -19,9 +19,9 @@ public sealed record LoadOptions
     public AttentionImplementation Attention { get; init; } = AttentionImplementation.Fused;
 
     /// <summary>
-    /// Whether the weights of matrix products are laid out anew for the CPU's units when they are first used, which takes part of a second
+    /// Whether the weights of matrix products are laid out again for the CPU's units when they are first used, which takes part of a second
     /// once and makes every product about twice as fast. The packed form lives in this process's memory; the pages of the mapped file
-    /// that it replaces leave it. Off, all weights are used where they lie in the file and processes share them. Trainable models and
+    /// that it replaces leave it. Off, all weights are used in place in the file and processes share them. Trainable models and
     /// other devices never pack.
     /// </summary>
     public bool PackWeights { get; init; } = true;

@@ -14,12 +14,12 @@ internal abstract partial class ModelLoader
     private const int NamesInLog = 20;
     private readonly ParameterSource _source;
 
-    /// <summary>What both families share.</summary>
+    /// <summary>Shared by both families.</summary>
     /// <param name="architecture">The class to make.</param>
     /// <param name="options">How.</param>
     /// <param name="source">The tensors.</param>
-    /// <param name="prefix">What the body lies under in the file: "" or a name with its dot.</param>
-    /// <param name="backbone">What HF calls the body inside a model with a head, with its dot.</param>
+    /// <param name="prefix">The prefix of the body's names in the file: "" or a name with its dot.</param>
+    /// <param name="backbone">HF's name for the body inside a model with a head, with its dot.</param>
     /// <param name="tables">Word embedding tables, whose stored dtype is the model's where the options say none.</param>
     protected ModelLoader(Architecture architecture, LoadOptions options, ParameterSource source, string prefix, string backbone,
         params ReadOnlySpan<string> tables)
@@ -46,7 +46,7 @@ internal abstract partial class ModelLoader
 
     public LoadOptions Options { get; }
 
-    /// <summary>The whole checkpoint: heads lie here.</summary>
+    /// <summary>The whole checkpoint: heads are here.</summary>
     public ParameterLoader Root { get; }
 
     /// <summary>Where the body lies.</summary>
@@ -155,7 +155,7 @@ internal abstract partial class ModelLoader
             : (LongformerConfiguration)configuration with { Id2Label = labels };
     }
 
-    /// <summary>What a checkpoint may hold besides, as patterns: buffers, and parts that this class does not use.</summary>
+    /// <summary>Patterns of further names that a checkpoint may hold: buffers, and parts that this class does not use.</summary>
     protected abstract IEnumerable<string> Ignored();
 
     /// <summary>Patterns for the heads of the family's other classes.</summary>

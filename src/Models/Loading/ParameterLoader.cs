@@ -5,7 +5,7 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models;
 
-/// <summary>A parameter of a model under its Hugging Face name.</summary>
+/// <summary>A parameter of a model under its HF name.</summary>
 /// <param name="Name">Name in the checkpoint.</param>
 /// <param name="Tensor">The parameter itself, not a copy; it belongs to the model.</param>
 /// <param name="IsTrained">Whether it is to be trained: not without <see cref="LoadOptions.Trainable"/>, and never for what HF calls a
@@ -14,7 +14,7 @@ public readonly record struct NamedParameter(string Name, Tensor Tensor, bool Is
 
 /// <summary>
 /// Takes parameters out of a checkpoint by explicit path, puts them on the wanted device and dtype, and remembers them under their
-/// Hugging Face names. Missing and mis-shaped ones are gathered by <see cref="Weights"/>, which throws once for all.
+/// HF names. Missing and mis-shaped ones are gathered by <see cref="Weights"/>, which throws once for all.
 /// </summary>
 internal sealed class ParameterLoader
 {
@@ -51,14 +51,14 @@ internal sealed class ParameterLoader
     /// <summary>Everything taken so far, below any path.</summary>
     public IReadOnlyList<NamedParameter> Loaded => _loaded;
 
-    /// <summary>What the layers made besides, to be disposed with the model.</summary>
+    /// <summary>Further tensors of the layers, disposed with the model.</summary>
     public IReadOnlyList<IDisposable> Owned => _owned;
 
-    /// <summary>The loader for what lies below a path.</summary>
+    /// <summary>The loader for what is below a path.</summary>
     public static ParameterLoader operator /(ParameterLoader at, string path) =>
         new(at._source, $"{at._path}{path}.", $"{at._name}{path}.", at._options, at.DType, at._loaded, at._owned);
 
-    /// <summary>The loader for a prefix of the file that Hugging Face calls <paramref name="name"/>; both end in a dot or are empty.</summary>
+    /// <summary>The loader for a prefix of the file that HF calls <paramref name="name"/>; both end in a dot or are empty.</summary>
     public ParameterLoader At(string prefix, string name) =>
         new(_source, prefix, name, _options, DType, _loaded, _owned);
 
@@ -138,7 +138,7 @@ internal sealed class ParameterLoader
         return parameter;
     }
 
-    /// <summary>What a load says that found the device full.</summary>
+    /// <summary>The message of a load that found the device full.</summary>
     public DeviceException TooLarge(Checkpoint checkpoint, DeviceException full)
     {
         long bytes = checkpoint.Names.Sum(name => checkpoint.Entry(name).ElementCount) * DType.ElementSize();

@@ -5,7 +5,7 @@ using LongformerInterop.Torch;
 namespace LongformerInterop.Models;
 
 /// <summary>
-/// Makes checkpoints of random weights in Hugging Face's format, for tests, demonstrations and measurements where no published weights
+/// Makes checkpoints of random weights in HF's format, for tests, demonstrations and measurements where no published weights
 /// are at hand. A value depends only on the seed, the parameter's name and its index, by integer arithmetic and exactly rounded
 /// operations, so the same file comes out on every machine.
 /// </summary>
@@ -16,7 +16,7 @@ public static class RandomCheckpoint
     /// <param name="configuration">Sizes, of a Longformer or an LED; its architectures are replaced by <paramref name="architecture"/>.</param>
     /// <param name="seed">Another seed, other weights.</param>
     /// <param name="architecture">A name of <see cref="Architecture.All"/>; null: the bare Longformer, or the LED that generates.</param>
-    /// <returns>What was written.</returns>
+    /// <returns>The names and shapes that were written.</returns>
     /// <exception cref="ArgumentException">There is no such class in the configuration's family.</exception>
     /// <exception cref="CheckpointException">The configuration has problems, or the files cannot be written.</exception>
     public static IReadOnlyList<ParameterShape> Write(string folder, ModelConfiguration configuration, long seed, string? architecture = null)

@@ -6,7 +6,7 @@ namespace LongformerInterop.Models;
 /// <summary>Which attention a checkpoint was made with: <c>attention_mode</c> of the allenai configuration.</summary>
 public enum AttentionMode
 {
-    /// <summary>Window of the paper: <c>sliding_chunks</c>, and every Hugging Face checkpoint.</summary>
+    /// <summary>Window of the paper: <c>sliding_chunks</c>, and every HF checkpoint.</summary>
     SlidingChunks,
     /// <summary>Blocks that see the block before, themselves and the block after: <c>sliding_chunks_no_overlap</c>.</summary>
     SlidingChunksNoOverlap,
@@ -16,14 +16,14 @@ public enum AttentionMode
     FullAttention,
 }
 
-/// <summary>What a query of one layer sees around itself.</summary>
+/// <summary>The window of a query in one layer.</summary>
 /// <param name="Left">Keys to the left, in steps of the dilation.</param>
 /// <param name="Right">Keys to the right, in steps of the dilation; 0 is causal.</param>
 /// <param name="Dilation">One value for all heads or one per head; null means 1.</param>
 public readonly record struct LayerWindow(int Left, int Right, IReadOnlyList<int>? Dilation);
 
 /// <summary>
-/// The configuration of a Longformer, under the names of Hugging Face's <c>config.json</c>. allenai's own configuration (recognised
+/// The configuration of a Longformer, under the names of HF's <c>config.json</c>. allenai's own configuration (recognised
 /// by its key <c>attention_mode</c> without <c>model_type</c> longformer, with windows that count one side) is read too. The values of a new instance
 /// are those of longformer-base-4096.
 /// </summary>
@@ -85,10 +85,10 @@ public sealed partial record LongformerConfiguration : ModelConfiguration
     /// </summary>
     public int MaxTokens => MaxPositionEmbeddings - PadTokenId - 1;
 
-    /// <summary>The largest two-sided window of all layers, to whose multiple Hugging Face pads.</summary>
+    /// <summary>The largest two-sided window of all layers, to whose multiple HF pads.</summary>
     public int LargestWindow => AttentionWindow.Max() * (OneSidedWindows ? 2 : 1);
 
-    /// <summary>What a query of layer <paramref name="layer"/> sees around itself.</summary>
+    /// <summary>Returns the window of a query in layer <paramref name="layer"/>.</summary>
     public LayerWindow Window(int layer)
     {
         int window = AttentionWindow[AttentionWindow.Count == 1 ? 0 : layer];

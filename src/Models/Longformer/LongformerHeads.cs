@@ -25,7 +25,7 @@ public sealed class LongformerForMaskedLM : LongformerPretrained<LogitsOutputs>
             head.GetBuffer("bias", c.VocabSize);
     }
 
-    /// <summary>Loads a masked language model. Tied to the word embeddings or with a decoder of its own, as its configuration says.</summary>
+    /// <summary>Loads a masked language model. Tied to the word embeddings or with its own decoder, as its configuration says.</summary>
     /// <exception cref="CheckpointException">The head is missing, or configuration or weights do not fit; everything is listed.</exception>
     public static new LongformerForMaskedLM Load(string folder, LoadOptions? options = null) =>
         ModelLoader.Load<LongformerForMaskedLM>(folder, options);

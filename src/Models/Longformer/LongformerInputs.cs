@@ -2,7 +2,7 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models;
 
-/// <summary>What goes into a Longformer, under the names of HF's arguments; see <see cref="ModelInputs"/> for the layouts.</summary>
+/// <summary>The inputs of a Longformer, under the names of HF's arguments; see <see cref="ModelInputs"/> for the layouts.</summary>
 public sealed record LongformerInputs : ModelInputs
 {
     /// <summary>Shape of the ids, int64; absent: 0.</summary>

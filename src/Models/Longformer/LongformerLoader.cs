@@ -5,7 +5,7 @@ internal sealed class LongformerLoader : ModelLoader
 {
     private const string HeadedBackbone = "longformer.", Words = "embeddings.word_embeddings.weight";
 
-    // What the body lies under: beside a head, and as a bare model. One without global projections is a RoBERTa by its names.
+    // The prefixes of the body: with a head, and as a bare model. One without global projections is a RoBERTa by its names.
     private static readonly string[] Prefixes = [HeadedBackbone, "roberta.", ""];
 
     private readonly string _prefix;

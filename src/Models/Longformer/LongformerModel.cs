@@ -7,7 +7,7 @@ namespace LongformerInterop.Models;
 
 /// <summary>
 /// The Longformer of Beltagy, Peters and Cohan (arXiv 2004.05150): a RoBERTa encoder whose self-attention is a sliding window plus a
-/// few global tokens, so that its cost grows linearly with the length. Agrees with <c>LongformerModel</c> of Hugging Face and <c>Longformer</c> of
+/// few global tokens, so that its cost grows linearly with the length. Agrees with <c>LongformerModel</c> of HF and <c>Longformer</c> of
 /// allenai/longformer, but pads nothing: any length runs at its own cost.
 /// </summary>
 public sealed class LongformerModel : LongformerPretrained<BaseModelOutputs>

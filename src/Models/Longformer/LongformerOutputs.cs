@@ -3,7 +3,7 @@ using LongformerInterop.Torch;
 namespace LongformerInterop.Models;
 
 /// <summary>
-/// What every Longformer returns on request. B sequences of T tokens (or, packed, N tokens in place of [B, T]), C hidden, H heads,
+/// The outputs of every Longformer that are given on request. B sequences of T tokens (or, packed, N tokens in place of [B, T]), C hidden, H heads,
 /// G the largest number of global tokens in a sequence.
 /// </summary>
 public abstract record LongformerOutputs : ModelOutputs

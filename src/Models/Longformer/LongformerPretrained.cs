@@ -5,8 +5,8 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models;
 
-/// <summary>What every Longformer class shares: the body, and the passage from checked inputs to outputs.</summary>
-/// <typeparam name="TOutputs">What the class returns.</typeparam>
+/// <summary>The base of every Longformer class: the body, and the passage from checked inputs to outputs.</summary>
+/// <typeparam name="TOutputs">The outputs of the class.</typeparam>
 public abstract class LongformerPretrained<TOutputs> : PretrainedModel
     where TOutputs : LongformerOutputs
 {
@@ -94,12 +94,12 @@ public abstract class LongformerPretrained<TOutputs> : PretrainedModel
     public sealed override void Save(string folder) => WriteFolder(folder, (Configuration with
     {
         Architectures = [Architecture],
-        // Hugging Face gives its question answering head as many outputs as there are labels; it has two, start and end.
+        // HF gives its question answering head as many outputs as there are labels; it has two, start and end.
         Id2Label = Architecture == nameof(LongformerForQuestionAnswering) && Configuration.NumLabels != 2
             ? ModelConfiguration.GenericLabels(2)
             : Configuration.Id2Label,
     }).ToJson());
 
-    /// <summary>What the class makes of the last hidden states, [N, C].</summary>
+    /// <summary>Computes the outputs of the class from the last hidden states, [N, C].</summary>
     private protected abstract TOutputs Compute(LongformerInputs inputs, SequenceBatch batch, Tensor hidden, Dropout dropout);
 }

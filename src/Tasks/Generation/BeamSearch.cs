@@ -159,7 +159,7 @@ internal sealed class BeamSearch
     }
 }
 
-/// <summary>Rows of logits that lie one behind the other. A single row stands for all beams.</summary>
+/// <summary>Rows of logits that are one after the other. A single row stands for all beams.</summary>
 internal readonly ref struct LogitsRows(Span<float> values, int width)
 {
     private readonly Span<float> _values = values;

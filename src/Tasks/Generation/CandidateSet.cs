@@ -29,7 +29,7 @@ internal sealed class CandidateSet(int capacity)
 
     /// <summary>Offers every token of a row, at score + offset rounded to float as torch adds them.</summary>
     /// <param name="scores">[V]</param>
-    /// <param name="offset">What is added to each.</param>
+    /// <param name="offset">The number that is added to each.</param>
     /// <param name="row">The row's number in the candidates.</param>
     public void Scan(ReadOnlySpan<float> scores, float offset, int row)
     {

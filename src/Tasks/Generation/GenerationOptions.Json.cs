@@ -18,7 +18,7 @@ public sealed partial record GenerationOptions
         string path = Path.Combine(folder, "generation_config.json");
         if (!File.Exists(path))
             path = Path.Combine(folder, "config.json");
-        // What a checkpoint says of lengths gives way to the caller and to the model's positions.
+        // The caller and the model's positions come before a checkpoint's lengths.
         return (File.Exists(path) ? Parse(File.ReadAllText(path), path) : new GenerationOptions()) with { MaxIsDefault = true, MinIsDefault = true };
     }
 

@@ -64,7 +64,7 @@ public sealed partial record GenerationOptions
     /// </summary>
     public double? EncoderRepetitionPenalty { get; init; }
 
-    /// <summary>What is added to the scores of tokens, behind certain others. Default none. HF: sequence_bias.</summary>
+    /// <summary>Numbers added to the scores of tokens that follow certain others. Default none. HF: sequence_bias.</summary>
     public IReadOnlyList<SequenceBias>? SequenceBias { get; init; }
 
     /// <summary>From a number of new tokens on, end tokens grow likelier by a factor a token. Default none. HF:
@@ -139,7 +139,7 @@ public sealed partial record GenerationOptions
     public int? NBest { get; init; }
 
     /// <summary>
-    /// What the decoder is given to begin with, for every document. The start token is put in front where it is missing. Default: the
+    /// The decoder's first tokens, for every document. The start token is put in front where it is missing. Default: the
     /// start token alone. HF: decoder_input_ids.
     /// </summary>
     public IReadOnlyList<int>? DecoderPrompt { get; init; }
@@ -156,7 +156,7 @@ public sealed partial record GenerationOptions
     /// </summary>
     public bool KeepLogits { get; init; }
 
-    /// <summary>What a file asks for and this library does not do, as the reason to refuse it; null: nothing.</summary>
+    /// <summary>A setting of a file that this library does not support, as the reason to refuse it; null where there is none.</summary>
     internal string? Refusal { get; init; }
 
     /// <summary>Whether the greatest length is the checkpoint's, which gives way to the limits of the model.</summary>
@@ -221,9 +221,9 @@ public sealed partial record GenerationOptions
     }
 }
 
-/// <summary>A bias on the last token of a sequence where the others stand before it.</summary>
+/// <summary>A bias on the last token of a sequence where the others are before it.</summary>
 /// <param name="Tokens">The sequence, at least one token.</param>
-/// <param name="Bias">What is added to the score.</param>
+/// <param name="Bias">The number that is added to the score.</param>
 public sealed record SequenceBias(IReadOnlyList<int> Tokens, double Bias);
 
 /// <summary>How end tokens grow likelier.</summary>

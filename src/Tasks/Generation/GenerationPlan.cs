@@ -31,7 +31,7 @@ internal sealed record GenerationPlan
     /// <summary>Seconds after which every sequence ends.</summary>
     public double? MaxTime { get; init; }
 
-    /// <summary>What ends a sequence besides its tokens.</summary>
+    /// <summary>Conditions that end a sequence, beside its tokens.</summary>
     public StopStrings? StopStrings { get; init; }
 
     /// <summary>In HF's order, which decides the result where one undoes another.</summary>
@@ -250,7 +250,7 @@ internal sealed record GenerationPlan
             list.Add(new BeginSuppressed([.. begin], at));
         }
 
-        // What only sampling uses matters only when sampling.
+        // Settings that only sampling uses are read only when sampling.
         if (plan.Sample)
             AddSampling(options, plan, list);
         if (options.Renormalize == true)

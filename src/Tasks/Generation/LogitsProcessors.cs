@@ -62,7 +62,7 @@ internal sealed class NoRepeatNgram(int size) : LogitsProcessor
 }
 
 /// <summary>
-/// NoBadWordsLogitsProcessor: the last token of a sequence is forbidden where the others stand before it. Like HF's, it looks at a
+/// NoBadWordsLogitsProcessor: the last token of a sequence is forbidden where the others are before it. Like HF's, it looks at a
 /// sequence of n tokens only when n tokens are there, although n - 1 would do.
 /// </summary>
 internal sealed class BadWords : LogitsProcessor
@@ -107,7 +107,7 @@ internal sealed class ForcedFirst(int token) : LogitsProcessor
     }
 }
 
-/// <summary>ForcedEOSTokenLogitsProcessor: what stands at the last place when the maximum length is reached.</summary>
+/// <summary>ForcedEOSTokenLogitsProcessor: what is at the last place when the maximum length is reached.</summary>
 internal sealed class ForcedLast(int maxLength, int[] tokens) : LogitsProcessor
 {
     public override void Apply(ReadOnlySpan<int> ids, Span<float> scores)

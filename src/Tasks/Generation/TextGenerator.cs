@@ -33,8 +33,8 @@ public sealed record GenerationDocument(ReadOnlyMemory<int> Ids)
 /// leaves the batch when it is done. Thread-safe, as the model is.
 /// </summary>
 /// <param name="model">The model; it stays the caller's.</param>
-/// <param name="defaults">What the checkpoint says about generation: <see cref="GenerationOptions.FromCheckpoint"/>.</param>
-/// <param name="tokenizer">What <see cref="GenerationOptions.StopStrings"/> need; null: they are refused.</param>
+/// <param name="defaults">The checkpoint's settings for generation: <see cref="GenerationOptions.FromCheckpoint"/>.</param>
+/// <param name="tokenizer">Needed for <see cref="GenerationOptions.StopStrings"/>; where it is null they are refused.</param>
 public sealed class TextGenerator(LedForConditionalGeneration model, GenerationOptions? defaults = null, Tokenizer? tokenizer = null)
 {
     private readonly GenerationOptions _defaults = defaults ?? new GenerationOptions();

@@ -20,7 +20,7 @@ public enum TagAggregation
 }
 
 /// <summary>A labeled stretch of the text.</summary>
-/// <param name="Label">Label; with aggregation what stands before its first dash is taken off (B-, I-).</param>
+/// <param name="Label">Label; with aggregation what is before its first dash is taken off (B-, I-).</param>
 /// <param name="Text">The characters <c>text[Start..End]</c>.</param>
 /// <param name="Start">First character, in UTF-16 units.</param>
 /// <param name="End">One past the last character.</param>

@@ -214,7 +214,7 @@ internal sealed class ByteLevelBpeTokenizer : Tokenizer
     }
 }
 
-/// <summary>What byte-level BPE needs besides what every tokenizer has.</summary>
+/// <summary>The parts that only byte-level BPE has.</summary>
 /// <param name="Model">The merges.</param>
 internal sealed record BpeParts(BpeModel Model)
 {
@@ -228,7 +228,7 @@ internal sealed record BpeParts(BpeModel Model)
     /// not.</summary>
     public Dictionary<string, int>? WholeWords { get; init; }
 
-    /// <summary>What is done to text first; null: nothing.</summary>
+    /// <summary>Applied to text first; null: nothing.</summary>
     public TextNormalizer? Normalizer { get; init; }
 
     /// <summary>Whether text is cut into words by GPT-2's pattern before the merges.</summary>

@@ -31,7 +31,7 @@ internal static class Gpt2Splitter
         return own == (int)CharFlags.Space ? WhiteSpaceEnd(text, start) : RunEnd(text, start + ownUnits, own);
     }
 
-    /// <summary>Where the first piece ends if a space stood before the text, which begins with none; 0 if that space is a piece of its own.</summary>
+    /// <summary>Where the first piece ends if a space was before the text, which begins with none; 0 if that space is its own piece.</summary>
     public static int FirstPieceEndAfterSpace(ReadOnlySpan<char> text)
     {
         int kind = KindAt(text, 0, out int units);

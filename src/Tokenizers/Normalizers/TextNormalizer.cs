@@ -3,7 +3,7 @@ using LongformerInterop.Tokenizers.WordPiece;
 
 namespace LongformerInterop.Tokenizers.Normalizers;
 
-/// <summary>What a tokenizer.json does to text before it is cut (HF <c>normalizers</c>).</summary>
+/// <summary>The changes that a tokenizer.json makes to text before it is cut (HF <c>normalizers</c>).</summary>
 internal abstract record TextNormalizer
 {
     /// <summary>Changes the text in place.</summary>
@@ -103,7 +103,7 @@ internal sealed record Nmt : TextNormalizer
     }
 }
 
-/// <summary>BERT's steps, as one among others; <see cref="BertNormalizer"/> does the same faster where it stands alone.</summary>
+/// <summary>BERT's steps, as one among others; <see cref="BertNormalizer"/> does the same faster where it is alone.</summary>
 internal sealed record BertSteps(BertNormalizer Settings) : TextNormalizer
 {
     private static readonly UnicodeForm Decomposition = new(Compose: false, Compatible: false);

@@ -66,7 +66,7 @@ internal sealed class AddedTokenSplitter
         return false;
     }
 
-    /// <summary>Appends the added tokens of a stretch of text and hands out what lies between them, in order.</summary>
+    /// <summary>Appends the added tokens of a stretch of text and hands out what is between them, in order.</summary>
     /// <param name="text">The whole text.</param>
     /// <param name="start">Start of the stretch; nothing before it is looked at.</param>
     /// <param name="end">End of the stretch; nothing behind it is looked at.</param>

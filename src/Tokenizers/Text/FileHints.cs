@@ -1,18 +1,18 @@
 namespace LongformerInterop;
 
 /// <summary>
-/// What people give in place of a checkpoint's folder or file, recognised so that the message says what to do. Shared as source, since the
-/// tokenizers depend on no other project.
+/// Recognises other things that people give in place of a checkpoint's folder or file, so that the message says what to do. Shared as source, since
+/// the tokenizers depend on no other project.
 /// </summary>
 internal static class FileHints
 {
-    /// <summary>What a folder that lacks a checkpoint's files seems to be, with what to do; null if nothing is known.</summary>
+    /// <summary>Returns a guess at a folder that lacks a checkpoint's files, with advice; null if nothing is known.</summary>
     public static string? OfFolder(string path)
     {
         if (!Directory.Exists(path))
         {
             return File.Exists(path) || !LooksLikeHubId(path) ? null
-                : $"'{path}' looks like a repository on the Hugging Face hub: nothing is downloaded here; download it (hf download {path} "
+                : $"'{path}' looks like a repository on the HF hub: nothing is downloaded here; download it (hf download {path} "
                 + "--local-dir DIR) and give that folder";
         }
         if (UnfinishedRun(path) is { } run)
@@ -32,7 +32,7 @@ internal static class FileHints
         return $"the folder is the cache of one download: give the version itself, {Version(path, snapshots)}";
     }
 
-    /// <summary>What the beginning of a file shows it to be instead of weights or JSON, with what to do; null if nothing is known.</summary>
+    /// <summary>Returns the kind of a file that holds neither weights nor JSON, by its beginning, with advice; null if nothing is known.</summary>
     public static string? OfContent(ReadOnlySpan<byte> start)
     {
         if (start.StartsWith("version https://git-lfs"u8))

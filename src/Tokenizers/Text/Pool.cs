@@ -1,6 +1,6 @@
 namespace LongformerInterop.Tokenizers.Text;
 
-/// <summary>Lends scratch space to concurrent calls. What does not fit when it comes back is left to the garbage collector.</summary>
+/// <summary>Lends scratch space to concurrent calls. Returned space that has no room here is left to the garbage collector.</summary>
 internal sealed class Pool<T>(Func<T> create)
     where T : class
 {

@@ -7,7 +7,7 @@ internal static class Truncation
     /// <param name="first">Tokens of the first text.</param>
     /// <param name="second">Tokens of the second text; null without one.</param>
     /// <param name="room">Tokens of text that fit with the special tokens.</param>
-    /// <param name="strategy">What may be cut.</param>
+    /// <param name="strategy">Which text may be cut.</param>
     public static (int First, int Second) Lengths(int first, int? second, int room, TruncationStrategy strategy)
     {
         int excess = first + (second ?? 0) - room;

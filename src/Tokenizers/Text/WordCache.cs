@@ -5,7 +5,7 @@ using System.Runtime.InteropServices;
 namespace LongformerInterop.Tokenizers.Text;
 
 /// <summary>
-/// Remembers how short words are cut. Bounded: when full it is emptied and starts again. Words are compared as UTF-16 where they lie, no
+/// Remembers how short words are cut. Bounded: when full it is emptied and starts again. Words are compared as UTF-16 where they are, no
 /// strings are made. Not thread-safe: each running call borrows one.
 /// </summary>
 internal sealed class WordCache

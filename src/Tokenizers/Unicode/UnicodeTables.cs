@@ -1,6 +1,6 @@
 namespace LongformerInterop.Tokenizers.Unicode;
 
-/// <summary>What the reference makes of a code point.</summary>
+/// <summary>The reference's treatment of a code point.</summary>
 [Flags]
 internal enum CharFlags : ushort
 {
@@ -18,10 +18,10 @@ internal enum CharFlags : ushort
     /// <summary>Removed by BERT's text cleaning.</summary>
     Control = 8,
 
-    /// <summary>Punctuation for BERT, a token of its own.</summary>
+    /// <summary>Punctuation for BERT, its own token.</summary>
     Punctuation = 16,
 
-    /// <summary>A Chinese character for BERT, a word of its own.</summary>
+    /// <summary>A Chinese character for BERT, its own word.</summary>
     Chinese = 32,
 
     /// <summary>Removed by accent stripping after decomposition.</summary>

@@ -3,7 +3,7 @@ using System.Globalization;
 namespace LongformerInterop.Tokenizers.Vocabularies;
 
 /// <summary>
-/// What a folder's files say about special and added tokens, joined as HF's <c>from_pretrained</c> joins them: <c>added_tokens_decoder</c> of
+/// The special and added tokens of a folder's files, joined as HF's <c>from_pretrained</c> joins them: <c>added_tokens_decoder</c> of
 /// tokenizer_config.json if it is there; else special_tokens_map.json, which overrules the names in tokenizer_config.json, added_tokens.json and the
 /// added tokens of tokenizer.json.
 /// </summary>
@@ -67,7 +67,7 @@ internal sealed class SpecialTokenFiles
         return result;
     }
 
-    /// <summary>The ids of the roles. What no file names has the family's own name, where the vocabulary has that.</summary>
+    /// <summary>The ids of the roles. A role that no file names has the family's name, where the vocabulary has that.</summary>
     public SpecialTokenIds Ids(Vocabulary vocabulary)
     {
         int? Id(string role) => vocabulary.IdOf(_named.TryGetValue(role, out NamedToken? named) ? named.Content

@@ -5,7 +5,7 @@ using LongformerInterop.Tokenizers.WordPiece;
 
 namespace LongformerInterop.Tokenizers.Vocabularies;
 
-/// <summary>Reads a tokenizer.json. What it asks for and this library does not do is refused by name, never passed over.</summary>
+/// <summary>Reads a tokenizer.json. Refuses by name whatever in it this library does not support.</summary>
 internal static class TokenizerJson
 {
     public static Tokenizer Load(TokenizerFolder folder, JsonValue root, TokenizerOptions options)
@@ -266,7 +266,7 @@ internal static class TokenizerJson
             throw error;
     }
 
-    /// <summary>What is done after the model.</summary>
+    /// <summary>The steps after the model.</summary>
     /// <param name="Frame">Special tokens around texts.</param>
     /// <param name="Trims">Whether it has a word on offsets at all.</param>
     /// <param name="TrimOffsets">Whether spaces are left out of offsets.</param>

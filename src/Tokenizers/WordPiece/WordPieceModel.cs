@@ -30,7 +30,7 @@ internal sealed class WordPieceModel
         _longestContinuation = continuations.Count == 0 ? 0 : continuations.Keys.Max(t => t.Length);
     }
 
-    /// <summary>What marks a token inside a word: <c>##</c>.</summary>
+    /// <summary>The mark of a token inside a word: <c>##</c>.</summary>
     public string Prefix { get; }
 
     /// <summary>Appends the tokens of a word.</summary>

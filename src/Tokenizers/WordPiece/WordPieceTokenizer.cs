@@ -68,7 +68,7 @@ internal sealed class WordPieceTokenizer : Tokenizer
     }
 
     /// <summary>
-    /// Cuts the given text where normalization cannot reach across: at white space, ASCII punctuation and Chinese characters. What lies between
+    /// Cuts the given text where normalization cannot reach across: at white space, ASCII punctuation and Chinese characters. The text between
     /// is normalized and cut only when it is not remembered.
     /// </summary>
     private void TokenizePlain(ReadOnlySpan<char> text, int start, Workspace workspace, TokenBuffer output)
@@ -205,7 +205,7 @@ internal sealed class WordPieceTokenizer : Tokenizer
     }
 }
 
-/// <summary>What WordPiece needs besides what every tokenizer has.</summary>
+/// <summary>The parts that only WordPiece has.</summary>
 /// <param name="Bert">BERT's normalization.</param>
 internal sealed record WordPieceParts(BertNormalizer Bert)
 {

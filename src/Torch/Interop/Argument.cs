@@ -77,7 +77,7 @@ internal readonly struct Argument
     /// <summary>An integer in place of a tensor.</summary>
     public static Argument Number(long value) => new(Tag.Number, 0, value, null);
 
-    /// <summary>What must stay alive until the call returns.</summary>
+    /// <summary>The object that must stay alive until the call returns.</summary>
     public object? Source => _source;
 
     /// <summary>Bytes that the argument of an own operator needs beside its 16, a multiple of 8.</summary>

@@ -2,8 +2,8 @@ using System.Runtime.InteropServices;
 
 namespace LongformerInterop.Torch.Interop;
 
-/// <summary>What libtorch's C interface does not tell of CUDA devices, asked of NVIDIA's driver: their number, their memory, and when their work is
-/// done.</summary>
+/// <summary>Asks NVIDIA's driver for properties of CUDA devices that libtorch's C interface does not give: their number, their memory, and when their
+/// work is done.</summary>
 internal static unsafe class CudaDriver
 {
     private static readonly Lock Gate = new();

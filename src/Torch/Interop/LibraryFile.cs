@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 
 namespace LongformerInterop.Torch.Interop;
 
-/// <summary>What the head of a library's file tells before the loader is asked, whose own words are dark.</summary>
+/// <summary>Reads the head of a library's file before the loader does, whose messages are hard to understand.</summary>
 internal static class LibraryFile
 {
     private const int PeHeader = 0x3C, ElfMachine = 18, ElfSectionTable = 40, ElfSectionSize = 58, ElfSectionCount = 60;

@@ -26,7 +26,7 @@ internal static unsafe class Native
     /// <summary>Where libtorch_cuda was found; null where there is none.</summary>
     public static string? CudaPath { get; private set; }
 
-    /// <summary>Why libtorch_cuda, which lies there, cannot be loaded; null where it can.</summary>
+    /// <summary>Why libtorch_cuda, which is there, cannot be loaded; null where it can.</summary>
     public static string? CudaFailure { get; private set; }
 
     /// <summary>Loads and initialises both libraries the first time. Called wherever the first native call of a program can be.</summary>
@@ -92,7 +92,7 @@ internal static unsafe class Native
         }
     }
 
-    // Who sets OMP_NUM_THREADS means it; OpenMP reads it. ProcessorCount heeds affinity and control groups.
+    // A user who sets OMP_NUM_THREADS means it; OpenMP reads it. ProcessorCount heeds affinity and control groups.
     private static bool OpenMpThreads() => !string.IsNullOrEmpty(Environment.GetEnvironmentVariable("OMP_NUM_THREADS"));
 
     /// <summary>Throws the exception that belongs to a status of the own library other than success.</summary>
@@ -103,8 +103,8 @@ internal static unsafe class Native
     }
 
     /// <summary>The exception for the call of the own library that failed last on this thread.</summary>
-    /// <param name="status">What it returned.</param>
-    /// <param name="what">What was tried, to stand in front of the library's words.</param>
+    /// <param name="status">The status that it returned.</param>
+    /// <param name="what">The action that failed, put in front of the library's message.</param>
     public static LongformerException Failure(int status, string what = "")
     {
         string words = Utf8(NativeMethods.LastError());
@@ -112,8 +112,8 @@ internal static unsafe class Native
     }
 
     /// <summary>Throws where a function of libtorch's interface failed.</summary>
-    /// <param name="error">What it returned.</param>
-    /// <param name="what">What was tried, in front of libtorch's words.</param>
+    /// <param name="error">The error that it returned.</param>
+    /// <param name="what">The action that failed, put in front of libtorch's message.</param>
     public static void CheckTorch(int error, string what)
     {
         if (error != 0)

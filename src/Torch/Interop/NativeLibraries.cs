@@ -4,7 +4,7 @@ using System.Runtime.InteropServices;
 
 namespace LongformerInterop.Torch.Interop;
 
-/// <summary>Where native files lie: those of the project, and libtorch's.</summary>
+/// <summary>Where native files are: those of the project, and libtorch's.</summary>
 internal static class NativeLibraries
 {
     /// <summary>The environment variable that names the folder of the project's native library.</summary>
@@ -16,7 +16,7 @@ internal static class NativeLibraries
     /// or program that holds this code), in NuGet's folders of native files, or in <c>artifacts/</c> of the nearest folder above that holds
     /// the solution.
     /// </summary>
-    /// <exception cref="TorchException">It lies in none of them; the message lists them.</exception>
+    /// <exception cref="TorchException">It is in none of them; the message lists them.</exception>
     public static string Locate(string name)
     {
         string file = FileName(name);
@@ -45,7 +45,7 @@ internal static class NativeLibraries
             $"-G Ninja && ninja -C build/native) or set {FolderVariable} to its folder");
     }
 
-    /// <summary>Where libtorch may lie, in order.</summary>
+    /// <summary>Where libtorch may be, in order.</summary>
     public static IReadOnlyList<string> Folders()
     {
         string program = ProgramFolder();

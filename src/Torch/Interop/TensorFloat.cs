@@ -13,7 +13,7 @@ internal static unsafe class TensorFloat
     private static readonly string Setter = OperatingSystem.IsWindows()
         ? "?setAllowTF32CuBLAS@Context@at@@QEAAX_N@Z" : "_ZN2at7Context18setAllowTF32CuBLASEb";
 
-    /// <summary>What was last set here.</summary>
+    /// <summary>The value that was last set here.</summary>
     public static bool Allowed { get; private set; }
 
     /// <summary>Sets it for the whole process.</summary>

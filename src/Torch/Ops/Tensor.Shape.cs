@@ -74,7 +74,7 @@ public sealed unsafe partial class Tensor
     /// <summary>A copy, row-major.</summary>
     public Tensor Clone() => EmptyLike().CopyInPlace(this);
 
-    /// <summary>A second object for the same memory, with a lifetime of its own.</summary>
+    /// <summary>A second object for the same memory, with its own lifetime.</summary>
     public Tensor Alias()
     {
         nint result;
@@ -205,7 +205,7 @@ public sealed unsafe partial class Tensor
     /// <summary>Converted to a dtype, row-major; the same memory if it has that dtype already.</summary>
     public Tensor To(DType other) => other == DType ? Alias() : EmptyLike(other).CopyInPlace(this);
 
-    /// <summary>Copied to a device, row-major; the same memory if it lies there already.</summary>
+    /// <summary>Copied to a device, row-major; the same memory if it is there already.</summary>
     /// <exception cref="DeviceException">There is no such device.</exception>
     public Tensor To(Device other) => To(other, DType);
 

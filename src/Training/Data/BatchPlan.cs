@@ -8,7 +8,7 @@ public sealed record BatchPlan
     /// <summary>Examples of a step; null: as many as <see cref="TokensPerStep"/> takes.</summary>
     public int? ExamplesPerStep { get; init; }
 
-    /// <summary>The most tokens of a step (one longer example is a step of its own); with <see cref="ExamplesPerStep"/> not used.</summary>
+    /// <summary>The most tokens of a step (one longer example is its own step); with <see cref="ExamplesPerStep"/> not used.</summary>
     public int TokensPerStep { get; init; } = 16_384;
 
     /// <summary>The most tokens that go through the model at once: what memory allows. One longer example goes alone.</summary>
@@ -17,7 +17,7 @@ public sealed record BatchPlan
     /// <summary>Of the order.</summary>
     public long Seed { get; init; }
 
-    /// <summary>Whether every epoch has an order of its own; else it is that of the data.</summary>
+    /// <summary>Whether every epoch has its own order; else it is that of the data.</summary>
     public bool Shuffles { get; init; } = true;
 
     /// <summary>The steps of an epoch: each the numbers of its examples, by batches.</summary>

@@ -46,7 +46,7 @@ public sealed class DataRow(string source, IReadOnlyDictionary<string, object?> 
     /// <exception cref="InputException">There is none.</exception>
     public string[] Texts(string column) => [.. List(column).Select(item => AsText(item) ?? throw Wrong(column, "a list of texts"))];
 
-    /// <summary>The record in a column, as a row of its own.</summary>
+    /// <summary>The record in a column, as its own row.</summary>
     /// <exception cref="InputException">There is none.</exception>
     public DataRow Record(string column) => Get(column) is IReadOnlyDictionary<string, object?> record ? new DataRow(Source, record)
         : throw Wrong(column, "a record");

@@ -51,7 +51,7 @@ internal static class JsonRows
             ? new DataRow($"{file}[{i}]", record) : throw new InputException($"{file}[{i}]: expected a JSON object"));
     }
 
-    /// <summary>SQuAD's answers stand in a list of records; its copies at Hugging Face have a record of lists.</summary>
+    /// <summary>SQuAD's answers are in a list of records; its copies at HF have a record of lists.</summary>
     private static IEnumerable<DataRow> Article(string file, object? article, int number)
     {
         if (article is not IReadOnlyDictionary<string, object?> record)

@@ -4,7 +4,7 @@ using Parquet.Schema;
 
 namespace LongformerInterop.Training.Data;
 
-/// <summary>Records of a Parquet file, a row group at a time: values, lists of values, and records of these, as Hugging Face's data sets are
+/// <summary>Records of a Parquet file, a row group at a time: values, lists of values, and records of these, as HF's data sets are
 /// published.</summary>
 internal static class ParquetRows
 {
@@ -45,7 +45,7 @@ internal static class ParquetRows
         }
     }
 
-    /// <summary>What no example is made of, such as pictures, dates and lists in lists, is passed over.</summary>
+    /// <summary>Skips columns that no example needs, such as pictures, dates and lists in lists.</summary>
     private static bool IsRead(Field field) => field switch
     {
         DataField leaf => leaf.MaxRepetitionLevel <= 1 && Readable.Contains(leaf.ClrType),

@@ -4,7 +4,7 @@ using nietras.SeparatedValues;
 
 namespace LongformerInterop.Training.Data;
 
-/// <summary>Records of a table whose first line names the columns; texts with separators or line ends in them stand in quotes.</summary>
+/// <summary>Records of a table whose first line names the columns; texts with separators or line ends in them are in quotes.</summary>
 internal static class SeparatedRows
 {
     public static IEnumerable<DataRow> Read(string file, Stream stream, char separator)

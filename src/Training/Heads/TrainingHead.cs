@@ -92,7 +92,7 @@ public abstract class TrainingHead : IDisposable
         return mask;
     }
 
-    /// <summary>Labels of all examples, one behind the other.</summary>
+    /// <summary>Labels of all examples, one after the other.</summary>
     private protected static Tensor Labels(IReadOnlyList<TrainingExample> batch) =>
         Tensor.From<long>([.. batch.SelectMany(LabelsOf).Select(label => (long)label)]);
 

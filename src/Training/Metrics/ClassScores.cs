@@ -78,7 +78,7 @@ public sealed record ClassScores
 public sealed record NumberScores(double MeanSquaredError, double Pearson)
 {
     /// <summary>Scores of predictions.</summary>
-    /// <param name="gold">What is right.</param>
+    /// <param name="gold">The right classes.</param>
     /// <param name="predicted">As many.</param>
     public static NumberScores Of(IReadOnlyList<double> gold, IReadOnlyList<double> predicted)
     {

@@ -86,7 +86,7 @@ internal static class PythonText
         UnicodeCategory.UppercaseLetter or UnicodeCategory.LowercaseLetter or UnicodeCategory.TitlecaseLetter or UnicodeCategory.ModifierLetter
         or UnicodeCategory.OtherLetter or UnicodeCategory.DecimalDigitNumber or UnicodeCategory.LetterNumber or UnicodeCategory.OtherNumber;
 
-    // A sigma ends a word where a cased letter stands before it and none behind it, with case-ignorable characters in between.
+    // A sigma ends a word where a cased letter is before it and none behind it, with case-ignorable characters in between.
     private static bool IsFinal(Rune[] runes, int at)
     {
         int before = at - 1, after = at + 1;

@@ -15,8 +15,8 @@ public static class RougeScorer
     private const int ShortestStemmed = 4;
 
     /// <summary>Scores of one text.</summary>
-    /// <param name="reference">What is right.</param>
-    /// <param name="candidate">What was generated.</param>
+    /// <param name="reference">The right text.</param>
+    /// <param name="candidate">The generated text.</param>
     /// <param name="stem">Whether words of more than three characters are stemmed.</param>
     public static RougeScores Score(string reference, string candidate, bool stem = false)
     {

@@ -7,7 +7,7 @@ namespace LongformerInterop.Training.Optimization;
 /// <param name="Gradient">Of the master's shape and dtype.</param>
 public readonly record struct ParameterGradient(TrainedParameter Parameter, Tensor Gradient);
 
-/// <summary>Changes parameters by their gradients. What it remembers between steps can be saved and put back.</summary>
+/// <summary>Changes parameters by their gradients. Its state between steps can be saved and restored.</summary>
 public interface IOptimizer : IDisposable
 {
     /// <summary>One step. A parameter without a gradient is not touched, and its own count of steps stands still.</summary>
@@ -15,7 +15,7 @@ public interface IOptimizer : IDisposable
     /// <param name="learningRate">Of this step; each parameter multiplies it by its factor.</param>
     void Step(IReadOnlyList<ParameterGradient> gradients, double learningRate);
 
-    /// <summary>What it remembers, by <c>parameter/part</c>; the tensors are its own.</summary>
+    /// <summary>Its state, by <c>parameter/part</c>; it owns the tensors.</summary>
     IReadOnlyDictionary<string, Tensor> State { get; }
 
     /// <summary>Puts back what <see cref="State"/> gave; the values are copied.</summary>

@@ -34,7 +34,7 @@ public sealed record ParameterPlan
     /// <summary>Each layer further from the head has this part of the next one's learning rate; the embeddings come below the first layer.</summary>
     public double LayerDecay { get; init; } = 1;
 
-    /// <summary>What stands still.</summary>
+    /// <summary>The parts that are not trained.</summary>
     public FrozenPart Frozen { get; init; }
 
     /// <summary>With <see cref="FrozenPart.AllButAddedPositions"/>: the first row of the position table that is trained.</summary>
@@ -103,7 +103,7 @@ public sealed record ParameterPlan
         || name.Contains("embed_positions", StringComparison.Ordinal) || name.Contains("layernorm_embedding", StringComparison.Ordinal)
         || name.Contains("embed_tokens", StringComparison.Ordinal) || name.EndsWith(WordTable, StringComparison.Ordinal);
 
-    /// <summary>What is under neither <c>longformer.</c> nor <c>led.</c>; the pooler of multiple choice belongs to the head.</summary>
+    /// <summary>Parameters under neither <c>longformer.</c> nor <c>led.</c>; the pooler of multiple choice belongs to the head.</summary>
     internal static bool IsHead(string name) => name.Contains("pooler.", StringComparison.Ordinal)
         || (!name.StartsWith("longformer.", StringComparison.Ordinal) && !name.StartsWith("led.", StringComparison.Ordinal)
             && ((string[])["lm_head", "classifier", "qa_outputs", "classification_head"]).Any(head =>

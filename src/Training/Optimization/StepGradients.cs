@@ -22,7 +22,7 @@ public sealed class StepGradients : IDisposable
         Set = new GradientSet(parameters.Select(p => p.Model));
     }
 
-    /// <summary>What a tape is made for.</summary>
+    /// <summary>The purpose of a tape.</summary>
     public GradientSet Set { get; }
 
     /// <summary>

@@ -12,9 +12,9 @@ public sealed class TrainedParameter : IDisposable
     private readonly bool _ownsMaster;
 
     /// <summary>A parameter of a model that was loaded with <see cref="LoadOptions.Trainable"/>.</summary>
-    /// <param name="name">Hugging Face's name.</param>
+    /// <param name="name">HF's name.</param>
     /// <param name="model">The model's tensor.</param>
-    /// <param name="rateFactor">What the learning rate of a step is multiplied with.</param>
+    /// <param name="rateFactor">The factor of a step's learning rate.</param>
     /// <param name="weightDecay">Decay in each step, as a part of the rate.</param>
     public TrainedParameter(string name, Tensor model, double rateFactor = 1, double weightDecay = 0)
     {
@@ -24,19 +24,19 @@ public sealed class TrainedParameter : IDisposable
         Master = _ownsMaster ? model.To(DType.Float32).Keep() : model;
     }
 
-    /// <summary>Hugging Face's name.</summary>
+    /// <summary>HF's name.</summary>
     public string Name { get; }
 
     /// <summary>The model's tensor.</summary>
     public Tensor Model { get; }
 
-    /// <summary>What the optimizer changes: the model's tensor, or a Float32 copy of it.</summary>
+    /// <summary>The tensor that the optimizer changes: the model's, or a Float32 copy of it.</summary>
     public Tensor Master { get; }
 
     /// <summary>Whether <see cref="Master"/> is a copy.</summary>
     public bool HasMaster => _ownsMaster;
 
-    /// <summary>What the learning rate of a step is multiplied with.</summary>
+    /// <summary>The factor of a step's learning rate.</summary>
     public double RateFactor { get; }
 
     /// <summary>Decay in each step, as a part of the rate.</summary>

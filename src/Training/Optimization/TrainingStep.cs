@@ -4,7 +4,7 @@ using LongformerInterop.Training.Heads;
 
 namespace LongformerInterop.Training.Optimization;
 
-/// <summary>What one step did.</summary>
+/// <summary>The result of one step.</summary>
 /// <param name="Loss">Mean over all labels of the step, before the update.</param>
 /// <param name="GradientNorm">2-norm over all parameters before clipping.</param>
 /// <param name="LearningRate">The rate of this step.</param>
@@ -39,7 +39,7 @@ public sealed class TrainingStep : IDisposable
     /// <summary>Steps on a head. The head and the optimizer stay the caller's.</summary>
     /// <param name="head">The model with its loss.</param>
     /// <param name="plan">Which parameters are trained, and how.</param>
-    /// <param name="optimizer">What changes them.</param>
+    /// <param name="optimizer">The optimizer that changes them.</param>
     /// <param name="schedule">The learning rates.</param>
     /// <param name="maxNorm">Gradients with a larger norm are scaled down to it; null: none are.</param>
     /// <param name="recompute">Whether layers run again in the backward pass instead of keeping what they made.</param>

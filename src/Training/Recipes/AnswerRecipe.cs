@@ -153,7 +153,7 @@ public sealed class AnswerRecipe : Recipe
         json.WriteEndArray();
     });
 
-    /// <summary>The gold answers, and where they lie in the context.</summary>
+    /// <summary>The gold answers, and where they are in the context.</summary>
     private (string[] Texts, List<(int Start, int End)> Places) Answers(DataRow row, string context)
     {
         string column = Column(row, "answers", "answer");

@@ -7,7 +7,7 @@ using LongformerInterop.Training.Heads;
 
 namespace LongformerInterop.Training.Recipes;
 
-/// <summary>What is to be learned.</summary>
+/// <summary>The task to learn.</summary>
 public enum TrainingTask
 {
     /// <summary>Hidden tokens, from those around them: <c>masked-lm</c>.</summary>
@@ -63,7 +63,7 @@ public sealed record RecipeOptions
     public bool JoinsTexts { get; init; }
 }
 
-/// <summary>What an evaluation found.</summary>
+/// <summary>The result of an evaluation.</summary>
 /// <param name="Metrics">By name: <c>loss</c>, <c>accuracy</c>, <c>f1</c> and so on.</param>
 /// <param name="Predictions">A JSON object for each example, in the order of the data.</param>
 public sealed record Evaluation(IReadOnlyDictionary<string, double> Metrics, IReadOnlyList<string> Predictions)
@@ -76,7 +76,7 @@ public sealed record Evaluation(IReadOnlyDictionary<string, double> Metrics, IRe
     });
 }
 
-/// <summary>What an evaluation is made with.</summary>
+/// <summary>The inputs of an evaluation.</summary>
 /// <param name="Head">The model.</param>
 /// <param name="Data">Examples made for an evaluation.</param>
 /// <param name="TokensPerBatch">The most tokens that go through the model at once.</param>
@@ -97,7 +97,7 @@ public sealed record EvaluationCall(TrainingHead Head, TokenizedData Data, int T
     }
 }
 
-/// <summary>What one kind of training makes of records, and how what was learned is measured.</summary>
+/// <summary>One kind of training: it makes examples of records and measures the trained model.</summary>
 public abstract class Recipe
 {
     private protected Recipe(RecipeOptions options) => Options = options;
@@ -108,7 +108,7 @@ public abstract class Recipe
     /// <summary>The name on the command line.</summary>
     public abstract string Name { get; }
 
-    /// <summary>Hugging Face's class of the model.</summary>
+    /// <summary>HF's class of the model.</summary>
     public abstract string Architecture { get; }
 
     /// <summary>The metric that says which checkpoint is best.</summary>
@@ -117,7 +117,7 @@ public abstract class Recipe
     /// <summary>Whether more of <see cref="BestMetric"/> is better.</summary>
     public virtual bool MoreIsBetter => true;
 
-    /// <summary>What it is, for a title: "Sequence classification".</summary>
+    /// <summary>Its title, such as "Sequence classification".</summary>
     public abstract string Title { get; }
 
     /// <summary>The recipe of a task.</summary>
@@ -145,7 +145,7 @@ public abstract class Recipe
     /// <summary>The examples that records make.</summary>
     /// <param name="rows">The records.</param>
     /// <param name="text">The tokenizer and the room.</param>
-    /// <param name="labels">What <see cref="FindLabels"/> gave.</param>
+    /// <param name="labels">The result of <see cref="FindLabels"/>.</param>
     /// <param name="forEvaluation">Whether they are to be measured on: then they carry what that needs.</param>
     /// <exception cref="InputException">A record lacks a column or makes no example; the message names file and line.</exception>
     public abstract IEnumerable<TrainingExample> Examples(IEnumerable<DataRow> rows, ExampleText text, LabelSet? labels, bool forEvaluation);
@@ -194,7 +194,7 @@ public abstract class Recipe
     /// <summary>A JSON object.</summary>
     private protected static string Json(Action<Utf8JsonWriter> write) => TrainingLog.Json(write);
 
-    /// <summary>What a JSON object of <see cref="Json"/> holds.</summary>
+    /// <summary>The content of a JSON object of <see cref="Json"/>.</summary>
     private protected static JsonElement NotesOf(TrainingExample example)
     {
         if (example.Notes is null)

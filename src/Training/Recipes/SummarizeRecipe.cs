@@ -8,7 +8,7 @@ using LongformerInterop.Training.Metrics;
 namespace LongformerInterop.Training.Recipes;
 
 /// <summary>
-/// A text from a text, by an LED: <c>document</c> and <c>summary</c>. The decoder is given the target shifted right, as Hugging Face does it; the
+/// A text from a text, by an LED: <c>document</c> and <c>summary</c>. The decoder is given the target shifted right, as HF does it; the
 /// first token of the document is global. An evaluation writes greedily and measures ROUGE without stemming, as the paper's script does.
 /// </summary>
 public sealed class SummarizeRecipe : Recipe

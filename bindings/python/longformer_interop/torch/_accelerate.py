@@ -130,7 +130,7 @@ def _traced(
     self: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, hidden: torch.Tensor, is_global: torch.Tensor | None,
     visible: torch.Tensor | None, dropout: float,
 ) -> torch.Tensor:  # fmt: skip
-    """[B, T, H, D] of the layer, by the one operator that a tracer sees: no graph ends at it, and none is made anew for another length."""
+    """[B, T, H, D] of the layer, by the one operator that a tracer sees: no graph ends at it, and none is made again for another length."""
     import torch
 
     # A tensor: as a number it would be another graph for each.

@@ -216,7 +216,7 @@ class _Operator:
         return self.below(keyset, values)
 
     def below(self, keyset: Any, values: Sequence[Any]) -> Any:
-        """The operator itself, on the tensors' device, or whatever else stands below."""
+        """The operator itself, on the tensors' device, or whatever else is below."""
         n = self._positional
         with torch._C._AutoDispatchBelowAutograd():
             return self._overload.redispatch(keyset & torch._C._after_autograd_keyset, *values[:n], **dict(zip(self.names[n:], values[n:])))

@@ -141,7 +141,7 @@ LONGFORMER_DEVICE void banded_backward_query(const BandedParameters& p) {
   });
 }
 
-// What the local and the global key kernel share: a block's keys and values lie in two tiles, the queries low
+// Shared by the local and the global key kernel: a block's keys and values are in two tiles, the queries low
 // .. high of a class (with their gradients, lse and delta) pass by, and each warp sums for its 16 keys.
 template <class C, bool local>
 struct KeySums {

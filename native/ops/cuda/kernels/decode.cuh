@@ -15,7 +15,7 @@ struct DecodeConfig {
   static_assert(warps == kDecodeRows, "a warp for each query");
 };
 
-// What a hidden key's score counts as: below every other, and where all are hidden their values' mean comes
+// The score of a hidden key: below every other, and where all are hidden their values' mean comes
 // out.
 constexpr float kHiddenScore = -1e30f;
 

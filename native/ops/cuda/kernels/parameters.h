@@ -1,7 +1,7 @@
-// What the host hands to the kernels, by value. Read by the C++ compiler and by NVRTC, which has no standard
-// headers: plain types only, pointers to device memory, strides in elements.
+// The parameters that the host passes to the kernels by value. Read by the C++ compiler and by NVRTC, which
+// has no standard headers: plain types only, pointers to device memory, strides in elements.
 //
-// Tokens of all sequences lie behind each other, N in all. Within a (sequence, head), the tokens of one
+// Tokens of all sequences are behind each other, N in all. Within a (sequence, head), the tokens of one
 // residue class modulo the dilation form an undilated problem; class coordinate a stands for token begin +
 // residue + a * dilation.
 #pragma once

@@ -133,7 +133,7 @@ struct PoolSlice {
       for (int e = 0; e < 4; ++e) sums[piece][e] = 0.0f;
   }
 
-  // What the scores of a row are to be multiplied with; after init's barrier.
+  // The factor of a row's scores; valid after init's barrier.
   LONGFORMER_DEVICE static float scale_of(int row) {
     float most = 0.0f;
 #pragma unroll

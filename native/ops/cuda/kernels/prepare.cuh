@@ -8,7 +8,7 @@ LONGFORMER_DEVICE void store_integers(const IntegerParameters& p) {
   for (int i = thread_index(); i < p.count; i += 256) store(p.to + i, p.values[i]);
 }
 
-// A warp for each sequence: its visible global keys one behind the other, in their order, and their flags.
+// A warp for each sequence: its visible global keys one after the other, in their order, and their flags.
 LONGFORMER_DEVICE void list_globals(const GlobalsParameters& p) {
   const int sequence = block_x(), lane = lane_index();
   int begin, length, found = 0;

@@ -1,8 +1,8 @@
-// What the attention kernels are made of: rows brought into shared memory, and the two matrix products of a
+// The parts of the attention kernels: rows brought into shared memory, and the two matrix products of a
 // tile.
 //
 // A tile is [rows][padded dim] in shared memory. Its 16-byte chunks are permuted within each row (swizzled),
-// so that eight rows of one column lie in different banks. A product's result is held as the tensor cores
+// so that eight rows of one column are in different banks. A product's result is held as the tensor cores
 // leave it: a lane has of each 16x8 piece c[0], c[1] in row lane / 4, columns 2 * (lane % 4) and the next,
 // and c[2], c[3] eight rows below. Float32 products are plain multiply-adds that leave their results in the
 // same places, so that everything between the products is written once.

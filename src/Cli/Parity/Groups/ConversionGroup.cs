@@ -45,7 +45,7 @@ internal sealed class ConversionGroup : ParityGroup
             Compare(parityCase, report, "model.safetensors", output);
             if (File.Exists(parityCase.PathOf("full.safetensors")))
                 CompareFull(parityCase, report, output);
-            // What the reference's own procedure left, under its names: only names and unused rows change.
+            // The result of the reference's own procedure, under its names: only names and unused rows change.
             foreach ((string weights, string configuration) in new[] { ("after.safetensors", "config.json"),
                 ("allenai.safetensors", "allenai.config.json") })
             {
@@ -93,7 +93,7 @@ internal sealed class ConversionGroup : ParityGroup
             .Where(f => Path.GetExtension(f) is ".bin" or ".pt" or ".pth" or ".ckpt").Order(StringComparer.Ordinal)];
         if (files.Length == 0)
             throw new IOException($"{parityCase.Folder}: expected before.safetensors, or files of torch.save");
-        // The file with the most tensors stands for the case; every other one gets a row of its own.
+        // The file with the most tensors stands for the case; every other one gets its own row.
         Dictionary<string, Checkpoint> open = [];
         try
         {

@@ -105,7 +105,7 @@ internal sealed class TrainingGroup : ParityGroup
             {
                 Ids = [.. kept.Select(i => (int)tokens[(row * length) + i])],
                 Globals = globals is null ? null : [.. kept.Index().Where(i => globals[(row * length) + i.Item] != 0).Select(i => i.Index)],
-                // One for each token, or a target that has a length of its own.
+                // One for each token, or a target that has its own length.
                 Labels = own is not null && own.Length == length ? [.. kept.Select(i => own[i])] : own,
                 Starts = Positions(starts),
                 Ends = Positions(ends),
