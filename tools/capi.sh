@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Publishes the C library by NativeAOT and lays it out.
-#   tools/capi.sh             into artifacts/, where the two native libraries lie already
+#   tools/capi.sh             into artifacts/, where the two native libraries are already
 #   tools/capi.sh DIR         an installed copy below DIR: lib/, include/, lib/cmake, lib/pkgconfig (what is in artifacts/)
 set -euo pipefail
 cd "$(dirname "$0")/.."

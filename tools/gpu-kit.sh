@@ -3,7 +3,7 @@
 # .NET and compilers. The rest of what travels there is the tree itself; libtorch is there already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-# A folder of its own: a restore for one processor would undo the ordinary one.
+# A separate folder: a restore for one processor would undo the ordinary one.
 dotnet publish src/Cli -c Release -r linux-x64 -p:PublishAot=true -p:ArtifactsPath="$PWD/build/aot" -v quiet --nologo
 mkdir -p build/gpu-kit
 install -m 755 build/aot/publish/LongformerInterop.Cli/release_linux-x64/longformer build/gpu-kit/longformer

@@ -48,7 +48,7 @@ void stand_in() {
   void* const base_write = find<void*>(kWrite);
   if (cerr == nullptr || buffer_of == nullptr || base == nullptr || base_write == nullptr) return;
   const int64_t index = std::find(base, base + kFunctions, base_write) - base;
-  // Where the part that has the buffer lies is the second number of the table that the object begins with.
+  // The offset of the part that has the buffer is the second number of the table at the object's start.
   void** const buffer = buffer_of(cerr + (*reinterpret_cast<const int32_t* const*>(cerr))[1]);
   HMODULE self = nullptr;
   // The table has to stay for as long as the process lives.

@@ -95,7 +95,7 @@ Dimensions whole_sizes(IntList wanted, int64_t elements) {
 
 // Computes the strides with which sizes visit the same elements in the same order; false where there are
 // none.
-// Splits each run of dimensions that are contiguous in memory anew.
+// Splits each run of dimensions that are contiguous in memory again.
 bool strides_for(IntList old_sizes, IntList old_strides, int64_t elements, IntList sizes,
                  Dimensions& strides) {
   strides.resize(sizes.size(), 1);

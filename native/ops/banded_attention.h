@@ -32,7 +32,7 @@ struct BandedAttention {
   double dropout = 0.0;  // probability of dropping an attention probability; kept ones are divided by 1-p
   int64_t seed = 0;      // of the dropout
 
-  // Relative positions (Transformer-XL); undefined: none. The score of query i and key j of a sequence is then
+  // Relative positions (Transformer-XL); undefined: none. The score of query i and key j of a sequence is
   //   scale * ((q_i + content_bias) . k_j + (q_i + position_bias) . relative[relative_zero + i - j])
   // with i and j counted in tokens, whatever the dilation. No global keys. The table has a row for every
   // distance inside the longest sequence that a window reaches.

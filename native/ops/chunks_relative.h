@@ -29,7 +29,7 @@ class RelativeSlots {
   Tensor for_keys(const Tensor& q) const { return content_bias_.defined() ? q + content_bias_ : q; }
   Tensor for_distances(const Tensor& q) const { return position_bias_.defined() ? q + position_bias_ : q; }
 
-  // What distances add to the scores: [S, h, d, n, block, slots + block - 1], not scaled. Anything outside
+  // Added to the scores for distances: [S, h, d, n, block, slots + block - 1], not scaled. Anything outside
   // the band.
   Tensor scores(const Tensor& q) const {
     const Tensor of_slot = matmul(for_distances(q), table().transpose(4, 5));

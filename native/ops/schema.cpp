@@ -21,10 +21,10 @@ LONGFORMER_REGISTER(r) {
   r.def(text("banded_attention_backward(Tensor grad_output, Tensor query, Tensor key, Tensor value, ",
              "Tensor output, Tensor logsumexp, ", schema_of_options<kBanded>(),
              ") -> (Tensor, Tensor, Tensor)"));
-  // banded_attention with relative positions (Transformer-XL): the score of query i and key j of a sequence is
+  // banded_attention with relative positions (Transformer-XL): the score of query i and key j is
   // scale * ((query_i + content_bias) . key_j + (query_i + position_bias) . relative[relative_zero + i - j]).
-  // relative [P, H, D]: a row for every distance in tokens that a window reaches inside a sequence; the biases
-  // [H, D], none: zeros.
+  // relative [P, H, D]: a row for every distance in tokens that a window reaches inside a sequence; the
+  // biases [H, D], none: zeros.
   r.def(text("relative_banded_attention(Tensor query, Tensor key, Tensor value, Tensor relative, ",
              "Tensor? content_bias, Tensor? position_bias, int relative_zero, ",
              schema_of_options<kRelative>(), ") -> (Tensor output, Tensor logsumexp)"));
@@ -112,7 +112,8 @@ LONGFORMER_REGISTER(r) {
       "eps) -> "
       "(Tensor grad_sum, Tensor grad_weight, Tensor grad_bias)");
 
-  // The same of hidden_dropout(input, probability, seed) in place of the input, in one pass, and its gradients.
+  // The same of hidden_dropout(input, probability, seed) in place of the input, in one pass, and its
+  // gradients.
   r.def(
       "_dropout_add_layer_norm(Tensor input, Tensor? residual, Tensor weight, Tensor bias, float eps, float "
       "probability, int seed) -> Tensor");

@@ -143,7 +143,7 @@ void linear(const char* name, int64_t rows, int64_t inputs, int64_t outputs, Sca
           [&] { call<void>("_linear_into", x, w, OptionalTensor(b), p, activation, r, out); });
 }
 
-// What the global tokens of a layer cost besides their query's projection.
+// The cost of a layer's global tokens, without their query's projection.
 void global_attention(const char* name, int64_t globals, ScalarType dtype) {
   const Tensor q = randn({1, globals, 12, 64}, dtype), x = randn({4096, 768}, dtype),
                w = randn({768, 768}, dtype), b = randn({768}, dtype);

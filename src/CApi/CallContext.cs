@@ -116,7 +116,7 @@ internal static unsafe class LogSink
     private static void* _context;
     private static LogLevel _level = LogLevel.None;
 
-    /// <summary>What tasks and models are given.</summary>
+    /// <summary>The token that tasks and models are given.</summary>
     public static ILogger Logger { get; } = new SinkLogger();
 
     /// <summary>A task's options with this log in them.</summary>

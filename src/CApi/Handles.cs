@@ -134,7 +134,7 @@ internal static class Handles
             : throw CallException.Argument($"{argument}: expected an {expected}, given an {NameOf(content.Value)}");
     }
 
-    // A tokenizer is of its own class kind.
+    // A tokenizer has its own kind of class.
     private static string NameOf(object value) => value is TaskHandle handle ? TaskNames[handle.Task.GetType()]
         : Names.GetValueOrDefault(value is Tokenizer ? typeof(Tokenizer) : value.GetType(), "object of another kind");
 

@@ -19,7 +19,7 @@ internal sealed unsafe class TensorHandle : IDisposable
 
     public byte* Device => _borrowed.Text(2, 0, () => Tensor.Device.ToString(), out _);
 
-    /// <summary>A handle of its own for a tensor that belongs to something else.</summary>
+    /// <summary>Returns a new handle for a tensor that belongs to something else.</summary>
     public static TensorHandle Share(Tensor tensor) => new(Tensor.FromHandle(tensor.Handle, own: false));
 
     /// <summary>A handle for a result: row-major.</summary>
@@ -59,12 +59,12 @@ internal sealed unsafe class TensorMap : IDisposable
         return Make(file.Entries.Keys.Select(name => KeyValuePair.Create(name, file.Get(name))), t => new TensorHandle(t));
     }
 
-    /// <summary>A handle of its own.</summary>
+    /// <summary>Returns a new handle.</summary>
     public TensorHandle At(int index) => TensorHandle.Share(_tensors[index].Tensor.Tensor);
 
     public byte* Name(int index) => _borrowed.Text(0, index, () => _tensors[index].Name, out _);
 
-    /// <summary>A handle of its own.</summary>
+    /// <summary>Returns a new handle.</summary>
     public TensorHandle Get(string name) => _index.TryGetValue(name, out int index)
         ? At(index)
         : throw new CallException(Status.NotFound,

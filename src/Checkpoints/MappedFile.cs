@@ -109,12 +109,12 @@ internal sealed class MappedFile : IDisposable
     }
 
     /// <summary>A tensor over bytes of the mapping; copied where they do not start at a multiple of the element's size.</summary>
-    /// <param name="offset">Where element [0, 0, ...] lies, in bytes from the start of the file.</param>
+    /// <param name="offset">The place of the first element, in bytes from the start of the file.</param>
     /// <param name="span">Bytes from there to the end of the last element.</param>
     /// <param name="shape">The sizes.</param>
     /// <param name="strides">Steps in elements; null for a contiguous tensor.</param>
     /// <param name="type">The dtype.</param>
-    /// <param name="alignment">The multiple of bytes at which the elements must lie to be read where they are.</param>
+    /// <param name="alignment">The multiple of bytes at which the elements must start to be read in place.</param>
     internal Tensor View(long offset, long span, ReadOnlySpan<long> shape, ReadOnlySpan<long> strides, DType type, int alignment)
     {
         if (offset < 0 || span < 0 || offset > Length - span)

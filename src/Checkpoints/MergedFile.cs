@@ -34,7 +34,7 @@ internal sealed class MergedFile : ITensorFile
             TensorEntry entry = bases.Entry(addition.Target);
             Check(addition, entry);
 
-            // Computed, so it lies nowhere: no two of them are the same bytes.
+            // Computed, so it is in no file: no two of them are the same bytes.
             entries[addition.Target] = new TensorEntry(addition.Target, entry.Type, entry.Shape.ToArray(), -1 - number++, adapter.Path);
         }
 
@@ -104,7 +104,7 @@ internal sealed class MergedFile : ITensorFile
         int rows = weight.Length / Math.Max(1, columns), rank = (int)addition.A!.Shape[0];
         bool transposes = Transposes(addition);
 
-        // Row i of the product is the sum over k of left[i, k] * right[k, :]; transposed, A stands left and B right, both turned.
+        // Row i of the product is the sum over k of left[i, k] * right[k, :]; transposed, A is on the left and B on the right, both transposed.
         float[] right = transposes ? Turn(b, columns, rank) : a;
         float scale = (float)addition.Scale;
         Parallel.For(0, rows, row =>

@@ -238,7 +238,7 @@ internal sealed class SafetensorsHeader
 
     private void CheckCoverage()
     {
-        // By beginning, then by end: an empty tensor may stand where another begins.
+        // By beginning, then by end: an empty tensor may be where another begins.
         TensorEntry[] ordered = [.. _entries.Values.OrderBy(e => e.Begin).ThenBy(e => e.ByteCount)];
         long position = 0;
         string before = "";

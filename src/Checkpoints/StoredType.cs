@@ -4,7 +4,7 @@ namespace LongformerInterop.Checkpoints;
 
 /// <summary>
 /// The element types of the safetensors format, in the order in which the safetensors library (0.8) sorts them: a file begins with
-/// the last of these, so that every tensor of a file that it or <see cref="SafetensorsWriter"/> wrote lies aligned.
+/// the last of these, so that every tensor of a file that it or <see cref="SafetensorsWriter"/> wrote is aligned.
 /// </summary>
 public enum StoredType
 {

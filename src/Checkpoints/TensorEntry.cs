@@ -11,7 +11,7 @@ public sealed class TensorEntry
     /// <param name="name">The name.</param>
     /// <param name="type">The element type in the file.</param>
     /// <param name="shape">The sizes, checked by the reader of the file: their product in bytes fits in 63 bits.</param>
-    /// <param name="begin">Where element [0, 0, ...] lies, in bytes from the start of the file.</param>
+    /// <param name="begin">The place of the first element, in bytes from the start of the file.</param>
     /// <param name="file">The file.</param>
     /// <param name="strides">Steps between elements, in elements, none negative; null where the values are contiguous.</param>
     internal TensorEntry(string name, StoredType type, long[] shape, long begin, string file, long[]? strides = null)

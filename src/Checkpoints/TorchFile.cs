@@ -11,8 +11,8 @@ namespace LongformerInterop.Checkpoints;
 /// older one. Its pickle is read by a machine that knows tensors, ordered dicts and plain values, and executes nothing.
 /// </summary>
 /// <remarks>
-/// Tensors that share a storage share its bytes here too, and strided views are views. In the zip format the data lie aligned and
-/// are used in place; in the older one they lie anywhere and are copied when taken. Source: torch/serialization.py (1.13).
+/// Tensors that share a storage share its bytes here too, and strided views are views. In the zip format the data are aligned and
+/// are used in place; in the older one they are anywhere and are copied when taken. Source: torch/serialization.py (1.13).
 /// </remarks>
 internal sealed class TorchFile : ITensorFile
 {

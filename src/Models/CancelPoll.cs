@@ -1,7 +1,7 @@
 namespace LongformerInterop.Models;
 
 /// <summary>
-/// Where a pass looks whether it is to stop. Callers stop it with a <see cref="CancellationToken"/>. One who can only be asked on its own
+/// The check of a pass whether it is to stop. Callers stop it with a <see cref="CancellationToken"/>. A caller that can only be asked on its own
 /// thread (the cancel callback of the C library) opens a poll around the call, which every look at a token on this thread runs first.
 /// </summary>
 internal sealed class CancelPoll : IDisposable

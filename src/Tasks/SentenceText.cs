@@ -3,8 +3,8 @@ using System.Text;
 
 namespace LongformerInterop.Tasks;
 
-/// <summary>What sentence-transformers does to a text before its tokenizer: Python's <c>str.strip</c> and <c>str.lower</c>, which .NET's own differ
-/// from.</summary>
+/// <summary>The changes of sentence-transformers to a text before its tokenizer: Python's <c>str.strip</c> and <c>str.lower</c>, which .NET's own
+/// differ from.</summary>
 internal static class SentenceText
 {
     // Word_Break MidLetter, MidNumLet and Single_Quote of Unicode, which are case-ignorable beside the categories below.

@@ -74,7 +74,7 @@ internal sealed partial class TextInputs
         return Tokenizer.Encode(text, pair, new EncodeOptions { MaxLength = most, Truncation = truncation });
     }
 
-    /// <summary>Refuses a part of an input that has no token of its own.</summary>
+    /// <summary>Refuses a part of an input that has no token.</summary>
     internal void CheckNotEmpty(Encoding encoding, int sequence, ArgumentName name)
     {
         ReadOnlySpan<int> ids = encoding.Ids.Span, sequences = encoding.SequenceIds.Span;

@@ -1,6 +1,6 @@
 namespace LongformerInterop.Tokenizers;
 
-/// <summary>A token that is found in the text as it stands, before the model cuts the rest into pieces (HF <c>AddedToken</c>).</summary>
+/// <summary>A token that is found in the unchanged text, before the model cuts the rest into pieces (HF <c>AddedToken</c>).</summary>
 public sealed record AddedToken
 {
     /// <summary>The string.</summary>

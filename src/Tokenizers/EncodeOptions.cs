@@ -24,7 +24,7 @@ public enum OverflowExtent
 
     /// <summary>
     /// As HF's <c>tokenizers</c> since 0.23: each text is read by words only until it has MaxLength tokens (from its end if truncation is on the
-    /// left; the first text wholly for OnlySecond), and what lies beyond is lost.
+    /// left; the first text wholly for OnlySecond), and the text beyond is lost.
     /// </summary>
     UpToLimit,
 }

@@ -13,7 +13,7 @@ public enum DeviceType
     Meta = 14,
 }
 
-/// <summary>Where a tensor lies.</summary>
+/// <summary>The device of a tensor.</summary>
 /// <param name="Type">The kind of device.</param>
 /// <param name="Index">Which one of that kind, from 0; -1 for kinds that are not numbered (CPU, meta).</param>
 public readonly record struct Device(DeviceType Type, int Index)

@@ -35,7 +35,7 @@ internal static class Layout
     /// Writes the strides with which the same memory shows another shape; false where no strides do. Both shapes have the same number of
     /// elements.
     /// </summary>
-    /// <remarks>From the last dimension on, dimensions of the old shape that lie without a gap between them form a block; a block must be
+    /// <remarks>From the last dimension on, dimensions of the old shape without a gap between them form a block; a block must be
     /// made of whole dimensions of the new shape.</remarks>
     public static bool TryView(ReadOnlySpan<long> sizes, ReadOnlySpan<long> strides, ReadOnlySpan<long> shape, Span<long> steps)
     {

@@ -90,7 +90,7 @@ public static partial class LongformerOps
 
     /// <summary>The gradient of <see cref="Activate"/>.</summary>
     /// <param name="gradient">Of its output.</param>
-    /// <param name="input">What it was given.</param>
+    /// <param name="input">The operator's input.</param>
     /// <param name="activation">The function.</param>
     public static Tensor ActivationBackward(Tensor gradient, Tensor input, Activation activation) =>
         ActivationBackwardOp.Call(gradient, input, NameOf(activation));
@@ -152,7 +152,7 @@ public static partial class LongformerOps
     }
 }
 
-/// <summary>What <see cref="LongformerOps.FoldedGlobalAttentionBackward"/> gives, each shaped as what it is the gradient of.</summary>
+/// <summary>The gradients of <see cref="LongformerOps.FoldedGlobalAttentionBackward"/>, each shaped as its argument.</summary>
 /// <param name="Query">[S, G, H, D].</param>
 /// <param name="Hidden">[B, T, C], or [N, C] when packed.</param>
 /// <param name="KeyWeight">[H*D, C].</param>
@@ -162,7 +162,7 @@ public static partial class LongformerOps
 public readonly record struct FoldedGlobalAttentionGradients(Tensor Query, Tensor Hidden, Tensor KeyWeight, Tensor? KeyBias, Tensor ValueWeight,
     Tensor? ValueBias);
 
-/// <summary>What <see cref="LongformerOps.EmbedBackward"/> gives, each shaped as what it is the gradient of.</summary>
+/// <summary>The gradients of <see cref="LongformerOps.EmbedBackward"/>, each shaped as its argument.</summary>
 /// <param name="Words">The words' table, or the tokens' own vectors; null where it was added to a gradient that existed.</param>
 /// <param name="Positions">The positions' table.</param>
 /// <param name="Types">The token types' table; null where there was none.</param>

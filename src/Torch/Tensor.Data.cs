@@ -42,7 +42,7 @@ public sealed unsafe partial class Tensor
     /// <param name="strides">Distances between neighbors in elements; none for row-major.</param>
     /// <param name="keepAlive">Kept from collection until libtorch frees the storage; if it is an <see cref="IMemoryLease"/>, told
     /// then.</param>
-    /// <param name="device">Where the memory lies; the CPU if not given.</param>
+    /// <param name="device">The device of the memory; the CPU if not given.</param>
     /// <exception cref="InputException">Shape, strides or dtype is impossible.</exception>
     /// <exception cref="DeviceException">There is no such device.</exception>
     public static Tensor View(nint memory, ReadOnlySpan<long> shape, DType dtype, ReadOnlySpan<long> strides = default,

@@ -237,7 +237,7 @@ public sealed unsafe partial class Tensor : IDisposable
     /// <summary>Dtype, shape and device, such as <c>Float32[2, 3] on cpu</c>.</summary>
     public override string ToString() => IsDisposed ? "disposed tensor" : $"{Describe()} on {Device}";
 
-    /// <summary>Takes over a handle to a tensor with memory of its own.</summary>
+    /// <summary>Takes over a handle to a tensor with its own memory.</summary>
     internal static Tensor Made(nint handle) => new(handle, ownsMemory: true);
 
     /// <summary>Takes over a handle to a tensor on the memory of another, or of somebody else.</summary>

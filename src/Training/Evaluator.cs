@@ -7,16 +7,16 @@ using LongformerInterop.Training.Recipes;
 
 namespace LongformerInterop.Training;
 
-/// <summary>What an evaluation of a checkpoint is told.</summary>
+/// <summary>The options of an evaluation.</summary>
 public sealed record EvaluatorOptions
 {
-    /// <summary>What the checkpoint does.</summary>
+    /// <summary>The task of the checkpoint.</summary>
     public required TrainingTask Task { get; init; }
 
     /// <summary>A folder with the head.</summary>
     public required string Checkpoint { get; init; }
 
-    /// <summary>What to measure on: files, folders, patterns.</summary>
+    /// <summary>The data to measure on: files, folders, patterns.</summary>
     public required IReadOnlyList<string> Data { get; init; }
 
     /// <summary>How records become examples.</summary>
@@ -36,7 +36,7 @@ public sealed record EvaluatorOptions
 public static class Evaluator
 {
     /// <summary>Measures.</summary>
-    /// <param name="options">What on what.</param>
+    /// <param name="options">The checkpoint and the data.</param>
     /// <param name="progress">Told after every batch: examples done, examples in all, tokens so far; null: nobody looks.</param>
     /// <param name="cancellation">Stops between two layers.</param>
     /// <exception cref="LongformerException">The data or the checkpoint does not fit; the message says what and where.</exception>

@@ -7,7 +7,7 @@ using LongformerInterop.Training.Optimization;
 
 namespace LongformerInterop.Training;
 
-/// <summary>Where a run stands, besides its weights.</summary>
+/// <summary>The state of a run beside its weights.</summary>
 internal sealed record RunState
 {
     /// <summary>Steps done.</summary>

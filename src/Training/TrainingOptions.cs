@@ -11,7 +11,7 @@ public enum OptimizerKind
 {
     /// <summary>Adam with decoupled decay.</summary>
     AdamW,
-    /// <summary>Adafactor with a given rate: almost no memory of its own.</summary>
+    /// <summary>Adafactor with a given rate: almost no further memory.</summary>
     Adafactor,
 }
 

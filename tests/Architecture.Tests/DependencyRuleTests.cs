@@ -40,7 +40,8 @@ public class DependencyRuleTests
     public void Only_one_project_references_TorchSharp() =>
         Assert.That(
             SourceProjects().Where(p => XDocument.Load(p).Descendants("PackageReference")
-                .Any(e => ((string)e.Attribute("Include")!).StartsWith("TorchSharp", StringComparison.Ordinal))).Select(Path.GetFileNameWithoutExtension),
+                .Any(e => ((string)e.Attribute("Include")!).StartsWith("TorchSharp", StringComparison.Ordinal))).Select(
+                Path.GetFileNameWithoutExtension),
             Is.EqualTo(new[] { "LongformerInterop.TorchSharp" }));
 
     [Test]

@@ -46,10 +46,10 @@ public sealed class FieldInputTests
     public void A_file_whose_name_is_not_UTF8_is_asked_to_be_renamed()
     {
         // Only a shell passes such a name on: what .NET passes is UTF-8.
-        File.WriteAllText(Path.Combine(_root, "plain.txt"), "Some text.");
+        File.WriteAllText(_folder["plain.txt"], "Some text.");
         Longformer.Result result = Longformer.RunInShell(
             "cd \"$1\" && mv plain.txt $'caf\\xe9.txt' && shift && dotnet \"$@\" --input $'caf\\xe9.txt'; status=$?; rm $'caf\\xe9.txt'; "
-            + "exit $status", _root, "encode", TinyCheckpoints.Base, "--json");
+            + "exit $status", _folder.Path, "encode", TinyCheckpoints.Base, "--json");
         Assert.That(result.Status, Is.EqualTo(1), result.Error);
         Assert.That(result.Error, Does.Contain("which is not UTF-8: rename the file").And.Not.Contain("\n "));
     }
@@ -57,7 +57,7 @@ public sealed class FieldInputTests
     [Test]
     public void A_document_of_more_than_the_limit_is_named_with_both_sizes()
     {
-        string file = Path.Combine(_root, "large.txt");
+        string file = _folder["large.txt"];
         using (FileStream large = File.Create(file))
             large.SetLength((512L << 20) + 1);
         Assert.That(Longformer.Fails(1, "encode", TinyCheckpoints.Base, "--input", file, "--json"),
@@ -67,7 +67,7 @@ public sealed class FieldInputTests
     [Test]
     public void The_folder_of_a_training_that_has_not_ended_says_so()
     {
-        string run = Path.Combine(_root, "run"), step = Path.Combine(run, "checkpoints", "step-000000020");
+        string run = _folder["run"], step = Path.Combine(run, "checkpoints", "step-000000020");
         Directory.CreateDirectory(Path.Combine(run, "checkpoints", "step-000000010"));
         Directory.CreateDirectory(step);
         File.WriteAllText(Path.Combine(step, "state.json"), "{}");

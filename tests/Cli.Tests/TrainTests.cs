@@ -147,7 +147,8 @@ public class TrainTests
     private static IEnumerable<string> TaskNames() => TrainingSettings.Tasks.Select(t => t.Name);
 
     private static IEnumerable<string> Names(Command verb, string task) =>
-        verb.Subcommands.Single(c => c.Name == task).Options.Select(o => o.Name.TrimStart('-').Replace('-', '_')).Where(n => n is not ("help" or "version"));
+        verb.Subcommands.Single(c => c.Name == task).Options.Select(o => o.Name.TrimStart('-').Replace('-', '_'))
+            .Where(n => n is not ("help" or "version"));
 
     /// <summary>Has no values, and remembers what was asked for.</summary>
     private sealed class Recorder : ISettingValues

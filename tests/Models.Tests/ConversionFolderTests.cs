@@ -19,7 +19,7 @@ public class ConversionFolderTests
         Directory.CreateDirectory(_folder["in/2_Normalize"]);
         ConversionSources.Write(_folder["in"], "bert", "Model");
         Put("vocab.txt", "[PAD]\n[UNK]\n[CLS]\r\n[SEP]\nword\n");
-        Put("tokenizer.json", """{"version": "1.0", "truncation": {"max_length": 128, "x": ["truncation"]}, """
+        Put("tokenizer.json", """{"version": "1.0", "truncation": {"max_length": 128, "x": ["truncation"]},"""
             + """ "padding":{"strategy":{"Fixed":128}}, "model": {"padding": 1}}""");
         Put("tokenizer_config.json", """{"tokenizer_class": "BertTokenizer", "model_max_length": 512, "do_lower_case": true, "name_or_path": "x"}""");
         Put("sentence_bert_config.json", """{"max_seq_length": 256, "do_lower_case": false}""");

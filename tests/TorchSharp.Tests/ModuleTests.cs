@@ -14,7 +14,7 @@ public class ModuleTests
     {
         using TensorScope scope = new();
         using DisposeScope disposeScope = torch.NewDisposeScope();
-        using TemporaryFolder folder = Torches.Checkpoint(name);
+        using TestFolder folder = Torches.Checkpoint(name);
         using PretrainedModel model = PretrainedModel.Load(folder.Path);
         using PretrainedModule module = PretrainedModule.Load(folder.Path);
         Assert.That(ModuleClasses.All, Contains.Key(name));
@@ -53,7 +53,7 @@ public class ModuleTests
     [Test]
     public void Typed_loading_gives_the_body_of_any_checkpoint_and_refuses_another_head()
     {
-        using TemporaryFolder folder = Torches.Checkpoint("LongformerForQuestionAnswering");
+        using TestFolder folder = Torches.Checkpoint("LongformerForQuestionAnswering");
         using LongformerModule body = LongformerModule.Load(folder.Path);
         Assert.That(body.named_parameters().First().name, Is.EqualTo("embeddings.word_embeddings.weight"));
         Assert.That(() => LongformerForMaskedLMModule.Load(folder.Path), Throws.TypeOf<CheckpointException>());
@@ -106,7 +106,7 @@ public class ModuleTests
     public void Save_and_load_of_TorchSharp_and_of_a_folder_give_the_same_module()
     {
         using DisposeScope disposeScope = torch.NewDisposeScope();
-        using TemporaryFolder folder = Torches.Checkpoint("LongformerForSequenceClassification"), output = new();
+        using TestFolder folder = Torches.Checkpoint("LongformerForSequenceClassification"), output = new();
         using PretrainedModule module = PretrainedModule.Load(folder.Path);
         module.eval();
         using (torch.no_grad())
@@ -131,7 +131,7 @@ public class ModuleTests
     [Test]
     public void A_module_of_ones_own_is_saved_only_as_a_class_whose_parameters_it_has()
     {
-        using TemporaryFolder output = new();
+        using TestFolder output = new();
         using PretrainedModule module = Torches.Module();
         Assert.That(() => CheckpointFolder.Save(module, module.Configuration, "LongformerForMaskedLM", output["a"]),
             Throws.TypeOf<CheckpointException>().With.Message.Contains("missing: lm_head.dense.weight"));

@@ -16,9 +16,9 @@ internal static class Torches
     };
 
     /// <summary>A checkpoint folder of random weights.</summary>
-    public static TemporaryFolder Checkpoint(string architecture = "LongformerModel", ModelConfiguration? configuration = null)
+    public static TestFolder Checkpoint(string architecture = "LongformerModel", ModelConfiguration? configuration = null)
     {
-        TemporaryFolder folder = new();
+        TestFolder folder = new();
         RandomCheckpoint.Write(folder.Path, configuration
             ?? (architecture.StartsWith("LED", StringComparison.Ordinal) ? Led : TinyModels.Configuration), 7, architecture);
         return folder;
@@ -28,7 +28,7 @@ internal static class Torches
     public static PretrainedModule Module(string architecture = "LongformerModel", ModelConfiguration? configuration = null,
         LoadOptions? options = null)
     {
-        using TemporaryFolder folder = Checkpoint(architecture, configuration);
+        using TestFolder folder = Checkpoint(architecture, configuration);
         return PretrainedModule.Load(folder.Path, options);
     }
 

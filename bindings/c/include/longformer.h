@@ -553,8 +553,9 @@ LF_API lf_status lf_convert(const char* source, const char* output, const lf_opt
  * docs/training.md describes data, settings and the folder.
  * task: "masked-lm", "classify", "tag", "answer", "choose", "summarize".
  * checkpoint: a Longformer or an LED, with the head or without; a RoBERTa, BERT or BART, which is made long on the way; or a folder with a
- *   configuration, a tokenizer and no weights. data, evaluation: files, folders, patterns (JSON lines, JSON, CSV, TSV, Parquet, text); evaluation may be
- *   none. output: a folder that is empty or absent, unless the run is resumed.
+ *   configuration, a tokenizer and no weights.
+ * data, evaluation: files, folders, patterns (JSON lines, JSON, CSV, TSV, Parquet, text); evaluation may be none.
+ * output: a folder that is empty or absent, unless the run is resumed.
  * result (may be NULL): items with label, score and group. Group 0: "steps", "stopped" (1: a callback asked to stop. The steps that are done are
  *   saved, and the same call with the option "resume" goes on; the weights are in the folder when the run has ended), "best_step" where something was
  *   measured. Group 1: the metrics of that step on the evaluation data. LF_CANCELLED only where it was stopped before the first step.

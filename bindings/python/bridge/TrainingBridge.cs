@@ -74,9 +74,11 @@ public static class TrainingBridge
             : value.ValueKind == JsonValueKind.String ? value.GetString() : throw Wrong(name, "a text", value);
 
         public IReadOnlyList<string>? Texts(string name) => Find(name) is not { } value ? null
-            : value.ValueKind == JsonValueKind.Array ? [.. value.EnumerateArray().Select(item => item.GetString()!)] : throw Wrong(name, "texts", value);
+            : value.ValueKind == JsonValueKind.Array
+                ? [.. value.EnumerateArray().Select(item => item.GetString()!)]
+                : throw Wrong(name, "texts", value);
 
-        /// <summary>Refuses what was not asked for.</summary>
+        /// <summary>Refuses settings that were not asked for.</summary>
         public void Finish(string function)
         {
             foreach (JsonProperty property in _values.RootElement.EnumerateObject())

@@ -83,7 +83,7 @@ def global_attention(query: Any, key: Any, value: Any, global_index: Any, **keyw
     """The attention of the global tokens themselves: a few queries over all visible keys of their sequence.
 
     Args:
-        query: [B, G, H, D], of the global tokens only (in the models with projections of its own).
+        query: [B, G, H, D], of the global tokens only (in the models with their own projections).
         key: [B, T, H, D], or packed [N, H, D] with ``sequence_offsets``.
         value: As the key.
         global_index: int64 [B, G]: which tokens they are, ascending, padded at the end with -1.

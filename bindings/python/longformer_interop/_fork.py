@@ -1,6 +1,6 @@
 """A forked child has the library's memory but none of its threads, so nothing may call it there.
 
-Whoever loads native code says so by ``watch``. From then on a child of this process refuses every call with one clear error, frees
+Code that loads native code says so by ``watch``. From then on a child of this process refuses every call with one clear error, frees
 nothing (its memory is the parent's, copied) and ends as any other."""
 from __future__ import annotations
 

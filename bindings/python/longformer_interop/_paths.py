@@ -1,4 +1,4 @@
-"""Where the native libraries and the .NET assemblies lie: in the installed package, or in the source tree that it is used from."""
+"""Finds the native libraries and the .NET assemblies: in the installed package, or in the source tree that it is used from."""
 from __future__ import annotations
 
 import os

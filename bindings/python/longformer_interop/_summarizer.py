@@ -185,7 +185,7 @@ class _Stream(threading.Thread):
     def run(self) -> None:
         try:
             self._watch.run(self._call, self._native, True)
-        except BaseException as e:  # noqa: BLE001 - raised by whoever reads the stream
+        except BaseException as e:  # noqa: BLE001 - raised by the reader of the stream
             self._error = e
         finally:
             self._put(_END)

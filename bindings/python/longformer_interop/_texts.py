@@ -26,7 +26,7 @@ def one_text(value: str, name: str) -> str:
 
 
 def whole_characters(text: str) -> str:
-    """The text with U+FFFD for every surrogate that stands alone; two halves that belong together become their character."""
+    """The text with U+FFFD for every single surrogate; two halves that belong together become their character."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 

@@ -46,8 +46,9 @@ struct BandProblem {
   uint64_t seed = 0;
   int64_t cached_tiles = 0;  // see tiles_to_cache
 
-  // Relative positions (band_relative.h): the table [relative_count, H, D] with the row of distance 0, and what
-  // is made of it in the compute type. columns is null without relative positions, rows in a forward pass.
+  // Relative positions (band_relative.h): the table [relative_count, H, D] with the row of distance 0, and
+  // what is made of it in the compute type. columns is null without relative positions, rows in a forward
+  // pass.
   Rows relative;
   int64_t relative_count = 0, relative_zero = 0;
   int64_t relative_tiles = 0;                                    // tiles of 64 slots of the window

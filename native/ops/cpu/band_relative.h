@@ -1,12 +1,13 @@
 // Relative positions in the CPU kernels: what the distance of a key adds to its score, forward and backward.
 //
-// Slot u of a window, u = 0 .. window_left + window_right from the leftmost key to the rightmost, stands at the
-// distance (window_left - u) * dilation from any query, so the table's rows in the order of the slots are
+// Slot u of a window, u = 0 .. window_left + window_right from the leftmost key to the rightmost, stands at
+// the distance (window_left - u) * dilation from any query, so the table's rows in the order of the slots are
 // prepared once (prepare_relative), and a block of 64 queries is multiplied with tiles of 64 slots: no more
 // products than there are pairs of a query and a key. The key in row r of a tile of keys stands in slot
 // j + r - i of query i, so a tile needs two neighbouring tiles of slots, which lie side by side in the band
-// [query][128]. Moving one query down is moving one slot left: the band read with a row distance of 127 is the
-// matrix [query][key], and transposed it is what the kernels call scores. The same way back for gradients.
+// [query][128]. Moving one query down is moving one slot left: the band read with a row distance of 127 is
+// the matrix [query][key], and transposed it is what the kernels call scores. The same way back for
+// gradients.
 #pragma once
 #include "band_problem.h"
 #include "band_tile.h"
@@ -38,8 +39,8 @@ inline void add_bias(typename V::S* rows, const BandProblem& p, const void* bias
   }
 }
 
-// One tile of slots of a head to [slot][padded_dim] and, transposed, to [padded_dim][64]. Slots that the table
-// has no row for are further away than any key.
+// One tile of slots of a head to [slot][padded_dim] and, transposed, to [padded_dim][64]. Slots that the
+// table has no row for are further away than any key.
 template <class V>
 void prepare_relative(const BandProblem& p, int64_t head, int64_t tile, void* scratch) {
   using S = typename V::S;

@@ -39,7 +39,7 @@ internal sealed record PickleDType(StoredType? Type, string Name);
 internal sealed record PickleStorage(string Key, StoredType? Type, long Count, long First = 0, long Root = -1);
 
 /// <summary>
-/// A tensor of a kind that no model here takes: sparse, quantized, complex with 16 bytes, without data. It harms nobody who does not want it.
+/// A tensor of a kind that no model here takes: sparse, quantized, complex with 16 bytes, without data. Only a model that needs it fails.
 /// </summary>
 internal sealed record PickleForeignTensor(string Kind);
 

@@ -41,7 +41,7 @@ internal static class StateDict
         Dictionary<string, PickleTensor> tensors = new(StringComparer.Ordinal);
         foreach ((object? key, object? value) in chosen.Pairs)
         {
-            // Versions, counters and such may stand among the tensors; what a model needs and is no tensor will be missing by name.
+            // Versions, counters and such may be among the tensors; a parameter that is no tensor will be reported missing.
             if (value is not PickleTensor tensor)
                 continue;
             if (key is not string name)

@@ -34,9 +34,9 @@ internal sealed class BenchReport(bool json)
         EncodeCase c = r.Case;
         if (_encoded.Count == 1)
             Console.WriteLine("  tokens batch window dtype    threads    best s  median s  tokens/s  GFLOP/s  of peak  peak MiB  beyond weights MiB");
-        Console.WriteLine(Text($"{Lengths(c.Lengths),8} {c.Lengths.Count,5} {r.Window,6} {Name(c.DType),-8} {c.Threads,7} {r.Best,9:F4} {r.Median,9:F4} ")
-            + Text($"{r.TokensPerSecond,9:F0} {r.GigaflopsPerSecond,8:F1} {r.GigaflopsPerSecond / machine.Peak,8:P1} {r.PeakBytes / Mebibyte,9:F0} ")
-            + Text($"{r.BeyondBytes / Mebibyte,9:F0}"));
+        Console.WriteLine(Text($"{Lengths(c.Lengths),8} {c.Lengths.Count,5} {r.Window,6} {Name(c.DType),-8} {c.Threads,7} {r.Best,9:F4} ")
+            + Text($"{r.Median,9:F4} {r.TokensPerSecond,9:F0} {r.GigaflopsPerSecond,8:F1} ")
+            + Text($"{r.GigaflopsPerSecond / machine.Peak,8:P1} {r.PeakBytes / Mebibyte,9:F0} {r.BeyondBytes / Mebibyte,9:F0}"));
         if (r.Apart is { } apart)
             Console.WriteLine(Text($"         {c.Tokens} tokens together; one document after the other {apart:F4} s, {r.Best / apart:P1} of it"));
         WriteStages(r.Stages);
@@ -51,8 +51,8 @@ internal sealed class BenchReport(bool json)
         TrainCase c = r.Case;
         if (_trained.Count == 1)
         {
-            Console.WriteLine("  tokens batch target dtype    recompute    best s  median s  tokens/s  GFLOP/s  of peak  peak MiB  state MiB  kept MiB"
-                + "  (a step of training)");
+            Console.WriteLine("  tokens batch target dtype    recompute    best s  median s  tokens/s  GFLOP/s  of peak  peak MiB  state MiB"
+                + "  kept MiB  (a step of training)");
         }
         string sizes = Text($"{Lengths(c.Lengths),8} {c.Lengths.Count,5} {c.TargetTokens,6} {Name(c.DType),-8} {(c.Recompute ? "yes" : "no"),9}");
         string speed = Text($"{r.Best,9:F4} {r.Median,9:F4} {r.TokensPerSecond,9:F0} {r.GigaflopsPerSecond,8:F1}");

@@ -19,7 +19,7 @@ internal sealed record TrainCase(IReadOnlyList<int> Lengths, int TargetTokens, i
     public bool IsMixed => Lengths.Distinct().Skip(1).Any();
 }
 
-/// <summary>What came out of one case.</summary>
+/// <summary>The result of one case.</summary>
 /// <param name="Case">The case.</param>
 /// <param name="Window">The window of the largest layer, both sides.</param>
 /// <param name="Load">Seconds until the model was ready.</param>

@@ -13,7 +13,7 @@ internal static class ProcessMemory
     /// <summary>Resident bytes now.</summary>
     internal static long ResidentBytes() => Status("VmRSS:") ?? Runtime(process => process.WorkingSet64);
 
-    /// <summary>Makes the peak begin anew at what is resident now. Where that cannot be, the peak stays that of the whole process.</summary>
+    /// <summary>Resets the peak to the memory that is resident now. Where that is not possible, it stays that of the whole process.</summary>
     internal static void ResetPeak()
     {
         try

@@ -5,7 +5,7 @@ namespace LongformerInterop.Cli.Output;
 
 /// <summary>
 /// How a training gets on, on standard error: on a terminal one line that is redrawn, with the loss, the rate, the tokens in a second and the time
-/// that is left; evaluations, and what else is to be known, on lines of their own everywhere.
+/// that is left; evaluations and other events on their own lines everywhere.
 /// </summary>
 internal sealed class TrainingProgress : IDisposable
 {

@@ -72,7 +72,7 @@ internal sealed class ParityReport
 
 /// <summary>The rule of the parity set: |value - expected| &lt;= absolute + relative |expected| everywhere.</summary>
 /// <param name="Passed">Whether every value keeps it.</param>
-/// <param name="Difference">Largest absolute difference; infinite where an infinity stands against another value.</param>
+/// <param name="Difference">Largest absolute difference; infinite where an infinity meets another value.</param>
 /// <param name="Note">The fault, where the difference does not show it.</param>
 internal sealed record Comparison(bool Passed, double Difference, string? Note)
 {

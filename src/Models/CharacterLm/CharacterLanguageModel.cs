@@ -34,7 +34,7 @@ public sealed class CharacterLanguageModel : IDisposable
     /// <summary>Sizes and windows. Those of a trainable model change with <see cref="SetWindows"/>.</summary>
     public CharacterLanguageModelConfiguration Configuration { get; private set; }
 
-    /// <summary>What it was loaded with.</summary>
+    /// <summary>The options that it was loaded with.</summary>
     public LoadOptions Options { get; }
 
     /// <summary>Tensors of the folder that no place of the model wants.</summary>

@@ -83,7 +83,7 @@ internal static class LedConversion
         Architecture headed = Architecture.Recognize(ModelFamily.Led, source.Heads.ContainsKey)[0];
         if (!headed.IsBare || source.IsBare || c.Architecture()?.EndsWith("Model", StringComparison.Ordinal) == true)
             return headed;
-        // A model that generates may have nothing of its own: its head is the embedding table.
+        // A model that generates may have no tensors for its head, which is the embedding table.
         return Architecture.Find("LEDForConditionalGeneration", ModelFamily.Led)!;
     }
 

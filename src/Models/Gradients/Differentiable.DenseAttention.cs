@@ -7,7 +7,7 @@ public static partial class Differentiable
 {
     /// <summary>
     /// softmax(scale * query . key) . value over the keys of each sequence. Only the probabilities of one part exist at a time; the backward
-    /// computes them anew.
+    /// computes them again.
     /// </summary>
     /// <param name="query">[N, H, D].</param>
     /// <param name="key">[M, H, D].</param>

@@ -13,7 +13,7 @@ public static partial class Differentiable
     /// <param name="key">As the query.</param>
     /// <param name="value">As the query.</param>
     /// <param name="relative">The distances.</param>
-    /// <param name="options">What each query sees.</param>
+    /// <param name="options">The keys that each query sees.</param>
     /// <returns>As the query.</returns>
     public static Tensor RelativeBandedAttention(Tensor query, Tensor key, Tensor value, RelativePositions relative, BandedAttentionOptions options)
     {

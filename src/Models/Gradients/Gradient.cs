@@ -3,7 +3,7 @@ using LongformerInterop.Torch;
 namespace LongformerInterop.Models.Gradients;
 
 /// <summary>
-/// A gradient on its way back. Several values may hold views of one memory (a sum hands its gradient to both terms), so that who wants to
+/// A gradient on its way back. Several values may hold views of one memory (a sum hands its gradient to both terms), so that code that wants to
 /// add to it in place has to know whether he is alone.
 /// </summary>
 internal sealed class Gradient
@@ -90,7 +90,7 @@ internal sealed class GradientSum
         _held.Tensor.Narrow(dimension, from, part.Size(dimension)).AddInPlace(part);
     }
 
-    /// <summary>Hands the gradient to the caller, who releases it; null: none arrived.</summary>
+    /// <summary>Returns the gradient, which the caller releases; null where none arrived.</summary>
     public Gradient? Take()
     {
         if (IsWatched)

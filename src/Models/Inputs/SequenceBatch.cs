@@ -144,7 +144,7 @@ internal sealed class GlobalSlots
     };
 }
 
-/// <summary>Where the indices of <see cref="GlobalSlots"/> lie.</summary>
+/// <summary>The places of the indices of <see cref="GlobalSlots"/>.</summary>
 internal sealed record GlobalLayout(BufferPart Index, BufferPart SlotRows, BufferPart Rows, BufferPart? FilledSlots, int PerSequence)
 {
     /// <summary>Lays out the global tokens of every sequence; null where there are none.</summary>

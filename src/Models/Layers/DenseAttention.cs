@@ -116,7 +116,7 @@ internal static class DenseAttention
                 HostBuffer.Upload(tokens.ToArray(), device));
         }
 
-        /// <summary>Bool [N], true for keys that are not in the window: padding, and global tokens, which have columns of their own.</summary>
+        /// <summary>Bool [N], true for keys that are not in the window: padding, and global tokens, which have their own columns.</summary>
         private static Tensor Removed(SequenceBatch batch, Device device)
         {
             Tensor removed = batch.Visible?.Eq(0) ?? Tensor.Zeros([batch.TokenCount], DType.Bool, device);

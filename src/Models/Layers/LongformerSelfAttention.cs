@@ -6,7 +6,7 @@ namespace LongformerInterop.Models.Layers;
 
 /// <summary>
 /// The attention of the paper (section 3.1): every token attends to a window around itself and to the global tokens, with the projections
-/// Q_s, K_s, V_s; every global token attends to all tokens, with projections of its own, Q_g, K_g, V_g.
+/// Q_s, K_s, V_s; every global token attends to all tokens, with its own projections, Q_g, K_g, V_g.
 /// </summary>
 public sealed class LongformerSelfAttention
 {

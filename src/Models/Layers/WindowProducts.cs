@@ -4,7 +4,7 @@ namespace LongformerInterop.Models.Layers;
 
 /// <summary>
 /// The raw window products of allenai's <c>sliding_chunks.py</c> and <c>diagonaled_mm_tvm.py</c> in plain tensor operations. The models run on
-/// <c>longformer::banded_attention</c>; these products are there to be looked at, for whoever ports code from the reference. Nothing is recorded for
+/// <c>longformer::banded_attention</c>; these products help to port code from the reference. Nothing is recorded for
 /// a gradient. Everything is [B, T, H, ...]; a window of one-sided size W has 2W + 1 columns, column j of row i being the key i + d(j - W).
 /// </summary>
 public static class WindowProducts

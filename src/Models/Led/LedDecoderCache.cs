@@ -2,7 +2,7 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models.Led;
 
-/// <summary>One step of decoding: the rows, which lie document by document, and what they look at.</summary>
+/// <summary>One step of decoding: the rows, document by document, and the slots that they see.</summary>
 /// <param name="Documents">The documents that have rows in this step, ascending.</param>
 /// <param name="Rows">How many rows each of them has.</param>
 /// <param name="Used">How many slots of each are taken before this step.</param>

@@ -19,7 +19,7 @@ public sealed class LedForConditionalGeneration : LedPretrained<LedLogitsOutputs
 
     private protected override bool LabelsAreTokens => true;
 
-    /// <summary>Loads an LED with its language modelling head, tied to the embeddings or of its own.</summary>
+    /// <summary>Loads an LED with its language modelling head, tied to the embeddings or not.</summary>
     /// <exception cref="CheckpointException">Configuration or weights do not fit; everything is listed.</exception>
     public static new LedForConditionalGeneration Load(string folder, LoadOptions? options = null) =>
         ModelLoader.Load<LedForConditionalGeneration>(folder, options);
@@ -42,7 +42,7 @@ public sealed class LedForConditionalGeneration : LedPretrained<LedLogitsOutputs
     /// <param name="documents">The result of <see cref="Encode"/>; it must live as long as the session.</param>
     /// <param name="maxLength">The most tokens that a row will be fed, prompt included.</param>
     /// <param name="rowsPerDocument">The most rows of one document in a step: beams, or samples.</param>
-    /// <param name="useCache">False computes every position anew at each step: the readable reference for the cached session.</param>
+    /// <param name="useCache">False computes every position again at each step: the readable reference for the cached session.</param>
     /// <exception cref="InputException"><paramref name="maxLength"/> is beyond the decoder's positions.</exception>
     public IDecodingSession StartDecoding(LedEncodedDocuments documents, int maxLength, int rowsPerDocument = 1, bool useCache = true)
     {

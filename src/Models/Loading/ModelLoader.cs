@@ -49,7 +49,7 @@ internal abstract partial class ModelLoader
     /// <summary>The whole checkpoint: heads are here.</summary>
     public ParameterLoader Root { get; }
 
-    /// <summary>Where the body lies.</summary>
+    /// <summary>The path of the body.</summary>
     public ParameterLoader Body { get; }
 
     /// <summary>HF's name of the body inside this class, with its dot; empty for the bare model.</summary>

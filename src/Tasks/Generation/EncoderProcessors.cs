@@ -62,7 +62,7 @@ internal sealed class EncoderRepetitionPenalty(double penalty, int[] document) :
 }
 
 /// <summary>
-/// SequenceBiasLogitsProcessor: a bias on the last token of a sequence where the others stand before it. As in HF, a sequence of n tokens is seen
+/// SequenceBiasLogitsProcessor: a bias on the last token of a sequence where the others are before it. As in HF, a sequence of n tokens is seen
 /// only when n tokens are there. Of a sequence that is named twice the later bias holds.
 /// </summary>
 internal sealed class SequenceBiases(IReadOnlyList<SequenceBias> biases) : LogitsProcessor

@@ -6,7 +6,7 @@ public enum TagAggregation
     /// <summary>Every token is given with its own label. O is left out.</summary>
     None,
 
-    /// <summary>Neighboring tokens of one label are joined; B- begins anew. O is left out.</summary>
+    /// <summary>Neighboring tokens of one label are joined; B- begins another. O is left out.</summary>
     Simple,
 
     /// <summary>As <see cref="Simple"/> over words; a word takes the label of its first token.</summary>

@@ -132,7 +132,7 @@ internal sealed class BpeWorkspace(BpeParts bpe)
 
     /// <summary>
     /// Takes one byte. One that the vocabulary lacks becomes the unknown token, alone or with those beside it; without such a token it gives nothing,
-    /// and, as in the reference, what follows then takes the ranges from where it stood.
+    /// and, as in the reference, what follows then takes the ranges from there.
     /// </summary>
     private void AddByte(byte value, ref int count, int start, int end)
     {

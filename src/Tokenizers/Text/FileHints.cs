@@ -50,7 +50,7 @@ internal static class FileHints
         path.Split('/') is [{ Length: > 0 } owner, { Length: > 0 } name] && !owner.StartsWith('.') && !name.StartsWith('.') && owner != "~"
         && (owner + name).All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.') && !Directory.Exists(owner);
 
-    // What longformer train writes before its model: checkpoints/step-N with state.json in each.
+    // longformer train writes these before its model: checkpoints/step-N with state.json in each.
     private static string? UnfinishedRun(string path)
     {
         string checkpoints = Path.Combine(path, "checkpoints");

@@ -25,12 +25,12 @@ internal sealed class SpecialTokenFiles
 
     /// <summary>Reads the files of a folder.</summary>
     /// <param name="folder">The folder.</param>
-    /// <param name="family">Roberta or Bert: whose names stand where no file says.</param>
+    /// <param name="family">Roberta or Bert: its names hold where no file names one.</param>
     public static SpecialTokenFiles Read(TokenizerFolder folder, TokenizerKind family)
     {
         SpecialTokenFiles files = new(folder, family);
 
-        // A class of its own has names by default; tokenizer.json as it stands has those that its files give.
+        // A class has default names; a plain tokenizer.json has those that its files give.
         if (folder.Json is null || folder.Kind is TokenizerKind.Roberta or TokenizerKind.Bert)
         {
             foreach (string role in Roles)

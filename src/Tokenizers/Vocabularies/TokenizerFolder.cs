@@ -5,7 +5,7 @@ namespace LongformerInterop.Tokenizers.Vocabularies;
 /// <summary>Which of HF's classes a folder's tokenizer is loaded by; that decides what its files overrule.</summary>
 internal enum TokenizerKind
 {
-    /// <summary>tokenizer.json as it stands (<c>PreTrainedTokenizerFast</c>, <c>TokenizersBackend</c>, or a class this library does not
+    /// <summary>A plain tokenizer.json (<c>PreTrainedTokenizerFast</c>, <c>TokenizersBackend</c>, or a class this library does not
     /// know).</summary>
     AsWritten,
 
@@ -65,7 +65,7 @@ internal sealed class TokenizerFolder
 
     /// <summary>
     /// Whether transformers before 5 made the folder. That version changed a tokenizer.json where it contradicts tokenizer_config.json and kept the
-    /// rest of it; 5 builds these classes anew from the vocabulary. A checkpoint was trained with what made it.
+    /// rest of it; 5 builds these classes again from the vocabulary. A checkpoint was trained with the version that made it.
     /// </summary>
     public bool IsOlder { get; }
 
@@ -121,7 +121,7 @@ internal sealed class TokenizerFolder
 
     private static string? Text(JsonValue? from, string key) => from?.Optional(key) is { IsString: true } value ? value.AsString() : null;
 
-    // config.json is the model's: whoever reads the model says what is wrong with it.
+    // config.json is the model's: its reader reports its faults.
     private static JsonValue? ReadModel(string path)
     {
         try

@@ -110,7 +110,7 @@ internal static class TokenizerJson
             new WordPieceParts(bert) { General = general, CleansUp = cleanUp, JoinsWithSpaces = root.Optional("decoder") is null });
     }
 
-    /// <summary>BERT's normalizer with what overrules it; any other as it stands.</summary>
+    /// <summary>BERT's normalizer with the settings that overrule it; any other unchanged.</summary>
     private static (BertNormalizer Bert, TextNormalizer? General) ReadNormalizer(TokenizerFolder folder, JsonValue root, TokenizerOptions options)
     {
         if (root.Optional("normalizer") is not { } value)

@@ -1,6 +1,6 @@
 namespace LongformerInterop.Tokenizers.Vocabularies;
 
-/// <summary>Reads vocabularies and merges, as files of their own or as parts of a tokenizer.json.</summary>
+/// <summary>Reads vocabularies and merges, as separate files or as parts of a tokenizer.json.</summary>
 internal static class VocabularyFiles
 {
     /// <summary>An object of token to id; of a token given twice the later id counts.</summary>

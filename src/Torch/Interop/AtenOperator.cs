@@ -23,7 +23,7 @@ internal sealed unsafe class AtenOperator
     /// <summary>Name and overload, such as <c>aten::mul.Tensor</c>.</summary>
     public string Name { get; }
 
-    /// <summary>Calls an operator whose one result is a tensor with memory of its own.</summary>
+    /// <summary>Calls an operator whose one result is a tensor with its own memory.</summary>
     /// <exception cref="TorchException">libtorch refuses the values, for example their shapes.</exception>
     /// <exception cref="ObjectDisposedException">A tensor among the arguments is disposed.</exception>
     [SkipLocalsInit]

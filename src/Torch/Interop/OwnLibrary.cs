@@ -17,7 +17,7 @@ internal static unsafe partial class OwnLibrary
         return Path.GetDirectoryName(File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? path);
     }
 
-    // A function of its own in the native file.
+    // A function in the native file.
     [UnmanagedCallersOnly]
     private static void Landmark()
     {

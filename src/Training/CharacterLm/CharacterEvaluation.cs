@@ -3,7 +3,7 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Training.CharacterLm;
 
-/// <summary>What an evaluation found.</summary>
+/// <summary>The result of an evaluation.</summary>
 /// <param name="TotalBits">Sum of -log2 of the probabilities of the counted characters.</param>
 /// <param name="Count">Counted characters.</param>
 public readonly record struct CharacterScore(double TotalBits, long Count)

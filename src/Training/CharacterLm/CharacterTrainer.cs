@@ -102,7 +102,7 @@ public sealed class CharacterTrainer
     }
 
     /// <summary>Raised on the thread that trains, after every step, evaluation and checkpoint.</summary>
-#pragma warning disable CA1003, CA1710 // What happened is told by value; who trains knows the trainer.
+#pragma warning disable CA1003, CA1710 // Events are passed by value; the caller knows the trainer.
     public event Action<TrainingEvent>? Told;
 #pragma warning restore CA1003, CA1710
 

@@ -51,7 +51,7 @@ public sealed class DataRow(string source, IReadOnlyDictionary<string, object?> 
     public DataRow Record(string column) => Get(column) is IReadOnlyDictionary<string, object?> record ? new DataRow(Source, record)
         : throw Wrong(column, "a record");
 
-    /// <summary>The records in a column, as rows of their own.</summary>
+    /// <summary>The records in a column, as rows.</summary>
     /// <exception cref="InputException">There are none.</exception>
     public DataRow[] Records(string column) =>
         [.. List(column).Select(item => item is IReadOnlyDictionary<string, object?> record ? new DataRow(Source, record)

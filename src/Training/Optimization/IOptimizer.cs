@@ -10,7 +10,7 @@ public readonly record struct ParameterGradient(TrainedParameter Parameter, Tens
 /// <summary>Changes parameters by their gradients. Its state between steps can be saved and restored.</summary>
 public interface IOptimizer : IDisposable
 {
-    /// <summary>One step. A parameter without a gradient is not touched, and its own count of steps stands still.</summary>
+    /// <summary>One step. A parameter without a gradient is not touched, nor is its count of steps.</summary>
     /// <param name="gradients">The parameters with their gradients; the optimizer may change the gradients.</param>
     /// <param name="learningRate">Of this step; each parameter multiplies it by its factor.</param>
     void Step(IReadOnlyList<ParameterGradient> gradients, double learningRate);

@@ -4,7 +4,7 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Training.Optimization;
 
-/// <summary>Which part of a model stands still.</summary>
+/// <summary>The part of a model that is not trained.</summary>
 public enum FrozenPart
 {
     /// <summary>None: everything is trained.</summary>

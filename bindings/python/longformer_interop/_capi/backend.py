@@ -83,7 +83,7 @@ class _CTokenizer:
                 self._lib.lf_encoding_free(h)
 
     def _read(self, given: int) -> tuple[Encoding, int]:
-        """What is encoded, and how many parts were cut off it."""
+        """The encoding, and the number of parts that were cut off it."""
         n, ids, ranges, *others, cut = ENCODING.call(self._lib.lf_encoding_describe, given, CODE_POINTS)
         offsets = int32s(ranges, 2 * n)
         return Encoding(int32s(ids, n), tuple(zip(offsets[::2], offsets[1::2])), *[int32s(values, n) for values in others]), cut
@@ -180,7 +180,7 @@ class _CTask:
             return self._encode_tokens(given, options)
         width = self.hidden_size if pooling in ("cls", "mean") else self._own_width
         if width is None:
-            # What the folder's own modules make has a width that the first call tells.
+            # The folder's own modules decide the width; the first call tells it.
             made = ctypes.c_void_p()
             with options as opened:
                 self._calls["encode"](self._handle, *given, opened, ctypes.byref(made), None)
@@ -389,7 +389,7 @@ class CBackend:
 
     name = "c"
     polls = True
-    # What the library calls; it must live as long as that.
+    # The library calls these functions: they must live as long as it does.
     _log: Any = None
 
     def load(self, task: str, folder: str, options: LoadOptions) -> Any:

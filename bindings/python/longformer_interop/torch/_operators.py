@@ -19,7 +19,7 @@ def _operators() -> Any:
 
 
 def _arguments(options: AttentionOptions | None, window: Any, keywords: Mapping[str, Any]) -> dict[str, Any]:
-    """The options as the operator's schema names them, which are this package's names but for the window. What torch.compile sees of it is a
+    """The options as the operator's schema names them, which are this package's names but for the window. torch.compile sees it as a
     dictionary: the operators check what is in it."""
     chosen = {**({} if options is None else options.given()), **keywords}
     if window is None:
