@@ -98,8 +98,11 @@ public class ConvertTests
         Assert.That(Embedding(), Is.EqualTo(Embedding("--pooling", "cls", "--normalize", "--global", "none")).Within(1e-6));
         Assert.That(Embedding(), Is.Not.EqualTo(unit).Within(1e-6));
         Assert.That(Embedding("--pooling", "mean", "--normalize", "false"), Is.EqualTo(mean));
-        File.WriteAllText(At("sentence/1_Pooling/config.json"), """{"pooling_mode_max_tokens": true}""");
+        File.WriteAllText(At("sentence/1_Pooling/config.json"), """{"pooling_mode_max_tokens": true, "pooling_mode_mean_tokens": false}""");
         Assert.That(Embedding(), Is.Not.EqualTo(unit).And.Length.EqualTo(unit.Length));
+        // sentence-transformers pools the mean too unless the file says no.
+        File.WriteAllText(At("sentence/1_Pooling/config.json"), """{"pooling_mode_max_tokens": true}""");
+        Assert.That(Embedding(), Has.Length.EqualTo(2 * unit.Length));
         File.WriteAllText(At("sentence/1_Pooling/config.json"), """{"pooling_mode": "median"}""");
         Assert.That(Longformer.Fails(1, encode), Does.Contain("median"));
     }

@@ -73,13 +73,6 @@ internal static class Longformer
         process.Kill();
     });
 
-    /// <summary>Kills it (SIGKILL) after some time, unless it has ended.</summary>
-    internal static Result RunKilled(TimeSpan after, params string[] arguments) => Run(Start("dotnet"), null, arguments, process =>
-    {
-        if (!process.WaitForExit(after))
-            process.Kill();
-    });
-
     private static Result Run(ProcessStartInfo start, byte[]? input, string[] arguments, Action<Process>? meanwhile = null)
     {
         start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "longformer.dll"));

@@ -67,19 +67,33 @@ public class TrainTests
         do
         {
             string[] resume = Directory.Exists(At("killed/checkpoints")) ? ["--resume"] : [];
-            result = Longformer.RunKilled(killed < 8 ? TimeSpan.FromSeconds(0.3 + (random.NextDouble() * 1.2)) : TimeSpan.FromMinutes(4),
+            // By what the run has written, not by the clock: machines differ by ten times.
+            int lines = random.Next(1, 7), later = random.Next(30);
+            long seen = LogLength();
+            result = Longformer.RunKilled(
+                () =>
+                {
+                    if (killed == 8 || LogLength() == seen)
+                        return false;
+                    seen = LogLength();
+                    if (--lines > 0)
+                        return false;
+                    Thread.Sleep(later);
+                    return true;
+                },
                 Train("killed", resume));
             if (result.Status == 137)
                 killed++;
             else
                 Assert.That(result.Status, Is.Zero, result.Error);
         }
-        while (result.Status != 0)
-            ;
+        while (result.Status != 0);
         Assert.That(killed, Is.GreaterThan(0));
         foreach (string file in new[] { "model.safetensors", "config.json", "checkpoints/step-000000024/optimizer.safetensors" })
             Assert.That(File.ReadAllBytes(At($"killed/{file}")), Is.EqualTo(File.ReadAllBytes(At($"whole/{file}"))), $"{file}, after {killed} kills");
     }
+
+    private long LogLength() => File.Exists(At("killed/log.jsonl")) ? new FileInfo(At("killed/log.jsonl")).Length : 0;
 
     [Test]
     public void Ctrl_C_saves_and_says_how_to_go_on()
