@@ -10,7 +10,7 @@ dir=${1:?$usage}
 shift
 cd "$(dirname "$0")/.."
 tests=("$@")
-[ ${#tests[@]} -gt 0 ] || tests=(Tokenizers.Tests Torch.Tests Checkpoints.Tests Models.Tests Tasks.Tests parity)
+[ ${#tests[@]} -gt 0 ] || tests=(Tokenizers.Tests Torch.Tests Checkpoints.Tests Models.Tests Tasks.Tests Training.Tests parity)
 build=build/windows
 logs=$build/logs
 . tools/counting.sh

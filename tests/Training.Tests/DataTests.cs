@@ -113,7 +113,7 @@ public sealed class DataTests
         foreach (string name in new[] { "b/2.jsonl", "b/1.csv", "b/skip.md", "b/.hidden/3.jsonl", "c/4.jsonl", "5.jsonl" })
             folder.Write(name, "x");
         string[] Found(params string[] names) => [.. DataFiles.Find([.. names.Select(n => folder[n])]).Select(f =>
-            Path.GetRelativePath(folder.Path, f))];
+            Path.GetRelativePath(folder.Path, f).Replace(Path.DirectorySeparatorChar, '/'))];
         Assert.That(Found("b"), Is.EqualTo(new[] { "b/1.csv", "b/2.jsonl" }));
         Assert.That(Found("*/*.jsonl"), Is.EqualTo(new[] { "b/2.jsonl", "c/4.jsonl" }));
         Assert.That(Found("5.jsonl", "b/?.csv"), Is.EqualTo(new[] { "5.jsonl", "b/1.csv" }));
