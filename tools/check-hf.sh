@@ -9,7 +9,7 @@ root=$(realpath "$(dirname "$0")/..")
 [ "$(id -u)" = 0 ] || { echo "check-hf: chroot needs root; run it with sudo" >&2; exit 1; }
 inside=/root/longformer-check-hf
 work=$dir$inside
-in_root() { "$root/tools/in-root.sh" "$dir" env OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 "$@"; }
+in_root() { "$root/tools/in-root.sh" "$dir" env OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TQDM_DISABLE=1 "$@"; }
 longformer() { "${LONGFORMER:-$root/longformer}" "$@" > /dev/null; }
 
 rm -rf "${work:?}"

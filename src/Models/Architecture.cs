@@ -26,7 +26,7 @@ public sealed record Architecture
     /// counts.</summary>
     public static IReadOnlyList<Architecture> All { get; } =
     [
-        Longformer("LongformerModel", "none", l => new LongformerModel(l)) with { Aliases = ["Longformer"], HasPooler = true },
+        Longformer("LongformerModel", "none", l => new LongformerModel(l)) with { Aliases = ["Longformer"] },
         Longformer("LongformerForMaskedLM", "masked-lm", l => new LongformerForMaskedLM(l))
             with { Marks = ["lm_head.dense.weight"], Aliases = ["LongformerLongForMaskedLM"], Verb = "fill-mask" },
         Longformer("LongformerForSequenceClassification", "sequence-classification", l => new LongformerForSequenceClassification(l))
@@ -36,7 +36,7 @@ public sealed record Architecture
         Longformer("LongformerForTokenClassification", "token-classification", l => new LongformerForTokenClassification(l))
             with { Marks = ["classifier.weight"], Verb = "tag", HasLabels = true },
         Longformer("LongformerForMultipleChoice", "multiple-choice", l => new LongformerForMultipleChoice(l))
-            with { Marks = ["classifier.weight"], Verb = "choose", HasPooler = true },
+            with { Marks = ["classifier.weight"], Verb = "choose" },
         Longformer("LongformerForSpanClassification", "span-classification", l => new LongformerForSpanClassification(l))
             with { Marks = ["span_classifier.weight"], Verb = "spans", HasLabels = true },
         Led("LEDModel", "none", l => new LedModel(l)),
@@ -65,8 +65,9 @@ public sealed record Architecture
     /// <summary>The verb of the command line that runs the head; null: none does.</summary>
     public string? Verb { get; private init; }
 
-    /// <summary>Whether the class keeps the pooler of pretraining (the bare model: where the checkpoint has one).</summary>
-    public bool HasPooler { get; private init; }
+    /// <summary>Whether the class reads the pooler of pretraining (the bare model: where the checkpoint has one), found by a dry load.</summary>
+    public bool HasPooler => Family == ModelFamily.Longformer
+        && Parameters(new LongformerConfiguration { NumHiddenLayers = 1 }).Any(p => p.Name.Contains("pooler.dense.", StringComparison.Ordinal));
 
     /// <summary>Whether the head has an output per label.</summary>
     public bool HasLabels { get; private init; }
