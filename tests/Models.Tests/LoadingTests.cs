@@ -119,7 +119,8 @@ public class LoadingTests
 
     [Test]
     public void The_classes_that_read_the_pooler_are_found_by_their_parameters() =>
-        Assert.That(Architecture.All.Where(a => a.HasPooler).Select(a => a.Name), Is.EqualTo(new[] { "LongformerModel", "LongformerForMultipleChoice" }));
+        Assert.That(
+            Architecture.All.Where(a => a.HasPooler).Select(a => a.Name), Is.EqualTo(new[] { "LongformerModel", "LongformerForMultipleChoice" }));
 
     [Test]
     public void Weights_are_used_where_they_lie_in_the_file()
