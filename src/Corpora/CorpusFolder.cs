@@ -117,8 +117,9 @@ internal sealed class CorpusFolder : IDisposable
 
     private void WriteSettings(string file, IReadOnlyDictionary<string, string> settings)
     {
-        // Several shares may begin at once, with the same content: each writes its own file, and the last rename stands.
-        string temporary = System.IO.Path.Combine(Path, string.Create(CultureInfo.InvariantCulture, $".{SettingsFile}.{Environment.ProcessId}"));
+        // Several shares may begin at once, in one process or on machines whose process numbers are the same: each writes a file of its own,
+        // the first rename stands, and the others are compared with it.
+        string temporary = System.IO.Path.Combine(Path, $".{SettingsFile}.{Guid.NewGuid():N}");
         using (FileStream stream = File.Create(temporary))
         using (Utf8JsonWriter json = new(stream, new JsonWriterOptions { Indented = true }))
         {
@@ -127,7 +128,14 @@ internal sealed class CorpusFolder : IDisposable
                 json.WriteString(name, value);
             json.WriteEndObject();
         }
-        File.Move(temporary, file, overwrite: true);
+        try
+        {
+            File.Move(temporary, file, overwrite: false);
+        }
+        catch (IOException) when (File.Exists(file))
+        {
+            File.Delete(temporary);
+        }
     }
 
     private static void Compare(string path, string file, IReadOnlyDictionary<string, string> settings)
