@@ -71,7 +71,7 @@ internal static class CharacterVerbs
             trainer.Told += progress.Report;
             TrainingResult result = trainer.Run(cancellation);
             progress.Clear();
-            return Report(result, run.Json(parsed));
+            return TrainVerb.Report(result, run.Json(parsed));
         }));
         return command;
     }
@@ -202,35 +202,6 @@ internal static class CharacterVerbs
         long[] lengths = [.. parts.Select(part => long.TryParse(part, NumberStyles.None, CultureInfo.InvariantCulture, out long n) ? n : -1)];
         return lengths.Length == 3 && !lengths.Contains(-1) ? lengths
             : throw new UsageException($"--split: expected three lengths, as 90000000,5000000,5000000, given {split}");
-    }
-
-    private static int Report(TrainingResult result, bool json)
-    {
-        if (json)
-        {
-            JsonOutput.Print(writer =>
-            {
-                writer.WriteString("folder", result.Folder);
-                writer.WriteNumber("steps", result.Steps);
-                writer.WriteBoolean("stopped", result.Stopped);
-                if (result.BestStep is { } best)
-                    writer.WriteNumber("best_step", best);
-                if (result.Metrics is { } metrics)
-                    EvaluateVerb.WriteMetrics(writer, "metrics", metrics);
-                writer.WriteNumber("peak_memory_bytes", ProcessMemory.PeakBytes());
-            });
-        }
-        else if (!result.Stopped)
-        {
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"{result.Folder}: {result.Steps} steps{(result.BestStep is { } best ? $", the best is step {best}" : "")}"));
-            foreach ((string metric, double value) in result.Metrics ?? new Dictionary<string, double>())
-                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{metric,-24} {value:0.######}"));
-        }
-        if (!result.Stopped)
-            return 0;
-        Console.Error.WriteLine($"longformer: stopped after step {result.Steps}, which is saved; the same command with --resume goes on");
-        return Failure.Failed;
     }
 
     private static void Print(CharacterScore score, bool? isTheSame, bool json)

@@ -22,6 +22,36 @@ internal static class TrainVerb
         return command;
     }
 
+    /// <summary>Prints how a training ended; the exit status.</summary>
+    internal static int Report(TrainingResult result, bool json)
+    {
+        if (json)
+        {
+            JsonOutput.Print(writer =>
+            {
+                writer.WriteString("folder", result.Folder);
+                writer.WriteNumber("steps", result.Steps);
+                writer.WriteBoolean("stopped", result.Stopped);
+                if (result.BestStep is { } best)
+                    writer.WriteNumber("best_step", best);
+                if (result.Metrics is { } metrics)
+                    EvaluateVerb.WriteMetrics(writer, "metrics", metrics);
+                writer.WriteNumber("peak_memory_bytes", ProcessMemory.PeakBytes());
+            });
+        }
+        else if (!result.Stopped)
+        {
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+                $"{result.Folder}: {result.Steps} steps{(result.BestStep is { } best ? $", the best is step {best}" : "")}"));
+            foreach ((string metric, double value) in result.Metrics ?? new Dictionary<string, double>())
+                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{metric,-24} {value:0.######}"));
+        }
+        if (!result.Stopped)
+            return 0;
+        Console.Error.WriteLine($"longformer: stopped after step {result.Steps}, which is saved; the same command with --resume goes on");
+        return Failure.Failed;
+    }
+
     /// <summary>One task with its options.</summary>
     private sealed class TaskCommand
     {
@@ -121,31 +151,7 @@ internal static class TrainVerb
             trainer.Told += progress.Report;
             TrainingResult result = trainer.Run(cancellation);
             progress.Clear();
-            if (_model.Json(parsed))
-            {
-                JsonOutput.Print(json =>
-                {
-                    json.WriteString("folder", result.Folder);
-                    json.WriteNumber("steps", result.Steps);
-                    json.WriteBoolean("stopped", result.Stopped);
-                    if (result.BestStep is { } best)
-                        json.WriteNumber("best_step", best);
-                    if (result.Metrics is { } metrics)
-                        EvaluateVerb.WriteMetrics(json, "metrics", metrics);
-                    json.WriteNumber("peak_memory_bytes", ProcessMemory.PeakBytes());
-                });
-            }
-            else if (!result.Stopped)
-            {
-                Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                    $"{result.Folder}: {result.Steps} steps{(result.BestStep is { } best ? $", the best is step {best}" : "")}"));
-                foreach ((string metric, double value) in result.Metrics ?? new Dictionary<string, double>())
-                    Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{metric,-24} {value:0.######}"));
-            }
-            if (!result.Stopped)
-                return 0;
-            Console.Error.WriteLine($"longformer: stopped after step {result.Steps}, which is saved; the same command with --resume goes on");
-            return Failure.Failed;
+            return Report(result, _model.Json(parsed));
         }
 
         private TrainingOptions Options(ParseResult parsed)
