@@ -120,22 +120,27 @@ internal sealed class BenchReport(bool json)
         });
     }
 
+    private static void WritePass(Utf8JsonWriter writer, IReadOnlyList<int> lengths, double? apart, int window, double first, double tokensPerSecond)
+    {
+        if (apart is { } seconds)
+        {
+            writer.WriteStartArray("lengths");
+            foreach (int length in lengths)
+                writer.WriteNumberValue(length);
+            writer.WriteEndArray();
+            writer.WriteFinite("seconds_apart", seconds);
+        }
+        writer.WriteNumber("window", window);
+        writer.WriteFinite("first_seconds", first);
+        writer.WriteFinite("tokens_per_second", tokensPerSecond);
+    }
+
     private static void Write(Utf8JsonWriter writer, EncodeResult r, MachineSpeed machine)
     {
         EncodeCase c = r.Case;
         writer.WriteString("work", "encode");
         Common(writer, c.Lengths.Max(), c.Lengths.Count, c.DType, c.Threads, r.Load, r.Runs, r.PeakBytes, r.DeviceBytes);
-        if (r.Apart is { } apart)
-        {
-            writer.WriteStartArray("lengths");
-            foreach (int length in c.Lengths)
-                writer.WriteNumberValue(length);
-            writer.WriteEndArray();
-            writer.WriteFinite("seconds_apart", apart);
-        }
-        writer.WriteNumber("window", r.Window);
-        writer.WriteFinite("first_seconds", r.First);
-        writer.WriteFinite("tokens_per_second", r.TokensPerSecond);
+        WritePass(writer, c.Lengths, r.Apart, r.Window, r.First, r.TokensPerSecond);
         writer.WriteFinite("gflop", r.Flops * 1e-9);
         writer.WriteFinite("gflop_per_second", r.GigaflopsPerSecond);
         writer.WriteFinite("fraction_of_peak", r.GigaflopsPerSecond / machine.Peak);
@@ -152,17 +157,7 @@ internal sealed class BenchReport(bool json)
         Common(writer, c.Lengths.Max(), c.Lengths.Count, c.DType, c.Threads, r.Load, r.Runs, r.PeakBytes, 0);
         writer.WriteNumber("target_tokens", c.TargetTokens);
         writer.WriteBoolean("recompute", c.Recompute);
-        if (r.Apart is { } apart)
-        {
-            writer.WriteStartArray("lengths");
-            foreach (int length in c.Lengths)
-                writer.WriteNumberValue(length);
-            writer.WriteEndArray();
-            writer.WriteFinite("seconds_apart", apart);
-        }
-        writer.WriteNumber("window", r.Window);
-        writer.WriteFinite("first_seconds", r.First);
-        writer.WriteFinite("tokens_per_second", r.TokensPerSecond);
+        WritePass(writer, c.Lengths, r.Apart, r.Window, r.First, r.TokensPerSecond);
         if (r.Flops > 0)
         {
             writer.WriteFinite("gflop", r.Flops * 1e-9);
