@@ -15,8 +15,8 @@ from peer import BEST, HERE, LONGFORMER, Peer, cpu_name, run
 PACKED = "300,512,700,1000,1500,2048,3000,4096"
 
 
-def ours(model, a, *options):
-    out = run([LONGFORMER, "bench", model, "--train", "--threads", a.threads, "--runs", a.runs, "--json", *options])
+def ours(model, a, *options, runs=None):
+    out = run([LONGFORMER, "bench", model, "--train", "--threads", a.threads, "--runs", runs or a.runs, "--json", *options])
     return json.loads(out)["results"][0]
 
 
@@ -82,9 +82,9 @@ def main():
         for tokens in a.long:
             for again in [False, True]:
                 cases.append({"name": f"masked LM, float32{', layers run again' if again else ''}, {tokens:,}",
-                              "ours": ours(model, a, "--tokens", tokens, "--runs", 1, *(["--recompute"] if again else []))})
+                              "ours": ours(model, a, "--tokens", tokens, *(["--recompute"] if again else []), runs=1)})
                 print(row(cases[-1]["name"], cases[-1]["ours"], None), flush=True)
-        packed = ours(model, a, "--packed", PACKED, "--runs", 1) if a.packed else None
+        packed = ours(model, a, "--packed", PACKED, runs=1) if a.packed else None
     finally:
         peer.close()
 
