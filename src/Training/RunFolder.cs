@@ -138,11 +138,15 @@ internal sealed class RunFolder
         using SafetensorsFile file = SafetensorsFile.Open(System.IO.Path.Combine(folder, OptimizerFile));
         optimizer.Restore(file.Entries.Keys.Where(n => !n.StartsWith(MasterPrefix, StringComparison.Ordinal)).ToDictionary(n => n, file.Get),
             parameters);
-        foreach (TrainedParameter parameter in parameters.Where(p => p.HasMaster))
+        foreach (TrainedParameter parameter in parameters.Where(p => p.NeedsMaster && HasMaster(p)))
         {
             parameter.Master.CopyInPlace(file.Get(MasterPrefix + parameter.Name));
             parameter.Publish();
         }
+
+        // A parameter that no gradient has reached yet has neither a state nor a master.
+        bool HasMaster(TrainedParameter parameter) => file.Entries.ContainsKey(MasterPrefix + parameter.Name)
+            || file.Entries.Keys.Any(name => name.StartsWith(parameter.Name + "/", StringComparison.Ordinal));
     }
 
     /// <summary>Removes all checkpoints but the last ones and the best.</summary>

@@ -87,6 +87,37 @@ public sealed class OptimizerTests
         Assert.That(model.To(DType.Float32).ToArray<float>()[0], Is.EqualTo(0.99f).Within(0.004f).And.LessThan(1));
     }
 
+    [Test]
+    public void A_large_matrix_in_half_precision_steps_as_its_widened_gradient_does()
+    {
+        using TensorScope scope = new();
+        Tensor start = Values(3, [2100, 2000]).To(DType.BFloat16), gradient = Values(4, [2100, 2000]).To(DType.BFloat16);
+        Tensor model = start.Clone(), wide = start.To(DType.Float32);
+        using TrainedParameter half = new("p", model, rateFactor: 0.5, weightDecay: 0.1);
+        using TrainedParameter full = new("p", wide, rateFactor: 0.5, weightDecay: 0.1);
+        using AdamW first = new();
+        using AdamW second = new();
+        for (int i = 0; i < 2; i++)
+        {
+            first.Step([new ParameterGradient(half, gradient.Clone(), 0.25)], 0.01);
+            second.Step([new ParameterGradient(full, gradient.To(DType.Float32).MulInPlace(0.25))], 0.01);
+        }
+        Assert.That(Functional.Norm(half.Master - full.Master), Is.Zero);
+        Assert.That(Functional.Norm(model.To(DType.Float32) - full.Master.To(DType.BFloat16).To(DType.Float32)), Is.Zero);
+        Assert.That(Functional.Norm(half.Master - start.To(DType.Float32)), Is.Positive);
+    }
+
+    [Test]
+    public void A_parameter_that_no_gradient_reaches_has_no_master()
+    {
+        using TensorScope scope = new();
+        using TrainedParameter reached = new("reached", Tensor.Ones([4]).To(DType.BFloat16));
+        using TrainedParameter other = new("other", Tensor.Ones([4]).To(DType.BFloat16));
+        using AdamW optimizer = new();
+        optimizer.Step([new ParameterGradient(reached, Tensor.Ones([4]).To(DType.BFloat16))], 0.01);
+        Assert.That((reached.HasMaster, other.HasMaster), Is.EqualTo((true, false)));
+    }
+
     // From transformers 5.12.1's schedules, learning rate 1, 4 warm-up steps of 20.
     [TestCase(ScheduleKind.Linear, 0, 0)]
     [TestCase(ScheduleKind.Linear, 3, 0.75)]

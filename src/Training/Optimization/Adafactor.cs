@@ -52,11 +52,11 @@ public sealed class Adafactor : IOptimizer
     public void Step(IReadOnlyList<ParameterGradient> gradients, double learningRate)
     {
         ArgumentNullException.ThrowIfNull(gradients);
-        foreach ((TrainedParameter parameter, Tensor gradient) in gradients)
+        foreach (ParameterGradient g in gradients)
         {
             using TensorScope scope = new();
-            Step(parameter, gradient, learningRate * parameter.RateFactor);
-            parameter.Publish();
+            Step(g.Parameter, g.Widen(), learningRate * g.Parameter.RateFactor);
+            g.Parameter.Publish();
         }
     }
 

@@ -50,20 +50,21 @@ public sealed class AdamW : IOptimizer
     public void Step(IReadOnlyList<ParameterGradient> gradients, double learningRate)
     {
         ArgumentNullException.ThrowIfNull(gradients);
-        foreach (IGrouping<(double, double, Device, DType), ParameterGradient> group in
-                 gradients.GroupBy(g => (g.Parameter.RateFactor, g.Parameter.WeightDecay, g.Parameter.Master.Device, g.Parameter.Master.DType)))
+        foreach (ParameterGradient g in gradients.Where(g => g.IsHalf))
+            StepInBlocks(g, learningRate);
+        foreach (IGrouping<(double, double, Device, DType), ParameterGradient> group in gradients.Where(g => !g.IsHalf)
+                     .GroupBy(g => (g.Parameter.RateFactor, g.Parameter.WeightDecay, g.Parameter.Master.Device, g.Parameter.Master.DType)))
         {
             ParameterGradient[] some = [.. group];
             Tensor[] Parts(string part) => Array.ConvertAll(some, g => Part(g.Parameter, part));
             Tensor[] steps = Parts("step");
             foreach (Tensor step in steps)
                 step.AddInPlace(1.0);
-            Functional.FusedAdamW(Array.ConvertAll(some, g => g.Parameter.Master), Array.ConvertAll(some, g => g.Gradient), Parts("mean"),
-                Parts("square"), steps,
-                learningRate * group.Key.Item1, _options.Beta1, _options.Beta2, group.Key.Item2, _options.Epsilon);
-            foreach (ParameterGradient g in some)
-                g.Parameter.Publish();
+            Fused(some[0].Parameter, learningRate, Array.ConvertAll(some, g => g.Parameter.Master), Array.ConvertAll(some, g => g.Widen()),
+                Parts("mean"), Parts("square"), steps);
         }
+        foreach (ParameterGradient g in gradients)
+            g.Parameter.Publish();
     }
 
     /// <inheritdoc/>
@@ -73,6 +74,23 @@ public sealed class AdamW : IOptimizer
 
     /// <summary>Frees what it remembers.</summary>
     public void Dispose() => _state.Dispose();
+
+    private void StepInBlocks(ParameterGradient g, double learningRate)
+    {
+        TrainedParameter parameter = g.Parameter;
+        Tensor step = Part(parameter, "step").AddInPlace(1.0), mean = Part(parameter, "mean"), square = Part(parameter, "square");
+        foreach ((long First, long Count) block in RowBlocks.Of(parameter.Master.Shape))
+        {
+            using TensorScope scope = new();
+            Fused(parameter, learningRate, [parameter.Master.Rows(block)], [g.Widen(g.Gradient.Rows(block))], [mean.Rows(block)],
+                [square.Rows(block)], [step]);
+        }
+    }
+
+    private void Fused(TrainedParameter like, double learningRate, Tensor[] masters, Tensor[] gradients, Tensor[] means, Tensor[] squares,
+        Tensor[] steps) =>
+        Functional.FusedAdamW(masters, gradients, means, squares, steps, learningRate * like.RateFactor, _options.Beta1, _options.Beta2,
+            like.WeightDecay, _options.Epsilon);
 
     private Tensor Part(TrainedParameter parameter, string part) => part == "step"
         ? _state.Get(parameter, part, [], DType.Float32, parameter.Master.Device)

@@ -4,8 +4,24 @@ namespace LongformerInterop.Training.Optimization;
 
 /// <summary>A gradient for one parameter in a step.</summary>
 /// <param name="Parameter">The parameter.</param>
-/// <param name="Gradient">Of the master's shape and dtype.</param>
-public readonly record struct ParameterGradient(TrainedParameter Parameter, Tensor Gradient);
+/// <param name="Gradient">Of the master's shape, in its dtype or in the model's.</param>
+/// <param name="Factor">The number that the gradient is to be multiplied with first.</param>
+public readonly record struct ParameterGradient(TrainedParameter Parameter, Tensor Gradient, double Factor = 1)
+{
+    /// <summary>Whether the gradient is in the model's half precision and the master is not.</summary>
+    public bool IsHalf => Gradient.DType != Parameter.Master.DType;
+
+    /// <summary>The gradient in the master's dtype, multiplied: a new tensor, or the same where nothing is to be done.</summary>
+    public Tensor Widen() => Widen(Gradient);
+
+    /// <summary>The same for some of its rows.</summary>
+    /// <param name="rows">A part of <see cref="Gradient"/>.</param>
+    internal Tensor Widen(Tensor rows)
+    {
+        Tensor wide = rows.DType == Parameter.Master.DType ? rows : rows.To(Parameter.Master.DType);
+        return Factor == 1 ? wide : wide.MulInPlace(Factor);
+    }
+}
 
 /// <summary>Changes parameters by their gradients. Its state between steps can be saved and restored.</summary>
 public interface IOptimizer : IDisposable

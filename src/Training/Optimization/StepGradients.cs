@@ -37,7 +37,7 @@ public sealed class StepGradients : IDisposable
         bool any = false;
         foreach (TrainedParameter parameter in _parameters)
         {
-            if (!parameter.HasMaster || Set[parameter.Model] is not { } gradient)
+            if (!parameter.NeedsMaster || Set[parameter.Model] is not { } gradient)
                 continue;
             any = true;
             using TensorScope scope = new();
@@ -59,37 +59,20 @@ public sealed class StepGradients : IDisposable
             using TensorScope scope = new();
             if (parameter.FirstRow > 0)
                 gradient.Narrow(0, 0, parameter.FirstRow).ZeroInPlace();
-            double norm = Functional.Norm(Wide(parameter, gradient));
-            squares += norm * norm;
+            squares += parameter.NeedsMaster && gradient.DType == parameter.Model.DType ? SquaresOfHalf(gradient) : Square(Functional.Norm(gradient));
         }
         return Math.Sqrt(squares);
     }
 
-    /// <summary>
-    /// Hands the gradients to an optimizer, in the dtype of the masters: all at once, but those in half precision one by one, so that they exist in
-    /// Float32 for one parameter only.
-    /// </summary>
-    /// <param name="norm">What <see cref="Norm"/> gave.</param>
+    /// <summary>Hands the gradients to an optimizer, all at once; those in half precision as they are.</summary>
+    /// <param name="norm">The result of <see cref="Norm"/>.</param>
     /// <param name="maxNorm">Gradients with a larger norm are scaled down to it; null: none are.</param>
-    /// <param name="step">Takes some of the parameters.</param>
+    /// <param name="step">Takes them.</param>
     public void Apply(double norm, double? maxNorm, Action<IReadOnlyList<ParameterGradient>> step)
     {
         ArgumentNullException.ThrowIfNull(step);
-        double factor = maxNorm is { } most ? most / (norm + NormEpsilon) : 1;
-        List<ParameterGradient> together = [];
-        foreach ((TrainedParameter parameter, Tensor gradient) in All())
-        {
-            using TensorScope scope = new();
-            Tensor wide = Wide(parameter, gradient);
-            if (factor < 1)
-                wide.MulInPlace(factor);
-            if (ReferenceEquals(wide, gradient))
-                together.Add(new ParameterGradient(parameter, gradient));
-            else
-                step([new ParameterGradient(parameter, wide)]);
-        }
-        if (together.Count > 0)
-            step(together);
+        double factor = Math.Min(1, maxNorm is { } most ? most / (norm + NormEpsilon) : 1);
+        step([.. All().Select(g => new ParameterGradient(g.Parameter, g.Gradient, factor))]);
     }
 
     /// <summary>Frees the gradients for the next step.</summary>
@@ -113,6 +96,16 @@ public sealed class StepGradients : IDisposable
         }
     }
 
-    private static Tensor Wide(TrainedParameter parameter, Tensor gradient) =>
-        gradient.DType == parameter.Master.DType ? gradient : gradient.To(parameter.Master.DType);
+    private static double SquaresOfHalf(Tensor gradient)
+    {
+        double squares = 0;
+        foreach ((long First, long Count) block in RowBlocks.Of(gradient.Shape))
+        {
+            using TensorScope scope = new();
+            squares += Square(Functional.Norm(gradient.Rows(block).To(DType.Float32)));
+        }
+        return squares;
+    }
+
+    private static double Square(double x) => x * x;
 }

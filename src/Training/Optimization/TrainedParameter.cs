@@ -9,7 +9,7 @@ namespace LongformerInterop.Training.Optimization;
 /// </summary>
 public sealed class TrainedParameter : IDisposable
 {
-    private readonly bool _ownsMaster;
+    private Tensor? _master;
 
     /// <summary>A parameter of a model that was loaded with <see cref="LoadOptions.Trainable"/>.</summary>
     /// <param name="name">HF's name.</param>
@@ -20,8 +20,7 @@ public sealed class TrainedParameter : IDisposable
     {
         ArgumentNullException.ThrowIfNull(model);
         (Name, Model, RateFactor, WeightDecay) = (name, model, rateFactor, weightDecay);
-        _ownsMaster = model.DType is DType.BFloat16 or DType.Float16;
-        Master = _ownsMaster ? model.To(DType.Float32).Keep() : model;
+        NeedsMaster = model.DType is DType.BFloat16 or DType.Float16;
     }
 
     /// <summary>HF's name.</summary>
@@ -30,11 +29,17 @@ public sealed class TrainedParameter : IDisposable
     /// <summary>The model's tensor.</summary>
     public Tensor Model { get; }
 
-    /// <summary>The tensor that the optimizer changes: the model's, or a Float32 copy of it.</summary>
-    public Tensor Master { get; }
+    /// <summary>
+    /// The tensor that the optimizer changes: the model's, or a Float32 copy of it, made when it is asked for first. A parameter that no gradient
+    /// reaches (global projections where nothing is global) thus costs no memory.
+    /// </summary>
+    public Tensor Master => NeedsMaster ? _master ??= Model.To(DType.Float32).Keep() : Model;
 
     /// <summary>Whether <see cref="Master"/> is a copy.</summary>
-    public bool HasMaster => _ownsMaster;
+    public bool NeedsMaster { get; }
+
+    /// <summary>Whether the copy exists.</summary>
+    public bool HasMaster => _master is not null;
 
     /// <summary>The factor of a step's learning rate.</summary>
     public double RateFactor { get; }
@@ -48,14 +53,14 @@ public sealed class TrainedParameter : IDisposable
     /// <summary>Gives the model the master's values.</summary>
     public void Publish()
     {
-        if (_ownsMaster)
-            Model.CopyInPlace(Master);
+        if (_master is not null)
+            Model.CopyInPlace(_master);
     }
 
     /// <summary>Frees the master; the model's tensor is the model's.</summary>
     public void Dispose()
     {
-        if (_ownsMaster)
-            Master.Dispose();
+        _master?.Dispose();
+        _master = null;
     }
 }
