@@ -96,7 +96,7 @@ LONGFORMER_OPS_API longformer_status longformer_ops_empty(const int64_t* sizes, 
                                                           int32_t device_type, int32_t device_index,
                                                           void** tensor);
 
-/* Begins (1) and ends (0) a time of work that repeats itself: the cache then keeps whatever blocks that work
+/* Begins (1) and ends (0) a time of work that repeats itself: the cache then keeps the blocks that work
  * uses, and no more beside those in use than were in use at its peak. Such times nest. */
 LONGFORMER_OPS_API longformer_status longformer_ops_hold_memory(int32_t begins);
 
@@ -105,7 +105,7 @@ LONGFORMER_OPS_API longformer_status longformer_ops_hold_memory(int32_t begins);
  * library takes it away. */
 LONGFORMER_OPS_API const char* longformer_ops_torch_error(void);
 
-/* How many threads one operator may use, on whatever thread it is called. 0: libtorch's own number. */
+/* How many threads one operator may use, on any thread that calls it. 0: libtorch's own number. */
 LONGFORMER_OPS_API longformer_status longformer_ops_set_threads(int32_t threads);
 LONGFORMER_OPS_API int32_t longformer_ops_get_threads(void);
 /* Sets that number on this thread; cheap where it is set already. longformer_ops_call does so by itself. */

@@ -18,7 +18,7 @@ bool (*keeps_words)(std::string_view written) = nullptr;
 #if defined(_WIN32)
 // libtorch's std::cerr belongs to Microsoft's library, whose classes this compiler does not know. Its buffer
 // gets a copy of its table of virtual functions with another function for writing several characters. The
-// library's symbols tell which entry that is.
+// library's symbols say which entry that is.
 constexpr int kFunctions = 15, kBefore = 1;  // before them: its type
 constexpr char kLibrary[] = "msvcp140.dll",
                kCerr[] = "?cerr@std@@3V?$basic_ostream@DU?$char_traits@D@std@@@1@A",

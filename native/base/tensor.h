@@ -32,7 +32,7 @@ constexpr ScalarType kByte = ScalarType::uint8, kInt = ScalarType::int32, kLong 
                      kBool = ScalarType::boolean, kBFloat16 = ScalarType::bfloat16;
 int64_t element_size(ScalarType type);
 bool is_floating(ScalarType type);
-std::ostream& operator<<(std::ostream& to, ScalarType type);  // "Float", "Long", ... as libtorch writes them
+std::ostream& operator<<(std::ostream& to, ScalarType type);  // "Float" or "Long", as libtorch writes them
 
 // The numbers of c10::DeviceType.
 enum class DeviceType : int32_t { cpu = 0, cuda = 1, meta = 14 };

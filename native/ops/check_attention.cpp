@@ -1,4 +1,4 @@
-// Checks the arguments of the attention operators and brings them into the form that implementations take.
+// Checks the arguments of the attention operators and puts them into the form that implementations take.
 #include <algorithm>
 #include <cmath>
 #include <functional>
@@ -10,7 +10,7 @@
 namespace longformer {
 namespace {
 
-// Offsets of the sequences in N: those given for a packed tensor [N, ...], else 0, T, 2T ... of a batch [B,
+// Offsets of the sequences in N: those given for a packed tensor [N, ...], else 0, T, 2T and so on of [B,
 // T, ...]. `dims` is the number of dimensions behind N, `shape` their names.
 std::vector<int64_t> check_sequences(const char* op, const char* name, const Tensor& t, int64_t dims,
                                      const char* shape, OptionalIntList sequence_offsets) {
@@ -140,6 +140,24 @@ GlobalAttention check_global_options(const char* op, const Tensor& query, const 
   a.seed = options.seed;
   a.query = query;
   return a;
+}
+
+// A bias [H, D] of relative positions; undefined where there is none.
+Tensor check_relative_bias(const char* op, const char* name, const OptionalTensor& bias,
+                           const Tensor& query) {
+  if (!given(bias)) return {};
+  check_same_kind(op, name, *bias, "query", query);
+  const auto expected = query.sizes().slice(query.dim() - 2);
+  LONGFORMER_CHECK_VALUE(bias->sizes() == expected, "longformer::", op, ": ", name,
+                         " must be [H, D] = ", expected, ", given ", bias->sizes());
+  return bias->contiguous();
+}
+
+// How many tokens away the farthest key of any head is, where nothing but the longest sequence ends it.
+int64_t farthest_key(int64_t window, const std::vector<int64_t>& dilation, int64_t tokens) {
+  int64_t most = 0;
+  for (const int64_t d : dilation) most = std::max(most, std::min(window * d, tokens - 1));
+  return most;
 }
 
 }  // namespace
@@ -334,6 +352,30 @@ DecodeAttention check_decode_attention(const Tensor& query, const TensorList& ke
   }
   LONGFORMER_CHECK_VALUE(first == query.size(0), op, "rows must sum to the queries, ", query.size(0),
                          ", given ", first);
+  return a;
+}
+
+BandedAttention check_relative_attention(const char* op, const Tensor& query, const Tensor& key,
+                                         const Tensor& value, const Tensor& relative,
+                                         const OptionalTensor& content_bias,
+                                         const OptionalTensor& position_bias, int64_t relative_zero,
+                                         const AttentionOptions& options) {
+  BandedAttention a = check_banded_attention(op, query, key, value, options);
+  check_same_kind(op, "relative", relative, "query", query);
+  const auto heads = query.sizes().slice(query.dim() - 2);
+  LONGFORMER_CHECK_VALUE(relative.dim() == 3 && relative.sizes().slice(1) == heads, "longformer::", op,
+                         ": relative must be [P, H, D] with [H, D] = ", heads, ", given ", relative.sizes());
+  const int64_t tokens = std::max<int64_t>(longest(a.offsets), 1);
+  const int64_t left = farthest_key(a.window_left, a.dilation, tokens),
+                right = farthest_key(a.window_right, a.dilation, tokens);
+  LONGFORMER_CHECK_VALUE(relative_zero >= right && relative.size(0) - relative_zero > left,
+                         "longformer::", op, ": relative must have a row for every distance i - j from ",
+                         -right, " to ", left, ", given ", relative.size(0), " rows with distance 0 in row ",
+                         relative_zero);
+  a.relative = relative.stride(-1) == 1 || relative.size(-1) == 1 ? relative : relative.contiguous();
+  a.content_bias = check_relative_bias(op, "content_bias", content_bias, query);
+  a.position_bias = check_relative_bias(op, "position_bias", position_bias, query);
+  a.relative_zero = relative_zero;
   return a;
 }
 

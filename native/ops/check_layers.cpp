@@ -204,4 +204,16 @@ void check_hidden_dropout(const Tensor& input, double probability) {
                          "longformer::hidden_dropout: probability must be in [0, 1], given ", probability);
 }
 
+void check_drop(const char* op, double probability) {
+  LONGFORMER_CHECK_VALUE(probability >= 0 && probability < 1, "longformer::", op,
+                         ": probability must be in [0, 1), given ", probability);
+}
+
+void check_apart(const Tensor& out, const Tensor& input) {
+  if (!out.is_contiguous() || !input.is_contiguous()) return;
+  const char *a = out.data_ptr<char>(), *b = input.data_ptr<char>();
+  LONGFORMER_CHECK_VALUE(a + out.nbytes() <= b || b + input.nbytes() <= a,
+                         "longformer::_linear_into: out must not share the memory of input");
+}
+
 }  // namespace longformer

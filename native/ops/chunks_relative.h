@@ -1,4 +1,4 @@
-// Relative positions in chunks.cpp. For the heads of one dilation the keys of a window stand at the same
+// Relative positions in chunks.cpp. For the heads of one dilation the keys of a window are at the same
 // distances from every query, so the queries of a block are multiplied with one row for each slot of the
 // window, [block, slots], and the product is moved into the columns of the keys, [block, span] with
 // span = slots + block - 1: slot c of query t belongs to key t + c, a diagonal band, seen as a rectangle by a

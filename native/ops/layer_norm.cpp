@@ -68,11 +68,6 @@ std::tuple<Tensor, Tensor, Tensor> backward_operator(const Tensor& grad_output, 
   return {std::move(g.sum), std::move(g.weight), std::move(g.bias)};
 }
 
-void check_drop(const char* op, double probability) {
-  LONGFORMER_CHECK_VALUE(probability >= 0 && probability < 1, "longformer::", op,
-                         ": probability must be in [0, 1), given ", probability);
-}
-
 bool one_shape(const Tensor& input, const Tensor& residual) {
   return !residual.defined() || residual.sizes() == input.sizes();
 }

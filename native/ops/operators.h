@@ -88,6 +88,8 @@ Linear check_linear(const char* op, const Tensor& input, const Tensor& weight, c
                     const OptionalTensor& packed, std::string_view activation,
                     const OptionalTensor& residual);
 void check_linear_pack(const Tensor& weight);
+// The kernels on a CPU read the input while they write `out`.
+void check_apart(const Tensor& out, const Tensor& input);
 // A tensor of that shape to write into, of the type and device of `like` where that is defined.
 void check_out(const char* op, const Tensor& out, IntList shape, const Tensor& like);
 void check_linear_gradient(const char* op, const Tensor& grad_output, const Tensor& input,
@@ -98,6 +100,8 @@ void check_layer_norm(const char* op, const Tensor& input, const OptionalTensor&
                       const Tensor& weight, const Tensor& bias);
 void check_layer_norm_gradient(const char* op, const Tensor& grad_output, const Tensor& input,
                                const OptionalTensor& residual);
+// The probability of the dropout within the normalization.
+void check_drop(const char* op, double probability);
 
 // Rows of a table for N tokens: ids[n], or without ids n modulo the table's rows.
 struct TokenRows {

@@ -136,7 +136,7 @@ std::string schema_of_options() {
 
 namespace torch {
 
-// Reads a parameter that stands for as many arguments as its operators have options.
+// Reads a parameter that takes the place of as many arguments as its operators have options.
 template <int operators>
 struct Argument<OptionsOf<operators>> {
   static constexpr size_t slots = options::count(operators, options::All());

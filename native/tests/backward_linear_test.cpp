@@ -22,7 +22,7 @@ double dot(const Tensor& x, const Tensor& y) {
   const Doubles a = values(x), b = values(y);
   return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
 }
-// How far a type's results may lie from the truth, for numbers of about 1.
+// How far a type's results may be from the truth, for numbers of about 1.
 double allowed(ScalarType type) {
   return type == kDouble ? 1e-12 : type == kFloat ? 2e-5 : type == kHalf ? 4e-3 : 3e-2;
 }

@@ -198,7 +198,7 @@ TEST_P(BandedAttention, takes_no_tokens_at_all) {
 }
 
 TEST_P(BandedAttention, hides_the_values_of_masked_tokens_even_when_they_are_not_finite) {
-  // Padding often holds whatever was in memory; it must not reach a visible row.
+  // Padding often holds old memory; it must not reach a visible row.
   Problem p;
   p.lengths = {70};
   p.window_left = p.window_right = 20;

@@ -2,7 +2,7 @@
 // between the repetitions, because the machine may be shared. Minima over many repetitions.
 //   bench_kernels [repetitions=20] [filter]
 // OMP_NUM_THREADS sets the threads (default 2). With one thread the processor time of the thread is taken
-// instead of the wall clock's, which stays meaningful when other programs want the processor.
+// instead of the wall clock's, which stays meaningful when other programs use the processor.
 
 #include <algorithm>
 #include <cmath>
@@ -89,7 +89,7 @@ BandedAttention causal_attention_of(const Shape& s, bool relative) {
   return a;
 }
 
-// Two products per query and visible key; what lies outside the band or the sequence is not counted.
+// Two products per query and visible key; pairs outside the band or the sequence are not counted.
 double useful_flops(const Shape& s) {
   double pairs = 0;
   for (int64_t i = 0; i < s.tokens; ++i) {

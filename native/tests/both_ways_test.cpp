@@ -1,6 +1,6 @@
 // Every operator gives the same through libtorch's dispatcher, where Python calls it, as by the direct call,
-// where C# does: with every option given and with none, bit by bit. What the operators compute is tested
-// elsewhere.
+// where C# does: with every option given and with none, bit by bit. Other tests check the
+// values.
 #include "global_definition.h"
 
 namespace longformer::test {

@@ -169,7 +169,7 @@ Result call_with(const OptionsOf<operators>& o, Way way, const char* name, const
 
 // Returns the message of the ValueError that the work throws; empty where it throws nothing.
 std::string value_error(const std::function<void()>& work);
-// Returns the message of whatever the work throws.
+// Returns the message of the exception that the work throws.
 std::string any_error(const std::function<void()>& work);
 
 }  // namespace longformer::test

@@ -45,7 +45,7 @@ bool nvrtc_is_here(std::string& why) {
 
 #define SKIP_WITHOUT_NVRTC() \
   std::string why;           \
-  if (!nvrtc_is_here(why)) GTEST_SKIP() << "no kernel was compiled, for want of NVRTC: " << why
+  if (!nvrtc_is_here(why)) GTEST_SKIP() << "no kernel was compiled, because NVRTC is missing: " << why
 
 // The GPUs of data centres, and the newest that this NVRTC knows.
 std::vector<int> targets() {

@@ -102,7 +102,7 @@ TEST(CudaEmbed, what_the_kernel_does_not_serve_is_left_to_libtorch) {
   EXPECT_FALSE(cuda::serves(of(tables(kFloat, 10))));
   EXPECT_FALSE(cuda::serves(of(tables(kDouble, 8))));
   EXPECT_FALSE(cuda::serves(of(tables(kFloat, 2056))));
-  Tables empty = tables(kFloat, 8);  // ids would have no row to stand for
+  Tables empty = tables(kFloat, 8);  // no row for an unknown id
   Embedding e = checked(empty.words, {}, empty.positions.narrow(0, 0, 25), {}, empty.types,
                         zeros({50}, kLong), empty.weight, empty.bias, 1e-5, 1.0);
   e.types.table = empty.types.narrow(0, 0, 0);

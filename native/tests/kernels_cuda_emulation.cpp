@@ -43,7 +43,7 @@ TEST(CudaEmulation, accepts_what_is_right) {
 }
 
 TEST(CudaEmulation, finds_missing_barriers) {
-  // Of another warp, and of another lane; whoever comes second is told.
+  // Of another warp, and of another lane; the second one is reported.
   for (const int other : {63, 1})
     EXPECT_COMPLAINT("barrier", [=] {
       shared_store(4 * thread_index(), 1);

@@ -1,5 +1,5 @@
 // Tensors of another device than the CPU, as far as the meta device, which has shapes and no memory, can
-// stand in for it: what is made for them is made there, and a number joins them where they are.
+// take its place: what is made for them is made there, and a number joins them where they are.
 #include <gtest/gtest.h>
 
 #include "../torch/cuda.h"

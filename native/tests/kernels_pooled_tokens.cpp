@@ -53,7 +53,7 @@ void compare_all(Tensor (*pool_with)(const Tensor&, const Tensor&, const Optiona
           const OptionalTensor mask = masked ? OptionalTensor(random_mask({900}, 0.6)) : OptionalTensor();
           const Tensor out = pool_with(queries, hidden, mask, offsets);
           ASSERT_EQ(out.scalar_type(), wide);
-          // What the tokens hold is exact in the type that is computed with, whatever theirs.
+          // The tokens' values are exact in the type of the computation, for every type of theirs.
           ASSERT_LT(largest_difference(out, exact(queries, hidden, mask, offsets)),
                     type == kDouble ? 1e-13 : 1e-5)
               << name_of(type) << " " << channels << " channels, " << rows << " rows, mask " << masked;

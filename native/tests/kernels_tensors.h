@@ -10,7 +10,7 @@
 
 namespace longformer::test {
 
-// The generator of all random tensors below; each test that wants its own numbers seeds it.
+// The generator of all random tensors below; each test that needs its own numbers seeds it.
 inline Rng& generator() {
   static Rng rng(1);
   return rng;

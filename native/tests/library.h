@@ -32,7 +32,7 @@ struct Api {
 const Api& api();
 
 // The file that open_libtorch opens: in the folder LIBTORCH of the environment, or in its lib/, whatever its
-// version is; without LIBTORCH in the folder that CMake was told of. Throws std::runtime_error naming the
+// version is; without LIBTORCH in the folder that CMake was given. Throws std::runtime_error naming the
 // folders where there is none.
 std::string libtorch_file();
 void open_libtorch();

@@ -1,4 +1,4 @@
-// What the operators do for steps of training besides gradients: dropout within the normalization, gradients
+// The operators in steps of training, besides gradients: dropout within the normalization, gradients
 // added to those that exist, large weights packed part by part, and memory that is held from step to step.
 #include <cmath>
 

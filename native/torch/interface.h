@@ -96,7 +96,7 @@ void load();
 bool is_loaded();
 // 2.10 as 210, 2.14 as 214.
 int version();
-// An address inside the loaded libtorch_cpu, which tells its file. Null before load().
+// An address inside the loaded libtorch_cpu, which leads to its file. Null before load().
 void* address_in_libtorch();
 // Looks up a function that is not in the lists above in the loaded libtorch_cpu or libtorch_cuda; null: none.
 void* find_function(const char* name);

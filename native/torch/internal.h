@@ -22,7 +22,7 @@ void refuse_if_forked();
 // Notes that this process uses the operators, so that its forked children are refused.
 void mark_used();
 
-// Sets how many threads an operator may use, on whatever thread it is called. 0: libtorch's own number.
+// Sets how many threads an operator may use, on any thread that calls it. 0: libtorch's own number.
 void set_threads(int threads);
 void apply_threads();
 

@@ -163,7 +163,7 @@ void register_all() {
   for (int key = 0; key < 3; ++key)
     LONGFORMER_TORCH(
         aoti_torch_library_init_impl("longformer", keys[key], __FILE__, __LINE__, &libraries[key]));
-  // For operators without a tensor, whose device nothing tells.
+  // For operators without a tensor, which have no device.
   LONGFORMER_TORCH(aoti_torch_library_init_impl("longformer", "CompositeExplicitAutograd", __FILE__, __LINE__,
                                                 &no_device));
   for (const auto& [name, op] : operators().by_name) {

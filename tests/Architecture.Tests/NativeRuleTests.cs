@@ -39,7 +39,7 @@ public partial class NativeRuleTests
         IEnumerable<string> offenders =
             from file in Sources()
             where !file.StartsWith(folder, StringComparison.Ordinal)
-            // Stands in for a libtorch that cannot be used.
+            // A library in place of a libtorch that cannot be used.
             where Path.GetRelativePath(Native, file) != Path.Combine("tests", "impostor.cpp")
             from Match name in names.Matches(WithoutComments(File.ReadAllText(file)))
             select $"{Path.GetRelativePath(Root, file)}: {name.Value}";
@@ -47,7 +47,7 @@ public partial class NativeRuleTests
     }
 
     [Test]
-    public void What_names_functions_of_libtorch_is_small()
+    public void Few_lines_name_functions_of_libtorch()
     {
         int lines = Directory.EnumerateFiles(Path.Combine(Native, "torch")).Sum(f => File.ReadLines(f).Count());
         Assert.That(lines, Is.InRange(300, 1500));
@@ -64,6 +64,17 @@ public partial class NativeRuleTests
             where line.text.Length > limit
             select $"{Path.GetRelativePath(Root, file)}:{line.number}";
         Assert.That(offenders, Is.Empty);
+    }
+
+    [Test]
+    public void Arguments_of_operators_are_checked_in_check_files_alone()
+    {
+        string operators = Path.Combine(Native, "ops") + Path.DirectorySeparatorChar;
+        IEnumerable<string> checking =
+            from file in Sources()
+            where file.StartsWith(operators, StringComparison.Ordinal) && ArgumentCheck().IsMatch(File.ReadAllText(file))
+            select Path.GetFileName(file);
+        Assert.That(checking, Is.EquivalentTo((string[])["check.cpp", "check_attention.cpp", "check_layers.cpp"]));
     }
 
     [Test]
@@ -110,7 +121,7 @@ public partial class NativeRuleTests
 
     private static void RequireLibrary() => Assert.That(Library, Does.Exist, "make native builds it");
 
-    /// <summary>What readelf says of the library.</summary>
+    /// <summary>Returns readelf's report of the library.</summary>
     private static string ReadElf(string what)
     {
         ProcessStartInfo start = new("readelf", ["--wide", what, Library]) { RedirectStandardOutput = true };
@@ -144,6 +155,9 @@ public partial class NativeRuleTests
 
     private static Version ToVersion(string text) =>
         Version.Parse(text.Contains('.', StringComparison.Ordinal) ? text : string.Create(CultureInfo.InvariantCulture, $"{text}.0"));
+
+    [GeneratedRegex(@"\b(LONGFORMER_CHECK_(VALUE|INDEX)|throw (ValueError|IndexError))\b")]
+    private static partial Regex ArgumentCheck();
 
     [GeneratedRegex(@"^\s*#\s*include\s+([<""][^>""]+[>""])", RegexOptions.Multiline)]
     private static partial Regex Include();

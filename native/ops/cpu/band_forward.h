@@ -21,7 +21,7 @@ struct ForwardScratch {
       at += count;
       return p;
     };
-    rows = take(kBlock * padded_dim);     // [query][dim]: what goes through a transpose
+    rows = take(kBlock * padded_dim);     // [query][dim]: the input of a transpose
     queries = take(kBlock * padded_dim);  // Q^T [dim][query]
     sums = take(kBlock * padded_dim);     // O^T [dim][query], not yet divided by the total
     scores = take(kBlock * kBlock);       // S^T, then P^T [key][query]

@@ -11,11 +11,11 @@ namespace {
 enum class Start { zero, keep, rescale };
 
 // Rows of memory that will be read soon, asked for a cache line at a time in the loops of the products: they
-// lie far apart, so that the processor does not foresee them, and a core has only ten or twelve misses under
+// are far apart, so that the processor does not foresee them, and a core has only ten or twelve misses under
 // way, so that asking for many at once makes it wait.
 class Ahead {
  public:
-  // Where a product goes on asking. Past the end of a set it asks for the rows behind it, which does no harm.
+  // Where a product continues to ask. Past a set's end it asks for the rows behind it, which does no harm.
   // With a step of less than a line it asks for each several times, which costs next to nothing: what counts
   // is how many misses are under way, since the products' own share their queue.
   struct Lines {

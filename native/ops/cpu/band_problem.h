@@ -1,14 +1,14 @@
-// What the drivers (banded_attention*.cpp, which know ATen) hand to the kernels (band_*.h, compiled once for
+// The structs that the drivers (banded_attention*.cpp) hand to the kernels (band_*.h, compiled once for
 // every instruction set, which know neither ATen nor the standard library's templates: an inline function of
 // those compiled with AVX-512 flags could be the copy that the linker keeps for everybody).
 //
 // Layout of the computation. Within a (sequence, head), the tokens of one residue class modulo the dilation
-// form an undilated problem, since a query only sees keys of its own class. Class coordinate a stands for
+// form an undilated problem, since a query only sees keys of its own class. Class coordinate a means
 // token residue + a * dilation of its sequence. Queries are taken in blocks of 64 and held transposed, Q^T
 // [D][64]: lanes of a vector are queries. Scores come as S^T [key][query], so that the softmax is a vertical
 // operation, keys and values are read one scalar at a time (broadcast), and no K needs transposing. Tiles of
 // 64 keys are copied to the thread's scratch and used by all blocks whose window they are in: rows of a [N,
-// H, D] tensor lie so far apart that they fall on few cache sets.
+// H, D] tensor are so far apart that they fall on few cache sets.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -80,7 +80,7 @@ struct BandUnit {
   int64_t length;  // of the class
   int64_t first_block, blocks;
   // Backward only. Keys [key_begin, key_end) of the class are touched. Their gradients gather in scratch; a
-  // key that no other unit touches goes straight to grad_k and grad_v, the others' sums go to `shared` (2 x
+  // key that no other unit touches is written to grad_k and grad_v, the others' sums to `shared` (2 x
   // keys x padded_dim: K then V), and those of the sequence's global keys to `shared_global` (2 x globals x
   // padded_dim), for the merging pass.
   int64_t key_begin, key_end;

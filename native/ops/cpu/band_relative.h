@@ -1,10 +1,10 @@
 // Relative positions in the CPU kernels: what the distance of a key adds to its score, forward and backward.
 //
-// Slot u of a window, u = 0 .. window_left + window_right from the leftmost key to the rightmost, stands at
+// Slot u of a window, u = 0 .. window_left + window_right from the leftmost key to the rightmost, is at
 // the distance (window_left - u) * dilation from any query, so the table's rows in the order of the slots are
 // prepared once (prepare_relative), and a block of 64 queries is multiplied with tiles of 64 slots: no more
-// products than there are pairs of a query and a key. The key in row r of a tile of keys stands in slot
-// j + r - i of query i, so a tile needs two neighbouring tiles of slots, which lie side by side in the band
+// products than there are pairs of a query and a key. The key in row r of a tile of keys is in slot
+// j + r - i of query i, so a tile needs two neighbouring tiles of slots, which are side by side in the band
 // [query][128]. Moving one query down is moving one slot left: the band read with a row distance of 127 is
 // the matrix [query][key], and transposed it is what the kernels call scores. The same way back for
 // gradients.
@@ -149,7 +149,7 @@ class RelativeGradients {
     held_ = -2;
   }
 
-  // Takes the gradients of a tile's scores, [key][query]. What lies outside the tile's parts becomes zero.
+  // Takes the gradients of a tile's scores, [key][query]. Cells outside the tile's parts become zero.
   void add(const Block& b, const Tile<S>& t, S* grads, Ahead& ahead) {
     const int64_t from_left = t.first - b.first_query + b.left;
     hold(b, from_left / kBlock, ahead);

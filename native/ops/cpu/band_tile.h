@@ -334,7 +334,7 @@ inline bool next_tile(const BandProblem& p, const Block& b, TileCache<V>& cache,
   return true;
 }
 
-// Tells `ahead` the rows of tokens [first, first + count) of the class, as far as the class goes.
+// Gives `ahead` the rows of tokens [first, first + count) of the class, up to its end.
 inline void add_rows(Ahead& ahead, const BandProblem& p, const Rows& rows, const BandUnit& u, const Block& b,
                      int64_t first, int64_t count) {
   count = smaller(count, b.length - first);
@@ -420,7 +420,7 @@ inline void dropout_factors(typename V::S* to, const BandProblem& p, int64_t hea
   }
 }
 
-// The sign of the scale goes into the queries, so that the largest score is the largest product (and 0 *
+// The queries take the sign of the scale, so that the largest score is the largest product (and 0 *
 // -inf, were the scale zero, does not turn a mask into NaN).
 struct ScaleParts {
   double sign, magnitude_log2;  // scores in units of log2: sign * (q.k) * magnitude_log2

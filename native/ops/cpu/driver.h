@@ -28,7 +28,7 @@ inline size_t compute_size(Element e) {
 Rows rows_of(const Tensor& t);
 void fill_problem(BandProblem& p, BandTables& tables, const BandedAttention& a);
 
-// What a problem's relative positions are made of, as long as the problem is worked on.
+// Holds the tensors of a problem's relative positions while the problem is worked on.
 struct RelativeTables {
   Tensor columns, rows, content_bias, position_bias;
 };

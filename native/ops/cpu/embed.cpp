@@ -1,6 +1,6 @@
 // longformer::embed on a CPU: rows are gathered, added and normalized some at a time, while they are in the
-// cache. What is added before the normalization is rounded to the tables' type where libtorch's operators,
-// one after the other, would round it.
+// cache. The sums before the normalization are rounded to the tables' type where libtorch's operators,
+// one after the other, would round them.
 
 #include <cstring>
 #include <type_traits>

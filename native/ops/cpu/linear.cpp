@@ -1,5 +1,5 @@
 // longformer::linear_pack, linear and _linear_into on a CPU. A few rows are multiplied with the weight where
-// it lies (few_rows_linear.h) unless it is given packed; more in float32 by kernels of our own (multiply.h),
+// it is (few_rows_linear.h) unless it is given packed; more in float32 by kernels of our own (multiply.h),
 // which read bfloat16 and float16 on the way, or multiply bfloat16 by the processor's instructions for it.
 // Where it has some for whole tiles of bfloat16 (AMX), libtorch's oneDNN multiplies. float64: ATen.
 #include <algorithm>
@@ -97,14 +97,6 @@ Tensor linear_on_cpu(const Tensor& input, const Tensor& weight, const OptionalTe
   const Tensor out = empty(linear.shape, input.options());
   multiply_into(linear, out);
   return out;
-}
-
-// The kernels read the input while they write the result.
-void check_apart(const Tensor& out, const Tensor& input) {
-  if (!out.is_contiguous() || !input.is_contiguous()) return;
-  const char *a = out.data_ptr<char>(), *b = input.data_ptr<char>();
-  LONGFORMER_CHECK_VALUE(a + out.nbytes() <= b || b + input.nbytes() <= a,
-                         "longformer::_linear_into: out must not share the memory of input");
 }
 
 void linear_into(const Tensor& input, const Tensor& weight, const OptionalTensor& bias,

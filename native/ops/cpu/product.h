@@ -32,7 +32,7 @@ void pack_panels(const PackProblem& p, int64_t first, int64_t last, void* scratc
   float* const rows = static_cast<float*>(scratch);
   const int64_t size = padded_cells(p.inputs) * kPanel;
   if (p.weight.transposed) {
-    // All panels of an input together: they lie side by side in memory.
+    // All panels of an input together: they are side by side in memory.
     for (int64_t i = 0; i < p.inputs; ++i)
       for (int64_t panel = first; panel < last; ++panel) {
         float* const to = p.packed + panel * size + i * kPanel;

@@ -25,7 +25,7 @@ inline void read_pairs(const Operand& m, int64_t row, int64_t columns, int64_t f
   }
 }
 
-// Cells of rows that lie in memory as columns: for the pair `cell` of inputs the cells of `count` rows from
+// Cells of rows that are in memory as columns: for the pair `cell` of inputs the cells of `count` rows from
 // `first` on, one behind the other. Zeros for the input behind an odd number.
 inline void interleave_pair(const Operand& m, int64_t cell, int64_t columns, int64_t first, int64_t count,
                             uint32_t* to) {

@@ -13,7 +13,7 @@ namespace longformer::cpu {
 
 constexpr int64_t kPanel = 32;
 // Inputs that a tile of the result is multiplied with in a row: so many of a panel's weights stay in the
-// first-level cache for all rows of a unit. Rows of the input lie an odd number of cache lines apart, so that
+// first-level cache for all rows of a unit. Rows of the input are an odd number of cache lines apart, so that
 // they share no cache sets.
 constexpr int64_t kDepth = 192, kDepthStride = kDepth + 16;
 

@@ -1,4 +1,4 @@
-// Tells which products the kernels of multiply.h compute.
+// Says which products the kernels of multiply.h compute.
 #pragma once
 #include "../../base/tensor.h"
 

@@ -12,7 +12,7 @@ using longformer::cpu::NormBackwardProblem;
 using longformer::cpu::NormInput;
 using longformer::cpu::NormProblem;
 
-// What the elements of a row are multiplied with by the dropout; anything behind the end.
+// Writes the factors of the dropout for the elements of a row; anything behind the end.
 template <class S>
 inline void keep_factors(S* to, const NormInput& p, int64_t row) {
   const uint64_t first = p.drop.seed + uint64_t(row * p.columns);

@@ -178,7 +178,7 @@ BandedForward banded_forward(const BandedAttention& a, Launcher& launcher) {
   if (a.q.size(0) == 0) return result;
   Problem problem(a, launcher);
   BandedParameters& p = problem.p;
-  // The maximum of the scores is looked for before they are scaled, so the scale's sign goes to the queries.
+  // The maximum of the scores is looked for before they are scaled, so the queries take the scale's sign.
   // A scale of 0 becomes one that makes every score 0 all the same.
   const double magnitude = std::max(std::abs(a.scale), 1e-30);
   p.scale_log2 = static_cast<float>(magnitude * log2_e);

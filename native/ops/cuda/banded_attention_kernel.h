@@ -9,7 +9,7 @@ namespace longformer::cuda {
 int type_of(const Tensor& t);
 
 // Whether the kernels serve a problem: float32, bfloat16 or float16, heads of at most 128 dimensions, and
-// fewer than 2^30 tokens. Everything else goes to chunks.
+// fewer than 2^30 tokens. Chunks takes everything else.
 bool serves(const BandedAttention& a);
 
 BandedForward banded_forward(const BandedAttention& a, Launcher& launcher);

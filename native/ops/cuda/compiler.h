@@ -18,7 +18,7 @@ std::vector<KernelText> all_other_kernels();
 
 // The code that a device runs: machine code of its own generation, or PTX that its driver translates.
 struct Target {
-  int architecture = 0;  // 80, 90 ... as in sm_90
+  int architecture = 0;  // 80 or 90, as in sm_90
   bool ptx = false;
 
   std::string name() const;  // "sm_90", "compute_90"

@@ -1,5 +1,5 @@
 // Compiled kernels on disk, a file for each. A file carries its key and a checksum: one that was damaged, or
-// whose name stands for another key, counts as missing and is written again. Files appear whole (written
+// whose name belongs to another key, counts as missing and is written again. Files appear whole (written
 // under a temporary name, then renamed), so any number of processes may share a folder.
 #pragma once
 #include <cstdint>

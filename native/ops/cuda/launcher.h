@@ -31,7 +31,7 @@ class Launcher {
   // The kernel takes one struct by value.
   virtual void launch(const KernelText& kernel, const Grid& grid, const void* parameters, size_t bytes) = 0;
   virtual int multiprocessors() const = 0;
-  // Told of every tensor whose address is handed to a kernel.
+  // Called with every tensor whose address is handed to a kernel.
   virtual void touches(const Tensor& tensor, const char* name, bool writes) {}
 
   template <class Parameters>

@@ -4,7 +4,7 @@
 // at all.
 //
 // Every thread is a fiber with its own stack; it runs until it comes to a barrier or to an operation of
-// its warp, whose work the last lane to arrive does for all. Which warp goes first is drawn from the seed.
+// its warp, whose work the last lane to arrive does for all. The seed decides which warp is first.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -1,4 +1,4 @@
-// banded_attention, forward: a block takes C::rows queries of one head and goes through the keys that they
+// banded_attention, forward: a block takes C::rows queries of one head and passes over the keys that they
 // see, tile by tile, with the softmax kept up to date (its maximum and sum so far), so that no score leaves
 // the registers. While a tile is worked on, the next ones are on their way to shared memory. Tiles outside
 // the band are never loaded, and a warp leaves out those that only its neighbours see; only tiles on the

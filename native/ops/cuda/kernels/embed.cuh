@@ -4,7 +4,7 @@
 
 namespace longformer::cuda {
 
-// Where the row of a token begins. An id that is no row clears `known` and stands for the first row.
+// Where the row of a token begins. An id that is no row clears `known` and counts as the first row.
 LONGFORMER_DEVICE const char* table_row(const TableRows& t, int token, long long row_bytes, bool& known) {
   long long row = token % t.rows;
   if (t.ids != nullptr) {

@@ -2,7 +2,7 @@
 // has no standard headers: plain types only, pointers to device memory, strides in elements.
 //
 // Tokens of all sequences are behind each other, N in all. Within a (sequence, head), the tokens of one
-// residue class modulo the dilation form an undilated problem; class coordinate a stands for token begin +
+// residue class modulo the dilation form an undilated problem; class coordinate a means token begin +
 // residue + a * dilation.
 #pragma once
 

@@ -218,7 +218,7 @@ struct PoolSlice {
 };
 
 // Sums over the lanes of as many numbers as there are lanes: lane i gets sum i, in x[0]. Each step adds the
-// lanes that differ in one bit, which go on with one half of the numbers each.
+// lanes that differ in one bit, which continue with one half of the numbers each.
 template <int step>
 LONGFORMER_DEVICE void add_lanes(float (&x)[32]) {
   const bool upper = (lane_index() & step) != 0;
