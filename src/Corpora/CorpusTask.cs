@@ -9,10 +9,10 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Corpora;
 
-/// <summary>What became of a text: the task's values, or why there are none.</summary>
+/// <summary>The result of a text: the task's values, or why there are none.</summary>
 internal readonly record struct CorpusResult(object?[]? Values, int Tokens, InputException? Problem);
 
-/// <summary>What is done with the texts of a corpus. A task is used from one thread; the model stays the caller's.</summary>
+/// <summary>Computes the results of the texts of a corpus. A task is used from one thread; the model stays the caller's.</summary>
 public abstract class CorpusTask
 {
     // A text that fails ends a call: what the call had done is lost, so that calls are not long.
@@ -72,7 +72,7 @@ public abstract class CorpusTask
             }
             catch (InputException e) when (done < call.Length)
             {
-                // What came before it in the call is done; it is taken out, and the others are called again.
+                // The texts before it in the call are done; it is taken out, and the others are called again.
                 int bad = e.Argument is { Name: "documents", Index: [long index] } ? call[(int)index] : call[done];
                 results[bad] = new CorpusResult(null, 0, e);
                 open.Remove(bad);
@@ -92,15 +92,7 @@ public abstract class CorpusTask
         {
             json.WriteStartArray();
             foreach (Entity entity in entities)
-            {
-                json.WriteStartObject();
-                json.WriteString("label", entity.Label);
-                json.WriteString("text", entity.Text);
-                json.WriteNumber("start", entity.Start);
-                json.WriteNumber("end", entity.End);
-                json.WriteNumber("score", entity.Score);
-                json.WriteEndObject();
-            }
+                entity.WriteTo(json);
             json.WriteEndArray();
         }
         return Encoding.UTF8.GetString(text.ToArray());

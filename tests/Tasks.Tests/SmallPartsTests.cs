@@ -1,3 +1,5 @@
+using System.Text;
+using System.Text.Json;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Tasks.Tests;
@@ -28,6 +30,18 @@ public class SmallPartsTests
     public void A_global_position_past_the_end_is_refused_with_both_numbers() =>
         Assert.That(() => GlobalTokens.At(7).Resolve(5, [], "documents[2]"),
             Throws.TypeOf<InputException>().With.Message.Contains("7").And.Message.Contains("documents[2]").And.Message.Contains("5 tokens"));
+
+    [TestCase(0.25f, "0.25")]
+    [TestCase(float.NaN, "null")]
+    [TestCase(float.PositiveInfinity, "null")]
+    public void An_entity_is_written_as_json_with_null_for_a_score_that_json_lacks(float score, string written)
+    {
+        using MemoryStream stream = new();
+        using (Utf8JsonWriter json = new(stream))
+            new Entity("LOC", "Paris", 3, 8, score).WriteTo(json);
+        Assert.That(Encoding.UTF8.GetString(stream.ToArray()),
+            Is.EqualTo($$"""{"label":"LOC","text":"Paris","start":3,"end":8,"score":{{written}}}"""));
+    }
 
     [Test]
     public void Softmax_holds_for_large_and_infinite_logits()

@@ -47,16 +47,16 @@ public sealed class CharacterTests
     public void A_model_learns_in_phases_and_its_folder_writes_text()
     {
         using TestFolder folder = Prepared();
-        List<TrainingEvent> told = [];
+        List<TrainingEvent> events = [];
         CharacterTrainer trainer = new(Options(folder));
-        trainer.Told += told.Add;
+        trainer.Reported += events.Add;
         TrainingResult result = trainer.Run();
         Assert.That((result.Steps, result.Stopped), Is.EqualTo((30L, false)));
-        double[] bits = [.. told.Where(e => e.Kind == TrainingEventKind.Evaluated).Select(e => e.Metrics!["bits_per_character"])];
+        double[] bits = [.. events.Where(e => e.Kind == TrainingEventKind.Evaluated).Select(e => e.Metrics!["bits_per_character"])];
         Assert.That(bits, Has.Length.EqualTo(4), "at 10, 20, the end of the first phase and that of the second, which is 30");
         // 19 symbols are 4.2 bits.
         Assert.That(bits[^1], Is.LessThan(3.2).And.LessThan(bits[0]));
-        double[] rates = [.. told.Where(e => e.Kind == TrainingEventKind.Step).Select(e => e.LearningRate)];
+        double[] rates = [.. events.Where(e => e.Kind == TrainingEventKind.Step).Select(e => e.LearningRate)];
         Assert.That((rates[0], rates[1], rates[2], rates[24], rates[25], rates[29]), Is.EqualTo((0, 5e-3, 1e-2, 0, 2.5e-3, 5e-3)));
         using CharacterGenerator generator = CharacterGenerator.Load(result.Folder);
         Assert.That(generator.Model.Configuration.Window, Is.EqualTo(new[] { 8, 16 }));
@@ -93,7 +93,7 @@ public sealed class CharacterTests
         new CharacterTrainer(Options(folder, "whole")).Run();
         using CancellationTokenSource stop = new();
         CharacterTrainer first = new(Options(folder));
-        first.Told += e =>
+        first.Reported += e =>
         {
             if (e.Kind == TrainingEventKind.Step && e.Step == after)
                 stop.Cancel();
@@ -186,7 +186,7 @@ public sealed class CharacterTests
     [TestCase("\"window\":[4,8]", "\"window\":[4]", "phase 1: window has 1 values for 2 layers")]
     [TestCase("\"batch\":8", "\"batch\":0", "phase 1: batch: expected 1 or more, given 0")]
     [TestCase("\"phases\"", "\"stages\"", "no schedule")]
-    [TestCase("\"gelu\"", "\"swish\"", "activation: expected gelu, gelu_tanh or relu")]
+    [TestCase("\"gelu\"", "\"softplus\"", "activation: expected one of gelu, gelu_python, gelu_new")]
     [TestCase("{\"weight", "[{\"weight", "no schedule")]
     public void A_schedule_that_cannot_be_is_told(string before, string after, string words)
     {
@@ -209,7 +209,7 @@ public sealed class CharacterTests
         Refused(Options(folder, "c") with { DType = DType.Float16 }, "dtype");
         using CancellationTokenSource stop = new();
         CharacterTrainer trainer = new(Options(folder));
-        trainer.Told += e => stop.Cancel();
+        trainer.Reported += e => stop.Cancel();
         trainer.Run(stop.Token);
         CharacterSchedule other = Tiny with { Phases = [Tiny.Phases[0] with { Steps = 25 }, Tiny.Phases[1]] };
         Refused(Options(folder) with { Resume = true, Schedule = other }, "begun with another schedule");

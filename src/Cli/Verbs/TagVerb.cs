@@ -55,22 +55,14 @@ internal static class TagVerb
                     foreach (Entity entity in entities)
                     {
                         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                            $"{entity.Score:F4}  {entity.Label}  [{entity.Start}..{entity.End}]  {Failure.OneLine(entity.Text)}"));
+                            $"{entity.Score:F4}  {entity.Label}  [{entity.Start}..{entity.End}]  {CommandFailure.OneLine(entity.Text)}"));
                     }
                 },
                 (json, entities) =>
                 {
                     json.WriteStartArray("entities");
                     foreach (Entity entity in entities)
-                    {
-                        json.WriteStartObject();
-                        json.WriteString("label", entity.Label);
-                        json.WriteString("text", entity.Text);
-                        json.WriteNumber("start", entity.Start);
-                        json.WriteNumber("end", entity.End);
-                        json.WriteFinite("score", entity.Score);
-                        json.WriteEndObject();
-                    }
+                        entity.WriteTo(json);
                     json.WriteEndArray();
                 },
                 cancellation);

@@ -30,6 +30,9 @@ internal static class Activations
         (HiddenActivation.Tanh, Activation.Tanh, ["tanh"]),
     ];
 
+    /// <summary>All names, for messages.</summary>
+    public static string Names { get; } = string.Join(", ", Table.SelectMany(row => row.Names));
+
     /// <summary>HF's name.</summary>
     public static string NameOf(HiddenActivation activation) => Row(activation).Names[0];
 
@@ -40,14 +43,15 @@ internal static class Activations
     public static HiddenActivation Read(ConfigurationReader json, string key)
     {
         string? name = json.Text(key, "gelu");
-        foreach ((HiddenActivation activation, _, string[] names) in Table)
-        {
-            if (names.Contains(name))
-                return activation;
-        }
-        json.Problems.Add($"{key} \"{name}\" is unknown ({string.Join(", ", Table.SelectMany(row => row.Names))})");
+        if (Named(name) is { } activation)
+            return activation;
+        json.Problems.Add($"{key} \"{name}\" is unknown ({Names})");
         return HiddenActivation.Gelu;
     }
+
+    /// <summary>Returns the activation of a name; null: there is none.</summary>
+    public static HiddenActivation? Named(string? name) =>
+        Array.Find(Table, row => row.Names.Contains(name)) is { Names: not null } row ? row.Activation : null;
 
     private static (HiddenActivation Activation, Activation Function, string[] Names) Row(HiddenActivation activation) =>
         Array.Find(Table, row => row.Activation == activation) is { Names: not null } row

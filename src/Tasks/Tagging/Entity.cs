@@ -1,3 +1,5 @@
+using System.Text.Json;
+
 namespace LongformerInterop.Tasks;
 
 /// <summary>How the tags of tokens become entities. The names and rules are those of transformers' token classification pipeline.</summary>
@@ -25,7 +27,24 @@ public enum TagAggregation
 /// <param name="Start">First character, in UTF-16 units.</param>
 /// <param name="End">One past the last character.</param>
 /// <param name="Score">Probability of the label, the mean over the joined tokens or words.</param>
-public sealed record Entity(string Label, string Text, int Start, int End, float Score);
+public sealed record Entity(string Label, string Text, int Start, int End, float Score)
+{
+    /// <summary>Writes a JSON object with these fields in small letters; a score that is not finite, which JSON lacks, as null.</summary>
+    public void WriteTo(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteStartObject();
+        json.WriteString("label", Label);
+        json.WriteString("text", Text);
+        json.WriteNumber("start", Start);
+        json.WriteNumber("end", End);
+        if (float.IsFinite(Score))
+            json.WriteNumber("score", Score);
+        else
+            json.WriteNull("score");
+        json.WriteEndObject();
+    }
+}
 
 /// <summary>Options of <see cref="TokenClassifier"/>.</summary>
 public sealed record TagOptions : TaskOptions

@@ -33,7 +33,7 @@ public sealed record CharacterPhase
 }
 
 /// <summary>
-/// What a character model is trained with: its phases, and what holds for all of them. A schedule file is JSON:
+/// The training of a character model: its phases, and the settings of all of them. A schedule file is JSON:
 /// <code>
 /// {"weight_decay": 0.01, "max_grad_norm": 0.25, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "dropout": 0.2, "dropatt": 0,
 ///  "model": {"n_layer": 12, "d_model": 512, "n_head": 8, "d_head": 64, "d_inner": 2048, "pre_lnorm": true, "activation": "gelu"},
@@ -69,7 +69,7 @@ public sealed record CharacterSchedule
     public long TotalSteps => Phases.Sum(phase => phase.Steps);
 
     /// <summary>
-    /// The paper's small model (12 layers, 41 million parameters) in its five phases. What the paper does not say: which heads are dilated (here the
+    /// The paper's small model (12 layers, 41 million parameters) in its five phases. The paper leaves open: which heads are dilated (here the
     /// last two), and the windows between the lowest and the highest layer (here those whose mean over the layers is the paper's 230).
     /// </summary>
     public static CharacterSchedule Small { get; } =
@@ -189,11 +189,7 @@ public sealed record CharacterSchedule
             json.WriteNumber("d_head", Model.HeadSize);
             json.WriteNumber("d_inner", Model.InnerSize);
             json.WriteBoolean("pre_lnorm", Model.PreNorm);
-            json.WriteString("activation", Model.Activation switch
-            {
-                HiddenActivation.Gelu => "gelu", HiddenActivation.Relu => "relu", HiddenActivation.GeluTanh => "gelu_tanh",
-                _ => throw new InputException($"the model's activation: expected gelu, gelu_tanh or relu, given {Model.Activation}"),
-            });
+            json.WriteString("activation", Activations.NameOf(Model.Activation));
             json.WriteEndObject();
             json.WriteStartArray("phases");
             foreach (CharacterPhase phase in Phases)
@@ -252,11 +248,8 @@ public sealed record CharacterSchedule
                 VocabularySize = 1, Layers = Size("n_layer", 12), HiddenSize = Size("d_model", 512), Heads = Size("n_head", 8),
                 HeadSize = Size("d_head", 64), InnerSize = Size("d_inner", 2048),
                 PreNorm = model.ValueKind != JsonValueKind.Object || !model.TryGetProperty("pre_lnorm", out JsonElement pre) || pre.GetBoolean(),
-                Activation = activation switch
-                {
-                    "gelu" => HiddenActivation.Gelu, "gelu_tanh" => HiddenActivation.GeluTanh, "relu" => HiddenActivation.Relu,
-                    _ => throw new FormatException($"activation: expected gelu, gelu_tanh or relu, given \"{activation}\""),
-                },
+                Activation = Activations.Named(activation)
+                    ?? throw new FormatException($"activation: expected one of {Activations.Names}, given \"{activation}\""),
                 Dropout = Number("dropout", 0.2),
                 AttentionDropout = Number("dropatt", 0),
             },
