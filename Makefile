@@ -46,7 +46,7 @@ cli: longformer ## build the command line alone
 managed: cli ## build the C# solution
 	@dotnet build LongformerInterop.sln -c Release -v quiet --nologo
 
-# The C library is compiled ahead of time, which takes a minute: only when something that goes into it is newer.
+# The C library is compiled ahead of time, which takes a minute: only when one of its sources is newer.
 CAPI_INPUTS := $(shell find src bindings/c/include bindings/c/cmake -type f -not -path 'src/Cli/*') Directory.Build.props Directory.Packages.props tools/capi.sh
 artifacts/liblongformer.so.1: $(CAPI_INPUTS) | managed
 	tools/capi.sh

@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: the wheel holds what `make` built, and is therefore of one platform and of any Python 3."""
+"""Beyond pyproject.toml: the wheel holds the results of `make`, and is therefore of one platform and of any Python 3."""
 from __future__ import annotations
 
 import shutil
@@ -15,7 +15,7 @@ SCRATCH = ROOT / "build" / "python"
 
 
 class BuildWithBinaries(build_py):
-    """Copies the native libraries and the .NET assemblies into the package that goes into the wheel."""
+    """Copies the native libraries and the .NET assemblies into the package for the wheel."""
 
     def run(self) -> None:
         super().run()

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What a call over one token costs from C# and C, and how long a process takes to its first embedding beside libtorch's own loading.
+# Measures a call over one token from C# and C, and how long a process takes to its first embedding beside libtorch's own loading.
 # Needs a built tree (`make build`) and a C compiler.
 set -euo pipefail
 cd "$(dirname "$0")/.."

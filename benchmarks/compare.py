@@ -41,7 +41,7 @@ def stage(result, name):
 
 
 def ratios(results):
-    """What the lengths do not show: narrow windows, documents of unequal lengths, the longest text."""
+    """Measures cases beside the lengths: narrow windows, documents of unequal lengths, the longest text."""
     windows, packed = {r["window"]: r for r in results["windows"]}, results["packed"]
     lines = [f"Window 128 against 512, the attention: {stage(windows[512], 'window attention') / stage(windows[128], 'window attention'):.2f} times faster. ",
              f"{len(PACKED)} documents of {PACKED[0]} to {PACKED[-1]:,} tokens in one pass: {packed['seconds'] / packed['seconds_apart']:.1%} of one after the other. "]

@@ -16,7 +16,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 GOLDENS = HERE.parent / "parity-tests" / "goldens"
 
-# What is measured: tokens and batch of the large case, the latency's tokens, the long document, and LED's document, beams, new tokens.
+# The cases: tokens and batch of the large case, the latency's tokens, the long document, and LED's document, beams, new tokens.
 SIZES = {
     "base": {"model": "base", "led": "led-base", "tokens": 4096, "batch": 8, "short": 512, "long": 131072, "led_tokens": 16384, "beams": 4, "new": 256, "runs": 7},
     "tiny": {"model": "tiny", "led": "led-tiny", "tokens": 256, "batch": 2, "short": 64, "long": 2048, "led_tokens": 512, "beams": 2, "new": 8, "runs": 2},
@@ -37,13 +37,13 @@ class Bench:
     # --- running
 
     def run(self, command, name, ok=(0,)):
-        """Standard output of a command; everything it said goes to a log."""
+        """Returns the standard output of a command, and writes both of its outputs to a log."""
         left = self.a.seconds + 30 - (time.monotonic() - self.began)
         try:
             done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=max(left, 5))
         except subprocess.TimeoutExpired:
             raise StepFailed("ran out of time") from None
-        # One file for all: the lent machines give back few.
+        # One file for all: the borrowed machines return few.
         with open(self.a.output / "gpu.log", "a", encoding="utf-8") as log:
             log.write(f"==== {name}\n$ {' '.join(map(str, command))}\n{done.stdout}{done.stderr}")
         if done.returncode not in ok:
@@ -129,7 +129,7 @@ class Bench:
                  f"{rate:.0%} ({ours['gflop'] / mine / 1e3:.0f} of {ours['machine']['matrix_product_gflop_per_second'] / 1e3:.0f} TFLOP/s)", "at least 50%", rate >= 0.5)
         self.row("device memory of it, ours and HF's", f"{ours.get('device_bytes', 0) / 2**20:,.0f} MiB, {hf['device_mb']:,.0f} MiB")
         stages = ", ".join(f"{stage['name']} {stage['share']:.0%}" for stage in ours["stages"] if stage["share"] >= 0.03)
-        self.row("where its time goes (calls one by one, each waited for)", stages)
+        self.row("its time by stage (calls one by one, each waited for)", stages)
 
     def kernel(self):
         s = self.size
@@ -176,7 +176,7 @@ class Bench:
         for folder, size in ((self.model, self.size["model"]), (self.led, self.size["led"])):
             if not folder.exists():
                 self.run([self.a.longformer, "random", folder, "--size", size, "--seed", 1], f"random_{size}")
-        # What matters most comes first.
+        # The most important comes first.
         self.step("speed", self.large)
         self.step("attention kernel", self.kernel)
         self.step("latency", self.latency)

@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def state(output: Path, cache: Path) -> str:
-    """What a run is doing, as its files tell."""
+    """Returns the state of a run, read from its files."""
     if not output.exists():
         return "before its first file"
     if list(cache.glob("*.part")):

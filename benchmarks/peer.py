@@ -1,4 +1,4 @@
-"""What the comparisons share: a peer inside a root folder under several settings, and this machine's name."""
+"""Shared by the comparisons: a peer inside a root folder under several settings, and this machine's name."""
 import json
 import os
 import pathlib
@@ -11,7 +11,7 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 LONGFORMER = HERE.parent / "longformer"
 
-# What makes a difference for HF on a CPU: which BLAS ATen's products go to, whether its threads fight OpenMP's, and the memory:
+# Differences for HF on a CPU: which BLAS ATen's products use, whether its threads fight OpenMP's, and the memory:
 # glibc gives big blocks back to the system at each release, and on a virtual machine the page faults then take much of the time.
 KEPT = {"GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=17179869184"}
 BEST = "OpenBLAS with OpenMP, SkylakeX kernels, blocks kept"

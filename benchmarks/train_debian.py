@@ -155,7 +155,7 @@ def make_scratch(folder: Path, checkpoint: Path) -> None:
 
 
 def unigram_loss(work: Path, held: list[dict[str, str]], train: list[dict[str, str]], checkpoint: Path) -> float:
-    """What hidden tokens cost one who knows how often each token is, and nothing of its surroundings: mean of -log p."""
+    """Returns the loss of a guess by the frequency of each token alone: mean of -log p."""
     sys.path.insert(0, str(ROOT / "bindings" / "python"))
     import longformer_interop as lf
 
@@ -187,7 +187,7 @@ def main() -> None:
     print(f"{len(train)} documents to learn from, {len(held)} held out", file=sys.stderr)
     make_scratch(work / "scratch", checkpoint)
     common = ["--data", data / "train.jsonl", "--eval", data / "held.jsonl", "--threads", chosen.threads, "--seed", chosen.seed, "--warmup-ratio", 0.1]
-    # Descriptions are short. Put behind one another they fill examples of a thousand tokens: long texts, in which most hidden words can be told.
+    # Descriptions are short. Joined, they fill examples of a thousand tokens: long texts, in which most hidden words can be inferred.
     joined = ["--join-texts", "--max-tokens", 1024, "--tokens-per-step", 2048]
     runs = {
         "classify-scratch": ["classify", work / "scratch", "--epochs", 6, "--learning-rate", 1e-3, "--batch-size", 16],

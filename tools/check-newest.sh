@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What `make` built, not compiled again, on the newest PyTorch at hand, which is Debian sid's: the operators' tests, src/Torch, every golden from
+# Runs what `make` built, not compiled again, on the newest PyTorch at hand, which is Debian sid's: the operators' tests, src/Torch, every golden from
 # C#, C and Python, torch.library.opcheck, and HF's models accelerated. Needs root. The last line is "N passed, N failed".
 #   tools/check-newest.sh DIR     DIR: a Debian sid root folder, made where it is missing (3 GB)
 set -euo pipefail

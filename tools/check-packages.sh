@@ -38,7 +38,7 @@ desk() { # folder
   head -c 3000 LICENSE > "$1/book.txt"
 }
 
-# Packages come from artifacts/ and from this machine's NuGet folder; what is installed goes into the work folder alone, so that a package
+# Packages come from artifacts/ and from this machine's NuGet folder, and are installed into the work folder alone, so that a package
 # of the same version from an earlier day is not taken.
 nuget_config() { # folder
   cat > "$1/nuget.config" <<CONFIG

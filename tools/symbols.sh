@@ -10,7 +10,7 @@ for library in "$@"; do
     newest=$(objdump -T "$library" | grep -oE "\b${limit%%_*}_[0-9.]+" | sort -uV | tail -1 || true)
     [ -n "$newest" ] || continue
     if [ "$(printf '%s\n' "$newest" $limit | sort -V | tail -1)" != $limit ]; then
-      echo "$name wants $newest, expected $limit at most: $(objdump -T "$library" | grep -F "($newest)" | awk '{print $NF}' | head -5 | xargs)"
+      echo "$name needs $newest, expected $limit at most: $(objdump -T "$library" | grep -F "($newest)" | awk '{print $NF}' | head -5 | xargs)"
       failed=1
     else
       echo "$name: $newest"

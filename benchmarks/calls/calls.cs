@@ -3,7 +3,7 @@
 using System.Diagnostics;
 using LongformerInterop.Torch;
 
-// What a call over one token costs from C#: the least over many rounds, in microseconds.
+// Measures a call over one token from C#: the least over many rounds, in microseconds.
 using TensorScope all = new();
 Random random = new(0);
 Tensor x = Tensor.Randn([1, 8], random), weight = Tensor.Randn([8], random), bias = Tensor.Randn([8], random), output = Tensor.Empty([1, 8]);

@@ -1,4 +1,4 @@
-/* What libtorch itself takes to be loaded: torch_alone LIBTORCH_CPU. Prints milliseconds. */
+/* Measures the loading of libtorch itself: torch_alone LIBTORCH_CPU. Prints milliseconds. */
 #define _POSIX_C_SOURCE 200809L
 #include <dlfcn.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
 
 Runs where transformers is (tools/check-hf.sh runs it and compares). GOLDENS is a copy of parity-tests/goldens/tokenizer, for its vocabularies.
 Writes FOLDER/sentences/NNN as parity cases. sentence-transformers itself is not needed: its modules (Transformer, Pooling, Dense, LayerNorm,
-Dropout, Normalize, version 5.1) are a few lines each over torch, and stand here as their documentation and their source describe them. What varies: the
+Dropout, Normalize, version 5.1) are a few lines each over torch, and are written here as their documentation and their source describe them. Variations: the
 modules and their order, poolings alone and together, prompts with and without their tokens pooled, the longest text, lower case, where the
 files lie, tokenizers. Tolerances as in the goldens: eight times what float32 differs from float64, at least 2e-6 of the largest value.
 """

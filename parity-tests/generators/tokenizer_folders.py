@@ -1,7 +1,7 @@
 """tokenizer_folders.py FOLDER GOLDENS [--cases N] [--seed N]: random tokenizer folders as transformers' AutoTokenizer loads them.
 
 Runs where transformers is (tools/check-hf.sh runs it and compares). GOLDENS is a copy of parity-tests/goldens/tokenizer, for its vocabularies.
-Writes FOLDER/tokenizer/NNN as parity cases. What varies: which files there are, tokenizer_class and model_type, what tokenizer_config.json says
+Writes FOLDER/tokenizer/NNN as parity cases. Variations: which files there are, tokenizer_class and model_type, tokenizer_config.json
 against tokenizer.json, where special tokens are named, normalizers, post-processors, merges, vocabularies with gaps, doubled and empty lines.
 A folder that the reference refuses is left out and counted.
 """

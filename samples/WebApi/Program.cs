@@ -1,7 +1,7 @@
 // Embeddings, answers and summaries of long documents over HTTP.
 //   dotnet run -- --Embeddings:Folder=longformer-base-4096 --Answers:Folder=longformer-triviaqa --Summaries:Folder=led-large-16384-arxiv
 // POST /embed {"texts": [...]}, POST /answer {"question": ..., "document": ..., "top": 3}, POST /summarize {"document": ...} (server-sent events),
-// GET /health. Each section of the configuration takes every option of LongformerOptions: Device, DType, Truncate, MaxConcurrency...
+// GET /health. Each section of the configuration takes every option of LongformerOptions, such as Device or DType.
 using LongformerInterop.Extensions;
 using LongformerInterop.Tasks;
 using LongformerInterop.Tasks.Generation;
@@ -15,7 +15,7 @@ builder.Services.AddLongformerAnswers(builder.Configuration.GetSection("Answers"
 builder.Services.AddLongformerSummaries(builder.Configuration.GetSection("Summaries"));
 WebApplication app = builder.Build();
 
-// What a client can mend is a 400 with the reason: an empty text, one that is too long.
+// A client's mistake is a 400 with the reason: an empty text, one that is too long.
 app.UseExceptionHandler(errors => errors.Run(async context =>
 {
     Exception? error = context.Features.Get<IExceptionHandlerFeature>()?.Error;

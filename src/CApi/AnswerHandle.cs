@@ -40,7 +40,7 @@ internal sealed unsafe class AnswerHandle(IReadOnlyList<AnswerItem> items, strin
 
     public int Count => items.Count;
 
-    public AnswerItem Item(nuint index) => items[Native.Index(index, items.Count, "item")];
+    public AnswerItem Item(nuint index) => items[CMemory.Index(index, items.Count, "item")];
 
     public byte* Text(nuint index, out int length)
     {

@@ -6,7 +6,7 @@ using System.Text.Unicode;
 namespace LongformerInterop.CApi;
 
 /// <summary>Reading arguments of C and writing its outputs.</summary>
-internal static unsafe class Native
+internal static unsafe class CMemory
 {
     private static readonly HashSet<nint> Texts = [];
 

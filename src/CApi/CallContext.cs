@@ -48,7 +48,7 @@ internal sealed unsafe class CallContext : IProgress<TaskProgress>, IProgress<Su
 
     public void Report(GenerationProgress value) => Report(Documents - value.OpenDocuments, Documents, value.Step);
 
-    /// <summary>Tells how a training gets on: the steps to the progress callback, everything as JSON to that of texts.</summary>
+    /// <summary>Reports a training: the steps to the progress callback, everything as JSON to that of texts.</summary>
     public void Report(TrainingEvent value)
     {
         if (WantsText)

@@ -63,7 +63,7 @@ internal sealed unsafe class CallSettings : IDisposable
     }
 }
 
-/// <summary>Reads the options that one function takes, and refuses at the end whatever it did not ask for.</summary>
+/// <summary>Reads the options that one function takes, and refuses at the end all that it did not ask for.</summary>
 internal sealed unsafe class OptionReader(CallSettings? settings)
 {
     private readonly HashSet<string> _known = new(StringComparer.Ordinal);
@@ -78,7 +78,7 @@ internal sealed unsafe class OptionReader(CallSettings? settings)
     /// <summary>Whether the function works long enough to be watched.</summary>
     public bool TakesWatch { get; set; }
 
-    /// <summary>Whether the function can be stopped, though there are no steps to tell of.</summary>
+    /// <summary>Whether the function can be stopped, though it has no steps to report.</summary>
     public bool TakesCancel { get; set; }
 
     public int? Int(string name) => Long(name) switch

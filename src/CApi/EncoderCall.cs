@@ -24,7 +24,7 @@ internal sealed unsafe class EncoderCall : IDisposable
                 ("sentence", Pooling.Sentence));
             _how = call.Apply(new EmbeddingOptions { Normalize = call.Reader.Flag("normalize"), PromptName = call.Reader.Text("prompt_name") });
             _watch = call.Start(function);
-            _texts = Native.Documents(documents, lengths, count, "documents");
+            _texts = CMemory.Documents(documents, lengths, count, "documents");
         }
         catch
         {

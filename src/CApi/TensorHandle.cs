@@ -97,7 +97,7 @@ internal sealed unsafe class TensorMap : IDisposable
     }
 }
 
-/// <summary>Memory of the caller, lent to a tensor.</summary>
+/// <summary>Memory of the caller that a tensor borrows.</summary>
 internal sealed unsafe class CallerMemory(nint release, nint context) : IMemoryLease
 {
     /// <summary>Set once the tensor exists: before that the memory stays the caller's.</summary>

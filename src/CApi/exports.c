@@ -1,4 +1,4 @@
-/* The exported functions of liblongformer.so: each goes straight on to the managed one (lfm_*), unless this process was forked after
+/* The exported functions of liblongformer.so: each calls the managed one (lfm_*), unless this process was forked after
  * the library had been used. A fork copies one thread only; those of the .NET runtime and of libtorch, which their locks may wait
  * for, do not come along. A managed call in such a child could hang for ever, so none is made: the call fails with a message. */
 #include <pthread.h>
@@ -19,7 +19,7 @@ static void in_child(void) { lf_forked = lf_used; }
 
 __attribute__((constructor)) static void watch_forks(void) { pthread_atfork(NULL, NULL, in_child); }
 
-/* What a refused function returns. */
+/* The result of a refused function. */
 HIDDEN int lf_refuse(void) { return LF_FORKED; }
 HIDDEN const char* lf_refuse_text(void) { return message; }
 

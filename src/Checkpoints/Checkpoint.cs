@@ -91,7 +91,7 @@ public sealed class Checkpoint : IDisposable
     /// <summary>Whether a folder holds an adapter of PEFT, which needs a base.</summary>
     public static bool IsAdapter(string folder) => AdapterFolder.IsAdapter(folder);
 
-    /// <summary>The folder with the tokenizer: the adapter's own where it brings one, else that of <see cref="FolderOf"/>.</summary>
+    /// <summary>The folder with the tokenizer: the adapter's own where it has one, else that of <see cref="FolderOf"/>.</summary>
     /// <param name="path">The folder or file.</param>
     /// <param name="baseFolder">As for <see cref="Open"/>.</param>
     public static string TokenizerFolderOf(string path, string? baseFolder = null) =>
@@ -125,8 +125,8 @@ public sealed class Checkpoint : IDisposable
     }
 
     /// <summary>
-    /// Whether two tensors are one: the same bytes of the file, or the same dtype, shape and bits. So a duplicate of a tied tensor is
-    /// told from its own tensor. Reads both in pieces of bounded size.
+    /// Whether two tensors are one: the same bytes of the file, or the same dtype, shape and bits. Finds a duplicate of
+    /// a tied tensor. Reads both in pieces of bounded size.
     /// </summary>
     /// <exception cref="CheckpointException">There is none of these names, or a file cannot be read.</exception>
     public bool AreEqual(string name, string other)

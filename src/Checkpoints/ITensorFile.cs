@@ -2,7 +2,7 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Checkpoints;
 
-/// <summary>A file with named tensors, of whatever format. <c>Dispose</c> may be called more than once.</summary>
+/// <summary>A file with named tensors, of any supported format. <c>Dispose</c> may be called more than once.</summary>
 internal interface ITensorFile : IDisposable
 {
     string Path { get; }
@@ -24,7 +24,7 @@ internal static class TensorFiles
     // Half of a core's second-level cache: what was read is still there when it is written.
     private const int ChunkBytes = 1 << 18;
 
-    /// <summary>Opens a file by what it begins with, whatever its name: safetensors, or one of the two formats of torch.save.</summary>
+    /// <summary>Opens a file by its first bytes, with any name: safetensors, or one of the two formats of torch.save.</summary>
     internal static ITensorFile Open(string path)
     {
         byte[] start = new byte[512];

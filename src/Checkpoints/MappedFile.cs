@@ -8,7 +8,7 @@ namespace LongformerInterop.Checkpoints;
 
 /// <summary>
 /// A whole file in memory, copy on write: reading touches the file's pages, which processes share, and an in-place operation on a
-/// tensor changes only this process's copy. Tensors that view the mapping keep it: it goes when the last of them is gone and the
+/// tensor changes only this process's copy. Tensors that view the mapping keep it: it ends when the last of them is gone and the
 /// file was disposed.
 /// </summary>
 /// <remarks>
@@ -19,7 +19,7 @@ namespace LongformerInterop.Checkpoints;
 /// </remarks>
 internal sealed class MappedFile : IDisposable
 {
-    // Every mapping of this process, to tell its memory from any other.
+    // Every mapping of this process, to recognise its memory.
     private static readonly List<MappedFile> Live = [];
 
     private readonly SafeFileHandle _handle;

@@ -7,7 +7,7 @@ namespace LongformerInterop.Checkpoints;
 /// the size and processes share the pages. The header is checked completely before anything else is done with the file.
 /// </summary>
 /// <remarks>
-/// Thread-safe. Tensors stay valid after the file is disposed; the mapping goes with the last of them. Changing a tensor in place
+/// Thread-safe. Tensors stay valid after the file is disposed; the mapping ends with the last of them. Changing a tensor in place
 /// changes this process's copy only. Source of the format: huggingface/safetensors.
 /// </remarks>
 public sealed class SafetensorsFile : ITensorFile, IDisposable

@@ -32,7 +32,7 @@ internal static class TensorBytes
         }
     }
 
-    /// <summary>A tensor of zeros in float32 that takes the memory of one element, whatever its shape.</summary>
+    /// <summary>A tensor of zeros in float32 that takes the memory of one element in any shape.</summary>
     internal static Tensor ExpandedZero(ReadOnlySpan<long> shape)
     {
         using TensorScope scope = new();

@@ -3,7 +3,7 @@ using LongformerInterop.Torch;
 namespace LongformerInterop.Checkpoints;
 
 /// <summary>Some rows of a table, one after the other.</summary>
-/// <param name="First">The first row; -1 stands for rows of zeros.</param>
+/// <param name="First">The first row; -1: rows of zeros.</param>
 /// <param name="Count">How many.</param>
 public readonly record struct RowRange(long First, long Count);
 

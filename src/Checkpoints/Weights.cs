@@ -58,7 +58,7 @@ public sealed class Weights
 
     /// <summary>Takes a tensor in the file's dtype, on the CPU, usually without a copy.</summary>
     /// <param name="name">The name below this path.</param>
-    /// <param name="shape">The wanted sizes; a negative one takes whatever the file has.</param>
+    /// <param name="shape">The wanted sizes; a negative one accepts the file's.</param>
     /// <returns>
     /// The tensor; or, where it is absent or of another shape, a placeholder of the wanted shape (one zero, stride 0; size 1 for
     /// sizes that may be any). <see cref="Finish"/> then throws.
@@ -82,11 +82,11 @@ public sealed class Weights
     }
 
     /// <summary>
-    /// Ends loading: everything that does not fit comes in one exception. A tensor that no place wants is no failure by itself: it is returned, to be
-    /// told, and listed in the exception where something else fails, since it may be what is missing under another name.
+    /// Ends loading: everything that does not fit comes in one exception. A tensor without a place is no failure by itself: it is returned, to be
+    /// reported, and listed in the exception where something else fails, since it may be what is missing under another name.
     /// </summary>
     /// <param name="ignored">
-    /// Full names that may be in the checkpoint without being taken; <c>*</c> stands for any characters:
+    /// Full names that may be in the checkpoint without being taken; <c>*</c> matches any characters:
     /// <c>*.position_ids</c>, <c>lm_head.*</c>.
     /// </param>
     /// <returns>The names that were not taken.</returns>
@@ -108,7 +108,7 @@ public sealed class Weights
                 $"{_session.Subject} cannot be loaded from {_session.Checkpoint.Path}", [.. _session.Problems.Values, .. leftOver]);
     }
 
-    /// <summary>Whether a name matches a pattern in which <c>*</c> stands for any characters, also none.</summary>
+    /// <summary>Whether a name matches a pattern in which <c>*</c> matches any characters, also none.</summary>
     internal static bool Matches(ReadOnlySpan<char> name, ReadOnlySpan<char> pattern)
     {
         int star = pattern.IndexOf('*');
@@ -183,7 +183,7 @@ public sealed class Weights
         return true;
     }
 
-    // One element whatever the shape: a model of the wrong size must not cost the wrong size's memory.
+    // One element for any shape: a model of the wrong size must not cost the wrong size's memory.
     private static Tensor Placeholder(ReadOnlySpan<long> shape)
     {
         long[] sizes = shape.ToArray();

@@ -6,7 +6,7 @@ using LongformerInterop.Torch;
 namespace LongformerInterop.Cli;
 
 /// <summary>Turns an exception into one line on standard error and an exit status.</summary>
-internal static class Failure
+internal static class CommandFailure
 {
     internal const int Failed = 1;
     internal const int WrongUsage = 2;

@@ -26,7 +26,7 @@ internal sealed class DocumentList : List<Document>
     internal int Finish()
     {
         foreach (string failure in Failures)
-            Console.Error.WriteLine(Failure.OneLine(failure));
+            Console.Error.WriteLine(CommandFailure.OneLine(failure));
         if (Failures.Count > 0)
             Console.Error.WriteLine($"{Failures.Count} of {Count + Unread} documents skipped");
         return Failures.Count == 0 ? 0 : 1;

@@ -26,8 +26,8 @@ internal static class Program
             string message = verb.Length > 0 ? parsed.Errors[0].Message
                 : parsed.UnmatchedTokens.Count > 0 ? $"there is no verb \"{parsed.UnmatchedTokens[0]}\""
                 : "a verb is needed";
-            Console.Error.WriteLine($"longformer: {Failure.OneLine(message)} (longformer{verb} --help shows the usage)");
-            return Failure.WrongUsage;
+            Console.Error.WriteLine($"longformer: {CommandFailure.OneLine(message)} (longformer{verb} --help shows the usage)");
+            return CommandFailure.WrongUsage;
         }
         return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
     }
@@ -42,11 +42,11 @@ internal static class Program
         {
             return work(cancellation.Token);
         }
-#pragma warning disable CA1031 // The last stop before the user: whatever happened is told in one line, never as a stack trace.
+#pragma warning disable CA1031 // The last stop before the user: every failure becomes one line, never a stack trace.
         catch (Exception e)
 #pragma warning restore CA1031
         {
-            return Failure.Report(e);
+            return CommandFailure.Report(e);
         }
 
         void Cancel(PosixSignalContext context)

@@ -29,7 +29,7 @@ internal sealed class CorpusFolder : IDisposable
         if (used && !begun)
             throw new InputException($"{path}: the output folder is not empty, and what is in it is no corpus of this program");
         if (begun && !options.Resume && options.Shards == 1)
-            throw new InputException($"{path}: the output was begun already; --resume goes on with it");
+            throw new InputException($"{path}: the output was begun already; --resume continues it");
         Directory.CreateDirectory(Path);
         _lock = Lock(path);
         try
@@ -72,7 +72,7 @@ internal sealed class CorpusFolder : IDisposable
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentOutOfRangeException)
         {
             File.Delete(temporary);
-            throw new InputException($"{file}: cannot be written: {e.Message}; the parts before it are whole, and --resume goes on behind them", e);
+            throw new InputException($"{file}: cannot be written: {e.Message}; the parts before it are whole, and --resume continues after them", e);
         }
     }
 
@@ -118,7 +118,7 @@ internal sealed class CorpusFolder : IDisposable
     private void WriteSettings(string file, IReadOnlyDictionary<string, string> settings)
     {
         // Several shares may begin at once, in one process or on machines whose process numbers are the same: each writes a file of its own,
-        // the first rename stands, and the others are compared with it.
+        // the first rename wins, and the others are compared with it.
         string temporary = System.IO.Path.Combine(Path, $".{SettingsFile}.{Guid.NewGuid():N}");
         using (FileStream stream = File.Create(temporary))
         using (Utf8JsonWriter json = new(stream, new JsonWriterOptions { Indented = true }))

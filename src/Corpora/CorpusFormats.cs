@@ -9,10 +9,10 @@ public static class CorpusFormats
 {
     private static readonly string[] Lines = [".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".jsonl.zst", ".ndjson.zst"];
 
-    /// <summary>What names of output files may end in.</summary>
+    /// <summary>The suffixes that names of output files may have.</summary>
     public static IReadOnlyList<string> Suffixes { get; } = [".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst"];
 
-    /// <summary>The files that names stand for: files, and folders with all files of a known form in them, in the order of their names.</summary>
+    /// <summary>Returns the files of some names: files, and folders with all files of a known form in them, in the order of their names.</summary>
     /// <exception cref="InputException">There is no such file, it is of no known form, or both forms are mixed.</exception>
     public static IReadOnlyList<string> Find(IReadOnlyList<string> names)
     {

@@ -12,7 +12,7 @@ public sealed record CorpusOptions
     /// </summary>
     public IReadOnlyList<string>? Keep { get; init; }
 
-    /// <summary>What an output file is called at its end, which says how it is written: one of <see cref="CorpusFormats.Suffixes"/>.</summary>
+    /// <summary>The suffix of output files, which decides their form: one of <see cref="CorpusFormats.Suffixes"/>.</summary>
     public string Suffix { get; init; } = ".parquet";
 
     /// <summary>Rows of a part. A part is what is written at once, and what a run that is stopped may have to do again; texts are sorted by length in
@@ -31,11 +31,11 @@ public sealed record CorpusOptions
     /// <summary>Whether a row that fails is listed aside instead of ending the run.</summary>
     public bool Skip { get; init; }
 
-    /// <summary>Whether an output that is begun is gone on with.</summary>
+    /// <summary>Whether an output that was begun is continued.</summary>
     public bool Resume { get; init; }
 
-    /// <summary>What else decides the results, by name (the checkpoint, the options of the task): an output is only gone on with under the
-    /// same.</summary>
+    /// <summary>The other settings that decide the results, by name (the checkpoint, the options of the task): an output is only continued
+    /// under the same.</summary>
     public IReadOnlyDictionary<string, string> Settings { get; init; } = new Dictionary<string, string>();
 }
 

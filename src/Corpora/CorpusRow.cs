@@ -1,7 +1,7 @@
 namespace LongformerInterop.Corpora;
 
 /// <summary>A row of the input that is not read yet.</summary>
-/// <param name="Source">Where it stands: the file, and the line or row.</param>
+/// <param name="Source">Its place: the file, and the line or row.</param>
 /// <param name="Length">About how many characters it has.</param>
 /// <param name="Read">Reads it.</param>
 internal sealed record PendingRow(string Source, int Length, Func<CorpusRow> Read);

@@ -4,9 +4,9 @@ using LongformerInterop.Torch;
 namespace LongformerInterop.Corpora;
 
 /// <summary>
-/// Works through a corpus: rows in parts, a part at a time, in bounded memory. Parts are cut by the input alone, so that whoever does a part, and
-/// whenever, writes the same; a part that is there is not done again. So a run that was killed is gone on with, and shares of the parts can be
-/// done by several processes at once.
+/// Works through a corpus: rows in parts, a part at a time, in bounded memory. Parts are cut by the input alone, so that every process that does a
+/// part, at any time, writes the same; a part that is there is not done again. So a run that was killed is resumed, and several processes can do
+/// shares of the parts at once.
 /// </summary>
 public static class CorpusRun
 {
@@ -15,7 +15,7 @@ public static class CorpusRun
     /// <param name="output">The folder for the parts.</param>
     /// <param name="task">What is done with the texts.</param>
     /// <param name="options">How.</param>
-    /// <param name="progress">Told after every part, and while parts are passed over.</param>
+    /// <param name="progress">Called after every part, and while parts are passed over.</param>
     /// <param name="cancellation">Stops between two layers of the model; the parts written so far stay.</param>
     /// <returns>What was done.</returns>
     /// <exception cref="InputException">The input or a row of it is wrong (the message names it), or the output cannot be used or
@@ -58,7 +58,7 @@ public static class CorpusRun
             throw new InputException("Shard", $"1 to {Math.Max(1, options.Shards)}", $"{options.Shard}");
     }
 
-    /// <summary>What decides the results: nothing of it may change while an output is worked on.</summary>
+    /// <summary>Returns the settings that decide the results: none of them may change while an output is worked on.</summary>
     private static Dictionary<string, string> Settings(IReadOnlyList<string> files, CorpusOptions options)
     {
         Dictionary<string, string> settings = new(options.Settings, StringComparer.Ordinal)
@@ -78,7 +78,7 @@ public static class CorpusRun
         return settings;
     }
 
-    private sealed class Session(CorpusFolder folder, CorpusTask task, CorpusOptions options, ICorpusReader reader, Action<CorpusProgress>? told,
+    private sealed class Session(CorpusFolder folder, CorpusTask task, CorpusOptions options, ICorpusReader reader, Action<CorpusProgress>? report,
         CancellationToken cancellation)
     {
         public CorpusProgress Progress { get; private set; }
@@ -134,7 +134,7 @@ public static class CorpusRun
         private void Report(CorpusProgress now)
         {
             Progress = now with { Fraction = reader.Fraction };
-            told?.Invoke(Progress);
+            report?.Invoke(Progress);
         }
 
         private static void WriteFailures(Stream stream, List<(int Row, string Problem)> failed, IReadOnlyList<PendingRow> pending)

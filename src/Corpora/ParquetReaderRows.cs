@@ -181,7 +181,7 @@ internal sealed class ParquetReaderRows : ICorpusReader
         private static Column Plain<T>(RawColumnData<T> raw, Func<int, int> at) where T : struct =>
             new(row => at(row) is >= 0 and int i ? raw.Values[i] : null, _ => 0);
 
-        /// <summary>Where the value of each row stands, -1 for null; null where none is null.</summary>
+        /// <summary>The index of each row's value, -1 for null; null where none is null.</summary>
         private static int[]? Places(RawColumnData raw, DataField field)
         {
             if (field.MaxDefinitionLevel == 0 || raw.DefinitionLevels.Length == 0)

@@ -53,7 +53,7 @@ internal static class PartWriter
     {
         foreach ((string name, object? value) in row.Carried)
         {
-            // What the task adds comes in the place of a column of the same name.
+            // A column of the task replaces one of the same name.
             if (added.Any(c => c.Name == name))
                 continue;
             json.WritePropertyName(name);
@@ -193,7 +193,7 @@ internal static class PartWriter
     private static Task Texts(ParquetRowGroupWriter group, DataField field, object?[] values) =>
         group.WriteAsync(field, (IReadOnlyCollection<string>)[.. values.SelectMany(v => (string[])v!)], Repetitions(values));
 
-    /// <summary>0 where a list begins, 1 where it goes on.</summary>
+    /// <summary>0 where a list begins, 1 where it continues.</summary>
     private static ReadOnlyMemory<int> Repetitions(object?[] values) =>
         values.SelectMany(v => Enumerable.Repeat(1, ((Array)v!).Length).Select((one, i) => i == 0 ? 0 : one)).ToArray();
 }

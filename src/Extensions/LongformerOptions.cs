@@ -31,7 +31,7 @@ public class LongformerOptions
     /// <summary>How many calls run at once; the others wait. A call uses every core by itself, so more than 1 helps short texts alone.</summary>
     public int MaxConcurrency { get; set; } = 1;
 
-    /// <summary>What it says about loading.</summary>
+    /// <summary>Returns the options of loading.</summary>
     /// <exception cref="InputException">The device's name is none.</exception>
     internal LoadOptions ForLoading() => new() { Device = Torch.Device.Parse(Device), DType = DType, PackWeights = PackWeights };
 

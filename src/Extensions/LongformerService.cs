@@ -45,7 +45,7 @@ public sealed partial class LongformerService<TTask> : IDisposable where TTask :
     /// <returns>The task, which belongs to the service. Calls of its own methods do not wait for their turn.</returns>
     public TTask Load() => _task.Value;
 
-    /// <summary>What the options say about a call.</summary>
+    /// <summary>The options of a call.</summary>
     public TaskOptions CallOptions => new() { Truncate = Options.Truncate, TokensPerBatch = Options.TokensPerBatch, Logger = Logger };
 
     /// <summary>Runs a call in its turn, on a thread of the pool.</summary>

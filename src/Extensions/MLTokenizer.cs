@@ -5,7 +5,7 @@ using Microsoft.ML.Tokenizers;
 namespace LongformerInterop.Extensions;
 
 /// <summary>
-/// A checkpoint's tokenizer as <see cref="Microsoft.ML.Tokenizers.Tokenizer"/>, for chunkers and whatever else counts and splits with that class.
+/// A checkpoint's tokenizer as <see cref="Microsoft.ML.Tokenizers.Tokenizer"/>, for chunkers and other code that counts and splits with that class.
 /// The ids are those of HF's <c>tokenizers</c>, without special tokens around the text unless asked for. Offsets and indices are those of the given
 /// text in UTF-16 units: what the tokenizer normalizes is never handed out, so that every <c>normalizedText</c> is null. Thread-safe.
 /// </summary>

@@ -94,7 +94,7 @@ public sealed record Architecture
     /// <summary>The classes of a family.</summary>
     public static IEnumerable<Architecture> Of(ModelFamily family) => All.Where(a => a.Family == family);
 
-    /// <summary>The classes whose heads the names of a checkpoint fit, the bare model where none does. Several: the names do not tell them
+    /// <summary>The classes whose heads the names of a checkpoint fit, the bare model where none does. Several: the names do not separate them
     /// apart.</summary>
     /// <param name="family">The family.</param>
     /// <param name="contains">Whether the checkpoint has a tensor of this name, in HF's terms.</param>
@@ -112,7 +112,7 @@ public sealed record Architecture
         LedConfiguration.IsIn(folder) ? LedConfiguration.Load(folder) : LongformerConfiguration.Load(folder);
 
     /// <summary>The class of a checkpoint folder: the one that <c>config.json</c> names, else the one that the tensors fit.</summary>
-    /// <exception cref="CheckpointException">The class is not served, or cannot be told.</exception>
+    /// <exception cref="CheckpointException">The class is not served, or nothing gives it.</exception>
     public static Architecture In(string folder, ModelConfiguration configuration)
     {
         ArgumentNullException.ThrowIfNull(configuration);

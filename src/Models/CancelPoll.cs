@@ -13,8 +13,8 @@ internal sealed class CancelPoll : IDisposable
 
     /// <summary>Begins to poll on this thread; polls nest, and end in the reverse order.</summary>
     /// <param name="poll">
-    /// Cancels the source of the call's token where the call is to stop; what it throws ends the call. Told whether it is asked many times a
-    /// second (between two layers) or seldom (before a batch, after a token).
+    /// Cancels the source of the call's token where the call is to stop; its exceptions end the call. The argument: whether it is called many times
+    /// a second (between two layers) or seldom (before a batch, after a token).
     /// </param>
     public CancelPoll(Action<bool> poll)
     {

@@ -29,7 +29,7 @@ public abstract class PretrainedModel : IDisposable
     /// <summary>The options that it was loaded with.</summary>
     public LoadOptions Options { get; }
 
-    /// <summary>Tensors of the checkpoint that no place of the model wants: of a loss, of another head, of a criterion. They change
+    /// <summary>Tensors of the checkpoint without a place in the model: of a loss, of another head, of a criterion. They change
     /// nothing.</summary>
     public IReadOnlyList<string> UnusedTensors { get; internal set; } = [];
 

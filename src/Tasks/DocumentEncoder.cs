@@ -64,7 +64,7 @@ public sealed class DocumentEncoder : TextTask
     /// <param name="pooling">One vector per document, or (<see cref="Pooling.Tokens"/>) T x C values per document; null:
     /// <see cref="DefaultPooling"/>.</param>
     /// <param name="options">Normalization, truncation, global tokens, batch size.</param>
-    /// <param name="progress">Told after every batch.</param>
+    /// <param name="progress">Called after every batch.</param>
     /// <param name="cancellation">Stops between two layers of the model.</param>
     /// <exception cref="InputException">A document is empty or longer than <see cref="TextTask.MaxTokens"/>; the message names it.</exception>
     public float[][] Encode(IReadOnlyList<string> documents, Pooling? pooling = null, EmbeddingOptions? options = null,

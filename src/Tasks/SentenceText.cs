@@ -54,7 +54,7 @@ internal static class SentenceText
     {
         for (int i = at + step; i >= 0 && i < text.Length; i += step)
         {
-            // The half of a pair that is met first stands for the pair.
+            // The first half of a pair counts for the pair.
             Rune rune = char.IsSurrogate(text[i]) ? RuneAt(text, ref i, step) : new Rune(text[i]);
             UnicodeCategory category = Rune.GetUnicodeCategory(rune);
             bool ignorable = category is UnicodeCategory.NonSpacingMark or UnicodeCategory.EnclosingMark or UnicodeCategory.Format

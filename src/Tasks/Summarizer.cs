@@ -50,7 +50,7 @@ public sealed class Summarizer : TextTask
     /// <param name="document">The document.</param>
     /// <param name="generation">How to generate (at most 256 tokens where neither this nor the checkpoint says).</param>
     /// <param name="options">Truncation and global tokens.</param>
-    /// <param name="onText">Told the text piece by piece, as soon as each is settled; the pieces together are the result.</param>
+    /// <param name="onText">Called with the text piece by piece, as soon as each is settled; the pieces together are the result.</param>
     /// <param name="cancellation">Stops between two layers of the encoder, or two tokens.</param>
     /// <exception cref="InputException">The document is empty or too long, or the options are impossible.</exception>
     public string Summarize(string document, GenerationOptions? generation = null, TaskOptions? options = null,
@@ -73,8 +73,8 @@ public sealed class Summarizer : TextTask
     /// <param name="documents">The documents.</param>
     /// <param name="generation">How to generate (at most 256 tokens where neither this nor the checkpoint says).</param>
     /// <param name="options">Truncation, global tokens, batch size.</param>
-    /// <param name="progress">Told after every token.</param>
-    /// <param name="onToken">Told each token as soon as it is settled, with the number of its document among <paramref name="documents"/>.</param>
+    /// <param name="progress">Called after every token.</param>
+    /// <param name="onToken">Called with each settled token and the number of its document among <paramref name="documents"/>.</param>
     /// <param name="cancellation">Stops between two layers of the encoder, or two tokens.</param>
     /// <returns>For each document its results as soon as its batch is done: of a beam search best first.</returns>
     /// <exception cref="InputException">A document is empty or too long (the message names it), or the options are impossible.</exception>
@@ -162,17 +162,17 @@ public sealed class Summarizer : TextTask
 }
 
 /// <summary>
-/// Tokens to text, piece by piece. A token may end inside a character; such a piece waits for the rest of it, so that what was told is
-/// never taken back.
+/// Tokens to text, piece by piece. A token may end inside a character; such a piece waits for the rest of it, so that no reported
+/// text is taken back.
 /// </summary>
-internal sealed class TextStream(Tokenizer tokenizer, Action<string>? told)
+internal sealed class TextStream(Tokenizer tokenizer, Action<string>? onText)
 {
     private readonly List<int> _ids = [];
     private string _text = "";
 
     public void Add(int id)
     {
-        if (told is null)
+        if (onText is null)
             return;
         _ids.Add(id);
         string text = tokenizer.Decode([.. _ids], skipSpecialTokens: true);
@@ -181,14 +181,14 @@ internal sealed class TextStream(Tokenizer tokenizer, Action<string>? told)
         Tell(text);
     }
 
-    /// <summary>Tells what is left of the final text.</summary>
+    /// <summary>Passes on the rest of the final text.</summary>
     public void Finish(string text) => Tell(text);
 
     private void Tell(string text)
     {
-        if (told is null || text.Length <= _text.Length || !text.StartsWith(_text, StringComparison.Ordinal))
+        if (onText is null || text.Length <= _text.Length || !text.StartsWith(_text, StringComparison.Ordinal))
             return;
-        told(text[_text.Length..]);
+        onText(text[_text.Length..]);
         _text = text;
     }
 }

@@ -40,7 +40,7 @@ public sealed class TextClassifier : TextTask
     /// <summary>All labels of every document, best first (regression: in the checkpoint's order).</summary>
     /// <param name="documents">The documents.</param>
     /// <param name="options">Truncation, global tokens, batch size.</param>
-    /// <param name="progress">Told after every batch.</param>
+    /// <param name="progress">Called after every batch.</param>
     /// <param name="cancellation">Stops between two layers of the model.</param>
     /// <exception cref="InputException">A document is empty or too long; the message names it.</exception>
     public IReadOnlyList<IReadOnlyList<LabelScore>> Classify(IReadOnlyList<string> documents, TaskOptions? options = null,

@@ -44,7 +44,7 @@ internal sealed partial class TextInputs
     /// <param name="name">The name of the text in messages, such as "documents[3]".</param>
     /// <param name="options">Truncation and logging.</param>
     /// <param name="truncation">Which part gives way.</param>
-    /// <param name="limit">Tokens at which the checkpoint's own files cut a text, whatever the options say; null: none.</param>
+    /// <param name="limit">Tokens at which the checkpoint's own files cut a text, with any options; null: none.</param>
     /// <exception cref="InputException">The text is empty, consists of special tokens, or is too long.</exception>
     internal Encoding Encode(string text, string? pair, ArgumentName name, TaskOptions options,
         TruncationStrategy truncation = TruncationStrategy.LongestFirst, int? limit = null)

@@ -42,7 +42,7 @@ public enum Side
 /// <summary>How encodings are filled up to one length.</summary>
 public sealed record PaddingOptions
 {
-    /// <summary>Where padding goes; null: as the tokenizer's files say (<c>padding_side</c>).</summary>
+    /// <summary>The side of the padding; null: as the tokenizer's files say (<c>padding_side</c>).</summary>
     public Side? Side { get; init; }
 
     /// <summary>Number of tokens to fill up to; null: the longest of the batch. Longer encodings stay as they are.</summary>

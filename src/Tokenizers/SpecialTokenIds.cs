@@ -9,7 +9,7 @@ public sealed record SpecialTokenIds
     /// <summary>End of text (<c>eos_token</c>).</summary>
     public int? End { get; init; }
 
-    /// <summary>The token whose output stands for the text (<c>cls_token</c>).</summary>
+    /// <summary>The token whose output represents the text (<c>cls_token</c>).</summary>
     public int? Classifier { get; init; }
 
     /// <summary>Between and after texts (<c>sep_token</c>).</summary>

@@ -57,7 +57,7 @@ public abstract class Tokenizer
     /// <summary>Where truncation cuts unless a call says otherwise (<c>truncation_side</c>).</summary>
     public Side TruncationSide => _defaults.TruncationSide;
 
-    /// <summary>Where padding goes unless a call says otherwise (<c>padding_side</c>).</summary>
+    /// <summary>The side of the padding unless a call says otherwise (<c>padding_side</c>).</summary>
     public Side PaddingSide => _defaults.PaddingSide;
 
     /// <summary>Whether special tokens written in a text are plain text unless a call says otherwise (<c>split_special_tokens</c>).</summary>

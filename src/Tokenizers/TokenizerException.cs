@@ -22,7 +22,7 @@ public class TokenizerException : Exception
     }
 }
 
-/// <summary>A request that the tokenizer cannot meet, such as a negative id: the caller's mistake, whatever the files hold.</summary>
+/// <summary>A request that the tokenizer cannot meet, such as a negative id: the caller's mistake, not the files'.</summary>
 public sealed class TokenizerInputException : TokenizerException
 {
     /// <summary>An error with a message.</summary>

@@ -13,7 +13,7 @@ namespace LongformerInterop.Torch;
 /// <param name="Zero">The row of distance 0; 0 where every key is at or before its query.</param>
 public sealed record RelativePositions(Tensor Table, Tensor? ContentBias = null, Tensor? PositionBias = null, long Zero = 0);
 
-/// <summary>What <see cref="LongformerOps.RelativeBandedAttentionBackward"/> gives, each shaped as what it is the gradient of.</summary>
+/// <summary>The results of <see cref="LongformerOps.RelativeBandedAttentionBackward"/>, each of its tensor's shape.</summary>
 /// <param name="Query">As the query.</param>
 /// <param name="Key">As the query.</param>
 /// <param name="Value">As the query.</param>

@@ -4,7 +4,7 @@ namespace LongformerInterop.Torch;
 
 /// <summary>The cost of one operator, measured by <see cref="OperatorProfile"/>.</summary>
 /// <param name="Operator">Name and overload, such as <c>longformer::linear</c>.</param>
-/// <param name="Weight">The shape of the second argument where that is a matrix, so that products with different weights are told apart; else
+/// <param name="Weight">The shape of the second argument where that is a matrix, so that products with different weights differ; else
 /// null.</param>
 /// <param name="Calls">How often it was called.</param>
 /// <param name="Time">How long the calls took together.</param>

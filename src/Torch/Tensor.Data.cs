@@ -40,7 +40,7 @@ public sealed unsafe partial class Tensor
     /// <param name="shape">The sizes.</param>
     /// <param name="dtype">The type of the elements.</param>
     /// <param name="strides">Distances between neighbors in elements; none for row-major.</param>
-    /// <param name="keepAlive">Kept from collection until libtorch frees the storage; if it is an <see cref="IMemoryLease"/>, told
+    /// <param name="keepAlive">Kept from collection until libtorch frees the storage; an <see cref="IMemoryLease"/> is released
     /// then.</param>
     /// <param name="device">The device of the memory; the CPU if not given.</param>
     /// <exception cref="InputException">Shape, strides or dtype is impossible.</exception>
@@ -143,7 +143,7 @@ public sealed unsafe partial class Tensor
         return value;
     }
 
-    /// <summary>The one element of a tensor of one element, of whatever real dtype, as a double.</summary>
+    /// <summary>The one element of a tensor of one element, of any real dtype, as a double.</summary>
     /// <exception cref="InputException">Another number of elements.</exception>
     public double ToDouble()
     {
@@ -198,9 +198,9 @@ public sealed unsafe partial class Tensor
     }
 }
 
-/// <summary>Memory lent to a tensor by <see cref="Tensor.View(nint, ReadOnlySpan{long}, DType, ReadOnlySpan{long}, object?, Device?)"/>.</summary>
+/// <summary>Memory borrowed by <see cref="Tensor.View(nint, ReadOnlySpan{long}, DType, ReadOnlySpan{long}, object?, Device?)"/>.</summary>
 public interface IMemoryLease
 {
-    /// <summary>libtorch no longer uses the memory. Called once, on whatever thread dropped the last reference; must not throw.</summary>
+    /// <summary>libtorch no longer uses the memory. Called once, on the thread that dropped the last reference; must not throw.</summary>
     void Return();
 }

@@ -7,7 +7,7 @@ namespace LongformerInterop.Torch;
 /// <example><code>
 /// using TensorScope scope = new();
 /// Tensor hidden = Functional.Linear(x, weight, bias);
-/// return scope.Keep(Functional.Gelu(hidden));    // hidden is disposed, the result goes to the caller
+/// return scope.Keep(Functional.Gelu(hidden));    // hidden is disposed, the caller gets the result
 /// </code></example>
 public sealed class TensorScope : IDisposable
 {

@@ -6,8 +6,8 @@ namespace LongformerInterop.TorchSharp;
 
 /// <summary>
 /// Backward passes that fail. An exception must not leave a backward function into libtorch's native frames: it would end the process. So it is
-/// caught, and a gradient of an impossible shape makes libtorch give the pass up, which TorchSharp tells its caller with an
-/// <see cref="ExternalException"/> about that shape. <see cref="RunBackward"/> tells the reason instead.
+/// caught, and a gradient of an impossible shape makes libtorch give the pass up, which TorchSharp reports with an
+/// <see cref="ExternalException"/> about that shape. <see cref="RunBackward"/> gives the reason instead.
 /// </summary>
 public static class BackwardPass
 {
@@ -36,7 +36,7 @@ public static class BackwardPass
         }
     }
 
-    /// <summary>What a backward function gives libtorch where it failed: for one input a gradient that cannot be its.</summary>
+    /// <summary>Returns to libtorch a failure of a backward function: for one input a gradient of an impossible shape.</summary>
     /// <param name="reason">Why.</param>
     /// <param name="inputs">The function's inputs, in order; null for those that are no tensors.</param>
     internal static List<TorchTensor> Fail(Exception reason, IReadOnlyList<long[]?> inputs)

@@ -3,7 +3,7 @@ using LongformerInterop.Torch;
 namespace LongformerInterop.TorchSharp;
 
 /// <summary>
-/// What goes into a module, under the names of HF's arguments: padded batches of B documents of T tokens. The tensors stay the caller's. Ids and
+/// The inputs of a module, under the names of HF's arguments: padded batches of B documents of T tokens. The tensors stay the caller's. Ids and
 /// masks are read once on the host, where they are checked: leave them on the CPU.
 /// </summary>
 public sealed record ModuleInputs

@@ -1,7 +1,7 @@
 namespace LongformerInterop.TorchSharp;
 
 /// <summary>
-/// What a module returns, under HF's names. The tensors joined TorchSharp's dispose scope that the forward pass was called in; outside every scope,
+/// The results of a module, under HF's names. The tensors joined TorchSharp's dispose scope that the forward pass was called in; outside every scope,
 /// <see cref="Dispose"/> ends them all.
 /// </summary>
 public sealed class ModuleOutputs : IDisposable

@@ -4,7 +4,7 @@ using LongformerInterop.Torch.Interop;
 namespace LongformerInterop.TorchSharp;
 
 /// <summary>
-/// One libtorch for this project and for TorchSharp: whoever comes first has loaded it, and the other must use the same. TorchSharp's native
+/// One libtorch for this project and for TorchSharp: the first of them loads it, and the other must use the same. TorchSharp's native
 /// code is compiled against one version and would end the process on another.
 /// </summary>
 internal static class OneLibtorch
@@ -22,7 +22,7 @@ internal static class OneLibtorch
 
     /// <summary>Whether TorchSharp can work on a libtorch: its major and minor version are TorchSharp's.</summary>
     /// <param name="given">The version that is loaded.</param>
-    /// <param name="path">Where it lies.</param>
+    /// <param name="path">Its file.</param>
     /// <param name="wanted">TorchSharp's, such as 2.10.0.0.</param>
     /// <exception cref="TorchException">It cannot.</exception>
     internal static void Require(Version given, string path, string wanted)

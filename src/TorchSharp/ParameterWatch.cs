@@ -4,7 +4,7 @@ namespace LongformerInterop.TorchSharp;
 
 /// <summary>
 /// Notices where a parameter has been written to, so that a packed copy of it can be used while none has. libtorch counts the writes to a tensor and
-/// tells of them in one place: a variable that a function saved refuses to be read where it was written to since.
+/// reports them in one place: a variable that a function saved refuses to be read where it was written to since.
 /// </summary>
 internal sealed class ParameterWatch : IDisposable
 {

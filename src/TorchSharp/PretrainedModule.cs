@@ -7,7 +7,7 @@ namespace LongformerInterop.TorchSharp;
 /// <summary>
 /// A Longformer or LED of any class as a TorchSharp module. Its parameters are TorchSharp's, named as HF names them: <c>named_parameters</c>,
 /// <c>state_dict</c>, <c>to</c>, <c>train</c>, <c>eval</c>, <c>save</c> and <c>load</c> behave as those of any module, optimizers change them in
-/// place, and one with <c>requires_grad = false</c> stands still. To libtorch the whole pass is one differentiable function.
+/// place, and one with <c>requires_grad = false</c> never changes. To libtorch the whole pass is one differentiable function.
 /// <para>
 /// In training mode the dropouts of the configuration are on, seeded by torch's generator. Without gradients and in evaluation mode the products are
 /// computed with packed weights, made anew when a parameter was written to. A backward pass may run once for every forward pass, and gradients of
@@ -40,7 +40,7 @@ public class PretrainedModule : torch.nn.Module<ModuleInputs, ModuleOutputs>
     public ModelConfiguration Configuration => _bound.Model.Configuration;
 
     /// <summary>
-    /// Whether of every layer only what goes into it is kept: the backward pass runs the layer again, which costs about a third more time and leaves
+    /// Whether of every layer only the input is kept: the backward pass runs the layer again, which costs about a third more time and leaves
     /// the memory of one layer instead of all.
     /// </summary>
     public bool RecomputeLayers { get; set; }
@@ -120,7 +120,7 @@ public class PretrainedModule : torch.nn.Module<ModuleInputs, ModuleOutputs>
 
     private static LoadOptions Trainable(LoadOptions? options) => (options ?? new()) with { Trainable = true };
 
-    /// <summary>A pass with gradients; null where nothing that goes into it requires one.</summary>
+    /// <summary>A pass with gradients; null where none of its inputs requires one.</summary>
     private Dictionary<string, TorchTensor>? Recorded(ModuleInputs inputs, Dictionary<string, Tensor> named, TorchTensor[] parameters)
     {
         BoundModel bound = Bound(parameters);

@@ -2,7 +2,7 @@ namespace LongformerInterop.TorchSharp;
 
 /// <summary>
 /// The gradients that a backward function of this package returned last on this thread. libtorch copies the references as soon as the function has
-/// returned, and nothing tells when; left to the garbage collector, they would hold a second copy of all gradients for long. So they are let go at
+/// returned, at an unknown time; left to the garbage collector, they would hold a second copy of all gradients for long. So they are let go at
 /// the next call of any function of the package on the thread.
 /// </summary>
 internal static class ReturnedGradients

@@ -4,7 +4,7 @@ namespace LongformerInterop.TorchSharp;
 
 /// <summary>
 /// Tensors between this project and TorchSharp, without a copy: both look at the same memory, and writing to one is seen in the other. Each has a
-/// reference of its own: dispose both, in any order; the memory lives until the last is gone. What libtorch recorded of a tensor for
+/// reference of its own: dispose both, in any order; the memory lives until the last is gone. libtorch's record of a tensor for
 /// differentiation does not cross: gradients go through <see cref="BandedAttention"/> and the modules.
 /// </summary>
 public static class TensorExchange

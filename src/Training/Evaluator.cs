@@ -37,7 +37,7 @@ public static class Evaluator
 {
     /// <summary>Measures.</summary>
     /// <param name="options">The checkpoint and the data.</param>
-    /// <param name="progress">Told after every batch: examples done, examples in all, tokens so far; null: nobody looks.</param>
+    /// <param name="progress">Called after every batch: examples done, examples in all, tokens so far; null: nobody looks.</param>
     /// <param name="cancellation">Stops between two layers.</param>
     /// <exception cref="LongformerException">The data or the checkpoint does not fit; the message says what and where.</exception>
     public static Evaluation Run(EvaluatorOptions options, IProgress<TaskProgress>? progress = null, CancellationToken cancellation = default)
@@ -62,13 +62,13 @@ public static class Evaluator
             using TokenizedData data = new PreparedData(options.Cache, work, start.Folder).Open(recipe, text, labels, files, true, null,
                 cancellation);
             (int done, long tokens) = (0, 0);
-            Action<int>? told = progress is null ? null : n =>
+            Action<int>? report = progress is null ? null : n =>
             {
                 while (done < n)
                     tokens += data.TokenCount(done++);
                 progress.Report(new TaskProgress(done, data.Count, tokens));
             };
-            return recipe.Evaluate(new EvaluationCall(head, data, options.TokensPerBatch, told, cancellation), text, labels);
+            return recipe.Evaluate(new EvaluationCall(head, data, options.TokensPerBatch, report, cancellation), text, labels);
         }
         finally
         {

@@ -32,7 +32,7 @@ internal static class ModelCard
         Line($"\n## Data\n");
         foreach (string set in data)
             Line($"- {set}");
-        Line($"\n## What it reached\n");
+        Line($"\n## Results\n");
         LogLine[] steps = [.. lines.Where(l => l.Loss is not null)], evaluations = [.. lines.Where(l => l.Metrics is not null)];
         if (result.Metrics is { } metrics)
         {

@@ -30,15 +30,15 @@ internal sealed class PreparedData(string? cache, string output, string tokenize
     }
 
     /// <summary>The examples of some files.</summary>
-    public TokenizedData Open(Recipe recipe, ExampleText text, LabelSet? labels, IReadOnlyList<string> files, bool forEvaluation, Action<long>? told,
-        CancellationToken cancellation)
+    public TokenizedData Open(Recipe recipe, ExampleText text, LabelSet? labels, IReadOnlyList<string> files, bool forEvaluation,
+        Action<long>? report, CancellationToken cancellation)
     {
         string fingerprint = Fingerprint(recipe, text, labels, files, forEvaluation), name = $"{recipe.Name}-{fingerprint[..16]}.lfdata";
         string beside = cache ?? Path.Combine(Path.GetDirectoryName(Path.GetFullPath(files[0]))!, ".longformer-cache");
         IEnumerable<TrainingExample> Examples() => recipe.Examples(DataFiles.Read(files, cancellation), text, labels, forEvaluation);
         if (cache is null && !IsWritable(beside))
             beside = Path.Combine(output, "cache");
-        return TokenizedData.OpenOrMake(Path.Combine(beside, name), fingerprint, Examples, told);
+        return TokenizedData.OpenOrMake(Path.Combine(beside, name), fingerprint, Examples, report);
     }
 
     private static bool IsWritable(string folder)

@@ -40,7 +40,7 @@ internal sealed class Preset : ISettingValues
             throw new InputException("preset", names.Length == 0 ? "none, since this task has none" : string.Join(", ", names), $"\"{name}\"");
         _values = All.First(p => p.Name == name).Values.ToDictionary(v => v.Setting, v => v.Value);
         _given = given;
-        // How long: one of the two that was given stands for both.
+        // How long: one of the two that was given decides.
         if (given.Number("epochs") is not null)
             _values.Remove("steps");
         if (given.Integer("steps") is not null)
@@ -55,7 +55,7 @@ internal sealed class Preset : ISettingValues
     /// <summary>The presets of a task.</summary>
     public static string[] NamesOf(TrainingTask task) => [.. All.Where(p => p.Task == task).Select(p => p.Name)];
 
-    /// <summary>What a preset says, for people: <c>steps 65000, power 3</c>.</summary>
+    /// <summary>Describes a preset for people: <c>steps 65000, power 3</c>.</summary>
     public static string Describe(string name) => string.Join(", ", All.First(p => p.Name == name).Values.Select(v =>
         v.Value is true ? v.Setting : string.Create(CultureInfo.InvariantCulture, $"{v.Setting} {v.Value}")));
 

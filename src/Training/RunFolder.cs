@@ -36,7 +36,7 @@ internal sealed record RunState
 }
 
 /// <summary>
-/// The output folder of a run: <c>checkpoints/step-000000100/</c> with all that is needed to go on, and what is for people beside it. A checkpoint
+/// The output folder of a run: <c>checkpoints/step-000000100/</c> with all that is needed to continue, and files for people beside it. A checkpoint
 /// appears under its name only when it is whole.
 /// </summary>
 internal sealed class RunFolder
@@ -66,12 +66,12 @@ internal sealed class RunFolder
     {
         if (File.Exists(Path))
             throw new InputException($"{Path}: expected a folder for the output, given a file");
-        // What a run leaves that ended before its first checkpoint is no work of anybody's.
+        // The files of a run that ended before its first checkpoint are worth nothing.
         bool begun = Directory.Exists(_checkpoints) && Directory.EnumerateFileSystemEntries(_checkpoints).Any();
         bool used = begun || (Directory.Exists(Path) && Directory.EnumerateFileSystemEntries(Path).Any(e =>
             System.IO.Path.GetFileName(e) is not (".work" or "cache" or "checkpoints" or "log.jsonl")));
         if (used && !resume)
-            throw new InputException($"{Path}: the output folder is not empty; --resume goes on with the run that is in it");
+            throw new InputException($"{Path}: the output folder is not empty; --resume continues the run that is in it");
         if (resume && !Directory.Exists(_checkpoints) && !File.Exists(LogPath))
             throw new InputException($"{Path}: there is no run to resume: expected the folder checkpoints in it");
         try

@@ -10,7 +10,7 @@ using LongformerInterop.Training.Recipes;
 namespace LongformerInterop.Training;
 
 /// <summary>
-/// Trains a model from files to a folder: tokenizes, steps, measures, saves, and goes on where it was stopped. Every number of a run is a function of
+/// Trains a model from files to a folder: tokenizes, steps, measures, saves, and resumes where it was stopped. Every number of a run is a function of
 /// its settings and its data, so that a run which was killed at any moment and resumed ends with the weights, to the bit, of one that was not (on a
 /// CPU, with as many threads).
 /// </summary>
@@ -20,7 +20,7 @@ namespace LongformerInterop.Training;
 ///     Task = TrainingTask.Classify, Checkpoint = "longformer-base-4096", Data = ["reviews.jsonl"],
 ///     EvaluationData = ["held-out.jsonl"], Output = "classifier",
 /// });
-/// trainer.Told += e => Console.WriteLine($"{e.Step}/{e.TotalSteps} {e.Loss:F3}");
+/// trainer.Reported += e => Console.WriteLine($"{e.Step}/{e.TotalSteps} {e.Loss:F3}");
 /// TrainingResult result = trainer.Run(cancellation);
 /// </code></example>
 public sealed class Trainer
@@ -43,7 +43,7 @@ public sealed class Trainer
 
     /// <summary>Raised on the thread that trains, after every step, evaluation and checkpoint.</summary>
 #pragma warning disable CA1003, CA1710 // Events are passed by value; the caller knows the trainer.
-    public event Action<TrainingEvent>? Told;
+    public event Action<TrainingEvent>? Reported;
 #pragma warning restore CA1003, CA1710
 
     /// <summary>Trains.</summary>
@@ -198,7 +198,7 @@ public sealed class Trainer
     private void Note(string message) => Tell(TrainingEventKind.Note, 0, 0, e => e with { Message = message });
 
     private void Tell(TrainingEventKind kind, long step, long total, Func<TrainingEvent, TrainingEvent> with) =>
-        Told?.Invoke(with(new TrainingEvent(kind, step, total)));
+        Reported?.Invoke(with(new TrainingEvent(kind, step, total)));
 
     private static string Describe(string use, IReadOnlyList<string> files, TokenizedData data)
     {

@@ -37,7 +37,7 @@ public sealed record TrainingEvent(TrainingEventKind Kind, long Step, long Total
     /// <summary>Of a step, before clipping.</summary>
     public double GradientNorm { get; init; }
 
-    /// <summary>Tokens that went through the model since the run began or went on, evaluations not counted.</summary>
+    /// <summary>Tokens that went through the model since the run began or was resumed, evaluations not counted.</summary>
     public long Tokens { get; init; }
 
     /// <summary>Tokens in a second since the run began, evaluations and checkpoints not counted.</summary>
@@ -94,7 +94,7 @@ public sealed record TrainingEvent(TrainingEventKind Kind, long Step, long Total
 /// <summary>How a run ended.</summary>
 /// <param name="Folder">The output folder.</param>
 /// <param name="Steps">Steps done in all.</param>
-/// <param name="Stopped">Whether it was stopped before its end; a resumed run goes on from there.</param>
+/// <param name="Stopped">Whether it was stopped before its end; a resumed run continues from there.</param>
 /// <param name="BestStep">The step whose weights are in the folder; null: the last.</param>
 /// <param name="Metrics">Of that step on held-out data; null: nothing was measured.</param>
 public sealed record TrainingResult(string Folder, long Steps, bool Stopped, long? BestStep, IReadOnlyDictionary<string, double>? Metrics)

@@ -35,7 +35,7 @@ internal sealed class TrainingLog : IDisposable
     private readonly FileStream _file;
     private readonly List<LogLine> _lines = [];
 
-    /// <summary>Opens the log; what is there of later steps than <paramref name="steps"/> is forgotten: the run goes on from there.</summary>
+    /// <summary>Opens the log; what is there of later steps than <paramref name="steps"/> is forgotten: the run continues from there.</summary>
     public TrainingLog(string path, long steps)
     {
         if (File.Exists(path))

@@ -15,7 +15,7 @@ public enum OptimizerKind
     Adafactor,
 }
 
-/// <summary>Everything that a <see cref="Trainer"/> is told. Settings that HF's trainer has too have its names and defaults.</summary>
+/// <summary>The settings of a <see cref="Trainer"/>. Settings that HF's trainer has too have its names and defaults.</summary>
 public sealed record TrainingOptions
 {
     /// <summary>The task to learn.</summary>
@@ -33,7 +33,7 @@ public sealed record TrainingOptions
     /// <summary>The data to measure on; empty: nothing is measured.</summary>
     public IReadOnlyList<string> EvaluationData { get; init; } = [];
 
-    /// <summary>The folder that all goes to. It must be empty or absent, unless the run is resumed.</summary>
+    /// <summary>The output folder. It must be empty or absent, unless the run is resumed.</summary>
     public required string Output { get; init; }
 
     /// <summary>Where tokenized data is kept; null: in a folder <c>.longformer-cache</c> beside the data, or in the output where that cannot be
@@ -43,7 +43,7 @@ public sealed record TrainingOptions
     /// <summary>How records become examples.</summary>
     public RecipeOptions Recipe { get; init; } = new();
 
-    /// <summary>Goes on from the last checkpoint of the output folder.</summary>
+    /// <summary>Continues from the last checkpoint of the output folder.</summary>
     public bool Resume { get; init; }
 
     /// <summary>The largest learning rate.</summary>

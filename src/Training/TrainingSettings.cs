@@ -6,7 +6,7 @@ using LongformerInterop.Training.Recipes;
 
 namespace LongformerInterop.Training;
 
-/// <summary>Values of settings by name, as one of the doors (command line, C, Python) was given them. Null: not given.</summary>
+/// <summary>Values of settings by name, as the command line, C or Python was given them. Null: not given.</summary>
 public interface ISettingValues
 {
     /// <summary>An integer.</summary>
@@ -31,8 +31,8 @@ public interface ISettingValues
 }
 
 /// <summary>
-/// The settings of <see cref="Trainer"/> and <see cref="Evaluator"/> by the names that all doors have: those of the command line, with underscores
-/// (<c>learning_rate</c>). A task asks for its own settings alone, so that a door can refuse whatever was not asked for.
+/// The settings of <see cref="Trainer"/> and <see cref="Evaluator"/> by name: the command line's, with underscores
+/// (<c>learning_rate</c>). A task asks for its own settings alone, so that the caller can refuse every other.
 /// </summary>
 public static class TrainingSettings
 {
@@ -54,7 +54,7 @@ public static class TrainingSettings
     public static IReadOnlyList<(string Name, OptimizerKind Value)> Optimizers { get; } =
         [("adamw", OptimizerKind.AdamW), ("adafactor", OptimizerKind.Adafactor)];
 
-    /// <summary>What can stand still, by name.</summary>
+    /// <summary>The parts of a model that can be frozen, by name.</summary>
     public static IReadOnlyList<(string Name, FrozenPart Value)> FrozenParts { get; } =
     [
         ("none", FrozenPart.None), ("embeddings", FrozenPart.Embeddings), ("body", FrozenPart.Body),
@@ -74,7 +74,7 @@ public static class TrainingSettings
     /// <summary>The presets of a task: published settings by a name.</summary>
     public static IReadOnlyList<string> PresetsOf(TrainingTask task) => Preset.NamesOf(task);
 
-    /// <summary>What a preset says, for people: <c>epochs 15, batch_size 32</c>.</summary>
+    /// <summary>Describes a preset for people: <c>epochs 15, batch_size 32</c>.</summary>
     public static string DescribePreset(string name) => Preset.Describe(name);
 
     /// <summary>The options of a training.</summary>
@@ -82,7 +82,7 @@ public static class TrainingSettings
     /// <param name="checkpoint">Where to begin.</param>
     /// <param name="data">What to learn from.</param>
     /// <param name="evaluationData">What to measure on; may be empty.</param>
-    /// <param name="output">The folder that all goes to.</param>
+    /// <param name="output">The output folder.</param>
     /// <param name="given">Everything else.</param>
     /// <exception cref="InputException">A value is of the wrong kind, or none of the words that there are.</exception>
     public static TrainingOptions ForTraining(TrainingTask task, string checkpoint, IReadOnlyList<string> data, IReadOnlyList<string> evaluationData,

@@ -17,7 +17,7 @@ public partial class CHeaderTests
     public void Every_declared_function_is_exported_and_every_exported_one_declared()
     {
         string[] declared = [.. Declaration().Matches(Header).Select(m => m.Groups[1].Value)];
-        // The managed functions are called lfm_*; exports.c stands in front of each, and holds two of its own.
+        // The managed functions are called lfm_*; exports.c has a function for each, and two of its own.
         string front = File.ReadAllText(Path.Combine(Root, "src", "CApi", "exports.c"));
         string[] exported = [.. EntryPoint().Matches(Code).Select(m => "lf_" + m.Groups[1].Value),
             .. OwnFunction().Matches(front).Select(m => m.Groups[1].Value)];
@@ -55,7 +55,7 @@ public partial class CHeaderTests
     [GeneratedRegex(@"^(?:const char\*|int32_t) (lf_\w+)\(void\) \{", RegexOptions.Multiline)]
     private static partial Regex OwnFunction();
 
-    // The values of lf_status stand at the beginning of a line, one each.
+    // The values of lf_status are at the beginning of a line, one each.
     [GeneratedRegex(@"^  LF_([A-Z_]+) = (\d+),? *(?:/\*.*)?$", RegexOptions.Multiline)]
     private static partial Regex HeaderStatus();
 

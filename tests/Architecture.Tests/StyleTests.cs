@@ -1,8 +1,10 @@
+using System.Text.RegularExpressions;
+
 namespace LongformerInterop.Architecture.Tests;
 
 /// <summary>The rules of form that neither compiler nor formatter checks.</summary>
 [TestFixture]
-public class StyleTests
+public partial class StyleTests
 {
     private const int LongestLine = 150;
     private const int LongestFile = 500;
@@ -42,6 +44,55 @@ public class StyleTests
             select $"{Path.GetRelativePath(Repository.Root, file)} has {lines} lines",
             Is.Empty);
     }
+
+    [Test]
+    public void A_type_has_a_name_of_its_own_among_all_projects()
+    {
+        IEnumerable<(string Name, string File)> types =
+            from file in Files(".cs").Select(f => Path.GetRelativePath(Repository.Root, f).Replace('\\', '/'))
+            where file.StartsWith("src/", StringComparison.Ordinal) || file.StartsWith("bindings/", StringComparison.Ordinal)
+            from Match match in TopLevelType().Matches(File.ReadAllText(Path.Combine(Repository.Root, file)))
+            where !match.Value.Contains("partial ", StringComparison.Ordinal)
+            select (match.Groups["name"].Value, file);
+        Assert.That(types.Count(), Is.GreaterThan(300));
+        Assert.That(
+            from type in types
+            group type.File by type.Name into same
+            where same.Count() > 1
+            select $"{same.Key} is in {string.Join(" and ", same)}",
+            Is.Empty, "one name for one thing");
+    }
+
+    [TestCaseSource(nameof(Dialect))]
+    public void Comments_and_messages_are_plain_English(string words, string plain)
+    {
+        Regex dialect = new($@"\b({words})\b");
+        IEnumerable<string> pages = Directory.EnumerateFiles(Path.Combine(Repository.Root, "docs"), "*.md")
+            .Concat(Directory.EnumerateFiles(Repository.Root, "*.md"));
+        Assert.That(
+            from file in Files(".cs", ".cpp", ".h", ".c", ".cuh", ".py", ".sh").Concat(pages)
+            where Path.GetFileName(file) != "StyleTests.cs" && !file.Contains("goldens", StringComparison.Ordinal)
+            from line in File.ReadLines(file).Select((text, i) => (Text: text, Number: i + 1))
+            where dialect.IsMatch(line.Text)
+            select $"{Path.GetRelativePath(Repository.Root, file)}:{line.Number}: \"{dialect.Match(line.Text).Value}\"; write {plain}",
+            Is.Empty);
+    }
+
+    /// <summary>Words that made sentences hard to read, and the plain ones for them.</summary>
+    private static readonly string[][] Dialect =
+    [
+        ["stands", "is, has or means"],
+        ["told|Told", "reported, called or given"],
+        ["goes|Goes|gone on with", "passes, continues, is written or is sent"],
+        ["lies", "is"],
+        ["tells|Tells", "says, shows or reports"],
+        ["wants|for want of", "needs"],
+        ["dear|dearer", "slow or expensive"],
+        ["\u2026", "the whole sentence, or \"and so on\""],
+    ];
+
+    [GeneratedRegex(@"^(?:\w+ )*(?:class|struct|record struct|record|enum|interface|delegate \w+) (?<name>\w+)", RegexOptions.Multiline)]
+    private static partial Regex TopLevelType();
 
     private static bool IsBuilt(string file) =>
         Path.GetRelativePath(Repository.Root, file).Split(Path.DirectorySeparatorChar).Any(part => part is "build" or "obj" or "bin");

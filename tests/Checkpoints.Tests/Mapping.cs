@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 
 namespace LongformerInterop.Checkpoints.Tests;
 
-/// <summary>Which file lies at an address of this process's memory, as the system tells it.</summary>
+/// <summary>Which file is mapped at an address of this process, as the system says.</summary>
 internal static partial class Mapping
 {
     /// <summary>Whether a file whose path contains that text is mapped there.</summary>

@@ -55,7 +55,7 @@ internal sealed class PickleBuilder
         Global("torch._utils", "_rebuild_tensor_v2").Op('(').Storage(kind, key, count).Number(offset).Tuple(shape).Tuple(strides)
             .Raw(0x89).Global("collections", "OrderedDict").Op(')').Op('R').Op('t').Op('R');
 
-    /// <summary>A state dict with one entry, whatever pushes its value.</summary>
+    /// <summary>A state dict with one entry, whose value the caller pushes.</summary>
     public static PickleBuilder Dict(string name, Func<PickleBuilder, PickleBuilder> value) =>
         value(new PickleBuilder().Op('}').Text(name)).Op('s').Stop();
 

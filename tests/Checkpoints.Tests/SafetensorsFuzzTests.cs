@@ -91,7 +91,7 @@ public class SafetensorsFuzzTests
         return [.. bytes];
     }
 
-    // The header's text with pieces put in, taken out and exchanged; the length in front is right, so that parsing goes deep.
+    // The header's text with pieces put in, taken out and exchanged; the length in front is right, so that parsing reaches the content.
     private static byte[] MutateText(Random random)
     {
         string text = Header;

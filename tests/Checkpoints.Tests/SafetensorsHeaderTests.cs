@@ -28,7 +28,7 @@ public class SafetensorsHeaderTests
         });
     }
 
-    // What safetensors 0.8 reads too: white space around the object, no metadata, a field of a newer writer.
+    // safetensors 0.8 reads these too: white space around the object, no metadata, a field of a newer writer.
     [TestCase(""" \n\t{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}\r\n  """)]
     [TestCase("""{"__metadata__":null,"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}""")]
     [TestCase("""{"a":{"dtype":"F32","scale":[1,{"x":null}],"shape":[2],"data_offsets":[0,8],"note":"new"}}""")]

@@ -28,7 +28,7 @@ public class SafetensorsWriterTests
         }, new Dictionary<string, string> { ["format"] = "pt", ["b"] = "xé\u0001\"/\n" });
         byte[] file = File.ReadAllBytes(_folder["f"]);
         int length = (int)BinaryPrimitives.ReadInt64LittleEndian(file);
-        // What safetensors 0.8.0 writes for the same tensors and metadata.
+        // The bytes that safetensors 0.8.0 writes for the same tensors and metadata.
         const string expected =
             """{"__metadata__":{"b":"xé\u0001\"/\n","format":"pt"},"n":{"dtype":"I64","shape":[1],"data_offsets":[0,8]},"a":"""
             + """{"dtype":"F32","shape":[1],"data_offsets":[8,12]},"z":{"dtype":"F32","shape":[2],"data_offsets":[12,20]},"b":"""

@@ -64,7 +64,7 @@ public class CharacterTests
     [TestCase("generate", "--prompt", "", "at least one character")]
     [TestCase("generate", "--top-p", "0", "expected one of --prompt TEXT and --input FILE")]
     [TestCase("evaluate", "--length", "100000", "expected at least 100001 characters")]
-    [TestCase("evaluate", "--every-character", "", "--every-character goes with --one-pass")]
+    [TestCase("evaluate", "--every-character", "", "--every-character needs --one-pass")]
     [TestCase("evaluate", "--split", "1,2", "--split: expected three lengths")]
     public void What_does_not_fit_is_one_line(string verb, string option, string value, string words)
     {

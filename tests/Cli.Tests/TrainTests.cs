@@ -101,7 +101,7 @@ public class TrainTests
         Longformer.Result result = Longformer.RunInterrupted(() => File.Exists(At("out/log.jsonl")) && new FileInfo(At("out/log.jsonl")).Length > 200,
             Train("out", "--steps", "100000"));
         Assert.That(result.Status, Is.EqualTo(1), result.Error);
-        Assert.That(result.Error, Does.Match(@"longformer: stopped after step \d+, which is saved; the same command with --resume goes on\n$"));
+        Assert.That(result.Error, Does.Match(@"longformer: stopped after step \d+, which is saved; the same command with --resume continues\n$"));
         Assert.That(Directory.GetDirectories(At("out/checkpoints")), Is.Not.Empty);
     }
 
@@ -135,7 +135,7 @@ public class TrainTests
     [TestCaseSource(nameof(TaskNames))]
     public void The_options_are_the_settings_of_all_doors(string task)
     {
-        // What C and Python take, with underscores, is what stands in the help.
+        // C and Python take the names of the help, with underscores.
         Recorder training = new(), evaluation = new();
         TrainingTask kind = TrainingSettings.TaskOf(task);
         _ = TrainingSettings.ForTraining(kind, "c", ["d"], [], "o", training);

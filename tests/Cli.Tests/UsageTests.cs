@@ -26,8 +26,8 @@ public class UsageTests
     [TestCase("--global", "encode", "X", "--input", "a", "--global", "some")]
     [TestCase(".safetensors, .npy or .jsonl", "encode", "X", "--input", "a", "--output", "x.txt")]
     [TestCase("--top", "answer", "X", "--input", "a", "--question", "q", "--top", "0")]
-    public void Wrong_usage_is_told_in_one_line_with_status_2(string told, params string[] arguments) =>
-        Assert.That(Longformer.Fails(2, arguments), Does.Match(told));
+    public void Wrong_usage_is_refused_in_one_line_with_status_2(string message, params string[] arguments) =>
+        Assert.That(Longformer.Fails(2, arguments), Does.Match(message));
 
     [Test]
     public void A_question_and_choices_are_asked_for()

@@ -11,7 +11,7 @@ using Parquet.Schema;
 
 namespace LongformerInterop.Corpora.Tests;
 
-/// <summary>Corpora: their files, the order and the columns of the results, going on after a stop, shares, and what cannot be.</summary>
+/// <summary>Corpora: their files, the order and the columns of the results, resuming after a stop, shares, and refusals.</summary>
 [TestFixture]
 public sealed class CorpusTests
 {

@@ -4,7 +4,7 @@ using LongformerInterop.Tests;
 
 namespace LongformerInterop.DotNet.Tests;
 
-/// <summary>Every recipe of docs/dotnet.md, in a folder with tiny checkpoints under the names that stand there.</summary>
+/// <summary>Every recipe of docs/dotnet.md, in a folder with tiny checkpoints under the names that it uses.</summary>
 [NonParallelizable]
 public sealed class RecipeTests
 {

@@ -5,7 +5,7 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models.Tests;
 
-/// <summary>What a conversion writes beside the weights, and what it does to folders that are there already.</summary>
+/// <summary>The files of a conversion beside the weights, and its treatment of folders that are there already.</summary>
 public class ConversionFolderTests
 {
     private TestFolder _folder = null!;

@@ -4,7 +4,7 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models.Tests;
 
-/// <summary>What a model asks of a device, as far as it can be seen without one: nothing that waits for it, and no value read back.</summary>
+/// <summary>A model's use of a device, as far as it shows without one: nothing waits for the device, and no value is read back.</summary>
 public sealed class DeviceTests
 {
     // Each makes the host wait for a GPU: it needs a value, or a shape that follows from values.
@@ -67,7 +67,7 @@ public sealed class DeviceTests
     }
 
     /// <summary>
-    /// On the meta device there are no values at all: whatever reads one fails. A layer without global tokens only, since libtorch 1.13 looks
+    /// On the meta device there are no values at all: reading one fails. A layer without global tokens only, since libtorch 1.13 looks
     /// up rows nowhere but where there are values.
     /// </summary>
     [Test]

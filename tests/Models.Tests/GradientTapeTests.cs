@@ -3,7 +3,7 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models.Tests;
 
-/// <summary>What the tape records, keeps, adds up and frees.</summary>
+/// <summary>The tape: it records, keeps, adds up and frees.</summary>
 public sealed class GradientTapeTests
 {
     private static LongformerConfiguration WithDropout { get; } =

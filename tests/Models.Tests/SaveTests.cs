@@ -5,7 +5,7 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models.Tests;
 
-/// <summary>What <see cref="PretrainedModel.Save"/> writes. With LONGFORMER_SAVED=DIR the folders stay there (tools/check-hf.sh loads them
+/// <summary>The files of <see cref="PretrainedModel.Save"/>. With LONGFORMER_SAVED=DIR the folders stay there (tools/check-hf.sh loads them
 /// elsewhere).</summary>
 public class SaveTests
 {

@@ -76,7 +76,7 @@ public sealed class FieldTests
             Throws.InstanceOf<InputException>().Or.InstanceOf<CheckpointException>().With.Message.Contains(key));
     }
 
-    // transformers warns and goes on; LEDs of the hub are saved so.
+    // transformers warns and continues; LEDs of the hub are saved so.
     [TestCase("""{"max_length": 4096}""", 64)]
     [TestCase("""{"max_length": 12, "min_length": 56}""", 12)]
     public void A_checkpoints_own_lengths_are_cut_to_what_can_be(string json, int maximum)
@@ -169,7 +169,7 @@ public sealed class FieldTests
             Throws.InstanceOf<InputException>().With.Message.Contains("query"));
     }
 
-    // Transformer.tokenize strips every text; prompts are put in front before, so that a blank end of one goes where the text is empty.
+    // Transformer.tokenize strips every text; prompts are put in front before, so that the blank end of a prompt is stripped where the text is empty.
     [Test]
     public void White_space_around_a_text_is_stripped_where_sentence_transformers_strips_it()
     {

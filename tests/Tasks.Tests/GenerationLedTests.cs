@@ -164,7 +164,7 @@ public sealed class GenerationLedTests
         (LedForConditionalGeneration model, GenerationDocument[] documents, _) = Open("generate_greedy");
         using (model)
         {
-            // What the first use of the weights leaves behind stays with the model.
+            // The model keeps the tensors that the first use of the weights makes.
             new TextGenerator(model).Generate(documents, new GenerationOptions { Beams = 4, MaxTokens = 2 });
             long before = TorchRuntime.LiveTensorCount;
             using CancellationTokenSource source = new();

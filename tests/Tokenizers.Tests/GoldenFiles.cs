@@ -2,7 +2,7 @@ using System.Text.Json;
 
 namespace LongformerInterop.Tokenizers.Tests;
 
-/// <summary>What came of one file of expected tokenizations.</summary>
+/// <summary>The result of one file of expected tokenizations.</summary>
 /// <param name="File">Its name.</param>
 /// <param name="Lines">Lines compared.</param>
 /// <param name="Failures">One message per line that differs.</param>
@@ -14,7 +14,7 @@ internal sealed record GoldenFileResult(string File, int Lines, IReadOnlyList<st
 /// </summary>
 internal static class GoldenFiles
 {
-    /// <summary>Every <c>.jsonl</c> file of a folder against the tokenizer whose files lie beside them.</summary>
+    /// <summary>Every <c>.jsonl</c> file of a folder against the tokenizer whose files are beside them.</summary>
     public static IReadOnlyList<GoldenFileResult> CheckFolder(string folder)
     {
         Tokenizer tokenizer = Tokenizer.Load(folder);

@@ -4,7 +4,7 @@ using LongformerInterop.Tokenizers.ByteLevelBpe;
 
 namespace LongformerInterop.Tokenizers.Tests;
 
-/// <summary>What must hold for every text, on texts made at random (fixed seeds).</summary>
+/// <summary>Properties of every text, on texts made at random (fixed seeds).</summary>
 [TestFixture]
 public partial class PropertyTests
 {

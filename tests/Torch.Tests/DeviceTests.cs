@@ -24,14 +24,14 @@ public class DeviceTests : TensorTest
         "512.00 MiB more needed, 300.00 MiB of 7.80 GiB free")]
     [TestCase("CUDA out of memory. Tried to allocate 2.00 GiB.", "2.00 GiB more needed; smaller")]
     [TestCase("out of memory on the device", "too little memory: out of memory on the device")]
-    public void Too_little_memory_is_told_with_what_was_needed_and_what_is_free(string message, string told) =>
-        Assert.That(DeviceMessages.TooLittleMemory(message), Does.StartWith("the device has too little memory").And.Contain(told));
+    public void Too_little_memory_is_reported_with_what_was_needed_and_what_is_free(string message, string part) =>
+        Assert.That(DeviceMessages.TooLittleMemory(message), Does.StartWith("the device has too little memory").And.Contain(part));
 
     [TestCase("aten::mm(Half[2, 2], Half[2, 2]): \"addmm_impl_cpu_\" not implemented for 'Half'", "float16 is not supported on the CPU")]
     [TestCase("aten::x(BFloat16[2] on cuda:0): \"x_cuda\" not implemented for 'BFloat16'", "bfloat16 is not supported on the GPU")]
     [TestCase("CUDA error: no kernel image is available for execution on the device", "was not built for a GPU of this kind")]
-    public void What_a_device_does_not_compute_is_told(string message, string told) =>
-        Assert.That(DeviceMessages.NotSupported(message), Does.Contain(told).And.Contain(message));
+    public void What_a_device_does_not_compute_is_reported(string message, string part) =>
+        Assert.That(DeviceMessages.NotSupported(message), Does.Contain(part).And.Contain(message));
 
     [TestCase("aten::mm: \"mm\" not implemented for 'Long'")]
     [TestCase("mat1 and mat2 shapes cannot be multiplied")]

@@ -151,7 +151,7 @@ public class LocatorTests
             Assert.That(message, Does.Contain(word));
     }
 
-    /// <summary>A file that looks like a library as far as its head goes.</summary>
+    /// <summary>A file that has the head of a library, and no more.</summary>
     private string Libtorch(string folder, string? name = null)
     {
         string path = Path.Combine(Directory.CreateDirectory(_folder[folder]).FullName, name ?? LibtorchLocator.CpuName);

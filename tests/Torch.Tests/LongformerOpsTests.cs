@@ -1,7 +1,7 @@
 namespace LongformerInterop.Torch.Tests;
 
 /// <summary>
-/// The typed doors to the project's own operators: each option arrives under its name. That the operators compute the right thing
+/// The typed calls of the project's own operators: each option arrives under its name. That the operators compute the right thing
 /// is the business of their own tests; here a few lines of C# say what is expected.
 /// </summary>
 [TestFixture]
@@ -158,7 +158,7 @@ public class LongformerOpsTests : TensorTest
         Assert.That(dropped.Max().Item<float>(), Is.EqualTo(4f / 3).Within(1e-6));
     }
 
-    // What such a call costs is benchmarks/calls.sh's to say; that nothing but arguments goes over is the reason that it costs little.
+    // Only arguments are passed, so that a call costs little: benchmarks/calls.sh measures it.
     [Test]
     public void A_call_into_a_given_tensor_makes_no_object()
     {

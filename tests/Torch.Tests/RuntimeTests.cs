@@ -85,7 +85,7 @@ public class RuntimeTests : TensorTest
                 Assert.That(() => x.MatMul(x), Throws.TypeOf<TorchException>());
             least = Math.Min(least, NativeHeap.Used() - before);
         }
-        // What .NET itself takes now and then for exceptions is little beside so many calls; a handle and its arguments are not.
+        // .NET itself takes a little now and then for exceptions; a leaked handle with its arguments would be more in so many calls.
         Assert.That(least, Is.LessThan(160_000), "bytes of 400 refused calls");
     }
 }

@@ -1,6 +1,6 @@
 namespace LongformerInterop.Torch.Tests;
 
-/// <summary>What a tensor is, values in and out, views of caller memory, handles.</summary>
+/// <summary>Properties of a tensor, values in and out, views of caller memory, handles.</summary>
 [TestFixture]
 public class TensorTests : TensorTest
 {

@@ -201,7 +201,7 @@ public sealed class DataTests
     [Test]
     public void An_order_is_a_function_of_seed_and_epoch()
     {
-        // Pinned: a change would make every run that was begun before go on with other examples.
+        // Pinned: a change would make every run that was begun before continue with other examples.
         Assert.That(Mixing.Order(8, 42, 0), Is.EqualTo(new[] { 4, 7, 3, 5, 6, 0, 2, 1 }));
         int[] first = new int[6];
         for (int epoch = 0; epoch < 6000; epoch++)

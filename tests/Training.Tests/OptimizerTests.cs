@@ -46,7 +46,7 @@ public sealed class OptimizerTests
     [TestCase("adamw")]
     [TestCase("adafactor")]
     [TestCase("adafactor with a mean")]
-    public void A_restored_optimizer_goes_on_to_the_bit(string kind)
+    public void A_restored_optimizer_continues_to_the_bit(string kind)
     {
         using TensorScope scope = new();
         (Tensor one, Tensor two) = (Values(1, 3, 4), Values(2, 5));
@@ -80,7 +80,7 @@ public sealed class OptimizerTests
         Tensor model = Tensor.Full([4], 1, DType.BFloat16);
         using TrainedParameter parameter = new("p", model);
         using AdamW optimizer = new();
-        // Each step is far below what BFloat16 tells from 1, their sum is not.
+        // Each step added to 1 is lost in BFloat16, their sum is not.
         for (int i = 0; i < 100; i++)
             optimizer.Step([new ParameterGradient(parameter, Tensor.Ones([4]))], 1e-4);
         Assert.That(parameter.Master.ToArray<float>(), Is.EqualTo(new float[] { 0.99f, 0.99f, 0.99f, 0.99f }).Within(1e-5f));

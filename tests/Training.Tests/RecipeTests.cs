@@ -78,13 +78,13 @@ public sealed class RecipeTests
     public void Joined_texts_fill_their_examples()
     {
         string lines = string.Join('\n', Enumerable.Range(0, 9).Select(i =>
-            JsonSerializer.Serialize(new { text = $"document number {i} tells of the sea and of houses" })));
+            JsonSerializer.Serialize(new { text = $"document number {i} speaks of the sea and of houses" })));
         (TrainingExample[] examples, _) = Make(TrainingTask.MaskedLanguage, lines, new RecipeOptions { JoinsTexts = true }, maxTokens: 32);
         Assert.That(examples[..^1].Select(e => e.Ids.Length), Has.All.EqualTo(32));
         Assert.That(examples.Select(e => (e.Ids[0], e.Ids[^1])), Has.All.EqualTo((0, 2)));
         string whole = string.Concat(examples.Select(e => Text().Tokenizer.Decode(e.Ids.AsSpan(1, e.Ids.Length - 2))));
         Assert.That(whole.Replace("</s>", "", StringComparison.Ordinal),
-            Is.EqualTo(string.Concat(Enumerable.Range(0, 9).Select(i => $"document number {i} tells of the sea and of houses"))));
+            Is.EqualTo(string.Concat(Enumerable.Range(0, 9).Select(i => $"document number {i} speaks of the sea and of houses"))));
         // A text that ends with an example needs no separator behind it.
         Assert.That(whole.Split("</s>"), Has.Length.InRange(7, 9));
     }

@@ -6,7 +6,7 @@ using LongformerInterop.Training.Optimization;
 
 namespace LongformerInterop.Training.Tests;
 
-/// <summary>Steps: batches together or apart, layers kept or run again, parts that stand still, and what a step refuses.</summary>
+/// <summary>Steps: batches together or apart, layers kept or run again, frozen parts, and everything that a step refuses.</summary>
 public sealed class StepTests
 {
     private static readonly Schedule Steady = new() { LearningRate = 0.002, Kind = ScheduleKind.Constant };

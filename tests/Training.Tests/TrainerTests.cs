@@ -47,14 +47,14 @@ public sealed class TrainerTests
     public void A_classifier_learns_and_its_folder_works()
     {
         using TestFolder folder = Prepared();
-        List<TrainingEvent> told = [];
+        List<TrainingEvent> events = [];
         Trainer trainer = new(Options(folder) with { Epochs = 8, EvaluateEvery = null, SaveEvery = null });
-        trainer.Told += told.Add;
+        trainer.Reported += events.Add;
         TrainingResult result = trainer.Run();
         Assert.That((result.Steps, result.Stopped, result.Metrics!["accuracy"]), Is.EqualTo((32L, false, 1.0)));
-        Assert.That(told.Count(e => e.Kind == TrainingEventKind.Step), Is.EqualTo(32));
-        Assert.That(told.Count(e => e.Kind == TrainingEventKind.Evaluated), Is.EqualTo(8));
-        Assert.That(told.Where(e => e.Kind == TrainingEventKind.Note).Select(e => e.Message),
+        Assert.That(events.Count(e => e.Kind == TrainingEventKind.Step), Is.EqualTo(32));
+        Assert.That(events.Count(e => e.Kind == TrainingEventKind.Evaluated), Is.EqualTo(8));
+        Assert.That(events.Where(e => e.Kind == TrainingEventKind.Note).Select(e => e.Message),
             Has.Some.Contains("new and random: classifier.dense.weight"));
         using (TextClassifier classifier = TextClassifier.Load(result.Folder))
         {
@@ -82,7 +82,7 @@ public sealed class TrainerTests
 
     [TestCase(DType.Float32)]
     [TestCase(DType.BFloat16)]
-    public void A_stopped_run_goes_on_to_the_same_bytes(DType dtype)
+    public void A_stopped_run_continues_to_the_same_bytes(DType dtype)
     {
         using TestFolder folder = Prepared();
         TrainingResult whole = new Trainer(Options(folder, "whole") with { DType = dtype }).Run();
@@ -91,7 +91,7 @@ public sealed class TrainerTests
         {
             using CancellationTokenSource cancellation = new();
             Trainer trainer = new(Options(folder, $"parts{stop}") with { DType = dtype });
-            trainer.Told += e =>
+            trainer.Reported += e =>
             {
                 if (e.Kind == TrainingEventKind.Step && e.Step == stop)
                     cancellation.Cancel();
@@ -282,17 +282,17 @@ public sealed class TrainerTests
     public void Events_and_results_are_JSON_too()
     {
         using TestFolder folder = Prepared();
-        List<JsonElement> told = [];
+        List<JsonElement> events = [];
         Trainer trainer = new(Options(folder));
-        trainer.Told += e => told.Add(JsonDocument.Parse(e.ToJson()).RootElement);
+        trainer.Reported += e => events.Add(JsonDocument.Parse(e.ToJson()).RootElement);
         TrainingResult result = trainer.Run();
-        JsonElement step = told.Last(e => e.GetProperty("kind").GetString() == "step");
+        JsonElement step = events.Last(e => e.GetProperty("kind").GetString() == "step");
         Assert.That((step.GetProperty("step").GetInt64(), step.GetProperty("total_steps").GetInt64()), Is.EqualTo((12L, 12L)));
         Assert.That(step.GetProperty("tokens").GetInt64(), Is.EqualTo(File.ReadLines(folder["out/log.jsonl"]).Sum(l =>
             JsonDocument.Parse(l).RootElement.TryGetProperty("tokens", out JsonElement tokens) ? tokens.GetInt64() : 0)));
-        Assert.That(told.Last(e => e.GetProperty("kind").GetString() == "evaluated").GetProperty("eval").GetProperty("accuracy").GetDouble(),
+        Assert.That(events.Last(e => e.GetProperty("kind").GetString() == "evaluated").GetProperty("eval").GetProperty("accuracy").GetDouble(),
             Is.InRange(0, 1));
-        Assert.That(told.Select(e => e.GetProperty("kind").GetString()).Distinct(),
+        Assert.That(events.Select(e => e.GetProperty("kind").GetString()).Distinct(),
             Is.SupersetOf(new[] { "preparing", "note", "step", "evaluating", "evaluated", "saved" }));
         JsonElement end = JsonDocument.Parse(result.ToJson()).RootElement;
         Assert.That((end.GetProperty("steps").GetInt64(), end.GetProperty("stopped").GetBoolean(), end.GetProperty("folder").GetString()),

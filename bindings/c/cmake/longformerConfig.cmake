@@ -1,4 +1,4 @@
-# find_package(longformer CONFIG): the imported target longformer::longformer. Works from wherever the folder lies: from artifacts/ of a
+# find_package(longformer CONFIG): the imported target longformer::longformer. Works from any place of the folder: from artifacts/ of a
 # build (libraries at its root) and from an installed prefix (libraries in lib/).
 get_filename_component(longformer_prefix "${CMAKE_CURRENT_LIST_DIR}/../../.." ABSOLUTE)
 set(longformer_libdir "${longformer_prefix}/lib")

@@ -1,5 +1,5 @@
 /* Fine-tuning a classifier: train FOLDER DATA EVALUATION OUTPUT   shows the loss of every step, then the metrics on the evaluation data.
- * DATA and EVALUATION: files with the columns text and label. Ctrl-C saves; a second call goes on. */
+ * DATA and EVALUATION: files with the columns text and label. Ctrl-C saves; a second call resumes the run. */
 #include <longformer.h>
 
 #include <signal.h>
@@ -19,7 +19,7 @@ static int32_t asked(void* context) {
 }
 
 /* A JSON object for each event: a program with a JSON reader has them as values. */
-static int32_t told(void* context, const char* json, size_t length) {
+static int32_t print_event(void* context, const char* json, size_t length) {
   (void)context;
   fprintf(stderr, "%.*s\n", (int)length, json);
   return 0;
@@ -46,7 +46,7 @@ int main(int argc, char** argv) {
       && lf_options_set_int(options, "batch_size", 8) == LF_OK
       && lf_options_set_int(options, "resume", stat(checkpoints, &there) == 0) == LF_OK
       && lf_options_set_cancel(options, asked, NULL) == LF_OK
-      && lf_options_set_on_text(options, told, NULL) == LF_OK
+      && lf_options_set_on_text(options, print_event, NULL) == LF_OK
       && lf_train("classify", argv[1], (const char* const*)&argv[2], 1, (const char* const*)&argv[3], 1, argv[4], options, &result) == LF_OK
       && lf_answer_count(result, &count) == LF_OK)
     status = 0;

@@ -221,11 +221,11 @@ LF_API lf_status lf_options_free(lf_options* options);
  *             20 milliseconds, and after each generated token. So a long document stops within a layer's time.
  *             An interval (default 0; below it LF_INVALID_INPUT) delays the first question by that time and keeps it between two questions: for
  *             callbacks that cost much.
- *   progress  is told after each batch (in generation after each token): inputs done, inputs in all, tokens that went through so far.
- *   on_text   is told the next piece of text when it is settled, in the generation of one document. The pieces together are the result; no piece
+ *   progress  is called after each batch (in generation after each token) with inputs done, inputs in all, tokens that went through so far.
+ *   on_text   gets the next piece of text when it is settled, in the generation of one document. The pieces together are the result; no piece
  *             cuts a character. Training: see lf_train.
- *   on_token  is told each token that is settled, in generation. document: which of the inputs. sequence: which of its results (a beam search
- *             tells its best only). position: its place in lf_answer_tokens. */
+ *   on_token  gets each token that is settled, in generation. document: which of the inputs. sequence: which of its results (a beam search
+ *             reports its best only). position: its place in lf_answer_tokens. */
 typedef int32_t (*lf_cancel_callback)(void* context);
 typedef int32_t (*lf_progress_callback)(void* context, int64_t done, int64_t total, int64_t tokens);
 typedef int32_t (*lf_text_callback)(void* context, const char* text, size_t length);
@@ -486,7 +486,7 @@ LF_API lf_status lf_tokenizer_encode_batch(const lf_tokenizer* tokenizer, const 
 LF_API lf_status lf_tokenizer_decode(const lf_tokenizer* tokenizer, const int32_t* ids, size_t count, int32_t skip_special_tokens,
                                      char** text, size_t* length);
 
-/* LF_NOT_FOUND where the vocabulary has no such token or id. The text goes to lf_text_free. */
+/* LF_NOT_FOUND where the vocabulary has no such token or id. Free the text with lf_text_free. */
 LF_API lf_status lf_tokenizer_token_to_id(const lf_tokenizer* tokenizer, const char* token, size_t length, int32_t* id);
 LF_API lf_status lf_tokenizer_id_to_token(const lf_tokenizer* tokenizer, int32_t id, char** token, size_t* length);
 LF_API lf_status lf_tokenizer_vocabulary_size(const lf_tokenizer* tokenizer, int32_t* size);
@@ -557,7 +557,7 @@ LF_API lf_status lf_convert(const char* source, const char* output, const lf_opt
  * data, evaluation: files, folders, patterns (JSON lines, JSON, CSV, TSV, Parquet, text); evaluation may be none.
  * output: a folder that is empty or absent, unless the run is resumed.
  * result (may be NULL): items with label, score and group. Group 0: "steps", "stopped" (1: a callback asked to stop. The steps that are done are
- *   saved, and the same call with the option "resume" goes on; the weights are in the folder when the run has ended), "best_step" where something was
+ *   saved, and the same call with the option "resume" continues; the weights are in the folder when the run has ended), "best_step" where something was
  *   measured. Group 1: the metrics of that step on the evaluation data. LF_CANCELLED only where it was stopped before the first step.
  * Options, as on the command line, with underscores; flags are 0 or 1:
  *   all tasks  float "learning_rate" "head_learning_rate" "layer_decay" "power" "warmup_ratio" "beta1" "beta2" "epsilon" "weight_decay"

@@ -1,5 +1,5 @@
-/* fork FOLDER. What a process that forks may expect: workers forked before the first call work; after it every call in the child is refused with
- * one message, the child exits in its own way, and the parent goes on as if nothing had been. */
+/* fork FOLDER. The promises to a process that forks: workers forked before the first call work; after it every call in the child is refused with
+ * one message, the child exits in its own way, and the parent continues as if nothing had been. */
 #include "support.h"
 
 #include <sys/wait.h>

@@ -1,5 +1,5 @@
 /* A libFuzzer target: the first byte of an input chooses the file of a checkpoint, the rest is its content; the other files are whole. Loads the
- * model or the tokenizer, and uses what loads. The library is not built with coverage, so its answers stand in for it: each kind of message is
+ * model or the tokenizer, and uses what loads. The library is not built with coverage, so its answers replace it: each kind of message is
  * its own feature to the fuzzer. fuzz.c makes its changes by itself, for machines without clang's runtime.
  *
  *     SEEDS=FOLDER WORK=FOLDER fuzz_loading CORPUS_FOLDER...          SEEDS: whole files by the names below */

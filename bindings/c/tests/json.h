@@ -1,4 +1,4 @@
-/* Enough JSON for the golden files: a line is walked with a cursor, and whatever is malformed ends the program. */
+/* Enough JSON for the golden files: a line is walked with a cursor, and malformed JSON ends the program. */
 #ifndef JSON_H
 #define JSON_H
 

@@ -234,7 +234,7 @@ static int32_t refuse(void* context) {
   return 1;
 }
 
-/* Nothing is written where a call is refused, whatever for. */
+/* A refused call writes nothing. */
 static void caller_memory(void) {
   enum { WIDTH = 64, CANARY = 7 };
   const char *documents[2] = {"text", ""}, *bad = "abc\xff";

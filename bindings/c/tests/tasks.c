@@ -1,5 +1,5 @@
 /* Every task: tasks MODELS_FOLDER, which holds encoder, question_answering, sequence_classification, token_classification, span_classification,
- * multiple_choice, masked_lm and led. What is checked is what the interface promises: texts, ranges in three units, streams, callbacks. */
+ * multiple_choice, masked_lm and led. Checks the promises of the interface: texts, ranges in three units, streams, callbacks. */
 #include "support.h"
 
 #include <math.h>
@@ -68,15 +68,15 @@ static void into_memory(lf_document_encoder* task, char* const* texts, lf_option
   enum { WIDTH = 64, CANARY = 7 };
   const char* const* documents = (const char* const*)texts;
   const void *pooled = NULL, *all = NULL, *ends = NULL;
-  int64_t told[4] = {-1, -1, -1, -1}, again[4] = {-1, -1, -1, -1};
+  int64_t first[4] = {-1, -1, -1, -1}, again[4] = {-1, -1, -1, -1};
   float small[3 * WIDTH + 1], *large = NULL;
   size_t room, i;
   OK(lf_tensor_data(vectors, &pooled));
   OK(lf_tensor_data(tokens, &all));
   OK(lf_tensor_data(offsets, &ends));
-  OK(lf_document_encoder_encode_into(task, documents, NULL, 3, options, NULL, 0, told));
-  CHECK(memcmp(told, ends, sizeof told) == 0);
-  room = (size_t)told[3] * WIDTH;
+  OK(lf_document_encoder_encode_into(task, documents, NULL, 3, options, NULL, 0, first));
+  CHECK(memcmp(first, ends, sizeof first) == 0);
+  room = (size_t)first[3] * WIDTH;
   large = (float*)malloc((room + 1) * sizeof(float));
   large[room] = CANARY;
   REFUSED(LF_INVALID_ARGUMENT, "room", lf_document_encoder_encode_into(task, documents, NULL, 3, options, large, room - 1, again));
@@ -492,7 +492,7 @@ static void stopping(void) {
   lf_tensor* input = NULL;
   lf_tensors* outputs = NULL;
   int64_t i;
-  int asked = 0, told = 0;
+  int asked = 0, reported = 0;
   for (i = 0; i < shape[0] * shape[1]; i++) ids[i] = 5 + i % 1000;
   OK(lf_model_load(path(models, "encoder"), NULL, &model));
   OK(lf_tensor_from_memory(ids, LF_INT64, shape, NULL, 2, NULL, NULL, NULL, &input));
@@ -510,7 +510,7 @@ static void stopping(void) {
   OK(lf_model_run(model, &name, (const lf_tensor* const*)&input, 1, options, &outputs));
   CHECK(asked == 1);
   OK(lf_tensors_free(outputs));
-  OK(lf_options_set_progress(options, count_calls, &told));
+  OK(lf_options_set_progress(options, count_calls, &reported));
   REFUSED(LF_INVALID_ARGUMENT, "takes no progress", lf_model_run(model, &name, (const lf_tensor* const*)&input, 1, options, &outputs));
   OK(lf_options_free(options));
   OK(lf_tensor_free(input));
@@ -518,7 +518,7 @@ static void stopping(void) {
   free(ids);
 }
 
-/* What tasks say about themselves, and their tokenizers, which live on their own. */
+/* The properties of tasks, and their tokenizers, which outlive them. */
 #define TOKENS_AND_TOKENIZER(kind, handle)                           \
   do {                                                               \
     lf_tokenizer* tokenizer_ = NULL;                                 \

@@ -143,8 +143,8 @@ static void learns(const char* checkpoint, const char* work) {
   OK(lf_options_free(options));
 }
 
-/* A run that a callback stopped goes on to the bytes of one that was not stopped. */
-static void goes_on(const char* checkpoint, const char* work) {
+/* A run that a callback stopped resumes and ends with the bytes of one that was not stopped. */
+static void resumes(const char* checkpoint, const char* work) {
   heard h = {0, 0, 0, 0, 0, 0, 7};
   lf_options* options = settings(&h);
   lf_answer* result = NULL;
@@ -257,7 +257,7 @@ int main(int argc, char** argv) {
   write_file(path(work, "held.csv"), "text,label\nlovely fine great,good\n\"poor, sad\",bad\n");
   OK(lf_set_threads(1));
   learns(checkpoint, work);
-  goes_on(checkpoint, work);
+  resumes(checkpoint, work);
   reads_parquet(checkpoint, work, argv[3]);
   refuses(checkpoint, work);
   OK(lf_live(&handles, &tensors));

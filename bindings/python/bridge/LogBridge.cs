@@ -15,23 +15,23 @@ public sealed class LogBridge : ILogger
     public static ILogger Logger { get; } = new LogBridge();
 
     /// <summary>Sends messages of this level and above to a function, for the whole process.</summary>
-    /// <param name="told">Told a <see cref="LogLevel"/> and a message; null: nothing is told.</param>
+    /// <param name="receive">Called with a <see cref="LogLevel"/> and a message; null: no messages.</param>
     /// <param name="level">The least <see cref="LogLevel"/>.</param>
-    public static void Set(Action<int, string>? told, int level) => _target = new Target(told, (LogLevel)level);
+    public static void Set(Action<int, string>? receive, int level) => _target = new Target(receive, (LogLevel)level);
 
     /// <inheritdoc/>
     public IDisposable? BeginScope<TState>(TState state) where TState : notnull => null;
 
     /// <inheritdoc/>
-    public bool IsEnabled(LogLevel logLevel) => _target is { Told: not null } now && logLevel >= now.Level && logLevel != LogLevel.None;
+    public bool IsEnabled(LogLevel logLevel) => _target is { Receive: not null } now && logLevel >= now.Level && logLevel != LogLevel.None;
 
     /// <inheritdoc/>
     public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
     {
         ArgumentNullException.ThrowIfNull(formatter);
         if (IsEnabled(logLevel))
-            _target.Told?.Invoke((int)logLevel, formatter(state, exception));
+            _target.Receive?.Invoke((int)logLevel, formatter(state, exception));
     }
 
-    private sealed record Target(Action<int, string>? Told, LogLevel Level);
+    private sealed record Target(Action<int, string>? Receive, LogLevel Level);
 }

@@ -39,7 +39,7 @@ public static class ModelBridge
     /// <param name="tensors">As many.</param>
     /// <param name="generation">Options under HF's names, JSON.</param>
     /// <param name="seed">Of the sampling, or null.</param>
-    /// <param name="watch">Told and asked.</param>
+    /// <param name="watch">Gets progress and text, and stops the call.</param>
     public static GeneratedSequence[][] Generate(PretrainedModel model, string folder, string[] names, Tensor[] tensors,
         string generation, ulong? seed,
         PythonCall watch)
@@ -70,7 +70,7 @@ public static class ModelBridge
         }
     }
 
-    /// <summary>Converts a checkpoint: lines "kind", "text", "kind", "text"...</summary>
+    /// <summary>Converts a checkpoint. Returns lines in pairs, a kind and its text.</summary>
     public static string[] Convert(string source, string output, string to, int? positions, int[]? window, int? basePositions, bool overwrite)
     {
         ConversionResult result = CheckpointConverter.Convert(source, output, new ConversionOptions

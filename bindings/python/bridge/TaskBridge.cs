@@ -76,7 +76,7 @@ public static class TaskBridge
         };
         IReadOnlyList<Answer> answers = answerer.Answer(question, document, top, options, watch.Token);
         return [.. answers.Select(a =>
-            new TextSpan("", a.Text, CodePoints.Before(document, a.Start), CodePoints.Before(document, a.End), a.Score, a.Logit))];
+            new TextSpan("", a.Text, CodePointIndex.Before(document, a.Start), CodePointIndex.Before(document, a.End), a.Score, a.Logit))];
     }
 
     /// <summary>Entities in the order of the text.</summary>
@@ -86,7 +86,7 @@ public static class TaskBridge
         ArgumentNullException.ThrowIfNull(watch);
         TagOptions options = new() { Aggregation = Enum.Parse<TagAggregation>(aggregation, ignoreCase: true), Truncate = truncate,
             Global = Globals(globals), Logger = LogBridge.Logger };
-        CodePoints points = new(text);
+        CodePointIndex points = new(text);
         return [.. tagger.Tag(text, options, watch.Token)
             .Select(e => new TextSpan(e.Label, e.Text, points.At(e.Start), points.At(e.End), e.Score, 0))];
     }
@@ -96,7 +96,7 @@ public static class TaskBridge
     {
         ArgumentNullException.ThrowIfNull(filler);
         ArgumentNullException.ThrowIfNull(watch);
-        CodePoints points = new(text);
+        CodePointIndex points = new(text);
         return [.. filler.Fill(text, top, new TaskOptions { Truncate = truncate, Global = Globals(globals), Logger = LogBridge.Logger }, watch.Token)
             .Select(m => m with { Start = points.At(m.Start), End = points.At(m.End) })];
     }
@@ -118,14 +118,14 @@ public static class TaskBridge
     /// <param name="ends">One past the last.</param>
     /// <param name="truncate">Cut a long text.</param>
     /// <param name="globals">None for the task's own.</param>
-    /// <param name="watch">Told and asked.</param>
+    /// <param name="watch">Gets progress and text, and stops the call.</param>
     public static LabelScore[][] ClassifySpans(SpanClassifier classifier, string text, int[] starts, int[] ends, bool truncate, string? globals,
         PythonCall watch)
     {
         ArgumentNullException.ThrowIfNull(classifier);
         ArgumentNullException.ThrowIfNull(watch);
         TaskOptions options = new() { Truncate = truncate, Global = Globals(globals), Logger = LogBridge.Logger };
-        (int, int)[] spans = [.. starts.Zip(ends).Select(s => (CodePoints.After(text, s.First), CodePoints.After(text, s.Second)))];
+        (int, int)[] spans = [.. starts.Zip(ends).Select(s => (CodePointIndex.After(text, s.First), CodePointIndex.After(text, s.Second)))];
         return [.. classifier.Classify(text, spans, options, watch.Token).Select(span => span.Labels.ToArray())];
     }
 
@@ -139,7 +139,7 @@ public static class TaskBridge
             new TaskOptions { Truncate = truncate, Global = Globals(globals), Logger = LogBridge.Logger }, watch.Token)];
     }
 
-    /// <summary>For each document its results; one document's text is told to the watch as it comes.</summary>
+    /// <summary>Returns the results of each document; the watch gets the text of a single document as it comes.</summary>
     /// <param name="summarizer">The model.</param>
     /// <param name="documents">The documents.</param>
     /// <param name="generation">Options under HF's names, JSON.</param>
@@ -148,7 +148,7 @@ public static class TaskBridge
     /// <param name="truncate">Cut long documents.</param>
     /// <param name="globals">None for the task's own.</param>
     /// <param name="tokensPerBatch">Of the encoder.</param>
-    /// <param name="watch">Told and asked.</param>
+    /// <param name="watch">Gets progress and text, and stops the call.</param>
     public static Summary[][] Summarize(Summarizer summarizer, string[] documents, string generation, ulong? seed, int[]? prompt, bool truncate,
         string? globals,
         int tokensPerBatch, PythonCall watch)
@@ -158,9 +158,9 @@ public static class TaskBridge
         ArgumentNullException.ThrowIfNull(watch);
         GenerationOptions how = GenerationOptions.Parse(generation) with { Seed = seed, DecoderPrompt = prompt };
         TaskOptions options = new() { Truncate = truncate, Global = Globals(globals), Logger = LogBridge.Logger, TokensPerBatch = tokensPerBatch };
-        if (watch.OnText is { } told && documents.Length == 1)
+        if (watch.OnText is { } onText && documents.Length == 1)
         {
-            string text = summarizer.Summarize(documents[0], how, options, told, watch.Token);
+            string text = summarizer.Summarize(documents[0], how, options, onText, watch.Token);
             return [[new Summary(text, new GeneratedSequence { Ids = [], PromptLength = 0, Score = 0, TokenScores = [], Ended = true })]];
         }
         return [.. summarizer.Summarize(documents, how, options, watch, cancellation: watch.Token).Select(results => results.ToArray())];

@@ -5,7 +5,7 @@ namespace LongformerInterop.PythonNet;
 
 /// <summary>Positions of a text from UTF-16 units to code points.</summary>
 /// <param name="text">The text.</param>
-public sealed class CodePoints(string text)
+public sealed class CodePointIndex(string text)
 {
     // A text inside the basic plane, nearly every one, needs no table.
     private readonly int[]? _table = text.Any(char.IsSurrogate) ? Table(text) : null;

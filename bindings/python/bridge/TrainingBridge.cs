@@ -9,14 +9,14 @@ namespace LongformerInterop.PythonNet;
 /// <summary>Training and measuring in terms that pythonnet can pass: settings and results as JSON objects.</summary>
 public static class TrainingBridge
 {
-    /// <summary>Trains; <see cref="PythonCall.OnText"/> is told each event as JSON, <see cref="PythonCall.OnProgress"/> the steps.</summary>
+    /// <summary>Trains; <see cref="PythonCall.OnText"/> gets each event as JSON, <see cref="PythonCall.OnProgress"/> the steps.</summary>
     /// <param name="task">Its name.</param>
     /// <param name="checkpoint">Where to begin.</param>
     /// <param name="data">What to learn from.</param>
     /// <param name="evaluation">What to measure on; may be empty.</param>
-    /// <param name="output">The folder that all goes to.</param>
+    /// <param name="output">The output folder.</param>
     /// <param name="settings">Everything else by name, JSON.</param>
-    /// <param name="watch">Told and asked.</param>
+    /// <param name="watch">Gets progress and text, and stops the call.</param>
     /// <returns>The result, JSON.</returns>
     public static string Train(string task, string checkpoint, string[] data, string[] evaluation, string output, string settings, PythonCall watch)
     {
@@ -25,7 +25,7 @@ public static class TrainingBridge
         TrainingOptions options = TrainingSettings.ForTraining(TrainingSettings.TaskOf(task), checkpoint, data, evaluation, output, given);
         given.Finish("train");
         Trainer trainer = new(options);
-        trainer.Told += e =>
+        trainer.Reported += e =>
         {
             watch.OnText?.Invoke(e.ToJson());
             if (e.Kind == TrainingEventKind.Step)
@@ -39,7 +39,7 @@ public static class TrainingBridge
     /// <param name="checkpoint">A folder with the head.</param>
     /// <param name="data">What to measure on.</param>
     /// <param name="settings">Everything else by name, JSON.</param>
-    /// <param name="watch">Told and asked.</param>
+    /// <param name="watch">Gets progress and text, and stops the call.</param>
     /// <returns>The metrics as a JSON object, then a JSON object for each example.</returns>
     public static string[] Evaluate(string task, string checkpoint, string[] data, string settings, PythonCall watch)
     {

@@ -47,8 +47,8 @@ def awaitable(plan: Callable[Concatenate[Any, P], Plan[T]]) -> Callable[Concaten
                 after()
 
     name = plan.__name__.lstrip("_")
-    told = f"``{name}`` without blocking the event loop; cancelling the task stops the work."
-    return cast("Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]", _dressed(run, plan, "a", told))
+    summary = f"``{name}`` without blocking the event loop; cancelling the task stops the work."
+    return cast("Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]", _dressed(run, plan, "a", summary))
 
 
 def _dressed(run: Any, plan: Callable[..., Any], prefix: str, documentation: str | None) -> Any:

@@ -21,7 +21,7 @@ class InputError(LongformerError, ValueError):
     """An argument is wrong: its kind, shape, dtype or value. The message names the argument, the expected and the given.
 
     ``argument``, ``index``, ``expected`` and ``given`` are the parts of a message "argument[index]: expected ..., given ..."; None where only
-    the message tells them.
+    the message has them.
     """
 
     argument: str | None = None

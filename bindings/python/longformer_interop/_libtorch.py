@@ -76,7 +76,7 @@ def _version(file: Path) -> str:
         found = re.search(r"""^__version__\s*(?::[^=]*)?=\s*['"]([^'"]+)""", (file.parent.parent / "version.py").read_text(), re.MULTILINE)
     except OSError:
         found = None
-    return found[1] if found else "of no version that it tells"
+    return found[1] if found else "of unknown version"
 
 
 def _is_loaded() -> bool:

@@ -172,7 +172,7 @@ class GenerationOptions:
     as HF's do, with the start token, in place of ``max_tokens`` and ``min_tokens``. ``n_best``: results per document. Tokens are given
     by their ids: ``forced_first_token``, ``forced_last_tokens``, ``bad_words`` (sequences), ``suppressed_tokens``,
     ``begin_suppressed_tokens``, ``decoder_prompt``, ``decoder_start_token``, ``end_tokens``. ``stop_string`` ends a text with the token that completes it,
-    ``max_time`` after so many seconds. Any other key of HF's ``generation_config.json`` goes into ``config``: ``{"sequence_bias": [[[5, 7], -2.0]]}``.
+    ``max_time`` after so many seconds. ``config`` takes any other key of HF's ``generation_config.json``: ``{"sequence_bias": [[[5, 7], -2.0]]}``.
 
     >>> GenerationOptions(beams=4, max_tokens=64)
     GenerationOptions(beams=4, max_tokens=64)

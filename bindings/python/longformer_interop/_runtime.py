@@ -46,7 +46,7 @@ def cuda_available() -> bool:
 
 
 def log_to(logger: logging.Logger | str | None = "longformer_interop", level: int = logging.WARNING) -> None:
-    """Sends what the library has to say to Python's ``logging``, for the whole process; at first it goes nowhere.
+    """Sends the library's messages to Python's ``logging``, for the whole process; without this call there are none.
 
     Args:
         logger: A logger or its name; None: nowhere.

@@ -56,12 +56,12 @@ class Summarizer(Task["NativeSummarizer"]):
             document: One text or several.
             options: How to generate; the keywords of ``GenerationOptions`` (``beams=4, max_tokens=256, ...``) may be given here as well
                 and come before it.
-            on_token: Told the text piece by piece, as soon as each is settled, on the thread that works; the pieces together are the result. One
+            on_token: Called with the text piece by piece, as soon as each is settled, on the thread that works; the pieces together are the result. One
                 document only.
             truncate: Cut a document at ``max_tokens``.
             global_tokens: None (the first token), ``"none"``, ``"first"`` or token positions.
             tokens_per_batch: How many tokens go through the encoder at once.
-            progress: True for a tqdm bar, or a function that is told a ``Progress`` after every token.
+            progress: True for a tqdm bar, or a function that gets a ``Progress`` after every token.
 
         Returns:
             A str, or a list of str.
@@ -156,7 +156,7 @@ class Summarizer(Task["NativeSummarizer"]):
         if not isinstance(document, str):
             raise InputError(f"document: expected a str, given {type(document).__name__}")
         task = TaskOptions(**{name: keywords.pop(name) for name in ("truncate", "global_tokens", "tokens_per_batch") if name in keywords})
-        watch = Watch.telling(None, put)
+        watch = Watch.reporting(None, put)
         return watch, self._summarizing(document, options, keywords, task, watch)
 
     @staticmethod

@@ -86,7 +86,7 @@ class DocumentEncoder(Task["NativeEncoder"]):
             truncate: Cut a document at ``max_tokens``; without it a longer one is refused.
             global_tokens: None (the first token for ``"cls"``, else none), ``"none"``, ``"first"`` or token positions.
             tokens_per_batch: How many tokens go through the model at once.
-            progress: True for a tqdm bar, or a function that is told a ``Progress`` after every batch.
+            progress: True for a tqdm bar, or a function that gets a ``Progress`` after every batch.
 
         Returns:
             float32 [N, C], or [C] for one text; with ``"tokens"`` a list of N arrays [T, C], or one array.

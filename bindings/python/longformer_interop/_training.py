@@ -125,7 +125,7 @@ class TrainingOptions:
 
 @dataclass(frozen=True)
 class TrainingEvent:
-    """What a training tells. ``kind``: ``"preparing"`` (data is tokenized: ``examples`` so far), ``"note"`` (``message``), ``"step"``,
+    """An event of a training. ``kind``: ``"preparing"`` (data is tokenized: ``examples`` so far), ``"note"`` (``message``), ``"step"``,
     ``"evaluating"`` (``examples`` so far), ``"evaluated"`` (``metrics``), ``"saved"`` (``message`` is the folder of the checkpoint).
 
     ``step`` of ``total_steps`` are done. Of a step: ``loss`` (before it), ``learning_rate``, ``grad_norm`` (before clipping), ``tokens`` and
@@ -158,7 +158,7 @@ class TrainingEvent:
 @dataclass(frozen=True)
 class TrainingResult:
     """How a training ended. ``folder``: the output folder, a checkpoint once the run has ended. ``stopped``: ``Trainer.stop`` ended it; its steps are
-    saved, and ``resume=True`` goes on. ``best_step``: the step whose weights are in the folder (None: the last), ``metrics`` what it reached on
+    saved, and ``resume=True`` continues. ``best_step``: the step whose weights are in the folder (None: the last), ``metrics`` what it reached on
     the held-out data."""
 
     folder: str
@@ -189,7 +189,7 @@ class Evaluation:
 
 
 class Trainer:
-    """A training that can be stopped, and gone on with.
+    """A training that can be stopped and resumed.
 
     Args:
         task: ``"masked-lm"``, ``"classify"``, ``"tag"``, ``"answer"``, ``"choose"`` or ``"summarize"``.
@@ -197,7 +197,7 @@ class Trainer:
             folder with a configuration, a tokenizer and no weights.
         data: What to learn from: files (JSON lines, JSON, CSV, TSV, Parquet, text), folders, patterns.
         eval: What to measure on; None: nothing is measured.
-        output: The folder that all goes to. It must be empty or absent, unless the run is resumed.
+        output: The output folder. It must be empty or absent, unless the run is resumed.
         options: Settings in one object; keywords (those of ``TrainingOptions``) win.
 
     >>> import tempfile, pathlib
@@ -227,13 +227,13 @@ class Trainer:
     ) -> TrainingResult:
         """Trains to the end, or until ``stop``.
 
-        Ctrl-C saves the steps that are done, then raises KeyboardInterrupt; ``run(resume=True)`` goes on, to the same numbers as a run that was not
+        Ctrl-C saves the steps that are done, then raises KeyboardInterrupt; ``run(resume=True)`` continues, to the same numbers as a run that was not
         interrupted. So does an exception of ``progress`` or ``on_event``.
 
         Args:
             resume: Go on from the last checkpoint of the output folder; None: as the options say.
-            progress: True for a tqdm bar with the loss and the last metrics, or a function that is told a ``Progress`` after every step.
-            on_event: Told every ``TrainingEvent``, on the thread that works.
+            progress: True for a tqdm bar with the loss and the last metrics, or a function that gets a ``Progress`` after every step.
+            on_event: Called with every ``TrainingEvent``, on the thread that works.
 
         Raises:
             InputError: A setting, a file or a record is wrong (the message has file and line), or the loss is no number any more (it has the step and
@@ -245,14 +245,14 @@ class Trainer:
         watch, _ = watched(None if progress is True else progress, "step")
         if bar is not None or on_event is not None:
 
-            def told(text: str) -> None:
+            def report(text: str) -> None:
                 event = TrainingEvent.parse(text)
                 if bar is not None:
                     bar(event)
                 if on_event is not None:
                     on_event(event)
 
-            watch = Watch.telling(watch.progress, told)
+            watch = Watch.reporting(watch.progress, report)
         backend = self._get_backend()
         arguments = self.task, self.checkpoint, self.data, self.eval, self.output, options.settings()
         self._watch = watch
@@ -309,7 +309,7 @@ def evaluate(
         task: As for ``train``.
         checkpoint: A folder with the task's head.
         data: Files, folders, patterns.
-        progress: True for a tqdm bar, or a function that is told a ``Progress`` after every batch.
+        progress: True for a tqdm bar, or a function that gets a ``Progress`` after every batch.
         options: Settings in one object; keywords win. Those that only a training has are refused.
     """
     return evaluate_by(default_backend(), task, checkpoint, data, progress, options, keywords)

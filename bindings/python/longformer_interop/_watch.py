@@ -28,25 +28,25 @@ class Watch:
     # Class attributes, since most calls set none of them.
     progress: Callable[[Progress], None] | None = None
     on_token: Callable[[str], Any] | None = None
-    tells = False
+    reports = False
     error: BaseException | None = None
     stopped = False
     _on_stop: Callable[[], None] | None = None
 
     @classmethod
-    def telling(cls, progress: Callable[[Progress], None] | None, on_token: Callable[[str], Any] | None) -> Watch:
+    def reporting(cls, progress: Callable[[Progress], None] | None, on_token: Callable[[str], Any] | None) -> Watch:
         """Returns a watch that runs these callbacks."""
         watch = cls()
         watch.progress, watch.on_token = progress, on_token
-        watch.tells = progress is not None or on_token is not None
+        watch.reports = progress is not None or on_token is not None
         return watch
 
     def stop(self) -> None:
         """Ends the call at its next step. Any thread may call this."""
         self.stopped = True
-        told, self._on_stop = self._on_stop, None
-        if told is not None:
-            told()
+        on_stop, self._on_stop = self._on_stop, None
+        if on_stop is not None:
+            on_stop()
 
     def when_stopped(self, action: Callable[[], None] | None) -> None:
         """Sets the function that ends the call where the native side does not poll."""
@@ -55,16 +55,16 @@ class Watch:
             self.stop()
 
     def report(self, done: int, total: int, tokens: int) -> None:
-        self._tell(self.progress, Progress(done, total, tokens))
+        self._call(self.progress, Progress(done, total, tokens))
 
     def token(self, text: str) -> None:
-        self._tell(self.on_token, text)
+        self._call(self.on_token, text)
 
-    def _tell(self, told: Callable[[Any], Any] | None, value: Any) -> None:
-        if told is None or self.stopped:
+    def _call(self, function: Callable[[Any], Any] | None, value: Any) -> None:
+        if function is None or self.stopped:
             return
         try:
-            told(value)
+            function(value)
         except BaseException as e:  # noqa: BLE001 - it must not cross native frames; run raises it again
             self.error = e
             self.stop()
@@ -77,7 +77,7 @@ class Watch:
             native: The native object.
             polls: Whether the native side polls a ``CancelPoll``.
         """
-        if (self.tells or not polls) and threading.current_thread() is threading.main_thread():
+        if (self.reports or not polls) and threading.current_thread() is threading.main_thread():
             return _helper().run(self, lambda: self.run(call, native, polls))
         try:
             result = call(native)
@@ -103,7 +103,7 @@ class Watch:
 
 
 class CancelPoll:
-    """Tells native code in the middle of a call whether to stop: ``send``, with one argument, returns 1 when ``watch`` is to end.
+    """Says to native code in the middle of a call whether to stop: ``send``, with one argument, returns 1 when ``watch`` is to end.
 
     ``send`` belongs to a generator, which resumes inside a ``try``. Python raises the exception of a signal handler at the first instruction that
     runs next, so the ``try`` catches it. Nothing could catch it at the first instruction of a function.
@@ -227,7 +227,7 @@ def watched(
         try:
             import tqdm.auto  # noqa: F401
         except ImportError:
-            return Watch.telling(None, on_token), None
+            return Watch.reporting(None, on_token), None
         bar = _Bar(unit)
-        return Watch.telling(bar, on_token), bar.close
-    return Watch.telling(progress or None, on_token), None
+        return Watch.reporting(bar, on_token), bar.close
+    return Watch.reporting(progress or None, on_token), None

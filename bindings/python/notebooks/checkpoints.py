@@ -1,5 +1,5 @@
 """Checkpoints and texts for the notebooks, so that they run anywhere: seeded random weights (made by the command line), and texts that
-every Debian has. Put a real checkpoint's folder in the environment variable of its name (ENCODER, ANSWERER...) to see what it finds."""
+every Debian has. Put a real checkpoint's folder in the environment variable of its name (such as ENCODER) to see what it finds."""
 from __future__ import annotations
 
 import os
@@ -23,5 +23,5 @@ def checkpoint(name: str, *arguments: str) -> Path:
 
 
 def text(name: str) -> str:
-    """One of the licenses that Debian brings: long, formal English."""
+    """Returns one of Debian's license texts: long, formal English."""
     return (Path("/usr/share/common-licenses") / name).read_text()

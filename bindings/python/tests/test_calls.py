@@ -195,7 +195,7 @@ def test_interrupts_at_any_time_leave_no_call_waiting_or_running():
 
 
 def test_calls_leave_no_handle_behind(models):
-    """Results, options and inputs lent for a call are given back, also where the call fails."""
+    """Results, options and inputs that a call borrows are released, also where the call fails."""
     import ctypes
 
     import longformer_interop as lf
@@ -225,7 +225,7 @@ def test_calls_leave_no_handle_behind(models):
                     wrong()
 
         everything()
-        gc.collect()  # what other tests left goes first
+        gc.collect()  # frees the objects of other tests first
         before = live()
         for _ in range(3):
             everything()

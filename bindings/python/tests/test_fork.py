@@ -50,7 +50,7 @@ def run(lf, models, code: str, seconds: float = 60) -> str:
     return done.stdout
 
 
-def test_every_call_is_refused_and_the_parent_goes_on(lf, models):
+def test_every_call_is_refused_and_the_parent_continues(lf, models):
     code = LOAD + CALLS + """
 pid = os.fork()
 if pid == 0:

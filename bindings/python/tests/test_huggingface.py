@@ -1,5 +1,5 @@
 """Accelerated HF models against themselves: forward, gradients, compiled, under torch.func. Needs PyTorch with transformers:
-`make check-accelerate SID=<Debian sid root folder>` brings them together."""
+`make check-accelerate SID=<Debian sid root folder>` runs both.""" 
 from __future__ import annotations
 
 import copy
@@ -160,7 +160,7 @@ def test_training_with_dropout_checkpointing_and_autocast():
 @pytest.mark.parametrize("training", [False, True], ids=["inference", "training"])
 @pytest.mark.parametrize("make", [longformer, led])
 def test_a_compiled_model_breaks_at_no_operator_and_takes_every_length(make, training, whole):
-    # HF's own code takes a number out of a tensor (whether any token is global). That ends the graph, unless Dynamo is told to capture it.
+    # HF's own code takes a number out of a tensor (whether any token is global). That ends the graph, unless Dynamo may capture it.
     plain = lt.accelerate(make())
     fast = copy.deepcopy(plain)
     torch._dynamo.reset()

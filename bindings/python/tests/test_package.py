@@ -118,7 +118,7 @@ def test_the_wheel_holds_everything_and_works_elsewhere(tmp_path, models):
         f"import longformer_interop as lf; assert lf.__file__.startswith({str(place)!r})\n"
         f"print(lf.DocumentEncoder.load({str(models / 'encoder')!r}).encode('text').shape)"
     )
-    # As a user has it: none of the clone's folders told, but a libtorch where neither this Python nor the system has one.
+    # As a user has it: no setting names a folder of the clone, but a libtorch where neither this Python nor the system has one.
     environment = {name: value for name, value in os.environ.items() if name != "LONGFORMER_NATIVE_DIR"}
     environment.setdefault("LIBTORCH", str(ROOT / "artifacts" / "libtorch"))
     run = subprocess.run([python, "-c", code], capture_output=True, text=True, timeout=300, cwd=tmp_path, env=environment)

@@ -151,6 +151,6 @@ def test_asynchronous_streams_and_summaries(led):
 
 
 def test_progress_counts_tokens(led):
-    told = []
-    led.summarize([DOCUMENT, DOCUMENT], max_tokens=6, min_tokens=6, progress=told.append)
-    assert told[-1].total == 2 and max(p.tokens for p in told) >= 5
+    reports = []
+    led.summarize([DOCUMENT, DOCUMENT], max_tokens=6, min_tokens=6, progress=reports.append)
+    assert reports[-1].total == 2 and max(p.tokens for p in reports) >= 5

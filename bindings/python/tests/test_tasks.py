@@ -77,11 +77,11 @@ def test_the_library_writes_into_the_memory_of_the_result(models):
     with lf.DocumentEncoder.load(models / "encoder") as encoder:
         real = encoder._native._calls["encode_into"]
 
-        def told(*arguments):
+        def counted(*arguments):
             places.append((ctypes.addressof(arguments[5]), arguments[6]))
             return real(*arguments)
 
-        encoder._native._calls["encode_into"] = told
+        encoder._native._calls["encode_into"] = counted
         vectors = encoder.encode(["a", "b"], "mean")
         one = encoder.encode("a", "mean")
     assert places == [(vectors.ctypes.data, 128), (one.ctypes.data, 64)] and vectors.flags.owndata
@@ -186,12 +186,12 @@ def test_masks_are_filled_each_on_its_own(lf, models):
     assert all(len(m.candidates) == 4 and m.candidates[0].score >= m.candidates[3].score for m in masks)
 
 
-def test_progress_is_told_after_every_batch(lf, models):
-    told = []
+def test_progress_is_reports_after_every_batch(lf, models):
+    reports = []
     with lf.DocumentEncoder.load(models / "encoder") as encoder:
-        encoder.encode(["one two three"] * 6, tokens_per_batch=16, progress=told.append)
-    assert told[-1].done == told[-1].total == 6 and len(told) >= 2
-    assert [p.done for p in told] == sorted(p.done for p in told)
+        encoder.encode(["one two three"] * 6, tokens_per_batch=16, progress=reports.append)
+    assert reports[-1].done == reports[-1].total == 6 and len(reports) >= 2
+    assert [p.done for p in reports] == sorted(p.done for p in reports)
 
 
 def test_a_progress_bar_is_drawn_on_standard_error(lf, models, capsys):
@@ -206,15 +206,15 @@ def test_an_exception_of_a_callback_stops_the_call_and_is_raised(lf, models):
     class Mine(Exception):
         pass
 
-    told = []
+    reports = []
 
     def refuse(p):
-        told.append(p)
+        reports.append(p)
         raise Mine("enough")
 
     with lf.DocumentEncoder.load(models / "encoder") as encoder, pytest.raises(Mine, match="enough"):
         encoder.encode(["one two three"] * 50, tokens_per_batch=16, progress=refuse)
-    assert len(told) == 1
+    assert len(reports) == 1
 
 
 def test_objects_travel_by_pickle_as_folder_and_options(lf, models):

@@ -180,9 +180,9 @@ def test_torch_func_nests(sample):
 def test_private_operators_claim_no_gradient(name):
     x = torch.randn(1, 2, 4, requires_grad=True)
     arguments = {"_pooled_tokens": (x, torch.randn(5, 4), None, [0, 5]), "linear_pack": (x[0],)}[name]
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         assert not getattr(torch.ops.longformer, name)(*arguments).requires_grad
-    assert not told
+    assert not caught
 
 
 @pytest.mark.parametrize("name", ["_linear_into", "_add_layer_norm_into"])

@@ -68,7 +68,7 @@ ops = torch.ops.longformer
 INDEX = torch.tensor([[0, 3], [2, -1]])
 W, B, LN = torch.linspace(-1, 1, 48).view(8, 6), torch.linspace(0, 1, 8), torch.linspace(0.5, 1, 6)
 
-#: For each operator a function of tensors, and their shapes, in which 0 stands for the length. "mask" and "ids" are not differentiated.
+#: For each operator a function of tensors, and their shapes, in which 0 is the length. "mask" and "ids" are not differentiated.
 FUNCTIONS = {
     "banded_attention": (lambda q, k, v, mask: ops.banded_attention(q, k, v, 2, 2, None, mask, INDEX)[0], [(2, 0, 2, 4)] * 3 + ["mask"]),
     "relative_banded_attention": (

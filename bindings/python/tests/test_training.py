@@ -1,4 +1,4 @@
-"""Training and evaluation: from files to a folder, options, events, stopping and going on, errors."""
+"""Training and evaluation: from files to a folder, options, events, stopping and resuming, errors."""
 from __future__ import annotations
 
 import dataclasses
@@ -41,10 +41,10 @@ def one_thread(lf):
 
 
 def test_a_classifier_is_trained_measured_and_used(lf, models, data):
-    events, told = [], []
+    events, reports = [], []
     result = lf.train(
         "classify", models / "filler", data=data / "train.jsonl", eval=[data / "held.csv"], output=data / "out", on_event=events.append,
-        progress=told.append, **HOW,
+        progress=reports.append, **HOW,
     )  # fmt: skip
     assert (result.steps, result.stopped, result.metrics["accuracy"]) == (30, False, 1.0) and result.best_step in range(6, 31)
     assert result.folder == str(data / "out") and result.curves.read_text().startswith("<?xml")
@@ -55,7 +55,7 @@ def test_a_classifier_is_trained_measured_and_used(lf, models, data):
     assert [e.loss for e in events if e.kind == "step"] == [line["loss"] for line in steps]
     assert [e.metrics["accuracy"] for e in events if e.kind == "evaluated"][-1] == 1.0
     assert any("new and random" in e.message for e in events if e.kind == "note") and any(e.kind == "saved" for e in events)
-    assert [p.done for p in told] == list(range(1, 31)) and told[-1].total == 30 and told[-1].tokens == sum(s["tokens"] for s in steps)
+    assert [p.done for p in reports] == list(range(1, 31)) and reports[-1].total == 30 and reports[-1].tokens == sum(s["tokens"] for s in steps)
     with lf.TextClassifier.load(result.folder) as classifier:
         assert [best[0].label for best in classifier.classify(["lovely fine great", "poor sad"])] == ["good", "bad"]
     done = []
@@ -74,7 +74,7 @@ def test_both_backends_train_to_the_same_bytes(models, data):
     assert (Path(folders[0]) / "model.safetensors").read_bytes() == (Path(folders[1]) / "model.safetensors").read_bytes()
 
 
-def test_a_stopped_run_goes_on_to_the_same_bytes(lf, models, data):
+def test_a_stopped_run_continues_to_the_same_bytes(lf, models, data):
     arguments = {"data": data / "train.jsonl", "eval": data / "held.csv"} | HOW
     whole = lf.train("classify", models / "filler", output=data / "whole", **arguments)
     trainer = lf.Trainer("classify", models / "filler", output=data / "parts", **arguments)

@@ -11,7 +11,7 @@ internal static unsafe class AnswerExports
     [UnmanagedCallersOnly(EntryPoint = "lfm_answer_text", CallConvs = [typeof(CallConvCdecl)])]
     public static int Text(nint answer, nuint item, byte** text, nuint* length) => Failure.Run(() =>
     {
-        Native.NotNull(text, "text");
+        CMemory.NotNull(text, "text");
         using Lease<AnswerHandle> used = Use(answer);
         *text = used.Value.Text(item, out int bytes);
         if (length is not null)
@@ -21,7 +21,7 @@ internal static unsafe class AnswerExports
     [UnmanagedCallersOnly(EntryPoint = "lfm_answer_label", CallConvs = [typeof(CallConvCdecl)])]
     public static int Label(nint answer, nuint item, byte** label, nuint* length) => Failure.Run(() =>
     {
-        Native.NotNull(label, "label");
+        CMemory.NotNull(label, "label");
         using Lease<AnswerHandle> used = Use(answer);
         *label = used.Value.Label(item, out int bytes);
         if (length is not null)
@@ -31,8 +31,8 @@ internal static unsafe class AnswerExports
     [UnmanagedCallersOnly(EntryPoint = "lfm_answer_range", CallConvs = [typeof(CallConvCdecl)])]
     public static int Range(nint answer, nuint item, int unit, long* start, long* end) => Failure.Run(() =>
     {
-        Native.NotNull(start, "start");
-        Native.NotNull(end, "end");
+        CMemory.NotNull(start, "start");
+        CMemory.NotNull(end, "end");
         using Lease<AnswerHandle> used = Use(answer);
         (int from, int to) = used.Value.Range(item, EncodingHandle.Unit(unit));
         (*start, *end) = (from, to);
@@ -55,8 +55,8 @@ internal static unsafe class AnswerExports
     [UnmanagedCallersOnly(EntryPoint = "lfm_answer_tokens", CallConvs = [typeof(CallConvCdecl)])]
     public static int Tokens(nint answer, nuint item, int** tokens, nuint* count) => Failure.Run(() =>
     {
-        Native.NotNull(tokens, "tokens");
-        Native.NotNull(count, "count");
+        CMemory.NotNull(tokens, "tokens");
+        CMemory.NotNull(count, "count");
         using Lease<AnswerHandle> used = Use(answer);
         *tokens = used.Value.Tokens(item, out int n);
         *count = (nuint)n;
@@ -75,16 +75,16 @@ internal static unsafe class AnswerExports
         (int from, int to) = start is null && end is null ? default : used.Value.Range(item, EncodingHandle.Unit(unit));
         double likely = score is null ? 0 : AnswerHandle.Has(all.Score, "score"), raw = logit is null ? 0 : AnswerHandle.Has(all.Logit, "logit");
         long set = group is null ? 0 : AnswerHandle.Has(all.Group, "group"), number = id is null ? 0 : AnswerHandle.Has(all.Id, "id");
-        Native.Give((nint*)text, textAt);
-        Native.Give(textLength, (nuint)textBytes);
-        Native.Give((nint*)label, labelAt);
-        Native.Give(labelLength, (nuint)labelBytes);
-        Native.Give(start, from);
-        Native.Give(end, to);
-        Native.Give(score, likely);
-        Native.Give(logit, raw);
-        Native.Give(group, set);
-        Native.Give(id, number);
+        CMemory.Give((nint*)text, textAt);
+        CMemory.Give(textLength, (nuint)textBytes);
+        CMemory.Give((nint*)label, labelAt);
+        CMemory.Give(labelLength, (nuint)labelBytes);
+        CMemory.Give(start, from);
+        CMemory.Give(end, to);
+        CMemory.Give(score, likely);
+        CMemory.Give(logit, raw);
+        CMemory.Give(group, set);
+        CMemory.Give(id, number);
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_answer_prompt_length", CallConvs = [typeof(CallConvCdecl)])]
@@ -94,8 +94,8 @@ internal static unsafe class AnswerExports
     [UnmanagedCallersOnly(EntryPoint = "lfm_answer_token_scores", CallConvs = [typeof(CallConvCdecl)])]
     public static int TokenScores(nint answer, nuint item, float** scores, nuint* count) => Failure.Run(() =>
     {
-        Native.NotNull(scores, "scores");
-        Native.NotNull(count, "count");
+        CMemory.NotNull(scores, "scores");
+        CMemory.NotNull(count, "count");
         using Lease<AnswerHandle> used = Use(answer);
         *scores = used.Value.TokenScores(item, out int n);
         *count = (nuint)n;
@@ -108,7 +108,7 @@ internal static unsafe class AnswerExports
     [UnmanagedCallersOnly(EntryPoint = "lfm_answer_logits", CallConvs = [typeof(CallConvCdecl)])]
     public static int Logits(nint answer, nuint item, nint* logits) => Failure.Run(() =>
     {
-        Native.Out(logits, "logits");
+        CMemory.Out(logits, "logits");
         using Lease<AnswerHandle> used = Use(answer);
         *logits = Handles.Add(new TensorHandle(used.Value.Logits(item)));
     });

@@ -28,17 +28,17 @@ internal static unsafe class LibraryExports
     public static int LastErrorFields(nint* argument, long* index, nint* expected, nint* given)
     {
         (nint name, long place, nint wanted, nint found) = Failure.LastFields;
-        Native.Give(argument, name);
-        Native.Give(index, place);
-        Native.Give(expected, wanted);
-        Native.Give(given, found);
+        CMemory.Give(argument, name);
+        CMemory.Give(index, place);
+        CMemory.Give(expected, wanted);
+        CMemory.Give(given, found);
         return (int)Status.Ok;
     }
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_torch_version", CallConvs = [typeof(CallConvCdecl)])]
     public static int TorchVersion(byte** version) => Failure.Run(() =>
     {
-        Native.NotNull(version, "version");
+        CMemory.NotNull(version, "version");
         if (_torchVersion is null)
             _torchVersion = Static(TorchRuntime.Version);
         *version = _torchVersion;
@@ -55,15 +55,15 @@ internal static unsafe class LibraryExports
     [UnmanagedCallersOnly(EntryPoint = "lfm_get_threads", CallConvs = [typeof(CallConvCdecl)])]
     public static int GetThreads(int* threads) => Failure.Run(() =>
     {
-        Native.NotNull(threads, "threads");
+        CMemory.NotNull(threads, "threads");
         *threads = TorchRuntime.ThreadCount;
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_device_count", CallConvs = [typeof(CallConvCdecl)])]
     public static int DeviceCount(byte* kind, int* count) => Failure.Run(() =>
     {
-        Native.NotNull(count, "count");
-        *count = TorchRuntime.DeviceCount(Native.Name(kind, "kind") switch
+        CMemory.NotNull(count, "count");
+        *count = TorchRuntime.DeviceCount(CMemory.Name(kind, "kind") switch
         {
             "cpu" => DeviceType.Cpu,
             "cuda" => DeviceType.Cuda,
@@ -85,7 +85,7 @@ internal static unsafe class LibraryExports
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_text_free", CallConvs = [typeof(CallConvCdecl)])]
-    public static int TextFree(byte* text) => Failure.Run(() => Native.FreeText(text));
+    public static int TextFree(byte* text) => Failure.Run(() => CMemory.FreeText(text));
 
     // Lives as long as the process.
     private static byte* Static(string text) => new BorrowedMemory().Text(0, 0, () => text, out _);

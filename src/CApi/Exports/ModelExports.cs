@@ -19,7 +19,7 @@ internal static unsafe class ModelExports
     [UnmanagedCallersOnly(EntryPoint = "lfm_model_architecture", CallConvs = [typeof(CallConvCdecl)])]
     public static int Architecture(nint model, byte** name) => Failure.Run(() =>
     {
-        Native.NotNull(name, "name");
+        CMemory.NotNull(name, "name");
         using Lease<ModelHandle> used = Use(model);
         *name = used.Value.Architecture;
     });
@@ -27,13 +27,13 @@ internal static unsafe class ModelExports
     [UnmanagedCallersOnly(EntryPoint = "lfm_model_run", CallConvs = [typeof(CallConvCdecl)])]
     public static int Run(nint model, byte** names, nint* tensors, nuint count, nint options, nint* outputs) => Failure.Run(() =>
     {
-        Native.Out(outputs, "outputs");
+        CMemory.Out(outputs, "outputs");
         using Lease<ModelHandle> used = Use(model);
         using Lease<CallSettings> settings = Handles.UseOptional<CallSettings>(options, "options");
         OptionReader reader = new(settings.OrNull) { TakesCancel = true };
         bool states = reader.Flag("hidden_states") ?? false, attentions = reader.Flag("attentions") ?? false;
         reader.Finish("lf_model_run");
-        using NamedTensors inputs = new(names, tensors, count);
+        using NamedInputs inputs = new(names, tensors, count);
         using CallContext watch = new(settings.OrNull);
         watch.Finish();
         using TensorScope scope = new();
@@ -43,9 +43,9 @@ internal static unsafe class ModelExports
     [UnmanagedCallersOnly(EntryPoint = "lfm_model_gradients", CallConvs = [typeof(CallConvCdecl)])]
     public static int Gradients(nint model, byte** names, nint* tensors, nuint count, nint* outputs) => Failure.Run(() =>
     {
-        Native.Out(outputs, "outputs");
+        CMemory.Out(outputs, "outputs");
         using Lease<ModelHandle> used = Use(model);
-        using NamedTensors inputs = new(names, tensors, count);
+        using NamedInputs inputs = new(names, tensors, count);
         using TensorScope scope = new();
         *outputs = Handles.Add(TensorMap.Results(new Dictionary<string, Tensor>(used.Value.Model.LossAndGradients(inputs.Tensors))));
     });
@@ -53,7 +53,7 @@ internal static unsafe class ModelExports
     [UnmanagedCallersOnly(EntryPoint = "lfm_model_parameters", CallConvs = [typeof(CallConvCdecl)])]
     public static int Parameters(nint model, nint* parameters) => Failure.Run(() =>
     {
-        Native.Out(parameters, "parameters");
+        CMemory.Out(parameters, "parameters");
         using Lease<ModelHandle> used = Use(model);
         *parameters = Handles.Add(TensorMap.Shared(used.Value.Model.NamedParameters.Select(p => KeyValuePair.Create(p.Name, p.Tensor))));
     });
@@ -62,13 +62,13 @@ internal static unsafe class ModelExports
     public static int Save(nint model, byte* folder) => Failure.Run(() =>
     {
         using Lease<ModelHandle> used = Use(model);
-        used.Value.Model.Save(Native.Name(folder, "folder"));
+        used.Value.Model.Save(CMemory.Name(folder, "folder"));
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_model_generate", CallConvs = [typeof(CallConvCdecl)])]
     public static int Generate(nint model, byte** names, nint* tensors, nuint count, nint options, nint* answer) => Failure.Run(() =>
     {
-        Native.Out(answer, "answer");
+        CMemory.Out(answer, "answer");
         using Lease<ModelHandle> used = Use(model);
         using Lease<CallSettings> settings = Handles.UseOptional<CallSettings>(options, "options");
         OptionReader reader = new(settings.OrNull) { TakesTokens = true, TakesWatch = true };
@@ -76,7 +76,7 @@ internal static unsafe class ModelExports
         reader.Finish("lf_model_generate");
         TextGenerator generator = used.Value.Generator
             ?? throw new InputException("model", "an LEDForConditionalGeneration", $"a {used.Value.Model.Architecture}, which does not generate");
-        using NamedTensors inputs = new(names, tensors, count);
+        using NamedInputs inputs = new(names, tensors, count);
         GenerationDocument[] documents = GenerationSettings.Documents(inputs.Tensors);
         using CallContext watch = new(settings.OrNull) { Documents = documents.Length };
         using TensorScope scope = new();
@@ -105,7 +105,8 @@ internal static unsafe class ModelExports
         };
         reader.Finish("lf_convert");
         using CallContext watch = new(settings.OrNull);
-        ConversionResult result = CheckpointConverter.Convert(Native.Name(source, "source"), Native.Name(output, "output"), conversion, watch.Token);
+        (string from, string to) = (CMemory.Name(source, "source"), CMemory.Name(output, "output"));
+        ConversionResult result = CheckpointConverter.Convert(from, to, conversion, watch.Token);
         if (report is null)
             return;
         *report = Handles.Add(new AnswerHandle(
@@ -124,8 +125,8 @@ internal static unsafe class Loading
 {
     public static int Run(byte* folder, nint options, nint* output, string argument, Func<string, LoadOptions?, object> load) => Failure.Run(() =>
     {
-        Native.Out(output, argument);
-        string path = Native.Name(folder, "folder");
+        CMemory.Out(output, argument);
+        string path = CMemory.Name(folder, "folder");
         if (path.Length == 0)
             throw new InputException("folder", "the path of a checkpoint folder", "an empty one");
         using Lease<LoadSettings> settings = Handles.UseOptional<LoadSettings>(options, "options");

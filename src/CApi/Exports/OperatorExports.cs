@@ -10,7 +10,7 @@ internal static unsafe class OperatorExports
     public static int BandedAttention(nint query, nint key, nint value, long windowLeft, long windowRight, nint options,
         nint* output, nint* logSumExp) => Failure.Run(() =>
     {
-        Native.Out(output, "output");
+        CMemory.Out(output, "output");
         if (logSumExp is not null)
             *logSumExp = 0;
         using Lease<TensorHandle> q = Use(query, "query"), k = Use(key, "key"), v = Use(value, "value");
@@ -36,7 +36,7 @@ internal static unsafe class OperatorExports
     [UnmanagedCallersOnly(EntryPoint = "lfm_banded_attention_probabilities", CallConvs = [typeof(CallConvCdecl)])]
     public static int Probabilities(nint query, nint key, long windowLeft, long windowRight, nint options, nint* probabilities) => Failure.Run(() =>
     {
-        Native.Out(probabilities, "probabilities");
+        CMemory.Out(probabilities, "probabilities");
         using Lease<TensorHandle> q = Use(query, "query"), k = Use(key, "key");
         using Lease<CallSettings> settings = Handles.UseOptional<CallSettings>(options, "options");
         OptionReader reader = new(settings.OrNull);
@@ -49,7 +49,7 @@ internal static unsafe class OperatorExports
     [UnmanagedCallersOnly(EntryPoint = "lfm_global_attention", CallConvs = [typeof(CallConvCdecl)])]
     public static int GlobalAttention(nint query, nint key, nint value, nint globalIndex, nint options, nint* output) => Failure.Run(() =>
     {
-        Native.Out(output, "output");
+        CMemory.Out(output, "output");
         using Lease<TensorHandle> q = Use(query, "query"), k = Use(key, "key"), v = Use(value, "value"), index = Use(globalIndex, "global_index");
         using Lease<CallSettings> settings = Handles.UseOptional<CallSettings>(options, "options");
         OptionReader reader = new(settings.OrNull);

@@ -9,7 +9,7 @@ internal static unsafe class OptionExports
     [UnmanagedCallersOnly(EntryPoint = "lfm_load_options_create", CallConvs = [typeof(CallConvCdecl)])]
     public static int LoadOptionsCreate(nint* options) => Failure.Run(() =>
     {
-        Native.Out(options, "options");
+        CMemory.Out(options, "options");
         *options = Handles.Add(new LoadSettings());
     });
 
@@ -17,7 +17,7 @@ internal static unsafe class OptionExports
     public static int LoadOptionsSet(nint options, byte* name, byte* value) => Failure.Run(() =>
     {
         using Lease<LoadSettings> settings = Handles.Use<LoadSettings>(options, "options");
-        settings.Value.Set(Native.Name(name, "name"), Native.Name(value, "value"));
+        settings.Value.Set(CMemory.Name(name, "name"), CMemory.Name(value, "value"));
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_load_options_free", CallConvs = [typeof(CallConvCdecl)])]
@@ -26,7 +26,7 @@ internal static unsafe class OptionExports
     [UnmanagedCallersOnly(EntryPoint = "lfm_options_create", CallConvs = [typeof(CallConvCdecl)])]
     public static int Create(nint* options) => Failure.Run(() =>
     {
-        Native.Out(options, "options");
+        CMemory.Out(options, "options");
         *options = Handles.Add(new CallSettings());
     });
 
@@ -37,11 +37,11 @@ internal static unsafe class OptionExports
     public static int SetFloat(nint options, byte* name, double value) => Set(options, name, () => value);
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_options_set_text", CallConvs = [typeof(CallConvCdecl)])]
-    public static int SetText(nint options, byte* name, byte* text, nuint length) => Set(options, name, () => Native.Text(text, length, "text"));
+    public static int SetText(nint options, byte* name, byte* text, nuint length) => Set(options, name, () => CMemory.Text(text, length, "text"));
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_options_set_ints", CallConvs = [typeof(CallConvCdecl)])]
     public static int SetInts(nint options, byte* name, long* values, nuint count) =>
-        Set(options, name, () => Native.Span(values, count, "values").ToArray());
+        Set(options, name, () => CMemory.Span(values, count, "values").ToArray());
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_options_set_tensor", CallConvs = [typeof(CallConvCdecl)])]
     public static int SetTensor(nint options, byte* name, nint tensor) => Set(options, name, () =>
@@ -98,6 +98,6 @@ internal static unsafe class OptionExports
     private static int Set(nint options, byte* name, Func<object> value) => Failure.Run(() =>
     {
         using Lease<CallSettings> settings = Handles.Use<CallSettings>(options, "options");
-        settings.Value.Set(Native.Name(name, "name"), value());
+        settings.Value.Set(CMemory.Name(name, "name"), value());
     });
 }

@@ -18,15 +18,15 @@ internal static unsafe class SpanExports
     public static int Classify(nint classifier, byte* text, nuint length, long* spans, nuint count, int unit, nint options, nint* answer) =>
         Failure.Run(() =>
     {
-        Native.Out(answer, "answer");
+        CMemory.Out(answer, "answer");
         using TaskLease<SpanClassifier> used = new(classifier, "classifier");
         using TaskCall call = new(options);
         TaskOptions how = call.Apply(new TaskOptions());
         CallContext watch = call.Start("lf_span_classifier_classify");
-        string source = Native.Text(text, length, "text");
-        int n = Native.Count(count, "count");
+        string source = CMemory.Text(text, length, "text");
+        int n = CMemory.Count(count, "count");
         if (n > 0)
-            Native.NotNull(spans, "spans");
+            CMemory.NotNull(spans, "spans");
         (int, int)[] ranges = Ranges(new ReadOnlySpan<long>(spans, 2 * n), source, EncodingHandle.Unit(unit));
         IReadOnlyList<ClassifiedSpan> results = used.Task.Classify(source, ranges, LogSink.In(how), watch.Token);
         watch.Finish();

@@ -17,14 +17,14 @@ internal static unsafe class SummarizerExports
     [UnmanagedCallersOnly(EntryPoint = "lfm_summarizer_summarize", CallConvs = [typeof(CallConvCdecl)])]
     public static int Summarize(nint summarizer, byte** documents, nuint* lengths, nuint count, nint options, nint* answer) => Failure.Run(() =>
     {
-        Native.Out(answer, "answer");
+        CMemory.Out(answer, "answer");
         using TaskLease<Summarizer> used = new(summarizer, "summarizer");
         using TaskCall call = new(options);
         call.Reader.TakesText = call.Reader.TakesTokens = true;
         GenerationOptions generation = GenerationSettings.Read(call.Reader);
         TaskOptions how = call.Apply(new TaskOptions());
         CallContext watch = call.Start("lf_summarizer_summarize");
-        string[] texts = Native.Documents(documents, lengths, count, "documents");
+        string[] texts = CMemory.Documents(documents, lengths, count, "documents");
         if (watch.WantsText && texts.Length != 1)
             throw new InputException("documents", "one with an on_text callback", $"{texts.Length}");
 

@@ -18,8 +18,8 @@ internal static unsafe class TaskExports
     public static int Encode(nint encoder, byte** documents, nuint* lengths, nuint count, nint options, nint* embeddings, nint* offsets) =>
         Failure.Run(() =>
     {
-        Native.Out(embeddings, "embeddings");
-        Native.Give(offsets, 0);
+        CMemory.Out(embeddings, "embeddings");
+        CMemory.Give(offsets, 0);
         using EncoderCall call = new("lf_document_encoder_encode", encoder, documents, lengths, count, options);
         List<float[]> vectors = call.Run(out long[] ends);
         Tensor result = Tensor.Empty([vectors.Sum(v => (long)v.Length) / call.Width, call.Width]);
@@ -27,7 +27,7 @@ internal static unsafe class TaskExports
         TensorHandle first = new(result);
         nint second = offsets is null ? 0 : Handles.Add(new TensorHandle(Tensor.From<long>(ends, ends.Length)));
         *embeddings = Handles.Add(first);
-        Native.Give(offsets, second);
+        CMemory.Give(offsets, second);
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_document_encoder_encode_into", CallConvs = [typeof(CallConvCdecl)])]
@@ -72,7 +72,7 @@ internal static unsafe class TaskExports
     public static int Answer(nint answerer, byte* question, nuint questionLength, byte* document, nuint documentLength, nint options, nint* answer) =>
         Failure.Run(() =>
     {
-        Native.Out(answer, "answer");
+        CMemory.Out(answer, "answer");
         using TaskLease<QuestionAnswerer> used = new(answerer, "answerer");
         using TaskCall call = new(options);
         AnswerOptions defaults = new();
@@ -84,8 +84,8 @@ internal static unsafe class TaskExports
         });
         int top = call.Reader.Int("top") ?? 1;
         CallContext watch = call.Start("lf_question_answerer_answer");
-        string text = Native.Text(document, documentLength, "document");
-        IReadOnlyList<Answer> answers = used.Task.Answer(Native.Text(question, questionLength, "question"), text, top, LogSink.In(how), watch.Token);
+        string text = CMemory.Text(document, documentLength, "document");
+        IReadOnlyList<Answer> answers = used.Task.Answer(CMemory.Text(question, questionLength, "question"), text, top, LogSink.In(how), watch.Token);
         watch.Finish();
         *answer = Handles.Add(new AnswerHandle(
             [.. answers.Select(a => new AnswerItem { Text = a.Text, Range = (a.Start, a.End), Score = a.Score, Logit = a.Logit })], text));
@@ -101,12 +101,12 @@ internal static unsafe class TaskExports
     [UnmanagedCallersOnly(EntryPoint = "lfm_text_classifier_classify", CallConvs = [typeof(CallConvCdecl)])]
     public static int Classify(nint classifier, byte** documents, nuint* lengths, nuint count, nint options, nint* answer) => Failure.Run(() =>
     {
-        Native.Out(answer, "answer");
+        CMemory.Out(answer, "answer");
         using TaskLease<TextClassifier> used = new(classifier, "classifier");
         using TaskCall call = new(options);
         TaskOptions how = call.Apply(new TaskOptions());
         CallContext watch = call.Start("lf_text_classifier_classify");
-        string[] texts = Native.Documents(documents, lengths, count, "documents");
+        string[] texts = CMemory.Documents(documents, lengths, count, "documents");
         IReadOnlyList<IReadOnlyList<LabelScore>> results = used.Task.Classify(texts, LogSink.In(how), watch, watch.Token);
         watch.Finish();
         *answer = Handles.Add(new AnswerHandle([.. results.SelectMany((scores, document) =>
@@ -123,7 +123,7 @@ internal static unsafe class TaskExports
     [UnmanagedCallersOnly(EntryPoint = "lfm_token_classifier_tag", CallConvs = [typeof(CallConvCdecl)])]
     public static int Tag(nint classifier, byte* text, nuint length, nint options, nint* answer) => Failure.Run(() =>
     {
-        Native.Out(answer, "answer");
+        CMemory.Out(answer, "answer");
         using TaskLease<TokenClassifier> used = new(classifier, "classifier");
         using TaskCall call = new(options);
         TagOptions how = call.Apply(new TagOptions
@@ -132,7 +132,7 @@ internal static unsafe class TaskExports
                 ("first", TagAggregation.First), ("average", TagAggregation.Average), ("max", TagAggregation.Max)),
         });
         CallContext watch = call.Start("lf_token_classifier_tag");
-        string source = Native.Text(text, length, "text");
+        string source = CMemory.Text(text, length, "text");
         IReadOnlyList<Entity> entities = used.Task.Tag(source, LogSink.In(how), watch.Token);
         *answer = Handles.Add(new AnswerHandle(
             [.. entities.Select(e => new AnswerItem { Label = e.Label, Text = e.Text, Range = (e.Start, e.End), Score = e.Score })], source));
@@ -148,15 +148,15 @@ internal static unsafe class TaskExports
     public static int Choose(nint model, byte* document, nuint documentLength, byte* question, nuint questionLength,
         byte** choices, nuint* choiceLengths, nuint choiceCount, nint options, nint* answer) => Failure.Run(() =>
     {
-        Native.Out(answer, "answer");
+        CMemory.Out(answer, "answer");
         using TaskLease<MultipleChoice> used = new(model, "model");
         using TaskCall call = new(options);
         TaskOptions how = call.Apply(new TaskOptions());
         CallContext watch = call.Start("lf_multiple_choice_choose");
-        IReadOnlyList<ChoiceScore> scores = used.Task.Choose(Native.Text(document, documentLength, "document"),
-            Native.Documents(choices, choiceLengths, choiceCount, "choices"), question is null
+        IReadOnlyList<ChoiceScore> scores = used.Task.Choose(CMemory.Text(document, documentLength, "document"),
+            CMemory.Documents(choices, choiceLengths, choiceCount, "choices"), question is null
                 ? null
-                : Native.Text(question, questionLength, "question"),
+                : CMemory.Text(question, questionLength, "question"),
             LogSink.In(how), watch.Token);
         *answer = Handles.Add(new AnswerHandle(
             [.. scores.Select(c => new AnswerItem { Text = c.Choice, Id = c.Index, Score = c.Score, Logit = c.Logit })]));
@@ -172,13 +172,13 @@ internal static unsafe class TaskExports
     [UnmanagedCallersOnly(EntryPoint = "lfm_mask_filler_fill", CallConvs = [typeof(CallConvCdecl)])]
     public static int Fill(nint filler, byte* text, nuint length, nint options, nint* answer) => Failure.Run(() =>
     {
-        Native.Out(answer, "answer");
+        CMemory.Out(answer, "answer");
         using TaskLease<MaskFiller> used = new(filler, "filler");
         using TaskCall call = new(options);
         TaskOptions how = call.Apply(new TaskOptions());
         int top = call.Reader.Int("top") ?? 5;
         CallContext watch = call.Start("lf_mask_filler_fill");
-        string source = Native.Text(text, length, "text");
+        string source = CMemory.Text(text, length, "text");
         IReadOnlyList<FilledMask> masks = used.Task.Fill(source, top, LogSink.In(how), watch.Token);
         *answer = Handles.Add(new AnswerHandle([.. masks.SelectMany((mask, m) => mask.Candidates.Select(c =>
             new AnswerItem { Text = c.Text, Id = c.Id, Score = c.Score, Group = m, Range = (mask.Start, mask.End) }))], source));
@@ -187,7 +187,7 @@ internal static unsafe class TaskExports
     internal static int Read<THandle, T>(nint handle, string name, T* output, string argument, Func<THandle, T> read)
         where THandle : class where T : unmanaged => Failure.Run(() =>
     {
-        Native.NotNull(output, argument);
+        CMemory.NotNull(output, argument);
         using Lease<THandle> used = Handles.Use<THandle>(handle, name);
         *output = read(used.Value);
     });

@@ -21,7 +21,7 @@ internal static unsafe class TaskPropertyExports
     [UnmanagedCallersOnly(EntryPoint = "lfm_task_label", CallConvs = [typeof(CallConvCdecl)])]
     public static int Label(nint task, nuint index, nint* label) => TaskExports.Read<TaskHandle, nint>(task, "task", label, "label", t =>
     {
-        int item = Native.Index(index, t.Task.Labels.Count, "index");
+        int item = CMemory.Index(index, t.Task.Labels.Count, "index");
         return (nint)t.Text(TaskText.Label, item, t.Task.Labels[item]);
     });
 
@@ -40,7 +40,7 @@ internal static unsafe class TaskPropertyExports
     internal static int Read<TTask, T>(nint task, string name, T* output, string argument, Func<TTask, TaskHandle, T> read)
         where TTask : TextTask where T : unmanaged => Failure.Run(() =>
     {
-        Native.NotNull(output, argument);
+        CMemory.NotNull(output, argument);
         using TaskLease<TTask> used = new(task, name);
         *output = read(used.Task, used.Handle);
     });

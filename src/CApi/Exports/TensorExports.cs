@@ -13,12 +13,12 @@ internal static unsafe class TensorExports
     public static int FromMemory(void* data, int dtype, long* shape, long* strides, int rank, byte* device,
         nint release, nint context, nint* tensor) => Failure.Run(() =>
     {
-        Native.Out(tensor, "tensor");
+        CMemory.Out(tensor, "tensor");
         ReadOnlySpan<long> sizes = Shape(shape, rank);
         long elements = Elements(sizes, dtype);
         if (elements > 0)
-            Native.NotNull(data, "data");
-        Device where = Native.NameOrNull(device, "device") is { } name ? Device.Parse(name) : Device.Cpu;
+            CMemory.NotNull(data, "data");
+        Device where = CMemory.NameOrNull(device, "device") is { } name ? Device.Parse(name) : Device.Cpu;
         CallerMemory memory = new(release, context);
         Tensor view = Tensor.View((nint)data, sizes, (DType)dtype, strides is null ? default : new ReadOnlySpan<long>(strides, rank), memory, where);
         memory.Armed = true;
@@ -28,13 +28,13 @@ internal static unsafe class TensorExports
     [UnmanagedCallersOnly(EntryPoint = "lfm_tensor_copy", CallConvs = [typeof(CallConvCdecl)])]
     public static int Copy(void* data, nuint bytes, int dtype, long* shape, int rank, nint* tensor) => Failure.Run(() =>
     {
-        Native.Out(tensor, "tensor");
+        CMemory.Out(tensor, "tensor");
         ReadOnlySpan<long> sizes = Shape(shape, rank);
         UInt128 expected = (UInt128)Elements(sizes, dtype) * (uint)((DType)dtype).ElementSize();
         if (expected != (ulong)bytes)
             throw CallException.Argument($"bytes: expected {expected} for {(DType)dtype}[{string.Join(", ", sizes.ToArray())}], given {bytes}");
         if (bytes > 0)
-            Native.NotNull(data, "data");
+            CMemory.NotNull(data, "data");
         Tensor copy = Tensor.Empty(sizes, (DType)dtype);
         NativeMemory.Copy(data, (void*)copy.DataPointer, bytes);
         *tensor = Handles.Add(new TensorHandle(copy));
@@ -43,15 +43,15 @@ internal static unsafe class TensorExports
     [UnmanagedCallersOnly(EntryPoint = "lfm_tensor_from_dlpack", CallConvs = [typeof(CallConvCdecl)])]
     public static int FromDLPack(DLManagedTensor* managed, nint* tensor) => Failure.Run(() =>
     {
-        Native.Out(tensor, "tensor");
-        Native.NotNull(managed, "managed");
+        CMemory.Out(tensor, "tensor");
+        CMemory.NotNull(managed, "managed");
         *tensor = Handles.Add(new TensorHandle(DLPack.From(managed)));
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_tensor_to_dlpack", CallConvs = [typeof(CallConvCdecl)])]
     public static int ToDLPack(nint tensor, DLManagedTensor** managed) => Failure.Run(() =>
     {
-        Native.NotNull(managed, "managed");
+        CMemory.NotNull(managed, "managed");
         *managed = null;
         using Lease<TensorHandle> given = Use(tensor);
         *managed = DLPack.To(given.Value.Tensor);
@@ -60,7 +60,7 @@ internal static unsafe class TensorExports
     [UnmanagedCallersOnly(EntryPoint = "lfm_tensor_from_torch", CallConvs = [typeof(CallConvCdecl)])]
     public static int FromTorch(long handle, nint* tensor) => Failure.Run(() =>
     {
-        Native.Out(tensor, "tensor");
+        CMemory.Out(tensor, "tensor");
         if (handle == 0)
             throw CallException.Argument("handle: expected the address of a tensor, given 0");
         *tensor = Handles.Add(new TensorHandle(Tensor.FromHandle((nint)handle, own: false)));
@@ -99,12 +99,12 @@ internal static unsafe class TensorExports
         using Lease<TensorHandle> given = Use(tensor);
         TensorHandle t = given.Value;
         nint address = t.Tensor.DataPointer, sizes = (nint)t.Shape, steps = (nint)t.Strides, where = (nint)t.Device;
-        Native.Give(data, address);
-        Native.Give(dtype, (int)t.Tensor.DType);
-        Native.Give(rank, t.Tensor.Rank);
-        Native.Give(shape, sizes);
-        Native.Give(strides, steps);
-        Native.Give(device, where);
+        CMemory.Give(data, address);
+        CMemory.Give(dtype, (int)t.Tensor.DType);
+        CMemory.Give(rank, t.Tensor.Rank);
+        CMemory.Give(shape, sizes);
+        CMemory.Give(strides, steps);
+        CMemory.Give(device, where);
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_tensor_read", CallConvs = [typeof(CallConvCdecl)])]
@@ -116,7 +116,7 @@ internal static unsafe class TensorExports
             throw CallException.Argument($"bytes: expected at least {needed} for {given.Value.Tensor}, given {bytes}");
         if (needed == 0)
             return;
-        Native.NotNull(destination, "destination");
+        CMemory.NotNull(destination, "destination");
         using TensorScope scope = new();
         Tensor near = given.Value.Tensor.To(Torch.Device.Cpu).Contiguous();
         NativeMemory.Copy((void*)near.DataPointer, destination, (nuint)needed);
@@ -125,11 +125,11 @@ internal static unsafe class TensorExports
     [UnmanagedCallersOnly(EntryPoint = "lfm_tensor_convert", CallConvs = [typeof(CallConvCdecl)])]
     public static int Convert(nint tensor, int dtype, byte* device, nint* converted) => Failure.Run(() =>
     {
-        Native.Out(converted, "converted");
+        CMemory.Out(converted, "converted");
         using Lease<TensorHandle> given = Use(tensor);
         CheckType(dtype);
         Tensor source = given.Value.Tensor;
-        Device where = Native.NameOrNull(device, "device") is { } name ? Torch.Device.Parse(name) : source.Device;
+        Device where = CMemory.NameOrNull(device, "device") is { } name ? Torch.Device.Parse(name) : source.Device;
         using TensorScope scope = new();
         *converted = Handles.Add(TensorHandle.Result(source.To(where, (DType)dtype)));
     });
@@ -140,15 +140,15 @@ internal static unsafe class TensorExports
     [UnmanagedCallersOnly(EntryPoint = "lfm_tensors_open", CallConvs = [typeof(CallConvCdecl)])]
     public static int MapOpen(byte* file, nint* tensors) => Failure.Run(() =>
     {
-        Native.Out(tensors, "tensors");
-        *tensors = Handles.Add(TensorMap.Open(Native.Name(file, "file")));
+        CMemory.Out(tensors, "tensors");
+        *tensors = Handles.Add(TensorMap.Open(CMemory.Name(file, "file")));
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_tensors_write", CallConvs = [typeof(CallConvCdecl)])]
     public static int MapWrite(byte* file, byte** names, nint* tensors, nuint count) => Failure.Run(() =>
     {
-        string path = Native.Name(file, "file");
-        using NamedTensors named = new(names, tensors, count);
+        string path = CMemory.Name(file, "file");
+        using NamedInputs named = new(names, tensors, count);
         using TensorScope scope = new();
         SafetensorsWriter.Write(path, named.Tensors);
     });
@@ -156,7 +156,7 @@ internal static unsafe class TensorExports
     [UnmanagedCallersOnly(EntryPoint = "lfm_tensors_count", CallConvs = [typeof(CallConvCdecl)])]
     public static int MapCount(nint tensors, nuint* count) => Failure.Run(() =>
     {
-        Native.NotNull(count, "count");
+        CMemory.NotNull(count, "count");
         using Lease<TensorMap> map = Handles.Use<TensorMap>(tensors, "tensors");
         *count = (nuint)map.Value.Count;
     });
@@ -164,28 +164,28 @@ internal static unsafe class TensorExports
     [UnmanagedCallersOnly(EntryPoint = "lfm_tensors_name", CallConvs = [typeof(CallConvCdecl)])]
     public static int MapName(nint tensors, nuint index, byte** name) => Failure.Run(() =>
     {
-        Native.NotNull(name, "name");
+        CMemory.NotNull(name, "name");
         using Lease<TensorMap> map = Handles.Use<TensorMap>(tensors, "tensors");
-        *name = map.Value.Name(Native.Index(index, map.Value.Count, "index"));
+        *name = map.Value.Name(CMemory.Index(index, map.Value.Count, "index"));
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_tensors_get", CallConvs = [typeof(CallConvCdecl)])]
     public static int MapGet(nint tensors, byte* name, nint* tensor) => Failure.Run(() =>
     {
-        Native.Out(tensor, "tensor");
+        CMemory.Out(tensor, "tensor");
         using Lease<TensorMap> map = Handles.Use<TensorMap>(tensors, "tensors");
-        *tensor = Handles.Add(map.Value.Get(Native.Name(name, "name")));
+        *tensor = Handles.Add(map.Value.Get(CMemory.Name(name, "name")));
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_tensors_at", CallConvs = [typeof(CallConvCdecl)])]
     public static int MapAt(nint tensors, nuint index, byte** name, nint* tensor) => Failure.Run(() =>
     {
-        Native.Out(tensor, "tensor");
+        CMemory.Out(tensor, "tensor");
         using Lease<TensorMap> map = Handles.Use<TensorMap>(tensors, "tensors");
-        int at = Native.Index(index, map.Value.Count, "index");
+        int at = CMemory.Index(index, map.Value.Count, "index");
         nint text = (nint)map.Value.Name(at);
         *tensor = Handles.Add(map.Value.At(at));
-        Native.Give((nint*)name, text);
+        CMemory.Give((nint*)name, text);
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_tensors_free", CallConvs = [typeof(CallConvCdecl)])]
@@ -195,7 +195,7 @@ internal static unsafe class TensorExports
 
     private static int Read<T>(nint tensor, T* output, string argument, Func<TensorHandle, T> read) where T : unmanaged => Failure.Run(() =>
     {
-        Native.NotNull(output, argument);
+        CMemory.NotNull(output, argument);
         using Lease<TensorHandle> given = Use(tensor);
         *output = read(given.Value);
     });
@@ -205,7 +205,7 @@ internal static unsafe class TensorExports
         if (rank is < 0 or > MaximumRank)
             throw CallException.Argument($"rank: expected 0 to {MaximumRank}, given {rank}");
         if (rank > 0)
-            Native.NotNull(shape, "shape");
+            CMemory.NotNull(shape, "shape");
         return new ReadOnlySpan<long>(shape, rank);
     }
 
@@ -223,23 +223,23 @@ internal static unsafe class TensorExports
 }
 
 /// <summary>Named inputs of a call, held until it ends.</summary>
-internal sealed unsafe class NamedTensors : IDisposable
+internal sealed unsafe class NamedInputs : IDisposable
 {
     private readonly List<Lease<TensorHandle>> _leases = [];
 
-    public NamedTensors(byte** names, nint* tensors, nuint count)
+    public NamedInputs(byte** names, nint* tensors, nuint count)
     {
-        int n = Native.Count(count, "count");
+        int n = CMemory.Count(count, "count");
         if (n > 0)
         {
-            Native.NotNull(names, "names");
-            Native.NotNull(tensors, "tensors");
+            CMemory.NotNull(names, "names");
+            CMemory.NotNull(tensors, "tensors");
         }
         try
         {
             for (int i = 0; i < n; i++)
             {
-                string name = Native.Name(names[i], $"names[{i}]");
+                string name = CMemory.Name(names[i], $"names[{i}]");
                 Lease<TensorHandle> lease = Handles.Use<TensorHandle>(tensors[i], $"tensors[{i}] ({name})");
                 _leases.Add(lease);
                 if (!Tensors.TryAdd(name, lease.Value.Tensor))

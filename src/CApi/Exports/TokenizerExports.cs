@@ -10,8 +10,8 @@ internal static unsafe class TokenizerExports
     [UnmanagedCallersOnly(EntryPoint = "lfm_tokenizer_load", CallConvs = [typeof(CallConvCdecl)])]
     public static int Load(byte* folder, nint* tokenizer) => Failure.Run(() =>
     {
-        Native.Out(tokenizer, "tokenizer");
-        *tokenizer = Handles.Add(Tokenizer.Load(Native.Name(folder, "folder")));
+        CMemory.Out(tokenizer, "tokenizer");
+        *tokenizer = Handles.Add(Tokenizer.Load(CMemory.Name(folder, "folder")));
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_tokenizer_free", CallConvs = [typeof(CallConvCdecl)])]
@@ -21,11 +21,11 @@ internal static unsafe class TokenizerExports
     public static int Encode(nint tokenizer, byte* text, nuint length, byte* pair, nuint pairLength, nint options, nint* encoding) =>
         Failure.Run(() =>
     {
-        Native.Out(encoding, "encoding");
+        CMemory.Out(encoding, "encoding");
         using Lease<Tokenizer> used = Use(tokenizer);
         EncodeOptions how = Options(options, "lf_tokenizer_encode");
-        string first = Native.Text(text, length, "text");
-        string? second = pair is null ? null : Native.Text(pair, pairLength, "pair");
+        string first = CMemory.Text(text, length, "text");
+        string? second = pair is null ? null : CMemory.Text(pair, pairLength, "pair");
         *encoding = Handles.Add(new EncodingHandle(used.Value.Encode(first, second, how)));
     });
 
@@ -33,14 +33,14 @@ internal static unsafe class TokenizerExports
     public static int EncodeBatch(nint tokenizer, byte** texts, nuint* lengths, byte** pairs, nuint* pairLengths, nuint count, nint options,
         nint* encodings) => Failure.Run(() =>
     {
-        int n = Native.Count(count, "count");
+        int n = CMemory.Count(count, "count");
         if (n > 0)
-            Native.NotNull(encodings, "encodings");
+            CMemory.NotNull(encodings, "encodings");
         new Span<nint>(encodings, n).Clear();
         using Lease<Tokenizer> used = Use(tokenizer);
         EncodeOptions how = Options(options, "lf_tokenizer_encode_batch");
-        string[] first = Native.Documents(texts, lengths, count, "texts");
-        string[]? second = pairs is null ? null : Native.Documents(pairs, pairLengths, count, "pairs");
+        string[] first = CMemory.Documents(texts, lengths, count, "texts");
+        string[]? second = pairs is null ? null : CMemory.Documents(pairs, pairLengths, count, "pairs");
         IReadOnlyList<Encoding> results = used.Value.EncodeBatch(first, second, how);
         for (int i = 0; i < n; i++)
             encodings[i] = Handles.Add(new EncodingHandle(results[i]));
@@ -49,30 +49,30 @@ internal static unsafe class TokenizerExports
     [UnmanagedCallersOnly(EntryPoint = "lfm_tokenizer_decode", CallConvs = [typeof(CallConvCdecl)])]
     public static int Decode(nint tokenizer, int* ids, nuint count, int skipSpecialTokens, byte** text, nuint* length) => Failure.Run(() =>
     {
-        Native.NotNull(text, "text");
+        CMemory.NotNull(text, "text");
         *text = null;
         using Lease<Tokenizer> used = Use(tokenizer);
-        Native.GiveText(used.Value.Decode(Native.Span(ids, count, "ids"), skipSpecialTokens != 0), text, length);
+        CMemory.GiveText(used.Value.Decode(CMemory.Span(ids, count, "ids"), skipSpecialTokens != 0), text, length);
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_tokenizer_token_to_id", CallConvs = [typeof(CallConvCdecl)])]
     public static int TokenToId(nint tokenizer, byte* token, nuint length, int* id) => Failure.Run(() =>
     {
-        Native.NotNull(id, "id");
+        CMemory.NotNull(id, "id");
         using Lease<Tokenizer> used = Use(tokenizer);
-        string name = Native.Text(token, length, "token");
+        string name = CMemory.Text(token, length, "token");
         *id = used.Value.TokenToId(name) ?? throw new CallException(Status.NotFound, $"token: the vocabulary has no \"{name}\"");
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_tokenizer_id_to_token", CallConvs = [typeof(CallConvCdecl)])]
     public static int IdToToken(nint tokenizer, int id, byte** token, nuint* length) => Failure.Run(() =>
     {
-        Native.NotNull(token, "token");
+        CMemory.NotNull(token, "token");
         *token = null;
         using Lease<Tokenizer> used = Use(tokenizer);
         string text = used.Value.IdToToken(id)
             ?? throw new CallException(Status.NotFound, $"id: expected 0..{used.Value.VocabularySize - 1}, given {id}");
-        Native.GiveText(text, token, length);
+        CMemory.GiveText(text, token, length);
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_tokenizer_vocabulary_size", CallConvs = [typeof(CallConvCdecl)])]
@@ -82,10 +82,10 @@ internal static unsafe class TokenizerExports
     [UnmanagedCallersOnly(EntryPoint = "lfm_tokenizer_special_token", CallConvs = [typeof(CallConvCdecl)])]
     public static int SpecialToken(nint tokenizer, byte* role, int* id) => Failure.Run(() =>
     {
-        Native.NotNull(id, "id");
+        CMemory.NotNull(id, "id");
         using Lease<Tokenizer> used = Use(tokenizer);
         SpecialTokenIds special = used.Value.SpecialTokens;
-        string name = Native.Name(role, "role");
+        string name = CMemory.Name(role, "role");
         *id = name switch
         {
             "begin" => special.Begin,
@@ -104,7 +104,7 @@ internal static unsafe class TokenizerExports
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_encoding_values", CallConvs = [typeof(CallConvCdecl)])]
     public static int Values(nint encoding, byte* kind, nint* values) =>
-        Read(encoding, values, "values", e => (nint)e.Values(Native.Name(kind, "kind")));
+        Read(encoding, values, "values", e => (nint)e.Values(CMemory.Name(kind, "kind")));
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_encoding_ranges", CallConvs = [typeof(CallConvCdecl)])]
     public static int Ranges(nint encoding, int unit, nint* ranges) =>
@@ -118,9 +118,9 @@ internal static unsafe class TokenizerExports
         EncodingHandle e = used.Value;
         // The one thing that can be wrong comes first.
         nint pairs = ranges is null ? 0 : (nint)e.Ranges(EncodingHandle.Unit(unit));
-        Native.Give(ranges, pairs);
-        Native.Give(count, (nuint)e.Encoding.Count);
-        Native.Give(overflowCount, (nuint)e.Encoding.Overflowing.Count);
+        CMemory.Give(ranges, pairs);
+        CMemory.Give(count, (nuint)e.Encoding.Count);
+        CMemory.Give(overflowCount, (nuint)e.Encoding.Overflowing.Count);
         foreach ((nint output, string kind) in ((nint, string)[])[((nint)ids, "ids"), ((nint)sequenceIds, "sequence_ids"),
             ((nint)typeIds, "type_ids"), ((nint)specialTokensMask, "special_tokens_mask"), ((nint)attentionMask, "attention_mask")])
         {
@@ -135,10 +135,10 @@ internal static unsafe class TokenizerExports
     [UnmanagedCallersOnly(EntryPoint = "lfm_encoding_overflow", CallConvs = [typeof(CallConvCdecl)])]
     public static int Overflow(nint encoding, nuint index, nint* part) => Failure.Run(() =>
     {
-        Native.Out(part, "part");
+        CMemory.Out(part, "part");
         using Lease<EncodingHandle> used = Handles.Use<EncodingHandle>(encoding, "encoding");
         IReadOnlyList<Encoding> parts = used.Value.Encoding.Overflowing;
-        *part = Handles.Add(new EncodingHandle(parts[Native.Index(index, parts.Count, "index")]));
+        *part = Handles.Add(new EncodingHandle(parts[CMemory.Index(index, parts.Count, "index")]));
     });
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_encoding_free", CallConvs = [typeof(CallConvCdecl)])]

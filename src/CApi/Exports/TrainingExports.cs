@@ -12,13 +12,13 @@ internal static unsafe class TrainingExports
     public static int Train(byte* task, byte* checkpoint, byte** data, nuint dataCount, byte** evaluation, nuint evaluationCount, byte* output,
         nint options, nint* result) => Failure.Run(() =>
     {
-        Native.Give(result, 0);
+        CMemory.Give(result, 0);
         using TrainingCall call = new(options, streams: true);
-        TrainingOptions how = TrainingSettings.ForTraining(TrainingSettings.TaskOf(Native.Name(task, "task")), Path(checkpoint, "checkpoint"),
+        TrainingOptions how = TrainingSettings.ForTraining(TrainingSettings.TaskOf(CMemory.Name(task, "task")), Path(checkpoint, "checkpoint"),
             Paths(data, dataCount, "data"), Paths(evaluation, evaluationCount, "evaluation"), Path(output, "output"), call);
         CallContext watch = call.Start("lf_train");
         Trainer trainer = new(how);
-        trainer.Told += watch.Report;
+        trainer.Reported += watch.Report;
         TrainingResult reached = trainer.Run(watch.Token);
         if (result is null)
             return;
@@ -35,10 +35,10 @@ internal static unsafe class TrainingExports
     public static int Evaluate(byte* task, byte* checkpoint, byte** data, nuint dataCount, nint options, nint* metrics, nint* predictions) =>
         Failure.Run(() =>
     {
-        Native.Give(predictions, 0);
-        Native.Out(metrics, "metrics");
+        CMemory.Give(predictions, 0);
+        CMemory.Out(metrics, "metrics");
         using TrainingCall call = new(options, streams: false);
-        EvaluatorOptions how = TrainingSettings.ForEvaluation(TrainingSettings.TaskOf(Native.Name(task, "task")), Path(checkpoint, "checkpoint"),
+        EvaluatorOptions how = TrainingSettings.ForEvaluation(TrainingSettings.TaskOf(CMemory.Name(task, "task")), Path(checkpoint, "checkpoint"),
             Paths(data, dataCount, "data"), call);
         CallContext watch = call.Start("lf_evaluate");
         Evaluation found = Evaluator.Run(how, watch, watch.Token);
@@ -52,10 +52,10 @@ internal static unsafe class TrainingExports
 
     private static AnswerItem Number(string name, double value, long group) => new() { Label = name, Score = value, Group = group };
 
-    private static string Path(byte* text, string argument) => Native.Name(text, argument) is { Length: > 0 } path ? path
+    private static string Path(byte* text, string argument) => CMemory.Name(text, argument) is { Length: > 0 } path ? path
         : throw new InputException(argument, "the path of a folder", "an empty one");
 
-    private static string[] Paths(byte** paths, nuint count, string argument) => Native.Documents(paths, null, count, argument);
+    private static string[] Paths(byte** paths, nuint count, string argument) => CMemory.Documents(paths, null, count, argument);
 
     /// <summary>One call: its settings by name, then its callbacks.</summary>
     private sealed class TrainingCall : ISettingValues, IDisposable

@@ -3,7 +3,7 @@ using Microsoft.Win32.SafeHandles;
 
 namespace LongformerInterop.Checkpoints.Interop;
 
-/// <summary>Tells the kernel that pages of a mapped file are not needed for now.</summary>
+/// <summary>Says to the kernel that pages of a mapped file are not needed for now.</summary>
 internal static partial class MappedPages
 {
     private const int DontNeed = 4;

@@ -2,7 +2,7 @@ namespace LongformerInterop.Checkpoints.Interop;
 
 /// <summary>
 /// Puts files in the place of others that may be mapped, by this process or another. Linux lets the old one live on without a name.
-/// Windows neither replaces nor deletes a mapped file, but renames it: there it goes aside, and away as soon as nobody maps it.
+/// Windows neither replaces nor deletes a mapped file, but renames it: there it is moved aside, and deleted as soon as nobody maps it.
 /// </summary>
 internal static class Replacement
 {

@@ -15,7 +15,7 @@ internal sealed class BenchReport(bool json)
     private readonly List<(GenerateResult Result, MachineSpeed Machine)> _generated = [];
     private readonly List<(TrainResult Result, MachineSpeed Machine)> _trained = [];
 
-    /// <summary>Tells the machine's own speed.</summary>
+    /// <summary>Reports the machine's own speed.</summary>
     public void Machine(DType dtype, int threads, MachineSpeed machine)
     {
         if (json)

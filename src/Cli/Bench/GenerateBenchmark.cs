@@ -30,7 +30,7 @@ internal sealed record GenerateResult(GenerateCase Case, double Load, double Enc
     public double ReadRate => StepBytes / Steps * 1e-9;
 }
 
-/// <summary>Times an LED from tokens to tokens: exactly so many new ones, whatever the weights would say.</summary>
+/// <summary>Times an LED from tokens to tokens: exactly so many new ones, independent of the weights.</summary>
 internal static class GenerateBenchmark
 {
     /// <summary>Measures one case with a freshly loaded model.</summary>

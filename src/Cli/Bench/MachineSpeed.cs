@@ -64,7 +64,7 @@ internal sealed record MachineSpeed(double MultiplyAdd, double MatrixProduct, do
     }
 
     /// <summary>
-    /// A tensor on a managed array, whose memory goes back to the system with <see cref="Release"/>: that of libtorch's own tensors would
+    /// A tensor on a managed array, whose memory is returned to the system by <see cref="Release"/>: that of libtorch's own tensors would
     /// stay in a cache, and count as resident in what is measured afterwards.
     /// </summary>
     private static Tensor Scratch(DType dtype, Device device, params ReadOnlySpan<long> shape)

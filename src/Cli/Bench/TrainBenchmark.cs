@@ -9,7 +9,7 @@ using LongformerInterop.Training.Optimization;
 
 namespace LongformerInterop.Cli.Bench;
 
-/// <summary>What is trained on: documents of these lengths in one step; of an LED each with a target of so many tokens.</summary>
+/// <summary>The work of a step: documents of these lengths in one step; of an LED each with a target of so many tokens.</summary>
 internal sealed record TrainCase(IReadOnlyList<int> Lengths, int TargetTokens, int? Window, DType DType, int Threads, bool Recompute)
 {
     /// <summary>Of all documents together.</summary>

@@ -49,7 +49,7 @@ internal static class CheckpointDescription
             }
             catch (CheckpointException e) when (configuration is not null)
             {
-                // The two contradict each other; the names alone may still tell what the tensors are.
+                // The two contradict each other; the names alone may still show what the tensors are.
                 report.Add(e);
                 map = NameMap.Recognize(checkpoint);
             }
@@ -78,15 +78,15 @@ internal static class CheckpointDescription
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
             report.Problems.Add($"{folder}: no config.json: "
-                + $"{Checkpoint.Hint(folder) ?? "heads, windows and padding cannot be told from weights alone"}");
+                + $"{Checkpoint.Hint(folder) ?? "weights alone do not give heads, windows and padding"}");
         }
         catch (JsonException e)
         {
-            report.Problems.Add(Failure.OneLine($"{file} is not valid JSON: {e.Message}"));
+            report.Problems.Add(CommandFailure.OneLine($"{file} is not valid JSON: {e.Message}"));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            report.Problems.Add(Failure.OneLine($"{file}: cannot be read: {e.Message}"));
+            report.Problems.Add(CommandFailure.OneLine($"{file}: cannot be read: {e.Message}"));
         }
         return null;
     }
@@ -111,7 +111,7 @@ internal static class CheckpointDescription
                 report.Set("not used", model.UnusedTensors.ToList());
             report.Set("parameters", model.NamedParameters.Sum(p => p.Tensor.ElementCount));
             Architecture known = Architecture.Find(model.Architecture, model.Configuration.Family)!;
-            // The body of every Longformer makes embeddings, whatever its head is for.
+            // The body of every Longformer makes embeddings, with any head.
             if (known.Family == ModelFamily.Longformer)
                 report.Tasks.Add("encode");
             if (known.Verb is { } verb)
@@ -135,7 +135,7 @@ internal static class CheckpointDescription
         }
         catch (TokenizerException e)
         {
-            report.Set("tokenizer", $"missing: {Failure.OneLine(e.Message)}");
+            report.Set("tokenizer", $"missing: {CommandFailure.OneLine(e.Message)}");
         }
     }
 

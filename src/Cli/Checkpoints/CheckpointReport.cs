@@ -28,12 +28,12 @@ internal sealed class CheckpointReport
 
     internal bool Has(string name) => _facts.Any(f => f.Name == name);
 
-    /// <summary>Everything that an exception tells, one problem each, none twice.</summary>
+    /// <summary>The problems that an exception names, each once.</summary>
     internal void Add(Exception exception)
     {
         IEnumerable<string> problems = exception is CheckpointException { Problems: { Count: > 0 } tensors }
             ? tensors.Select(p => $"{p.Name}: {Word(p.Kind)}{(p.Detail.Length > 0 ? $" {p.Detail}" : "")} ({p.File})")
-            : [Failure.Describe(exception)];
+            : [CommandFailure.Describe(exception)];
         Problems.AddRange(problems.Where(p => !Problems.Contains(p)));
     }
 

@@ -15,7 +15,7 @@ internal sealed class CorpusProgressLine : IDisposable
 
     internal void Report(CorpusProgress value)
     {
-        // What was there already took no time: the rest is measured by what was done.
+        // Parts that were there took no time: the estimate counts the parts that were done now.
         if (_begun < 0 || value.Parts == 0)
         {
             _begun = value.Fraction;

@@ -4,7 +4,7 @@ using LongformerInterop.Tasks;
 
 namespace LongformerInterop.Cli.Output;
 
-/// <summary>One line on standard error that is redrawn while work goes on; silent unless standard error is a terminal.</summary>
+/// <summary>One line on standard error that is redrawn during the work; silent unless standard error is a terminal.</summary>
 internal sealed class ProgressBar : IProgress<TaskProgress>, IDisposable
 {
     private const int Width = 30;

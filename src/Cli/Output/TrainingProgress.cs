@@ -34,7 +34,7 @@ internal sealed class TrainingProgress : IDisposable
                 Print($"step {e.Step}: {string.Join("  ", metrics)}");
                 break;
             case TrainingEventKind.Note:
-                Print(Failure.OneLine(e.Message!));
+                Print(CommandFailure.OneLine(e.Message!));
                 break;
         }
     }

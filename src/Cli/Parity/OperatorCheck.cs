@@ -84,7 +84,7 @@ internal static class OperatorCheck
         catch (Exception e)
 #pragma warning restore CA1031
         {
-            return [new ParityRow(label, "-", null, null, ParityOutcome.Fail, Failure.Describe(e))];
+            return [new ParityRow(label, "-", null, null, ParityOutcome.Fail, CommandFailure.Describe(e))];
         }
     }
 

@@ -34,7 +34,7 @@ internal abstract class ParityGroup
     /// <summary>Whether the attention implementation matters, so that each is to run.</summary>
     internal virtual bool DependsOnImplementation(ParityCase parityCase) => true;
 
-    /// <summary>The file with the expected tensors, or null where the group brings its own rows.</summary>
+    /// <summary>The file with the expected tensors, or null where the group has its own rows.</summary>
     internal virtual string? ExpectedFile => "expected.safetensors";
 
     /// <summary>Computes the case and compares. Tensors join the scope that the runner opened.</summary>

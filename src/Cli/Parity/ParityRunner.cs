@@ -47,7 +47,7 @@ internal static class ParityRunner
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return [new ParityRow(folder, "case.json", null, null, ParityOutcome.Fail, Failure.Describe(e))];
+            return [new ParityRow(folder, "case.json", null, null, ParityOutcome.Fail, CommandFailure.Describe(e))];
         }
         if (Groups.FirstOrDefault(g => g.Name == parityCase.Group) is not { } group)
             return [new ParityRow(parityCase.Id, "-", null, null, ParityOutcome.Skip, $"cases of the kind \"{parityCase.Group}\" are not built yet")];
@@ -59,7 +59,7 @@ internal static class ParityRunner
 #pragma warning disable CA1031 // A case that cannot be read is a failed row; the next one still runs.
         catch (Exception e)
         {
-            return [new ParityRow(parityCase.Id, "-", null, null, ParityOutcome.Fail, Failure.Describe(e))];
+            return [new ParityRow(parityCase.Id, "-", null, null, ParityOutcome.Fail, CommandFailure.Describe(e))];
         }
         IEnumerable<AttentionImplementation> implementations = group.DependsOnImplementation(parityCase)
             ? settings.Implementations
@@ -86,8 +86,8 @@ internal static class ParityRunner
         catch (Exception e)
 #pragma warning restore CA1031
         {
-            report?.Add(new ParityRow(label, "-", null, null, ParityOutcome.Fail, Failure.Describe(e)));
-            return report?.Finish() ?? [new ParityRow(label, "-", null, null, ParityOutcome.Fail, Failure.Describe(e))];
+            report?.Add(new ParityRow(label, "-", null, null, ParityOutcome.Fail, CommandFailure.Describe(e)));
+            return report?.Finish() ?? [new ParityRow(label, "-", null, null, ParityOutcome.Fail, CommandFailure.Describe(e))];
         }
     }
 }

@@ -59,7 +59,7 @@ internal static class AnswerVerb
                     {
                         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
                             $"{answer.Score:F4}  [{answer.Start}..{answer.End}]  "
-                            + $"{(answer.Text.Length == 0 ? "(no answer)" : Failure.OneLine(answer.Text))}"));
+                            + $"{(answer.Text.Length == 0 ? "(no answer)" : CommandFailure.OneLine(answer.Text))}"));
                     }
                 },
                 (json, result) => Write(json, result.Question, result.Answers),

@@ -19,11 +19,11 @@ internal static class CharacterVerbs
     internal static Command CreateTrain()
     {
         Command command = new("char-lm", "A character language model in phases of growing windows: text8, enwik8 or any text file");
-        Argument<string?> checkpoint = new("checkpoint") { Description = "A character model to go on from (default: a new one)", HelpName = "FOLDER",
+        Argument<string?> checkpoint = new("checkpoint") { Description = "A character model to start from (default: new)", HelpName = "FOLDER",
             Arity = ArgumentArity.ZeroOrOne };
         Option<string> data = new("--data") { Description = "The text, one file: 90, 5 and 5 percent of it are for training, development and test",
             HelpName = "FILE", Required = true };
-        Option<string> output = new("--output") { Description = "The folder that all goes to", HelpName = "FOLDER", Required = true };
+        Option<string> output = new("--output") { Description = "The output folder", HelpName = "FOLDER", Required = true };
         Option<string?> preset = new("--preset") { Description = "The paper's phases: small (41 million parameters) or large (102)",
             HelpName = "NAME" };
         Option<string?> schedule = new("--schedule") { Description = "A schedule file, in place of a preset", HelpName = "FILE" };
@@ -68,7 +68,7 @@ internal static class CharacterVerbs
                 TF32 = load.TF32,
             });
             using TrainingProgress progress = new();
-            trainer.Told += progress.Report;
+            trainer.Reported += progress.Report;
             TrainingResult result = trainer.Run(cancellation);
             progress.Clear();
             return TrainVerb.Report(result, run.Json(parsed));
@@ -102,7 +102,7 @@ internal static class CharacterVerbs
         command.SetAction(parsed => Program.Run(cancellation =>
         {
             if (parsed.GetValue(every) && !parsed.GetValue(onePass))
-                throw new UsageException("--every-character goes with --one-pass");
+                throw new UsageException("--every-character needs --one-pass");
             string path = parsed.GetRequiredValue(folder), work = Directory.CreateTempSubdirectory("longformer-char-lm-").FullName;
             try
             {
@@ -142,8 +142,8 @@ internal static class CharacterVerbs
     {
         Command command = new("generate", "Text from a character language model.");
         Argument<string> folder = Folder();
-        Option<string?> prompt = new("--prompt") { Description = "What to go on with", HelpName = "TEXT" };
-        Option<string?> input = new("--input") { Description = "A file to go on with (- for standard input)", HelpName = "FILE" };
+        Option<string?> prompt = new("--prompt") { Description = "The text to continue", HelpName = "TEXT" };
+        Option<string?> input = new("--input") { Description = "A file with the text to continue (- for standard input)", HelpName = "FILE" };
         Option<int> characters = new("--characters") { Description = "How many to write", HelpName = "N", DefaultValueFactory = _ => 256 };
         Option<bool> greedy = new("--greedy") { Description = "Always the most probable character" };
         Option<double> temperature = new("--temperature") { Description = "Below 1 the probable characters become more so", HelpName = "X",

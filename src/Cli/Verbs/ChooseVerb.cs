@@ -10,7 +10,7 @@ internal static class ChooseVerb
 {
     internal static Command Create()
     {
-        Command command = new("choose", "Multiple choice: which of the choices goes with the document.");
+        Command command = new("choose", "Multiple choice: which of the choices fits the document.");
         ModelOptions model = new(command);
         TextOptions text = new(command);
         Option<string[]> choice =
@@ -41,7 +41,7 @@ internal static class ChooseVerb
                     foreach (ChoiceScore score in scores)
                     {
                         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                            $"{score.Score:F4}  {score.Index}  {Failure.OneLine(score.Choice)}"));
+                            $"{score.Score:F4}  {score.Index}  {CommandFailure.OneLine(score.Choice)}"));
                     }
                 },
                 (json, scores) =>

@@ -85,12 +85,12 @@ internal static class ConvertVerb
     private static void Print(ConversionResult result)
     {
         string tokens = result.Positions is { } count ? string.Create(CultureInfo.InvariantCulture, $", {count:N0} tokens") : "";
-        Console.WriteLine($"{Failure.OneLine(result.Folder)}: {Failure.OneLine(result.Architecture ?? "weights")}{tokens}");
+        Console.WriteLine($"{CommandFailure.OneLine(result.Folder)}: {CommandFailure.OneLine(result.Architecture ?? "weights")}{tokens}");
         foreach (string finding in result.Source)
-            Console.WriteLine($"  source  {Failure.OneLine(finding)}");
+            Console.WriteLine($"  source  {CommandFailure.OneLine(finding)}");
         foreach (string note in result.Notes)
-            Console.WriteLine($"  note    {Failure.OneLine(note)}");
-        Console.WriteLine($"  files   {Failure.OneLine(string.Join(", ", result.Files))}");
+            Console.WriteLine($"  note    {CommandFailure.OneLine(note)}");
+        Console.WriteLine($"  files   {CommandFailure.OneLine(string.Join(", ", result.Files))}");
     }
 
     private static void PrintJson(ConversionResult result) => JsonOutput.Print(json =>

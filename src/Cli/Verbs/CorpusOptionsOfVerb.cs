@@ -93,7 +93,7 @@ internal sealed class CorpusOptionsOfVerb
         if (workers > 1)
         {
             if (!parsed.GetValue(_resume) && shards == 1 && File.Exists(Path.Combine(output, "corpus.json")))
-                throw new InputException($"{output}: the output was begun already; --resume goes on with it");
+                throw new InputException($"{output}: the output was begun already; --resume continues it");
             using CorpusProgressLine line = new();
             CorpusProgress together = CorpusWorkers.Run(parsed, workers, shard, shards, line.Report, cancellation);
             return Print(parsed, model, output, together, started);

@@ -15,10 +15,10 @@ internal static class CorpusWorkers
     /// <param name="workers">How many.</param>
     /// <param name="shard">This run's own share, from 1, which they divide among them.</param>
     /// <param name="shards">Of how many.</param>
-    /// <param name="told">Told how far all are together.</param>
+    /// <param name="report">Called with the progress of all together.</param>
     /// <param name="cancellation">Asks them to stop.</param>
-    /// <exception cref="IOException">A worker failed; its own message stands on standard error.</exception>
-    internal static CorpusProgress Run(ParseResult parsed, int workers, int shard, int shards, Action<CorpusProgress> told,
+    /// <exception cref="IOException">A worker failed; its own message is on standard error.</exception>
+    internal static CorpusProgress Run(ParseResult parsed, int workers, int shard, int shards, Action<CorpusProgress> report,
         CancellationToken cancellation)
     {
         CorpusProgress[] each = new CorpusProgress[workers];
@@ -34,7 +34,7 @@ internal static class CorpusWorkers
                     lock (gate)
                     {
                         each[w] = Read(line);
-                        told(Sum(each));
+                        report(Sum(each));
                     }
                 }
             }, CancellationToken.None))];
@@ -57,7 +57,7 @@ internal static class CorpusWorkers
             process.Dispose();
         return failed < 0
             ? Sum(each)
-            : throw new IOException($"worker {failed + 1} of {workers} failed; what was done stays, and --resume goes on with it");
+            : throw new IOException($"worker {failed + 1} of {workers} failed; finished parts stay, and --resume continues");
     }
 
     /// <summary>Ends this process when the one that started it is gone, however it ended.</summary>
@@ -69,7 +69,7 @@ internal static class CorpusWorkers
             while (input.ReadByte() >= 0)
             {
             }
-            Environment.Exit(Failure.Failed);
+            Environment.Exit(CommandFailure.Failed);
         })
         { IsBackground = true };
         watch.Start();

@@ -30,7 +30,7 @@ internal static class FillMaskVerb
                         foreach (MaskCandidate candidate in mask.Candidates)
                         {
                             Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                                $"  {candidate.Score:F4}  \"{Failure.OneLine($"x{candidate.Text}")[1..]}\""));
+                                $"  {candidate.Score:F4}  \"{CommandFailure.OneLine($"x{candidate.Text}")[1..]}\""));
                         }
                     }
                 },

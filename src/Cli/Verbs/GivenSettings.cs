@@ -5,7 +5,7 @@ using LongformerInterop.Training;
 
 namespace LongformerInterop.Cli.Verbs;
 
-/// <summary>The options that stand on the command line, under the names that all doors have: <c>--learning-rate</c> is
+/// <summary>The options on the command line, under the names that C and Python use too: <c>--learning-rate</c> is
 /// <c>learning_rate</c>.</summary>
 internal sealed class GivenSettings : ISettingValues
 {

@@ -35,8 +35,8 @@ internal static class InfoVerb
         if (report.Problems.Count == 0)
             return 0;
         Console.Error.WriteLine($"longformer: {folder}: {report.Problems.Count} problem{(report.Problems.Count == 1 ? "" : "s")}, first: "
-            + $"{Failure.OneLine(report.Problems[0])}");
-        return Failure.Failed;
+            + $"{CommandFailure.OneLine(report.Problems[0])}");
+        return CommandFailure.Failed;
     }
 
     private static void Print(string folder, CheckpointReport report)
@@ -48,7 +48,7 @@ internal static class InfoVerb
         if (report.Problems.Count == 0)
             Console.WriteLine($"  {"problems",-18} none: every tensor is there, has its shape and is finite");
         foreach (string problem in report.Problems)
-            Console.WriteLine($"  {"problem",-18} {Failure.OneLine(problem)}");
+            Console.WriteLine($"  {"problem",-18} {CommandFailure.OneLine(problem)}");
     }
 
     private static string Text(object value) => value switch
@@ -57,7 +57,8 @@ internal static class InfoVerb
         List<long> numbers when numbers.Distinct().Count() == 1 =>
             string.Create(CultureInfo.InvariantCulture, $"{numbers[0]} ({numbers.Count} layers)"),
         List<long> numbers => string.Join(", ", numbers),
-        List<string> texts => string.Join(texts.Any(t => t.Contains(", ", StringComparison.Ordinal)) ? "; " : ", ", texts.Select(Failure.OneLine)),
+        List<string> texts => string.Join(
+            texts.Any(t => t.Contains(", ", StringComparison.Ordinal)) ? "; " : ", ", texts.Select(CommandFailure.OneLine)),
         _ => Convert.ToString(value, CultureInfo.InvariantCulture)!,
     };
 

@@ -75,7 +75,7 @@ internal static class ParityVerb
                     PrintSummary(rows);
                 Console.WriteLine($"{passed} passed, {failed} failed, {skipped} skipped");
             }
-            return failed > 0 ? Failure.Failed : 0;
+            return failed > 0 ? CommandFailure.Failed : 0;
         }));
         return command;
     }

@@ -35,7 +35,7 @@ internal static class SpansVerb
                     foreach (ClassifiedSpan found in spans)
                     {
                         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                            $"[{found.Start}..{found.End}]  {Failure.OneLine(found.Text)}"));
+                            $"[{found.Start}..{found.End}]  {CommandFailure.OneLine(found.Text)}"));
                         foreach (LabelScore label in found.Labels)
                             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  {label.Score:F4}  {label.Label}"));
                     }

@@ -124,7 +124,7 @@ internal sealed class SummarizeOptions
         }
     }
 
-    /// <exception cref="UsageException">The options are impossible whatever the model.</exception>
+    /// <exception cref="UsageException">The options are impossible for every model.</exception>
     internal GenerationOptions Read(ParseResult parsed)
     {
         GenerationOptions options = new()

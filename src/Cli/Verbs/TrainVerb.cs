@@ -48,8 +48,8 @@ internal static class TrainVerb
         }
         if (!result.Stopped)
             return 0;
-        Console.Error.WriteLine($"longformer: stopped after step {result.Steps}, which is saved; the same command with --resume goes on");
-        return Failure.Failed;
+        Console.Error.WriteLine($"longformer: stopped after step {result.Steps}, which is saved; the same command with --resume continues");
+        return CommandFailure.Failed;
     }
 
     /// <summary>One task with its options.</summary>
@@ -65,7 +65,7 @@ internal static class TrainVerb
 
         private readonly Option<string[]> _eval = new("--eval") { Description = "The same, to measure on while training", HelpName = "FILE",
             Arity = ArgumentArity.OneOrMore, AllowMultipleArgumentsPerToken = true };
-        private readonly Option<string> _output = new("--output") { Description = "The folder that all goes to", HelpName = "FOLDER",
+        private readonly Option<string> _output = new("--output") { Description = "The output folder", HelpName = "FOLDER",
             Required = true };
         private readonly Option<bool> _resume = new("--resume") { Description = "Go on from the last checkpoint of the output folder" };
         private readonly Option<double> _rate = Number("--learning-rate", "The largest learning rate", 3e-5);
@@ -100,7 +100,7 @@ internal static class TrainVerb
         private readonly Option<bool> _inOrder = new("--no-shuffle") { Description = "Take the examples in the order of the data" };
         private readonly Option<long> _seed = new("--seed") { Description = "Of the order, the hidden tokens, the dropouts and a new head",
             HelpName = "N", DefaultValueFactory = _ => 42 };
-        private readonly Option<bool> _noDropout = new("--no-dropout") { Description = "Drop nothing, whatever the configuration says" };
+        private readonly Option<bool> _noDropout = new("--no-dropout") { Description = "Turn all dropout off, the configuration's too" };
         private readonly Option<long?> _evalEvery = new("--eval-every") { Description = "Steps between two evaluations (default: an epoch)",
             HelpName = "N" };
         private readonly Option<long?> _saveEvery = new("--save-every") { Description = "Steps between two checkpoints (default: as for evaluations)",
@@ -148,7 +148,7 @@ internal static class TrainVerb
         {
             Trainer trainer = new(Options(parsed));
             using TrainingProgress progress = new();
-            trainer.Told += progress.Report;
+            trainer.Reported += progress.Report;
             TrainingResult result = trainer.Run(cancellation);
             progress.Clear();
             return Report(result, _model.Json(parsed));

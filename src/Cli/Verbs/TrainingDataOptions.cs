@@ -9,7 +9,7 @@ internal sealed class TrainingDataOptions
 {
     internal static readonly (string Name, TrainingTask Task, string Description)[] Tasks =
     [
-        ("masked-lm", TrainingTask.MaskedLanguage, "Masked language modelling: go on with pretraining on texts (column: text)"),
+        ("masked-lm", TrainingTask.MaskedLanguage, "Masked language modelling: continue pretraining on texts (column: text)"),
         ("classify", TrainingTask.Classify, "Classes or numbers for texts (columns: text, label; label a name, a list of names, or a number)"),
         ("tag", TrainingTask.Tag, "Tags of words (columns: tokens and tags, or text and entities)"),
         ("answer", TrainingTask.Answer, "Extractive question answering (columns: question, context, answers; SQuAD's files as they are)"),

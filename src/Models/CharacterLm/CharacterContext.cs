@@ -6,8 +6,8 @@ namespace LongformerInterop.Models;
 
 /// <summary>
 /// A text that a <see cref="CharacterLanguageModel"/> reads piece by piece: of each layer the keys and values that its window still reaches are
-/// kept, no more, so that a text of any length takes the same memory and a character the same time. What it gives for a piece is what the model
-/// would give for it at the end of the whole text so far. Not for several threads at once.
+/// kept, no more, so that a text of any length takes the same memory and a character the same time. Its result for a piece is the model's
+/// for the same piece at the end of the whole text so far. Not for several threads at once.
 /// </summary>
 public sealed class CharacterContext : IDisposable
 {
@@ -153,7 +153,7 @@ public sealed class CharacterContext : IDisposable
             Count = needed;
         }
 
-        /// <summary>What the next character does not see is not needed any more.</summary>
+        /// <summary>Drops the keys and values that the next character does not see.</summary>
         private void Forget()
         {
             long most = Math.Min(pattern.Reach, Count);

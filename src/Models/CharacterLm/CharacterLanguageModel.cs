@@ -37,7 +37,7 @@ public sealed class CharacterLanguageModel : IDisposable
     /// <summary>The options that it was loaded with.</summary>
     public LoadOptions Options { get; }
 
-    /// <summary>Tensors of the folder that no place of the model wants.</summary>
+    /// <summary>Tensors of the folder without a place in the model.</summary>
     public IReadOnlyList<string> UnusedTensors { get; private set; } = [];
 
     /// <summary>Dtype of the weights and the hidden states.</summary>

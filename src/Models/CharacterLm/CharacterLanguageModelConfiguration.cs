@@ -31,7 +31,7 @@ public sealed record CharacterLanguageModelConfiguration
     /// <summary>Layers (<c>n_layer</c>).</summary>
     public int Layers { get; init; } = 12;
 
-    /// <summary>Whether LayerNorm stands before attention and feed-forward (<c>pre_lnorm</c>; none behind the last layer) instead of behind
+    /// <summary>Whether LayerNorm comes before attention and feed-forward (<c>pre_lnorm</c>; none behind the last layer) instead of behind
     /// them.</summary>
     public bool PreNorm { get; init; }
 
@@ -223,7 +223,7 @@ public sealed record CharacterLanguageModelConfiguration
         return configuration;
     }
 
-    /// <summary>One value stands for all.</summary>
+    /// <summary>Repeats a single value for all layers.</summary>
     private static IReadOnlyList<T> OfLayers<T>(IReadOnlyList<T> values, int count) =>
         values.Count == 1 ? [.. Enumerable.Repeat(values[0], count)] : values;
 }

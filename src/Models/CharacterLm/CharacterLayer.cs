@@ -43,7 +43,7 @@ internal sealed class CharacterLayer : IDisposable
         return scope.Keep(FeedForward(Attention.Close(attended, hidden, x => dropout.Apply(x, _layer, 1)), dropout));
     }
 
-    /// <summary>What follows the attention: [N, C] of [N, C].</summary>
+    /// <summary>Computes the part behind the attention: [N, C] of [N, C].</summary>
     public Tensor FeedForward(Tensor attended, Dropout dropout)
     {
         using TensorScope scope = new();

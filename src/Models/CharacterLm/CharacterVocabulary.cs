@@ -7,7 +7,7 @@ using LongformerInterop.Torch;
 namespace LongformerInterop.Models;
 
 /// <summary>
-/// The symbols of a character model in the order of their ids: bytes, or characters (Unicode code points). It lies in the model's folder as
+/// The symbols of a character model in the order of their ids: bytes, or characters (Unicode code points). Its file in the model's folder is
 /// <c>vocabulary.json</c>: <c>{"unit": "byte" | "character", "symbols": [97, 98, ...]}</c>.
 /// </summary>
 public sealed class CharacterVocabulary

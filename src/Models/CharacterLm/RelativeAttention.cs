@@ -18,7 +18,7 @@ internal sealed class RelativeAttention : IDisposable
     private readonly AttentionImplementation _implementation;
 
     /// <summary>Takes the layer's parameters below a path.</summary>
-    /// <param name="at">Where they lie.</param>
+    /// <param name="at">Their path in the checkpoint.</param>
     /// <param name="biases">The <c>r_w_bias</c> and <c>r_r_bias</c> that the layers share; null: below the path too.</param>
     /// <param name="c">The sizes.</param>
     /// <param name="options">Implementation and packing.</param>
@@ -75,7 +75,7 @@ internal sealed class RelativeAttention : IDisposable
     }
 }
 
-/// <summary>What one layer sees.</summary>
+/// <summary>The keys that one layer sees.</summary>
 /// <param name="Window">Keys to the left, in steps of the dilation.</param>
 /// <param name="Dilation">Of each head.</param>
 internal sealed record LayerPattern(long Window, long[] Dilation)

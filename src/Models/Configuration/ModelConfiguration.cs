@@ -33,7 +33,7 @@ public abstract record ModelConfiguration
 
     /// <summary>
     /// Window of every layer with windows. HF counts both sides (512 is 256 to the left and 256 to the right); with
-    /// <see cref="OneSidedWindows"/> it counts one side, as allenai does. One value stands for all layers.
+    /// <see cref="OneSidedWindows"/> it counts one side, as allenai does. A single value counts for all layers.
     /// </summary>
     public IReadOnlyList<int> AttentionWindow { get; init; } = [];
 

@@ -74,7 +74,7 @@ public static class CheckpointConverter
             throw new ArgumentOutOfRangeException(nameof(options), "options.Window: expected one value or one per layer, given none");
     }
 
-    // HF's loaders ask for the format; whatever else the file says of itself is kept.
+    // HF's loaders ask for the format; the file's other metadata is kept.
     private static Dictionary<string, string> Metadata(SourceCheckpoint source)
     {
         Dictionary<string, string> metadata = new(source.Original.Metadata);

@@ -78,7 +78,7 @@ internal sealed class SourceCheckpoint : IDisposable
     /// <exception cref="CheckpointException">There is none.</exception>
     internal ConfigurationObject RequireConfiguration() => Configuration
         ?? throw new CheckpointException(
-            $"{Folder}: no config.json next to {System.IO.Path.GetFileName(Path)}: heads, windows and padding cannot be told from weights alone");
+            $"{Folder}: no config.json next to {System.IO.Path.GetFileName(Path)}: weights alone do not give heads, windows and padding");
 
     /// <summary>The shape of a tensor of the body.</summary>
     /// <exception cref="CheckpointException">It is missing.</exception>

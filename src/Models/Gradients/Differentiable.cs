@@ -89,7 +89,7 @@ public static partial class Differentiable
     /// <summary>Rows by index: [M, ...] of [N, ...].</summary>
     /// <param name="input">[N, ...].</param>
     /// <param name="index">Int64 [M].</param>
-    /// <param name="empty">Bool [M], true where the result is a row of zeros whatever the index says; null: nowhere.</param>
+    /// <param name="empty">Bool [M], true where the result is a row of zeros in spite of the index; null: nowhere.</param>
     public static Tensor SelectRows(Tensor input, Tensor index, Tensor? empty = null)
     {
         using TensorScope scope = new();

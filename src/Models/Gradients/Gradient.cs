@@ -3,8 +3,8 @@ using LongformerInterop.Torch;
 namespace LongformerInterop.Models.Gradients;
 
 /// <summary>
-/// A gradient on its way back. Several values may hold views of one memory (a sum hands its gradient to both terms), so that code that wants to
-/// add to it in place has to know whether he is alone.
+/// A gradient on its way back. Several values may hold views of one memory (a sum hands its gradient to both terms), so that code
+/// may only add to it in place where it is the only holder.
 /// </summary>
 internal sealed class Gradient
 {
@@ -32,7 +32,7 @@ internal sealed class Gradient
     /// <summary>The same memory for another holder, seen as <paramref name="view"/> if given.</summary>
     public Gradient Share(Tensor? view = null) => new((view ?? Tensor.Alias()).Keep(), _users);
 
-    /// <summary>Gives it up. The memory goes with its last holder.</summary>
+    /// <summary>Gives it up. The last holder frees the memory.</summary>
     public void Release()
     {
         _users.Count--;
@@ -77,7 +77,7 @@ internal sealed class GradientSum
             Accumulate(view ?? gradient.Tensor);
     }
 
-    /// <summary>Adds a gradient of some rows, columns... of the tensor.</summary>
+    /// <summary>Adds a gradient of a part of the tensor, such as some rows.</summary>
     /// <param name="shape">Of the tensor.</param>
     /// <param name="dimension">Of which only a part is meant.</param>
     /// <param name="from">Where the part begins.</param>

@@ -6,7 +6,7 @@ namespace LongformerInterop.Models.Gradients;
 /// <summary>
 /// The gradients of chosen tensors: a model's parameters, or the inputs of an operator. Every backward pass of a
 /// <see cref="GradientTape"/> over the set adds to them in place, so that the gradients of several batches add up until <see cref="Clear"/>.
-/// Tensors are told apart as objects: a second object for the same memory is another tensor. Not for several threads at once.
+/// Tensors are compared as objects: a second object for the same memory is another tensor. Not for several threads at once.
 /// </summary>
 public sealed class GradientSet : IDisposable
 {
@@ -26,7 +26,7 @@ public sealed class GradientSet : IDisposable
 
     /// <summary>
     /// The gradient of a tensor of the set, of its shape and dtype; null where no backward pass has reached it since the set was made or
-    /// cleared. It is the set's: the caller may change it in place, and goes without it after <see cref="Clear"/> or <see cref="Dispose"/>.
+    /// cleared. It is the set's: the caller may change it in place, and must not use it after <see cref="Clear"/> or <see cref="Dispose"/>.
     /// </summary>
     /// <exception cref="ArgumentException">The tensor is none of the set.</exception>
     public Tensor? this[Tensor tensor]

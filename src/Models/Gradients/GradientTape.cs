@@ -11,8 +11,8 @@ namespace LongformerInterop.Models.Gradients;
 /// This is no general autograd: only those operators are recorded. Whatever else is done with a tensor ends the recording of it.
 /// </para>
 /// <para>
-/// A tape holds what the backward pass will need, also when the <see cref="TensorScope"/> that it was made in has ended, and frees it as
-/// that pass goes by. Tapes nest; the innermost records. As a scope, a tape belongs to its thread and must not span an <c>await</c>.
+/// A tape holds what the backward pass will need, also when the <see cref="TensorScope"/> that it was made in has ended, and frees it
+/// during that pass. Tapes nest; the innermost records. As a scope, a tape belongs to its thread and must not span an <c>await</c>.
 /// </para>
 /// </summary>
 /// <example><code>
@@ -64,7 +64,7 @@ public sealed class GradientTape : IDisposable
     public static GradientTape? Current => _current;
 
     /// <summary>
-    /// Whether of every layer of a model only what goes into it is kept: the backward pass runs the layer again, which costs about a third more
+    /// Whether of every layer of a model only the input is kept: the backward pass runs the layer again, which costs about a third more
     /// time and leaves the memory of one layer instead of all. The gradients are the same, bit for bit: dropouts are functions of their seeds.
     /// </summary>
     public bool RecomputesLayers { get; init; }
@@ -138,7 +138,7 @@ public sealed class GradientTape : IDisposable
         Backward([(output, gradient ?? output.OnesLike())]);
     }
 
-    /// <summary>The same for several outputs at once, as of a model whose results go on elsewhere.</summary>
+    /// <summary>The same for several outputs at once, as of a model whose results are used elsewhere.</summary>
     /// <param name="outputs">Tensors that were recorded, each with its gradient, of its shape.</param>
     /// <exception cref="InvalidOperationException">An output depends on no tensor of the set, or the tape is used up.</exception>
     /// <exception cref="InputException">A gradient has another shape than its output.</exception>
@@ -341,7 +341,7 @@ public sealed class GradientTape : IDisposable
         }
     }
 
-    /// <summary>What a step needs: a tensor, or the step that makes it again. The default stands for a null.</summary>
+    /// <summary>An input of a step: a tensor, or the step that makes it again. The default means null.</summary>
     private readonly struct Saved
     {
         private readonly Step? _maker;

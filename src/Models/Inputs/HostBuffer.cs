@@ -25,7 +25,7 @@ internal readonly record struct BufferPart(int From, int Count, bool AreBytes)
 
 /// <summary>
 /// The ids, positions, masks and indices of one pass, which the host makes and checks where they stay: gathered in one piece of memory, which
-/// a CPU uses as it is, and which goes to another device in one copy that nobody waits for.
+/// a CPU uses as it is, and which is sent to another device in one copy that nobody waits for.
 /// </summary>
 internal sealed class HostBuffer
 {

@@ -15,7 +15,7 @@ internal sealed record InputLimits
     /// <summary>Id of the padding token.</summary>
     public required int PadTokenId { get; init; }
 
-    /// <summary>Id of the separator, by which a question is told from its text.</summary>
+    /// <summary>Id of the separator, which separates a question from its text.</summary>
     public required int SepTokenId { get; init; }
 
     /// <summary>Rows of the position table.</summary>

@@ -17,7 +17,7 @@ internal enum GlobalRule
 }
 
 /// <summary>
-/// Turns <see cref="ModelInputs"/> into a <see cref="SequenceBatch"/>. Ids and masks are read on the host once, into the memory that goes to
+/// Turns <see cref="ModelInputs"/> into a <see cref="SequenceBatch"/>. Ids and masks are read on the host once, into the memory that is sent to
 /// the device, and every value is checked there; the layers then trust them. One instance reads one batch.
 /// </summary>
 internal sealed class InputReader
@@ -238,7 +238,7 @@ internal sealed class InputReader
             return [];
         if (rule == GlobalRule.First)
             return FirstOnly;
-        // Without ids or a separator there is no telling the parts apart, and no token is global.
+        // Without ids or a separator the parts are unknown, and no token is global.
         int separator = ids is { } part ? _host.Longs(part)[from..to].IndexOf(_limits.SepTokenId) : -1;
         if (separator < 0)
             return [];

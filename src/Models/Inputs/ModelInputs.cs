@@ -38,7 +38,7 @@ public abstract record ModelInputs
 
     /// <summary>
     /// Shape of the ids; 1 is a token, 0 padding, 2 a token with global attention (allenai's convention). Any integer, bool or
-    /// floating dtype. Absent: every position is a token, whatever its id.
+    /// floating dtype. Absent: every position is a token, with any id.
     /// </summary>
     public Tensor? AttentionMask { get; init; }
 

@@ -7,7 +7,7 @@ namespace LongformerInterop.Models.Layers;
 /// allenai's two other attention modes: <c>n2</c>, the ordinary full attention that a Longformer is compared with, and
 /// <c>sliding_chunks_no_overlap</c>. Both are for fidelity to checkpoints that were made with them.
 /// </summary>
-internal static class DenseAttention
+internal static class AllenaiAttention
 {
     /// <summary>
     /// Full attention [N, H, D] over the visible keys of each sequence. Rows of padding are not zeroed: that is RoBERTa's attention.

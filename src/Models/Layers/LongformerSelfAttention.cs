@@ -45,8 +45,8 @@ public sealed class LongformerSelfAttention
         (Tensor query, Tensor key, Tensor value) = (projected[0], projected[1], projected[2]);
         Tensor context = _configuration.AttentionMode switch
         {
-            AttentionMode.FullAttention => DenseAttention.Full(query, key, value, batch, dropout, _layer),
-            AttentionMode.SlidingChunksNoOverlap => DenseAttention.NoOverlap(query, key, value, batch, _window.Left, dropout, _layer),
+            AttentionMode.FullAttention => AllenaiAttention.Full(query, key, value, batch, dropout, _layer),
+            AttentionMode.SlidingChunksNoOverlap => AllenaiAttention.NoOverlap(query, key, value, batch, _window.Left, dropout, _layer),
             _ => Window(query, key, value, batch, dropout, trace),
         };
         context = Differentiable.Reshape(context, tokens, heads * size);
@@ -98,7 +98,7 @@ public sealed class LongformerSelfAttention
     }
 }
 
-/// <summary>One attention layer by itself, with allenai's mask: a door for tests and parity cases of the module.</summary>
+/// <summary>One attention layer by itself, with allenai's mask, for tests and parity cases of the module.</summary>
 public sealed class LongformerSelfAttentionModule : IDisposable
 {
     private readonly LongformerConfiguration _configuration;

@@ -40,7 +40,7 @@ internal sealed class PackedWeight(params Linear[] parts) : IDisposable
             Tensor weight = parts.Length == 1 ? parts[0].Weight : Tensor.Cat([.. parts.Select(p => p.Weight)], 0);
             Tensor bias = parts.Length == 1 ? parts[0].Bias : Tensor.Cat([.. parts.Select(p => p.Bias)], 0);
             Tensor packed = LongformerOps.LinearPack(weight);
-            // With the packed weight at hand the plain one is asked for its shape only: one number stands for all of them.
+            // With the packed weight at hand the plain one is asked for its shape only: one number repeats for all of them.
             Tensor shape = Tensor.Zeros([1, 1], weight.DType).Expand(weight.Size(0), weight.Size(1));
             if (packed.ElementCount > 0)
             {

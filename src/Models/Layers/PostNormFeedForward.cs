@@ -5,9 +5,9 @@ namespace LongformerInterop.Models.Layers;
 
 /// <summary>
 /// The part of a layer of either encoder behind the attention: the output projection, then two feed-forward products, each of both added
-/// to its input and normalized. Rows do not depend on each other, so that in evaluation a block of them goes through all of it
+/// to its input and normalized. Rows do not depend on each other, so that in evaluation a block of them passes through all of it
 /// before the next: the intermediate states, four times as wide as the others, exist for one block only and stay in the cache. A GPU
-/// has no such cache and is busy with many rows only: there all go at once.
+/// has no such cache and is busy with many rows only: there all rows pass at once.
 /// </summary>
 internal sealed class PostNormFeedForward
 {

@@ -29,7 +29,7 @@ internal static class DecodeProduct
     public static Tensor Into(Tensor output, Linear linear, Tensor input) =>
         IsPlain(input) ? LongformerOps.LinearInto(output, input, linear.Weight, linear.Bias) : linear.ForwardInto(output, input);
 
-    /// <summary>The product of many rows, once: the packed weight goes again.</summary>
+    /// <summary>Returns the product of many rows, computed once: the packed weight is freed afterwards.</summary>
     public static Tensor Once(Linear linear, Tensor input)
     {
         if (IsPlain(input))

@@ -49,7 +49,7 @@ internal sealed class LedCachedSession : IDecodingSession
     {
         using TensorScope scope = new();
         Array.Clear(_used);
-        // A prompt is a chain of rows, of which only the last goes on.
+        // A prompt is a chain of rows, of which only the last is continued.
         List<LedRow> fed = new();
         long[] ends = new long[prompts.Count];
         for (int document = 0; document < prompts.Count; document++)

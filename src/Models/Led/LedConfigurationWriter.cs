@@ -4,7 +4,7 @@ namespace LongformerInterop.Models;
 
 public sealed partial record LedConfiguration
 {
-    /// <summary>HF's keys: <c>model_type</c> led and two-sided windows, whatever the configuration was read from.</summary>
+    /// <summary>HF's keys: <c>model_type</c> led and two-sided windows, for a configuration of any origin.</summary>
     private protected override void Write(Utf8JsonWriter json)
     {
         json.WriteStartArray("architectures");

@@ -82,8 +82,8 @@ internal sealed class LedEncoder
         return scope.Keep(dropout.Hidden.Apply(embedded, dropout.Encoder(0), 0));
     }
 
-    /// <summary>Where the words' vectors come from, and what they are multiplied with: mBART's factor, but for vectors that a caller brings in place
-    /// of ids.</summary>
+    /// <summary>Where the words' vectors come from, and what they are multiplied with: mBART's factor, but for
+    /// vectors that a caller gives in place of ids.</summary>
     /// <param name="table">[V, C].</param>
     /// <param name="ids">int64 [N], where there are no vectors.</param>
     /// <param name="words">[N, C] rows of the table that were looked up already, or null.</param>

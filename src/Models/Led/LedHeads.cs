@@ -8,7 +8,7 @@ namespace LongformerInterop.Models;
 
 /// <summary>
 /// Scores of every vocabulary entry at every decoder position: summarization and everything else that turns a document into text.
-/// <see cref="StartDecoding"/> is the door for generation.
+/// Generation begins with <see cref="StartDecoding"/>.
 /// </summary>
 public sealed class LedForConditionalGeneration : LedPretrained<LedLogitsOutputs>
 {
@@ -118,7 +118,7 @@ public sealed class LedForQuestionAnswering : LedPretrained<LedSpanOutputs>
 
 /// <summary>
 /// Scores of every label for a whole document, which HF has dropped (transformers up to 4.x: <c>LEDForSequenceClassification</c>). The decoder
-/// is given the document's ids shifted right; the state at the last <c>&lt;/s&gt;</c> goes through a small head.
+/// is given the document's ids shifted right; a small head reads the state at the last <c>&lt;/s&gt;</c>.
 /// </summary>
 public sealed class LedForSequenceClassification : LedPretrained<LedLogitsOutputs>
 {

@@ -1,6 +1,6 @@
 namespace LongformerInterop.Models.Led;
 
-/// <summary>Loads the LED classes. allenai's names (model.encoder...) are read as HF's (led.encoder...).</summary>
+/// <summary>Loads the LED classes. allenai's names (<c>model.encoder</c>) are read as HF's (<c>led.encoder</c>).</summary>
 internal sealed class LedLoader : ModelLoader
 {
     private const string HeadedBackbone = "led.";

@@ -4,8 +4,8 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models;
 
-/// <summary>Tensors that somebody else holds, under Hugging Face's names, for a model over them. What does not fit is gathered and told at
-/// once.</summary>
+/// <summary>Tensors that somebody else holds, under Hugging Face's names, for a model over them. Everything that does not fit is reported
+/// at once.</summary>
 internal sealed class GivenTensors
 {
     private readonly IReadOnlyDictionary<string, Tensor> _tensors;
@@ -39,7 +39,7 @@ internal sealed class GivenTensors
     /// <summary>That of all of them.</summary>
     public DType DType { get; }
 
-    /// <summary>Where all of them lie.</summary>
+    /// <summary>The device of all of them.</summary>
     public Device Device { get; }
 
     /// <summary>All names.</summary>

@@ -38,7 +38,7 @@ public sealed record LoadOptions
     /// <summary>For the folder of a LoRA adapter of PEFT: its base; null: where the adapter says, or a folder of that name beside it.</summary>
     public string? BaseFolder { get; init; }
 
-    /// <summary>Told of tensors that the model has no place for (<see cref="PretrainedModel.UnusedTensors"/>), as a warning.</summary>
+    /// <summary>Gets a warning for tensors that the model has no place for (<see cref="PretrainedModel.UnusedTensors"/>).</summary>
     public ILogger? Logger { get; init; }
 
     /// <summary>Refuses what cannot be, before any weight is touched, and sets what belongs to the process.</summary>

@@ -5,7 +5,7 @@ using Microsoft.Extensions.Logging;
 namespace LongformerInterop.Models;
 
 /// <summary>
-/// Makes a model of a checkpoint folder, strictly, whatever its tensors are called: allenai's names, RoBERTa's and BART's, those of wrapping
+/// Makes a model of a checkpoint folder, strictly, under any known names: allenai's, RoBERTa's and BART's, those of wrapping
 /// modules and LayerNorm's old ones are read as HF's (<see cref="NameMap"/>).
 /// </summary>
 internal abstract partial class ModelLoader
@@ -62,7 +62,7 @@ internal abstract partial class ModelLoader
         return (T)Load(Architecture.All.First(a => a.Model == typeof(T)), folder, options);
     }
 
-    /// <summary>The same of a class by its line in the table, whatever the folder's configuration calls itself.</summary>
+    /// <summary>The same of a class by its line in the table, also where the folder's configuration names another.</summary>
     public static PretrainedModel Load(Architecture architecture, string folder, LoadOptions? options)
     {
         string described = options?.BaseFolder is { } given ? Checkpoint.FolderOf(folder, given) : folder;
@@ -73,7 +73,7 @@ internal abstract partial class ModelLoader
     }
 
     /// <summary>
-    /// A model over tensors that are there already: nothing is copied, and whoever changes one changes the model. The tensors become the model's,
+    /// A model over tensors that are there already: nothing is copied, and a change of one changes the model. The tensors become the model's,
     /// which disposes them; where this throws, they stay the caller's.
     /// </summary>
     /// <param name="architecture">The class.</param>

@@ -65,7 +65,7 @@ internal sealed class ParameterLoader
     /// <summary>Whether the checkpoint holds a tensor, or any below this name.</summary>
     public bool Has(string name) => _source.Has(_path + name);
 
-    /// <summary>Something that goes when the model does.</summary>
+    /// <summary>Lets the model dispose a part together with itself.</summary>
     public void Own(IDisposable part) => _owned.Add(part);
 
     /// <summary>

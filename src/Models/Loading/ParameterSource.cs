@@ -69,7 +69,7 @@ internal sealed class ParameterSource
         return scope.Keep(Tensor.Zeros(ones).Expand(shape));
     }
 
-    /// <summary>Refuses everything that is missing or of another shape, all in one exception; gives the names of what no place wants.</summary>
+    /// <summary>Refuses everything that is missing or of another shape, all in one exception; returns the names of tensors without a place.</summary>
     public IReadOnlyList<string> Finish(params ReadOnlySpan<string> ignored) => _given is not null
         ? _given.Finish(ignored)
         : [.. (_weights?.Finish(ignored) ?? []).Select(p => p.Name)];

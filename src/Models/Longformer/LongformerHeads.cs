@@ -46,7 +46,7 @@ public sealed class LongformerForMaskedLM : LongformerPretrained<LogitsOutputs>
                 Loss = Differentiable.VocabularyLoss(states, _decoder.Weight, _decoder.Bias, labels, training.LabelSmoothing, training.RowsPerBlock),
             };
         }
-        // The exact GELU, whatever hidden_act says.
+        // The exact GELU; hidden_act does not count here.
         Tensor logits = _decoder.Forward(_norm.Forward(_dense.Forward(hidden, HiddenActivation.Gelu)));
         Tensor? loss = inputs.Labels is null ? null : Losses.Classes(logits, inputs.Labels, batch.TokenShape, Configuration.VocabSize);
         return new LogitsOutputs { Logits = inputs.LogitRows is null ? batch.Unflatten(logits) : logits, Loss = loss };

@@ -9,7 +9,7 @@ public sealed record LongformerInputs : ModelInputs
     public Tensor? TokenTypeIds { get; init; }
 
     /// <summary>
-    /// Shape of the ids, int64; absent: padding_idx + 1, + 2, ... counted over the ids that are not the padding id (over all
+    /// Shape of the ids, int64; absent: padding_idx + 1, + 2 and so on, counted over the ids that are not the padding id (over all
     /// positions with <see cref="ModelInputs.InputsEmbeds"/>).
     /// </summary>
     public Tensor? PositionIds { get; init; }

@@ -6,7 +6,7 @@ namespace LongformerInterop.Tasks.Generation;
 /// <para>
 /// At each step the best (1 + end tokens) x beams continuations of all beams are gathered. Those that end (by an end token or at the maximum
 /// length) and are among the first <i>beams</i> compete for a place among the finished hypotheses at score / length^penalty; the best that
-/// do not end run on. All scores are float32 in torch's order of operations, -1e9 standing for "not there", so that ids agree.
+/// do not end run on. All scores are float32 in torch's order of operations, -1e9 for "not there", so that ids agree.
 /// </para>
 /// </summary>
 internal sealed class BeamSearch
@@ -159,7 +159,7 @@ internal sealed class BeamSearch
     }
 }
 
-/// <summary>Rows of logits that are one after the other. A single row stands for all beams.</summary>
+/// <summary>Rows of logits that are one after the other. A single row counts for all beams.</summary>
 internal readonly ref struct LogitsRows(Span<float> values, int width)
 {
     private readonly Span<float> _values = values;

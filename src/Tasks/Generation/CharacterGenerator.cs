@@ -41,7 +41,7 @@ public sealed record CharacterGenerationOptions
 }
 
 /// <summary>
-/// Writes text with a character model, one character after the other. What it keeps of the text so far is what the widest window reaches, so that
+/// Writes text with a character model, one character after the other. It keeps the part of the text that the widest window reaches, so that
 /// the hundred-thousandth character takes no longer than the thousandth.
 /// </summary>
 /// <example><code>
@@ -97,10 +97,10 @@ public sealed class CharacterGenerator : IDisposable
     }
 
     /// <summary>
-    /// Goes on with a text. Pieces come as they are written: a character each, a whole one where several bytes are one. The call may be ended at any
+    /// Continues a text. Pieces come as they are written: a character each, a whole one where several bytes are one. The call may be ended at any
     /// piece.
     /// </summary>
-    /// <param name="prompt">What to go on with; at least one character.</param>
+    /// <param name="prompt">The text to continue; at least one character.</param>
     /// <param name="options">How.</param>
     /// <param name="cancellation">Looked at before every character.</param>
     /// <exception cref="InputException">An option is outside its range, the prompt is empty, or a character of it is none of the

@@ -26,8 +26,8 @@ internal sealed class GenerationLoop
     /// <summary>Generates for every document of a session.</summary>
     /// <param name="session">The encoded documents.</param>
     /// <param name="plans">For each document its plan; they differ in the prompts only, and what depends on their lengths.</param>
-    /// <param name="onToken">Told each settled token.</param>
-    /// <param name="progress">Told after each step.</param>
+    /// <param name="onToken">Called with each settled token.</param>
+    /// <param name="progress">Called after each step.</param>
     /// <param name="cancel">Checked before each step.</param>
     /// <returns>[documents][n-best] sequences: of a beam search best first, samples in the order of their numbers.</returns>
     /// <exception cref="OperationCanceledException"><paramref name="cancel"/> was cancelled; checked before every step.</exception>

@@ -151,7 +151,7 @@ public sealed partial record GenerationOptions
     public IReadOnlyList<int>? EndTokens { get; init; }
 
     /// <summary>
-    /// Keep the raw logits of every step, for tests and analysis. As in HF, a finished sequence then goes on with padding ids until
+    /// Keep the raw logits of every step, for tests and analysis. As in HF, a finished sequence then gets padding ids until
     /// all have finished. Only without beams. Default false. HF: output_logits.
     /// </summary>
     public bool KeepLogits { get; init; }

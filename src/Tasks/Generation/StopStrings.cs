@@ -3,7 +3,7 @@ using LongformerInterop.Tokenizers;
 namespace LongformerInterop.Tasks.Generation;
 
 /// <summary>
-/// StopStringCriteria: a sequence ends with the token that completes one of the strings, whatever of that token is behind it. Compared in bytes,
+/// StopStringCriteria: a sequence ends with the token that completes one of the strings, also where the token continues behind it. Compared in bytes,
 /// so that a string may begin and end inside tokens and tokens inside characters.
 /// </summary>
 internal sealed class StopStrings

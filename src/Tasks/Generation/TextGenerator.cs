@@ -50,8 +50,8 @@ public sealed class TextGenerator(LedForConditionalGeneration model, GenerationO
     /// <summary>Generates for every document.</summary>
     /// <param name="documents">The documents.</param>
     /// <param name="options">How; what is null comes from the checkpoint, else from HF's defaults.</param>
-    /// <param name="onToken">Told each token as soon as it is settled.</param>
-    /// <param name="progress">Told after each step.</param>
+    /// <param name="onToken">Called with each token as soon as it is settled.</param>
+    /// <param name="progress">Called after each step.</param>
     /// <param name="cancellation">Checked before each layer of the encoder and each step.</param>
     /// <returns>[documents][n-best]: of a beam search best first, samples in the order of their numbers.</returns>
     /// <exception cref="InputException">Options are impossible, or a document is wrong or beyond the encoder's positions.</exception>

@@ -47,7 +47,7 @@ internal static class EntityGrouper
 
         void Close()
         {
-            // The name is what is behind the first dash, whatever is before it; O is no entity.
+            // The name is the part behind the first dash; O is no entity.
             string label = labels[open[0].Label], name = label[(label.IndexOf('-', StringComparison.Ordinal) + 1)..];
             if (name != "O")
                 entities.Add(new Entity(name, text[open[0].Start..open[^1].End], open[0].Start, open[^1].End, open.Average(u => u.Score)));

@@ -54,7 +54,7 @@ public sealed class TokenClassifier : TextTask
         return EntityGrouper.Group(text, offsets, probabilities, Labels, options.Aggregation, Tokenizer.MarksContinuations ? continues : null);
     }
 
-    /// <summary>As HF has it for WordPiece: a token that is longer than what it stands for carries ##; an unknown word is a whole one.</summary>
+    /// <summary>As HF has it for WordPiece: a token longer than the text that it covers carries ##; an unknown word is a whole one.</summary>
     private bool Continues(int id, ReadOnlySpan<char> covered)
     {
         if (id == Tokenizer.SpecialTokens.Unknown || Tokenizer.IdToToken(id) is not { } token)

@@ -1,8 +1,8 @@
 namespace LongformerInterop.Tokenizers.ByteLevelBpe;
 
 /// <summary>
-/// GPT-2's alphabet: every byte as one printable character, so that tokens can be written in JSON. Printable Latin-1 bytes stand for
-/// themselves, the others for U+0100, U+0101, ... in order; the space becomes U+0120.
+/// GPT-2's alphabet: every byte as one printable character, so that tokens can be written in JSON. Printable Latin-1 bytes are
+/// themselves, the others U+0100, U+0101 and so on, in order; the space becomes U+0120.
 /// </summary>
 internal static class ByteAlphabet
 {

@@ -190,7 +190,7 @@ internal sealed class ByteLevelBpeTokenizer : Tokenizer
 
     private ReadOnlySpan<byte> BytesOf(int id) => TokenBytes(id).Span;
 
-    /// <summary>The bytes that each token stands for; a token with a character outside the byte alphabet stands for its own UTF-8.</summary>
+    /// <summary>Returns the bytes of each token; for a token with a character outside the byte alphabet they are its own UTF-8.</summary>
     private (byte[] Bytes, int[] Starts) CollectBytes(int size)
     {
         MemoryStream bytes = new();
@@ -224,7 +224,7 @@ internal sealed record BpeParts(BpeModel Model)
     /// <summary>Whether such bytes in a row are one token.</summary>
     public bool FuseUnknown { get; init; }
 
-    /// <summary>Where a whole piece that the vocabulary has is one token whatever the merges make of it (<c>ignore_merges</c>); null: it is
+    /// <summary>Where a whole piece that the vocabulary has is one token without any merges (<c>ignore_merges</c>); null: it is
     /// not.</summary>
     public Dictionary<string, int>? WholeWords { get; init; }
 
@@ -237,7 +237,7 @@ internal sealed record BpeParts(BpeModel Model)
     /// <summary>Whether a text is read as if it began with a space.</summary>
     public bool AddPrefixSpace { get; init; }
 
-    /// <summary>Whether decoding writes the tokens as they are with spaces between, for want of a decoder.</summary>
+    /// <summary>Whether decoding writes the tokens as they are with spaces between, because there is no decoder.</summary>
     public bool JoinsWithSpaces { get; init; }
 
     /// <summary>Whether spaces are left out of offsets.</summary>

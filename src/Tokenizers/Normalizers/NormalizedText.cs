@@ -4,7 +4,7 @@ using LongformerInterop.Tokenizers.WordPiece;
 namespace LongformerInterop.Tokenizers.Normalizers;
 
 /// <summary>
-/// Text on its way through normalizers: code points, each with the range of the given text that it stands for. The rules of how ranges follow
+/// Text on its way through normalizers: code points, each with the range of the given text that it came from. The rules of how ranges follow
 /// what changes are those of HF's <c>NormalizedString</c>.
 /// </summary>
 internal sealed class NormalizedText
@@ -39,7 +39,7 @@ internal sealed class NormalizedText
     }
 
     /// <summary>
-    /// Replaces the text. Each new character says what it stands for: 0 the next old one, 1 nothing new (it shares the range of the old one before),
+    /// Replaces the text. Each new character says where it came from: 0 the next old one, 1 nothing new (it shares the range of the old one before),
     /// -n the next old one with n more behind it dropped.
     /// </summary>
     /// <param name="characters">The new text.</param>

@@ -3,7 +3,7 @@ using LongformerInterop.Tokenizers.Unicode;
 namespace LongformerInterop.Tokenizers.Normalizers;
 
 /// <summary>
-/// NFC, NFD, NFKC and NFKD with the alignment of the reference: of what one character becomes, the first stands for it and the others are added;
+/// NFC, NFD, NFKC and NFKD with the alignment of the reference: of the characters that one becomes, the first takes its range, the others are added;
 /// composing drops the characters that went into the first.
 /// </summary>
 /// <param name="Compose">NFC and NFKC.</param>

@@ -1,6 +1,6 @@
 namespace LongformerInterop.Tokenizers.Text;
 
-/// <summary>Which tokens of each text stay, and into which parts the rest goes; HF's rules to the letter.</summary>
+/// <summary>Which tokens of each text stay, and how the rest is cut into parts; exactly HF's rules.</summary>
 internal static class Truncation
 {
     /// <summary>How many tokens of each text the first encoding keeps.</summary>

@@ -5,7 +5,7 @@ using LongformerInterop.Tokenizers.WordPiece;
 
 namespace LongformerInterop.Tokenizers.Vocabularies;
 
-/// <summary>Reads a tokenizer.json. Refuses by name whatever in it this library does not support.</summary>
+/// <summary>Reads a tokenizer.json. Refuses by name the parts that this library does not support.</summary>
 internal static class TokenizerJson
 {
     public static Tokenizer Load(TokenizerFolder folder, JsonValue root, TokenizerOptions options)
@@ -158,7 +158,7 @@ internal static class TokenizerJson
         if (TypeOf(value) != "Sequence")
             return ReadProcessor(value, vocabulary);
 
-        // In whatever order: trimming looks at each text alone, and the frame is put around whole texts.
+        // In any order: trimming looks at each text alone, and the frame is put around whole texts.
         PostProcessor? frame = null, trimming = null;
         foreach (JsonValue step in value["processors"].Items())
         {

@@ -43,14 +43,14 @@ internal sealed class Vocabulary
 
     public bool IsSpecial(int id) => TokenOf(id) is { } token && _special.Contains(token);
 
-    /// <summary>Whether a string is that of a special token, whatever its id.</summary>
+    /// <summary>Whether a string is that of a special token with any id.</summary>
     public bool IsSpecial(string token) => _special.Contains(token);
 
     public bool IsAdded(int id) => (uint)id < (uint)_added.Length && _added[id];
 
     /// <summary>
     /// Joins the tokens of the model and the added ones as HF's <c>tokenizers</c> does: an added token that the model has keeps the model's id, any
-    /// other is appended in order, whatever id its file names; one given again replaces what was said of it before.
+    /// other is appended in order, and the id in its file ignored; one given again replaces what was said of it before.
     /// </summary>
     /// <param name="file">The file of the model's tokens, for messages.</param>
     /// <param name="model">Id per token of the model.</param>

@@ -215,6 +215,6 @@ internal sealed record WordPieceParts(BertNormalizer Bert)
     /// <summary>Whether decoding takes out the spaces that it put before punctuation and contractions.</summary>
     public bool CleansUp { get; init; } = true;
 
-    /// <summary>Whether decoding writes the tokens as they are with spaces between, for want of a decoder.</summary>
+    /// <summary>Whether decoding writes the tokens as they are with spaces between, because there is no decoder.</summary>
     public bool JoinsWithSpaces { get; init; }
 }

@@ -35,7 +35,7 @@ internal static partial class LibtorchLocator
         return new(handle, path, cuda, failure);
     }
 
-    /// <summary>The file of libtorch_cpu to use, checked as far as that goes without loading it.</summary>
+    /// <summary>Returns the file of libtorch_cpu to use, checked as far as possible without loading it.</summary>
     /// <param name="loaded">The libraries of this process.</param>
     /// <param name="variable">The value of LIBTORCH.</param>
     /// <param name="folders">Where else to look, in order.</param>
@@ -129,7 +129,7 @@ internal static partial class LibtorchLocator
     private static TorchException TooOld(string path, Version? version) =>
         new($"libtorch {(version is null ? "" : version + " ")}in {path} is too old: {Oldest} or later is needed");
 
-    // Old ones have no function that tells their version; the files around them do.
+    // Old ones have no function for their version; the files around them name it.
     internal static Version? VersionOf(string path, Folder system)
     {
         string folder = Path.GetDirectoryName(path)!, above = Path.GetDirectoryName(folder) ?? folder;

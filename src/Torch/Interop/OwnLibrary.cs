@@ -5,7 +5,7 @@ namespace LongformerInterop.Torch.Interop;
 /// <summary>The file that this code was loaded from, where it is compiled ahead of time.</summary>
 internal static unsafe partial class OwnLibrary
 {
-    /// <summary>Its folder, with links resolved to the file itself; null where the loader does not tell.</summary>
+    /// <summary>Its folder, with links resolved to the file itself; null where the loader does not say.</summary>
     public static string? Folder()
     {
         if (OperatingSystem.IsWindows())

@@ -57,7 +57,7 @@ public sealed unsafe partial class Tensor
     public static Tensor Full(ReadOnlySpan<long> shape, double value, DType dtype = DType.Float32, Device? device = null) =>
         Empty(shape, dtype, device).FillInPlace(value);
 
-    /// <summary>The integers 0, 1, ... below <paramref name="end"/>; Int64 [end].</summary>
+    /// <summary>The integers from 0 on, below <paramref name="end"/>; Int64 [end].</summary>
     public static Tensor Arange(long end, Device? device = null) => Arange(0, end, device);
 
     /// <summary>The integers from <paramref name="start"/> to before <paramref name="end"/>; Int64 [end - start].</summary>

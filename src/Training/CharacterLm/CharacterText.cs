@@ -6,7 +6,7 @@ using LongformerInterop.Torch;
 namespace LongformerInterop.Training.CharacterLm;
 
 /// <summary>
-/// A text as ids of a vocabulary, memory-mapped: bytes where the file lies, characters in a file of int32 ids that is made of it once. Any number of
+/// A text as ids of a vocabulary, memory-mapped: bytes in the file itself, characters in a file of int32 ids that is made of it once. Any number of
 /// threads may read.
 /// </summary>
 public sealed class CharacterText : IDisposable
@@ -109,7 +109,7 @@ public sealed class CharacterText : IDisposable
         new($"{path}: {vocabulary.Describe(symbol)} at {(vocabulary.IsBytes ? "byte" : "character")} {place} is none of the vocabulary's "
             + $"{vocabulary.Count} symbols");
 
-    /// <summary>Looks at every byte once, so that a foreign one is told before any work.</summary>
+    /// <summary>Looks at every byte once, so that a foreign one is reported before any work.</summary>
     private static void RequireKnown(string path, CharacterVocabulary vocabulary)
     {
         if (vocabulary.Count == 256)

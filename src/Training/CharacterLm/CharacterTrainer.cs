@@ -7,19 +7,19 @@ using LongformerInterop.Training.Optimization;
 
 namespace LongformerInterop.Training.CharacterLm;
 
-/// <summary>What a <see cref="CharacterTrainer"/> is told.</summary>
+/// <summary>The settings of a <see cref="CharacterTrainer"/>.</summary>
 public sealed record CharacterTrainerOptions
 {
     /// <summary>The text: one file.</summary>
     public required string Data { get; init; }
 
-    /// <summary>The folder that all goes to. It must be empty or absent, unless the run is resumed.</summary>
+    /// <summary>The output folder. It must be empty or absent, unless the run is resumed.</summary>
     public required string Output { get; init; }
 
     /// <summary>The phases.</summary>
     public required CharacterSchedule Schedule { get; init; }
 
-    /// <summary>A folder with a character model to go on from, whose sizes and vocabulary are used; null: random weights.</summary>
+    /// <summary>A folder with a character model to continue from, whose sizes and vocabulary are used; null: random weights.</summary>
     public string? Checkpoint { get; init; }
 
     /// <summary>Whether the symbols are bytes; else characters of UTF-8.</summary>
@@ -28,7 +28,7 @@ public sealed record CharacterTrainerOptions
     /// <summary>Lengths of the parts for training, development and test; null: as <see cref="CharacterSpan.Split"/>.</summary>
     public IReadOnlyList<long>? Split { get; init; }
 
-    /// <summary>Goes on from the last checkpoint of the output folder.</summary>
+    /// <summary>Continues from the last checkpoint of the output folder.</summary>
     public bool Resume { get; init; }
 
     /// <summary>Of the weights, the order and the dropouts.</summary>
@@ -83,7 +83,7 @@ public sealed record CharacterTrainerOptions
 }
 
 /// <summary>
-/// Trains a character model in phases: sequences and windows grow from one to the next while weights and optimizer go on. As with
+/// Trains a character model in phases: sequences and windows grow from one to the next while weights and optimizer continue. As with
 /// <see cref="Trainer"/>, every number is a function of the settings and the data, so that a killed and resumed run ends with the same bytes.
 /// </summary>
 public sealed class CharacterTrainer
@@ -103,7 +103,7 @@ public sealed class CharacterTrainer
 
     /// <summary>Raised on the thread that trains, after every step, evaluation and checkpoint.</summary>
 #pragma warning disable CA1003, CA1710 // Events are passed by value; the caller knows the trainer.
-    public event Action<TrainingEvent>? Told;
+    public event Action<TrainingEvent>? Reported;
 #pragma warning restore CA1003, CA1710
 
     /// <summary>Trains.</summary>
@@ -191,7 +191,7 @@ public sealed class CharacterTrainer
             if (before == value)
                 continue;
             throw new InputException(name == "schedule"
-                ? $"{_folder.Path}: the run was begun with another schedule, which lies there as schedule.json: a run is resumed with its own"
+                ? $"{_folder.Path}: the run was begun with another schedule, which is there as schedule.json: a run is resumed with its own"
                 : $"{_folder.Path}: the run was begun with {name} {before}, given {value}: a run is resumed with its own settings");
         }
         if (state.Data != hash)
@@ -199,7 +199,7 @@ public sealed class CharacterTrainer
     }
 
     private void Tell(TrainingEventKind kind, long step, long total, Func<TrainingEvent, TrainingEvent> with) =>
-        Told?.Invoke(with(new(kind, step, total)));
+        Reported?.Invoke(with(new(kind, step, total)));
 
     /// <summary>A run under way.</summary>
     private sealed class Course : IDisposable

@@ -11,7 +11,7 @@ public sealed record BatchPlan
     /// <summary>The most tokens of a step (one longer example is its own step); with <see cref="ExamplesPerStep"/> not used.</summary>
     public int TokensPerStep { get; init; } = 16_384;
 
-    /// <summary>The most tokens that go through the model at once: what memory allows. One longer example goes alone.</summary>
+    /// <summary>The most tokens that pass through the model at once, as memory allows. A longer example passes alone.</summary>
     public int TokensPerBatch { get; init; } = 8_192;
 
     /// <summary>Of the order.</summary>

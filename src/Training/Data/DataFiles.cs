@@ -14,11 +14,11 @@ public static class DataFiles
     private static readonly string[] Known = [".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt"];
     private static readonly UTF8Encoding Strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
-    /// <summary>The files that some names stand for: files, folders (their data files, also in folders below), and patterns such as
+    /// <summary>Returns the files of some names: files, folders (their data files, also in folders below), and patterns such as
     /// <c>data/*.jsonl</c>.</summary>
     /// <param name="names">At least one.</param>
     /// <returns>The files: of every name in the order of their paths.</returns>
-    /// <exception cref="InputException">A name stands for no file.</exception>
+    /// <exception cref="InputException">A name matches no file.</exception>
     public static IReadOnlyList<string> Find(IReadOnlyList<string> names)
     {
         ArgumentNullException.ThrowIfNull(names);

@@ -115,9 +115,9 @@ public sealed unsafe class TokenizedData : IDisposable
     /// <param name="path">The file.</param>
     /// <param name="fingerprint">SHA-256, in hexadecimal digits, of everything that the examples depend on.</param>
     /// <param name="examples">Gives the examples.</param>
-    /// <param name="told">Called with the number of examples now and then; null: nobody looks.</param>
+    /// <param name="report">Called with the number of examples now and then; null: nobody looks.</param>
     /// <exception cref="InputException">The examples cannot be made, or the file cannot be written.</exception>
-    public static TokenizedData OpenOrMake(string path, string fingerprint, Func<IEnumerable<TrainingExample>> examples, Action<long>? told = null)
+    public static TokenizedData OpenOrMake(string path, string fingerprint, Func<IEnumerable<TrainingExample>> examples, Action<long>? report = null)
     {
         ArgumentNullException.ThrowIfNull(examples);
         if (File.Exists(path) && TryOpen(path) is { } there)
@@ -130,7 +130,7 @@ public sealed unsafe class TokenizedData : IDisposable
         try
         {
             Directory.CreateDirectory(System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))!);
-            Write(temporary, Convert.FromHexString(fingerprint), examples(), told);
+            Write(temporary, Convert.FromHexString(fingerprint), examples(), report);
             File.Move(temporary, path, overwrite: true);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -175,7 +175,7 @@ public sealed unsafe class TokenizedData : IDisposable
         return new TokenizedData(path, map, view, start + view.PointerOffset);
     }
 
-    private static void Write(string path, byte[] fingerprint, IEnumerable<TrainingExample> examples, Action<long>? told)
+    private static void Write(string path, byte[] fingerprint, IEnumerable<TrainingExample> examples, Action<long>? report)
     {
         using FileStream file = new(path, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, 1 << 20);
         using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
@@ -188,7 +188,7 @@ public sealed unsafe class TokenizedData : IDisposable
             hash.AppendData(bytes);
             file.Write(bytes);
             if (index.Count % 256 == 0)
-                told?.Invoke(index.Count);
+                report?.Invoke(index.Count);
         }
         while (file.Position % 8 != 0)
             file.WriteByte(0);
@@ -201,7 +201,7 @@ public sealed unsafe class TokenizedData : IDisposable
         file.Write(hash.GetHashAndReset());
         file.Write(MemoryMarshal.AsBytes<long>([index.Count, place]));
         file.Flush(flushToDisk: true);
-        told?.Invoke(index.Count);
+        report?.Invoke(index.Count);
     }
 
     private static byte[] Bytes(TrainingExample example)

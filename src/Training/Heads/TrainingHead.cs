@@ -11,7 +11,7 @@ public abstract class TrainingHead : IDisposable
 {
     private protected TrainingHead(PretrainedModel model) => Model = model;
 
-    /// <summary>The model; it goes with the head.</summary>
+    /// <summary>The model; it is disposed with the head.</summary>
     public PretrainedModel Model { get; }
 
     /// <summary>Part of the probability that is spread over all classes, from 0 to below 1.</summary>

@@ -102,7 +102,7 @@ public sealed record NumberScores(double MeanSquaredError, double Pearson)
 /// <summary>How well a language model predicts.</summary>
 /// <param name="Nats">Sum of -ln p over the predicted tokens.</param>
 /// <param name="Tokens">How many tokens were predicted.</param>
-/// <param name="Characters">How many characters they stand for; 0: unknown.</param>
+/// <param name="Characters">How many characters they cover; 0: unknown.</param>
 public sealed record LanguageScores(double Nats, long Tokens, long Characters = 0)
 {
     /// <summary>Mean nats of a token: the loss.</summary>

@@ -2,7 +2,7 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Training.Optimization;
 
-/// <summary>How the learning rate goes down after the warm-up.</summary>
+/// <summary>How the learning rate falls after the warm-up.</summary>
 public enum ScheduleKind
 {
     /// <summary>In a straight line to 0 at the last step.</summary>
@@ -43,7 +43,7 @@ public sealed record Schedule
     /// <summary>Where the polynomial ends.</summary>
     public double EndRate { get; init; }
 
-    /// <summary>How many waves the cosine goes through; half of one ends at 0.</summary>
+    /// <summary>How many waves the cosine has; half of one ends at 0.</summary>
     public double Cycles { get; init; } = 0.5;
 
     /// <summary>The rate of a step.</summary>

@@ -79,20 +79,20 @@ public sealed record Evaluation(IReadOnlyDictionary<string, double> Metrics, IRe
 /// <summary>The inputs of an evaluation.</summary>
 /// <param name="Head">The model.</param>
 /// <param name="Data">Examples made for an evaluation.</param>
-/// <param name="TokensPerBatch">The most tokens that go through the model at once.</param>
+/// <param name="TokensPerBatch">The most tokens that pass through the model at once.</param>
 /// <param name="Cancellation">Looked at before every layer.</param>
-/// <param name="Told">Called with the number of examples done; null: nobody looks.</param>
-public sealed record EvaluationCall(TrainingHead Head, TokenizedData Data, int TokensPerBatch, Action<int>? Told = null,
+/// <param name="Report">Called with the number of examples done; null: nobody looks.</param>
+public sealed record EvaluationCall(TrainingHead Head, TokenizedData Data, int TokensPerBatch, Action<int>? Report = null,
     CancellationToken Cancellation = default)
 {
-    /// <summary>The batches, each told when it is done.</summary>
+    /// <summary>Returns the batches, and reports each when it is done.</summary>
     internal IEnumerable<TrainingExample[]> Batches()
     {
         int done = 0;
         foreach (int[] batch in BatchPlan.InOrder(Data, TokensPerBatch))
         {
             yield return Array.ConvertAll(batch, i => Data[i]);
-            Told?.Invoke(done += batch.Length);
+            Report?.Invoke(done += batch.Length);
         }
     }
 }

@@ -1,6 +1,6 @@
 """make_field_files.py FOLDER: small files of torch.save as training scripts leave them, for tests/Checkpoints.Tests/FieldFileTests.cs.
 
-Runs where torch is. Every file holds the same two weights under names that wrapping modules change, or beside things that no model wants.
+Runs where torch is. Every file holds the same two weights under names that wrapping modules change, or beside things that no model needs.
 """
 import sys
 from collections import OrderedDict

@@ -1,4 +1,4 @@
-"""The C library, as the protocols of ``_backend`` want it."""
+"""The C library, behind the protocols of ``_backend``."""
 from __future__ import annotations
 
 import ctypes
@@ -118,7 +118,7 @@ class _CTokenizer:
 
 
 class _Functions(dict[str, Any]):
-    """The functions of a task by what stands behind its prefix."""
+    """The functions of a task, by their names without the prefix."""
 
     def __init__(self, prefix: str) -> None:
         super().__init__()
@@ -180,7 +180,7 @@ class _CTask:
             return self._encode_tokens(given, options)
         width = self.hidden_size if pooling in ("cls", "mean") else self._own_width
         if width is None:
-            # The folder's own modules decide the width; the first call tells it.
+            # The folder's own modules decide the width; the first call returns it.
             made = ctypes.c_void_p()
             with options as opened:
                 self._calls["encode"](self._handle, *given, opened, ctypes.byref(made), None)
@@ -193,7 +193,7 @@ class _CTask:
         return vectors
 
     def _encode_tokens(self, given: tuple[Any, Any, int], options: Options) -> list[np.ndarray]:
-        # How many there are only the call itself finds out: it brings the memory.
+        # Only the call itself finds out how many there are: it allocates the memory.
         vectors, offsets = ctypes.c_void_p(), ctypes.c_void_p()
         with options as opened:
             self._calls["encode"](self._handle, *given, opened, ctypes.byref(vectors), ctypes.byref(offsets))
@@ -462,12 +462,12 @@ class CBackend:
     def torch_version(self) -> str:
         return static_text(library().lf_torch_version)
 
-    def set_log(self, told: Callable[[int, str], None] | None, level: int) -> None:
-        def tell(_: Any, at: int, message: int | None, length: int) -> None:
-            if told is not None:
-                told(at, text_of(message, length))
+    def set_log(self, receive: Callable[[int, str], None] | None, level: int) -> None:
+        def pass_on(_: Any, at: int, message: int | None, length: int) -> None:
+            if receive is not None:
+                receive(at, text_of(message, length))
 
-        callback = None if told is None else LOG(tell)
+        callback = None if receive is None else LOG(pass_on)
         library().lf_set_log(callback, None, level)
         self._log = callback
 

@@ -140,7 +140,7 @@ def _with_parts(lib: Any, error: InputError) -> InputError:
 
 
 def _require_libtorch(lib: Any) -> None:
-    """Says at the first call, whatever it is, that there is no libtorch, and every place that was looked at."""
+    """Says at the first call that there is no libtorch, and names every place that was searched."""
     version = ctypes.c_char_p()
     try:
         lib.lf_torch_version(ctypes.byref(version))
@@ -160,7 +160,7 @@ def text_utf8(text: str) -> bytes:
 
 
 def utf8(text: str, name: str = "name") -> bytes:
-    """A path or a name in UTF-8, or an error that names the argument: what stands for bytes of a file's name that are not UTF-8 has none."""
+    """Returns a path or a name in UTF-8. Refuses the surrogates that Python has for bytes of a file's name that are not UTF-8."""
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError as e:

@@ -173,7 +173,7 @@ class _Owned:
     __slots__ = ("_callbacks", "_lib", "poll", "handle")
 
     def __init__(self, chosen: Sequence[tuple[str, Any]], poll: CancelPoll | None) -> None:
-        """``poll``: tells whether the call is to stop."""
+        """``poll``: says whether the call is to stop."""
         self._lib = library()
         self._callbacks: list[Any] = []
         self.poll = poll
@@ -264,12 +264,12 @@ class Options:
         self._owned = owned = _Owned(self._pairs(), None if watch is None else CancelPoll(watch))
         for name, tensor in self._tensors:
             lib.lf_options_set_tensor(owned.handle, name.encode(), tensor)
-        if watch is not None and watch.tells:
-            self._tell(owned, watch)
+        if watch is not None and watch.reports:
+            self._report(owned, watch)
         return owned.handle
 
     @staticmethod
-    def _tell(owned: _Owned, watch: Watch) -> None:
+    def _report(owned: _Owned, watch: Watch) -> None:
         def progress(_: Any, done: int, total: int, tokens: int) -> int:
             watch.report(done, total, tokens)
             return int(watch.stopped)
@@ -286,7 +286,7 @@ class Options:
 
     def __enter__(self) -> int | None:
         watch = self._watch
-        if self._tensors or watch is not None and watch.tells:
+        if self._tensors or watch is not None and watch.reports:
             return self._own()
         if watch is None:
             if not self._chosen:

@@ -1,4 +1,4 @@
-"""The pythonnet backend: the C# classes themselves, as the protocols of ``_backend`` want them."""
+"""The pythonnet backend: the C# classes themselves, behind the protocols of ``_backend``."""
 from __future__ import annotations
 
 import functools
@@ -23,7 +23,7 @@ __all__ = ["BACKEND", "NetTensor", "borrow_into"]
 
 
 def _whole(value: Any) -> Any:
-    """What is passed on, with U+FFFD for half a surrogate pair in all its texts."""
+    """Returns the value with U+FFFD for half a surrogate pair in all its texts."""
     if isinstance(value, str):
         return whole(value)
     if isinstance(value, (list, tuple)) and value and isinstance(value[0], str):
@@ -82,19 +82,19 @@ def borrow_into(net: Net, b: Borrowed | None, keep_alive: object = None) -> Any:
 
 @contextmanager
 def _watching(net: Net, watch: Watch, with_progress: bool = True) -> Iterator[Any]:
-    told = net.bridge.PythonCall()
+    call = net.bridge.PythonCall()
     system = net.system
     if with_progress and watch.progress is not None:
-        told.OnProgress = system.Action[system.Int32, system.Int32, system.Int64](watch.report)
+        call.OnProgress = system.Action[system.Int32, system.Int32, system.Int64](watch.report)
     if watch.on_token is not None:
-        told.OnText = system.Action[system.String](watch.token)
-    watch.when_stopped(told.Cancel)
+        call.OnText = system.Action[system.String](watch.token)
+    watch.when_stopped(call.Cancel)
     try:
         with translated(net):
-            yield told
+            yield call
     finally:
         watch.when_stopped(None)
-        told.Dispose()
+        call.Dispose()
 
 
 @_whole_texts
@@ -167,9 +167,9 @@ class _NetTask:
     def encode(
         self, documents: Sequence[str], pooling: str | None, normalize: bool | None, prompt: str | None, task: TaskOptions, watch: Watch
     ) -> np.ndarray | list[np.ndarray]:
-        with _watching(self._net, watch) as told:
+        with _watching(self._net, watch) as call:
             tensors = self._bridge.Encode(
-                self._task, list(documents), pooling, normalize, prompt, task.truncate, task.global_text, task.tokens_per_batch, told
+                self._task, list(documents), pooling, normalize, prompt, task.truncate, task.global_text, task.tokens_per_batch, call
             )
             arrays = [to_numpy(NetTensor(self._net, t)) for t in tensors]
         return arrays if pooling == "tokens" else arrays[0]
@@ -177,46 +177,46 @@ class _NetTask:
     def answer(
         self, question: str, document: str, top: int, max_answer_tokens: int, overlap: int, no_answer: bool, task: TaskOptions, watch: Watch
     ) -> list[Answer]:
-        with _watching(self._net, watch) as told:
+        with _watching(self._net, watch) as call:
             spans = self._bridge.Answer(
-                self._task, question, document, top, max_answer_tokens, overlap, no_answer, task.truncate, task.global_text, task.tokens_per_batch, told
+                self._task, question, document, top, max_answer_tokens, overlap, no_answer, task.truncate, task.global_text, task.tokens_per_batch, call
             )
             return [Answer(s.Text, s.Start, s.End, s.Score, s.Logit) for s in spans]
 
     def classify(self, documents: Sequence[str], task: TaskOptions, watch: Watch) -> list[list[LabelScore]]:
-        with _watching(self._net, watch) as told:
-            rows = self._bridge.Classify(self._task, list(documents), task.truncate, task.global_text, task.tokens_per_batch, told)
+        with _watching(self._net, watch) as call:
+            rows = self._bridge.Classify(self._task, list(documents), task.truncate, task.global_text, task.tokens_per_batch, call)
             return [[LabelScore(s.Label, s.Score, s.Logit) for s in row] for row in rows]
 
     def tag(self, text: str, aggregation: str, task: TaskOptions, watch: Watch) -> list[Entity]:
-        with _watching(self._net, watch) as told:
-            spans = self._bridge.Tag(self._task, text, aggregation, task.truncate, task.global_text, told)
+        with _watching(self._net, watch) as call:
+            spans = self._bridge.Tag(self._task, text, aggregation, task.truncate, task.global_text, call)
             return [Entity(s.Label, s.Text, s.Start, s.End, s.Score) for s in spans]
 
     def choose(self, document: str, choices: Sequence[str], question: str | None, task: TaskOptions, watch: Watch) -> list[ChoiceScore]:
-        with _watching(self._net, watch) as told:
-            scores = self._bridge.Choose(self._task, document, list(choices), question, task.truncate, task.global_text, told)
+        with _watching(self._net, watch) as call:
+            scores = self._bridge.Choose(self._task, document, list(choices), question, task.truncate, task.global_text, call)
             return [ChoiceScore(s.Index, s.Choice, s.Score, s.Logit) for s in scores]
 
     def fill(self, text: str, top: int, task: TaskOptions, watch: Watch) -> list[FilledMask]:
-        with _watching(self._net, watch) as told:
-            masks = self._bridge.Fill(self._task, text, top, task.truncate, task.global_text, told)
+        with _watching(self._net, watch) as call:
+            masks = self._bridge.Fill(self._task, text, top, task.truncate, task.global_text, call)
             return [
                 FilledMask(m.Start, m.End, tuple(MaskCandidate(c.Id, c.Text, c.Score) for c in m.Candidates)) for m in masks
             ]
 
     def classify_spans(self, text: str, spans: Sequence[tuple[int, int]], task: TaskOptions, watch: Watch) -> list[list[LabelScore]]:
-        with _watching(self._net, watch) as told:
+        with _watching(self._net, watch) as call:
             rows = self._bridge.ClassifySpans(
-                self._task, text, [s for s, _ in spans], [e for _, e in spans], task.truncate, task.global_text, told
+                self._task, text, [s for s, _ in spans], [e for _, e in spans], task.truncate, task.global_text, call
             )
             return [[LabelScore(s.Label, s.Score, s.Logit) for s in row] for row in rows]
 
     def summarize(self, documents: Sequence[str], generation: GenerationOptions, task: TaskOptions, watch: Watch) -> list[list[Summary]]:
         text, seed, prompt = _generation(self._net, generation)
-        with _watching(self._net, watch) as told:
+        with _watching(self._net, watch) as call:
             rows = self._bridge.Summarize(
-                self._task, list(documents), text, seed, prompt, task.truncate, task.global_text, task.tokens_per_batch, told
+                self._task, list(documents), text, seed, prompt, task.truncate, task.global_text, task.tokens_per_batch, call
             )
             return [[Summary(s.Text, tuple(s.Sequence.Ids), s.Sequence.Score) for s in row] for row in rows]
 
@@ -243,9 +243,9 @@ class _NetModel:
 
     def run(self, inputs: Mapping[str, Borrowed], hidden_states: bool, attentions: bool, watch: Watch) -> dict[str, NativeTensor]:
         net = self._net
-        with _watching(net, watch) as told:
+        with _watching(net, watch) as call:
             tensors = [borrow_into(net, b) for b in inputs.values()]
-            return _named(net, net.bridge.TensorBridge.Run(self.model, list(inputs), tensors, hidden_states, attentions, told))
+            return _named(net, net.bridge.TensorBridge.Run(self.model, list(inputs), tensors, hidden_states, attentions, call))
 
     def gradients(self, inputs: Mapping[str, Borrowed]) -> dict[str, NativeTensor]:
         net = self._net
@@ -265,9 +265,9 @@ class _NetModel:
         text, seed, prompt = _generation(net, generation)
         if prompt is not None:
             raise InputError("decoder_prompt: a bare model takes decoder_input_ids instead")
-        with _watching(net, watch, with_progress=False) as told:
+        with _watching(net, watch, with_progress=False) as call:
             tensors = [borrow_into(net, b) for b in inputs.values()]
-            rows = net.bridge.ModelBridge.Generate(self.model, self.folder, list(inputs), tensors, text, seed, told)
+            rows = net.bridge.ModelBridge.Generate(self.model, self.folder, list(inputs), tensors, text, seed, call)
             return [[Generated(tuple(s.Ids), s.Score, tuple(s.TokenScores), s.Ended) for s in row] for row in rows]
 
     def close(self) -> None:
@@ -361,8 +361,8 @@ class NetBackend:
         self, task: str, checkpoint: str, data: Sequence[str], evaluation: Sequence[str], output: str, settings: Mapping[str, Any], watch: Watch
     ) -> dict[str, Any]:
         net = start()
-        with _watching(net, watch) as told:
-            text = net.bridge.TrainingBridge.Train(task, checkpoint, list(data), list(evaluation), output, json.dumps(settings), told)
+        with _watching(net, watch) as call:
+            text = net.bridge.TrainingBridge.Train(task, checkpoint, list(data), list(evaluation), output, json.dumps(settings), call)
         found: dict[str, Any] = json.loads(str(text))
         return found | {"metrics": _numbers(found.get("metrics", {}))}
 
@@ -370,8 +370,8 @@ class NetBackend:
         self, task: str, checkpoint: str, data: Sequence[str], settings: Mapping[str, Any], watch: Watch
     ) -> tuple[dict[str, float], list[str]]:
         net = start()
-        with _watching(net, watch) as told:
-            text, *predictions = net.bridge.TrainingBridge.Evaluate(task, checkpoint, list(data), json.dumps(settings), told)
+        with _watching(net, watch) as call:
+            text, *predictions = net.bridge.TrainingBridge.Evaluate(task, checkpoint, list(data), json.dumps(settings), call)
         return _numbers(json.loads(str(text))), [str(prediction) for prediction in predictions]
 
     def version(self) -> str:
@@ -383,9 +383,9 @@ class NetBackend:
         with translated(net):
             return str(net.namespace.Torch.TorchRuntime.Version)
 
-    def set_log(self, told: Callable[[int, str], None] | None, level: int) -> None:
+    def set_log(self, receive: Callable[[int, str], None] | None, level: int) -> None:
         net = start()
-        net.bridge.LogBridge.Set(None if told is None else net.system.Action[net.system.Int32, net.system.String](told), level)
+        net.bridge.LogBridge.Set(None if receive is None else net.system.Action[net.system.Int32, net.system.String](receive), level)
 
     def get_threads(self) -> int:
         return int(start().namespace.Torch.TorchRuntime.ThreadCount)

@@ -155,7 +155,7 @@ def _add_global(
     batch, slots = index.shape
     rows = hidden.gather(1, index.clamp(min=0)[:, :, None].expand(-1, -1, hidden.shape[2]))
     query = self.query_global(rows).view(batch, slots, self.num_heads, self.head_dim)
-    # Under autocast the layers give half precision, and the operator wants one dtype.
+    # Under autocast the layers give half precision, and the operator needs one dtype.
     states, key_weight, key_bias, value_weight, value_bias = (
         t.to(query.dtype)
         for t in (hidden, self.key_global.weight, self.key_global.bias, self.value_global.weight, self.value_global.bias)

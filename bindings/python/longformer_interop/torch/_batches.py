@@ -1,4 +1,4 @@
-"""``torch.vmap`` over the operators: one call after the other, which keeps what each of them means (dropout goes by positions)."""
+"""``torch.vmap`` over the operators: one call after the other, so that each keeps its meaning (dropout depends on positions)."""
 from __future__ import annotations
 
 from collections.abc import Callable

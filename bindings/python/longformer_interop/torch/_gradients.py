@@ -216,7 +216,7 @@ class _Operator:
         return self.below(keyset, values)
 
     def below(self, keyset: Any, values: Sequence[Any]) -> Any:
-        """The operator itself, on the tensors' device, or whatever else is below."""
+        """Calls the operator itself on the tensors' device, or the next level below."""
         n = self._positional
         with torch._C._AutoDispatchBelowAutograd():
             return self._overload.redispatch(keyset & torch._C._after_autograd_keyset, *values[:n], **dict(zip(self.names[n:], values[n:])))
@@ -284,7 +284,7 @@ class _Node:
             from torch._functorch.utils import enable_single_level_autograd_function
             from torch.autograd.function import _SingleLevelFunction
         except ImportError:
-            told = f"longformer::{self._operator.name}: torch.func of PyTorch {torch.__version__} is not known here; torch.autograd works"
-            raise NotImplementedError(told) from None
+            message = f"longformer::{self._operator.name}: torch.func of PyTorch {torch.__version__} is not known here; torch.autograd works"
+            raise NotImplementedError(message) from None
         with enable_single_level_autograd_function():
             return type(self._name, (_SingleLevelFunction,), self._of_one_level).apply(*arguments)  # type: ignore[attr-defined]

@@ -164,11 +164,11 @@ def _pooled_tokens(queries: Tensor, **_: Any) -> Tensor:
 
 @_of
 def linear_pack(weight: Tensor) -> Tensor:
-    # How a weight is packed is the processor's business, which one of a single number tells; and how large that is, the library's.
+    # The processor decides how a weight is packed, which a weight of a single number shows; the library decides how large that is.
     kind = _packed(weight.dtype)
     if kind is None:
-        told = f"packing {weight.dtype} gives no tensor that can be traced on this processor; pack before"
-        raise NotImplementedError(f"longformer::linear_pack: {told}")
+        message = f"packing {weight.dtype} gives no tensor that can be traced on this processor; pack before"
+        raise NotImplementedError(f"longformer::linear_pack: {message}")
     if weight.device.type not in ("cpu", "meta") or kind.numel() == 0:
         return weight.new_empty([0])
     return weight.new_empty([torch.library.get_ctx().new_dynamic_size()], dtype=kind.dtype)

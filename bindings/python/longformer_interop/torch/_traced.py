@@ -1,7 +1,7 @@
 """The attention of one layer as one operator, for tracers. Which tokens are global is data, so their number is unknown before the graph runs.
 The operator reads it at run time, and the tracer sees shapes that follow from the inputs' shapes alone.
 
-Q, K, V stand for [B, T, H, D], hidden for [B, T, C], weights for [H * D, C], biases for [H * D]."""
+Q, K, V are [B, T, H, D], hidden is [B, T, C], weights are [H * D, C], biases [H * D]."""
 from __future__ import annotations
 
 from typing import Any, Optional

@@ -7,8 +7,8 @@ using LongformerInterop.Training.Optimization;
 namespace LongformerInterop.Cli.Parity.Groups;
 
 /// <summary>
-/// The character model's cases of the group "training": steps in phases, in which the windows double and the optimizer goes on, and the evaluation by
-/// overlapping sequences.
+/// The character model's cases of the group "training": steps in phases, in which the windows double and the optimizer keeps its state, and the
+/// evaluation by overlapping sequences.
 /// </summary>
 internal static class CharacterTrainingCases
 {

@@ -93,7 +93,7 @@ internal sealed class ConversionGroup : ParityGroup
             .Where(f => Path.GetExtension(f) is ".bin" or ".pt" or ".pth" or ".ckpt").Order(StringComparer.Ordinal)];
         if (files.Length == 0)
             throw new IOException($"{parityCase.Folder}: expected before.safetensors, or files of torch.save");
-        // The file with the most tensors stands for the case; every other one gets its own row.
+        // The file with the most tensors has the name of the case; every other one gets its own row.
         Dictionary<string, Checkpoint> open = [];
         try
         {
