@@ -109,6 +109,7 @@ public abstract record ModelConfiguration
 
     /// <summary>Reads <c>config.json</c> of a checkpoint folder.</summary>
     private protected static T LoadFrom<T>(string folder, Func<ConfigurationReader, string, T> read)
+        where T : ModelConfiguration
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
         string path = Path.Combine(Checkpoint.FolderOf(folder), "config.json");
@@ -127,6 +128,7 @@ public abstract record ModelConfiguration
 
     /// <summary>Reads a configuration from UTF-8 JSON.</summary>
     private protected static T ParseFrom<T>(ReadOnlySpan<byte> json, string source, Func<ConfigurationReader, string, T> read)
+        where T : ModelConfiguration
     {
         JsonDocument document;
         try
@@ -140,9 +142,27 @@ public abstract record ModelConfiguration
         using (document)
         {
             return document.RootElement.ValueKind == JsonValueKind.Object
-                ? read(new ConfigurationReader(document.RootElement), source)
+                ? Checked(new ConfigurationReader(document.RootElement), source, read)
                 : throw new CheckpointException($"{source} must hold a JSON object, given {document.RootElement.ValueKind}");
         }
+    }
+
+    /// <summary>Reads the keys of one kind of model, then those that both kinds have, and refuses all problems at once.</summary>
+    private static T Checked<T>(ConfigurationReader json, string source, Func<ConfigurationReader, string, T> read)
+        where T : ModelConfiguration
+    {
+        ModelConfiguration own = read(json, source);
+        T configuration = (T)(own with
+        {
+            Architectures = json.Texts("architectures"),
+            PadTokenId = json.Integer("pad_token_id", 1, 0),
+            BosTokenId = json.Integer("bos_token_id", 0, 0),
+            TieWordEmbeddings = json.Boolean("tie_word_embeddings", true),
+            ProblemType = json.Text("problem_type", null),
+            Id2Label = json.Labels(),
+        });
+        ConfigurationReader.ThrowIfAny([.. json.Problems, .. configuration.Problems()], source);
+        return configuration;
     }
 
     /// <summary>The exception for a configuration of a model that is none of this kind.</summary>

@@ -162,9 +162,8 @@ public sealed partial record LedConfiguration : ModelConfiguration
         // allenai's keys in a file of HF's LED are those of the BART that it was made of: its class reads none of them.
         if (allenai)
             RefuseVariants(json);
-        LedConfiguration configuration = new()
+        return new()
         {
-            Architectures = json.Texts("architectures"),
             VocabSize = json.Integer("vocab_size", 50265),
             DModel = json.Integer("d_model", 1024),
             MaxEncoderPositionEmbeddings = json.Integer("max_encoder_position_embeddings", 16384),
@@ -181,21 +180,14 @@ public sealed partial record LedConfiguration : ModelConfiguration
             ActivationDropout = json.Number("activation_dropout", 0, 0, 1),
             ClassifierDropout = json.Number(allenai ? "classif_dropout" : "classifier_dropout", 0, 0, 1),
             InitStd = json.Number("init_std", 0.02, 0, 100),
-            PadTokenId = json.Integer("pad_token_id", 1, 0),
-            BosTokenId = json.Integer("bos_token_id", 0, 0),
             EosTokenId = json.Integer("eos_token_id", 2, 0),
             DecoderStartTokenId = json.Integer("decoder_start_token_id", 2, 0),
-            TieWordEmbeddings = json.Boolean("tie_word_embeddings", true),
-            ProblemType = json.Text("problem_type", null),
-            Id2Label = json.Labels(),
             AttentionWindow = json.IntegerOrList("attention_window") ?? [512],
             OneSidedWindows = allenai,
             NormalizeBefore = json.Boolean("normalize_before", false),
             AddFinalLayerNorm = json.Boolean("add_final_layer_norm", false),
             ScaleEmbedding = json.Boolean("scale_embedding", false),
         };
-        ConfigurationReader.ThrowIfAny([.. json.Problems, .. configuration.Problems()], source);
-        return configuration;
     }
 
     /// <summary>BART's and allenai's switches that lead to other models than LED.</summary>

@@ -74,7 +74,7 @@ public sealed partial record LongformerConfiguration : ModelConfiguration
     /// <summary>Dilation of every layer, one value for its heads or one per head; empty: none.</summary>
     public IReadOnlyList<IReadOnlyList<int>> AttentionDilation { get; init; } = [];
 
-    /// <summary>Whether a token sees only itself and what is before it.</summary>
+    /// <summary>Whether a token sees only itself and the tokens before it.</summary>
     public bool Autoregressive { get; init; }
 
     /// <summary>Dimensions of a head, D = C / H.</summary>
@@ -127,9 +127,8 @@ public sealed partial record LongformerConfiguration : ModelConfiguration
         if (windows is null && allenai)
             json.Problems.Add("attention_window is missing, the window of every layer on one side");
         int eos = json.Integer("eos_token_id", 2, 0);
-        LongformerConfiguration configuration = new()
+        return new()
         {
-            Architectures = json.Texts("architectures"),
             VocabSize = json.Integer("vocab_size", 30522),
             HiddenSize = json.Integer("hidden_size", 768),
             // A single attention layer of allenai's has no num_hidden_layers; its window list says how many there are.
@@ -143,21 +142,14 @@ public sealed partial record LongformerConfiguration : ModelConfiguration
             TypeVocabSize = json.Integer("type_vocab_size", 2),
             LayerNormEps = json.Number("layer_norm_eps", 1e-12, 0, 1),
             InitializerRange = json.Number("initializer_range", 0.02, 0, 100),
-            PadTokenId = json.Integer("pad_token_id", 1, 0),
-            BosTokenId = json.Integer("bos_token_id", 0, 0),
             EosTokenId = eos,
             SepTokenId = json.Integer("sep_token_id", allenai ? eos : 2, 0),
-            TieWordEmbeddings = json.Boolean("tie_word_embeddings", true),
-            ProblemType = json.Text("problem_type", null),
-            Id2Label = json.Labels(),
             AttentionWindow = windows ?? [512],
             OneSidedWindows = allenai,
             AttentionMode = hugging ? AttentionMode.SlidingChunks : Mode(json),
             AttentionDilation = hugging ? [] : json.IntegersPerHead("attention_dilation") ?? [],
             Autoregressive = !hugging && json.Boolean("autoregressive", false),
         };
-        ConfigurationReader.ThrowIfAny([.. json.Problems, .. configuration.Problems()], source);
-        return configuration;
     }
 
     /// <inheritdoc/>
