@@ -1,7 +1,7 @@
 # Counts tests over several programs: sourced by test.sh, check-newest.sh, check-windows.sh and check-packages.sh, which set `logs`.
 # A program that ends without a count (a crash, say) counts as one failure, and so does one that does not end.
 passed=0 failed=0 skipped=0
-# Several times what the longest takes on a busy machine: what has not ended by then hangs. SIGABRT makes Python and .NET say where.
+# Several times the longest run on a busy machine: a later one hangs. SIGABRT makes Python and .NET say where.
 limit=1800
 mkdir -p "$logs"
 

@@ -29,7 +29,7 @@ static double process_start(void) {
   return (double)ticks * 1e3 / (double)sysconf(_SC_CLK_TCK);
 }
 
-/* A whole call with four handles in and one out over one token: what is not the operator's is overhead. */
+/* A whole call with four handles in and one out over one token: the overhead is the time that is not the operator's. */
 static double attention_of_one_token(void) {
   float values[8] = {0};
   int64_t shape[4] = {1, 1, 1, 8};

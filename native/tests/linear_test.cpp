@@ -1,4 +1,4 @@
-// linear and add_layer_norm against their definitions on the host, with every option; what they refuse;
+// linear and add_layer_norm against their definitions on the host, with every option; refusals;
 // shapes without data. Their CPU kernels have tests of their own (kernels_linear.cpp), and so have their
 // gradients (backward_linear_test.cpp).
 #include <cmath>

@@ -264,7 +264,7 @@ public sealed class Checkpoint : IDisposable
                 .Select(i => new CheckpointProblem(CheckpointProblemKind.Missing, i.Key, "not in the file that the index names", i.Value)));
             return problems.Count == 0
                 ? new Checkpoint(path, folder, files, tensors)
-                : throw new CheckpointException($"{path}: the shards do not hold what the index says", problems);
+                : throw new CheckpointException($"{path}: the shards differ from the index", problems);
         }
         catch
         {

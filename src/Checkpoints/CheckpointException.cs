@@ -43,7 +43,7 @@ public sealed class CheckpointException : LongformerException
     }
 
     /// <summary>A failure with every tensor that does not fit: the message lists them all, grouped by kind.</summary>
-    /// <param name="summary">The first words of the message: what was loaded, from where.</param>
+    /// <param name="summary">The first words of the message: the model and its file.</param>
     /// <param name="problems">All problems; the message lists each on its own line.</param>
     public CheckpointException(string summary, IReadOnlyList<CheckpointProblem> problems)
         : base(Describe(summary, problems)) => Problems = problems;

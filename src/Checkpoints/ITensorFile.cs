@@ -21,7 +21,7 @@ internal interface ITensorFile : IDisposable
 /// <summary>Shared by the file formats.</summary>
 internal static class TensorFiles
 {
-    // Half of a core's second-level cache: what was read is still there when it is written.
+    // Half of a core's second-level cache: a piece is still there when it is written.
     private const int ChunkBytes = 1 << 18;
 
     /// <summary>Opens a file by its first bytes, with any name: safetensors, or one of the two formats of torch.save.</summary>

@@ -15,13 +15,13 @@ public enum CheckpointFamily
     /// <summary>LED: an encoder with Longformer's attention, and a decoder.</summary>
     Led,
 
-    /// <summary>RoBERTa: what a Longformer is converted from.</summary>
+    /// <summary>RoBERTa, from which a Longformer is made.</summary>
     Roberta,
 
     /// <summary>BERT, also as a sentence encoder.</summary>
     Bert,
 
-    /// <summary>BART: what an LED is converted from.</summary>
+    /// <summary>BART, from which an LED is made.</summary>
     Bart,
 
     /// <summary>mBART: BART with LayerNorm before the layers and after the last one.</summary>
@@ -172,7 +172,7 @@ public sealed class NameMap
         }
 
         _findings.Add(string.Create(CultureInfo.InvariantCulture,
-            $"{_sources.Count} names have what wrapping modules add ({string.Join(", ", segments.Order(StringComparer.Ordinal))}): left out"));
+            $"{_sources.Count} names have the prefixes of wrapping modules ({string.Join(", ", segments.Order(StringComparer.Ordinal))}): left out"));
         return plain;
     }
 
@@ -187,7 +187,7 @@ public sealed class NameMap
         foreach (TensorEntry tensor in tensors)
             _entries.Add(tensor.Name, new NameMapEntry(SourceOf(tensor.Name)));
         _findings.Add(candidates == 0
-            ? "the names are none of a Longformer, LED, RoBERTa, BERT or BART model"
+            ? "the names are not those of a Longformer, LED, RoBERTa, BERT or BART model"
             : "the names are those of several models in one file");
     }
 

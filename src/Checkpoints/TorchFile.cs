@@ -138,7 +138,7 @@ internal sealed class TorchFile : ITensorFile
         foreach (object? key in list.Items)
         {
             if (key is not string name || !storages.TryGetValue(name, out PickleStorage? storage))
-                throw stream.Failure("a storage that nothing uses");
+                throw stream.Failure("a storage without a tensor");
             if (position > map.Length - length.Length)
                 throw new CheckpointException($"{map.Path}: cut off before the data {SafetensorsHeader.Quote(name)}");
             map.Read(position, length);

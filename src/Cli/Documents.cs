@@ -13,7 +13,7 @@ namespace LongformerInterop.Cli;
 internal sealed record Document(string Source, string Text, string? Question = null, IReadOnlyList<string>? Choices = null,
     IReadOnlyList<(int Start, int End)>? Spans = null);
 
-/// <summary>The documents that could be read, and what became of the others.</summary>
+/// <summary>The documents that could be read, and the failures of the others.</summary>
 internal sealed class DocumentList : List<Document>
 {
     /// <summary>Whether a document that fails is passed over (<c>--on-error skip</c>).</summary>

@@ -27,7 +27,7 @@ internal sealed class CorpusFolder : IDisposable
         bool used = Directory.Exists(Path) && Directory.EnumerateFileSystemEntries(Path).Any(e => !System.IO.Path.GetFileName(e).StartsWith('.'));
         bool begun = File.Exists(file);
         if (used && !begun)
-            throw new InputException($"{path}: the output folder is not empty, and what is in it is no corpus of this program");
+            throw new InputException($"{path}: the output folder is not empty, and holds no corpus of this program");
         if (begun && !options.Resume && options.Shards == 1)
             throw new InputException($"{path}: the output was begun already; --resume continues it");
         Directory.CreateDirectory(Path);

@@ -15,7 +15,7 @@ public sealed record CorpusOptions
     /// <summary>The suffix of output files, which decides their form: one of <see cref="CorpusFormats.Suffixes"/>.</summary>
     public string Suffix { get; init; } = ".parquet";
 
-    /// <summary>Rows of a part. A part is what is written at once, and what a run that is stopped may have to do again; texts are sorted by length in
+    /// <summary>Rows of a part. A part is written at once, and a run that is stopped may have to do one again; texts are sorted by length in
     /// it.</summary>
     public int RowsPerPart { get; init; } = 2048;
 

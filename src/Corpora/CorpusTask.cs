@@ -15,7 +15,7 @@ internal readonly record struct CorpusResult(object?[]? Values, int Tokens, Inpu
 /// <summary>Computes the results of the texts of a corpus. A task is used from one thread; the model stays the caller's.</summary>
 public abstract class CorpusTask
 {
-    // A text that fails ends a call: what the call had done is lost, so that calls are not long.
+    // A text that fails ends a call, whose work is lost: so calls are not long.
     private const int TextsPerCall = 64;
 
     /// <summary>The columns that it adds.</summary>

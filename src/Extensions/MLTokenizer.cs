@@ -7,7 +7,7 @@ namespace LongformerInterop.Extensions;
 /// <summary>
 /// A checkpoint's tokenizer as <see cref="Microsoft.ML.Tokenizers.Tokenizer"/>, for chunkers and other code that counts and splits with that class.
 /// The ids are those of HF's <c>tokenizers</c>, without special tokens around the text unless asked for. Offsets and indices are those of the given
-/// text in UTF-16 units: what the tokenizer normalizes is never handed out, so that every <c>normalizedText</c> is null. Thread-safe.
+/// text in UTF-16 units: normalized text is never handed out, so that every <c>normalizedText</c> is null. Thread-safe.
 /// </summary>
 /// <param name="tokenizer">The tokenizer of a checkpoint folder.</param>
 /// <param name="addSpecialTokens">Whether the special tokens of the model are put around the text and counted.</param>

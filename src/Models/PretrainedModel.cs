@@ -85,7 +85,7 @@ public abstract class PretrainedModel : IDisposable
         using GradientSet gradients = CreateGradients();
         using GradientTape tape = new(gradients);
         (Tensor? loss, IReadOnlyList<(string Name, Tensor Words)> words) = LossOf(inputs, tape);
-        tape.Backward(loss ?? throw new InputException("labels", $"what {Architecture} is trained on", "none"));
+        tape.Backward(loss ?? throw new InputException("labels", $"the labels of {Architecture}", "none"));
         Dictionary<string, Tensor> results = new() { ["loss"] = loss };
         foreach ((string name, Tensor tensor) in NamedParameters.Where(p => p.IsTrained).Select(p => ("grad." + p.Name, p.Tensor)).Concat(words))
         {

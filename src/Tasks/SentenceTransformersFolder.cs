@@ -21,7 +21,7 @@ public sealed record SentenceTransformersFolder(Pooling? Pooling, bool? Normaliz
     /// <summary>Whether texts are made lower case first (<c>do_lower_case</c>).</summary>
     public bool LowerCase { get; private init; }
 
-    /// <summary>Prompts by name (<c>prompts</c>): what is put before a text of a kind.</summary>
+    /// <summary>Prompts by name (<c>prompts</c>), put before the texts of a kind.</summary>
     public IReadOnlyDictionary<string, string> Prompts { get; private init; } = new Dictionary<string, string>();
 
     /// <summary>The prompt that is used where a call names none (<c>default_prompt_name</c>); null: none.</summary>

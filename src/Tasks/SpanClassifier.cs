@@ -4,7 +4,7 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Tasks;
 
-/// <summary>A given span and what it is.</summary>
+/// <summary>A given span with its labels.</summary>
 /// <param name="Start">First character, in UTF-16 units.</param>
 /// <param name="End">One past the last character.</param>
 /// <param name="Text">The characters <c>text[Start..End]</c>.</param>

@@ -14,7 +14,7 @@ internal sealed record TextInput(Encoding Encoding, int[] Globals)
     internal int Length => Encoding.Count;
 }
 
-/// <summary>Turns texts into checked, packed model inputs: what all tasks share.</summary>
+/// <summary>Turns texts into checked, packed model inputs, for all tasks.</summary>
 internal sealed partial class TextInputs
 {
     private readonly int[] _special;

@@ -1,6 +1,6 @@
 namespace LongformerInterop.Tokenizers;
 
-/// <summary>A stretch of tokens that share everything but id and offset; what the masks are made from when somebody asks.</summary>
+/// <summary>A stretch of tokens that share everything but id and offset. Masks are made from it on demand.</summary>
 /// <param name="Start">Index of the first token; the run ends where the next begins.</param>
 /// <param name="Sequence">0, 1, or -1 for tokens that belong to no text.</param>
 /// <param name="TypeId">Token type.</param>

@@ -31,7 +31,7 @@ public static class BandedAttention
         return output.MoveToOuterDisposeScope();
     }
 
-    /// <summary>One call: what the backward pass needs besides the tensors that libtorch keeps.</summary>
+    /// <summary>One call: the state that the backward pass needs besides libtorch's tensors.</summary>
     private sealed class Call
     {
         private readonly BandedAttentionOptions _options;

@@ -21,11 +21,11 @@ internal sealed class ModulePass
     private ModulePass(string module, TorchTensor[] arguments, Tensor[] leaves, GradientSet gradients, GradientTape tape) =>
         (_module, _arguments, _leaves, _gradients, _tape) = (module, arguments, leaves, gradients, tape);
 
-    /// <summary>Runs a model; what depends on the leaves is differentiable.</summary>
+    /// <summary>Runs a model; results that depend on the leaves are differentiable.</summary>
     /// <param name="module">Its name, for messages.</param>
     /// <param name="arguments">What to differentiate by.</param>
     /// <param name="leaves">The same tensors as the model uses them.</param>
-    /// <param name="recompute">Whether layers run again in the backward pass instead of keeping what they made.</param>
+    /// <param name="recompute">Whether layers run again in the backward pass instead of keeping their results.</param>
     /// <param name="run">The forward pass; its outputs join the current scope.</param>
     public static Dictionary<string, TorchTensor> Run(string module, TorchTensor[] arguments, Tensor[] leaves, bool recompute,
         Func<IReadOnlyDictionary<string, Tensor>> run)

@@ -25,7 +25,7 @@ public sealed record EvaluatorOptions
     /// <summary>Where tokenized data is kept; null: beside the data, or in the folder of temporary files where that cannot be written.</summary>
     public string? Cache { get; init; }
 
-    /// <summary>The most tokens that go through the model at once.</summary>
+    /// <summary>The most tokens in one pass.</summary>
     public int TokensPerBatch { get; init; } = 8_192;
 
     /// <summary>How the model is loaded.</summary>

@@ -4,7 +4,7 @@ using LongformerInterop.Training.Recipes;
 
 namespace LongformerInterop.Training;
 
-/// <summary>The README.md of a trained model: from what, on what and how it was trained, and what it reached.</summary>
+/// <summary>The README.md of a trained model: the start, the data, the settings and the results of its training.</summary>
 internal static class ModelCard
 {
     /// <param name="options">The run's settings.</param>

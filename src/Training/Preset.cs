@@ -5,7 +5,7 @@ using LongformerInterop.Training.Recipes;
 namespace LongformerInterop.Training;
 
 /// <summary>
-/// The published settings of a training, below those that were given: what was given wins. From the paper (arXiv 2004.05150, section 5 and appendix)
+/// The published settings of a training; settings that the caller gave win over them. From the paper (arXiv 2004.05150, section 5 and appendix)
 /// and allenai's scripts.
 /// </summary>
 internal sealed class Preset : ISettingValues

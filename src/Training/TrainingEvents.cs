@@ -55,7 +55,7 @@ public sealed record TrainingEvent(TrainingEventKind Kind, long Step, long Total
     /// <summary>For people.</summary>
     public string? Message { get; init; }
 
-    /// <summary>The event as a JSON object: <c>kind</c>, <c>step</c>, <c>total_steps</c>, and what its kind has besides, as <c>log.jsonl</c> names
+    /// <summary>The event as a JSON object: <c>kind</c>, <c>step</c>, <c>total_steps</c>, and the values of its kind, as <c>log.jsonl</c> names
     /// it. A number that is none is null.</summary>
     public string ToJson() => TrainingLog.Json(json =>
     {

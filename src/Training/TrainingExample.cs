@@ -1,7 +1,7 @@
 namespace LongformerInterop.Training;
 
 /// <summary>
-/// One example as the model gets it: tokens, and what is to be learned of them. Which of the labels are there depends on the head. Examples of a
+/// One example as the model gets it: tokens, and the labels to learn. Which of the labels are there depends on the head. Examples of a
 /// batch are packed behind one another; none is padded.
 /// </summary>
 public sealed record TrainingExample

@@ -35,7 +35,7 @@ internal sealed class TrainingLog : IDisposable
     private readonly FileStream _file;
     private readonly List<LogLine> _lines = [];
 
-    /// <summary>Opens the log; what is there of later steps than <paramref name="steps"/> is forgotten: the run continues from there.</summary>
+    /// <summary>Opens the log; lines of later steps than <paramref name="steps"/> are dropped: the run continues from there.</summary>
     public TrainingLog(string path, long steps)
     {
         if (File.Exists(path))
@@ -104,7 +104,7 @@ internal sealed class TrainingLog : IDisposable
         json.WriteEndObject();
     }
 
-    /// <summary>A number; what is none is null, since JSON has no word for it.</summary>
+    /// <summary>Writes a number; one that JSON lacks as null.</summary>
     internal static void Number(Utf8JsonWriter json, string name, double? value)
     {
         if (value is not { } number)

@@ -124,7 +124,7 @@ public sealed record TrainingOptions
     /// <summary>Which implementation computes the window attention.</summary>
     public AttentionImplementation Attention { get; init; } = AttentionImplementation.Fused;
 
-    /// <summary>Whether layers run again in the backward pass instead of keeping what they made: much less memory, a third more time.</summary>
+    /// <summary>Whether layers run again in the backward pass instead of keeping their results: much less memory, a third more time.</summary>
     public bool Recompute { get; init; }
 
     /// <summary>Whether a GPU may compute Float32 products in TF32; null leaves it as it is.</summary>

@@ -4,7 +4,7 @@ using System.Text.RegularExpressions;
 
 namespace LongformerInterop.Architecture.Tests;
 
-/// <summary>The native half knows libtorch by its C interface alone, in one folder, and what is built of it runs wherever a libtorch does.</summary>
+/// <summary>The native half knows libtorch by its C interface alone, in one folder, and the built library runs wherever a libtorch does.</summary>
 [TestFixture]
 public partial class NativeRuleTests
 {

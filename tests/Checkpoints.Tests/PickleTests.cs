@@ -3,7 +3,7 @@ using LongformerInterop.Checkpoints.Pickling;
 
 namespace LongformerInterop.Checkpoints.Tests;
 
-/// <summary>The restricted pickle machine: what it reads, what it refuses, and that neither costs more than it may.</summary>
+/// <summary>The restricted pickle machine: reading, refusing, and the cost of both.</summary>
 [TestFixture]
 public class PickleTests
 {

@@ -213,7 +213,7 @@ public class TorchFileTests
         Refused(PickleBuilder.Legacy(pickle), "the file has no data '0'");
         Refused(PickleBuilder.Legacy(pickle, ("0", 5, SixFloats)), "should have 6 elements, the file says 5");
         Refused(PickleBuilder.Legacy(pickle, ("0", 6, SixFloats[..20])), "cut off inside the data '0'");
-        Refused(PickleBuilder.Legacy(pickle, ("1", 6, SixFloats)), "a storage that nothing uses");
+        Refused(PickleBuilder.Legacy(pickle, ("1", 6, SixFloats)), "a storage without a tensor");
         Refused(PickleBuilder.Legacy(PickleBuilder.Dict("w", p => p.Tensor("FloatStorage", "0", -6, 0, [6], [1])).ToArray(), ("0", -6, SixFloats)),
             "negative length");
         Refused(PickleBuilder.Zip(PickleBuilder.Dict("w", p => p.Tensor("QInt8Storage", "0", 6, 0, [6], [1])).ToArray(), ("0", SixFloats)),

@@ -60,7 +60,7 @@ public class CharacterTests
         Assert.That(Longformer.Succeeds(write).Output.TrimEnd('\n'), Is.EqualTo(text.TrimEnd('\n')));
     }
 
-    [TestCase("generate", "--prompt", "fog X", "byte 0x58 'X' at byte 4 of the text is none of the vocabulary's")]
+    [TestCase("generate", "--prompt", "fog X", "byte 0x58 'X' at byte 4 of the text is not among the vocabulary's")]
     [TestCase("generate", "--prompt", "", "at least one character")]
     [TestCase("generate", "--top-p", "0", "expected one of --prompt TEXT and --input FILE")]
     [TestCase("evaluate", "--length", "100000", "expected at least 100001 characters")]

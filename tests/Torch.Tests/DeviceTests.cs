@@ -1,6 +1,6 @@
 namespace LongformerInterop.Torch.Tests;
 
-/// <summary>Devices: what is said where one is missing, full or of another kind, and what does nothing on the CPU.</summary>
+/// <summary>Devices: messages where one is missing, full or of another kind, and calls without effect on the CPU.</summary>
 [TestFixture]
 public class DeviceTests : TensorTest
 {

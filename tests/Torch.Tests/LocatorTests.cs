@@ -2,7 +2,7 @@ using LongformerInterop.Torch.Interop;
 
 namespace LongformerInterop.Torch.Tests;
 
-/// <summary>Which libtorch is chosen, and what is said where none can be.</summary>
+/// <summary>The choice of a libtorch, and messages where there is none.</summary>
 [TestFixture]
 public class LocatorTests
 {

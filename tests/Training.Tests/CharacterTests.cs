@@ -6,7 +6,7 @@ using LongformerInterop.Training.CharacterLm;
 
 namespace LongformerInterop.Training.Tests;
 
-/// <summary>The character model's training in phases, its evaluations and what it writes, on a tiny model of a tiny text.</summary>
+/// <summary>The character model's training in phases, its evaluations and its texts, on a tiny model of a tiny text.</summary>
 public sealed class CharacterTests
 {
     private static readonly string[] Words = ["the harbour ", "was quiet ", "and the boats ", "lay still. ", "fog came "];

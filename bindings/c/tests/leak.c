@@ -1,4 +1,4 @@
-/* Run with AddressSanitizer by leak.sh: leak FOLDER ROUNDS. Tokenizers, options, tensors and errors; what is allocated for a round is freed
+/* Run with AddressSanitizer by leak.sh: leak FOLDER ROUNDS. Tokenizers, options, tensors and errors; the memory of a round is freed
  * in it. */
 #include "support.h"
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # leak.sh PROGRAM FOLDER: runs the leak program, built with AddressSanitizer, for few and for many rounds. The leak checker does not see into
-# the managed heap, so that the runtime's own few blocks, made once, look lost; what matters is that their sum does not grow with the
+# the managed heap, so that the runtime's own few blocks, made once, look lost; the check is that their sum does not grow with the
 # rounds, and that nothing else is reported. (valgrind 3.19 cannot start the runtime: it ends in an abort before the first call.)
 set -euo pipefail
 run() { # rounds

@@ -1,5 +1,5 @@
 /* Training and evaluation: training MODELS WORK PARQUET, where PARQUET has the columns id and label. Data as JSON lines, CSV and Parquet; a run that is
- * stopped and resumed; the folder with its picture; what is refused. */
+ * stopped and resumed; the folder with its picture; refusals. */
 #include "support.h"
 
 #include <unistd.h>

@@ -68,7 +68,7 @@ def banded_attention_probabilities(
 
     Returns:
         float32 [B, T, H, G + left + 1 + right]: the global keys first (zero where a slot is empty), then those of the window from left to
-        right, in which global keys and what is outside the sequence are zero.
+        right, in which global keys and keys outside the sequence are zero.
 
     >>> import numpy as np
     >>> q, k = np.random.default_rng(0).standard_normal((2, 1, 8, 2, 4), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Properties of lf.banded_attention: against numpy over random shapes, strides, dtypes and masks, and what it refuses."""
+"""Properties of lf.banded_attention: against numpy over random shapes, strides, dtypes and masks, and its refusals."""
 from __future__ import annotations
 
 import numpy as np

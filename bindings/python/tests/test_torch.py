@@ -1,4 +1,4 @@
-"""The operators in PyTorch: results, gradients, torch.func, and what is refused."""
+"""The operators in PyTorch: results, gradients, torch.func, and refusals."""
 from __future__ import annotations
 
 import dataclasses

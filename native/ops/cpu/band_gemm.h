@@ -16,7 +16,7 @@ enum class Start { zero, keep, rescale };
 class Ahead {
  public:
   // Where a product continues to ask. Past a set's end it asks for the rows behind it, which does no harm.
-  // With a step of less than a line it asks for each several times, which costs next to nothing: what counts
+  // With a step of less than a line it asks for each several times, which costs next to nothing: the limit
   // is how many misses are under way, since the products' own share their queue.
   struct Lines {
     const char* at = nullptr;

@@ -1,4 +1,4 @@
-// Relative positions in the CPU kernels: what the distance of a key adds to its score, forward and backward.
+// Relative positions in the CPU kernels: the part of a score by the key's distance, forward and backward.
 //
 // Slot u of a window, u = 0 .. window_left + window_right from the leftmost key to the rightmost, is at
 // the distance (window_left - u) * dilation from any query, so the table's rows in the order of the slots are

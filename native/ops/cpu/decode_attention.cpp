@@ -1,5 +1,5 @@
 // longformer::decode_attention on a CPU. The keys of a document are cut into chunks of one size, whatever the
-// number of threads, so that results do not depend on it; what the chunks give is put together at the end.
+// number of threads, so that results do not depend on it; the results of the chunks are merged at the end.
 #include "../decode_attention.h"
 
 #include <algorithm>

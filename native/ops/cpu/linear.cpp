@@ -33,7 +33,7 @@ bool is_packed_form_of(const Tensor& packed, const Tensor& weight) {
 
 namespace {
 
-// Rows that a thread gives to oneDNN at once: what comes behind the product finds them in its cache.
+// Rows that a thread gives to oneDNN at once: the steps behind the product find them in its cache.
 constexpr int64_t kOneDnnRows = 256;
 
 // input [rows, inputs], out contiguous.

@@ -36,7 +36,7 @@ internal static unsafe class SpanExports
         }))], source));
     });
 
-    /// <summary>Ranges in UTF-16 units of ranges in another; what is beyond the text stays beyond it.</summary>
+    /// <summary>Ranges in UTF-16 units of ranges in another; positions beyond the text stay beyond it.</summary>
     private static (int, int)[] Ranges(ReadOnlySpan<long> spans, string text, OffsetUnit unit)
     {
         // One pass over the text for all of them.

@@ -8,7 +8,7 @@ namespace LongformerInterop.Checkpoints.Pickling;
 internal sealed class PickleStream
 {
     /// <summary>
-    /// The state dict of a model of a thousand tensors takes about a hundred kilobytes; what is larger than this is data in
+    /// The state dict of a model of a thousand tensors takes about a hundred kilobytes; a larger one is data in
     /// disguise, or an attempt on memory.
     /// </summary>
     internal const long MaximumBytes = 64 << 20;

@@ -17,7 +17,7 @@ internal static class ShortModelInfo
         ("vocabulary", ["vocab_size"]), ("position_rows", ["max_position_embeddings"]),
     ];
 
-    /// <summary>The facts, and what the checkpoint can become: planned to the last tensor, not written.</summary>
+    /// <summary>Reports the facts, and the model that the checkpoint can become: planned to the last tensor, not written.</summary>
     /// <returns>Entries of the embedding table, where the configuration says them.</returns>
     internal static int? Describe(string path, JsonElement configuration, CheckpointFamily family, CheckpointReport report)
     {

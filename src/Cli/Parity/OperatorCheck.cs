@@ -10,7 +10,7 @@ namespace LongformerInterop.Cli.Parity;
 /// </summary>
 internal static class OperatorCheck
 {
-    // Rounding of the inputs is in the reference too; what is left is that of products, of probabilities and of the result.
+    // Rounding of the inputs is in the reference too; the rest is that of products, of probabilities and of the result.
     private static readonly (DType Type, double Tolerance)[] DTypes = [(DType.Float32, 2e-5), (DType.BFloat16, 1.2e-2), (DType.Float16, 2e-3)];
 
     private sealed record Shape(string Name, long Batch, long Tokens, long Heads, long Size, long Left, long Right)

@@ -39,7 +39,7 @@ internal static class BenchVerb
             HelpName = "N" };
         Option<bool> train = new("--train") { Description = "Steps of training: masked LM, or with --generate an LED" };
         Option<bool> recompute = new("--recompute") {
-            Description = "With --train: layers run again in the backward pass instead of keeping what they made" };
+            Description = "With --train: layers run again in the backward pass instead of keeping their results" };
         Option<int[]> beams = Numbers("--beams", "Beams of the generation (default 4)");
         Option<string> device = new("--device") { Description = "cpu, cuda or cuda:N", HelpName = "DEVICE", DefaultValueFactory = _ => "cpu" };
         Option<bool> kernel = new("--kernel") { Description = "The window attention alone, forward and backward, 12 heads of 64" };

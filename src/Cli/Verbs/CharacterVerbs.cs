@@ -32,9 +32,9 @@ internal static class CharacterVerbs
         Option<string?> split = Split();
         Option<long> seed = new("--seed") { Description = "Of the weights, the order and the dropouts", HelpName = "N",
             DefaultValueFactory = _ => 42 };
-        Option<int?> perPass = new("--sequences-per-pass") { Description = "Sequences that go through the model at once (default: all of a step)",
+        Option<int?> perPass = new("--sequences-per-pass") { Description = "Sequences in one pass (default: all of a step)",
             HelpName = "N" };
-        Option<bool> recompute = new("--recompute") { Description = "Run layers again in the backward pass instead of keeping what they made" };
+        Option<bool> recompute = new("--recompute") { Description = "Run layers again in the backward pass instead of keeping their results" };
         Option<long?> evalEvery =
             new("--eval-every") { Description = "Steps between evaluations, besides those at the end of each phase", HelpName = "N" };
         Option<long?> evalCharacters = new("--eval-characters") { Description = "Most characters of an evaluation (default: the whole part)",
@@ -80,7 +80,7 @@ internal static class CharacterVerbs
     internal static Command CreateEvaluate()
     {
         Command command = new("char-lm",
-            "Bits per character of a text: the paper's overlapping sequences, or one pass that keeps what windows reach");
+            "Bits per character of a text: by the paper's overlapping sequences, or in one pass");
         Argument<string> folder = Folder();
         Option<string> data = new("--data") { Description = "The text, one file", HelpName = "FILE", Required = true };
         Option<string> part = new("--part") { Description = "train, dev, test (as in training) or all", HelpName = "PART",

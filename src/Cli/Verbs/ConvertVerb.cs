@@ -20,13 +20,13 @@ internal static class ConvertVerb
         to.OnlyFrom("longformer", "led", "safetensors");
         Option<int?> positions = new("--positions")
         {
-            Description = "Tokens that a document may have (default: 4096; of an LED 16 times BART's; of a long model what it has)",
+            Description = "Tokens that a document may have (default: 4096; of an LED 16 times BART's; of a long model its own)",
             HelpName = "N",
         };
         Option<string?> window = new("--window")
         {
             Description = "Attention window, both sides together, or one per layer as 64,128,... (default: 512, of an LED 1024; of a long model "
-                + "what it has)",
+                + "its own)",
             HelpName = "W",
         };
         Option<int?> basePositions = new("--base-positions")

@@ -88,7 +88,7 @@ internal sealed class ModelOptions
         "fused" => AttentionImplementation.Fused,
         "chunks" => AttentionImplementation.Chunks,
         "loop" => AttentionImplementation.Loop,
-        _ => throw new UsageException($"--attention: {name} is none of {string.Join(", ", Implementations)}"),
+        _ => throw new UsageException($"--attention: expected {string.Join(", ", Implementations)}, given {name}"),
     };
 }
 

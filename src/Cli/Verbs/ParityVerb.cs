@@ -25,12 +25,12 @@ internal static class ParityVerb
         Option<string?> dtype = new("--dtype") { Description = "Dtype of the models: float32, bfloat16 or float16 (default: as stored)",
             HelpName = "DTYPE" };
         Option<int> repeat = TaskVerb.Count("--repeat",
-            "Passes of a model before it is compared: the third uses what the second recorded (default 1)", 1);
+            "Passes of a model before it is compared: the third uses the records of the second (default 1)", 1);
         Option<bool> operators = new("--operators") {
             Description = "Compare the operators on the device with the CPU's reference too, on random inputs" };
         Option<int?> threads = new("--threads") { Description = "Threads of the CPU operators", HelpName = "N" };
         Option<bool> summary = new("--summary") {
-            Description = "Print a line for each kind of case instead of each tensor; what fails is printed whole" };
+            Description = "Print a line for each kind of case instead of each tensor; failures are printed whole" };
         Option<bool> json = new("--json") { Description = "Print machine-readable results" };
         threads.AtLeastOne();
         dtype.OnlyFrom(ModelOptions.DTypes);

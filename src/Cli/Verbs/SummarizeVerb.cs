@@ -14,7 +14,7 @@ internal static class SummarizeVerb
 {
     internal static Command Create()
     {
-        Command command = new("summarize", "Summarize long documents with an LED; what is not said comes from the checkpoint.");
+        Command command = new("summarize", "Summarize long documents with an LED; the checkpoint has the defaults.");
         ModelOptions model = new(command);
         TextOptions text = new(command);
         SummarizeOptions generation = new(command);
@@ -98,7 +98,7 @@ internal sealed class SummarizeOptions
     private readonly Option<int?> _encoderNoRepeat = Of<int?>("--encoder-no-repeat-ngram", "No sequence of N tokens of the document occurs", "N");
     private readonly Option<double?> _minP = Of<double?>("--min-p", "Sampling: only tokens at least P times as probable as the best", "P");
     private readonly Option<double?> _typicalP = Of<double?>("--typical-p", "Sampling: only the most typical tokens of probability P together", "P");
-    private readonly Option<double?> _maxTime = Of<double?>("--max-time", "Seconds after which the text ends with the token at hand", "S");
+    private readonly Option<double?> _maxTime = Of<double?>("--max-time", "Seconds after which the text ends with the current token", "S");
     private readonly Option<string[]> _stop =
         new("--stop") { Description = "End with the token that completes this text (repeatable)", HelpName = "TEXT" };
     private readonly Option<string?> _json =

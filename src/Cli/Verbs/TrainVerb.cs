@@ -111,7 +111,7 @@ internal static class TrainVerb
             + "the best", HelpName = "N" };
         private readonly Option<string?>? _preset;
         private readonly Option<bool> _recompute = new("--recompute") { Description = "Run layers again in the backward pass instead of keeping "
-            + "what they made: much less memory, a third more time" };
+            + "their results: much less memory, a third more time" };
 
         public TaskCommand(string name, TrainingTask task, string description)
         {

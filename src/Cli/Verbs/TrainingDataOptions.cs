@@ -25,7 +25,7 @@ internal sealed class TrainingDataOptions
         HelpName = "N" };
     private readonly Option<int> _tokensPerBatch = new("--tokens-per-batch")
     {
-        Description = "Most tokens that go through the model at once: what memory allows", HelpName = "N", DefaultValueFactory = _ => 8_192,
+        Description = "Most tokens in one pass, as memory allows", HelpName = "N", DefaultValueFactory = _ => 8_192,
     };
 
     private readonly Option<string?> _labels = new("--labels") { Description = "The labels in the order of their numbers (default: the "
@@ -38,7 +38,7 @@ internal sealed class TrainingDataOptions
         + "nothing, as for TriviaQA (default: it points at the first token, as for SQuAD)" };
     private readonly Option<int> _maxAnswer = new("--max-answer-tokens") { Description = "Longest answer of an evaluation", HelpName = "N",
         DefaultValueFactory = _ => 30 };
-    private readonly Option<int> _maxTarget = new("--max-target-tokens") { Description = "Most tokens of what is to be written", HelpName = "N",
+    private readonly Option<int> _maxTarget = new("--max-target-tokens") { Description = "Most tokens of a target", HelpName = "N",
         DefaultValueFactory = _ => 256 };
     private readonly Option<bool> _lossOnly = new("--loss-only") { Description = "Evaluations measure the loss alone and write no texts" };
     private readonly Option<double> _mask = new("--mask-probability") { Description = "Part of the tokens that is hidden", HelpName = "P",

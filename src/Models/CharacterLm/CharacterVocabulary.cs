@@ -101,7 +101,7 @@ public sealed class CharacterVocabulary
             int id = IdOf(symbol);
             if (id < 0)
             {
-                throw new InputException($"{Describe(symbol)} at {(IsBytes ? "byte" : "character")} {ids.Count} of the text is none of the "
+                throw new InputException($"{Describe(symbol)} at {(IsBytes ? "byte" : "character")} {ids.Count} of the text is not among the "
                 + $"vocabulary's {Count} symbols");
             }
             ids.Add(id);

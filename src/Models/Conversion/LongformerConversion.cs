@@ -63,7 +63,7 @@ internal static class LongformerConversion
             ? fitting.Append(Architecture.Find("LongformerForSequenceClassification", ModelFamily.Longformer)!)
             : fitting;
         return candidates.FirstOrDefault(a => given.EndsWith(Task(a), StringComparison.Ordinal)) ?? throw c.Refuse(
-            $"architectures must say what {fitting[0].Marks[0]} is for ({string.Join(", ", fitting.Select(a => $"...{Task(a)}"))}), given "
+            $"architectures must name the class of {fitting[0].Marks[0]} ({string.Join(", ", fitting.Select(a => $"...{Task(a)}"))}), given "
             + $"{(given.Length == 0 ? "none" : given)}");
 
         static string Task(Architecture a) => a.Name["Longformer".Length..];
@@ -189,7 +189,7 @@ internal static class LongformerConversion
                 _ => name,
             }, from);
         }
-        // tanh of the pooler's product, then the classifier: what a Longformer's head computes too.
+        // tanh of the pooler's product, then the classifier, as a Longformer's head computes.
         if (bert && architecture == "LongformerForSequenceClassification")
         {
             foreach (string part in (string[])["weight", "bias"])

@@ -23,7 +23,7 @@ internal static class PositionTable
         if (available < 1)
         {
             throw new CheckpointException(string.Create(CultureInfo.InvariantCulture,
-                $"{where}: {rows} rows, of which {first} are no positions: nothing to copy"));
+                $"{where}: expected more than {first} rows, given {rows}"));
         }
         if (basePositions > available)
         {

@@ -112,7 +112,7 @@ public static partial class Differentiable
             Tensor likelihood = logits.Narrow(0, from, length).To(wide).LogSoftmax(0);
             Tensor index = HostBuffer.Upload(gold, logits.Device);
             Tensor some = likelihood.IndexSelect(0, index);
-            // log-sum-exp of the gold ones; what each has of it is its share of the gradient.
+            // log-sum-exp of the gold ones; the part of each is its share of the gradient.
             Tensor largest = some.Max(), shares = (some - largest).Exp(), total = shares.Sum();
             loss.SubInPlace(largest + total.Log());
             of.Narrow(0, from, length).AddInPlace(likelihood.Exp()).IndexAddInPlace(0, index, -(shares / total));

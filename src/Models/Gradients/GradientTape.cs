@@ -245,7 +245,7 @@ public sealed class GradientTape : IDisposable
     /// <summary>Records that an operator made a tensor.</summary>
     /// <param name="output">The tensor, just made.</param>
     /// <param name="saved">The tensors that the operator's backward needs; held until it has run.</param>
-    /// <param name="backward">Adds the gradients of the inputs, given that of the output and what was saved.</param>
+    /// <param name="backward">Adds the gradients of the inputs, given that of the output and the saved tensors.</param>
     /// <param name="remake">
     /// Makes the output again, to the bit, of what was saved, at little cost; null: there is no such way. The output is then not kept for the
     /// operators that save it, unless what was saved is itself to be made again.
@@ -302,7 +302,7 @@ public sealed class GradientTape : IDisposable
         /// <summary>The tensors that it holds by itself.</summary>
         public IEnumerable<Tensor> Held => saved.Select(s => s.Tensor).OfType<Tensor>();
 
-        /// <summary>Its backward, if a gradient of its output arrived; what it held is free afterwards.</summary>
+        /// <summary>Its backward, if a gradient of its output arrived; its tensors are freed afterwards.</summary>
         public void Run()
         {
             Gradient? gradient = output.Take();

@@ -30,7 +30,7 @@ internal sealed class AttentionTrace : IDisposable
             GlobalIndex = batch.Globals?.Index,
             SequenceOffsets = batch.Offsets,
         });
-        // Global queries are computed like local ones and then overwritten; what counts for them is among the global probabilities.
+        // Global queries are computed like local ones and then overwritten; their own are among the global probabilities.
         if (batch.Globals is not null)
             probabilities = probabilities.IndexFill(0, batch.Globals.Rows, 0);
         _local.Add(batch.Unflatten(probabilities).Transpose(1, 2).Contiguous().Keep());

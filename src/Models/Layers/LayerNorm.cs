@@ -26,7 +26,7 @@ public sealed class LayerNorm
     /// <summary>The normalized input, [N, C].</summary>
     public Tensor Forward(Tensor input) => Differentiable.AddLayerNorm(input, null, _weight, _bias, _eps);
 
-    /// <summary>The normalized sum of a sublayer's output and what went into it, both [N, C].</summary>
+    /// <summary>Returns the normalized sum of a sublayer's output and its input, both [N, C].</summary>
     public Tensor Forward(Tensor input, Tensor residual) => Differentiable.AddLayerNorm(input, residual, _weight, _bias, _eps);
 
     /// <summary>The same with elements dropped from the input, but not from the residual, as <see cref="Dropout.Apply"/> drops them.</summary>

@@ -87,7 +87,7 @@ internal sealed class BeamSearch
         return new Hypothesis([.. parent.Ids, candidate.Token], [.. parent.TokenScores, tokenScore], candidate.Score, candidate.Row, ends);
     }
 
-    /// <summary>_get_running_beams_for_next_iteration: what has ended is pushed out of the way.</summary>
+    /// <summary>_get_running_beams_for_next_iteration: beams that have ended are pushed out of the way.</summary>
     private void SelectRunning(List<Hypothesis> extended, bool[] ends)
     {
         CandidateSet best = new(_plan.Beams);

@@ -25,7 +25,7 @@ internal sealed class GenerationLoop
 
     /// <summary>Generates for every document of a session.</summary>
     /// <param name="session">The encoded documents.</param>
-    /// <param name="plans">For each document its plan; they differ in the prompts only, and what depends on their lengths.</param>
+    /// <param name="plans">For each document its plan; they differ in the prompts and in settings that depend on their lengths.</param>
     /// <param name="onToken">Called with each settled token.</param>
     /// <param name="progress">Called after each step.</param>
     /// <param name="cancel">Checked before each step.</param>

@@ -172,7 +172,7 @@ public sealed partial record GenerationOptions
                 : throw Wrong(key, "a string or a list of strings", value);
         }
 
-        /// <summary>The first key that asks for a way of generating which is not built; what changes no result is passed over.</summary>
+        /// <summary>The first key that asks for a way of generating which is not built; keys that change no result are passed over.</summary>
         public string? Refusal()
         {
             string? reason = Find("force_words_ids", out JsonElement value) ? Says("force_words_ids", value, "constrained beam search")

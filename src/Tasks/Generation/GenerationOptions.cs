@@ -80,7 +80,7 @@ public sealed partial record GenerationOptions
     /// <summary>Texts that end a sequence as soon as a token completes one; they stay in the text. Default none. HF: stop_strings.</summary>
     public IReadOnlyList<string>? StopStrings { get; init; }
 
-    /// <summary>Seconds after which all sequences end with the token at hand, counted from the first. Default none. HF: max_time.</summary>
+    /// <summary>Seconds after which all sequences end with the current token, counted from the first. Default none. HF: max_time.</summary>
     public double? MaxTime { get; init; }
 
     /// <summary>The token that must follow the start token. Default none. HF: forced_bos_token_id.</summary>

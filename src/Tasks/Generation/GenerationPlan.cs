@@ -7,7 +7,7 @@ namespace LongformerInterop.Tasks.Generation;
 /// <param name="VocabularySize">Number of logits per step.</param>
 /// <param name="Positions">Rows of the decoder's position table: the most tokens that can be fed.</param>
 /// <param name="StartToken">decoder_start_token_id.</param>
-/// <param name="PaddingToken">pad_token_id: what rows are filled with behind their end.</param>
+/// <param name="PaddingToken">pad_token_id, which fills rows behind their end.</param>
 /// <param name="EndTokens">eos_token_id; may be empty.</param>
 public sealed record GenerationVocabulary(int VocabularySize, int Positions, int StartToken, int PaddingToken, IReadOnlyList<int> EndTokens);
 

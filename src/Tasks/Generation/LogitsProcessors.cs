@@ -97,7 +97,7 @@ internal sealed class MinimumLength(int length, int[] endTokens) : LogitsProcess
     }
 }
 
-/// <summary>ForcedBOSTokenLogitsProcessor: what follows the start token. With a longer prompt it never acts, as in HF.</summary>
+/// <summary>ForcedBOSTokenLogitsProcessor: sets the token behind the start token. With a longer prompt it never acts, as in HF.</summary>
 internal sealed class ForcedFirst(int token) : LogitsProcessor
 {
     public override void Apply(ReadOnlySpan<int> ids, Span<float> scores)
@@ -107,7 +107,7 @@ internal sealed class ForcedFirst(int token) : LogitsProcessor
     }
 }
 
-/// <summary>ForcedEOSTokenLogitsProcessor: what is at the last place when the maximum length is reached.</summary>
+/// <summary>ForcedEOSTokenLogitsProcessor: sets the last token when the maximum length is reached.</summary>
 internal sealed class ForcedLast(int maxLength, int[] tokens) : LogitsProcessor
 {
     public override void Apply(ReadOnlySpan<int> ids, Span<float> scores)
@@ -143,7 +143,7 @@ internal sealed class Temperature(float temperature) : LogitsProcessor
     }
 }
 
-/// <summary>TopKLogitsWarper: what scores below the k-th best is removed; equals of the k-th stay.</summary>
+/// <summary>TopKLogitsWarper: removes tokens that score below the k-th best; equals of the k-th stay.</summary>
 internal sealed class TopK(int count) : LogitsProcessor
 {
     public override void Apply(ReadOnlySpan<int> ids, Span<float> scores)

@@ -32,7 +32,7 @@ internal abstract class SamplingFilter(int keep) : LogitsProcessor
         return (float)sum;
     }
 
-    /// <summary>The score of the keep-th best token: what is below may be removed.</summary>
+    /// <summary>Returns the score of the keep-th best token: those below may be removed.</summary>
     protected float KeptScore(ReadOnlySpan<float> scores)
     {
         CandidateSet best = new(Math.Min(keep, scores.Length));

@@ -49,7 +49,7 @@ public sealed class TextGenerator(LedForConditionalGeneration model, GenerationO
 
     /// <summary>Generates for every document.</summary>
     /// <param name="documents">The documents.</param>
-    /// <param name="options">How; what is null comes from the checkpoint, else from HF's defaults.</param>
+    /// <param name="options">How; the checkpoint decides where one is null, else HF's defaults.</param>
     /// <param name="onToken">Called with each token as soon as it is settled.</param>
     /// <param name="progress">Called after each step.</param>
     /// <param name="cancellation">Checked before each layer of the encoder and each step.</param>

@@ -6,7 +6,7 @@ namespace LongformerInterop.Tokenizers.ByteLevelBpe;
 /// <summary>
 /// Cuts one piece of text into tokens by merging its bytes. Holds scratch space and the cache of words, so a call borrows one for itself.
 /// </summary>
-/// <param name="bpe">The merges, and what becomes of bytes that the vocabulary lacks.</param>
+/// <param name="bpe">The merges, and the rule for bytes that the vocabulary lacks.</param>
 internal sealed class BpeWorkspace(BpeParts bpe)
 {
     // Below this many bytes, looking at every pair for each merge is faster than a heap; above, it would be quadratic.

@@ -82,7 +82,7 @@ internal sealed class NormalizedText
         _pieces.InsertRange(0, CodePoints(text).Select(c => first with { Character = c }));
     }
 
-    /// <summary>Replaces every occurrence of a string; what is put in shares the range of the last character replaced.</summary>
+    /// <summary>Replaces every occurrence of a string; the new text shares the range of the last character replaced.</summary>
     public void Replace(string pattern, string content)
     {
         int[] wanted = [.. CodePoints(pattern)];

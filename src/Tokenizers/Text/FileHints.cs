@@ -41,7 +41,7 @@ internal static class FileHints
         if (text.StartsWith("\uFEFF"u8))
             text = text[3..];
         return text.StartsWith("<!DOCTYPE"u8) || text.StartsWith("<!doctype"u8) || text.StartsWith("<html"u8) || text.StartsWith("<HTML"u8)
-            ? "a web page, not the file itself: what was downloaded is the page about it; download its raw content"
+            ? "a web page, not the file itself; download the raw content"
             : null;
     }
 

@@ -64,5 +64,5 @@ internal static class Truncation
         length > excess
             ? length - excess
             : throw new TokenizerInputException(
-                $"truncation: expected a {which} text of more than {excess} tokens, which is what must be cut from it alone, given {length} tokens");
+                $"truncation: expected a {which} text of more than {excess} tokens, all of which must be cut from it alone, given {length} tokens");
 }

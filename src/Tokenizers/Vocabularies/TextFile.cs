@@ -6,7 +6,7 @@ namespace LongformerInterop.Tokenizers.Vocabularies;
 /// <summary>Reads the small files of a tokenizer and says clearly what is wrong with them.</summary>
 internal static class TextFile
 {
-    /// <summary>No tokenizer file is near this size; what is larger is something else.</summary>
+    /// <summary>No tokenizer file is near this size; a larger one is something else.</summary>
     public const long MaxBytes = 256L << 20;
 
     /// <summary>The whole file, checked to be UTF-8, without a byte order mark.</summary>

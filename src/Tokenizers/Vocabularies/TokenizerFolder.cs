@@ -9,7 +9,7 @@ internal enum TokenizerKind
     /// know).</summary>
     AsWritten,
 
-    /// <summary>No file says; what tokenizer_config.json names expressly overrules tokenizer.json.</summary>
+    /// <summary>No file says; names in tokenizer_config.json overrule tokenizer.json.</summary>
     Unsaid,
 
     /// <summary><c>RobertaTokenizer</c> and the classes that are the same: Longformer, LED, BART.</summary>

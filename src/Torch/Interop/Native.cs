@@ -13,7 +13,7 @@ internal static unsafe class Native
     private static bool _resolverSet;
     private static nint _ownLibrary;
 
-    // Raised by each change of the number of threads; what the calling thread heeds already.
+    // Raised by each change of the number of threads; the second is the change that the calling thread has applied.
     private static volatile int _threadsChange;
     [ThreadStatic] private static int _threadsApplied;
 
@@ -124,7 +124,7 @@ internal static unsafe class Native
     public static LongformerException TorchFailure(string what)
     {
         string words = Utf8(NativeMethods.TorchError());
-        string message = words.Length == 0 ? $"{what}: libtorch failed and said nothing" : $"{what}: {words}";
+        string message = words.Length == 0 ? $"{what}: libtorch failed without a message" : $"{what}: {words}";
         return DeviceMessages.IsTooLittleMemory(words) ? new DeviceException(DeviceMessages.TooLittleMemory(message)) { IsOutOfMemory = true }
             : DeviceMessages.NotSupported(message) is { } text ? new DeviceException(text) : new TorchException(message);
     }

@@ -221,7 +221,7 @@ public sealed unsafe partial class Tensor
     }
 
     /// <summary>
-    /// Copied to a device without waiting for the copy: what is done with the result there comes after it. From memory of
+    /// Copied to a device without waiting for the copy: work with the result there comes after it. From memory of
     /// <see cref="EmptyHost"/> the device copies by itself; from any other the values are read before the call returns.
     /// </summary>
     /// <exception cref="DeviceException">There is no such device.</exception>

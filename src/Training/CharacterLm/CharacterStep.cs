@@ -20,7 +20,7 @@ public sealed class CharacterStep : IDisposable
     /// <param name="optimizer">What changes the parameters.</param>
     /// <param name="weightDecay">Decay of weights; biases and LayerNorm weights have none.</param>
     /// <param name="maxNorm">Gradients with a larger norm are scaled down to it; null: none are.</param>
-    /// <param name="recompute">Whether layers run again in the backward pass instead of keeping what they made.</param>
+    /// <param name="recompute">Whether layers run again in the backward pass instead of keeping their results.</param>
     public CharacterStep(CharacterLanguageModel model, IOptimizer optimizer, double weightDecay, double? maxNorm, bool recompute = false)
     {
         ArgumentNullException.ThrowIfNull(model);

@@ -106,7 +106,7 @@ public sealed class CharacterText : IDisposable
     private InputException Foreign(int symbol, long place) => Foreign(Path, Vocabulary, symbol, place);
 
     private static InputException Foreign(string path, CharacterVocabulary vocabulary, int symbol, long place) =>
-        new($"{path}: {vocabulary.Describe(symbol)} at {(vocabulary.IsBytes ? "byte" : "character")} {place} is none of the vocabulary's "
+        new($"{path}: {vocabulary.Describe(symbol)} at {(vocabulary.IsBytes ? "byte" : "character")} {place} is not among the vocabulary's "
             + $"{vocabulary.Count} symbols");
 
     /// <summary>Looks at every byte once, so that a foreign one is reported before any work.</summary>

@@ -34,10 +34,10 @@ public sealed record CharacterTrainerOptions
     /// <summary>Of the weights, the order and the dropouts.</summary>
     public long Seed { get; init; } = 42;
 
-    /// <summary>Sequences that go through the model at once; null: all of a step.</summary>
+    /// <summary>Sequences in one pass; null: all of a step.</summary>
     public int? SequencesPerPass { get; init; }
 
-    /// <summary>Whether layers run again in the backward pass instead of keeping what they made.</summary>
+    /// <summary>Whether layers run again in the backward pass instead of keeping their results.</summary>
     public bool Recompute { get; init; }
 
     /// <summary>Steps between two evaluations on the development part, besides those at the end of each phase; null: none besides.</summary>

@@ -75,7 +75,7 @@ public sealed record ParameterPlan
                     + $"given {FirstAddedPosition}");
             }
         }
-        return trained.Count > 0 ? trained : throw new InputException($"frozen: nothing of {model.Architecture} is left to train");
+        return trained.Count > 0 ? trained : throw new InputException($"frozen: expected a part of {model.Architecture} to train, given all parts");
     }
 
     /// <summary>Whether a parameter decays: no bias and no weight of a LayerNorm does.</summary>

@@ -22,12 +22,12 @@ public sealed class StepGradients : IDisposable
         Set = new GradientSet(parameters.Select(p => p.Model));
     }
 
-    /// <summary>The purpose of a tape.</summary>
+    /// <summary>The set that the tapes of a step add to.</summary>
     public GradientSet Set { get; }
 
     /// <summary>
-    /// After the backward pass of a batch: what half precision would lose in a sum is moved to Float32. The gradients of a step's only batch stay as
-    /// they are: the optimizer gets them in Float32 one by one.
+    /// After the backward pass of a batch, moves half-precision gradients to Float32, in which they are added up. Those of a step's only batch
+    /// stay as they are: the optimizer gets them in Float32 one by one.
     /// </summary>
     /// <param name="only">Whether the step has no other batch.</param>
     public void Gather(bool only = false)

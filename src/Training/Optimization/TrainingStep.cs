@@ -42,7 +42,7 @@ public sealed class TrainingStep : IDisposable
     /// <param name="optimizer">The optimizer that changes them.</param>
     /// <param name="schedule">The learning rates.</param>
     /// <param name="maxNorm">Gradients with a larger norm are scaled down to it; null: none are.</param>
-    /// <param name="recompute">Whether layers run again in the backward pass instead of keeping what they made.</param>
+    /// <param name="recompute">Whether layers run again in the backward pass instead of keeping their results.</param>
     /// <exception cref="InputException">A setting is outside its range.</exception>
     public TrainingStep(TrainingHead head, ParameterPlan plan, IOptimizer optimizer, Schedule schedule, double? maxNorm = 1, bool recompute = false)
     {

@@ -8,8 +8,8 @@ namespace LongformerInterop.Training.Recipes;
 
 /// <summary>
 /// Multiple choice: <c>document</c>, <c>choices</c> and <c>answer</c> (a number from 0, a letter from A, or the text of a choice), with or without a
-/// <c>question</c>. Each choice is read behind the document, as <see cref="Tasks.MultipleChoice"/> reads it; what is too long is cut off the
-/// document.
+/// <c>question</c>. Each choice is read behind the document, as <see cref="Tasks.MultipleChoice"/> reads it; a longer example loses the end of
+/// its document.
 /// </summary>
 public sealed class ChooseRecipe : Recipe
 {

@@ -1,4 +1,4 @@
-"""liblongformer.so by ctypes: what is called of longformer.h, and failures as exceptions.
+"""liblongformer.so by ctypes: the functions of longformer.h that are used, and failures as exceptions.
 
 ctypes releases the GIL around every call. A test compares the signatures here with the header."""
 from __future__ import annotations

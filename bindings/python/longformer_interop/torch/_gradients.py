@@ -185,7 +185,7 @@ def install(library: torch.library.Library) -> None:
 
 
 class _Operator:
-    """One operator, and what is done where it is recorded."""
+    """One operator, and the work where it is recorded."""
 
     def __init__(self, name: str, overload: Any) -> None:
         schema = overload._schema

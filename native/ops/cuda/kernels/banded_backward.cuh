@@ -238,7 +238,7 @@ LONGFORMER_DEVICE void banded_backward_key(const BandedParameters& p) {
   if (!find_place<C::rows>(p, at)) return;
   const u32 keys = shared_base(), values = keys + C::rows * C::row_bytes;
   const int lane = lane_index(), warp_row = warp_index() * 16;
-  // The gradients of keys that are not visible, or global, are zero here: what is summed for them is not
+  // The gradients of keys that are not visible, or global, are zero here: the sum for them is not
   // used.
   const auto key_token = [&](int row) {
     const int a = at.first + row, token = at.token(a);
