@@ -2,7 +2,7 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Training.Optimization;
 
-/// <summary>Blocks of a tensor's rows, so that a matrix in half precision is widened in parts: the largest one would take 150 MB at base size.</summary>
+/// <summary>Blocks of a tensor's rows, so that a half-precision matrix is widened in parts: the largest would take 150 MB at base size.</summary>
 internal static class RowBlocks
 {
     private const long MostElements = 4_000_000;
