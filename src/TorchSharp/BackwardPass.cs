@@ -30,10 +30,12 @@ public static class BackwardPass
             loss.backward();
             ReturnedGradients.Release();
         }
-        catch (ExternalException) when (Interlocked.Exchange(ref _failure, null) is { } reason)
+        catch (ExternalException) when (_failure is not null)
         {
-            ExceptionDispatchInfo.Throw(reason);
+            // Its reason follows.
         }
+        if (Interlocked.Exchange(ref _failure, null) is { } reason)
+            ExceptionDispatchInfo.Throw(reason);
     }
 
     /// <summary>Returns to libtorch a failure of a backward function: for one input a gradient of an impossible shape.</summary>
@@ -43,10 +45,10 @@ public static class BackwardPass
     {
         Interlocked.Exchange(ref _failure, reason);
         List<TorchTensor> gradients = [.. new TorchTensor[inputs.Count]];
-        // A dimension of more than one cannot be expanded to none: every other would be accepted.
-        int at = inputs.ToList().FindIndex(shape => shape is not null && shape.Any(size => size > 1));
+        // No tensor with a dimension has a gradient without one: libtorch would have to make up the others.
+        int at = inputs.ToList().FindIndex(shape => shape is { Length: > 0 });
         if (at >= 0)
-            gradients[at] = torch.zeros([0]);
+            gradients[at] = torch.zeros([]);
         return ReturnedGradients.Hold(gradients);
     }
 }

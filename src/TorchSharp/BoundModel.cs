@@ -1,46 +1,40 @@
-using LongformerInterop.Models;
 using LongformerInterop.Torch;
 using LongformerInterop.Torch.Interop;
 
 namespace LongformerInterop.TorchSharp;
 
 /// <summary>A model of this project's over the memory of a module's parameters. It is made anew where they are replaced.</summary>
-internal sealed class BoundModel : IDisposable
+internal sealed class BoundModel<TModel> : IDisposable where TModel : IDisposable
 {
     private readonly TorchTensor[] _parameters;
     private readonly nint[] _addresses;
 
-    /// <summary>A model that is over the parameters already.</summary>
+    /// <summary>A model that is over the parameters.</summary>
     /// <param name="model">It is disposed with this.</param>
-    /// <param name="parameters">In the order of its own.</param>
-    public BoundModel(PretrainedModel model, TorchTensor[] parameters)
-    {
-        (Model, _parameters, _addresses) = (model, parameters, Array.ConvertAll(parameters, Address));
-        Tensors = [.. model.NamedParameters.Select(p => p.Tensor)];
-    }
+    /// <param name="tensors">Its tensors, in the order of the module's parameters.</param>
+    /// <param name="parameters">The same as TorchSharp knows them.</param>
+    public BoundModel(TModel model, IEnumerable<Tensor> tensors, TorchTensor[] parameters) =>
+        (Model, Tensors, _parameters, _addresses) = (model, [.. tensors], parameters, Array.ConvertAll(parameters, Address));
 
     /// <summary>The model.</summary>
-    public PretrainedModel Model { get; }
+    public TModel Model { get; }
 
     /// <summary>Its parameters, in the order of the module's.</summary>
-    public Tensor[] Tensors { get; private init; }
+    public Tensor[] Tensors { get; }
 
     /// <summary>Makes a model over parameters.</summary>
-    /// <param name="like">A model of the class.</param>
-    /// <param name="names">HF's names.</param>
+    /// <param name="names">Their names.</param>
     /// <param name="parameters">One for each name.</param>
-    /// <param name="options">How; device and dtype are the parameters'.</param>
+    /// <param name="over">Makes it over tensors by name.</param>
     /// <exception cref="InputException">The parameters are not all of one dtype and on one device.</exception>
-    public static BoundModel Over(PretrainedModel like, IEnumerable<string> names, TorchTensor[] parameters, LoadOptions options)
+    public static BoundModel<TModel> Over(IEnumerable<string> names, TorchTensor[] parameters, Func<IReadOnlyDictionary<string, Tensor>, TModel> over)
     {
         Dictionary<string, Tensor> tensors = new(StringComparer.Ordinal);
         try
         {
             foreach ((string name, TorchTensor parameter) in names.Zip(parameters))
                 tensors[name] = TensorExchange.Borrow(parameter, name).Keep();
-            Architecture architecture = Architecture.Find(like.Architecture, like.Configuration.Family)!;
-            PretrainedModel model = ModelLoader.Over(architecture, like.Configuration, tensors, options);
-            return new BoundModel(model, parameters) { Tensors = [.. tensors.Values] };
+            return new BoundModel<TModel>(over(tensors), tensors.Values, parameters);
         }
         catch
         {

@@ -12,6 +12,7 @@ internal sealed class ModulePass
 {
     private readonly string _module;
     private readonly TorchTensor[] _arguments;  // what is differentiated by, as libtorch knows it
+    private readonly long[][] _shapes;          // of the arguments, which may be gone when the backward pass comes
     private readonly Tensor[] _leaves;          // the same as the tape knows it
     private readonly GradientSet _gradients;
     private readonly GradientTape _tape;
@@ -19,7 +20,15 @@ internal sealed class ModulePass
     private bool _isUsed;
 
     private ModulePass(string module, TorchTensor[] arguments, Tensor[] leaves, GradientSet gradients, GradientTape tape) =>
-        (_module, _arguments, _leaves, _gradients, _tape) = (module, arguments, leaves, gradients, tape);
+        (_module, _arguments, _shapes, _leaves, _gradients, _tape) =
+            (module, arguments, Array.ConvertAll(arguments, a => a.shape), leaves, gradients, tape);
+
+    /// <summary>A seed for the dropouts of a pass, from torch's generator.</summary>
+    public static long DrawSeed()
+    {
+        using TorchTensor drawn = torch.randint(long.MaxValue, 1, dtype: torch.ScalarType.Int64);
+        return drawn.item<long>();
+    }
 
     /// <summary>Runs a model; results that depend on the leaves are differentiable.</summary>
     /// <param name="module">Its name, for messages.</param>
@@ -130,7 +139,7 @@ internal sealed class ModulePass
             }
             catch (Exception e)
             {
-                return BackwardPass.Fail(e, [null, .. pass._arguments.Select(a => a.IsInvalid ? null : a.shape)]);
+                return BackwardPass.Fail(e, [null, .. pass._shapes]);
             }
         }
     }

@@ -16,28 +16,23 @@ namespace LongformerInterop.TorchSharp;
 /// </summary>
 public class PretrainedModule : torch.nn.Module<ModuleInputs, ModuleOutputs>
 {
-    private readonly Lock _lock = new();
-    private readonly ParameterTree _tree;
-    private readonly LoadOptions _options;
+    private readonly ModelBinding<PretrainedModel> _binding;
     private readonly string _folder;
-    private BoundModel _bound;
-    private PackedModel? _packed;
     private bool _isDisposed;
 
     internal PretrainedModule(LoadedCheckpoint loaded)
         : base(loaded.Model.Architecture)
     {
-        (_options, _folder) = (loaded.Options, loaded.Folder);
-        _tree = new ParameterTree(this, loaded.Model.NamedParameters);
-        _bound = new BoundModel(loaded.Model, _tree.Current());
+        _folder = loaded.Folder;
+        _binding = new ModelBinding<PretrainedModel>(this, loaded.Model, loaded.Model.NamedParameters, loaded.Options, Over);
         RegisterComponents();
     }
 
     /// <summary>HF's class name, for example <c>LongformerForQuestionAnswering</c>.</summary>
-    public string Architecture => _bound.Model.Architecture;
+    public string Architecture => _binding.Model.Architecture;
 
     /// <summary>The configuration of the checkpoint.</summary>
-    public ModelConfiguration Configuration => _bound.Model.Configuration;
+    public ModelConfiguration Configuration => _binding.Model.Configuration;
 
     /// <summary>
     /// Whether of every layer only the input is kept: the backward pass runs the layer again, which costs about a third more time and leaves
@@ -74,9 +69,10 @@ public class PretrainedModule : torch.nn.Module<ModuleInputs, ModuleOutputs>
             if (tensor is not null)
                 named[name] = TensorExchange.Borrow(tensor, name);
         }
-        TorchTensor[] parameters = _tree.Current();
-        Dictionary<string, TorchTensor> outputs = torch.is_grad_enabled()
-            ? Recorded(inputs, named, parameters) ?? Plain(inputs, named, parameters) : Plain(inputs, named, parameters);
+        Dictionary<string, TorchTensor> outputs = _binding.Run(this, RecomputeLayers,
+            inputs.Named().Where(i => i.Name.EndsWith("inputs_embeds", StringComparison.Ordinal) && i.Tensor is { requires_grad: true })
+                .Select(i => (i.Tensor!, named[i.Name])),
+            model => Forward(model, inputs, named));
         foreach (TorchTensor tensor in outputs.Values)
             tensor.MoveToOuterDisposeScope();
         return new ModuleOutputs(outputs);
@@ -112,93 +108,20 @@ public class PretrainedModule : torch.nn.Module<ModuleInputs, ModuleOutputs>
         if (disposing && !_isDisposed)
         {
             _isDisposed = true;
-            _bound.Dispose();
-            _packed?.Dispose();
+            _binding.Dispose();
         }
         base.Dispose(disposing);
     }
 
     private static LoadOptions Trainable(LoadOptions? options) => (options ?? new()) with { Trainable = true };
 
-    /// <summary>A pass with gradients; null where none of its inputs requires one.</summary>
-    private Dictionary<string, TorchTensor>? Recorded(ModuleInputs inputs, Dictionary<string, Tensor> named, TorchTensor[] parameters)
-    {
-        BoundModel bound = Bound(parameters);
-        List<(TorchTensor Argument, Tensor Leaf)> by = [];
-        for (int i = 0; i < parameters.Length; i++)
-        {
-            if (parameters[i].requires_grad)
-                by.Add((parameters[i], bound.Tensors[i]));
-        }
-        foreach ((string name, TorchTensor? tensor) in inputs.Named())
-        {
-            if (name.EndsWith("inputs_embeds", StringComparison.Ordinal) && tensor is { requires_grad: true })
-                by.Add((tensor, named[name]));
-        }
-        if (by.Count == 0)
-            return null;
-        return ModulePass.Run(Architecture, [.. by.Select(p => p.Argument)], [.. by.Select(p => p.Leaf)], RecomputeLayers,
-            () => Forward(bound.Model, inputs, named));
-    }
-
-    private Dictionary<string, TorchTensor> Plain(ModuleInputs inputs, Dictionary<string, Tensor> named, TorchTensor[] parameters)
-    {
-        PretrainedModel model = training || !_options.PackWeights || parameters[0].device_type != global::TorchSharp.DeviceType.CPU
-            ? Bound(parameters).Model : Packed(parameters);
-        return Forward(model, inputs, named).ToDictionary(output => output.Key, output => output.Value.ToTorchSharp());
-    }
+    private static PretrainedModel Over(PretrainedModel like, IReadOnlyDictionary<string, Tensor> tensors, LoadOptions options) =>
+        ModelLoader.Over(Models.Architecture.Find(like.Architecture, like.Configuration.Family)!, like.Configuration, tensors, options);
 
     private IReadOnlyDictionary<string, Tensor> Forward(PretrainedModel model, ModuleInputs inputs, Dictionary<string, Tensor> named)
     {
         using IDisposable off = torch.no_grad();
-        long? seed = null;
-        if (training)
-        {
-            using TorchTensor drawn = torch.randint(long.MaxValue, 1, dtype: torch.ScalarType.Int64);
-            seed = drawn.item<long>();
-        }
-        return ModelCall.Run(model, named, inputs.OutputHiddenStates, inputs.OutputAttentions, seed);
-    }
-
-    private BoundModel Bound(TorchTensor[] parameters)
-    {
-        lock (_lock)
-        {
-            if (_bound.IsOver(parameters))
-                return _bound;
-            BoundModel made = BoundModel.Over(_bound.Model, _tree.Names, parameters, _options with { Trainable = true, PackWeights = false });
-            _bound.Dispose();
-            return _bound = made;
-        }
-    }
-
-    private PretrainedModel Packed(TorchTensor[] parameters)
-    {
-        lock (_lock)
-        {
-            if (_packed?.IsCurrent(parameters) == true)
-                return _packed.Model;
-            _packed?.Dispose();
-            _packed = null;
-            return (_packed = new PackedModel(_bound.Model, _tree.Names, parameters, _options)).Model;
-        }
-    }
-
-    /// <summary>A model with packed weights, for as long as no parameter is written to.</summary>
-    private sealed class PackedModel(PretrainedModel like, IEnumerable<string> names, TorchTensor[] parameters, LoadOptions options) : IDisposable
-    {
-        private readonly BoundModel _model = BoundModel.Over(like, names, parameters, options with { Trainable = false });
-        private readonly ParameterWatch _watch = new(parameters);
-
-        public PretrainedModel Model => _model.Model;
-
-        public bool IsCurrent(TorchTensor[] now) => _model.IsOver(now) && _watch.IsCurrent();
-
-        public void Dispose()
-        {
-            _watch.Dispose();
-            _model.Dispose();
-        }
+        return ModelCall.Run(model, named, inputs.OutputHiddenStates, inputs.OutputAttentions, training ? ModulePass.DrawSeed() : null);
     }
 }
 

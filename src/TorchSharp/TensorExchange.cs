@@ -21,8 +21,8 @@ public static class TensorExchange
     }
 
     /// <summary>A tensor of this project's over the memory of a TorchSharp tensor. It joins the current <see cref="TensorScope"/>.</summary>
-    /// <param name="tensor">Dense, of any shape, dtype and device; it stays the caller's.</param>
-    /// <exception cref="InputException">The tensor is disposed.</exception>
+    /// <param name="tensor">Dense, of any shape and dtype, on a CPU or a CUDA device; it stays the caller's.</param>
+    /// <exception cref="InputException">The tensor is disposed, or on another device.</exception>
     /// <exception cref="TorchException">It is not of the dense layout, or the two do not share one libtorch.</exception>
     public static Tensor ToLongformer(this TorchTensor tensor)
     {
@@ -36,6 +36,8 @@ public static class TensorExchange
         OneLibtorch.Ensure();
         if (tensor.IsInvalid)
             throw new InputException(name, "a tensor that is alive", "one that is disposed");
+        if (tensor.device_type is not (global::TorchSharp.DeviceType.CPU or global::TorchSharp.DeviceType.CUDA))
+            throw new InputException(name, "a tensor on a CPU or a CUDA device", $"one on {tensor.device}");
         Tensor result = Tensor.FromHandle(tensor.Handle, own: false);
         GC.KeepAlive(tensor);
         return result;

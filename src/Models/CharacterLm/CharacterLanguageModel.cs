@@ -62,8 +62,7 @@ public sealed class CharacterLanguageModel : IDisposable
         CharacterLanguageModelConfiguration configuration = CharacterLanguageModelConfiguration.Load(folder);
         using Checkpoint checkpoint = Checkpoint.Open(folder);
         ParameterSource source = ParameterSource.From(checkpoint, nameof(CharacterLanguageModel));
-        if (configuration.TieWeights)
-            source.Tie("word_emb.emb_layers.0.weight", "crit.out_layers.0.weight");
+        Tie(source, configuration);
         DType stored = source.TypeOf("word_emb.emb_layers.0.weight") ?? DType.Float32;
         ParameterLoader root = new(source, used, used.DType ?? (stored == DType.Float16 && used.Device == Device.Cpu ? DType.Float32 : stored));
         try
@@ -80,6 +79,26 @@ public sealed class CharacterLanguageModel : IDisposable
                 throw root.TooLarge(checkpoint, full);
             throw;
         }
+    }
+
+    /// <summary>
+    /// A model over tensors that are there already: nothing is copied, and whoever changes one changes the model. The tensors become the model's,
+    /// which disposes them; where this throws, they stay the caller's.
+    /// </summary>
+    /// <param name="configuration">The sizes and windows.</param>
+    /// <param name="tensors">Under transformer-xl's names, a tied one once, all of one dtype and on one device.</param>
+    /// <param name="options">How; device and dtype are the tensors'.</param>
+    /// <exception cref="CheckpointException">One is missing, is of another shape, or belongs nowhere; everything is listed.</exception>
+    internal static CharacterLanguageModel Over(CharacterLanguageModelConfiguration configuration, IReadOnlyDictionary<string, Tensor> tensors,
+        LoadOptions options)
+    {
+        GivenTensors given = new(tensors, nameof(CharacterLanguageModel));
+        ParameterSource source = ParameterSource.From(given);
+        Tie(source, configuration);
+        LoadOptions used = options with { Device = given.Device, DType = given.DType };
+        CharacterLanguageModel model = new(new ParameterLoader(source, used, given.DType), configuration, used);
+        source.Finish();
+        return model;
     }
 
     /// <summary>Names and shapes of the parameters that a configuration means.</summary>
@@ -157,9 +176,17 @@ public sealed class CharacterLanguageModel : IDisposable
     {
         long[] labels = CheckedTargets(ids, targets);
         using TensorScope scope = new();
-        Tensor hidden = Forward(ids, seed, null, cancellation);
-        Tensor rows = Differentiable.Reshape(hidden, labels.Length, Configuration.HiddenSize);
-        return scope.Keep(Differentiable.VocabularyLoss(rows, _decoder.Weight, _decoder.Bias, HostBuffer.Upload(labels, Device)));
+        return scope.Keep(LossSum(Forward(ids, seed, null, cancellation), labels));
+    }
+
+    /// <summary>The hidden states [B, T, C] with the mean of the losses in nats, both differentiable.</summary>
+    internal (Tensor Hidden, Tensor Loss) ForwardWithLoss(Tensor ids, Tensor targets, long? seed, ICollection<Tensor>? states)
+    {
+        long[] labels = CheckedTargets(ids, targets);
+        using TensorScope scope = new();
+        Tensor hidden = Forward(ids, seed, states);
+        scope.Keep(states ?? []);
+        return (scope.Keep(hidden), scope.Keep(Differentiable.Scale(LossSum(hidden, labels), 1.0 / labels.Length)));
     }
 
     /// <summary>The negative log-likelihood of the character after each position, in nats, each by itself: Float32 [B, T] (Float64 for a Float64
@@ -250,6 +277,15 @@ public sealed class CharacterLanguageModel : IDisposable
     /// <summary>Whether products are to be packed.</summary>
     internal static bool Packs(LoadOptions options, DType dtype) =>
         options is { PackWeights: true, Trainable: false } && options.Device == Device.Cpu && dtype != DType.Float64;
+
+    private static void Tie(ParameterSource source, CharacterLanguageModelConfiguration configuration)
+    {
+        if (configuration.TieWeights)
+            source.Tie("word_emb.emb_layers.0.weight", "crit.out_layers.0.weight");
+    }
+
+    private Tensor LossSum(Tensor hidden, long[] labels) => Differentiable.VocabularyLoss(
+        Differentiable.Reshape(hidden, labels.Length, Configuration.HiddenSize), _decoder.Weight, _decoder.Bias, HostBuffer.Upload(labels, Device));
 
     private static LayerPattern[] PatternsOf(CharacterLanguageModelConfiguration c) =>
         [.. Enumerable.Range(0, c.Layers).Select(i => new LayerPattern(c.WindowOf(i), c.DilationOf(i)))];

@@ -103,11 +103,13 @@ internal sealed class InputReader
         if (ids is null == embeds is null)
             throw new InputException("input_ids, inputs_embeds", "one of the two", ids is null ? "neither" : "both");
         Tensor main = (ids ?? embeds)!;
-        inputShape = ids is null ? [.. main.Shape[..^1]] : [.. main.Shape];
+        if (ids is null && !main.DType.IsFloatingPoint())
+            throw new InputException(_mainName, "a floating-point dtype", $"{main.DType}");
+        inputShape = ids is null ? [.. main.Shape.SkipLast(1)] : [.. main.Shape];
         bool packed = _inputs.SequenceOffsets is not null;
         (int rank, string layout) = packed ? (1, "[N]") : choices ? (3, "[batch, choices, length]") : (2, "[batch, length]");
         string last = ids is null ? $" and {_limits.HiddenSize} values per token" : "";
-        if (inputShape.Length != rank || (ids is null && main.Shape[^1] != _limits.HiddenSize))
+        if (inputShape.Length != rank || (ids is null && main.Size(-1) != _limits.HiddenSize))
             throw new InputException(_mainName, $"shape {layout}{last}", Show(main.Shape));
         if (inputShape.Any(size => size == 0))
             throw new InputException(_mainName, "at least one token", $"the empty shape {Show(main.Shape)}");

@@ -27,6 +27,8 @@ internal static class LedInputReader
                 throw new InputException("decoder_inputs_embeds", $"shape [{rows}, length, {configuration.DModel}]",
                     $"{InputReader.Show(given.Shape)}");
             }
+            if (!given.DType.IsFloatingPoint())
+                throw new InputException("decoder_inputs_embeds", "a floating-point dtype", $"{given.DType}");
             length = given.Size(1);
             embeds = Differentiable.Reshape(Differentiable.To(given, device, states.DType), rows * length, configuration.DModel);
         }
