@@ -24,5 +24,8 @@ counted goldens parity_counts "${in_root[@]}" ./longformer parity --attention al
 inside_torch=(test_torch.py test_tracing.py test_huggingface.py)
 counted python pytest_counts "${in_root[@]}" python3 -m pytest -q -rs bindings/python/tests "${inside_torch[@]/#/--ignore=bindings/python/tests/}"
 grep -E '^SKIPPED' $logs/python.log || true
+# TorchSharp is compiled for one libtorch: beside this one it is refused, in one line.
+check TorchSharp-refused "${in_root[@]}" sh -c 'dotnet build/dotnet/bin/TorchSharpBenchmark/release/TorchSharpBenchmark.dll --layers 1 --forward 8 2> build/newest-logs/refused
+  [ $? -eq 1 ] && cat build/newest-logs/refused && [ $(wc -l < build/newest-logs/refused) -eq 1 ] && grep -q "^libtorch: TorchSharp needs 2.10, and this process has loaded" build/newest-logs/refused'
 counted accelerate pytest_counts tools/check-accelerate.sh "$dir"
 close

@@ -1,3 +1,4 @@
+using System.Reflection;
 using LongformerInterop.Torch;
 using LongformerInterop.Torch.Interop;
 
@@ -19,6 +20,13 @@ internal static class OneLibtorch
         if (!_ready)
             Load();
     }
+
+    /// <summary>
+    /// The version that TorchSharp is compiled against, from a constant of its assembly: whatever runs in its class <c>torch</c>, its property
+    /// <c>__version__</c> too, first loads its native library, which beside another libtorch ends the process.
+    /// </summary>
+    internal static string Wanted { get; } = typeof(torch).GetField("libtorchPackageVersion", BindingFlags.Static | BindingFlags.NonPublic
+        | BindingFlags.Public)?.GetRawConstantValue() as string ?? "2.10.0.0";
 
     /// <summary>Whether TorchSharp can work on a libtorch: its major and minor version are TorchSharp's.</summary>
     /// <param name="given">The version that is loaded.</param>
@@ -42,9 +50,9 @@ internal static class OneLibtorch
         {
             if (_ready)
                 return;
-            // Ours may be loaded already, by LIBTORCH for example.
-            if (Native.LibtorchPath.Length > 0)
-                Require(Libtorch.Version, Native.LibtorchPath, torch.__version__);
+            // One may be loaded already, by LIBTORCH for example, or by a Python around this.
+            if (Native.LibtorchPath.Length > 0 || LoadedLibraries.Paths().Any(path => LibtorchLocator.IsCpu(Path.GetFileName(path))))
+                RequireLoaded();
             try
             {
                 torch.InitializeDeviceType(global::TorchSharp.DeviceType.CPU);
@@ -53,10 +61,12 @@ internal static class OneLibtorch
             {
                 throw new TorchException($"TorchSharp cannot be loaded: {e.Message}", e);
             }
-            Require(Version.Parse(TorchRuntime.Version), TorchRuntime.LibraryPath, torch.__version__);
+            RequireLoaded();
             // Refuses where there are two by now.
             _ = LibtorchLocator.Find(LoadedLibraries.Paths(), null, [], Folder.System);
             _ready = true;
         }
     }
+
+    private static void RequireLoaded() => Require(Version.Parse(TorchRuntime.Version), TorchRuntime.LibraryPath, Wanted);
 }

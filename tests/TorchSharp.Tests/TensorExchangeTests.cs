@@ -106,6 +106,7 @@ public class TensorExchangeTests
     [Test]
     public void Another_version_than_TorchSharps_is_refused()
     {
+        Assert.That(OneLibtorch.Wanted, Is.EqualTo(torch.__version__), "known without loading TorchSharp's native library");
         Assert.That(() => OneLibtorch.Require(new Version(2, 14, 1), "/somewhere/libtorch_cpu.so", "2.10.0.0"),
             Throws.TypeOf<TorchException>().With.Message.StartsWith(
                 "libtorch: TorchSharp needs 2.10, and this process has loaded 2.14.1 from /somewhere/libtorch_cpu.so"));

@@ -153,7 +153,8 @@ internal static partial class LibtorchLocator
         paths.OrderBy(p => p.Length > 0 && ReadVersion(Path.GetFileName(p)) is not null)
             .ThenByDescending(p => ReadVersion(Path.GetFileName(p))).FirstOrDefault();
 
-    private static bool IsCpu(string name) => IsNamed(name, CpuName);
+    /// <summary>Whether a file of this name is libtorch_cpu.</summary>
+    internal static bool IsCpu(string name) => IsNamed(name, CpuName);
 
     private static bool IsNamed(string name, string expected) => OperatingSystem.IsWindows()
         ? name.Equals(expected, StringComparison.OrdinalIgnoreCase)
