@@ -53,6 +53,20 @@ fi
 in_root python3 $inside/check_hf.py load $inside/to
 
 cp "$root"/parity-tests/generators/*.py "$work/"
+
+# A folder that samples/TorchSharpClassifier trains and saves: HF's predictions are those of the command line.
+sample=$root/build/dotnet/bin/TorchSharpClassifier/release/TorchSharpClassifier.dll
+if [ -f "$sample" ]; then
+  mkdir "$work/sample"
+  in_root python3 $inside/check_hf.py reviews $inside/sample
+  longformer random "$work/sample/base" --tokens 128 --tokenizer "$root/parity-tests/goldens/tokenizer/roberta"
+  dotnet "$sample" "$work/sample/base" "$work/sample/train.jsonl" "$work/sample/held.jsonl" "$work/sample/classifier" 6 > "$work/log" || { cat "$work/log"; exit 1; }
+  "${LONGFORMER:-$root/longformer}" classify "$work/sample/classifier" --jsonl "$work/sample/held.jsonl" --json > "$work/sample/predictions.json"
+  in_root python3 $inside/check_hf.py classify $inside/sample/classifier $inside/sample/held.jsonl $inside/sample/predictions.json
+else
+  echo "check-hf: samples/TorchSharpClassifier is not built, what it saves is left out"
+fi
+
 cp -r "$root/parity-tests/goldens/tokenizer" "$work/"
 compare() { # generator, implementations of attention, its arguments
   in_root python3 "$inside/$1.py" "$inside/$1" "${@:3}" --seed "${SEED:-1}" 2> "$work/log" || { cat "$work/log"; exit 1; }

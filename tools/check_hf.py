@@ -2,9 +2,12 @@
 
     check_hf.py make FOLDER     writes tiny models of every kind that is converted: FOLDER/NAME
     check_hf.py load FOLDER     loads every FOLDER/NAME strictly; exit status 1 if a key is missing, unexpected or of another shape
+    check_hf.py reviews FOLDER  writes data for a classifier: FOLDER/train.jsonl and FOLDER/held.jsonl
+    check_hf.py classify MODEL DATA.jsonl JSON      compares HF's probabilities of each text with those of `longformer classify --json`
 """
 
 import json
+import random
 import sys
 from pathlib import Path
 
@@ -66,5 +69,41 @@ def load(folder: Path) -> int:
     return 1 if bad or not passed else 0
 
 
+def reviews(folder: Path) -> None:
+    generator = random.Random(5)
+    words = {"good": ["lovely", "fine", "great"], "bad": ["awful", "poor", "sad"]}
+    for name, count in ("train", 48), ("held", 20):
+        with open(folder / f"{name}.jsonl", "w") as lines:
+            for i in range(count):
+                label = sorted(words)[i % 2]
+                text = " ".join(generator.choice(words[label]) for _ in range(generator.randrange(4, 16)))
+                lines.write(json.dumps({"text": text, "label": label}) + "\n")
+
+
+def classify(model: Path, data: Path, predictions: Path) -> int:
+    from texts import roberta  # as transformers makes it; of Debian's two packages one is too new for the other
+
+    tokenizer = roberta(model)
+    classifier, info = transformers.AutoModelForSequenceClassification.from_pretrained(model, output_loading_info=True)
+    classifier.eval()
+    problems = {k: sorted(map(str, v)) for k, v in info.items() if v}
+    examples = [json.loads(line) for line in open(data)]
+    documents = json.loads(predictions.read_text())["documents"]
+    assert len(documents) == len(examples) > 0
+    worst, right, same = 0.0, 0, 0
+    for example, document in zip(examples, documents):
+        ours = {label["label"]: label["score"] for label in document["labels"]}
+        with torch.no_grad():
+            scores = classifier(torch.tensor([tokenizer.encode(example["text"]).ids])).logits[0].softmax(-1).tolist()
+        theirs = {classifier.config.id2label[i]: score for i, score in enumerate(scores)}
+        worst = max(worst, *(abs(theirs[label] - ours[label]) for label in theirs))
+        same += max(theirs, key=theirs.get) == max(ours, key=ours.get)
+        right += max(theirs, key=theirs.get) == example["label"]
+    print(f"{type(classifier).__name__} of the TorchSharp sample, {problems or 'no missing, unexpected or mismatched key'}: {same} of {len(examples)} "
+          f"predictions are those of longformer classify, {right} right, probabilities differ by {worst:.1e} at most")
+    return 1 if problems or same < len(examples) or worst > 1e-4 else 0
+
+
 if __name__ == "__main__":
-    sys.exit(make(Path(sys.argv[2])) if sys.argv[1] == "make" else load(Path(sys.argv[2])))
+    arguments = [Path(argument) for argument in sys.argv[2:]]
+    sys.exit({"make": make, "load": load, "reviews": reviews, "classify": classify}[sys.argv[1]](*arguments))

@@ -53,6 +53,11 @@ try
         Step(length);
     return 0;
 }
+catch (LongformerException e)
+{
+    Console.Error.WriteLine(e.Message);
+    return 1;
+}
 finally
 {
     Directory.Delete(folder, recursive: true);

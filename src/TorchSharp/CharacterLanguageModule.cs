@@ -28,7 +28,7 @@ public sealed class CharacterLanguageModule : torch.nn.Module<TorchTensor, Torch
     /// <summary>Sizes and windows.</summary>
     public CharacterLanguageModelConfiguration Configuration => _binding.Model.Configuration;
 
-    /// <summary>Whether of every layer only what goes into it is kept: the backward pass runs the layer again.</summary>
+    /// <summary>Whether of every layer only the input is kept: the backward pass runs the layer again.</summary>
     public bool RecomputeLayers { get; set; }
 
     /// <summary>Whether to return the hidden states before the first layer and after every layer, without gradients.</summary>

@@ -4,7 +4,7 @@ using TorchSharp.Modules;
 namespace LongformerInterop.TorchSharp;
 
 /// <summary>
-/// TorchSharp's AdamW, but a step is libtorch's fused one: it goes once over each parameter instead of ten times and leaves no temporaries behind.
+/// TorchSharp's AdamW with libtorch's fused step: one pass over each parameter instead of ten, and no temporaries.
 /// Options, groups, schedulers and the saved state are those of its base.
 /// </summary>
 public sealed class FusedAdamW : AdamW
@@ -89,7 +89,7 @@ public sealed class FusedAdamW : AdamW
                 options.weight_decay!.Value, options.eps!.Value);
         }
 
-        // libtorch counts no write of the fused step; one of nothing tells those who watch the parameters.
+        // libtorch does not count the fused step as a write, so write to no row of each parameter: packed weights and waiting passes see that.
         foreach (Parameter parameter in group.Parameters)
         {
             if (parameter.ndim > 0)

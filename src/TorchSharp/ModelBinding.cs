@@ -35,7 +35,7 @@ internal sealed class ModelBinding<TModel> : IDisposable where TModel : class, I
     /// <summary>The model whose passes can be differentiated.</summary>
     public TModel Model => _bound.Model;
 
-    /// <summary>Runs the module: differentiably where gradients are on and something that goes into it requires one.</summary>
+    /// <summary>Runs the module: differentiably where gradients are on and a parameter or an input requires one.</summary>
     /// <param name="module">The module.</param>
     /// <param name="recompute">Whether layers run again in the backward pass.</param>
     /// <param name="inputs">Inputs that require gradients, as TorchSharp and as the model knows them.</param>

@@ -24,10 +24,14 @@ public sealed class ClassifierSampleTests
         }));
     }
 
-    private static (int Code, string Output) Run(string program, params string[] arguments)
+    private static (int Code, string Output) Run(string program, params string[] arguments) => RunWith([], program, arguments);
+
+    private static (int Code, string Output) RunWith(Dictionary<string, string> variables, string program, params string[] arguments)
     {
         ProcessStartInfo start = new("dotnet", [Path.Combine(Repository.Root, "build", "dotnet", "bin", program), .. arguments])
         { RedirectStandardOutput = true, RedirectStandardError = true };
+        foreach ((string name, string value) in variables)
+            start.Environment[name] = value;
         using Process process = Process.Start(start)!;
         Task<string> errors = process.StandardError.ReadToEndAsync();
         string output = process.StandardOutput.ReadToEnd();
@@ -62,5 +66,21 @@ public sealed class ClassifierSampleTests
         Assert.That((code, output), Is.EqualTo((0, output)), output);
         Assert.That(output, Does.Match(@"^0\.\d+ +good\n"));
         Assert.That(Run("TorchSharpClassifier/release/TorchSharpClassifier.dll").Code, Is.EqualTo(2));
+    }
+
+    [Test]
+    public void A_second_libtorch_in_the_process_is_one_message_and_no_crash()
+    {
+        string folder = Directory.CreateDirectory(Path.Combine(TinyCheckpoints.Root, "two")).FullName;
+        string other = Path.Combine(folder, "libtorch_cpu.so"), data = Path.Combine(folder, "train.jsonl");
+        // Any library under that name: what it is cannot be known before it is used.
+        File.Copy(File.ReadLines("/proc/self/maps").Select(line => line[(line.LastIndexOf(' ') + 1)..])
+            .First(path => Path.GetFileName(path).StartsWith("libm.so", StringComparison.Ordinal)), other);
+        File.WriteAllText(data, Reviews(4, 1));
+        (int code, string output) = RunWith(new() { ["LD_PRELOAD"] = other }, "TorchSharpClassifier/release/TorchSharpClassifier.dll",
+            TinyCheckpoints.Base, data, data, Path.Combine(folder, "out"), "1");
+        Assert.That((code, output), Is.EqualTo((1, output)), output);
+        Assert.That(output.TrimEnd().Split('\n'), Has.Length.EqualTo(1), output);
+        Assert.That(output, Does.StartWith("this process has loaded 2 different libtorch: ").And.Contain(other));
     }
 }

@@ -20,7 +20,8 @@ public class OptimizerTests
     {
         ["StepLR"] = o => torch.optim.lr_scheduler.StepLR(o, 5), ["LambdaLR"] = o => torch.optim.lr_scheduler.LambdaLR(o, step => 1 - (step / 30.0)),
         ["LinearLR"] = o => torch.optim.lr_scheduler.LinearLR(o), ["CosineAnnealingLR"] = o => torch.optim.lr_scheduler.CosineAnnealingLR(o, 20),
-        ["ExponentialLR"] = o => torch.optim.lr_scheduler.ExponentialLR(o, 0.9), ["OneCycleLR"] = o => torch.optim.lr_scheduler.OneCycleLR(o, 1e-3, 20),
+        ["ExponentialLR"] = o => torch.optim.lr_scheduler.ExponentialLR(o, 0.9),
+        ["OneCycleLR"] = o => torch.optim.lr_scheduler.OneCycleLR(o, 1e-3, 20),
     };
 
     private static IEnumerable<string> OptimizerNames => Optimizers.Keys;
