@@ -217,15 +217,19 @@ LF_API lf_status lf_options_free(lf_options* options);
 
 /* Callbacks of a call, NULL for none (the default).
  * One that returns nonzero stops the call, which returns LF_CANCELLED.
- *   cancel    is asked at the start, before each batch (of documents, or windows of a long one), between the layers of the model but at most every
- *             20 milliseconds, and after each generated token. So a long document stops within a layer's time.
- *             An interval (default 0; below it LF_INVALID_INPUT) delays the first question by that time and keeps it between two questions: for
+ *   cancel    is called at the start, before each batch (of documents, or windows of a long one), between the layers of the model but at most every
+ *             20 milliseconds, and after each generated token.
+ *             So a long document stops within a layer's time.
+ *             An interval (default 0; below it LF_INVALID_INPUT) delays the first call by that time and keeps it between two calls: for
  *             callbacks that cost much.
  *   progress  is called after each batch (in generation after each token) with inputs done, inputs in all, tokens that went through so far.
- *   on_text   gets the next piece of text when it is settled, in the generation of one document. The pieces together are the result; no piece
- *             cuts a character. Training: see lf_train.
- *   on_token  gets each token that is settled, in generation. document: which of the inputs. sequence: which of its results (a beam search
- *             reports its best only). position: its place in lf_answer_tokens. */
+ *   on_text   gets the next piece of text when it is settled, in the generation of one document.
+ *             The pieces together are the result; no piece cuts a character.
+ *             Training: see lf_train.
+ *   on_token  gets each token that is settled, in generation.
+ *             document: which of the inputs.
+ *             sequence: which of its results (a beam search reports its best only).
+ *             position: its place in lf_answer_tokens. */
 typedef int32_t (*lf_cancel_callback)(void* context);
 typedef int32_t (*lf_progress_callback)(void* context, int64_t done, int64_t total, int64_t tokens);
 typedef int32_t (*lf_text_callback)(void* context, const char* text, size_t length);
@@ -526,7 +530,8 @@ LF_API lf_status lf_encoding_free(lf_encoding* encoding);
 LF_API lf_status lf_banded_attention(const lf_tensor* query, const lf_tensor* key, const lf_tensor* value, int64_t window_left,
                                      int64_t window_right, const lf_options* options, lf_tensor** output, lf_tensor** log_sum_exp);
 
-/* Its probabilities, float32 [B, T, H, G + window_left + 1 + window_right], globals first. Options: as above, without the last three. */
+/* Its probabilities, float32 [B, T, H, G + window_left + 1 + window_right], globals first.
+ * Options: as above, without the last three. */
 LF_API lf_status lf_banded_attention_probabilities(const lf_tensor* query, const lf_tensor* key, int64_t window_left,
                                                    int64_t window_right, const lf_options* options, lf_tensor** probabilities);
 
@@ -556,9 +561,12 @@ LF_API lf_status lf_convert(const char* source, const char* output, const lf_opt
  *   configuration, a tokenizer and no weights.
  * data, evaluation: files, folders, patterns (JSON lines, JSON, CSV, TSV, Parquet, text); evaluation may be none.
  * output: a folder that is empty or absent, unless the run is resumed.
- * result (may be NULL): items with label, score and group. Group 0: "steps", "stopped" (1: a callback asked to stop. The steps that are done are
- *   saved, and the same call with the option "resume" continues; the weights are in the folder when the run has ended), "best_step" where something was
- *   measured. Group 1: the metrics of that step on the evaluation data. LF_CANCELLED only where it was stopped before the first step.
+ * result (may be NULL): items with label, score and group.
+ *   Group 0: "steps", "stopped" (1: a callback stopped the run), "best_step" where something was measured.
+ *   Group 1: the metrics of that step on the evaluation data.
+ * A run that is stopped saves the steps that are done, and the same call with the option "resume" continues it.
+ * The weights are in the folder when the run has ended.
+ * LF_CANCELLED only where it was stopped before the first step.
  * Options, as on the command line, with underscores; flags are 0 or 1:
  *   all tasks  float "learning_rate" "head_learning_rate" "layer_decay" "power" "warmup_ratio" "beta1" "beta2" "epsilon" "weight_decay"
  *              "max_grad_norm" "label_smoothing" "epochs"; int "warmup_steps" "steps" "batch_size" "tokens_per_step" "tokens_per_batch"
@@ -576,8 +584,8 @@ LF_API lf_status lf_train(const char* task, const char* checkpoint, const char* 
 
 /* Measures a checkpoint on data by the metric of its task. metrics: items with label, score and group 1, as lf_train gives them.
  * predictions (may be NULL): items with text, a JSON object for each example, and id, its place in the data.
- * Options: of those above "tokens_per_batch" "max_tokens" "column" "cache" "dtype" "device" "attention" "tf32" and the task's own. Callbacks: cancel,
- * and progress: examples done and in all, tokens so far. */
+ * Options: of those above "tokens_per_batch" "max_tokens" "column" "cache" "dtype" "device" "attention" "tf32" and the task's own.
+ * Callbacks: cancel, and progress: examples done and in all, tokens so far. */
 LF_API lf_status lf_evaluate(const char* task, const char* checkpoint, const char* const* data, size_t data_count, const lf_options* options,
                              lf_answer** metrics, lf_answer** predictions);
 

@@ -4,7 +4,7 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Models;
 
-/// <summary>Tensors that somebody else holds, under Hugging Face's names, for a model over them. Everything that does not fit is reported
+/// <summary>Tensors of another owner, under HF's names, for a model over them. Everything that does not fit is reported
 /// at once.</summary>
 internal sealed class GivenTensors
 {
