@@ -1,10 +1,11 @@
 using LongformerInterop.Cli.Parity.Groups;
+using LongformerInterop.Cli.Parity.Metrics;
 using LongformerInterop.Models;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Cli.Parity;
 
-/// <summary>Runs the case folders below given folders and yields a row per expected tensor.</summary>
+/// <summary>Runs the cases below given folders and yields a row per expected tensor, or per case of a scorer.</summary>
 internal static class ParityRunner
 {
     private static readonly EnumerationOptions Search = new() { RecurseSubdirectories = true, MaxRecursionDepth = 16, IgnoreInaccessible = true };
@@ -24,22 +25,28 @@ internal static class ParityRunner
         new SentencesGroup(),
     ];
 
-    /// <summary>The case folders at or below a folder, in the order of their names.</summary>
+    /// <summary>The cases at or below a folder, in the order of their names: folders with case.json, and files of scorers.</summary>
     /// <exception cref="IOException">There is no such folder, or no case below it.</exception>
     internal static List<string> FindCases(string folder)
     {
         if (!Directory.Exists(folder))
             throw new IOException($"{folder}: no such folder");
         List<string> cases = [.. Directory.EnumerateFiles(folder, "case.json", Search).Select(f => Path.GetDirectoryName(f)!)];
+        cases.AddRange(Directory.EnumerateFiles(folder, "*.json", Search).Where(f => MetricFile.Of(f) is not null));
         if (cases.Count == 0)
-            throw new IOException($"{folder}: no case below it (a case is a folder with case.json)");
+        {
+            throw new IOException($"{folder}: no case below it (a case is a folder with case.json, or a file of a scorer: "
+                + $"{string.Join(", ", MetricFile.All.Select(m => m.FileName))})");
+        }
         cases.Sort(StringComparer.Ordinal);
         return cases;
     }
 
-    /// <summary>Runs one case folder. Never throws for what is wrong with the case: that is a row.</summary>
+    /// <summary>Runs one case folder or file of a scorer. Never throws for what is wrong with the case: that is a row.</summary>
     internal static IEnumerable<ParityRow> Run(string folder, ParitySettings settings)
     {
+        if (File.Exists(folder) && MetricFile.Of(folder) is { } metric)
+            return metric.Run(folder);
         ParityCase parityCase;
         try
         {
