@@ -39,6 +39,8 @@ public sealed record Architecture
             with { Marks = ["classifier.weight"], Verb = "choose" },
         Longformer("LongformerForSpanClassification", "span-classification", l => new LongformerForSpanClassification(l))
             with { Marks = ["span_classifier.weight"], Verb = "spans", HasLabels = true },
+        Longformer("LongformerForCandidateScoring", "candidate-scoring", l => new LongformerForCandidateScoring(l))
+            with { Marks = ["answer_score.weight"] },
         Led("LEDModel", "none", l => new LedModel(l)),
         Led("LEDForQuestionAnswering", "question-answering", l => new LedForQuestionAnswering(l)) with { Marks = ["qa_outputs.weight"] },
         Led("LEDForSequenceClassification", "sequence-classification", l => new LedForSequenceClassification(l))

@@ -18,6 +18,7 @@ internal static class ModuleClasses
             ["LongformerForTokenClassification"] = loaded => new LongformerForTokenClassificationModule(loaded),
             ["LongformerForMultipleChoice"] = loaded => new LongformerForMultipleChoiceModule(loaded),
             ["LongformerForSpanClassification"] = loaded => new LongformerForSpanClassificationModule(loaded),
+            ["LongformerForCandidateScoring"] = loaded => new LongformerForCandidateScoringModule(loaded),
             ["LEDModel"] = loaded => new LedModule(loaded),
             ["LEDForConditionalGeneration"] = loaded => new LedForConditionalGenerationModule(loaded),
             ["LEDForQuestionAnswering"] = loaded => new LedForQuestionAnsweringModule(loaded),
@@ -124,6 +125,20 @@ public sealed class LongformerForSpanClassificationModule : PretrainedModule
     /// <exception cref="CheckpointException">The head is missing, or configuration or weights do not fit; everything is listed.</exception>
     public static new LongformerForSpanClassificationModule Load(string folder, LoadOptions? options = null) =>
         new(LoadAs("LongformerForSpanClassification", folder, options));
+}
+
+/// <summary>A score for each candidate of a question, from the marker in front of it.</summary>
+public sealed class LongformerForCandidateScoringModule : PretrainedModule
+{
+    internal LongformerForCandidateScoringModule(LoadedCheckpoint loaded)
+        : base(loaded)
+    {
+    }
+
+    /// <summary>Loads a checkpoint folder.</summary>
+    /// <exception cref="CheckpointException">The head is missing, or configuration or weights do not fit; everything is listed.</exception>
+    public static new LongformerForCandidateScoringModule Load(string folder, LoadOptions? options = null) =>
+        new(LoadAs("LongformerForCandidateScoring", folder, options));
 }
 
 /// <summary>The bare LED.</summary>

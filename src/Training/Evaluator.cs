@@ -28,6 +28,9 @@ public sealed record EvaluatorOptions
     /// <summary>The most tokens in one pass.</summary>
     public int TokensPerBatch { get; init; } = 8_192;
 
+    /// <summary>Arxiv: a file that written texts are added to as they come, and read from again; null: none.</summary>
+    public string? Journal { get; init; }
+
     /// <summary>How the model is loaded.</summary>
     public LoadOptions Load { get; init; } = new();
 }
@@ -45,8 +48,9 @@ public static class Evaluator
         ArgumentNullException.ThrowIfNull(options);
         if (options.TokensPerBatch < 1)
             throw new InputException($"tokens of a batch: expected 1 or more, given {options.TokensPerBatch}");
-        IReadOnlyList<string> files = DataFiles.Find(options.Data);
         Recipe recipe = Recipe.Of(options.Task, options.Recipe);
+        IReadOnlyList<string> files = recipe.FindFiles(options.Data);
+        DataPart part = options.Recipe.Part;
         string work = Path.Combine(Path.GetTempPath(), $"longformer-{Path.GetRandomFileName()}");
         try
         {
@@ -56,11 +60,15 @@ public static class Evaluator
                 throw new InputException($"{options.Checkpoint}: expected {recipe.Architecture} to {recipe.Name}, given {loaded.Architecture}");
             using TrainingHead head = TrainingHead.Of(loaded);
             ExampleText text = PreparedData.TextOf(start, options.Recipe, recipe);
-            LabelSet? labels = start.LabelsOf(recipe.Architecture) is { } own ? recipe.FindLabels(DataFiles.Read(files, cancellation),
+            LabelSet? labels = start.LabelsOf(recipe.Architecture) is { } own ? recipe.FindLabels(recipe.ReadFiles(files, part, cancellation),
                 own) is { } wanted
                 ? own.Names.SequenceEqual(wanted.Names) ? wanted : own with { ProblemType = own.ProblemType ?? wanted.ProblemType } : null : null;
-            using TokenizedData data = new PreparedData(options.Cache, work, start.Folder).Open(recipe, text, labels, files, true, null,
+            using TokenizedData data = new PreparedData(options.Cache, work, start.Folder).Open(recipe, text, labels, files, part, true, null,
                 cancellation);
+            string weights = Path.Combine(start.Folder, "model.safetensors");
+            using EvaluationJournal? journal = options.Journal is null ? null : new(options.Journal, EvaluationJournal.Belonging(recipe.Name,
+                data.ContentHash, Path.GetFullPath(options.Checkpoint), File.Exists(weights) ? File.GetLastWriteTimeUtc(weights).Ticks : null,
+                options.Recipe.Beams, options.Recipe.LengthPenalty, options.Recipe.MaxTargetTokens, options.Recipe.Generates));
             (int done, long tokens) = (0, 0);
             Action<int>? report = progress is null ? null : n =>
             {
@@ -68,7 +76,7 @@ public static class Evaluator
                     tokens += data.TokenCount(done++);
                 progress.Report(new TaskProgress(done, data.Count, tokens));
             };
-            return recipe.Evaluate(new EvaluationCall(head, data, options.TokensPerBatch, report, cancellation), text, labels);
+            return recipe.Evaluate(new EvaluationCall(head, data, options.TokensPerBatch, report, cancellation) { Journal = journal }, text, labels);
         }
         finally
         {

@@ -26,16 +26,16 @@ internal sealed class PreparedData(string? cache, string output, string tokenize
             throw new InputException($"most tokens of a target: expected at most {led.MaxDecoderPositionEmbeddings}, the decoder's positions, "
                 + $"given {options.MaxTargetTokens}");
         }
-        return new ExampleText(Tokenizer.Load(start.Folder), options.MaxTokens ?? start.MaxTokens, start.VocabSize);
+        return new ExampleText(Tokenizer.Load(start.TokenizerFolder), options.MaxTokens ?? start.MaxTokens, start.VocabSize);
     }
 
     /// <summary>The examples of some files.</summary>
-    public TokenizedData Open(Recipe recipe, ExampleText text, LabelSet? labels, IReadOnlyList<string> files, bool forEvaluation,
+    public TokenizedData Open(Recipe recipe, ExampleText text, LabelSet? labels, IReadOnlyList<string> files, DataPart part, bool forEvaluation,
         Action<long>? report, CancellationToken cancellation)
     {
-        string fingerprint = Fingerprint(recipe, text, labels, files, forEvaluation), name = $"{recipe.Name}-{fingerprint[..16]}.lfdata";
+        string fingerprint = Fingerprint(recipe, text, labels, files, part, forEvaluation), name = $"{recipe.Name}-{fingerprint[..16]}.lfdata";
         string beside = cache ?? Path.Combine(Path.GetDirectoryName(Path.GetFullPath(files[0]))!, ".longformer-cache");
-        IEnumerable<TrainingExample> Examples() => recipe.Examples(DataFiles.Read(files, cancellation), text, labels, forEvaluation);
+        IEnumerable<TrainingExample> Examples() => recipe.Examples(recipe.ReadFiles(files, part, cancellation), text, labels, forEvaluation);
         if (cache is null && !IsWritable(beside))
             beside = Path.Combine(output, "cache");
         return TokenizedData.OpenOrMake(Path.Combine(beside, name), fingerprint, Examples, report);
@@ -57,13 +57,13 @@ internal sealed class PreparedData(string? cache, string output, string tokenize
         }
     }
 
-    private string Fingerprint(Recipe recipe, ExampleText text, LabelSet? labels, IReadOnlyList<string> files, bool forEvaluation)
+    private string Fingerprint(Recipe recipe, ExampleText text, LabelSet? labels, IReadOnlyList<string> files, DataPart part, bool forEvaluation)
     {
         using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         void Add(object? value) => hash.AppendData(System.Text.Encoding.UTF8.GetBytes(FormattableString.Invariant($"{value}\n")));
         RecipeOptions options = recipe.Options;
         foreach (object? value in (object?[])[Version, recipe.Name, text.MaxTokens, text.VocabSize, forEvaluation, options.Stride,
-            options.FirstTokenIsNoAnswer, options.MaxTargetTokens, options.JoinsTexts])
+            options.FirstTokenIsNoAnswer, options.MaxTargetTokens, options.JoinsTexts, part, .. recipe.DataSettings])
         {
             Add(value);
         }

@@ -10,6 +10,26 @@ namespace LongformerInterop.Training;
 /// </summary>
 internal sealed class Preset : ISettingValues
 {
+    // Dev is looked at every 250 updates; AdamW and its decay are allenai's.
+    private static readonly (string Setting, object Value)[] WikiHop =
+    [
+        ("batch_size", 32L), ("learning_rate", 3e-5), ("warmup_steps", 200L), ("eval_every", 250L), ("beta2", 0.98), ("weight_decay", 0.01),
+    ];
+
+    // The large model's epochs are those of allenai's cheatsheet, whose plain Adam does not decay or clip.
+    private static readonly (string Setting, object Value)[] TriviaQa =
+    [
+        ("batch_size", 32L), ("learning_rate", 3e-5), ("warmup_steps", 1_000L), ("max_grad_norm", 0.0), ("first_window_only", true),
+    ];
+
+    private static readonly (string Setting, object Value)[] Documents =
+        [("epochs", 15.0), ("batch_size", 32L), ("learning_rate", 3e-5), ("warmup_ratio", 0.1)];
+
+    private static readonly (string Setting, object Value)[] Abstracts =
+    [
+        ("epochs", 5.0), ("batch_size", 16L), ("learning_rate", 3e-5), ("warmup_steps", 1_000L), ("max_target_tokens", 256L), ("max_grad_norm", 0.0),
+    ];
+
     private static readonly (string Name, TrainingTask Task, (string Setting, object Value)[] Values)[] All =
     [
         // RoBERTa made long and trained on: 65,000 steps of 2^18 tokens.
@@ -26,7 +46,22 @@ internal sealed class Preset : ISettingValues
         ]),
         ("arxiv", TrainingTask.Summarize,
             [("epochs", 5.0), ("batch_size", 16L), ("learning_rate", 3e-5), ("warmup_steps", 1_000L), ("max_target_tokens", 256L)]),
+        ("paper-base", TrainingTask.WikiHop, [("epochs", 15.0), .. WikiHop]),
+        ("paper-large", TrainingTask.WikiHop, [("epochs", 5.0), ("first_chunk_only", true), .. WikiHop]),
+        ("paper-base", TrainingTask.TriviaQa, [("epochs", 5.0), .. TriviaQa]),
+        ("paper-large", TrainingTask.TriviaQa, [("epochs", 4.0), .. TriviaQa]),
+        ("paper-base", TrainingTask.Imdb, Documents),
+        ("paper-large", TrainingTask.Imdb, Documents),
+        ("paper-base", TrainingTask.Hyperpartisan, Documents),
+        ("paper-large", TrainingTask.Hyperpartisan, Documents),
+        ("paper-base", TrainingTask.Arxiv, [("max_tokens", 16_384L), ("recompute", true), .. Abstracts]),
+        ("paper-large", TrainingTask.Arxiv, [("max_tokens", 16_384L), ("recompute", true), .. Abstracts]),
+        ("paper-4k", TrainingTask.Arxiv, [("max_tokens", 4_096L), ("recompute", true), .. Abstracts]),
+        ("paper-1k", TrainingTask.Arxiv, [("max_tokens", 1_024L), .. Abstracts]),
     ];
+
+    private static (string Setting, object Value)[] ValuesOf(string name, TrainingTask task) =>
+        All.First(p => p.Name == name && p.Task == task).Values;
 
     private readonly Dictionary<string, object> _values;
     private readonly ISettingValues _given;
@@ -38,7 +73,7 @@ internal sealed class Preset : ISettingValues
         string[] names = NamesOf(task);
         if (!names.Contains(name))
             throw new InputException("preset", names.Length == 0 ? "none, since this task has none" : string.Join(", ", names), $"\"{name}\"");
-        _values = All.First(p => p.Name == name).Values.ToDictionary(v => v.Setting, v => v.Value);
+        _values = ValuesOf(name, task).ToDictionary(v => v.Setting, v => v.Value);
         _given = given;
         // How long: one of the two that was given decides.
         if (given.Number("epochs") is not null)
@@ -56,7 +91,7 @@ internal sealed class Preset : ISettingValues
     public static string[] NamesOf(TrainingTask task) => [.. All.Where(p => p.Task == task).Select(p => p.Name)];
 
     /// <summary>Describes a preset for people: <c>steps 65000, power 3</c>.</summary>
-    public static string Describe(string name) => string.Join(", ", All.First(p => p.Name == name).Values.Select(v =>
+    public static string Describe(string name, TrainingTask task) => string.Join(", ", ValuesOf(name, task).Select(v =>
         v.Value is true ? v.Setting : string.Create(CultureInfo.InvariantCulture, $"{v.Setting} {v.Value}")));
 
     public long? Integer(string name) => _given.Integer(name) ?? (_values.GetValueOrDefault(name) as long?);

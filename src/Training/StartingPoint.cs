@@ -2,6 +2,7 @@ using System.Text.Json;
 using LongformerInterop.Checkpoints;
 using LongformerInterop.Models;
 using LongformerInterop.Models.Conversion;
+using LongformerInterop.Tokenizers;
 using LongformerInterop.Torch;
 using LongformerInterop.Training.Data;
 using LongformerInterop.Training.Recipes;
@@ -18,11 +19,16 @@ internal sealed class StartingPoint
     private static readonly string[] Weights = ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
         "pytorch_model.bin.index.json"];
 
+    private int _firstAdded, _added;
+
     private StartingPoint(string folder, LongformerConfiguration? longformer, LedConfiguration? led) =>
-        (Folder, Longformer, Led) = (folder, longformer, led);
+        (Folder, TokenizerFolder, Longformer, Led) = (folder, folder, longformer, led);
 
     /// <summary>Where its files are.</summary>
     public string Folder { get; private set; }
+
+    /// <summary>Where its tokenizer is.</summary>
+    public string TokenizerFolder { get; private set; }
 
     /// <summary>The configuration of a Longformer, else null.</summary>
     public LongformerConfiguration? Longformer { get; private set; }
@@ -75,6 +81,32 @@ internal sealed class StartingPoint
             : new StartingPoint(folder, LongformerConfiguration.Load(folder), null);
     }
 
+    /// <summary>Adds the tokens that its tokenizer lacks, behind the last one; their rows are made by <see cref="Prepare"/>.</summary>
+    /// <param name="tokens">The tokens.</param>
+    /// <param name="work">A folder for what is made.</param>
+    /// <exception cref="LongformerException">It is an LED, or its tokenizer cannot be read.</exception>
+    public void AddTokens(IReadOnlyList<string> tokens, string work)
+    {
+        if (tokens.Count == 0)
+            return;
+        Tokenizer tokenizer = Tokenizer.Load(Folder);
+        string[] missing = [.. tokens.Where(t => tokenizer.TokenToId(t) is null)];
+        if (missing.Length == 0)
+            return;
+        if (Longformer is null)
+            throw new CheckpointException($"{Folder}: expected a Longformer, a RoBERTa or a BERT for a task with markers, given an LED");
+        (_firstAdded, _added) = (tokenizer.VocabularySize, missing.Length);
+        string target = Path.Combine(work, "tokenizer");
+        Directory.CreateDirectory(target);
+        TokenizerFiles.Copy(Folder, target);
+        // The class of a tokenizer may follow from the model's.
+        File.Copy(Path.Combine(Folder, "config.json"), Path.Combine(target, "config.json"), overwrite: true);
+        TokenizerFiles.Add(target, missing, _firstAdded);
+        TokenizerFolder = target;
+        Longformer = Longformer with { VocabSize = Math.Max(Longformer.VocabSize, _firstAdded + _added) };
+        Notes.Add($"new tokens: {string.Join(" ", missing)}");
+    }
+
     /// <summary>The labels of its head, if it has that of an architecture.</summary>
     public LabelSet? LabelsOf(string architecture) => Longformer is { } c && c.Architectures is [string first, ..]
         && first.Replace("Roberta", "Longformer", StringComparison.Ordinal) == architecture
@@ -105,7 +137,7 @@ internal sealed class StartingPoint
         bool fits = source is not null && shapes.All(s => Find(source, s) is { } name && source.Entry(name).Shape.SequenceEqual(s.Shape));
         bool same = wanted is null || (LabelsOf(architecture) is { } old
             && (labels is null || (old.Names.SequenceEqual(labels.Names) && old.ProblemType == labels.ProblemType)));
-        if (fits && same)
+        if (fits && same && _added == 0)
             return;
 
         List<string> made = [], missing = [];
@@ -113,6 +145,11 @@ internal sealed class StartingPoint
         foreach (ParameterShape shape in shapes)
         {
             string? name = source is null ? null : Find(source, shape);
+            if (name is not null && _added > 0 && shape.Name.EndsWith("word_embeddings.weight", StringComparison.Ordinal))
+            {
+                tensors.Add(TensorSource.Deferred(shape.Name, DType.Float32, shape.Shape, () => WithAddedRows(source!.Get(name), shape, seed)));
+                continue;
+            }
             if (name is not null && source!.Entry(name).Shape.SequenceEqual(shape.Shape))
             {
                 tensors.Add(TensorSource.From(shape.Name, source, name));
@@ -132,10 +169,10 @@ internal sealed class StartingPoint
         Directory.CreateDirectory(target);
         ShardedWriter.Write(target, tensors);
         File.WriteAllText(Path.Combine(target, "config.json"), wanted?.ToJson() ?? (Led! with { Architectures = [architecture] }).ToJson());
-        TokenizerFiles.Copy(Folder, target);
+        TokenizerFiles.Copy(TokenizerFolder, target);
         Notes.Add(source is null ? "random weights" : made.Count > 0 ? $"new and random: {string.Join(", ", made)}"
             : $"the head of {architecture} under other labels");
-        (Folder, Longformer) = (target, wanted);
+        (Folder, TokenizerFolder, Longformer) = (target, target, wanted);
     }
 
     private static bool IsHead(string name) => name == "final_logits_bias" || Optimization.ParameterPlan.IsHead(name);
@@ -148,6 +185,26 @@ internal sealed class StartingPoint
             : shape.Name == "lm_head.bias" ? [shape.Name, "lm_head.decoder.bias"] : [shape.Name];
         return names.FirstOrDefault(source.Contains);
     }
+
+    /// <summary>A word table with rows for the added tokens: normal, with the mean and the deviation of the whole table, as allenai's code draws
+    /// them.</summary>
+    private Tensor WithAddedRows(Tensor table, ParameterShape shape, long seed)
+    {
+        float[] old = table.To(DType.Float32).Contiguous().ToArray<float>();
+        double mean = old.Average(v => (double)v), deviation = Math.Sqrt(old.Sum(v => (v - mean) * (v - mean)) / Math.Max(1, old.Length - 1));
+        float[] values = new float[shape.Shape[0] * shape.Shape[1]];
+        old.CopyTo(values, 0);
+        // A table may have had rows to spare, which are drawn too, as are those between it and the first added token.
+        long first = Math.Min(_firstAdded, table.Size(0)) * shape.Shape[1], end = (long)(_firstAdded + _added) * shape.Shape[1];
+        for (long i = first; i < end; i++)
+            values[i] = (float)(mean + (deviation * Normal(seed, HashOf(shape.Name) + 1, i)));
+        return Tensor.From<float>(values, shape.Shape);
+    }
+
+    private static long HashOf(string name) => name.Aggregate(0L, (hash, c) => (long)Mixing.Of(hash, c));
+
+    private static double Normal(long seed, long stream, long i) => Math.Sqrt(-2 * Math.Log(1 - Mixing.Unit(Mixing.Of(seed, stream, i, 0))))
+        * Math.Cos(2 * Math.PI * Mixing.Unit(Mixing.Of(seed, stream, i, 1)));
 
     /// <summary>As HF initialises: normal with the configured deviation, LayerNorm 1 and 0, biases 0, the rows of the padding 0.</summary>
     private Tensor Random(ParameterShape shape, long seed)
@@ -163,12 +220,9 @@ internal sealed class StartingPoint
         if (shape.Name == "final_logits_bias")
             return Tensor.From<float>(values, shape.Shape);
         double deviation = Longformer?.InitializerRange ?? Led!.InitStd;
-        long name = shape.Name.Aggregate(0L, (hash, c) => (long)Mixing.Of(hash, c));
+        long name = HashOf(shape.Name);
         for (int i = 0; i < values.Length; i++)
-        {
-            double radius = Math.Sqrt(-2 * Math.Log(1 - Mixing.Unit(Mixing.Of(seed, name, i, 0))));
-            values[i] = (float)(deviation * radius * Math.Cos(2 * Math.PI * Mixing.Unit(Mixing.Of(seed, name, i, 1))));
-        }
+            values[i] = (float)(deviation * Normal(seed, name, i));
         int padding = Longformer?.PadTokenId ?? Led!.PadTokenId;
         bool padded = shape.Name.EndsWith("word_embeddings.weight", StringComparison.Ordinal)
             || shape.Name.EndsWith("shared.weight", StringComparison.Ordinal)
@@ -177,29 +231,4 @@ internal sealed class StartingPoint
             Array.Clear(values, padding * (int)shape.Shape[1], (int)shape.Shape[1]);
         return Tensor.From<float>(values, shape.Shape);
     }
-}
-
-/// <summary>The files of a tokenizer, which go wherever the weights go.</summary>
-internal static class TokenizerFiles
-{
-    private static readonly string[] Names =
-    [
-        "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "vocab.txt",
-        "generation_config.json",
-    ];
-
-    /// <summary>Copies those that are there.</summary>
-    public static void Copy(string from, string to)
-    {
-        foreach (string name in Names)
-        {
-            if (File.Exists(Path.Combine(from, name)))
-                File.WriteAllBytes(Path.Combine(to, name), File.ReadAllBytes(Path.Combine(from, name)));
-        }
-    }
-
-    /// <summary>The bytes of all, for a fingerprint.</summary>
-    public static IEnumerable<byte[]> Contents(string folder) =>
-        Names.Where(name => name != "generation_config.json" && File.Exists(Path.Combine(folder, name))).Select(name =>
-            File.ReadAllBytes(Path.Combine(folder, name)));
 }

@@ -53,20 +53,24 @@ public sealed class Trainer
     /// <exception cref="DivergedException">The loss or a gradient is no number any more.</exception>
     public TrainingResult Run(CancellationToken cancellation = default)
     {
-        IReadOnlyList<string> files = DataFiles.Find(_options.Data), evaluationFiles = _options.EvaluationData.Count == 0 ? []
-            : DataFiles.Find(_options.EvaluationData);
+        IReadOnlyList<string> files = _recipe.FindFiles(_options.Data), evaluationFiles = _options.EvaluationData.Count > 0
+            ? _recipe.FindFiles(_options.EvaluationData) : _recipe.DividesData ? files : [];
+        // Data that the task divides by itself: one set, two parts.
+        (DataPart learned, DataPart measured) = _options.EvaluationData.Count == 0 && _recipe.DividesData
+            ? (DataPart.Training, DataPart.Development) : (DataPart.All, DataPart.All);
         _folder.Open(_options.Resume);
         try
         {
             (string Folder, RunState State)? last = _options.Resume ? _folder.Last() : null;
             StartingPoint start = StartingPoint.Open(_options.Checkpoint, _folder.Work);
+            start.AddTokens(_recipe.Markers, _folder.Work);
             ExampleText text = PreparedData.TextOf(start, _options.Recipe, _recipe);
-            LabelSet? labels = _recipe.FindLabels(DataFiles.Read(files, cancellation), start.LabelsOf(_recipe.Architecture));
-            PreparedData prepared = new(_options.Cache, _folder.Path, start.Folder);
-            using TokenizedData data = prepared.Open(_recipe, text, labels, files, false, n =>
+            LabelSet? labels = _recipe.FindLabels(_recipe.ReadFiles(files, learned, cancellation), start.LabelsOf(_recipe.Architecture));
+            PreparedData prepared = new(_options.Cache, _folder.Path, start.TokenizerFolder);
+            using TokenizedData data = prepared.Open(_recipe, text, labels, files, learned, false, n =>
                 Tell(TrainingEventKind.Preparing, 0, 0, e => e with { Examples = n }), cancellation);
             using TokenizedData? held = evaluationFiles.Count == 0 ? null
-                : prepared.Open(_recipe, text, labels, evaluationFiles, true, n =>
+                : prepared.Open(_recipe, text, labels, evaluationFiles, measured, true, n =>
                     Tell(TrainingEventKind.Preparing, 0, 0, e => e with { Examples = n }), cancellation);
             if (data.Count == 0 || held?.Count == 0)
             {

@@ -40,8 +40,20 @@ public static class TrainingSettings
     public static IReadOnlyList<(string Name, TrainingTask Task)> Tasks { get; } =
     [
         ("masked-lm", TrainingTask.MaskedLanguage), ("classify", TrainingTask.Classify), ("tag", TrainingTask.Tag), ("answer", TrainingTask.Answer),
-        ("choose", TrainingTask.Choose), ("summarize", TrainingTask.Summarize),
+        ("choose", TrainingTask.Choose), ("summarize", TrainingTask.Summarize), ("wikihop", TrainingTask.WikiHop),
+        ("triviaqa", TrainingTask.TriviaQa), ("imdb", TrainingTask.Imdb), ("hyperpartisan", TrainingTask.Hyperpartisan),
+        ("arxiv", TrainingTask.Arxiv),
     ];
+
+    /// <summary>Whether a task is one of the paper's, read from its official files.</summary>
+    public static bool IsPaper(TrainingTask task) => task >= TrainingTask.WikiHop;
+
+    /// <summary>Whether a task divides its data by itself, so that an evaluation can ask for a part.</summary>
+    public static bool Divides(TrainingTask task) => Recipe.Of(task).DividesData;
+
+    /// <summary>The parts of data that a task divides by itself, by name.</summary>
+    public static IReadOnlyList<(string Name, DataPart Value)> Parts { get; } =
+        [("all", DataPart.All), ("train", DataPart.Training), ("dev", DataPart.Development), ("test", DataPart.Test)];
 
     /// <summary>The schedules by name.</summary>
     public static IReadOnlyList<(string Name, ScheduleKind Value)> Schedules { get; } =
@@ -75,7 +87,7 @@ public static class TrainingSettings
     public static IReadOnlyList<string> PresetsOf(TrainingTask task) => Preset.NamesOf(task);
 
     /// <summary>Describes a preset for people: <c>epochs 15, batch_size 32</c>.</summary>
-    public static string DescribePreset(string name) => Preset.Describe(name);
+    public static string DescribePreset(string name, TrainingTask task) => Preset.Describe(name, task);
 
     /// <summary>The options of a training.</summary>
     /// <param name="task">What is to be learned.</param>
@@ -154,7 +166,8 @@ public static class TrainingSettings
         EvaluatorOptions defaults = new() { Task = task, Checkpoint = checkpoint, Data = data };
         return defaults with
         {
-            Recipe = RecipeOf(task, values),
+            Recipe = Divides(task) ? RecipeOf(task, values) with { Part = Choice(values, "part", Parts) ?? DataPart.All } : RecipeOf(task, values),
+            Journal = task == TrainingTask.Arxiv ? values.Text("journal") : null,
             Cache = values.Text("cache"),
             TokensPerBatch = Int(values, "tokens_per_batch") ?? defaults.TokensPerBatch,
             Load = new LoadOptions
@@ -167,9 +180,27 @@ public static class TrainingSettings
 
     private static RecipeOptions RecipeOf(TrainingTask task, ISettingValues values)
     {
-        RecipeOptions options = new() { Columns = Columns(values.Texts("column")), MaxTokens = Int(values, "max_tokens") };
+        RecipeOptions options = new() { MaxTokens = Int(values, "max_tokens") };
+        // Official files have columns of their own; what the paper's tasks share is asked for here.
+        options = IsPaper(task) ? options with { NoGlobalAttention = values.Flag("no_global_attention") ?? false }
+            : options with { Columns = Columns(values.Texts("column")) };
         return task switch
         {
+            TrainingTask.WikiHop => options with { FirstChunkOnly = values.Flag("first_chunk_only") ?? false },
+            TrainingTask.Imdb => options with { HeldOut = Int(values, "held_out") },
+            TrainingTask.Hyperpartisan => options with { Splits = values.Text("splits") },
+            TrainingTask.Arxiv => options with
+            {
+                MaxTargetTokens = Int(values, "max_target_tokens") ?? options.MaxTargetTokens, Generates = !(values.Flag("loss_only") ?? false),
+                Beams = Int(values, "beams") ?? options.Beams, LengthPenalty = values.Number("length_penalty"),
+            },
+            TrainingTask.TriviaQa => options with
+            {
+                Evidence = values.Text("evidence"), Stride = Int(values, "stride") ?? options.Stride,
+                MaxDocumentTokens = Int(values, "max_document_tokens") ?? options.MaxDocumentTokens,
+                FirstWindowOnly = values.Flag("first_window_only") ?? false,
+                MaxAnswerTokens = Int(values, "max_answer_tokens") ?? options.MaxAnswerTokens,
+            },
             TrainingTask.MaskedLanguage => options with
             {
                 MaskProbability = values.Number("mask_probability") ?? options.MaskProbability, JoinsTexts = values.Flag("join_texts") ?? false,

@@ -34,6 +34,8 @@ public class ModuleTests
             inputs["entity_end_positions"] = torch.tensor(new long[] { 3, 4 }, [2, 1]);
         }
 
+        if (name.EndsWith("CandidateScoring", StringComparison.Ordinal))
+            inputs["entity_start_positions"] = torch.tensor(new long[] { 1, 2, 3, 4 }, [2, 2]);
         if (name.EndsWith("QuestionAnswering", StringComparison.Ordinal))
             inputs["global_attention_mask"] = torch.zeros_like(inputs["input_ids"]);
         IReadOnlyDictionary<string, Tensor> expected = model.Run(inputs.ToDictionary(i => i.Key, i => i.Value.ToLongformer()));

@@ -556,7 +556,8 @@ LF_API lf_status lf_convert(const char* source, const char* output, const lf_opt
 /* Pretraining by masked LM and fine-tuning of every head, from files to a folder that this library and HF load, as
  * `longformer train`.
  * docs/training.md describes data, settings and the folder.
- * task: "masked-lm", "classify", "tag", "answer", "choose", "summarize".
+ * task: "masked-lm", "classify", "tag", "answer", "choose", "summarize"; of the paper, from its official files: "wikihop", "triviaqa", "imdb",
+ * "hyperpartisan", "arxiv".
  * checkpoint: a Longformer or an LED, with the head or without; a RoBERTa, BERT or BART, which is made long on the way; or a folder with a
  *   configuration, a tokenizer and no weights.
  * data, evaluation: files, folders, patterns (JSON lines, JSON, CSV, TSV, Parquet, text); evaluation may be none.

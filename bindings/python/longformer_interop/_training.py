@@ -81,6 +81,18 @@ class TrainingOptions:
     loss_only: bool | None = None
     mask_probability: float | None = None
     join_texts: bool | None = None
+    # Of the paper's tasks.
+    no_global_attention: bool | None = None
+    first_chunk_only: bool | None = None
+    evidence: str | os.PathLike[str] | None = None
+    max_document_tokens: int | None = None
+    first_window_only: bool | None = None
+    held_out: int | None = None
+    splits: str | os.PathLike[str] | None = None
+    part: str | None = None
+    beams: int | None = None
+    length_penalty: float | None = None
+    journal: str | os.PathLike[str] | None = None
     # Where and how.
     device: str | None = None
     dtype: str | None = None
@@ -107,8 +119,9 @@ class TrainingOptions:
             values["column"] = [f"{purpose}={name}" for purpose, name in values["column"].items()]
         if "labels" in values:
             values["labels"] = [str(label) for label in values["labels"]]
-        if "cache" in values:
-            values["cache"] = os.fspath(values["cache"])
+        for name in ("cache", "evidence", "splits", "journal"):
+            if name in values:
+                values[name] = os.fspath(values[name])
         return values
 
     @classmethod
@@ -192,7 +205,8 @@ class Trainer:
     """A training that can be stopped and resumed.
 
     Args:
-        task: ``"masked-lm"``, ``"classify"``, ``"tag"``, ``"answer"``, ``"choose"`` or ``"summarize"``.
+        task: ``"masked-lm"``, ``"classify"``, ``"tag"``, ``"answer"``, ``"choose"`` or ``"summarize"``; of the paper, from its official files,
+            ``"wikihop"``, ``"triviaqa"``, ``"imdb"``, ``"hyperpartisan"`` or ``"arxiv"``.
         checkpoint: Where to begin: a Longformer or LED, with the head or without; a RoBERTa, BERT or BART, which is made long on the way; or a
             folder with a configuration, a tokenizer and no weights.
         data: What to learn from: files (JSON lines, JSON, CSV, TSV, Parquet, text), folders, patterns.

@@ -26,10 +26,23 @@ internal static class EvaluateVerb
         ModelOptions model = new(command);
         Option<string[]> data = new("--data") { Description = "Files, folders or patterns: .jsonl, .json, .csv, .tsv, .parquet, .txt",
             HelpName = "FILE", Required = true, Arity = ArgumentArity.OneOrMore, AllowMultipleArgumentsPerToken = true };
-        Option<string?> output = new("--output") { Description = "The predictions, a JSON object a line", HelpName = "FILE" };
+        Option<string?> output = new("--output") { Description = "The predictions: as the task's official scorer reads them, "
+            + "else a JSON object a line", HelpName = "FILE" };
         command.Add(data);
         command.Add(output);
         _ = new TrainingDataOptions(command, task);
+        if (TrainingSettings.Divides(task))
+        {
+            Option<string> part = new("--part") { Description = "What to read of data that the task divides by itself: all, train, dev or test",
+                HelpName = "PART", DefaultValueFactory = _ => "all" };
+            part.OnlyFrom([.. TrainingSettings.Parts.Select(p => p.Name)]);
+            command.Add(part);
+        }
+        if (task == TrainingTask.Arxiv)
+        {
+            command.Add(new Option<string?>("--journal") { Description = "A file that texts are added to as they are written: the same command "
+                + "continues from it", HelpName = "FILE" });
+        }
         command.SetAction(parsed => Program.Run(cancellation =>
         {
             // Sets the thread count, too.
@@ -42,8 +55,7 @@ internal static class EvaluateVerb
                 using OutputFile written = new(file);
                 using (StreamWriter writer = new(written.Stream, leaveOpen: true))
                 {
-                    foreach (string prediction in found.Predictions)
-                        writer.Write(prediction + "\n");
+                    writer.Write(found.PredictionFile());
                 }
                 written.Commit();
             }

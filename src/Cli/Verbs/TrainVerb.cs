@@ -110,6 +110,7 @@ internal static class TrainVerb
         private readonly Option<int?> _patience = new("--patience") { Description = "End when so many evaluations in a row were no better than "
             + "the best", HelpName = "N" };
         private readonly Option<string?>? _preset;
+        private readonly Option<string?>? _seeds;
         private readonly Option<bool> _recompute = new("--recompute") { Description = "Run layers again in the backward pass instead of keeping "
             + "their results: much less memory, a third more time" };
 
@@ -125,13 +126,15 @@ internal static class TrainVerb
             _preset = presets.Length == 0 ? null : new Option<string?>("--preset")
             {
                 Description = $"Published settings, below those that are given: {string.Join("; ", presets.Select(p =>
-                    $"{p} ({TrainingSettings.DescribePreset(p)})"))}", HelpName = "NAME",
+                    $"{p} ({TrainingSettings.DescribePreset(p, task)})"))}", HelpName = "NAME",
             };
             _preset?.OnlyFrom(presets);
+            _seeds = !TrainingSettings.IsPaper(task) ? null : new Option<string?>("--seeds") { Description = "Train once with each of these, into "
+                + "folders of the output folder, and report the mean; the paper has five for hyperpartisan", HelpName = "A,B,..." };
             foreach (Option option in (Option[])[_data, _eval, _output, _resume, _rate, _headRate, _layerDecay, _schedule, _power, _warmup,
                 _warmupRatio, _optimizer, _beta1, _beta2, _epsilon,
                 _decay, _norm, _smoothing, _freeze, _firstAdded, _epochs, _steps, _batchSize, _tokensPerStep, _accumulate, _inOrder, _seed,
-                    _noDropout, _evalEvery, _saveEvery, _keep, _patience, _recompute, .. _preset is null ? (Option[])[] : [_preset]])
+                    _noDropout, _evalEvery, _saveEvery, _keep, _patience, _recompute, .. ((Option?[])[_preset, _seeds]).OfType<Option>()])
             {
                 Command.Add(option);
             }
@@ -146,12 +149,42 @@ internal static class TrainVerb
 
         private int Run(ParseResult parsed, CancellationToken cancellation)
         {
+            if (_seeds is not null && parsed.GetValue(_seeds) is { } seeds)
+                return RunSeeds(parsed, seeds, cancellation);
             Trainer trainer = new(Options(parsed));
             using TrainingProgress progress = new();
             trainer.Reported += progress.Report;
             TrainingResult result = trainer.Run(cancellation);
             progress.Clear();
             return Report(result, _model.Json(parsed));
+        }
+
+        private int RunSeeds(ParseResult parsed, string seeds, CancellationToken cancellation)
+        {
+            long[] numbers = [.. seeds.Split(',', StringSplitOptions.TrimEntries).Select(s =>
+                long.TryParse(s, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long seed) ? seed
+                    : throw new UsageException($"--seeds: expected numbers A,B,..., given \"{seeds}\""))];
+            using TrainingProgress progress = new();
+            RepeatedResult result = RepeatedTraining.Run(Options(parsed), numbers, (_, e) => progress.Report(e), cancellation);
+            progress.Clear();
+            if (result.Runs[^1].Stopped)
+                return Report(result.Runs[^1], _model.Json(parsed));
+            if (_model.Json(parsed))
+            {
+                JsonOutput.Print(writer =>
+                {
+                    EvaluateVerb.WriteMetrics(writer, "mean", result.Mean);
+                    EvaluateVerb.WriteMetrics(writer, "deviation", result.Deviation);
+                });
+                return 0;
+            }
+            Console.WriteLine($"{parsed.GetRequiredValue(_output)}: {numbers.Length} seeds");
+            foreach ((string metric, double mean) in result.Mean)
+            {
+                Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+                    $"{metric,-24} {mean:0.######} +- {result.Deviation[metric]:0.######}"));
+            }
+            return 0;
         }
 
         private TrainingOptions Options(ParseResult parsed)

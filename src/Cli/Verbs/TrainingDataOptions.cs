@@ -15,6 +15,11 @@ internal sealed class TrainingDataOptions
         ("answer", TrainingTask.Answer, "Extractive question answering (columns: question, context, answers; SQuAD's files as they are)"),
         ("choose", TrainingTask.Choose, "Multiple choice (columns: document, question, choices, answer)"),
         ("summarize", TrainingTask.Summarize, "Texts from texts, by an LED (columns: document, summary)"),
+        ("wikihop", TrainingTask.WikiHop, "The paper's WikiHop: the right candidate, from many documents (qangaroo's train.json and dev.json)"),
+        ("triviaqa", TrainingTask.TriviaQa, "The paper's TriviaQA, domain Wikipedia: answers in long pages (wikipedia-train.json and the evidence)"),
+        ("imdb", TrainingTask.Imdb, "The paper's IMDB: good and bad reviews (aclImdb/train, aclImdb/test)"),
+        ("hyperpartisan", TrainingTask.Hyperpartisan, "The paper's Hyperpartisan news (articles-*.xml and ground-truth-*.xml, by article)"),
+        ("arxiv", TrainingTask.Arxiv, "The paper's arXiv summaries, by an LED (train.txt, val.txt and test.txt of arxiv-dataset)"),
     ];
 
     private readonly Option<string[]> _column = new("--column") { Description = "A column that is called otherwise, as text=review (repeatable)",
@@ -46,6 +51,25 @@ internal sealed class TrainingDataOptions
     private readonly Option<bool> _join = new("--join-texts") { Description = "Put texts behind one another and cut them into examples of full "
         + "length" };
 
+    private readonly Option<bool> _noGlobal = new("--no-global-attention") { Description = "Give no token global attention: an ablation" };
+    private readonly Option<bool> _firstChunk = new("--first-chunk-only") { Description = "Leave out the supports beyond the first chunk" };
+
+    private readonly Option<string?> _evidence = new("--evidence") { Description = "The folder of the pages (default: evidence/wikipedia beside the "
+        + "folder of the questions)", HelpName = "FOLDER" };
+    private readonly Option<int> _maxDocument = new("--max-document-tokens") { Description = "Words of a page that are read, and tokens of these",
+        HelpName = "N", DefaultValueFactory = _ => 4_096 };
+    private readonly Option<bool> _firstWindow = new("--first-window-only") { Description = "Read no further than the first window of a page, as "
+        + "the paper did (default: all of it, in windows)" };
+
+    private readonly Option<int?> _heldOut = new("--held-out") { Description = "Reviews that are held out where there is no --eval (default: 5000, "
+        + "of fewer than 25000 a fifth)", HelpName = "N" };
+    private readonly Option<string?> _splits = new("--splits") { Description = "The parts by name, as hp-splits.json has them (default: 80, 10 and "
+        + "10 percent, which share no article)", HelpName = "FILE" };
+    private readonly Option<int> _beams = new("--beams") { Description = "Beams of the search that writes in an evaluation", HelpName = "N",
+        DefaultValueFactory = _ => 1 };
+    private readonly Option<double?> _lengthPenalty = new("--length-penalty") { Description = "Its exponent of the length (default: the "
+        + "checkpoint's)", HelpName = "P" };
+
     internal TrainingDataOptions(Command command, TrainingTask task)
     {
         Option[] own = task switch
@@ -55,9 +79,14 @@ internal sealed class TrainingDataOptions
             TrainingTask.Tag => [_labels],
             TrainingTask.Answer => [_stride, _noAnswerIsNothing, _maxAnswer],
             TrainingTask.Summarize => [_maxTarget, _lossOnly],
+            TrainingTask.WikiHop => [_firstChunk],
+            TrainingTask.Imdb => [_heldOut],
+            TrainingTask.Hyperpartisan => [_splits],
+            TrainingTask.Arxiv => [_maxTarget, _lossOnly, _beams, _lengthPenalty],
+            TrainingTask.TriviaQa => [_evidence, _stride, _maxDocument, _firstWindow, _maxAnswer],
             _ => [],
         };
-        foreach (Option option in (Option[])[_column, _cache, _maxTokens, _tokensPerBatch, .. own])
+        foreach (Option option in (Option[])[TrainingSettings.IsPaper(task) ? _noGlobal : _column, _cache, _maxTokens, _tokensPerBatch, .. own])
             command.Add(option);
     }
 }

@@ -25,6 +25,7 @@ public sealed record LongformerInputs : ModelInputs
 
     /// <summary>
     /// Span classification: int64 [B, S], the first token of each given span in its sequence; packed [M], in rows of all tokens behind one another.
+    /// Candidate scoring: the same, the marker of each candidate.
     /// </summary>
     public Tensor? EntityStartPositions { get; init; }
 

@@ -58,6 +58,20 @@ public static class DataFiles
         }
     }
 
+    /// <summary>The records of a file with an object in every line, whatever its name.</summary>
+    internal static IEnumerable<DataRow> ReadJsonLines(string file, CancellationToken cancellation)
+    {
+        bool any = false;
+        foreach (DataRow row in JsonRows.Lines(file, Open(file)))
+        {
+            CancelPoll.ThrowIfStopped(cancellation, often: true);
+            any = true;
+            yield return row;
+        }
+        if (!any)
+            throw new InputException($"{file}: no record in it");
+    }
+
     private static IEnumerable<DataRow> Read(string file) => Path.GetExtension(file).ToLowerInvariant() switch
     {
         ".jsonl" or ".ndjson" => JsonRows.Lines(file, Open(file)),

@@ -51,6 +51,12 @@ internal static class JsonRows
             ? new DataRow($"{file}[{i}]", record) : throw new InputException($"{file}[{i}]: expected a JSON object"));
     }
 
+    /// <summary>One object.</summary>
+    /// <param name="source">Where it is, for messages.</param>
+    /// <param name="json">In UTF-8.</param>
+    public static DataRow Row(string source, byte[] json) =>
+        new(source, (IReadOnlyDictionary<string, object?>)Parse(source, () => JsonText.ParseTexts(new UTF8Encoding(false, true).GetString(json)))!);
+
     /// <summary>SQuAD's answers are in a list of records; its copies at HF have a record of lists.</summary>
     private static IEnumerable<DataRow> Article(string file, object? article, int number)
     {

@@ -42,6 +42,7 @@ public abstract class TrainingHead : IDisposable
             LongformerForSequenceClassification m => new SequenceHead(m) { LabelSmoothing = labelSmoothing },
             LongformerForTokenClassification m => new TokenHead(m) { LabelSmoothing = labelSmoothing },
             LongformerForQuestionAnswering m when labelSmoothing == 0 => new SpanHead(m),
+            LongformerForCandidateScoring m => new CandidateHead(m) { LabelSmoothing = labelSmoothing },
             LongformerForMultipleChoice m => new ChoiceHead(m) { LabelSmoothing = labelSmoothing },
             LedForConditionalGeneration m => new WritingHead(m) { LabelSmoothing = labelSmoothing },
             LongformerForQuestionAnswering =>
@@ -62,7 +63,6 @@ public abstract class TrainingHead : IDisposable
     {
         List<int[]> ids = [];
         List<byte[]>? masks = batch.Any(e => e.Globals is not null) ? [] : null;
-        int? choices = null;
         foreach (TrainingExample example in batch)
         {
             if (masks is not null && example.Globals is null)
@@ -75,9 +75,8 @@ public abstract class TrainingHead : IDisposable
                 masks?.Add(mask![from..(from + length)]);
                 from += length;
             }
-            choices = example.Lengths?.Length;
         }
-        return LongformerInputs.Pack(ids, masks) with { Choices = choices, DropoutSeed = seed };
+        return LongformerInputs.Pack(ids, masks) with { DropoutSeed = seed };
     }
 
     /// <summary>1 at the global tokens of an example.</summary>

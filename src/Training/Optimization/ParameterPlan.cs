@@ -103,11 +103,11 @@ public sealed record ParameterPlan
         || name.Contains("embed_positions", StringComparison.Ordinal) || name.Contains("layernorm_embedding", StringComparison.Ordinal)
         || name.Contains("embed_tokens", StringComparison.Ordinal) || name.EndsWith(WordTable, StringComparison.Ordinal);
 
-    /// <summary>Parameters under neither <c>longformer.</c> nor <c>led.</c>; the pooler of multiple choice belongs to the head.</summary>
+    /// <summary>Parameters of no body, whose names begin so where a head is beside it and so where it is alone; the pooler of multiple choice
+    /// belongs to the head.</summary>
     internal static bool IsHead(string name) => name.Contains("pooler.", StringComparison.Ordinal)
-        || (!name.StartsWith("longformer.", StringComparison.Ordinal) && !name.StartsWith("led.", StringComparison.Ordinal)
-            && ((string[])["lm_head", "classifier", "qa_outputs", "classification_head"]).Any(head =>
-                name.StartsWith(head, StringComparison.Ordinal)));
+        || !((string[])["longformer.", "led.", "embeddings.", "encoder.", "decoder.", "shared."]).Any(body =>
+            name.StartsWith(body, StringComparison.Ordinal));
 
     /// <summary>The number of a layer, the decoder's behind the encoder's; -1: in none.</summary>
     private static int LayerOf(string name)

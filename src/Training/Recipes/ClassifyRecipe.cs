@@ -10,7 +10,7 @@ namespace LongformerInterop.Training.Recipes;
 /// Classification: <c>text</c> (and <c>pair</c>) with <c>label</c>: a name or a number (one class), a list of names or numbers (several classes), or
 /// a value (regression).
 /// </summary>
-public sealed class ClassifyRecipe : Recipe
+public class ClassifyRecipe : Recipe
 {
     private const string Single = "single_label_classification", Multi = "multi_label_classification", Regression = "regression";
 

@@ -31,8 +31,15 @@ public sealed class ExampleText(Tokenizer tokenizer, int maxTokens, int vocabSiz
     public bool IsSpecial(int id) => _special.Contains(id);
 
     /// <summary>One text, or a pair, cut to the room.</summary>
+    /// <param name="text">The text.</param>
+    /// <param name="pair">A second text, or null.</param>
+    /// <param name="source">For a message.</param>
+    /// <param name="strategy">Which of the two is cut.</param>
+    /// <param name="limit">Another room than <see cref="MaxTokens"/>.</param>
+    /// <param name="mayBeEmpty">Whether a text without a token is taken.</param>
     /// <exception cref="InputException">There is no token in it but special ones.</exception>
-    public Encoding Cut(string text, string? pair, string source, TruncationStrategy strategy = TruncationStrategy.LongestFirst, int? limit = null)
+    public Encoding Cut(string text, string? pair, string source, TruncationStrategy strategy = TruncationStrategy.LongestFirst, int? limit = null,
+        bool mayBeEmpty = false)
     {
         int room = limit ?? MaxTokens;
         Encoding encoding;
@@ -44,7 +51,8 @@ public sealed class ExampleText(Tokenizer tokenizer, int maxTokens, int vocabSiz
         {
             throw new InputException($"{source}: does not fit into {room} tokens: {e.Message}", e);
         }
-        Check(encoding, source);
+        if (!mayBeEmpty || encoding.Count > Tokenizer.AddedTokenCount(pair is not null))
+            Check(encoding, source);
         if (encoding.Overflowing.Count > 0)
             CutCount++;
         return encoding;

@@ -4,6 +4,7 @@ using LongformerInterop.Tokenizers;
 using LongformerInterop.Torch;
 using LongformerInterop.Training.Data;
 using LongformerInterop.Training.Heads;
+using LongformerInterop.Training.Paper;
 
 namespace LongformerInterop.Training.Recipes;
 
@@ -22,6 +23,29 @@ public enum TrainingTask
     Choose,
     /// <summary>A text from a text, by an LED: <c>summarize</c>.</summary>
     Summarize,
+    /// <summary>The paper's WikiHop, from its official files: <c>wikihop</c>.</summary>
+    WikiHop,
+    /// <summary>The paper's TriviaQA, from its official files: <c>triviaqa</c>.</summary>
+    TriviaQa,
+    /// <summary>The paper's IMDB, from its official folders: <c>imdb</c>.</summary>
+    Imdb,
+    /// <summary>The paper's Hyperpartisan news, from its official files: <c>hyperpartisan</c>.</summary>
+    Hyperpartisan,
+    /// <summary>The paper's arXiv summaries, from their official files: <c>arxiv</c>.</summary>
+    Arxiv,
+}
+
+/// <summary>A part of a data set that a task divides by itself.</summary>
+public enum DataPart
+{
+    /// <summary>Everything.</summary>
+    All,
+    /// <summary>What is learned from.</summary>
+    Training,
+    /// <summary>What is measured on while training.</summary>
+    Development,
+    /// <summary>What is measured on once.</summary>
+    Test,
 }
 
 /// <summary>How records become examples.</summary>
@@ -61,6 +85,38 @@ public sealed record RecipeOptions
     /// <summary>Masked LM: whether texts are put behind one another and cut into examples of the full length; else each is an example (a long one
     /// several).</summary>
     public bool JoinsTexts { get; init; }
+
+    /// <summary>Tasks of the paper: whether no token has global attention, for an ablation.</summary>
+    public bool NoGlobalAttention { get; init; }
+
+    /// <summary>WikiHop: whether supports beyond the first chunk are left out.</summary>
+    public bool FirstChunkOnly { get; init; }
+
+    /// <summary>arXiv: beams of the search that writes in an evaluation; 1: greedily.</summary>
+    public int Beams { get; init; } = 1;
+
+    /// <summary>arXiv: the exponent of the length that the beams' scores are divided by; null: the checkpoint's.</summary>
+    public double? LengthPenalty { get; init; }
+
+    /// <summary>IMDB: how many reviews a training without data to measure on holds out; null: 5,000, of fewer than 25,000 a fifth.</summary>
+    public int? HeldOut { get; init; }
+
+    /// <summary>Hyperpartisan: a file of the parts by name, such as allenai's <c>hp-splits.json</c>; null: 80, 10 and 10 percent of the
+    /// articles.</summary>
+    public string? Splits { get; init; }
+
+    /// <summary>TriviaQA: the folder of the pages; null: <c>evidence/wikipedia</c> beside the folder of the questions.</summary>
+    public string? Evidence { get; init; }
+
+    /// <summary>TriviaQA: how many words of a page are read, and how many tokens of these.</summary>
+    public int MaxDocumentTokens { get; init; } = 4_096;
+
+    /// <summary>TriviaQA: whether a page that is longer than the model is read in its first window alone, as the paper did; else in all.</summary>
+    public bool FirstWindowOnly { get; init; }
+
+    /// <summary>Tasks of the paper: what is read of data that the task divides by itself; a training takes its parts by
+    /// itself.</summary>
+    public DataPart Part { get; init; }
 }
 
 /// <summary>The result of an evaluation.</summary>
@@ -68,6 +124,13 @@ public sealed record RecipeOptions
 /// <param name="Predictions">A JSON object for each example, in the order of the data.</param>
 public sealed record Evaluation(IReadOnlyDictionary<string, double> Metrics, IReadOnlyList<string> Predictions)
 {
+    /// <summary>The predictions as the file that the official scorer of the task reads; null: the task has none but
+    /// <see cref="Predictions"/>, an object a line.</summary>
+    public string? OfficialFile { get; init; }
+
+    /// <summary>The text of a prediction file: <see cref="OfficialFile"/>, else an object a line.</summary>
+    public string PredictionFile() => OfficialFile ?? string.Concat(Predictions.Select(p => p + "\n"));
+
     /// <summary>The metrics as a JSON object; a number that is none is null.</summary>
     public string MetricsJson() => TrainingLog.Json(json =>
     {
@@ -85,6 +148,9 @@ public sealed record Evaluation(IReadOnlyDictionary<string, double> Metrics, IRe
 public sealed record EvaluationCall(TrainingHead Head, TokenizedData Data, int TokensPerBatch, Action<int>? Report = null,
     CancellationToken Cancellation = default)
 {
+    /// <summary>What finished examples are written to and taken from again, where a task can go on; null: nothing.</summary>
+    internal EvaluationJournal? Journal { get; init; }
+
     /// <summary>Returns the batches, and reports each when it is done.</summary>
     internal IEnumerable<TrainingExample[]> Batches()
     {
@@ -132,9 +198,38 @@ public abstract class Recipe
             TrainingTask.Answer => new AnswerRecipe(options),
             TrainingTask.Choose => new ChooseRecipe(options),
             TrainingTask.Summarize => new SummarizeRecipe(options),
+            TrainingTask.WikiHop => new WikiHopRecipe(options),
+            TrainingTask.TriviaQa => new TriviaQaRecipe(options),
+            TrainingTask.Imdb => new ImdbRecipe(options),
+            TrainingTask.Hyperpartisan => new HyperpartisanRecipe(options),
+            TrainingTask.Arxiv => new ArxivRecipe(options),
             _ => throw new ArgumentOutOfRangeException(nameof(task), task, "not a task"),
         };
     }
+
+    /// <summary>The tokens of its own that the task marks its inputs with. Those that the checkpoint lacks are added to its tokenizer, and their
+    /// rows to its embeddings.</summary>
+    public virtual IReadOnlyList<string> Markers => [];
+
+    /// <summary>Whether the task divides its data by itself: without data to measure on, a training measures on
+    /// <see cref="DataPart.Development"/>.</summary>
+    public virtual bool DividesData => false;
+
+    /// <summary>What examples depend on besides the files, the tokenizer and the settings that all tasks have.</summary>
+    internal virtual IEnumerable<object?> DataSettings => [Options.NoGlobalAttention];
+
+    /// <summary>The files that some names stand for.</summary>
+    /// <param name="names">Files, folders, patterns.</param>
+    /// <exception cref="InputException">A name means no file.</exception>
+    internal virtual IReadOnlyList<string> FindFiles(IReadOnlyList<string> names) => DataFiles.Find(names);
+
+    /// <summary>The records of files.</summary>
+    /// <param name="files">Those of <see cref="FindFiles"/>.</param>
+    /// <param name="part">Of a task that divides its data; else all.</param>
+    /// <param name="cancellation">Looked at before every record.</param>
+    /// <exception cref="InputException">A file is malformed; the message names it, and line or record.</exception>
+    internal virtual IEnumerable<DataRow> ReadFiles(IReadOnlyList<string> files, DataPart part, CancellationToken cancellation) =>
+        DataFiles.Read(files, cancellation);
 
     /// <summary>The labels of some records; null for a task without labels.</summary>
     /// <param name="rows">All records to train on.</param>

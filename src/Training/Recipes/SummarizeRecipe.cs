@@ -1,3 +1,4 @@
+using System.Text.Json;
 using LongformerInterop.Models;
 using LongformerInterop.Tasks.Generation;
 using LongformerInterop.Tokenizers;
@@ -9,14 +10,17 @@ namespace LongformerInterop.Training.Recipes;
 
 /// <summary>
 /// A text from a text, by an LED: <c>document</c> and <c>summary</c>. The decoder is given the target shifted right, as HF does it; the
-/// first token of the document is global. An evaluation writes greedily and measures ROUGE without stemming, as the paper's script does.
+/// first token of the document is global. An evaluation writes greedily, or by beams, and measures ROUGE without stemming, as the paper's script
+/// does.
 /// </summary>
-public sealed class SummarizeRecipe : Recipe
+public class SummarizeRecipe : Recipe
 {
     internal SummarizeRecipe(RecipeOptions options) : base(options)
     {
         if (options.MaxTargetTokens < 3)
             throw new InputException($"most tokens of a target: expected 3 or more, given {options.MaxTargetTokens}");
+        if (options.Beams < 1)
+            throw new InputException($"beams: expected 1 or more, given {options.Beams}");
     }
 
     /// <inheritdoc/>
@@ -59,29 +63,60 @@ public sealed class SummarizeRecipe : Recipe
         ArgumentNullException.ThrowIfNull(call);
         ArgumentNullException.ThrowIfNull(text);
         TextGenerator generator = new((LedForConditionalGeneration)call.Head.Model);
-        (double loss, long count) = (0, 0);
+        GenerationOptions how = new() { Beams = Options.Beams, LengthPenalty = Options.LengthPenalty, MaxTokens = Options.MaxTargetTokens - 1 };
+        (double loss, long count, int at) = (0, 0, 0);
         List<RougeScores> scores = [];
         List<string> predictions = [];
-        foreach (TrainingExample[] batch in call.Batches())
+        void Add(TrainingExample example, double ownLoss, long ownCount, string? summary)
         {
-            using TensorScope scope = new();
-            loss += call.Head.LossSum(batch, null, call.Cancellation).ToDouble();
-            count += batch.Sum(call.Head.LabelCount);
-            if (!Options.Generates)
+            (loss, count) = (loss + ownLoss, count + ownCount);
+            if (summary is null)
+                return;
+            JsonElement notes = NotesOf(example);
+            scores.Add(RougeScorer.Score(notes.GetProperty("summary").GetString()!, summary));
+            predictions.Add(Json(json =>
+            {
+                json.WriteString("source", example.Source);
+                if (notes.TryGetProperty("id", out JsonElement id))
+                    json.WriteString("id", id.GetString());
+                json.WriteString("summary", summary);
+            }));
+        }
+        IReadOnlyList<JsonElement> done = call.Journal?.Done ?? [];
+        foreach (TrainingExample[] whole in call.Batches())
+        {
+            // What an earlier evaluation wrote is taken from its journal.
+            int known = Math.Clamp(done.Count - at, 0, whole.Length);
+            for (int i = 0; i < known; i++)
+            {
+                JsonElement line = done[at + i];
+                Add(whole[i], line.GetProperty("loss").GetDouble(), line.GetProperty("labels").GetInt64(),
+                    line.TryGetProperty("summary", out JsonElement summary) ? summary.GetString() : null);
+            }
+            at += whole.Length;
+            TrainingExample[] batch = whole[known..];
+            if (batch.Length == 0)
                 continue;
-            IReadOnlyList<IReadOnlyList<GeneratedSequence>> written = generator.Generate(
-                [.. batch.Select(e => new GenerationDocument(e.Ids) { GlobalPositions = e.Globals })],
-                new GenerationOptions { Beams = 1, MaxTokens = Options.MaxTargetTokens - 1 }, cancellation: call.Cancellation);
+            using TensorScope scope = new();
+            double sum = call.Head.LossSum(batch, null, call.Cancellation).ToDouble();
+            IReadOnlyList<IReadOnlyList<GeneratedSequence>>? written = !Options.Generates ? null : generator.Generate(
+                [.. batch.Select(e => new GenerationDocument(e.Ids) { GlobalPositions = e.Globals })], how, cancellation: call.Cancellation);
+            List<string> lines = [];
             for (int i = 0; i < batch.Length; i++)
             {
-                string summary = text.Tokenizer.Decode([.. written[i][0].Ids], skipSpecialTokens: true).Trim();
-                scores.Add(RougeScorer.Score(NotesOf(batch[i]).GetProperty("summary").GetString()!, summary));
-                predictions.Add(Json(json =>
+                // The loss is that of the batch: its first example has it.
+                (double ownLoss, long ownCount) = (i == 0 ? sum : 0, call.Head.LabelCount(batch[i]));
+                string? summary = written is null ? null : text.Tokenizer.Decode([.. written[i][0].Ids], skipSpecialTokens: true).Trim();
+                Add(batch[i], ownLoss, ownCount, summary);
+                lines.Add(Json(json =>
                 {
-                    json.WriteString("source", batch[i].Source);
-                    json.WriteString("summary", summary);
+                    json.WriteNumber("loss", ownLoss);
+                    json.WriteNumber("labels", ownCount);
+                    if (summary is not null)
+                        json.WriteString("summary", summary);
                 }));
             }
+            call.Journal?.Add(lines);
         }
         LanguageScores language = new(loss, count);
         Dictionary<string, double> metrics = new() { ["loss"] = language.Loss, ["perplexity"] = language.Perplexity };
