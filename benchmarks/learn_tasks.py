@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""What the tasks of the paper need of a model, shown on small made-up data sets in the official formats.
+"""Shows which abilities of a model the paper's tasks need, on small made-up data sets in the official formats.
 
     benchmarks/learn_tasks.py WORK [TASK...] [--minutes 10] [--threads 1]
 
 Each set is a few hundred documents of 700 to 900 words of filler, with what the answer hangs on more than 512 tokens away from the question (of
 arXiv: from the beginning). One small model (two layers of 64, windows of 32) is trained on it from random weights, and twice more: without
-global attention, and with inputs cut to 512 tokens. What is possible is 1 (accuracy, F1, ROUGE-1); the chance of guessing is beside it.
+global attention, and with inputs cut to 512 tokens. The best possible result is 1 (accuracy, F1, ROUGE-1); the chance of guessing is beside it.
 Everything is seeded. WORK gets the data, the runs with their curves, and results.json."""
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ TASKS = {
     "arxiv": (arxiv, 500, 60, "rouge1", 100, 1 / 6, {"learning-rate": 2e-3, "epochs": 20, "batch-size": 8, "max-target-tokens": 8}),
 }
 RUNS = {"as it is": [], "no global attention": ["--no-global-attention"], "cut to 512 tokens": ["--max-tokens", "512"]}
-# What else is a cut: these two would read the rest in further windows.
+# Elsewhere it is a cut: these two would read the rest in further windows.
 CUT = {"wikihop": ["--first-chunk-only"], "triviaqa": ["--first-window-only"]}
 
 

@@ -1,4 +1,4 @@
-// What a pass and a training step through TorchSharp cost beside our own model and trainer: the same weights, data and settings in one process, the
+// Measures a pass and a training step through TorchSharp beside our own model and trainer: the same weights, data and settings in one process, the
 // two by turns, medians.
 //   dotnet build/dotnet/bin/TorchSharpBenchmark/release/TorchSharpBenchmark.dll [--layers 12] [--forward 512] [--step 1024,4096] [--rounds 5]
 using System.Diagnostics;

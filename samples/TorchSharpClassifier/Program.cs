@@ -49,7 +49,8 @@ int Train()
             // TorchSharp's optimizers leave their temporaries to the scope around the step.
             using DisposeScope scope = NewDisposeScope();
             (Tensor ids, Tensor mask) = Encode(batch);
-            Tensor loss = nn.functional.cross_entropy(model.call(ids, mask), tensor(batch.Select(e => (long)Array.IndexOf(labels, e.Label)).ToArray()));
+            long[] gold = [.. batch.Select(e => (long)Array.IndexOf(labels, e.Label))];
+            Tensor loss = nn.functional.cross_entropy(model.call(ids, mask), tensor(gold));
             optimizer.zero_grad();
             loss.RunBackward();
             nn.utils.clip_grad_norm_(model.parameters(), 1);

@@ -5,7 +5,7 @@ using LongformerInterop.Torch;
 namespace LongformerInterop.Training;
 
 /// <summary>
-/// What an evaluation has done so far, an object a line in a file that is flushed after every batch: a long one that was stopped continues behind
+/// The finished part of an evaluation, an object a line in a file that is flushed after every batch: a long one that was stopped continues behind
 /// it. The first line says what it belongs to. A last line that was not written to its end is forgotten.
 /// </summary>
 internal sealed class EvaluationJournal : IDisposable

@@ -4,7 +4,7 @@ using Parameter = TorchSharp.Modules.Parameter;
 
 namespace LongformerInterop.TorchSharp.Tests;
 
-/// <summary>What a program can do wrong: one exception that names the argument, and never the end of the process.</summary>
+/// <summary>Mistakes of a program: one exception that names the argument, and never the end of the process.</summary>
 public class BadInputTests
 {
     private static readonly torch.Device Elsewhere = torch.device("meta");

@@ -4,7 +4,7 @@ using LongformerInterop.Training.Recipes;
 
 namespace LongformerInterop.Training.Paper;
 
-/// <summary>What the inputs of the paper's tasks have in common.</summary>
+/// <summary>Shared by the inputs of the paper's tasks.</summary>
 internal static class PaperInputs
 {
     /// <summary>Files that must be there, each named by itself.</summary>

@@ -66,7 +66,7 @@ internal static class TriviaQaFiles
         }
     }
 
-    /// <summary>What the official conversion makes of a page: its first words, joined by spaces, with a line break as a word of its own after
+    /// <summary>Returns the official conversion of a page: its first words, joined by spaces, with a line break as a word of its own after
     /// each paragraph.</summary>
     /// <param name="page">The page.</param>
     /// <param name="maxWords">Words and line breaks together.</param>

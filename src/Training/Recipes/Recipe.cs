@@ -40,11 +40,11 @@ public enum DataPart
 {
     /// <summary>Everything.</summary>
     All,
-    /// <summary>What is learned from.</summary>
+    /// <summary>The data to learn from.</summary>
     Training,
-    /// <summary>What is measured on while training.</summary>
+    /// <summary>The data to measure on while training.</summary>
     Development,
-    /// <summary>What is measured on once.</summary>
+    /// <summary>The data to measure on once.</summary>
     Test,
 }
 
@@ -148,7 +148,7 @@ public sealed record Evaluation(IReadOnlyDictionary<string, double> Metrics, IRe
 public sealed record EvaluationCall(TrainingHead Head, TokenizedData Data, int TokensPerBatch, Action<int>? Report = null,
     CancellationToken Cancellation = default)
 {
-    /// <summary>What finished examples are written to and taken from again, where a task can go on; null: nothing.</summary>
+    /// <summary>The journal of finished examples, where a task can be resumed; null: none.</summary>
     internal EvaluationJournal? Journal { get; init; }
 
     /// <summary>Returns the batches, and reports each when it is done.</summary>
@@ -215,7 +215,7 @@ public abstract class Recipe
     /// <see cref="DataPart.Development"/>.</summary>
     public virtual bool DividesData => false;
 
-    /// <summary>What examples depend on besides the files, the tokenizer and the settings that all tasks have.</summary>
+    /// <summary>The settings that examples depend on besides the files, the tokenizer and those that all tasks have.</summary>
     internal virtual IEnumerable<object?> DataSettings => [Options.NoGlobalAttention];
 
     /// <summary>The files that some names stand for.</summary>

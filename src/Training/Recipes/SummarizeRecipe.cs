@@ -85,7 +85,7 @@ public class SummarizeRecipe : Recipe
         IReadOnlyList<JsonElement> done = call.Journal?.Done ?? [];
         foreach (TrainingExample[] whole in call.Batches())
         {
-            // What an earlier evaluation wrote is taken from its journal.
+            // Texts of an earlier evaluation are taken from its journal.
             int known = Math.Clamp(done.Count - at, 0, whole.Length);
             for (int i = 0; i < known; i++)
             {
