@@ -1,4 +1,5 @@
 using System.Reflection;
+using System.Runtime.InteropServices;
 using LongformerInterop.Torch;
 using LongformerInterop.Torch.Interop;
 
@@ -52,7 +53,10 @@ internal static class OneLibtorch
                 return;
             // One may be loaded already, by LIBTORCH for example, or by a Python around this.
             if (Native.LibtorchPath.Length > 0 || LoadedLibraries.Paths().Any(path => LibtorchLocator.IsCpu(Path.GetFileName(path))))
+            {
                 RequireLoaded();
+                LoadBeside();
+            }
             try
             {
                 torch.InitializeDeviceType(global::TorchSharp.DeviceType.CPU);
@@ -66,6 +70,19 @@ internal static class OneLibtorch
             _ = LibtorchLocator.Find(LoadedLibraries.Paths(), null, [], Folder.System);
             _ready = true;
         }
+    }
+
+    /// <summary>
+    /// Loads TorchSharp's library from where a build puts it, once libtorch is there: a host that reads no deps.json (pythonnet, a plug-in) does not
+    /// find it there, and TorchSharp takes one that is loaded.
+    /// </summary>
+    private static void LoadBeside()
+    {
+        string name = OperatingSystem.IsWindows() ? "LibTorchSharp.dll" : "libLibTorchSharp.so";
+        string path = Path.Combine(Path.GetDirectoryName(typeof(torch).Assembly.Location) ?? "", "runtimes", RuntimeInformation.RuntimeIdentifier,
+            "native", name);
+        if (File.Exists(path))
+            NativeLibrary.TryLoad(path, out _);
     }
 
     private static void RequireLoaded() => Require(Version.Parse(TorchRuntime.Version), TorchRuntime.LibraryPath, Wanted);

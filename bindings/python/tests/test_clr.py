@@ -1,6 +1,7 @@
 """The pythonnet backend beyond what it shares: the .NET API itself, numpy's memory, a clean start and exit beside torch."""
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -12,6 +13,32 @@ from pytorch import pytorch
 
 pytestmark = pytest.mark.usefixtures("needs_clr")
 PACKAGE = Path(__file__).resolve().parents[1]
+ROOT = PACKAGE.parents[1]
+TORCHSHARP = """
+import sys; sys.path.insert(0, sys.argv[1])
+import numpy as np
+import longformer_interop.clr as lf
+try:
+    lf.torchsharp(sys.argv[2])
+except lf.LongformerError as e:
+    print(e)
+ts = lf.torchsharp(sys.argv[3])
+there = ts.TensorExchange.ToTorchSharp
+module = ts.PretrainedModule.Load(sys.argv[2])
+print(module.GetType().Name)
+inputs = ts.ModuleInputs()
+inputs.InputIds, inputs.Labels = there(lf.to_net(np.array([[0, 31, 41, 2]]))), there(lf.to_net(np.array([1])))
+optimizer = ts.FusedAdamW(module.parameters(), 1e-2)
+for step in range(4):
+    outputs = module.forward(inputs)
+    optimizer.zero_grad()
+    ts.BackwardPass.RunBackward(outputs.Loss)
+    optimizer.step()
+    print(float(lf.from_net(ts.TensorExchange.ToLongformer(outputs.Loss))))
+module.SaveFolder(sys.argv[4])
+with lf.load_model(sys.argv[4]) as saved:
+    print(int(saved(input_ids=[[0, 31, 41, 2]])["logits"].argmax()))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +134,15 @@ def test_the_operators_are_shared_with_torch(clr, models):
     assert tensor.DataPointer == y.data_ptr()
     tensor.Dispose()
     assert torch.equal(torch.from_dlpack(clr.from_net(clr.to_net(y))), y)
+
+
+def test_torchsharp_modules_are_trained_and_saved_from_python(models, tmp_path):
+    program = ROOT / "build/dotnet/bin/LongformerInterop.TorchSharp.Tests/release"
+    arguments = [str(PACKAGE), str(models / "classifier"), str(program), str(tmp_path / "saved")]
+    environment = {**os.environ, "LIBTORCH": str(ROOT / "artifacts/libtorch")}
+    run = subprocess.run([sys.executable, "-c", TORCHSHARP, *arguments], capture_output=True, text=True, timeout=600, env=environment)
+    assert run.returncode == 0, run
+    refused, kind, *losses, label = run.stdout.splitlines()
+    assert refused.endswith("given one without TorchSharp.dll and LongformerInterop.TorchSharp.dll")
+    assert kind == "LongformerForSequenceClassificationModule" and label == "1"
+    assert float(losses[-1]) < float(losses[0]) / 2, losses

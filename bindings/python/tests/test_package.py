@@ -43,7 +43,7 @@ def test_every_public_name_is_there(lf):
 def test_the_backends_offer_the_same():
     c = importlib.import_module("longformer_interop")
     clr = importlib.import_module("longformer_interop.clr")
-    assert set(clr.__all__) == set(c.__all__) | {"net", "to_net", "from_net"}
+    assert set(clr.__all__) == set(c.__all__) | {"net", "to_net", "from_net", "torchsharp"}
     assert c.InputError is clr.InputError and issubclass(clr.DocumentEncoder, c.DocumentEncoder)
 
 

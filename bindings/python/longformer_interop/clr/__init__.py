@@ -18,6 +18,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import _attention, _files, _model, _summarizer, _tasks, _tokenizer, _training
@@ -32,6 +33,7 @@ from .._training import Data, Evaluation, TrainingEvent, TrainingOptions, Traini
 from .._watch import ProgressArgument
 from ._backend import BACKEND, NetTensor, borrow_into
 from ._runtime import start, translated
+from ._runtime import torchsharp as _torchsharp
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +49,7 @@ __all__ = [
     "QuestionAnswerer", "SpanClassifier", "Summarizer", "Summary", "Tensor", "TextClassifier", "TokenClassifier", "Tokenizer", "Trainer",
     "TrainingEvent", "TrainingOptions", "TrainingResult", "banded_attention", "banded_attention_probabilities", "convert",
     "cuda_available", "evaluate", "from_net", "get_threads", "global_attention", "library_version", "load_model",
-    "load_safetensors", "log_to", "net", "save_safetensors", "set_threads", "to_net", "torch_version", "train",
+    "load_safetensors", "log_to", "net", "save_safetensors", "set_threads", "to_net", "torch_version", "torchsharp", "train",
 ]  # fmt: skip
 
 
@@ -209,6 +211,25 @@ def library_version() -> str:
 def torch_version() -> str:
     """The version of the libtorch that is loaded."""
     return BACKEND.torch_version()
+
+
+def torchsharp(folder: str | os.PathLike[str]) -> Any:
+    """The namespace ``LongformerInterop.TorchSharp``: every model as a TorchSharp module.
+
+    Args:
+        folder: A built .NET program with the packages LongformerInterop.TorchSharp and TorchSharp-cpu; the wheel does not carry them.
+
+    Tensors pass as ``TensorExchange.ToTorchSharp(to_net(array))`` and ``from_net(TensorExchange.ToLongformer(tensor))``, without a copy.
+
+    Raises:
+        LongformerError: the folder has no such assemblies, or this process has loaded another libtorch than TorchSharp needs.
+    """
+    n = start()
+    namespace = _torchsharp(Path(folder))
+    with translated(n):
+        # Refuses here what would be refused at the first use.
+        namespace.TensorExchange.ToTorchSharp(to_net([0.0])).Dispose()
+    return namespace
 
 
 def get_threads() -> int:

@@ -12,7 +12,7 @@ from .._errors import CheckpointError, DeviceError, InputError, LongformerError
 from .._fork import STATE, refuse_in_child, watch
 from .._paths import NATIVE_VARIABLE, assemblies, native_library
 
-__all__ = ["Net", "start", "translated"]
+__all__ = ["Net", "start", "torchsharp", "translated"]
 
 _lock = threading.Lock()
 _net: Net | None = None
@@ -75,6 +75,24 @@ def _start() -> Net:
     from LongformerInterop import PythonNet
 
     return Net(LongformerInterop, System, PythonNet, System.Exception)
+
+
+#: TorchSharp's assemblies, ours over it last.
+_TORCHSHARP = ("Google.Protobuf.dll", "ICSharpCode.SharpZipLib.dll", "SkiaSharp.dll", "TorchSharp.dll", "LongformerInterop.TorchSharp.dll")
+
+
+def torchsharp(folder: Path) -> Any:
+    """Loads TorchSharp and our modules over it from a program's folder, and gives the namespace of the modules."""
+    net = start()
+    missing = [name for name in _TORCHSHARP[-2:] if not (folder / name).is_file()]
+    if missing:
+        raise LongformerError(f"{folder}: expected the folder of a built .NET program with TorchSharp, given one without {' and '.join(missing)}")
+    import clr
+
+    for name in _TORCHSHARP:
+        if (folder / name).is_file():
+            clr.AddReference(str(folder.resolve() / name))
+    return net.namespace.TorchSharp
 
 
 _KINDS = {
