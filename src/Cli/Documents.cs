@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using LongformerInterop.Checkpoints;
+using LongformerInterop.Corpora;
 
 namespace LongformerInterop.Cli;
 
@@ -36,7 +37,7 @@ internal sealed class DocumentList : List<Document>
     internal int Unread { get; set; }
 }
 
-/// <summary>Reads the texts named by <c>--input</c> and <c>--jsonl</c>.</summary>
+/// <summary>Reads the texts named by <c>--input</c>, <c>--jsonl</c> and <c>--parquet</c>.</summary>
 internal static class Documents
 {
     // Far beyond any model's positions; a string of .NET ends at a thousand million characters.
@@ -44,16 +45,22 @@ internal static class Documents
 
     private static readonly UTF8Encoding StrictUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
-    /// <summary>All documents: those of <c>--input</c> first, each whole, then those of <c>--jsonl</c>, one per line.</summary>
+    /// <summary>All documents: those of <c>--input</c> first, each whole, then those of <c>--jsonl</c>, one per line, then those of
+    /// <c>--parquet</c>, one per row.</summary>
     /// <param name="inputs">Files with a document each.</param>
     /// <param name="jsonLines">Files with a document per line, or a JSON array of them.</param>
-    /// <param name="skips">Whether a line that is none is passed over.</param>
+    /// <param name="parquet">Files with a document per row.</param>
+    /// <param name="column">Their column with the text; null: text, document or context.</param>
+    /// <param name="skips">Whether a line or row that is none is passed over.</param>
     /// <exception cref="UsageException">No file is named, or standard input twice.</exception>
     /// <exception cref="IOException">A file cannot be read or is not text; or lines are no documents, all of which are named.</exception>
-    internal static DocumentList Read(IReadOnlyList<string> inputs, IReadOnlyList<string> jsonLines, bool skips = false)
+    internal static DocumentList Read(IReadOnlyList<string> inputs, IReadOnlyList<string> jsonLines, IReadOnlyList<string> parquet,
+        string? column, bool skips)
     {
-        if (inputs.Count == 0 && jsonLines.Count == 0)
-            throw new UsageException("no text: give --input FILE (- for standard input) or --jsonl FILE");
+        if (inputs.Count == 0 && jsonLines.Count == 0 && parquet.Count == 0)
+            throw new UsageException("no text: give --input FILE (- for standard input), --jsonl FILE or --parquet FILE");
+        if (column is not null && parquet.Count == 0)
+            throw new UsageException("--text-column needs --parquet FILE, or --corpus FILE with --parts DIR");
         if (inputs.Concat(jsonLines).Count(name => name == "-") > 1)
             throw new UsageException("standard input (-) can be read only once");
         DocumentList documents = new() { Skips = skips };
@@ -61,10 +68,27 @@ internal static class Documents
             documents.Add(new Document(Name(input), Decode(ReadBytes(input), Name(input))));
         foreach (string file in jsonLines)
             AddLines(documents, Decode(ReadBytes(file), Name(file)), Name(file));
+        foreach (string file in parquet)
+            AddRows(documents, file, column);
         documents.Unread = documents.Failures.Count;
         if (documents.Failures.Count > 0 && (!skips || documents.Count == 0))
             throw new IOException(string.Join("; ", documents.Failures));
         return documents;
+    }
+
+    private static void AddRows(DocumentList documents, string file, string? column)
+    {
+        bool any = false;
+        foreach (CorpusText row in CorpusFormats.ReadParquet(file, column))
+        {
+            any = true;
+            if (row.Text is { } text)
+                documents.Add(new Document(row.Source, text));
+            else
+                documents.Failures.Add($"{row.Source}: {row.Problem}");
+        }
+        if (!any)
+            throw new IOException($"{file} holds no documents");
     }
 
     private static string Name(string path) => path == "-" ? "standard input" : path;

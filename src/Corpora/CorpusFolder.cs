@@ -53,6 +53,9 @@ internal sealed class CorpusFolder : IDisposable
     /// <summary>Rows of a part that failed.</summary>
     public string FailureFile(long part) => System.IO.Path.Combine(Path, string.Create(CultureInfo.InvariantCulture, $"part-{part:D5}.failed.jsonl"));
 
+    /// <summary>How many rows of a part that is there failed.</summary>
+    public long Failures(long part) => File.Exists(FailureFile(part)) ? File.ReadLines(FailureFile(part)).LongCount() : 0;
+
     public bool Has(long part) => File.Exists(PartFile(part));
 
     /// <summary>Writes a file that appears under its name when it is whole. Only one process writes a part, so its temporary name is its

@@ -40,6 +40,23 @@ public static class CorpusFormats
             : throw new InputException($"{other}: expected {(IsParquet(other) ? "JSON lines" : "Parquet")} as {files[0]} is");
     }
 
+    /// <summary>The texts of a Parquet file, row by row; a row group at a time is in memory.</summary>
+    /// <param name="file">The file.</param>
+    /// <param name="textColumn">The column with the text; null: <c>text</c>, else <c>document</c>, else <c>context</c>.</param>
+    /// <exception cref="InputException">There is no such file, it is no Parquet, or has no such column of texts.</exception>
+    public static IEnumerable<CorpusText> ReadParquet(string file, string? textColumn = null)
+    {
+        ArgumentNullException.ThrowIfNull(file);
+        if (!File.Exists(file))
+            throw new InputException(Directory.Exists(file) ? $"{file}: expected a Parquet file, given a folder" : $"{file}: no such file");
+        ParquetReaderRows reader = new([file], textColumn, keep: []);
+        return reader.Rows().Select(pending =>
+        {
+            CorpusRow row = pending.Read();
+            return new CorpusText(pending.Source, row.Text, row.Problem);
+        });
+    }
+
     /// <summary>Whether a file is Parquet, by its name.</summary>
     internal static bool IsParquet(string name) => name.EndsWith(".parquet", StringComparison.OrdinalIgnoreCase);
 
@@ -57,3 +74,9 @@ public static class CorpusFormats
 
     private static bool IsKnown(string name) => IsParquet(name) || Lines.Any(l => name.EndsWith(l, StringComparison.OrdinalIgnoreCase));
 }
+
+/// <summary>A text of a file.</summary>
+/// <param name="Source">Where it stands: the file, and the row.</param>
+/// <param name="Text">The text; null where there is none.</param>
+/// <param name="Problem">Why there is none.</param>
+public sealed record CorpusText(string Source, string? Text, string? Problem);

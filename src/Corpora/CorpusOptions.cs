@@ -43,7 +43,7 @@ public sealed record CorpusOptions
 /// <param name="Fraction">Share of the input that is behind it, from 0 to 1, by the bytes of the files.</param>
 /// <param name="Parts">Parts written by this run.</param>
 /// <param name="Rows">Rows in them.</param>
-/// <param name="Failed">Rows listed aside.</param>
+/// <param name="Failed">Rows listed aside, those of parts that were there already too.</param>
 /// <param name="Tokens">Tokens that went through the model.</param>
 /// <param name="Found">Parts that were there already.</param>
 public readonly record struct CorpusProgress(double Fraction, int Parts, long Rows, long Failed, long Tokens, int Found);

@@ -30,7 +30,7 @@ public static class CorpusRun
         ICorpusReader reader = CorpusFormats.IsParquet(files[0])
             ? new ParquetReaderRows(files, options.TextColumn, options.Keep) : new JsonLinesReader(files, options.TextColumn, options.Keep);
         using CorpusFolder folder = new(output, options, Settings(files, options));
-        Session run = new(folder, task, options, reader, progress, cancellation);
+        using Session run = new(folder, task, options, reader, progress, cancellation);
         List<PendingRow> rows = [];
         long characters = 0, part = 0;
         foreach (PendingRow row in reader.Rows())
@@ -45,6 +45,7 @@ public static class CorpusRun
         }
         if (rows.Count > 0)
             run.Do(part++, rows);
+        run.Written();
         return part == 0 ? throw new InputException($"{files[0]}: no row in it") : run.Progress with { Fraction = 1 };
     }
 
@@ -58,7 +59,10 @@ public static class CorpusRun
             throw new InputException("Shard", $"1 to {Math.Max(1, options.Shards)}", $"{options.Shard}");
     }
 
-    /// <summary>Returns the settings that decide the results: none of them may change while an output is worked on.</summary>
+    /// <summary>
+    /// Returns the settings that decide the results: none of them may change while an output is worked on. Whether a row that fails ends the
+    /// run decides nothing: the parts before the row are the same, so that a run that stopped may go on past it.
+    /// </summary>
     private static Dictionary<string, string> Settings(IReadOnlyList<string> files, CorpusOptions options)
     {
         Dictionary<string, string> settings = new(options.Settings, StringComparer.Ordinal)
@@ -68,7 +72,6 @@ public static class CorpusRun
             ["format"] = options.Suffix,
             ["rows in a part"] = options.RowsPerPart.ToString(CultureInfo.InvariantCulture),
             ["characters in a part"] = options.CharactersPerPart.ToString(CultureInfo.InvariantCulture),
-            ["failing rows"] = options.Skip ? "skip" : "stop",
         };
         for (int i = 0; i < files.Count; i++)
         {
@@ -79,9 +82,37 @@ public static class CorpusRun
     }
 
     private sealed class Session(CorpusFolder folder, CorpusTask task, CorpusOptions options, ICorpusReader reader, Action<CorpusProgress>? report,
-        CancellationToken cancellation)
+        CancellationToken cancellation) : IDisposable
     {
+        // The part that is being written while the model works on the next one: a disk is waited for, not computed with.
+        private Task _writing = Task.CompletedTask;
+        private CorpusProgress _after;
+
         public CorpusProgress Progress { get; private set; }
+
+        /// <summary>Waits until the part before is there.</summary>
+        /// <exception cref="InputException">It cannot be written.</exception>
+        public void Written()
+        {
+            Task written = _writing;
+            _writing = Task.CompletedTask;
+            written.GetAwaiter().GetResult();
+            if (_after.Parts > Progress.Parts)
+                Report(_after);
+        }
+
+        /// <summary>Lets the part before be finished where the run ends otherwise.</summary>
+        public void Dispose()
+        {
+            try
+            {
+                _writing.GetAwaiter().GetResult();
+            }
+            catch (InputException)
+            {
+                // The run ends by another failure, which is told.
+            }
+        }
 
         public void Do(long part, IReadOnlyList<PendingRow> pending)
         {
@@ -90,7 +121,8 @@ public static class CorpusRun
                 return;
             if (folder.Has(part))
             {
-                Report(Progress with { Found = Progress.Found + 1 });
+                Written();
+                Report(Progress with { Found = Progress.Found + 1, Failed = Progress.Failed + folder.Failures(part) });
                 return;
             }
             CorpusRow[] rows = [.. pending.Select(p => p.Read())];
@@ -110,16 +142,21 @@ public static class CorpusRun
                 tokens += results[i].Tokens;
             }
             Stop(failed, pending);
-            if (failed.Count > 0)
-                CorpusFolder.Write(folder.FailureFile(part), stream => WriteFailures(stream, failed, pending));
-            // Last: a part that is there has all that belongs to it.
-            CorpusFolder.Write(folder.PartFile(part),
-                stream => PartWriter.Write(stream, options.Suffix, reader.Carried ?? [], task.Columns, finished));
-            Report(Progress with
+            Written();
+            IReadOnlyList<CorpusColumn> carried = reader.Carried ?? [];
+            string[] sources = [.. pending.Select(p => p.Source)];
+            _after = Progress with
             {
                 Parts = Progress.Parts + 1, Rows = Progress.Rows + finished.Count, Failed = Progress.Failed + failed.Count,
                     Tokens = Progress.Tokens + tokens,
-            });
+            };
+            _writing = Task.Run(() =>
+            {
+                if (failed.Count > 0)
+                    CorpusFolder.Write(folder.FailureFile(part), stream => WriteFailures(stream, failed, sources));
+                // Last: a part that is there has all that belongs to it.
+                CorpusFolder.Write(folder.PartFile(part), stream => PartWriter.Write(stream, options.Suffix, carried, task.Columns, finished));
+            }, CancellationToken.None);
         }
 
         private void Stop(List<(int Row, string Problem)> failed, IReadOnlyList<PendingRow> pending)
@@ -137,13 +174,13 @@ public static class CorpusRun
             report?.Invoke(Progress);
         }
 
-        private static void WriteFailures(Stream stream, List<(int Row, string Problem)> failed, IReadOnlyList<PendingRow> pending)
+        private static void WriteFailures(Stream stream, List<(int Row, string Problem)> failed, string[] sources)
         {
             foreach ((int row, string problem) in failed.OrderBy(f => f.Row))
             {
                 PartWriter.WriteLine(stream, json =>
                 {
-                    json.WriteString("source", pending[row].Source);
+                    json.WriteString("source", sources[row]);
                     json.WriteString("error", problem);
                 });
             }

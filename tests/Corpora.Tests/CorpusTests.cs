@@ -2,6 +2,7 @@ using System.Globalization;
 using System.IO.Compression;
 using System.Text;
 using System.Text.Json;
+using LongformerInterop.Cli.Output;
 using LongformerInterop.Cli.Tests;
 using LongformerInterop.Tasks;
 using LongformerInterop.Tests;
@@ -15,7 +16,6 @@ namespace LongformerInterop.Corpora.Tests;
 [TestFixture]
 public sealed class CorpusTests
 {
-    private static readonly string[] Words = ["ada", "wrote", "the", "first", "program", "in", "london", "long", "ago", "café"];
     private string _root = "";
     private DocumentEncoder _encoder = null!;
 
@@ -38,7 +38,7 @@ public sealed class CorpusTests
     [TestCase(".parquet", ".jsonl.zst")]
     public void Results_stand_in_the_order_of_the_input_with_its_columns(string from, string to)
     {
-        string[] texts = Texts(23, 1);
+        string[] texts = CorpusFiles.Texts(23, 1);
         string file = WriteCorpus($"in{from}", texts);
         CorpusProgress done = Run([file], "out", new CorpusOptions { Suffix = to, RowsPerPart = 5, Keep = ["id"] });
         Assert.That((done.Parts, done.Rows, done.Failed, done.Fraction), Is.EqualTo((5, 23L, 0L, 1.0)));
@@ -68,7 +68,7 @@ public sealed class CorpusTests
             (new DataField("name", typeof(string), true),
                 (g, f) => g.WriteAsync(f, (IReadOnlyCollection<string>)["é", null!, ""]).GetAwaiter().GetResult()),
         ];
-        WriteParquet(file, columns);
+        CorpusFiles.WriteParquet(file, columns);
         Run([file], "out", new CorpusOptions { Suffix = ".parquet" });
         Run([file], "lines", new CorpusOptions { Suffix = ".jsonl" });
         ParquetReaderRows again = new([Directory.GetFiles(At("out"), "part-*.parquet").Single()], "name", ["n", "x", "ok"]);
@@ -85,7 +85,7 @@ public sealed class CorpusTests
     public void Labels_come_with_their_scores()
     {
         using TextClassifier classifier = TextClassifier.Load(TinyCheckpoints.Classifier);
-        string[] texts = Texts(70, 3);
+        string[] texts = CorpusFiles.Texts(70, 3);
         CorpusProgress done = CorpusRun.Run([WriteCorpus("in.jsonl", texts)], At("out"), CorpusTask.Classify(classifier),
             new CorpusOptions { Suffix = ".jsonl" });
         Assert.That(done.Tokens, Is.GreaterThan(70));
@@ -103,7 +103,7 @@ public sealed class CorpusTests
     [Test]
     public void Rows_that_fail_are_listed_aside_or_end_the_run()
     {
-        string[] lines = [.. Texts(9, 4).Select((t, i) => JsonSerializer.Serialize(new { id = i, text = t }))];
+        string[] lines = [.. CorpusFiles.Texts(9, 4).Select((t, i) => JsonSerializer.Serialize(new { id = i, text = t }))];
         (lines[1], lines[4], lines[6], lines[7]) =
             ("{oops", "{\"id\": 4, \"text\": \"\"}", "{\"id\": 6, \"text\": null}", "{\"id\": 7, \"body\": \"x\"}");
         File.WriteAllLines(At("in.jsonl"), lines);
@@ -121,7 +121,7 @@ public sealed class CorpusTests
     [Test]
     public void Shares_together_are_the_whole()
     {
-        string file = WriteCorpus("in.jsonl", Texts(40, 5));
+        string file = WriteCorpus("in.jsonl", CorpusFiles.Texts(40, 5));
         Run([file], "whole", new CorpusOptions { Suffix = ".jsonl", RowsPerPart = 6 });
         // Again and again, since they begin at once.
         for (int round = 0; round < 10; round++)
@@ -135,7 +135,7 @@ public sealed class CorpusTests
     [Test]
     public void An_output_is_gone_on_with_under_the_same_settings_alone()
     {
-        string file = WriteCorpus("in.jsonl", Texts(12, 6));
+        string file = WriteCorpus("in.jsonl", CorpusFiles.Texts(12, 6));
         CorpusOptions options = new() { Suffix = ".jsonl", RowsPerPart = 3 };
         Run([file], "out", options);
         byte[] before = Content("out");
@@ -154,55 +154,9 @@ public sealed class CorpusTests
     }
 
     [Test]
-    public void Two_processes_do_not_work_on_one_share()
-    {
-        string file = WriteCorpus("in.jsonl", Texts(4, 7));
-        Directory.CreateDirectory(At("out"));
-        foreach (string held in new[] { ".lock-1-of-1", ".lock-2-of-3" })
-        {
-            using (new FileStream(At($"out/{held}"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None))
-            {
-                Assert.That(() => Run([file], "out", new CorpusOptions { Suffix = ".jsonl" }),
-                    Throws.TypeOf<InputException>().With.Message.Contains("another process works on this output"), held);
-            }
-        }
-        Assert.That(Run([file], "out", new CorpusOptions { Suffix = ".jsonl" }).Parts, Is.EqualTo(1));
-    }
-
-    [Test]
-    public void What_is_wrong_with_Parquet_is_said()
-    {
-        string file = WriteCorpus("in.parquet", Texts(30, 8));
-        Assert.That(() => Run([file], "a", new CorpusOptions { TextColumn = "body" }),
-            Throws.TypeOf<InputException>().With.Message.Contains("no column \"body\"; there are"));
-        Assert.That(() => Run([file], "b", new CorpusOptions { Keep = ["nothing"] }),
-            Throws.TypeOf<InputException>().With.Message.Contains("no column \"nothing\""));
-        Assert.That(() => Run([file], "c", new CorpusOptions { TextColumn = "id" }), Throws.Nothing, "ids are texts here");
-        WriteParquet(At("numbers.parquet"), [(new DataField("text", typeof(int), true),
-            (g, f) => g.WriteAsync<int>(f, (ReadOnlyMemory<int?>)new int?[] { 1 }).GetAwaiter().GetResult())]);
-        Assert.That(() => Run([At("numbers.parquet")], "d", new CorpusOptions()),
-            Throws.TypeOf<InputException>().With.Message.Contains("holds Int32, expected texts"));
-        byte[] bytes = File.ReadAllBytes(file);
-        Array.Fill(bytes, (byte)0xA5, 8, 60);
-        File.WriteAllBytes(At("broken.parquet"), bytes);
-        Assert.That(() => Run([At("broken.parquet")], "e", new CorpusOptions()),
-            Throws.TypeOf<InputException>().With.Message.Contains("broken.parquet: row group 1").And.Message.Contains("cannot be read"));
-        CorpusProgress done = Run([At("broken.parquet")], "f", new CorpusOptions { Skip = true });
-        Assert.That((done.Rows, done.Failed), Is.EqualTo((0L, 1L)));
-        File.WriteAllText(At("none.parquet"), "PAR1 but no more");
-        Assert.That(() => Run([At("none.parquet")], "g", new CorpusOptions()),
-            Throws.TypeOf<InputException>().With.Message.Contains("not a Parquet file"));
-        Assert.That(() => CorpusFormats.Find([file, WriteCorpus("x.jsonl", ["a"])]),
-            Throws.TypeOf<InputException>().With.Message.Contains("expected Parquet"));
-        Assert.That(() => CorpusFormats.Find([At("no.jsonl")]), Throws.TypeOf<InputException>().With.Message.Contains("no such file"));
-        File.WriteAllBytes(At("cut.jsonl.gz"), File.ReadAllBytes(WriteCorpus("whole.jsonl.gz", Texts(300, 9)))[..400]);
-        Assert.That(() => Run([At("cut.jsonl.gz")], "h", new CorpusOptions()), Throws.TypeOf<InputException>().With.Message.Contains("cut.jsonl.gz"));
-    }
-
-    [Test]
     public void A_run_that_is_killed_again_and_again_ends_with_the_same_bytes()
     {
-        string file = WriteCorpus("in.jsonl.gz", Texts(9000, 10));
+        string file = WriteCorpus("in.jsonl.gz", CorpusFiles.Texts(9000, 10));
         string[] Command(string output, params string[] more) =>
             ["encode", TinyCheckpoints.Base, "--corpus", file, "--parts", At(output), "--rows-per-part", "40", "--threads", "1", "--keep", "id",
                 "--json", .. more];
@@ -233,7 +187,7 @@ public sealed class CorpusTests
     [Test]
     public void Workers_do_what_one_process_does()
     {
-        string file = WriteCorpus("in.parquet", Texts(300, 13));
+        string file = WriteCorpus("in.parquet", CorpusFiles.Texts(300, 13));
         string[] Command(string output, params string[] more) =>
             ["encode", TinyCheckpoints.Base, "--corpus", file, "--parts", At(output), "--rows-per-part", "16", "--threads", "1", "--shared-weights",
                 "--json", .. more];
@@ -247,11 +201,43 @@ public sealed class CorpusTests
     }
 
     [Test]
+    public void Parquet_gives_documents_or_with_parts_a_corpus()
+    {
+        string file = At("in.parquet");
+        CorpusFiles.WriteParquet(file, [(new DataField("body", typeof(string), true),
+            (g, f) => g.WriteAsync(f, (IReadOnlyCollection<string>)["ada wrote", null!, "the first program"]).GetAwaiter().GetResult())]);
+        string[] command = ["encode", TinyCheckpoints.Base, "--parquet", file, "--column", "body"];
+        Assert.That(Longformer.Fails(1, command), Does.Contain("row 2: the column \"body\" holds null"));
+        Assert.That(Longformer.Fails(1, command[..4]), Does.Contain("no column \"text\"; there are \"body\""));
+        Longformer.Result few = Longformer.Run([.. command, "--json", "--on-error", "skip"]);
+        Assert.That((few.Status, few.Json.GetProperty("documents").GetArrayLength()), Is.EqualTo((1, 2)), few.Error);
+        Assert.That(few.Json.GetProperty("documents")[1].GetProperty("source").GetString(), Does.EndWith("in.parquet: row 3"));
+        string[] parts = [.. command, "--on-error", "skip", "--parts", At("out"), "--format", "jsonl", "--rows-per-part", "2"];
+        Assert.That(Longformer.Run([.. parts, "--shard", "2/2"]).Status, Is.Zero);
+        Longformer.Result rest = Longformer.Run([.. parts, "--shard", "1/2", "--resume", "--json"]);
+        Assert.That((rest.Status, rest.Json.GetProperty("rows").GetInt64(), rest.Json.GetProperty("failed").GetInt64()), Is.EqualTo((1, 1L, 1L)));
+        Assert.That(Directory.GetFiles(At("out"), "part-*").Select(Path.GetFileName).Order(StringComparer.Ordinal),
+            Is.EqualTo(new[] { "part-00000.failed.jsonl", "part-00000.jsonl", "part-00001.jsonl" }));
+    }
+
+    [Test]
+    public void Progress_tells_the_remaining_time_from_what_this_run_did()
+    {
+        // A quarter was there, a quarter took 100 seconds: half is left.
+        CorpusProgress half = new(0.5, 10, 20480, 0, 4_000_000, 10);
+        Assert.That(CorpusProgressLine.Text(half, 0.25, 100), Is.EqualTo("[############............] 50.0 %  20480 rows  40,000 tokens/s  0.00:03:20 left"));
+        Assert.That(CorpusProgressLine.Text(half with { Fraction = 0.25 }, 0.25, 1), Does.Not.Contain("left"));
+    }
+
+    [Test]
     public void Every_verb_works_through_corpora()
     {
-        string file = WriteCorpus("in.jsonl", Texts(5, 14));
+        string file = WriteCorpus("in.jsonl", CorpusFiles.Texts(5, 14));
+        string led = At("led");
+        Longformer.Succeeds("random", led, "--size", "led-tiny", "--tokenizer", TinyCheckpoints.TokenizerFolder);
         (string Verb, string Folder, string[] More, string Column)[] verbs =
         [
+            ("encode", TinyCheckpoints.Base, [], "embedding"), ("summarize", led, ["--max-tokens", "6", "--beams", "2"], "summary"),
             ("classify", TinyCheckpoints.Classifier, [], "scores"), ("tag", TinyCheckpoints.Tagger, [], "entities"),
             ("answer", TinyCheckpoints.QuestionAnswering, ["--question", "who?"], "answer"),
         ];
@@ -264,70 +250,14 @@ public sealed class CorpusTests
         }
     }
 
-    [Test]
-    public void A_full_disk_leaves_what_was_done()
-    {
-        string file = WriteCorpus("in.jsonl", Texts(200, 12));
-        // A part of 100 rows of 32 numbers as text takes more than 16 KiB, one of 10 rows less.
-        string[] Command(string rows) =>
-            ["encode", TinyCheckpoints.Base, "--corpus", file, "--parts", At($"out{rows}"), "--rows-per-part", rows, "--format", "jsonl",
-                "--threads", "1"];
-        Longformer.Result result = Longformer.RunLimited(16, Command("100"));
-        Assert.That(result.Status, Is.EqualTo(1), result.Error);
-        Assert.That(result.Error, Does.Contain("part-00000.jsonl: cannot be written").And.Contain("--resume"));
-        Assert.That(Directory.GetFiles(At("out100"), "*part*"), Is.Empty);
-        Assert.That(Longformer.RunLimited(16, Command("10")).Status, Is.Zero);
-    }
-
-    private static string[] Texts(int count, int seed)
-    {
-        Random random = new(seed);
-        return [.. Enumerable.Range(0, count).Select(
-            _ => string.Join(' ', Enumerable.Range(0, random.Next(1, 24)).Select(_ => Words[random.Next(Words.Length)])))];
-    }
-
     private string At(string name) => Path.Combine(_root, name);
 
     private CorpusProgress Run(IReadOnlyList<string> files, string output, CorpusOptions options) =>
         CorpusRun.Run(files, At(output), CorpusTask.Encode(_encoder), options);
 
-    private string WriteCorpus(string name, string[] texts)
-    {
-        string file = At(name);
-        if (CorpusFormats.IsParquet(name))
-        {
-            string[] ids = [.. texts.Select((_, i) => i.ToString(CultureInfo.InvariantCulture))];
-            WriteParquet(file,
-            [
-                (new DataField("id", typeof(string), false), (g, f) => g.WriteAsync(f, ids).GetAwaiter().GetResult()),
-                (new DataField("text", typeof(string), false), (g, f) => g.WriteAsync(f, texts).GetAwaiter().GetResult()),
-            ]);
-            return file;
-        }
-        using FileStream stream = File.Create(file);
-        Stream lines = CorpusFormats.Compress(name, stream);
-        foreach ((int i, string text) in texts.Index())
-            lines.Write(Encoding.UTF8.GetBytes($"{JsonSerializer.Serialize(new { id = i, text, more = new[] { i } })}\n"));
-        if (lines != stream)
-            lines.Dispose();
-        return file;
-    }
+    private string WriteCorpus(string name, string[] texts) => CorpusFiles.WriteCorpus(At(name), texts);
 
-    private static void WriteParquet(string file, (DataField Field, Action<ParquetRowGroupWriter, DataField> Write)[] columns)
-    {
-        using FileStream stream = File.Create(file);
-        ParquetWriter writer = ParquetWriter.CreateAsync(new ParquetSchema([.. columns.Select(c => c.Field)]), stream).GetAwaiter().GetResult();
-        using (ParquetRowGroupWriter group = writer.CreateRowGroup())
-        {
-            foreach ((DataField field, Action<ParquetRowGroupWriter, DataField> write) in columns)
-                write(group, field);
-        }
-        writer.DisposeAsync().AsTask().GetAwaiter().GetResult();
-    }
-
-    /// <summary>The bytes of all parts, in their order.</summary>
-    private byte[] Content(string output) =>
-        [.. Directory.GetFiles(At(output), "part-*").Order(StringComparer.Ordinal).SelectMany(File.ReadAllBytes)];
+    private byte[] Content(string output) => CorpusFiles.Content(At(output));
 
     private List<(string Id, float[] Vector, int Tokens)> ReadParts(string output, string suffix)
     {

@@ -25,7 +25,7 @@ internal static class AnswerVerb
         command.Add(top);
         command.Add(longest);
         command.Add(overlap);
-        CorpusOptionsOfVerb corpus = new(command);
+        CorpusOptionsOfVerb corpus = new(command, text);
         command.SetAction(parsed => Program.Run(cancellation =>
         {
             AnswerOptions options = new()
@@ -40,7 +40,7 @@ internal static class AnswerVerb
             if (corpus.IsGiven(parsed))
             {
                 string all = asked ?? throw new UsageException("--corpus needs --question TEXT, the question to every document");
-                return corpus.Run(parsed, model, text, load =>
+                return corpus.Run(parsed, model, load =>
                 {
                     QuestionAnswerer loaded = QuestionAnswerer.Load(model.Folder(parsed), load);
                     return (loaded, CorpusTask.Answer(loaded, all, options));

@@ -17,7 +17,7 @@ internal static class ClassifyVerb
         TextOptions text = new(command);
         Option<int?> top = new("--top") { Description = "How many labels (default: all)", HelpName = "N" };
         top.AtLeastOne();
-        CorpusOptionsOfVerb corpus = new(command);
+        CorpusOptionsOfVerb corpus = new(command, text);
         command.Add(top);
         command.SetAction(parsed => Program.Run(cancellation =>
         {
@@ -25,7 +25,7 @@ internal static class ClassifyVerb
             int count = parsed.GetValue(top) ?? int.MaxValue;
             if (corpus.IsGiven(parsed))
             {
-                return corpus.Run(parsed, model, text, load =>
+                return corpus.Run(parsed, model, load =>
                 {
                     TextClassifier loaded = TextClassifier.Load(model.Folder(parsed), load);
                     return (loaded, CorpusTask.Classify(loaded, options));

@@ -9,12 +9,11 @@ using LongformerInterop.Torch;
 
 namespace LongformerInterop.Cli.Verbs;
 
-/// <summary>The options of a verb that works through corpora: <c>--corpus FILE... --parts DIR</c> in place of <c>--input</c> and
-/// <c>--jsonl</c>.</summary>
+/// <summary>The options of a verb that works through corpora: <c>--corpus FILE... --parts DIR</c>, or <c>--parquet FILE... --parts DIR</c>.</summary>
 internal sealed class CorpusOptionsOfVerb
 {
     private static readonly string[] Passing =
-        ["--corpus", "--parts", "--shard", "--resume", "--workers", "--report", "--threads", "--json", "--device", "--shared-weights", "--on-error"];
+        ["--corpus", "--parquet", "--parts", "--shard", "--resume", "--workers", "--report", "--threads", "--json", "--device", "--shared-weights", "--on-error"];
 
     private readonly Option<string[]> _corpus = new("--corpus")
     {
@@ -24,8 +23,6 @@ internal sealed class CorpusOptionsOfVerb
 
     private readonly Option<string?> _parts =
         new("--parts") { Description = "The folder for the results of a corpus, written part by part", HelpName = "DIR" };
-    private readonly Option<string?> _column =
-        new("--text-column") { Description = "The column with the text (default: text, document or context)", HelpName = "NAME" };
 
     private readonly Option<string[]> _keep = new("--keep")
     {
@@ -54,14 +51,16 @@ internal sealed class CorpusOptionsOfVerb
     private readonly Option<bool> _report = new("--report") { Description = "Tell the progress in lines of JSON", Hidden = true };
     private readonly Option<bool> _resume = new("--resume") { Description = "Go on with an output that is begun" };
 
-    internal CorpusOptionsOfVerb(Command command)
+    private readonly TextOptions _text;
+
+    internal CorpusOptionsOfVerb(Command command, TextOptions text)
     {
+        _text = text;
         _format.OnlyFrom([.. CorpusFormats.Suffixes.Select(s => s[1..])]);
         _rows.AtLeastOne();
         _workers.AtLeastOne();
         command.Add(_corpus);
         command.Add(_parts);
-        command.Add(_column);
         command.Add(_keep);
         command.Add(_format);
         command.Add(_rows);
@@ -73,20 +72,33 @@ internal sealed class CorpusOptionsOfVerb
     }
 
     /// <summary>Whether the command line names a corpus.</summary>
-    internal bool IsGiven(ParseResult parsed) => parsed.GetValue(_corpus) is { Length: > 0 };
+    /// <exception cref="UsageException">It has options of corpora without one, or a corpus and other documents.</exception>
+    internal bool IsGiven(ParseResult parsed)
+    {
+        bool corpus = parsed.GetValue(_corpus) is { Length: > 0 };
+        if (corpus || (parsed.GetValue(_parts) is not null && _text.Parquet(parsed).Length > 0))
+        {
+            return !_text.HasFiles(parsed)
+                ? true
+                : throw new UsageException("--input and --jsonl do not go with --parts: expected --corpus FILE or --parquet FILE");
+        }
+        Option[] own = [_parts, _keep, _format, _rows, _shard, _resume, _workers, _shared];
+        return Array.Find(own, o => parsed.GetResult(o) is { Implicit: false }) is { } lonely
+            ? throw new UsageException($"{lonely.Name} needs a corpus: --corpus FILE or --parquet FILE, with --parts DIR")
+            : false;
+    }
 
     /// <summary>Works through the corpus.</summary>
     /// <param name="parsed">The command line.</param>
     /// <param name="model">Model options.</param>
-    /// <param name="text">Options of texts.</param>
     /// <param name="load">Loads the model and makes the task; called when the options are known to be possible.</param>
     /// <param name="cancellation">Stops between two layers.</param>
     /// <typeparam name="TModel">The model.</typeparam>
-    internal int Run<TModel>(ParseResult parsed, ModelOptions model, TextOptions text, Func<LoadOptions, (TModel Model, CorpusTask Task)> load,
+    internal int Run<TModel>(ParseResult parsed, ModelOptions model, Func<LoadOptions, (TModel Model, CorpusTask Task)> load,
         CancellationToken cancellation) where TModel : IDisposable
     {
         string output = parsed.GetValue(_parts) ?? throw new UsageException("--corpus needs --parts DIR, the folder for the results");
-        IReadOnlyList<string> files = CorpusFormats.Find(parsed.GetValue(_corpus)!);
+        IReadOnlyList<string> files = CorpusFormats.Find([.. parsed.GetValue(_corpus) ?? [], .. _text.Parquet(parsed)]);
         (int shard, int shards) = Shard(parsed.GetValue(_shard));
         int workers = parsed.GetValue(_workers);
         long started = Stopwatch.GetTimestamp();
@@ -100,13 +112,13 @@ internal sealed class CorpusOptionsOfVerb
         }
         CorpusOptions options = new()
         {
-            TextColumn = parsed.GetValue(_column),
+            TextColumn = _text.Column(parsed),
             Keep = parsed.GetValue(_keep) is { Length: > 0 } keep ? keep : null,
             Suffix = $".{parsed.GetValue(_format)}",
             RowsPerPart = parsed.GetValue(_rows),
             Shard = shard,
             Shards = shards,
-            Skip = text.Skips(parsed),
+            Skip = _text.Skips(parsed),
             Resume = parsed.GetValue(_resume),
             Settings = new Dictionary<string, string>
             {

@@ -34,7 +34,7 @@ internal static class EncodeVerb
         command.Add(pooling);
         command.Add(normalize);
         command.Add(output);
-        CorpusOptionsOfVerb corpus = new(command);
+        CorpusOptionsOfVerb corpus = new(command, text);
         command.SetAction(parsed => Program.Run(cancellation =>
         {
             string folder = model.Folder(parsed);
@@ -49,7 +49,7 @@ internal static class EncodeVerb
                 "sentence" => Pooling.Sentence, _ => null };
             if (corpus.IsGiven(parsed))
             {
-                return corpus.Run(parsed, model, text, load =>
+                return corpus.Run(parsed, model, load =>
                 {
                     DocumentEncoder loaded = DocumentEncoder.Load(folder, load);
                     return (loaded, CorpusTask.Encode(loaded, chosen, options));

@@ -109,6 +109,19 @@ internal sealed class TextOptions
         Arity = ArgumentArity.OneOrMore,
     };
 
+    private readonly Option<string[]> _parquet = new("--parquet")
+    {
+        Description = "Parquet file, a document per row (repeatable)",
+        HelpName = "FILE",
+        Arity = ArgumentArity.OneOrMore,
+    };
+
+    private readonly Option<string?> _column = new("--text-column", "--column")
+    {
+        Description = "The column with the text, of Parquet and of a corpus (default: text, document or context)",
+        HelpName = "NAME",
+    };
+
     private readonly Option<bool> _truncate = new("--truncate") { Description = "Cut a document at the checkpoint's last position" };
 
     private readonly Option<string?> _global = new("--global")
@@ -138,6 +151,8 @@ internal sealed class TextOptions
         command.Add(_globalToken);
         command.Add(_input);
         command.Add(_jsonl);
+        command.Add(_parquet);
+        command.Add(_column);
         command.Add(_truncate);
         command.Add(_global);
     }
@@ -160,6 +175,15 @@ internal sealed class TextOptions
         }
     }
 
+    /// <summary>The files of <c>--parquet</c>.</summary>
+    internal string[] Parquet(ParseResult parsed) => parsed.GetValue(_parquet) ?? [];
+
+    /// <summary>The column with the text; null: the usual ones.</summary>
+    internal string? Column(ParseResult parsed) => parsed.GetValue(_column);
+
+    /// <summary>Whether <c>--input</c> or <c>--jsonl</c> names a file.</summary>
+    internal bool HasFiles(ParseResult parsed) => parsed.GetValue(_input) is { Length: > 0 } || parsed.GetValue(_jsonl) is { Length: > 0 };
+
     internal DocumentList Read(ParseResult parsed) =>
-        Documents.Read(parsed.GetValue(_input) ?? [], parsed.GetValue(_jsonl) ?? [], skips: Skips(parsed));
+        Documents.Read(parsed.GetValue(_input) ?? [], parsed.GetValue(_jsonl) ?? [], Parquet(parsed), Column(parsed), Skips(parsed));
 }

@@ -18,14 +18,14 @@ internal static class SummarizeVerb
         ModelOptions model = new(command);
         TextOptions text = new(command);
         SummarizeOptions generation = new(command);
-        CorpusOptionsOfVerb corpus = new(command);
+        CorpusOptionsOfVerb corpus = new(command, text);
         command.SetAction(parsed => Program.Run(cancellation =>
         {
             TaskOptions options = new() { Truncate = text.Truncate(parsed), Global = text.Global(parsed) };
             GenerationOptions how = generation.Read(parsed);
             if (corpus.IsGiven(parsed))
             {
-                return corpus.Run(parsed, model, text, load =>
+                return corpus.Run(parsed, model, load =>
                 {
                     Summarizer loaded = Summarizer.Load(model.Folder(parsed), load);
                     return (loaded, CorpusTask.Summarize(loaded, how, options));

@@ -22,7 +22,7 @@ internal static class TagVerb
         };
         aggregation.OnlyFrom("none", "simple", "first", "average", "max");
         command.Add(aggregation);
-        CorpusOptionsOfVerb corpus = new(command);
+        CorpusOptionsOfVerb corpus = new(command, text);
         command.SetAction(parsed => Program.Run(cancellation =>
         {
             TagOptions options = new()
@@ -40,7 +40,7 @@ internal static class TagVerb
             };
             if (corpus.IsGiven(parsed))
             {
-                return corpus.Run(parsed, model, text, load =>
+                return corpus.Run(parsed, model, load =>
                 {
                     TokenClassifier loaded = TokenClassifier.Load(model.Folder(parsed), load);
                     return (loaded, CorpusTask.Tag(loaded, options));
