@@ -8,7 +8,8 @@ set -euo pipefail
 packages=(g++ cmake ninja-build)
 # clang and pkg-config: the tests of the C library use it as its users do. patchelf: tools/torchsharp.sh, for TorchSharp on Debian 12. Python: Debian's own packages, nothing is downloaded from elsewhere.
 [ "${1:-}" != all ] || packages+=(clang libclang-rt-dev pkg-config patchelf libgtest-dev python3-venv python3-numpy python3-setuptools python3-wheel
-  python3-pytest python3-hypothesis python3-tqdm mypy python3-nbconvert python3-ipykernel python3-matplotlib)
+  python3-pytest python3-hypothesis python3-tqdm mypy python3-nbconvert python3-ipykernel python3-matplotlib
+  python3-distributed python3-pandas)
 
 if ! command -v dotnet >/dev/null; then
   echo "setup: the .NET SDK 10 is not on PATH; install it first (package dotnet-sdk-10.0 of your distribution's or Microsoft's feed)" >&2

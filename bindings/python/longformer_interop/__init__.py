@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ._tasks import DocumentEncoder, MaskFiller, MultipleChoice, QuestionAnswerer, SpanClassifier, TextClassifier, TokenClassifier
     from ._tokenizer import Tokenizer
     from ._training import Evaluation, Trainer, TrainingEvent, TrainingOptions, TrainingResult, evaluate, train
+    from ._workers import PerProcess
 
 __version__ = "0.1.0"
 
@@ -41,6 +42,7 @@ _HOMES = {
     "_tasks": ("DocumentEncoder", "MaskFiller", "MultipleChoice", "QuestionAnswerer", "SpanClassifier", "TextClassifier", "TokenClassifier"),
     "_tokenizer": ("Tokenizer",),
     "_training": ("Evaluation", "Trainer", "TrainingEvent", "TrainingOptions", "TrainingResult", "evaluate", "train"),
+    "_workers": ("PerProcess",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -48,7 +50,7 @@ __all__ = [
     "Answer", "AttentionOptions", "CheckpointError", "ChoiceScore", "DeviceError", "DocumentEncoder", "Encoding", "Entity", "Evaluation",
     "FilledMask",
     "Generated", "GenerationOptions", "InputError", "LabelScore", "LoadOptions", "LongformerError", "MaskCandidate", "MaskFiller",
-    "Model", "MultipleChoice", "Progress",
+    "Model", "MultipleChoice", "PerProcess", "Progress",
     "QuestionAnswerer", "SpanClassifier", "Summarizer", "Summary", "Tensor", "TextClassifier", "TokenClassifier", "Tokenizer", "Trainer",
     "TrainingEvent", "TrainingOptions", "TrainingResult", "banded_attention", "banded_attention_probabilities", "convert",
     "cuda_available", "evaluate", "get_threads", "global_attention", "library_version", "load_model",

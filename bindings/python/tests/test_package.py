@@ -58,6 +58,7 @@ def test_types_are_checked_by_mypy():
 
 MODULES = [
     "", "._attention", "._errors", "._files", "._model", "._options", "._results", "._runtime", "._summarizer", "._tasks", "._tokenizer", "._training",
+    "._workers",
 ]  # fmt: skip
 
 
@@ -68,6 +69,13 @@ def test_the_examples_of_the_documentation_run(lf, models, module):
     results = doctest.testmod(target, extraglobs=names, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert results.failed == 0
     assert results.attempted > 0 or module == "._runtime"
+
+
+def test_the_tables_of_the_cost_page_are_what_its_script_prints():
+    printed = subprocess.run([sys.executable, str(ROOT / "benchmarks" / "cost.py")], capture_output=True, text=True, check=True).stdout
+    page = (ROOT / "docs" / "scale-cost.md").read_text()
+    rows = [line for line in printed.splitlines() if line.startswith("|")]
+    assert len(rows) == 16 and [row for row in rows if row not in page] == []
 
 
 def test_the_signatures_are_those_of_the_header():

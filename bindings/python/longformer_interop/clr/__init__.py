@@ -31,6 +31,7 @@ from .._results import Answer, ChoiceScore, Encoding, Entity, FilledMask, Genera
 from .._runtime import log_by
 from .._training import Data, Evaluation, TrainingEvent, TrainingOptions, TrainingResult
 from .._watch import ProgressArgument
+from .._workers import PerProcess
 from ._backend import BACKEND, NetTensor, borrow_into
 from ._runtime import start, translated
 from ._runtime import torchsharp as _torchsharp
@@ -45,7 +46,7 @@ __all__ = [
     "Answer", "AttentionOptions", "CheckpointError", "ChoiceScore", "DeviceError", "DocumentEncoder", "Encoding", "Entity", "Evaluation",
     "FilledMask",
     "Generated", "GenerationOptions", "InputError", "LabelScore", "LoadOptions", "LongformerError", "MaskCandidate", "MaskFiller",
-    "Model", "MultipleChoice", "Progress",
+    "Model", "MultipleChoice", "PerProcess", "Progress",
     "QuestionAnswerer", "SpanClassifier", "Summarizer", "Summary", "Tensor", "TextClassifier", "TokenClassifier", "Tokenizer", "Trainer",
     "TrainingEvent", "TrainingOptions", "TrainingResult", "banded_attention", "banded_attention_probabilities", "convert",
     "cuda_available", "evaluate", "from_net", "get_threads", "global_attention", "library_version", "load_model",
