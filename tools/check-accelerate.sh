@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Tests longformer_interop.torch in a Debian root folder that has a newer PyTorch and transformers: the operators, tracing, HF's models.
+# Tests longformer_interop.torch in a Debian root folder that has a newer PyTorch and transformers: the operators, tracing, HF's models, and
+# training on two processes. The last line is "N passed, N failed".
 # Needs root. Nothing is built there but what torch.compile compiles. Not part of the tests: the root folder takes 3 GB.
 #   tools/check-accelerate.sh DIR
 set -euo pipefail
@@ -17,5 +18,15 @@ rm -rf "${dir:?}$inside"
 mkdir -p "$dir$inside/artifacts"
 cp -r "$root/bindings/python" "$dir$inside/python"
 cp "$root/artifacts/liblongformer_ops.so" "$dir$inside/artifacts/"
+log=$(mktemp)
+status=0
 in_root env LONGFORMER_NATIVE_DIR=$inside/artifacts python3 -m pytest -q -p no:cacheprovider --noconftest --rootdir $inside/python \
-  $inside/python/tests/test_torch.py $inside/python/tests/test_tracing.py $inside/python/tests/test_huggingface.py
+  "$inside/python/tests/"test_{torch,tracing,huggingface,distributed}.py 2>&1 | tee "$log" || status=$?
+logs=$(mktemp -d)
+. "$root/tools/counting.sh"
+read -r p f k <<<"$(pytest_counts "$log")"
+rm -rf "$log" "$logs"
+if [ "$status" -ne 0 ] && [ "$f" -eq 0 ]; then f=1; fi
+[ "$k" -eq 0 ] || echo "$k skipped"
+echo "$p passed, $f failed"
+[ "$f" -eq 0 ]
