@@ -140,10 +140,10 @@ class Bench:
         """A run into a new folder, which is removed unless it is kept."""
         output = self.folder / name
         shutil.rmtree(output, ignore_errors=True)
-        told = self.longformer("encode", model, "--parquet", corpus, "--column", "text", "--keep", "id", "--parts", output, "--json", *more)
+        report = self.longformer("encode", model, "--parquet", corpus, "--column", "text", "--keep", "id", "--parts", output, "--json", *more)
         if not keep:
             shutil.rmtree(output)
-        return told
+        return report
 
     def tell(self, what: str, goal: str, found: str, reached: bool) -> None:
         self.rows.append((what, goal, found, reached))
@@ -163,9 +163,9 @@ class Bench:
                 for at in range(0, count, 2048):
                     encoder.encode(sorted(texts[at : at + 2048], key=len, reverse=True))
                 own = max(own, count / (time.perf_counter() - started))
-                told = self.run(model, corpus, "rate", "--threads", 1)
-                tokens = told["tokens"]
-                through = max(through, count / told["seconds"])
+                report = self.run(model, corpus, "rate", "--threads", 1)
+                tokens = report["tokens"]
+                through = max(through, count / report["seconds"])
         print(f"model alone {own:.0f} documents/s, through Parquet {through:.0f}, {tokens / count:.0f} tokens each, {through * tokens / count:.0f} tokens/s")
         self.tell("rate through Parquet, of the encoder's own", "90%", f"{through / own:.0%}", through >= 0.9 * own)
 
@@ -242,7 +242,7 @@ class Bench:
             shutil.rmtree(self.folder / name)
 
     def million(self, count: int, seconds: float) -> None:
-        """Two workers with a thread each. A run that the time ends is gone on with by the next call; the most of all of them counts."""
+        """Two workers with a thread each. A run that the time ends is continued by the next call; the most of all of them counts."""
         output, state = self.folder / "million", self.folder / "million.json"
         so_far = json.loads(state.read_text()) if output.exists() and state.exists() else {"peak": 0, "seconds": 0.0, "runs": 0}
         if so_far["runs"] == 0:
@@ -260,7 +260,7 @@ class Bench:
                 process.terminate()
                 process.wait()
             time.sleep(0.5)
-        told = process.stdout.read() if process.stdout else ""
+        report = process.stdout.read() if process.stdout else ""
         so_far = {
             "peak": max(so_far["peak"], sum(peaks.values())), "seconds": so_far["seconds"] + time.perf_counter() - started, "runs": so_far["runs"] + 1,
         }  # fmt: skip
@@ -269,7 +269,7 @@ class Bench:
             print(f"ended after {so_far['seconds']:.0f} s with {len(list(output.glob('part-*')))} parts; call it again to go on")
             self.rows.append(("a million documents", "1,500 MB", "not at the end yet", False))
             return
-        done = json.loads(told)
+        done = json.loads(report)
         print(f"{count} documents, {done['parts'] + done['parts_found']} parts in {so_far['seconds']:.0f} s and {so_far['runs']} runs")
         shutil.rmtree(output)
         peak = so_far["peak"]

@@ -4,7 +4,7 @@
     dask_encode.py CHECKPOINT --output vectors/ corpus/*.jsonl                                # two processes of this machine
     dask_encode.py CHECKPOINT --output /data/vectors --scheduler tcp://head:8786 /data/corpus/*.jsonl
 
-A block's file appears when it is whole, so that a task may run again after its worker died, and a run that was stopped goes on where it was.
+A block's file appears when it is whole, so that a task may run again after its worker died, and a run that was stopped continues where it was.
 Needs dask and distributed, and longformer_interop on every worker."""
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ public static class CorpusFormats
 }
 
 /// <summary>A text of a file.</summary>
-/// <param name="Source">Where it stands: the file, and the row.</param>
+/// <param name="Source">Its place: the file, and the row.</param>
 /// <param name="Text">The text; null where there is none.</param>
 /// <param name="Problem">Why there is none.</param>
 public sealed record CorpusText(string Source, string? Text, string? Problem);

@@ -110,7 +110,7 @@ public static class CorpusRun
             }
             catch (InputException)
             {
-                // The run ends by another failure, which is told.
+                // The run ends by another failure, which is reported.
             }
         }
 

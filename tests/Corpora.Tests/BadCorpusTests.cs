@@ -65,7 +65,7 @@ public sealed class BadCorpusTests
         Assert.That(() => Run([file], "out", options),
             Throws.TypeOf<InputException>().With.Message.EqualTo($"{file}: row 8: the column \"text\" holds null, expected a text"));
         Assert.That(Directory.GetFiles(At("out"), "part-*").Select(Path.GetFileName), Is.EqualTo(new[] { "part-00000.jsonl" }), "what was done");
-        // The run that stopped goes on past the rows.
+        // The run that stopped continues past the rows.
         CorpusProgress done = Run([file], "out", options with { Skip = true, Resume = true });
         Assert.That((done.Found, done.Parts, done.Rows, done.Failed), Is.EqualTo((1, 3, 13L, 2L)));
         Assert.That(Run([file], "out", options with { Skip = true, Resume = true }).Failed, Is.EqualTo(2), "rows of parts that were there");

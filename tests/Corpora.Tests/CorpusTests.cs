@@ -225,7 +225,8 @@ public sealed class CorpusTests
     {
         // A quarter was there, a quarter took 100 seconds: half is left.
         CorpusProgress half = new(0.5, 10, 20480, 0, 4_000_000, 10);
-        Assert.That(CorpusProgressLine.Text(half, 0.25, 100), Is.EqualTo("[############............] 50.0 %  20480 rows  40,000 tokens/s  0.00:03:20 left"));
+        Assert.That(CorpusProgressLine.Text(half, 0.25, 100),
+            Is.EqualTo("[############............] 50.0 %  20480 rows  40,000 tokens/s  0.00:03:20 left"));
         Assert.That(CorpusProgressLine.Text(half with { Fraction = 0.25 }, 0.25, 1), Does.Not.Contain("left"));
     }
 

@@ -1,4 +1,4 @@
-"""A program for torchrun: each case trains on two processes with half a batch each, and on one with the whole batch, and tells how far they
+"""A program for torchrun: each case trains on two processes with half a batch each, and on one with the whole batch, and writes how far they
 are apart. test_distributed.py runs it.
 
     torchrun --nproc-per-node 2 distributed.py results.json"""
@@ -168,7 +168,7 @@ def run(
 
 
 def refuses() -> dict[str, float]:
-    """Whether DDP says what is wrong where parameters have no gradient and it was not told: 1 where its message names its switch."""
+    """Whether DDP says what is wrong where parameters have no gradient and nothing said so: 1 where its message names its switch."""
     torch.manual_seed(0)
     model = DistributedDataParallel(longformer("LongformerForMaskedLM"))
     inputs = {name: value[:2] for name, value in batch((0, 0, 0, 0)).items()}
@@ -195,7 +195,7 @@ CASES: dict[str, Callable[[], dict[str, float]]] = {
     "own module without global tokens": lambda: run(Own, NONE, unused=True),
     "FSDP": lambda: run(lambda: longformer("LongformerForMaskedLM"), how="fsdp"),
     "FSDP without global tokens": lambda: run(lambda: longformer("LongformerForMaskedLM"), NONE, how="fsdp"),
-    "DDP that was not told of unused parameters": refuses,
+    "DDP without a word about unused parameters": refuses,
 }  # fmt: skip
 
 

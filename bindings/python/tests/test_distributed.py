@@ -20,17 +20,17 @@ PROGRAM = Path(__file__).resolve().parent / "distributed.py"
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """What each case told; all in one run, since starting two processes takes longer than the cases."""
+    """What each case found; all in one run, since starting two processes takes longer than the cases."""
     file = tmp_path_factory.mktemp("distributed") / "results.json"
     # In place of --standalone: Debian builds PyTorch without libuv, which torchrun's own store needs.
     meeting = ["--rdzv-backend", "c10d", "--rdzv-endpoint", str(file.with_name("meeting")), "--rdzv-conf", "store_type=file", "--local-addr", "127.0.0.1"]
     command = [sys.executable, "-m", "torch.distributed.run", *meeting, "--nproc-per-node", "2", str(PROGRAM), str(file)]
     environment = os.environ | {"USE_LIBUV": "0", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, env=environment)
-    told = json.loads(file.read_text()) if file.exists() else {}
+    found = json.loads(file.read_text()) if file.exists() else {}
     if done.returncode != 0:
-        told["failure"] = (done.stdout + done.stderr)[-4000:]
-    return told
+        found["failure"] = (done.stdout + done.stderr)[-4000:]
+    return found
 
 
 def case(results, name):
@@ -51,14 +51,14 @@ CASES = [
 
 @pytest.mark.parametrize("name,tolerance,unused", CASES, ids=[c[0] for c in CASES])
 def test_two_processes_train_as_one_with_the_double_batch(results, name, tolerance, unused):
-    told = case(results, name)
-    print(name, told)
-    assert told["gradients"] < tolerance
-    assert told["parameters"] < tolerance
-    assert told["losses"] < tolerance
-    assert told["used"] > 15 and told["moved"] > 1e-3 and told["fell"] > 0.01, "there was something to learn"
-    assert (told["unused"] > 0) == unused
+    found = case(results, name)
+    print(name, found)
+    assert found["gradients"] < tolerance
+    assert found["parameters"] < tolerance
+    assert found["losses"] < tolerance
+    assert found["used"] > 15 and found["moved"] > 1e-3 and found["fell"] > 0.01, "there was something to learn"
+    assert (found["unused"] > 0) == unused
 
 
-def test_ddp_that_was_not_told_of_unused_parameters_says_what_to_do(results):
-    assert case(results, "DDP that was not told of unused parameters") == {"refused": 1.0}
+def test_ddp_without_a_word_about_unused_parameters_says_what_to_do(results):
+    assert case(results, "DDP without a word about unused parameters") == {"refused": 1.0}

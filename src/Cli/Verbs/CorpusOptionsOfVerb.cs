@@ -13,7 +13,10 @@ namespace LongformerInterop.Cli.Verbs;
 internal sealed class CorpusOptionsOfVerb
 {
     private static readonly string[] Passing =
-        ["--corpus", "--parquet", "--parts", "--shard", "--resume", "--workers", "--report", "--threads", "--json", "--device", "--shared-weights", "--on-error"];
+    [
+        "--corpus", "--parquet", "--parts", "--shard", "--resume", "--workers", "--report", "--threads", "--json", "--device", "--shared-weights",
+        "--on-error",
+    ];
 
     private readonly Option<string[]> _corpus = new("--corpus")
     {
