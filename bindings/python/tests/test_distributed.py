@@ -15,7 +15,7 @@ from pytorch import pytorch  # noqa: E402 - after the path
 
 torch = pytorch()
 pytest.importorskip("transformers", reason="transformers is not importable here: make check-accelerate SID=<root folder> runs these")
-PROGRAM = Path(__file__).resolve().parent / "distributed.py"
+PROGRAM = Path(__file__).resolve().parent / "two_processes.py"
 
 
 @pytest.fixture(scope="module")

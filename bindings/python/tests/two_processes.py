@@ -1,7 +1,7 @@
 """A program for torchrun: each case trains on two processes with half a batch each, and on one with the whole batch, and writes how far they
 are apart. test_distributed.py runs it.
 
-    torchrun --nproc-per-node 2 distributed.py results.json"""
+    torchrun --nproc-per-node 2 two_processes.py results.json"""
 from __future__ import annotations
 
 import copy
