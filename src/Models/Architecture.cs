@@ -41,6 +41,9 @@ public sealed record Architecture
             with { Marks = ["span_classifier.weight"], Verb = "spans", HasLabels = true },
         Longformer("LongformerForCandidateScoring", "candidate-scoring", l => new LongformerForCandidateScoring(l))
             with { Marks = ["answer_score.weight"] },
+        Longformer("LongformerForHotpotQA", "hotpotqa", l => new LongformerForHotpotQA(l)) with { Marks = ["paragraph_scorer.dense.weight"] },
+        Longformer("LongformerForCoreference", "coreference", l => new LongformerForCoreference(l))
+            with { Marks = ["coref.coarse_bilinear.weight"], Verb = "coref" },
         Led("LEDModel", "none", l => new LedModel(l)),
         Led("LEDForQuestionAnswering", "question-answering", l => new LedForQuestionAnswering(l)) with { Marks = ["qa_outputs.weight"] },
         Led("LEDForSequenceClassification", "sequence-classification", l => new LedForSequenceClassification(l))

@@ -1,4 +1,5 @@
 using LongformerInterop.Models;
+using LongformerInterop.Tasks.Coreference;
 
 namespace LongformerInterop.Tasks;
 
@@ -14,7 +15,7 @@ public sealed record TaskKind(Type Type, Func<string, LoadOptions?, TextTask> Lo
     public static IReadOnlyList<TaskKind> All { get; } =
     [
         Of(DocumentEncoder.Load), Of(QuestionAnswerer.Load), Of(TextClassifier.Load), Of(TokenClassifier.Load), Of(MultipleChoice.Load),
-        Of(MaskFiller.Load), Of(SpanClassifier.Load), Of(Summarizer.Load),
+        Of(MaskFiller.Load), Of(SpanClassifier.Load), Of(CoreferenceResolver.Load), Of(Summarizer.Load),
     ];
 
     /// <summary>The class's name, for example <c>TextClassifier</c>.</summary>

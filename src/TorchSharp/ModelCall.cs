@@ -1,4 +1,5 @@
 using LongformerInterop.Models;
+using LongformerInterop.Models.Coreference;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.TorchSharp;
@@ -28,6 +29,8 @@ internal static class ModelCall
             LongformerPretrained<BaseModelOutputs> bare => (ModelOutputs)bare.Forward(inputs),
             LongformerPretrained<LogitsOutputs> scores => scores.Forward(inputs),
             LongformerPretrained<SpanOutputs> spans => spans.Forward(inputs),
+            LongformerPretrained<HotpotOutputs> questions => questions.Forward(inputs),
+            LongformerPretrained<CoreferenceOutputs> mentions => mentions.Forward(inputs),
             _ => throw new NotSupportedException($"{model.Architecture} is served by no module"),
         }).ToDictionary();
     }

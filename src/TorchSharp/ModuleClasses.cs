@@ -19,6 +19,8 @@ internal static class ModuleClasses
             ["LongformerForMultipleChoice"] = loaded => new LongformerForMultipleChoiceModule(loaded),
             ["LongformerForSpanClassification"] = loaded => new LongformerForSpanClassificationModule(loaded),
             ["LongformerForCandidateScoring"] = loaded => new LongformerForCandidateScoringModule(loaded),
+            ["LongformerForCoreference"] = loaded => new LongformerForCoreferenceModule(loaded),
+            ["LongformerForHotpotQA"] = loaded => new LongformerForHotpotQAModule(loaded),
             ["LEDModel"] = loaded => new LedModule(loaded),
             ["LEDForConditionalGeneration"] = loaded => new LedForConditionalGenerationModule(loaded),
             ["LEDForQuestionAnswering"] = loaded => new LedForQuestionAnsweringModule(loaded),
@@ -111,6 +113,34 @@ public sealed class LongformerForMultipleChoiceModule : PretrainedModule
     /// <exception cref="CheckpointException">The head is missing, or configuration or weights do not fit; everything is listed.</exception>
     public static new LongformerForMultipleChoiceModule Load(string folder, LoadOptions? options = null) =>
         new(LoadAs("LongformerForMultipleChoice", folder, options));
+}
+
+/// <summary>Scores of spans as mentions and of their antecedents; each sequence is a segment of one document.</summary>
+public sealed class LongformerForCoreferenceModule : PretrainedModule
+{
+    internal LongformerForCoreferenceModule(LoadedCheckpoint loaded)
+        : base(loaded)
+    {
+    }
+
+    /// <summary>Loads a checkpoint folder.</summary>
+    /// <exception cref="CheckpointException">The head is missing, or configuration or weights do not fit; everything is listed.</exception>
+    public static new LongformerForCoreferenceModule Load(string folder, LoadOptions? options = null) =>
+        new(LoadAs("LongformerForCoreference", folder, options));
+}
+
+/// <summary>Scores of paragraphs, sentences, answers and their types, as the paper's model of HotpotQA has them.</summary>
+public sealed class LongformerForHotpotQAModule : PretrainedModule
+{
+    internal LongformerForHotpotQAModule(LoadedCheckpoint loaded)
+        : base(loaded)
+    {
+    }
+
+    /// <summary>Loads a checkpoint folder.</summary>
+    /// <exception cref="CheckpointException">The head is missing, or configuration or weights do not fit; everything is listed.</exception>
+    public static new LongformerForHotpotQAModule Load(string folder, LoadOptions? options = null) =>
+        new(LoadAs("LongformerForHotpotQA", folder, options));
 }
 
 /// <summary>Scores of every label for given spans.</summary>

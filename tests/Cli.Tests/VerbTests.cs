@@ -51,6 +51,29 @@ public class VerbTests
     }
 
     [Test]
+    public void Coreference_gives_clusters_with_character_ranges()
+    {
+        string text = string.Join(' ', Enumerable.Range(0, 40).Select(i => $"Ada saw number {i}. She sang with it."));
+        JsonElement document = Longformer.Succeeds("coref", TinyCheckpoints.Coreference, "--input", TextFile("coref.txt", text), "--json").Json
+            .GetProperty("documents")[0];
+        JsonElement[] clusters = [.. document.GetProperty("clusters").EnumerateArray()];
+        Assert.That(clusters, Is.Not.Empty);
+        foreach (JsonElement mention in clusters.SelectMany(c => c.EnumerateArray()))
+        {
+            Assert.That(mention.GetProperty("text").GetString(),
+                Is.EqualTo(text[mention.GetProperty("start").GetInt32()..mention.GetProperty("end").GetInt32()]));
+        }
+        Assert.That(Longformer.Succeeds("coref", TinyCheckpoints.Coreference, "--input", TextFile("coref.txt", text)).Output,
+            Does.Match(@"^1\n  \[\d+\.\.\d+\]  "));
+        Assert.That(Longformer.Fails(1, "coref", TinyCheckpoints.Coreference, "--input", TextFile("coref.txt", text), "--genre", "xx"),
+            Does.Contain("genre: expected one of nw, bc, given \"xx\""));
+        Assert.That(Longformer.Fails(2, "coref", TinyCheckpoints.Coreference, "--input", TextFile("coref.txt", text), "--truncate"),
+            Does.Contain("--truncate"));
+        Assert.That(Longformer.Fails(1, "coref", TinyCheckpoints.Spans, "--input", TextFile("coref.txt", text)),
+            Does.Contain("LongformerForCoreference"));
+    }
+
+    [Test]
     public void Encode_writes_one_set_of_numbers_in_three_formats()
     {
         string jsonl = TextFile("documents.jsonl", "\"A first document.\"\n\n{\"text\": \"Another one, longer than the first.\"}\n");

@@ -1,3 +1,4 @@
+using LongformerInterop.Models.Coreference;
 using LongformerInterop.Models.Gradients;
 using LongformerInterop.Torch;
 
@@ -186,6 +187,60 @@ public sealed class DifferentiableTests
         AssertGradients(x => Differentiable.BinaryCrossEntropyWithLogits(x[0], targets.Sigmoid()), Normal(3, 4));
         AssertGradients(x => Differentiable.MeanSquaredError(x[0], targets), Normal(3, 4));
         AssertGradients(x => Differentiable.SpanLoss(x[0], [0, 4, 6, 11], [3, -1, 0]), Normal(11));
+    }
+
+    [Test]
+    public void Products_gates_and_softmaxes()
+    {
+        AssertGradients(x => Differentiable.Multiply(x[0], x[1]), Normal(3, 4), Normal(3, 4));
+        AssertGradients(x => Differentiable.Multiply(x[0], x[0]), Normal(3, 4));
+        AssertGradients(x => Differentiable.MatMul(x[0], x[1]), Normal(3, 4), Normal(4, 5));
+        AssertGradients(x => Differentiable.Sigmoid(x[0]), Normal(3, 4));
+        AssertGradients(x => Differentiable.Softmax(x[0]), Normal(3, 4));
+        Tensor constant = Normal(3, 2);
+        AssertGradients(x => Differentiable.Concatenate([x[0], constant, x[1], x[0]], 1), Normal(3, 4), Normal(3, 1));
+        AssertGradients(x => Differentiable.Concatenate([x[0], x[1]], 0), Normal(3, 4), Normal(1, 4));
+        AssertGradients(x => Differentiable.ScatterRows(x[0], Ids(4, 0, 4), 6), Normal(3, 4));
+        // A part of a weight, as a scorer of several inputs uses it.
+        AssertGradients(x => Differentiable.Add(Differentiable.Linear(x[0], Differentiable.Narrow(x[1], 1, 2, 4)),
+            Differentiable.Linear(x[0], Differentiable.Narrow(x[1], 1, 0, 4))), Normal(3, 4), Normal(5, 6));
+        Assert.That(() => Differentiable.Multiply(Normal(3, 4), Normal(4)), Throws.TypeOf<InputException>().With.Message.Contains("[3, 4]"));
+    }
+
+    [Test]
+    public void Attention_inside_of_spans()
+    {
+        MentionSpan[] spans = [new(0, 0), new(0, 3), new(2, 8), new(8, 8), new(5, 6)];
+        AssertGradients(x => Differentiable.SpanAttention(x[0], x[1], spans), Normal(9), Normal(9, 3));
+        MentionSpan[] many = [.. Enumerable.Range(0, 600).Select(i => new MentionSpan(i / 2, Math.Min((i / 2) + (i % 7), 299)))];
+        AssertGradients(x => Differentiable.SpanAttention(x[0], x[1], many), Normal(300), Normal(300, 2));
+        Tensor one = Differentiable.SpanAttention(Normal(9), Tensor.Ones([9, 3], DType.Float64), spans);
+        Assert.That((one - one.OnesLike()).Abs().Max().ToDouble(), Is.LessThan(1e-12), "the weights of a span add up to 1");
+    }
+
+    [Test]
+    public void A_loss_with_several_right_answers()
+    {
+        Tensor right = Tensor.From<byte>([1, 0, 0, 1, 0, 1, 1, 0, 0, 0, 0, 1], 3, 4).To(DType.Bool);
+        AssertGradients(x => Differentiable.MarkedLoss(x[0], right), Normal(3, 4));
+        // What cannot be takes no part.
+        Tensor absent = Tensor.From<double>([0, double.NegativeInfinity, 0, 0, 0, 0, 0, double.NegativeInfinity, 0, 0, 0, 0], 3, 4);
+        AssertGradients(x => Differentiable.MarkedLoss(Differentiable.Add(x[0], absent), right), Normal(3, 4));
+        Tensor all = Tensor.Ones([2, 3], DType.Bool);
+        Assert.That(Differentiable.MarkedLoss(Normal(2, 3), all).ToDouble(), Is.EqualTo(0).Within(1e-12));
+    }
+
+    [Test]
+    public void A_pause_records_nothing()
+    {
+        Tensor input = Normal(3);
+        using GradientSet gradients = new(input);
+        using GradientTape tape = new(gradients);
+        using (GradientTape.Pause())
+            Differentiable.Scale(input, 2);
+        Assert.That(tape.Count, Is.Zero);
+        tape.Backward(Differentiable.Scale(input, 3), Normal(3).OnesLike());
+        Assert.That(gradients[input]!.ToArray<double>(), Is.EqualTo(new double[] { 3, 3, 3 }));
     }
 
     [Test]

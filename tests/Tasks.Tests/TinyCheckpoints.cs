@@ -40,6 +40,11 @@ internal static class TinyCheckpoints
 
     internal static string Spans => Folder("LongformerForSpanClassification", c => c with { Id2Label = ["PER", "ORG", "LOC"] });
 
+    internal static string Coreference => Folder("LongformerForCoreference", c => c with
+    {
+        Coreference = new() { FeedForwardSize = 16, FeatureSize = 4, MaxSpanWidth = 6, MaxTopAntecedents = 10, Genres = ["nw", "bc"] },
+    });
+
     internal static LongformerConfiguration Configuration(Tokenizer tokenizer) => new()
     {
         VocabSize = tokenizer.VocabularySize,

@@ -50,7 +50,8 @@ internal static class Torches
         (float[] a, float[] e) = (Values(actual), Values(expected));
         for (int i = 0; i < a.Length; i++)
         {
-            if (!(Math.Abs((double)a[i] - e[i]) <= absolute + (1e-5 * Math.Abs(e[i]))))
+            // Infinities have no difference.
+            if (a[i] != e[i] && !(Math.Abs((double)a[i] - e[i]) <= absolute + (1e-5 * Math.Abs(e[i]))))
                 Assert.Fail($"{what}: element {i} is {a[i]}, expected {e[i]} within {absolute}");
         }
     }

@@ -43,6 +43,52 @@ public sealed class OptimizerTests
         Assert.That(tensor.ToArray<float>(), Is.EqualTo(Array.ConvertAll(p, x => (float)x)).Within(1e-6f));
     }
 
+    [Test]
+    public void AdamW_of_BERT_corrects_no_mean()
+    {
+        using TensorScope scope = new();
+        using AdamW optimizer = new();
+        Tensor tensor = Values(1, 2, 3);
+        TrainedParameter parameter = new("p", tensor, weightDecay: 0.01) { IsBerts = true };
+        double[] p = Array.ConvertAll(tensor.ToArray<float>(), v => (double)v), m = new double[6], v = new double[6];
+        for (int t = 1; t <= 4; t++)
+        {
+            float[] g = Values(t + 5, 2, 3).ToArray<float>();
+            optimizer.Step([new ParameterGradient(parameter, Tensor.From<float>(g, 2, 3))], 0.001);
+            for (int i = 0; i < 6; i++)
+            {
+                m[i] = (0.9 * m[i]) + (0.1 * g[i]);
+                v[i] = (0.999 * v[i]) + (0.001 * g[i] * g[i]);
+                p[i] -= 0.001 * ((m[i] / (Math.Sqrt(v[i]) + 1e-6)) + (0.01 * p[i]));
+            }
+        }
+        Assert.That(tensor.ToArray<float>(), Is.EqualTo(Array.ConvertAll(p, x => (float)x)).Within(1e-6f));
+    }
+
+    [Test]
+    public void Head_and_body_are_clipped_each_by_its_own_norm()
+    {
+        using TensorScope scope = new();
+        (Tensor body, Tensor head) = (Tensor.Zeros([2]), Tensor.Zeros([2]));
+        TrainedParameter[] parameters = [new("body", body), new("head", head) { ClipGroup = 1 }];
+        using StepGradients gradients = new(parameters);
+        using (Models.Gradients.GradientTape tape = new(gradients.Set))
+        {
+            tape.Backward((Models.Gradients.Differentiable.Scale(body, 1), Tensor.From<float>([3, 4], 2)),
+                (Models.Gradients.Differentiable.Scale(head, 1), Tensor.From<float>([0.3f, 0.4f], 2)));
+        }
+        double norm = gradients.Norm();
+        Assert.That(norm, Is.EqualTo(Math.Sqrt(25.25)).Within(1e-6));
+        Dictionary<string, float[]> clipped = [];
+        gradients.Apply(norm, 1, some =>
+        {
+            foreach (ParameterGradient g in some)
+                clipped[g.Parameter.Name] = g.Widen().ToArray<float>();
+        });
+        Assert.That(clipped["body"], Is.EqualTo(new[] { 0.6f, 0.8f }).Within(1e-5f));
+        Assert.That(clipped["head"], Is.EqualTo(new[] { 0.3f, 0.4f }).Within(1e-7f));
+    }
+
     [TestCase("adamw")]
     [TestCase("adafactor")]
     [TestCase("adafactor with a mean")]

@@ -131,6 +131,7 @@ typedef lf_task lf_token_classifier;
 typedef lf_task lf_multiple_choice;
 typedef lf_task lf_mask_filler;
 typedef lf_task lf_span_classifier;
+typedef lf_task lf_coreference_resolver;
 typedef lf_task lf_summarizer;
 typedef struct lf_answer lf_answer;
 typedef struct lf_tokenizer lf_tokenizer;
@@ -428,6 +429,14 @@ LF_API lf_status lf_span_classifier_load(const char* folder, const lf_load_optio
 LF_API lf_status lf_span_classifier_classify(const lf_span_classifier* classifier, const char* text, size_t length, const int64_t* spans,
                                              size_t count, lf_offsets unit, const lf_options* options, lf_answer** answer);
 LF_API lf_status lf_span_classifier_free(lf_span_classifier* classifier);
+
+/* Mentions of a text that mean the same, in clusters. A text of any length is read in one pass.
+ * Items: text, range, group (the cluster); clusters in the order of their first mentions, mentions in that of the text.
+ * Options: text "genre", one of the checkpoint's (default "nw"). */
+LF_API lf_status lf_coreference_resolver_load(const char* folder, const lf_load_options* options, lf_coreference_resolver** resolver);
+LF_API lf_status lf_coreference_resolver_resolve(const lf_coreference_resolver* resolver, const char* text, size_t length,
+                                                 const lf_options* options, lf_answer** answer);
+LF_API lf_status lf_coreference_resolver_free(lf_coreference_resolver* resolver);
 
 /* Summaries by an LED.
  * Items: text, tokens, token scores, score, group (the document); for each document best first.

@@ -14,6 +14,7 @@ make_one led --size led-tiny --seed 2
 make_one question_answering --head question-answering --seed 3
 make_one sequence_classification --head sequence-classification --labels a,b,c --seed 4
 make_one span_classification --head span-classification --labels PER,ORG --seed 9
+make_one coreference --head coreference --seed 10
 make_one token_classification --head token-classification --labels O,B-PER,I-PER --seed 5
 make_one multiple_choice --head multiple-choice --seed 6
 make_one masked_lm --head masked-lm --seed 7

@@ -1,5 +1,5 @@
 /* Every task: tasks MODELS_FOLDER, which holds encoder, question_answering, sequence_classification, token_classification, span_classification,
- * multiple_choice, masked_lm and led. Checks the promises of the interface: texts, ranges in three units, streams, callbacks. */
+ * coreference, multiple_choice, masked_lm and led. Checks the promises of the interface: texts, ranges in three units, streams, callbacks. */
 #include "support.h"
 
 #include <math.h>
@@ -269,6 +269,34 @@ static void masks(void) {
   OK(lf_answer_free(answer));
   OK(lf_options_free(options));
   OK(lf_mask_filler_free(filler));
+}
+
+static void coreference(void) {
+  lf_coreference_resolver* resolver = NULL;
+  lf_answer* answer = NULL;
+  lf_options* options = NULL;
+  const char* source = "Caf\xc3\xa9 Ada sang. She smiled. Then she sang with him, and he smiled.";
+  size_t count = 0, i;
+  int64_t group = -1, last = -1;
+  OK(lf_coreference_resolver_load(path(models, "coreference"), NULL, &resolver));
+  OK(lf_coreference_resolver_resolve(resolver, source, LF_TERMINATED, NULL, &answer));
+  OK(lf_answer_count(answer, &count));
+  for (i = 0; i < count; i++) {
+    const char* text = NULL;
+    OK(lf_answer_group(answer, i, &group));
+    OK(lf_answer_text(answer, i, &text, NULL));
+    CHECK(group == last || group == last + 1);
+    last = group;
+    check_range(answer, i, source, text);
+  }
+  CHECK(count == 0 || count >= 2 * (size_t)(last + 1));
+  OK(lf_answer_free(answer));
+  OK(lf_options_create(&options));
+  OK(lf_options_set_text(options, "genre", "xx", LF_TERMINATED));
+  REFUSED(LF_INVALID_INPUT, "genre: expected one of", lf_coreference_resolver_resolve(resolver, source, LF_TERMINATED, options, &answer));
+  OK(lf_options_free(options));
+  REFUSED(LF_INVALID_INPUT, "at least one word", lf_coreference_resolver_resolve(resolver, " ", LF_TERMINATED, NULL, &answer));
+  OK(lf_coreference_resolver_free(resolver));
 }
 
 static void spans(void) {
@@ -582,6 +610,7 @@ int main(int argc, char** argv) {
   classes();
   masks();
   spans();
+  coreference();
   summaries();
   conversion(argv[2]);
   stopping();

@@ -1,5 +1,6 @@
 using LongformerInterop.Models;
 using LongformerInterop.Tasks;
+using LongformerInterop.Tasks.Coreference;
 using LongformerInterop.Tasks.Generation;
 using LongformerInterop.Torch;
 
@@ -127,6 +128,16 @@ public static class TaskBridge
         TaskOptions options = new() { Truncate = truncate, Global = Globals(globals), Logger = LogBridge.Logger };
         (int, int)[] spans = [.. starts.Zip(ends).Select(s => (CodePointIndex.After(text, s.First), CodePointIndex.After(text, s.Second)))];
         return [.. classifier.Classify(text, spans, options, watch.Token).Select(span => span.Labels.ToArray())];
+    }
+
+    /// <summary>Clusters of mentions, in code points.</summary>
+    public static CoreferenceMention[][] Resolve(CoreferenceResolver resolver, string text, string? genre, PythonCall watch)
+    {
+        ArgumentNullException.ThrowIfNull(resolver);
+        ArgumentNullException.ThrowIfNull(watch);
+        CodePoints points = new(text);
+        return [.. resolver.Resolve(text, genre, watch.Token).Select(cluster =>
+            cluster.Mentions.Select(m => m with { Start = points.At(m.Start), End = points.At(m.End) }).ToArray())];
     }
 
     /// <summary>Choices, best first.</summary>

@@ -19,10 +19,14 @@ if TYPE_CHECKING:
     from ._files import convert, load_safetensors, save_safetensors
     from ._model import Model, load_model
     from ._options import AttentionOptions, GenerationOptions, LoadOptions
-    from ._results import Answer, ChoiceScore, Encoding, Entity, FilledMask, Generated, LabelScore, MaskCandidate, Progress, Summary
+    from ._results import (
+        Answer, ChoiceScore, Cluster, Encoding, Entity, FilledMask, Generated, LabelScore, MaskCandidate, Mention, Progress, Summary,
+    )
     from ._runtime import cuda_available, get_threads, library_version, log_to, set_threads, torch_version
     from ._summarizer import Summarizer
-    from ._tasks import DocumentEncoder, MaskFiller, MultipleChoice, QuestionAnswerer, SpanClassifier, TextClassifier, TokenClassifier
+    from ._tasks import (
+        CoreferenceResolver, DocumentEncoder, MaskFiller, MultipleChoice, QuestionAnswerer, SpanClassifier, TextClassifier, TokenClassifier,
+    )
     from ._tokenizer import Tokenizer
     from ._training import Evaluation, Trainer, TrainingEvent, TrainingOptions, TrainingResult, evaluate, train
     from ._workers import PerProcess
@@ -36,10 +40,16 @@ _HOMES = {
     "_files": ("convert", "load_safetensors", "save_safetensors"),
     "_model": ("Model", "load_model"),
     "_options": ("AttentionOptions", "GenerationOptions", "LoadOptions"),
-    "_results": ("Answer", "ChoiceScore", "Encoding", "Entity", "FilledMask", "Generated", "LabelScore", "MaskCandidate", "Progress", "Summary"),
+    "_results": (
+        "Answer", "ChoiceScore", "Cluster", "Encoding", "Entity", "FilledMask", "Generated", "LabelScore", "MaskCandidate", "Mention", "Progress",
+        "Summary",
+    ),
     "_runtime": ("cuda_available", "get_threads", "library_version", "log_to", "set_threads", "torch_version"),
     "_summarizer": ("Summarizer",),
-    "_tasks": ("DocumentEncoder", "MaskFiller", "MultipleChoice", "QuestionAnswerer", "SpanClassifier", "TextClassifier", "TokenClassifier"),
+    "_tasks": (
+        "CoreferenceResolver", "DocumentEncoder", "MaskFiller", "MultipleChoice", "QuestionAnswerer", "SpanClassifier", "TextClassifier",
+        "TokenClassifier",
+    ),
     "_tokenizer": ("Tokenizer",),
     "_training": ("Evaluation", "Trainer", "TrainingEvent", "TrainingOptions", "TrainingResult", "evaluate", "train"),
     "_workers": ("PerProcess",),
@@ -47,9 +57,9 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "Answer", "AttentionOptions", "CheckpointError", "ChoiceScore", "DeviceError", "DocumentEncoder", "Encoding", "Entity", "Evaluation",
+    "Answer", "AttentionOptions", "CheckpointError", "ChoiceScore", "Cluster", "CoreferenceResolver", "DeviceError", "DocumentEncoder", "Encoding", "Entity", "Evaluation",
     "FilledMask",
-    "Generated", "GenerationOptions", "InputError", "LabelScore", "LoadOptions", "LongformerError", "MaskCandidate", "MaskFiller",
+    "Generated", "GenerationOptions", "InputError", "LabelScore", "LoadOptions", "LongformerError", "MaskCandidate", "MaskFiller", "Mention",
     "Model", "MultipleChoice", "PerProcess", "Progress",
     "QuestionAnswerer", "SpanClassifier", "Summarizer", "Summary", "Tensor", "TextClassifier", "TokenClassifier", "Tokenizer", "Trainer",
     "TrainingEvent", "TrainingOptions", "TrainingResult", "banded_attention", "banded_attention_probabilities", "convert",

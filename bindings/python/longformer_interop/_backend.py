@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from ._arrays import Borrowed, NativeTensor
     from ._options import AttentionOptions, GenerationOptions, LoadOptions, TaskOptions
-    from ._results import Answer, ChoiceScore, Encoding, Entity, FilledMask, Generated, LabelScore, Summary
+    from ._results import Answer, ChoiceScore, Cluster, Encoding, Entity, FilledMask, Generated, LabelScore, Summary
     from ._watch import Watch
 
 
@@ -81,6 +81,10 @@ class NativeFiller(NativeTask, Protocol):
 
 class NativeSpanClassifier(NativeTask, Protocol):
     def classify_spans(self, text: str, spans: Sequence[tuple[int, int]], task: TaskOptions, watch: Watch) -> list[list[LabelScore]]: ...
+
+
+class NativeResolver(NativeTask, Protocol):
+    def resolve(self, text: str, genre: str | None, watch: Watch) -> list[Cluster]: ...
 
 
 class NativeSummarizer(NativeTask, Protocol):

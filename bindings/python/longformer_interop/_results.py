@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Answer", "ChoiceScore", "Encoding", "Entity", "FilledMask", "Generated", "LabelScore", "MaskCandidate", "Progress", "Summary"]
+__all__ = ["Answer", "ChoiceScore", "Cluster", "Encoding", "Entity", "FilledMask", "Generated", "LabelScore", "MaskCandidate", "Mention", "Progress", "Summary"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,22 @@ class Entity:
     start: int
     end: int
     score: float
+
+
+@dataclass(frozen=True)
+class Mention:
+    """A stretch ``text[start:end]`` of the text that means something."""
+
+    text: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Mentions, two or more, of one and the same thing, in the order of the text."""
+
+    mentions: tuple[Mention, ...]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from ._calls import Plan, awaitable, blocking
 from ._errors import InputError
 from ._loaded import Loaded
 from ._options import GlobalTokens, _one_of, task_options
-from ._results import Answer, ChoiceScore, Entity, FilledMask, LabelScore
+from ._results import Answer, ChoiceScore, Cluster, Entity, FilledMask, LabelScore
 from ._texts import one_text, texts
 from ._tokenizer import Tokenizer
 from ._watch import ProgressArgument, Watch, watched
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ._backend import (
-        NativeAnswerer, NativeChooser, NativeClassifier, NativeEncoder, NativeFiller, NativeSpanClassifier, NativeTagger,
+        NativeAnswerer, NativeChooser, NativeClassifier, NativeEncoder, NativeFiller, NativeResolver, NativeSpanClassifier, NativeTagger,
     )  # fmt: skip
 
-__all__ = ["DocumentEncoder", "MaskFiller", "MultipleChoice", "QuestionAnswerer", "SpanClassifier", "TextClassifier", "TokenClassifier"]
+__all__ = ["CoreferenceResolver", "DocumentEncoder", "MaskFiller", "MultipleChoice", "QuestionAnswerer", "SpanClassifier", "TextClassifier", "TokenClassifier"]
 
 N = TypeVar("N")
 
@@ -379,3 +379,32 @@ class SpanClassifier(Task["NativeSpanClassifier"]):
         return watch, call, None
 
     classify, aclassify = blocking(_classify), awaitable(_classify)
+
+
+class CoreferenceResolver(Task["NativeResolver"]):
+    """Finds the mentions of a text that mean the same. A text of any length is read in one pass.
+
+    >>> with lf.CoreferenceResolver.load(models / "coref") as resolver:
+    ...     clusters = resolver.resolve("Ada sang. She smiled. Ada sang again. She smiled again.")
+    >>> all(len(cluster.mentions) > 1 for cluster in clusters)
+    True
+    """
+
+    _kind = "CoreferenceResolver"
+
+    def _resolve(self, text: str, *, genre: str | None = None) -> Plan[list[Cluster]]:
+        """The clusters in the order of their first mentions. Words and sentences are found by rules for English.
+
+        ``genre`` is one of the checkpoint's; those of OntoNotes are bc, bn, mz, nw (the default), pt, tc and wb.
+
+        Raises:
+            InputError: The text has no word, or the genre is unknown.
+        """
+        given, watch = one_text(text, "text"), Watch()
+
+        def call(native: NativeResolver) -> list[Cluster]:
+            return native.resolve(given, genre, watch)
+
+        return watch, call, None
+
+    resolve, aresolve = blocking(_resolve), awaitable(_resolve)

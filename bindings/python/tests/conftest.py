@@ -27,6 +27,7 @@ CHECKPOINTS = {
     "chooser": ["--head", "multiple-choice"],
     "filler": ["--head", "masked-lm"],
     "spans": ["--head", "span-classification", "--labels", "PER,ORG"],
+    "coref": ["--head", "coreference"],
     "summarizer": ["--size", "led-tiny"],
     # One pass of a long document takes a second or more, each layer a small part of it.
     "deep": ["--layers", "64", "--tokens", "8192", "--window", "64"],

@@ -277,3 +277,17 @@ def test_an_error_says_which_argument_what_it_may_be_and_what_it_is(lf, models):
     assert (error.argument, error.index) == ("documents", 1)
     assert error.expected == "at most 512 tokens" and error.given.endswith(" tokens")
     assert str(error).startswith("documents[1]: ")
+
+
+def test_clusters_are_mentions_of_the_text_in_code_points(lf, models):
+    text = "\U0001f600 Ada Lovelace sang. She smiled at Charles. Then she wrote to him, and he wrote to her."
+    with lf.CoreferenceResolver.load(models / "coref") as resolver:
+        clusters = resolver.resolve(text)
+        assert resolver.resolve(text, genre="bc") is not None
+        with pytest.raises(lf.InputError, match="genre: expected one of bc, bn, mz, nw, pt, tc, wb, given \"xx\""):
+            resolver.resolve(text, genre="xx")
+        with pytest.raises(lf.InputError, match="at least one word"):
+            resolver.resolve(" ")
+    assert all(isinstance(c, lf.Cluster) and len(c.mentions) > 1 for c in clusters)
+    assert all(m.text == text[m.start : m.end] for c in clusters for m in c.mentions)
+    assert [c.mentions[0].start for c in clusters] == sorted(c.mentions[0].start for c in clusters)

@@ -15,6 +15,7 @@ internal static class VerbRegistry
         ChooseVerb.Create,
         FillMaskVerb.Create,
         SpansVerb.Create,
+        CorefVerb.Create,
         SummarizeVerb.Create,
         TrainVerb.Create,
         EvaluateVerb.Create,

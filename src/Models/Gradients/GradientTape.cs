@@ -227,6 +227,9 @@ public sealed class GradientTape : IDisposable
         return output;
     }
 
+    /// <summary>Records nothing until the result is disposed, on this thread: for what is computed only to choose by.</summary>
+    internal static IDisposable Pause() => new Paused();
+
     /// <summary>Tensors that recomputed layers read: they live until the backward pass is over.</summary>
     internal void Hold(params IEnumerable<Tensor?> tensors)
     {
@@ -291,6 +294,15 @@ public sealed class GradientTape : IDisposable
                 sum.Clear();
         }
         _sums.Clear();
+    }
+
+    private sealed class Paused : IDisposable
+    {
+        private readonly GradientTape? _tape = _current;
+
+        public Paused() => _current = null;
+
+        public void Dispose() => _current = _tape;
     }
 
     /// <summary>One operator that ran.</summary>

@@ -77,6 +77,9 @@ public sealed partial record LongformerConfiguration : ModelConfiguration
     /// <summary>Whether a token sees only itself and the tokens before it.</summary>
     public bool Autoregressive { get; init; }
 
+    /// <summary>The sizes of a coreference head; no other class has any use for them.</summary>
+    public Coreference.CoreferenceConfiguration Coreference { get; init; } = new();
+
     /// <summary>Dimensions of a head, D = C / H.</summary>
     public int HeadSize => HiddenSize / NumAttentionHeads;
 
@@ -149,6 +152,7 @@ public sealed partial record LongformerConfiguration : ModelConfiguration
             AttentionMode = hugging ? AttentionMode.SlidingChunks : Mode(json),
             AttentionDilation = hugging ? [] : json.IntegersPerHead("attention_dilation") ?? [],
             Autoregressive = !hugging && json.Boolean("autoregressive", false),
+            Coreference = Models.Coreference.CoreferenceConfiguration.Read(json),
         };
     }
 

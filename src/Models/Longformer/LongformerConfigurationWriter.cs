@@ -18,6 +18,8 @@ public sealed partial record LongformerConfiguration
             ? [.. Enumerable.Repeat(AttentionWindow[0], NumHiddenLayers)]
             : AttentionWindow);
         json.WriteNumber("bos_token_id", BosTokenId);
+        if (Architectures.Contains(nameof(LongformerForCoreference)))
+            Coreference.Write(json);
         json.WriteNumber("eos_token_id", EosTokenId);
         json.WriteString("hidden_act", Activations.NameOf(HiddenAct));
         json.WriteNumber("hidden_dropout_prob", HiddenDropoutProb);

@@ -32,6 +32,19 @@ public sealed record LongformerInputs : ModelInputs
     /// <summary>Span classification: int64 of the same shape, the last token of each span.</summary>
     public Tensor? EntityEndPositions { get; init; }
 
+    /// <summary>
+    /// Coreference: sentences, speakers, genre and gold clusters of the document whose segments the sequences are. Null: one sentence and one
+    /// speaker in each segment.
+    /// </summary>
+    public Coreference.CoreferenceTokens? Coreference { get; init; }
+
+    /// <summary>HotpotQA: int64 [P], the marker in front of every paragraph, in rows of all tokens behind one another; null: each sequence's first
+    /// token.</summary>
+    public Tensor? ParagraphPositions { get; init; }
+
+    /// <summary>HotpotQA: int64 [S], likewise the marker behind every sentence.</summary>
+    public Tensor? SentencePositions { get; init; }
+
     /// <summary>Packs documents of unequal length behind one another, without padding.</summary>
     /// <param name="documents">Token ids of each document.</param>
     /// <param name="globalMasks">For each document 1 at its global tokens; null: the task's own choice.</param>
@@ -48,6 +61,9 @@ public sealed record LongformerInputs : ModelInputs
         "position_ids" => inputs with { PositionIds = tensor },
         "entity_start_positions" => inputs with { EntityStartPositions = tensor },
         "entity_end_positions" => inputs with { EntityEndPositions = tensor },
+        "paragraph_positions" => inputs with { ParagraphPositions = tensor },
+        "sentence_positions" => inputs with { SentencePositions = tensor },
         _ => null,
-    }, "a Longformer", "token_type_ids", "position_ids", "entity_start_positions", "entity_end_positions");
+    }, "a Longformer", "token_type_ids", "position_ids", "entity_start_positions", "entity_end_positions", "paragraph_positions",
+        "sentence_positions");
 }

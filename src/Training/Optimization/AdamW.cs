@@ -23,9 +23,14 @@ public sealed record AdamWOptions
 /// m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
 /// p -= rate * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
 /// </code>
+/// BERT's own (<see cref="TrainedParameter.IsBerts"/>) has epsilon 1e-6 and divides by neither 1 - beta^t.
 /// </summary>
 public sealed class AdamW : IOptimizer
 {
+    private const double BertEpsilon = 1e-6;
+    // At this step of the fused operator both 1 - beta^t are 1, to the bit.
+    private const double BertStep = 1e9;
+
     private readonly AdamWOptions _options;
     private readonly OptimizerState _state = new();
 
@@ -52,8 +57,8 @@ public sealed class AdamW : IOptimizer
         ArgumentNullException.ThrowIfNull(gradients);
         foreach (ParameterGradient g in gradients.Where(g => g.IsHalf))
             StepInBlocks(g, learningRate);
-        foreach (IGrouping<(double, double, Device, DType), ParameterGradient> group in gradients.Where(g => !g.IsHalf)
-                     .GroupBy(g => (g.Parameter.RateFactor, g.Parameter.WeightDecay, g.Parameter.Master.Device, g.Parameter.Master.DType)))
+        foreach (IGrouping<(double, double, bool, Device, DType), ParameterGradient> group in gradients.Where(g => !g.IsHalf).GroupBy(g =>
+                     (g.Parameter.RateFactor, g.Parameter.WeightDecay, g.Parameter.IsBerts, g.Parameter.Master.Device, g.Parameter.Master.DType)))
         {
             ParameterGradient[] some = [.. group];
             Tensor[] Parts(string part) => Array.ConvertAll(some, g => Part(g.Parameter, part));
@@ -88,9 +93,14 @@ public sealed class AdamW : IOptimizer
     }
 
     private void Fused(TrainedParameter like, double learningRate, Tensor[] masters, Tensor[] gradients, Tensor[] means, Tensor[] squares,
-        Tensor[] steps) =>
+        Tensor[] steps)
+    {
+        using TensorScope scope = new();
+        if (like.IsBerts)
+            steps = Array.ConvertAll(steps, step => Tensor.Full([], BertStep, DType.Float32, step.Device));
         Functional.FusedAdamW(masters, gradients, means, squares, steps, learningRate * like.RateFactor, _options.Beta1, _options.Beta2,
-            like.WeightDecay, _options.Epsilon);
+            like.WeightDecay, like.IsBerts ? BertEpsilon : _options.Epsilon);
+    }
 
     private Tensor Part(TrainedParameter parameter, string part) => part == "step"
         ? _state.Get(parameter, part, [], DType.Float32, parameter.Master.Device)

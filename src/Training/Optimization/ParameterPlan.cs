@@ -34,6 +34,12 @@ public sealed record ParameterPlan
     /// <summary>Each layer further from the head has this part of the next one's learning rate; the embeddings come below the first layer.</summary>
     public double LayerDecay { get; init; } = 1;
 
+    /// <summary>
+    /// Whether head and body are trained as Joshi et al. (2019) do it: each clipped by its own norm, the body by BERT's AdamW
+    /// (<see cref="TrainedParameter.IsBerts"/>), the head by Adam without decay.
+    /// </summary>
+    public bool HeadApart { get; init; }
+
     /// <summary>The parts that are not trained.</summary>
     public FrozenPart Frozen { get; init; }
 
@@ -65,9 +71,10 @@ public sealed record ParameterPlan
                 : Math.Pow(LayerDecay, IsEmbedding(parameter.Name) ? layers : layers - 1 - Math.Max(LayerOf(parameter.Name), -1));
             if (!IsHead(parameter.Name) && !IsEmbedding(parameter.Name) && LayerOf(parameter.Name) < 0)
                 factor = 1;
-            trained.Add(new TrainedParameter(parameter.Name, parameter.Tensor, factor, Decays(parameter.Name) && !partly ? WeightDecay : 0)
+            bool apart = HeadApart && IsHead(parameter.Name);
+            trained.Add(new TrainedParameter(parameter.Name, parameter.Tensor, factor, Decays(parameter.Name) && !partly && !apart ? WeightDecay : 0)
             {
-                FirstRow = partly ? FirstAddedPosition : 0,
+                FirstRow = partly ? FirstAddedPosition : 0, ClipGroup = apart ? 1 : 0, IsBerts = HeadApart && !apart,
             });
             if (partly && FirstAddedPosition >= parameter.Tensor.Size(0))
             {

@@ -12,6 +12,8 @@ public sealed class StepGradients : IDisposable
     private const double NormEpsilon = 1e-6;
     private readonly IReadOnlyList<TrainedParameter> _parameters;
     private readonly Dictionary<TrainedParameter, Tensor> _wide = [];
+    // Squares of the norms of the groups that are clipped apart.
+    private readonly Dictionary<int, double> _squares = [];
 
     /// <summary>Gradients of some parameters, none as yet.</summary>
     /// <param name="parameters">The parameters.</param>
@@ -53,26 +55,30 @@ public sealed class StepGradients : IDisposable
     /// <summary>The 2-norm of the gradients over all parameters, before clipping.</summary>
     public double Norm()
     {
-        double squares = 0;
+        _squares.Clear();
         foreach ((TrainedParameter parameter, Tensor gradient) in All())
         {
             using TensorScope scope = new();
             if (parameter.FirstRow > 0)
                 gradient.Narrow(0, 0, parameter.FirstRow).ZeroInPlace();
-            squares += parameter.NeedsMaster && gradient.DType == parameter.Model.DType ? SquaresOfHalf(gradient) : Square(Functional.Norm(gradient));
+            double squares = parameter.NeedsMaster && gradient.DType == parameter.Model.DType ? SquaresOfHalf(gradient)
+                : Square(Functional.Norm(gradient));
+            _squares[parameter.ClipGroup] = _squares.GetValueOrDefault(parameter.ClipGroup) + squares;
         }
-        return Math.Sqrt(squares);
+        return Math.Sqrt(_squares.Values.Sum());
     }
 
     /// <summary>Hands the gradients to an optimizer, all at once; those in half precision as they are.</summary>
     /// <param name="norm">The result of <see cref="Norm"/>.</param>
-    /// <param name="maxNorm">Gradients with a larger norm are scaled down to it; null: none are.</param>
+    /// <param name="maxNorm">Gradients with a larger norm are scaled down to it, those of each <see cref="TrainedParameter.ClipGroup"/> by their own
+    /// norm; null: none are.</param>
     /// <param name="step">Takes them.</param>
     public void Apply(double norm, double? maxNorm, Action<IReadOnlyList<ParameterGradient>> step)
     {
         ArgumentNullException.ThrowIfNull(step);
-        double factor = Math.Min(1, maxNorm is { } most ? most / (norm + NormEpsilon) : 1);
-        step([.. All().Select(g => new ParameterGradient(g.Parameter, g.Gradient, factor))]);
+        double FactorOf(TrainedParameter parameter) => maxNorm is not { } most ? 1
+            : Math.Min(1, most / ((_squares.Count > 1 ? Math.Sqrt(_squares[parameter.ClipGroup]) : norm) + NormEpsilon));
+        step([.. All().Select(g => new ParameterGradient(g.Parameter, g.Gradient, FactorOf(g.Parameter)))]);
     }
 
     /// <summary>Frees the gradients for the next step.</summary>

@@ -50,6 +50,12 @@ public sealed class TrainedParameter : IDisposable
     /// <summary>The first row that is trained; the rows before it stay as they are. 0: all are.</summary>
     public long FirstRow { get; init; }
 
+    /// <summary>Parameters of one number are clipped together, by the norm of their gradients alone.</summary>
+    public int ClipGroup { get; init; }
+
+    /// <summary>Whether AdamW is BERT's for it: epsilon 1e-6, and means that are not corrected for having begun at 0.</summary>
+    public bool IsBerts { get; init; }
+
     /// <summary>Gives the model the master's values.</summary>
     public void Publish()
     {

@@ -13,7 +13,7 @@ import numpy as np
 
 from .._arrays import Borrowed, NativeTensor, to_numpy
 from .._options import AttentionOptions, GenerationOptions, LoadOptions, TaskOptions
-from .._results import Answer, ChoiceScore, Encoding, Entity, FilledMask, Generated, LabelScore, MaskCandidate, Summary
+from .._results import Answer, ChoiceScore, Cluster, Encoding, Entity, FilledMask, Generated, LabelScore, MaskCandidate, Mention, Summary
 from .._watch import Watch
 from .library import CODE_POINTS, LOG, NotFound, library, packed, text_utf8, utf8
 from .objects import ENCODING, Answers, BorrowedHandles, CTensor, Options, handle, int32s, memory_of, named_tensors, number, static_text, text_of
@@ -23,7 +23,7 @@ __all__ = ["BACKEND"]
 _PREFIXES = {
     "DocumentEncoder": "lf_document_encoder", "QuestionAnswerer": "lf_question_answerer", "TextClassifier": "lf_text_classifier",
     "TokenClassifier": "lf_token_classifier", "MultipleChoice": "lf_multiple_choice", "MaskFiller": "lf_mask_filler",
-    "SpanClassifier": "lf_span_classifier", "Summarizer": "lf_summarizer",
+    "SpanClassifier": "lf_span_classifier", "CoreferenceResolver": "lf_coreference_resolver", "Summarizer": "lf_summarizer",
 }  # fmt: skip
 _ROLES = {
     "bos": "begin", "eos": "end", "cls": "classifier", "sep": "separator", "pad": "padding", "mask": "mask", "unk": "unknown",
@@ -247,6 +247,16 @@ class _CTask:
         flat = (ctypes.c_int64 * max(2 * len(spans), 1))(*[place for span in spans for place in span])
         with self._answers("classify", data, len(data), flat, len(spans), CODE_POINTS, options=Options(task, watch)) as a:
             return a.rows(len(spans), LabelScore, "label", "score", "logit")
+
+    def resolve(self, text: str, genre: str | None, watch: Watch) -> list[Cluster]:
+        data = text_utf8(text)
+        options = Options(watch=watch)
+        options.put("genre", genre)
+        with self._answers("resolve", data, len(data), options=options) as a:
+            clusters: dict[int, list[Mention]] = {}
+            for group, *mention in a.items("group", "text", "start", "end"):
+                clusters.setdefault(group, []).append(Mention(*mention))
+            return [Cluster(tuple(mentions)) for mentions in clusters.values()]
 
     def summarize(self, documents: Sequence[str], generation: GenerationOptions, task: TaskOptions, watch: Watch) -> list[list[Summary]]:
         given = packed(documents)

@@ -47,6 +47,7 @@ SIGNATURES = {
     "lf_token_classifier_load": "spp", "lf_token_classifier_tag": "pszpp",
     "lf_multiple_choice_load": "spp", "lf_multiple_choice_choose": "pszszppzpp",
     "lf_mask_filler_load": "spp", "lf_mask_filler_fill": "pszpp", "lf_mask_filler_mask_text": "pp",
+    "lf_coreference_resolver_load": "spp", "lf_coreference_resolver_resolve": "pszpp",
     "lf_span_classifier_load": "spp", "lf_span_classifier_classify": "pszpzipp",
     "lf_summarizer_load": "spp", "lf_summarizer_summarize": "pppzpp",
     "lf_answer_count": "pp", "lf_answer_item": "pzipppppppppp", "lf_answer_tokens": "pzpp", "lf_answer_token_scores": "pzpp",

@@ -27,7 +27,7 @@ from .._arrays import to_numpy as _to_numpy
 from .._backend import Backend
 from .._errors import CheckpointError, DeviceError, InputError, LongformerError
 from .._options import AttentionOptions, GenerationOptions, LoadOptions
-from .._results import Answer, ChoiceScore, Encoding, Entity, FilledMask, Generated, LabelScore, MaskCandidate, Progress, Summary
+from .._results import Answer, ChoiceScore, Cluster, Encoding, Entity, FilledMask, Generated, LabelScore, MaskCandidate, Mention, Progress, Summary
 from .._runtime import log_by
 from .._training import Data, Evaluation, TrainingEvent, TrainingOptions, TrainingResult
 from .._watch import ProgressArgument
@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     net: Any
 
 __all__ = [
-    "Answer", "AttentionOptions", "CheckpointError", "ChoiceScore", "DeviceError", "DocumentEncoder", "Encoding", "Entity", "Evaluation",
+    "Answer", "AttentionOptions", "CheckpointError", "ChoiceScore", "Cluster", "CoreferenceResolver", "DeviceError", "DocumentEncoder", "Encoding", "Entity", "Evaluation",
     "FilledMask",
-    "Generated", "GenerationOptions", "InputError", "LabelScore", "LoadOptions", "LongformerError", "MaskCandidate", "MaskFiller",
+    "Generated", "GenerationOptions", "InputError", "LabelScore", "LoadOptions", "LongformerError", "MaskCandidate", "MaskFiller", "Mention",
     "Model", "MultipleChoice", "PerProcess", "Progress",
     "QuestionAnswerer", "SpanClassifier", "Summarizer", "Summary", "Tensor", "TextClassifier", "TokenClassifier", "Tokenizer", "Trainer",
     "TrainingEvent", "TrainingOptions", "TrainingResult", "banded_attention", "banded_attention_probabilities", "convert",
@@ -97,6 +97,10 @@ class MaskFiller(_ThisTask, _tasks.MaskFiller):
 
 
 class SpanClassifier(_ThisTask, _tasks.SpanClassifier):
+    pass
+
+
+class CoreferenceResolver(_ThisTask, _tasks.CoreferenceResolver):
     pass
 
 

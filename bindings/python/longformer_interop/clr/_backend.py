@@ -13,7 +13,7 @@ import numpy as np
 from .._arrays import Borrowed, NativeTensor, to_numpy
 from .._options import AttentionOptions, GenerationOptions, LoadOptions, TaskOptions
 from .._errors import InputError
-from .._results import Answer, ChoiceScore, Encoding, Entity, FilledMask, Generated, LabelScore, MaskCandidate, Summary
+from .._results import Answer, ChoiceScore, Cluster, Encoding, Entity, FilledMask, Generated, LabelScore, MaskCandidate, Mention, Summary
 from .._texts import whole
 from .._training import _numbers
 from .._watch import Watch
@@ -211,6 +211,11 @@ class _NetTask:
                 self._task, text, [s for s, _ in spans], [e for _, e in spans], task.truncate, task.global_text, call
             )
             return [[LabelScore(s.Label, s.Score, s.Logit) for s in row] for row in rows]
+
+    def resolve(self, text: str, genre: str | None, watch: Watch) -> list[Cluster]:
+        with _watching(self._net, watch) as call:
+            clusters = self._bridge.Resolve(self._task, text, genre, call)
+            return [Cluster(tuple(Mention(m.Text, m.Start, m.End) for m in cluster)) for cluster in clusters]
 
     def summarize(self, documents: Sequence[str], generation: GenerationOptions, task: TaskOptions, watch: Watch) -> list[list[Summary]]:
         text, seed, prompt = _generation(self._net, generation)
