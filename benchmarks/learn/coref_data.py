@@ -1,7 +1,7 @@
 """A made-up coreference set in CoNLL-2012's format. The first word of a document says which of two persons every later "they" means, the first named or
 the second; the sentences that use it come more than 512 tokens behind. Whoever cannot look back that far is right half of the time.
 
-    python3 coref_data.py FOLDER [--documents 300] [--seed 1]   # train, dev, and a checkpoint folder without weights
+    python3 coref_data.py FOLDER [--documents 200] [--seed 1]   # train, dev, and a checkpoint folder without weights
 """
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def document(name: str, rng: random.Random, distance: int, groups: int) -> str:
     return "\n".join([*lines, "#end document", ""])
 
 
-def make(folder: Path, documents: int = 300, held_out: int = 60, seed: int = 1, distance: int = 540, groups: int = 5) -> None:
+def make(folder: Path, documents: int = 200, held_out: int = 40, seed: int = 1, distance: int = 516, groups: int = 8) -> None:
     """Writes train.v4_gold_conll, dev.v4_gold_conll and model/."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = random.Random(seed)
@@ -54,10 +54,10 @@ def make(folder: Path, documents: int = 300, held_out: int = 60, seed: int = 1, 
         text = "".join(document(f"nw/made/{part}_{i:04}", rng, distance, groups) for i in range(count))
         (folder / f"{part}.v4_gold_conll").write_text(text, encoding="utf-8")
     write_checkpoint(
-        folder / "model", WORDS, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128,
-        max_position_embeddings=770, attention_window=[1536, 1536],
+        folder / "model", WORDS, hidden_size=48, num_hidden_layers=2, num_attention_heads=4, intermediate_size=96,
+        max_position_embeddings=770, attention_window=[1536, 1536], initializer_range=0.02,
         coreference={
-            "ffnn_size": 64, "feature_size": 10, "max_span_width": 2, "top_span_ratio": 0.1, "max_top_antecedents": 20, "coref_depth": 2,
+            "ffnn_size": 64, "feature_size": 10, "max_span_width": 1, "top_span_ratio": 0.4, "max_top_antecedents": 40, "coref_depth": 2,
             "dropout_rate": 0.0, "genres": ["bc", "bn", "mz", "nw", "pt", "tc", "wb"],
         },
     )
@@ -66,7 +66,7 @@ def make(folder: Path, documents: int = 300, held_out: int = 60, seed: int = 1, 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--documents", type=int, default=300)
+    parser.add_argument("--documents", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     make(given.folder, given.documents, seed=given.seed)

@@ -30,6 +30,9 @@ internal sealed class Preset : ISettingValues
         ("epochs", 5.0), ("batch_size", 16L), ("learning_rate", 3e-5), ("warmup_steps", 1_000L), ("max_target_tokens", 256L), ("max_grad_norm", 0.0),
     ];
 
+    private static readonly (string Setting, object Value)[] Hotpot =
+        [("epochs", 5.0), ("batch_size", 32L), ("learning_rate", 3e-5), ("warmup_steps", 1_000L)];
+
     private static readonly (string Name, TrainingTask Task, (string Setting, object Value)[] Values)[] All =
     [
         // RoBERTa made long and trained on: 65,000 steps of 2^18 tokens.
@@ -50,6 +53,14 @@ internal sealed class Preset : ISettingValues
         ("paper-large", TrainingTask.WikiHop, [("epochs", 5.0), ("first_chunk_only", true), .. WikiHop]),
         ("paper-base", TrainingTask.TriviaQa, [("epochs", 5.0), .. TriviaQa]),
         ("paper-large", TrainingTask.TriviaQa, [("epochs", 4.0), .. TriviaQa]),
+        ("paper-base", TrainingTask.HotpotQA, Hotpot),
+        ("paper-large", TrainingTask.HotpotQA, Hotpot),
+        // The paper has no large model of coreference.
+        ("paper-base", TrainingTask.Coreference,
+        [
+            ("epochs", 20.0), ("batch_size", 1L), ("learning_rate", 1e-5), ("head_learning_rate", 1e-4), ("warmup_ratio", 0.1),
+            ("weight_decay", 0.01), ("max_grad_norm", 1.0),
+        ]),
         ("paper-base", TrainingTask.Imdb, Documents),
         ("paper-large", TrainingTask.Imdb, Documents),
         ("paper-base", TrainingTask.Hyperpartisan, Documents),

@@ -108,7 +108,7 @@ public sealed class Trainer
         using TrainingStep stepping = new(head, new ParameterPlan
         {
             WeightDecay = _options.WeightDecay, HeadFactor = (_options.HeadLearningRate ?? _options.LearningRate) / _options.LearningRate,
-            LayerDecay = _options.LayerDecay,
+            LayerDecay = _options.LayerDecay, HeadApart = _recipe.TrainsHeadApart,
             Frozen = _options.Frozen, FirstAddedPosition = _options.FirstAddedPosition,
         }, optimizer, new Schedule
         {

@@ -42,7 +42,7 @@ public static class TrainingSettings
         ("masked-lm", TrainingTask.MaskedLanguage), ("classify", TrainingTask.Classify), ("tag", TrainingTask.Tag), ("answer", TrainingTask.Answer),
         ("choose", TrainingTask.Choose), ("summarize", TrainingTask.Summarize), ("wikihop", TrainingTask.WikiHop),
         ("triviaqa", TrainingTask.TriviaQa), ("imdb", TrainingTask.Imdb), ("hyperpartisan", TrainingTask.Hyperpartisan),
-        ("arxiv", TrainingTask.Arxiv),
+        ("arxiv", TrainingTask.Arxiv), ("hotpotqa", TrainingTask.HotpotQA), ("coref", TrainingTask.Coreference),
     ];
 
     /// <summary>Whether a task is one of the paper's, read from its official files.</summary>
@@ -187,6 +187,15 @@ public static class TrainingSettings
         return task switch
         {
             TrainingTask.WikiHop => options with { FirstChunkOnly = values.Flag("first_chunk_only") ?? false },
+            TrainingTask.HotpotQA => options with
+            {
+                MaxAnswerTokens = Int(values, "max_answer_tokens") ?? options.MaxAnswerTokens,
+                KeepsGoldParagraphs = values.Flag("keep_gold_paragraphs") ?? false,
+            },
+            TrainingTask.Coreference => options with
+            {
+                MaxTrainingSegments = Int(values, "max_training_segments") ?? options.MaxTrainingSegments,
+            },
             TrainingTask.Imdb => options with { HeldOut = Int(values, "held_out") },
             TrainingTask.Hyperpartisan => options with { Splits = values.Text("splits") },
             TrainingTask.Arxiv => options with

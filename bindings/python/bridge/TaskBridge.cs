@@ -135,7 +135,7 @@ public static class TaskBridge
     {
         ArgumentNullException.ThrowIfNull(resolver);
         ArgumentNullException.ThrowIfNull(watch);
-        CodePoints points = new(text);
+        CodePointIndex points = new(text);
         return [.. resolver.Resolve(text, genre, watch.Token).Select(cluster =>
             cluster.Mentions.Select(m => m with { Start = points.At(m.Start), End = points.At(m.End) }).ToArray())];
     }

@@ -16,12 +16,12 @@ internal static unsafe class CoreferenceExports
     [UnmanagedCallersOnly(EntryPoint = "lfm_coreference_resolver_resolve", CallConvs = [typeof(CallConvCdecl)])]
     public static int Resolve(nint resolver, byte* text, nuint length, nint options, nint* answer) => Failure.Run(() =>
     {
-        Native.Out(answer, "answer");
+        CMemory.Out(answer, "answer");
         using TaskLease<CoreferenceResolver> used = new(resolver, "resolver");
         using TaskCall call = new(options);
         string? genre = call.Reader.Text("genre");
         CallContext watch = call.Start("lf_coreference_resolver_resolve");
-        string source = Native.Text(text, length, "text");
+        string source = CMemory.Text(text, length, "text");
         IReadOnlyList<CoreferenceCluster> clusters = used.Task.Resolve(source, genre, watch.Token);
         watch.Finish();
         *answer = Handles.Add(new AnswerHandle([.. clusters.SelectMany((cluster, i) => cluster.Mentions.Select(m => new AnswerItem

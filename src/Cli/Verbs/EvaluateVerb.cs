@@ -43,6 +43,16 @@ internal static class EvaluateVerb
             command.Add(new Option<string?>("--journal") { Description = "A file that texts are added to as they are written: the same command "
                 + "continues from it", HelpName = "FILE" });
         }
+        Option<string?> shortened = new("--shortened") { Description = "The questions with the paragraphs that the second stage reads, in the "
+            + "official format", HelpName = "FILE" };
+        if (task == TrainingTask.HotpotQA)
+        {
+            command.Add(shortened);
+            command.Add(new Option<bool>("--keep-gold-paragraphs")
+            {
+                Description = "With --shortened: keep the gold paragraphs too, for a training",
+            });
+        }
         command.SetAction(parsed => Program.Run(cancellation =>
         {
             // Sets the thread count, too.
@@ -50,15 +60,9 @@ internal static class EvaluateVerb
             EvaluatorOptions options = GivenSettings.Read(parsed, command, given =>
                 TrainingSettings.ForEvaluation(task, model.Folder(parsed), parsed.GetRequiredValue(data), given)) with { Load = load };
             Evaluation found = Evaluator.Run(options, null, cancellation);
-            if (parsed.GetValue(output) is { } file)
-            {
-                using OutputFile written = new(file);
-                using (StreamWriter writer = new(written.Stream, leaveOpen: true))
-                {
-                    writer.Write(found.PredictionFile());
-                }
-                written.Commit();
-            }
+            Write(parsed.GetValue(output), found.PredictionFile);
+            if (task == TrainingTask.HotpotQA)
+                Write(parsed.GetValue(shortened), () => found.ShortenedFile!);
             if (model.Json(parsed))
             {
                 JsonOutput.Print(json => WriteMetrics(json, "metrics", found.Metrics));
@@ -71,6 +75,18 @@ internal static class EvaluateVerb
             return 0;
         }));
         return command;
+    }
+
+    private static void Write(string? file, Func<string> text)
+    {
+        if (file is null)
+            return;
+        using OutputFile written = new(file);
+        using (StreamWriter writer = new(written.Stream, leaveOpen: true))
+        {
+            writer.Write(text());
+        }
+        written.Commit();
     }
 
     internal static void WriteMetrics(Utf8JsonWriter json, string name, IReadOnlyDictionary<string, double> metrics)

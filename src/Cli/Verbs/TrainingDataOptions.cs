@@ -17,6 +17,8 @@ internal sealed class TrainingDataOptions
         ("summarize", TrainingTask.Summarize, "Texts from texts, by an LED (columns: document, summary)"),
         ("wikihop", TrainingTask.WikiHop, "The paper's WikiHop: the right candidate, from many documents (qangaroo's train.json and dev.json)"),
         ("triviaqa", TrainingTask.TriviaQa, "The paper's TriviaQA, domain Wikipedia: answers in long pages (wikipedia-train.json and the evidence)"),
+        ("hotpotqa", TrainingTask.HotpotQA, "The paper's HotpotQA, distractor setting: answers with supporting facts (hotpot_train_v1.1.json)"),
+        ("coref", TrainingTask.Coreference, "The paper's OntoNotes coreference (CoNLL-2012 files *_gold_conll)"),
         ("imdb", TrainingTask.Imdb, "The paper's IMDB: good and bad reviews (aclImdb/train, aclImdb/test)"),
         ("hyperpartisan", TrainingTask.Hyperpartisan, "The paper's Hyperpartisan news (articles-*.xml and ground-truth-*.xml, by article)"),
         ("arxiv", TrainingTask.Arxiv, "The paper's arXiv summaries, by an LED (train.txt, val.txt and test.txt of arxiv-dataset)"),
@@ -61,6 +63,9 @@ internal sealed class TrainingDataOptions
     private readonly Option<bool> _firstWindow = new("--first-window-only") { Description = "Read no further than the first window of a page, as "
         + "the paper did (default: all of it, in windows)" };
 
+    private readonly Option<int> _maxSegments = new("--max-training-segments") { Description = "Most segments of a document that a step learns from",
+        HelpName = "N", DefaultValueFactory = _ => 3 };
+
     private readonly Option<int?> _heldOut = new("--held-out") { Description = "Reviews that are held out where there is no --eval (default: 5000, "
         + "of fewer than 25000 a fifth)", HelpName = "N" };
     private readonly Option<string?> _splits = new("--splits") { Description = "The parts by name, as hp-splits.json has them (default: 80, 10 and "
@@ -80,6 +85,8 @@ internal sealed class TrainingDataOptions
             TrainingTask.Answer => [_stride, _noAnswerIsNothing, _maxAnswer],
             TrainingTask.Summarize => [_maxTarget, _lossOnly],
             TrainingTask.WikiHop => [_firstChunk],
+            TrainingTask.HotpotQA => [_maxAnswer],
+            TrainingTask.Coreference => [_maxSegments],
             TrainingTask.Imdb => [_heldOut],
             TrainingTask.Hyperpartisan => [_splits],
             TrainingTask.Arxiv => [_maxTarget, _lossOnly, _beams, _lengthPenalty],

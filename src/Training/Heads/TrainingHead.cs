@@ -42,11 +42,14 @@ public abstract class TrainingHead : IDisposable
             LongformerForSequenceClassification m => new SequenceHead(m) { LabelSmoothing = labelSmoothing },
             LongformerForTokenClassification m => new TokenHead(m) { LabelSmoothing = labelSmoothing },
             LongformerForQuestionAnswering m when labelSmoothing == 0 => new SpanHead(m),
+            LongformerForHotpotQA m when labelSmoothing == 0 => new HotpotHead(m),
+            LongformerForCoreference m when labelSmoothing == 0 => new CoreferenceTrainingHead(m),
             LongformerForCandidateScoring m => new CandidateHead(m) { LabelSmoothing = labelSmoothing },
             LongformerForMultipleChoice m => new ChoiceHead(m) { LabelSmoothing = labelSmoothing },
             LedForConditionalGeneration m => new WritingHead(m) { LabelSmoothing = labelSmoothing },
-            LongformerForQuestionAnswering =>
-                throw new InputException($"label smoothing: expected 0 for question answering, whose answers may be several, given {labelSmoothing}"),
+            LongformerForQuestionAnswering or LongformerForHotpotQA or LongformerForCoreference =>
+                throw new InputException("label smoothing: expected 0 for question answering and coreference, whose answers may be several, "
+                    + $"given {labelSmoothing}"),
             _ => throw new InputException($"training: expected a model with a head that learns, given {model.Architecture}"),
         };
     }

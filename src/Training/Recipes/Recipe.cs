@@ -33,6 +33,10 @@ public enum TrainingTask
     Hyperpartisan,
     /// <summary>The paper's arXiv summaries, from their official files: <c>arxiv</c>.</summary>
     Arxiv,
+    /// <summary>The paper's HotpotQA, from its official files: <c>hotpotqa</c>.</summary>
+    HotpotQA,
+    /// <summary>The paper's OntoNotes coreference, from CoNLL-2012 files: <c>coref</c>.</summary>
+    Coreference,
 }
 
 /// <summary>A part of a data set that a task divides by itself.</summary>
@@ -114,6 +118,13 @@ public sealed record RecipeOptions
     /// <summary>TriviaQA: whether a page that is longer than the model is read in its first window alone, as the paper did; else in all.</summary>
     public bool FirstWindowOnly { get; init; }
 
+    /// <summary>HotpotQA: whether an evaluation that shortens the questions keeps the gold paragraphs whatever their scores, for a
+    /// training.</summary>
+    public bool KeepsGoldParagraphs { get; init; }
+
+    /// <summary>Coreference: the most segments of a document that a step learns from; of a longer one a random run.</summary>
+    public int MaxTrainingSegments { get; init; } = 3;
+
     /// <summary>Tasks of the paper: what is read of data that the task divides by itself; a training takes its parts by
     /// itself.</summary>
     public DataPart Part { get; init; }
@@ -127,6 +138,9 @@ public sealed record Evaluation(IReadOnlyDictionary<string, double> Metrics, IRe
     /// <summary>The predictions as the file that the official scorer of the task reads; null: the task has none but
     /// <see cref="Predictions"/>, an object a line.</summary>
     public string? OfficialFile { get; init; }
+
+    /// <summary>HotpotQA: the questions with the paragraphs that a first stage keeps, in the official format; null: another task.</summary>
+    public string? ShortenedFile { get; init; }
 
     /// <summary>The text of a prediction file: <see cref="OfficialFile"/>, else an object a line.</summary>
     public string PredictionFile() => OfficialFile ?? string.Concat(Predictions.Select(p => p + "\n"));
@@ -203,6 +217,8 @@ public abstract class Recipe
             TrainingTask.Imdb => new ImdbRecipe(options),
             TrainingTask.Hyperpartisan => new HyperpartisanRecipe(options),
             TrainingTask.Arxiv => new ArxivRecipe(options),
+            TrainingTask.HotpotQA => new HotpotRecipe(options),
+            TrainingTask.Coreference => new CorefRecipe(options),
             _ => throw new ArgumentOutOfRangeException(nameof(task), task, "not a task"),
         };
     }
@@ -214,6 +230,9 @@ public abstract class Recipe
     /// <summary>Whether the task divides its data by itself: without data to measure on, a training measures on
     /// <see cref="DataPart.Development"/>.</summary>
     public virtual bool DividesData => false;
+
+    /// <summary>Whether body and head are trained apart, as <see cref="Optimization.ParameterPlan.HeadApart"/>.</summary>
+    public virtual bool TrainsHeadApart => false;
 
     /// <summary>The settings that examples depend on besides the files, the tokenizer and those that all tasks have.</summary>
     internal virtual IEnumerable<object?> DataSettings => [Options.NoGlobalAttention];

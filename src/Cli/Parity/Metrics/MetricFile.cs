@@ -13,7 +13,7 @@ internal abstract class MetricFile
 
     /// <summary>Every scorer that is compared.</summary>
     internal static IReadOnlyList<MetricFile> All { get; } =
-        [new TriviaQaMetric(), new SquadMetric(), new RougeMetric(), new EntityMetric()];
+        [new TriviaQaMetric(), new SquadMetric(), new RougeMetric(), new EntityMetric(), new CoreferenceMetric(), new HotpotMetric()];
 
     /// <summary>The name of its files, such as <c>triviaqa.json</c>.</summary>
     internal abstract string FileName { get; }
