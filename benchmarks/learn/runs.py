@@ -32,7 +32,7 @@ def report(folder: Path, task: str, checkpoint: Path, metric: str, runs: Sequenc
             subprocess.run([str(part) for part in command], check=True, stdout=subprocess.DEVNULL)
         seconds = time.monotonic() - started
         lines = [json.loads(line) for line in (output / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-        curve = [line["metrics"][metric] for line in lines if line.get("metrics")]
+        curve = [line["eval"][metric] for line in lines if "eval" in line]
         rows.append({"run": run.title, metric: max(curve), "curve": curve, "steps": lines[-1]["step"], "seconds": round(seconds)})
         print(f"| {run.title} | {max(curve):.4g} | {' '.join(f'{v:.3g}' for v in curve)} | {rows[-1]['steps']} | {round(seconds)} |", flush=True)
     (folder / "results.json").write_text(json.dumps({"task": task, "metric": metric, "runs": rows}, indent=2), encoding="utf-8")
