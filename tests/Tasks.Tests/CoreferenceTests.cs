@@ -100,6 +100,8 @@ public sealed class CoreferenceTests
         Assert.That(cut, Has.Some.EqualTo("No end here"));
         Assert.That(cut[^1], Is.EqualTo("Really ?"));
         Assert.That(PlainText.Sentences(" \n "), Is.Empty);
+        // A character of two units is one word.
+        Assert.That(PlainText.Sentences("\U0001f600 Ada")[0], Is.EqualTo(new[] { (0, 2), (3, 6) }));
     }
 
     [Test]

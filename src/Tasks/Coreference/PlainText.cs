@@ -55,7 +55,7 @@ internal static partial class PlainText
     private static bool IsAbbreviation(string text, (int Start, int End) word, int dot) =>
         word.End == dot && (Abbreviations.Contains(text[word.Start..word.End]) || (word.End - word.Start == 1 && char.IsUpper(text[word.Start])));
 
-    [GeneratedRegex(@"\p{L}[\p{L}\p{M}\p{N}]*(?:['’\-][\p{L}\p{N}]+)*|\p{N}+(?:[.,:/]\p{N}+)*|[.?!]+|\S")]
+    [GeneratedRegex(@"\p{L}[\p{L}\p{M}\p{N}]*(?:['’\-][\p{L}\p{N}]+)*|\p{N}+(?:[.,:/]\p{N}+)*|[.?!]+|[\uD800-\uDBFF][\uDC00-\uDFFF]|\S")]
     private static partial Regex Word();
 
     [GeneratedRegex(@"(?:n['’]t|['’](?:s|re|ve|ll|d|m))$", RegexOptions.IgnoreCase)]
