@@ -35,7 +35,7 @@ internal sealed partial class AdapterFolder
     public static string NeedsBase(string folder)
     {
         AdapterFolder adapter = Read(folder);
-        return $"{folder}: an adapter ({adapter.Kind}) without its base '{adapter.BaseName}': give the base's folder too (--base), "
+        return $"{folder}: an adapter ({adapter.Kind}) without its base '{adapter.BaseName}': give the base's folder too (base), "
             + "or put it next to the adapter's folder under that name";
     }
 

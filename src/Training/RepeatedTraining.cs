@@ -29,7 +29,7 @@ public static class RepeatedTraining
         if (seeds.Count == 0 || seeds.Distinct().Count() != seeds.Count)
             throw new InputException("seeds", "different numbers, at least one", seeds.Count == 0 ? "none" : string.Join(",", seeds));
         if (!options.Resume && Directory.Exists(options.Output) && Directory.EnumerateFileSystemEntries(options.Output).Any())
-            throw new InputException($"{options.Output}: the output folder is not empty; --resume continues the runs that are in it");
+            throw new InputException($"{options.Output}: the output folder is not empty; resume the runs that are in it, or give another folder");
         List<TrainingResult> runs = [];
         foreach (long seed in seeds)
         {

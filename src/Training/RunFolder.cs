@@ -71,7 +71,7 @@ internal sealed class RunFolder
         bool used = begun || (Directory.Exists(Path) && Directory.EnumerateFileSystemEntries(Path).Any(e =>
             System.IO.Path.GetFileName(e) is not (".work" or "cache" or "checkpoints" or "log.jsonl")));
         if (used && !resume)
-            throw new InputException($"{Path}: the output folder is not empty; --resume continues the run that is in it");
+            throw new InputException($"{Path}: the output folder is not empty; resume the run that is in it, or give another folder");
         if (resume && !Directory.Exists(_checkpoints) && !File.Exists(LogPath))
             throw new InputException($"{Path}: there is no run to resume: expected the folder checkpoints in it");
         try

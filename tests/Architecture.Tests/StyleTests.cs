@@ -94,6 +94,26 @@ public partial class StyleTests
     [GeneratedRegex(@"^(?:\w+ )*(?:class|struct|record struct|record|enum|interface|delegate \w+) (?<name>\w+)", RegexOptions.Multiline)]
     private static partial Regex TopLevelType();
 
+    /// <summary>The libraries serve .NET, C and Python: their messages name settings. <c>src/Corpora</c> has no door but .NET's and the command
+    /// line's.</summary>
+    [Test]
+    public void Messages_of_the_libraries_name_no_option_of_the_command_line()
+    {
+        string[] files = [.. Files(".cs").Where(f =>
+            Path.GetRelativePath(Repository.Root, f).Split(Path.DirectorySeparatorChar) is ["src", not ("Cli" or "Corpora"), ..])];
+        Assert.That(files, Has.Length.GreaterThan(200));
+        Assert.That(
+            from file in files
+            from line in File.ReadLines(file).Select((text, i) => (Text: text, Number: i + 1))
+            where Option().IsMatch(line.Text) && !line.Text.TrimStart().StartsWith("//", StringComparison.Ordinal)
+                && !line.Text.Contains("--local-dir", StringComparison.Ordinal) // of HF's own command
+            select $"{Path.GetRelativePath(Repository.Root, file)}:{line.Number}: {line.Text.Trim()}",
+            Is.Empty);
+    }
+
+    [GeneratedRegex("\"[^\"]*(?<![\\w-])--[a-z]")]
+    private static partial Regex Option();
+
     private static bool IsBuilt(string file) =>
         Path.GetRelativePath(Repository.Root, file).Split(Path.DirectorySeparatorChar).Any(part => part is "build" or "obj" or "bin");
 }

@@ -74,7 +74,7 @@ public sealed class FieldInputTests
         File.WriteAllText(Path.Combine(run, "checkpoints", "step-000000010", "state.json"), "{}");
         File.WriteAllText(Path.Combine(run, "log.jsonl"), "");
         string said = Longformer.Fails(1, "classify", run, "--jsonl", Write(Bytes("\"Some text.\"")), "--json");
-        Assert.That(said, Does.Contain("unfinished training run").And.Contain(step).And.Contain("--resume"));
+        Assert.That(said, Does.Contain("unfinished training run").And.Contain(step).And.Contain("resume the training"));
         Assert.That(Longformer.Fails(1, "info", run), Does.Contain(step));
         Directory.Delete(Path.Combine(run, "checkpoints"), recursive: true);
         Directory.CreateDirectory(Path.Combine(run, "checkpoints"));

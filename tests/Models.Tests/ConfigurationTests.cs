@@ -95,8 +95,8 @@ public class ConfigurationTests
     [TestCase("""{"model_type": "longformer", "pad_token_id": 600, "vocab_size": 500}""", "pad_token_id 600 is outside the vocabulary of 500")]
     [TestCase("""{"model_type": "longformer", "max_position_embeddings": 2}""", "max_position_embeddings 2 leaves no position")]
     [TestCase("""{"model_type": "longformer", "id2label": "A"}""", "id2label must be an object")]
-    [TestCase("""{"model_type": "roberta"}""", "longformer convert --to longformer")]
-    [TestCase("""{"model_type": "bart"}""", "longformer convert --to led")]
+    [TestCase("""{"model_type": "roberta"}""", "convert it to a Longformer first")]
+    [TestCase("""{"model_type": "bart"}""", "convert it to an LED first")]
     [TestCase("""{"model_type": "longt5"}""", "its attention is another one")]
     [TestCase("""{"model_type": "big_bird"}""", "its attention is another one")]
     [TestCase("""{"model_type": "longformer", "attention_window": "512"}""",

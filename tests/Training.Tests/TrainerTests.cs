@@ -143,7 +143,7 @@ public sealed class TrainerTests
         Assert.That(() => new Trainer(Options(folder) with { Resume = true }).Run(),
             Throws.TypeOf<InputException>().With.Message.Contains("there is no run to resume"));
         new Trainer(Options(folder)).Run();
-        Assert.That(() => new Trainer(Options(folder)).Run(), Throws.TypeOf<InputException>().With.Message.Contains("not empty; --resume"));
+        Assert.That(() => new Trainer(Options(folder)).Run(), Throws.TypeOf<InputException>().With.Message.Contains("not empty; resume the run"));
         Assert.That(() => new Trainer(Options(folder) with { Resume = true, LearningRate = 1e-3 }).Run(),
             Throws.TypeOf<InputException>().With.Message.Contains("begun with learning-rate 0.002, given 0.001"));
         folder.Write("train.jsonl", Reviews(32, 9));

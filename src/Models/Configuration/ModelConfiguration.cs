@@ -184,8 +184,8 @@ public abstract record ModelConfiguration
         ["modernbert"] = OtherAttention, ["nomic_bert"] = OtherAttention, ["t5"] = OtherAttention, ["pegasus"] = OtherAttention,
     };
 
-    private const string ToLongformer = "it reads 512 tokens: make a Longformer of it with 'longformer convert --to longformer'";
-    private const string ToLed = "it reads 1,024 tokens: make an LED of it with 'longformer convert --to led'";
+    private const string ToLongformer = "it reads 512 tokens: convert it to a Longformer first";
+    private const string ToLed = "it reads 1,024 tokens: convert it to an LED first";
     private const string OtherAttention =
         "its attention is another one, and no conversion keeps its values: run it with the library that it was trained with, "
         + "or take a Longformer or an LED for the task";

@@ -25,7 +25,7 @@ internal sealed class OutputFolder : IDisposable
         if (Directory.Exists(_target) && Directory.EnumerateFileSystemEntries(_target).Any())
         {
             if (!overwrite)
-                throw new CheckpointException($"{target}: exists already and is not overwritten without being asked to (--overwrite)");
+                throw new CheckpointException($"{target}: exists already and is not overwritten without being asked to (overwrite)");
             string? stranger = Directory.EnumerateFileSystemEntries(_target).Order(StringComparer.Ordinal)
                 .FirstOrDefault(e => !CompanionFiles.IsPart(Path.GetFileName(e), Directory.Exists(e)));
             if (stranger is not null)

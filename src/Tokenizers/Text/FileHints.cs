@@ -58,7 +58,7 @@ internal static class FileHints
             return null;
         string? last = Directory.EnumerateDirectories(checkpoints, "step-*").Where(f => File.Exists(Path.Combine(f, "state.json")))
             .Max(StringComparer.Ordinal);
-        return last is not null ? $"it holds an unfinished training run: its last checkpoint is {last} (longformer train --resume continues it)"
+        return last is not null ? $"it holds an unfinished training run: its last checkpoint is {last} (resume the training to continue it)"
             : File.Exists(Path.Combine(path, "log.jsonl")) ? "it holds an unfinished training run without a checkpoint yet" : null;
     }
 

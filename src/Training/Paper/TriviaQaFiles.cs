@@ -26,7 +26,7 @@ internal static class TriviaQaFiles
         {
             string folder = evidence ?? FolderBeside(file);
             if (!Directory.Exists(folder))
-                throw new InputException($"{folder}: no such folder: expected the pages of {file} (name it with --evidence)");
+                throw new InputException($"{folder}: no such folder: expected the pages of {file} (name it by the setting evidence)");
             foreach (DataRow question in JsonRecords.Read(file, "Data", cancellation))
             {
                 if (question.Has("QuestionPartOfVerifiedEval") && question.Get("QuestionPartOfVerifiedEval") is false && IsVerified(file))

@@ -69,7 +69,7 @@ public class ClassifyRecipe : Recipe
         if (checkpoint is not null && (names.All(checkpoint.Names.Contains) || (numbers && most <= checkpoint.Names.Count)))
             return checkpoint with { ProblemType = problem };
         if (!lists && names.Count < 2)
-            throw new InputException($"labels: expected at least two different ones, given only \"{string.Concat(names)}\"; name all with --labels");
+            throw new InputException($"labels: expected at least two different ones, given only \"{string.Concat(names)}\"; name all as labels");
         return new LabelSet(numbers ? Numbered(most) : [.. names.Order(StringComparer.Ordinal)]) { ProblemType = problem };
     }
 

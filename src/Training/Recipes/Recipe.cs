@@ -286,7 +286,7 @@ public abstract class Recipe
                 return name;
         }
         throw new InputException($"{row.Source}: no column for the {purpose}: expected "
-            + $"\"{purpose}\"{string.Concat(usual.ToArray().Select(u => $", \"{u}\""))} or --column {purpose}=NAME; "
+            + $"\"{purpose}\"{string.Concat(usual.ToArray().Select(u => $", \"{u}\""))} or another by the setting column, {purpose}=NAME; "
             + $"there are {string.Join(", ", row.Columns.Select(c => $"\"{c}\""))}");
     }
 

@@ -45,7 +45,7 @@ public sealed class TagRecipe : Recipe
                 else if (checkpoint is not null)
                     return checkpoint;
                 else
-                    throw new InputException($"{row.Source}: the tags are numbers; name them in their order with --labels O,B-PER,...");
+                    throw new InputException($"{row.Source}: the tags are numbers; name them in their order by the setting labels");
             }
         }
         return checkpoint is not null && names.All(checkpoint.Names.Contains) ? checkpoint
