@@ -20,6 +20,7 @@ internal static class Handles
         [typeof(TensorHandle)] = "lf_tensor",
         [typeof(TensorMap)] = "lf_tensors",
         [typeof(ModelHandle)] = "lf_model",
+        [typeof(CharacterHandle)] = "lf_character_model",
         [typeof(TaskHandle)] = "lf_task",
         [typeof(AnswerHandle)] = "lf_answer",
         [typeof(Tokenizer)] = "lf_tokenizer",

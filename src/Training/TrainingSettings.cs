@@ -73,10 +73,10 @@ public static class TrainingSettings
         ("all-but-added-positions", FrozenPart.AllButAddedPositions), ("all-but-biases", FrozenPart.AllButBiases),
     ];
 
-    private static readonly (string Name, DType Value)[] DTypes =
+    internal static readonly (string Name, DType Value)[] DTypes =
         [("float32", DType.Float32), ("bfloat16", DType.BFloat16), ("float16", DType.Float16)];
 
-    private static readonly (string Name, AttentionImplementation Value)[] Attentions =
+    internal static readonly (string Name, AttentionImplementation Value)[] Attentions =
         [("fused", AttentionImplementation.Fused), ("chunks", AttentionImplementation.Chunks), ("loop", AttentionImplementation.Loop)];
 
     /// <summary>A task by its name.</summary>
@@ -242,19 +242,19 @@ public static class TrainingSettings
         return columns;
     }
 
-    private static Device DeviceOf(ISettingValues values) => values.Text("device") is { } device ? Device.Parse(device) : Device.Cpu;
+    internal static Device DeviceOf(ISettingValues values) => values.Text("device") is { } device ? Device.Parse(device) : Device.Cpu;
 
-    private static int? Int(ISettingValues values, string name) => values.Integer(name) switch
+    internal static int? Int(ISettingValues values, string name) => values.Integer(name) switch
     {
         null => null,
         >= int.MinValue and <= int.MaxValue and long value => (int)value,
         long value => throw new InputException(name, "at most 32 bits", $"{value}"),
     };
 
-    private static T? Choice<T>(ISettingValues values, string name, IReadOnlyList<(string Name, T Value)> choices) where T : struct =>
+    internal static T? Choice<T>(ISettingValues values, string name, IReadOnlyList<(string Name, T Value)> choices) where T : struct =>
         values.Text(name) is { } word ? OneOf(name, word, choices) : null;
 
-    private static T OneOf<T>(string setting, string word, IReadOnlyList<(string Name, T Value)> choices)
+    internal static T OneOf<T>(string setting, string word, IReadOnlyList<(string Name, T Value)> choices)
     {
         foreach ((string name, T value) in choices)
         {

@@ -29,6 +29,31 @@ public sealed class CharacterLanguageModelTests
     }
 
     [Test]
+    public void A_text_scored_in_one_pass_has_the_losses_of_a_whole_sequence()
+    {
+        using TensorScope scope = new();
+        using CharacterLanguageModel model = CharacterLanguageModel.Load(Folder);
+        long[] ids = Inputs().Ids.Narrow(0, 0, 1).Contiguous().Reshape(-1).ToArray<long>();
+        double[] losses = model.Score([.. ids.Select(id => (int)id)]);
+        Tensor expected = model.NegativeLogLikelihood(Tensor.From<long>(ids.AsSpan(..^1), 1, ids.Length - 1),
+            Tensor.From<long>(ids.AsSpan(1..), 1, ids.Length - 1));
+        Golden.AssertClose(Tensor.From<double>(losses, 1, losses.Length).To(DType.Float32), expected, 1e-5, 1e-5, "losses");
+        Assert.That(() => model.Score([1]), Throws.TypeOf<InputException>().With.Message.Contains("at least two symbols"));
+    }
+
+    [Test]
+    public void Gradients_of_the_mean_need_a_trainable_model()
+    {
+        using TensorScope scope = new();
+        (Tensor ids, Tensor targets) = Inputs();
+        using CharacterLanguageModel model = CharacterLanguageModel.Load(Folder);
+        Assert.That(() => model.LossAndGradients(ids, targets), Throws.InvalidOperationException);
+        Assert.That(model.Run(ids).Keys, Is.EqualTo((string[])["last_hidden_state"]));
+        Assert.That(model.Run(ids, targets, true, true).Keys,
+            Is.SupersetOf((string[])["last_hidden_state", "logits", "losses", "loss", "hidden_states.0", "hidden_states.3"]));
+    }
+
+    [Test]
     public void Recomputed_layers_have_the_same_gradients_bit_for_bit_also_with_dropout()
     {
         string folder = Changed(c => c with { Dropout = 0.2, AttentionDropout = 0.1 });

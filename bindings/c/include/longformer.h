@@ -123,6 +123,7 @@ typedef struct lf_options lf_options;
 typedef struct lf_tensor lf_tensor;
 typedef struct lf_tensors lf_tensors;
 typedef struct lf_model lf_model;
+typedef struct lf_character_model lf_character_model;
 typedef struct lf_task lf_task; /* any task: for what all of them have */
 typedef lf_task lf_document_encoder;
 typedef lf_task lf_question_answerer;
@@ -474,6 +475,67 @@ LF_API lf_status lf_answer_ended(const lf_answer* answer, size_t item, int32_t* 
 LF_API lf_status lf_answer_logits(const lf_answer* answer, size_t item, lf_tensor** logits); /* [steps, vocabulary] */
 LF_API lf_status lf_answer_free(lf_answer* answer);
 
+/* ---- The character language model --------------------------------------------------------------------------------- */
+
+/* Transformer-XL without memory, with causal windows that may differ from layer to layer (docs/charlm.md).
+ * The folder has config.json, the weights under transformer-xl's names, and vocabulary.json. What works on texts needs the last: else LF_CHECKPOINT.
+ * A character that is not in the vocabulary is LF_INVALID_INPUT, with its place.
+ * lf_train and lf_evaluate do its training and evaluation from files, as the task "char-lm". */
+LF_API lf_status lf_character_model_load(const char* folder, const lf_load_options* options, lf_character_model** model);
+LF_API lf_status lf_character_model_free(lf_character_model* model);
+
+/* The symbols in the order of their ids: bytes where `bytes` is 1, else Unicode code points. An output that is NULL is not written. */
+LF_API lf_status lf_character_model_vocabulary(const lf_character_model* model, const int32_t** symbols, size_t* count, int32_t* bytes);
+
+/* A text to ids, int64 [T]. */
+LF_API lf_status lf_character_model_encode(const lf_character_model* model, const char* text, size_t length, lf_tensor** ids);
+
+/* Ids to text; free it with lf_text_free. Bytes that are no UTF-8 become U+FFFD. length may be NULL. */
+LF_API lf_status lf_character_model_decode(const lf_character_model* model, const int32_t* ids, size_t count, char** text, size_t* length);
+
+/* Runs the model on sequences of one length; nothing is remembered between calls.
+ * ids: int64 or int32 [B, T] on the CPU.
+ * targets (may be NULL): as the ids, the symbol after each.
+ * outputs: last_hidden_state [B, T, C]; with targets losses [B, T], the negative log-likelihoods in nats, and loss, their mean; with the options
+ *   logits [B, T, V], hidden_states.0 (before the first layer), hidden_states.1... [B, T, C].
+ * Options: "logits" int, "hidden_states" int, default 0; and the callback cancel. */
+LF_API lf_status lf_character_model_run(const lf_character_model* model, const lf_tensor* ids, const lf_tensor* targets, const lf_options* options,
+                                        lf_tensors** outputs);
+
+/* The mean loss in nats and its gradients: "loss" and "grad.<parameter>". The model must have been loaded with "trainable". */
+LF_API lf_status lf_character_model_gradients(const lf_character_model* model, const lf_tensor* ids, const lf_tensor* targets, lf_tensors** outputs);
+
+/* The parameters under transformer-xl's names, without a copy; and the folder as it is loaded. */
+LF_API lf_status lf_character_model_parameters(const lf_character_model* model, lf_tensors** parameters);
+LF_API lf_status lf_character_model_save(const lf_character_model* model, const char* folder);
+
+/* How well the model predicts a text of at least two symbols: the negative log-likelihood of each behind the first, in one pass in which a symbol sees
+ *   all before it, as far as the windows reach. The memory does not grow with the text.
+ * nats, bits: the sums.
+ * count: how many symbols were predicted, one less than the text has; bits / count are the bits per character.
+ * losses: float64 [count], in nats.
+ * An output that is NULL is not written.
+ * Options: none; and the callback cancel. */
+LF_API lf_status lf_character_model_score(const lf_character_model* model, const char* text, size_t length, const lf_options* options, double* nats,
+                                          double* bits, int64_t* count, lf_tensor** losses);
+
+/* Continues a prompt of at least one symbol.
+ * text (may be NULL where on_text hears it): what was written, without the prompt; free it with lf_text_free. text_length may be NULL.
+ * Options: "characters" int, default 256, how many symbols; "greedy" int: the most probable one always; "temperature" float, 1; "top_k" int, 0 for all;
+ *   "top_p" float, 1; "seed" int, 0: the same seed writes the same text.
+ * Callbacks: cancel; progress: symbols written, in all, again written; on_text. */
+LF_API lf_status lf_character_model_generate(const lf_character_model* model, const char* prompt, size_t prompt_length, const lf_options* options,
+                                             char** text, size_t* text_length);
+
+/* Bits per character of a text file.
+ * metrics: items with label, score and group 1: "bits_per_character", "total_bits", "characters", and with "one_pass" "equals_overlapping": whether the
+ *   number is that of overlapping sequences (1), or the layers reach further back than a sequence (0).
+ * Options: "part" text: "train", "dev", "test" (default), "all"; "split" text, three lengths as "90000000,5000000,5000000" (default: 90, 5 and 5 percent);
+ *   "length" int, 32256, and "step" int, 512: of the paper's overlapping sequences, whose last "step" predictions are counted; "one_pass" int: each symbol
+ *   is computed once, and the same ones are counted; "every_character" int: with it, all are.
+ * Callbacks: cancel; progress: characters counted, in all, that went through the model. */
+LF_API lf_status lf_character_model_evaluate(const lf_character_model* model, const char* file, const lf_options* options, lf_answer** metrics);
+
 /* ---- Tokenizers --------------------------------------------------------------------------------------------------- */
 
 /* The tokenizer of a checkpoint folder, byte-level BPE or WordPiece. */
@@ -539,6 +601,15 @@ LF_API lf_status lf_encoding_free(lf_encoding* encoding);
 LF_API lf_status lf_banded_attention(const lf_tensor* query, const lf_tensor* key, const lf_tensor* value, int64_t window_left,
                                      int64_t window_right, const lf_options* options, lf_tensor** output, lf_tensor** log_sum_exp);
 
+/* The same with relative positions (Transformer-XL) and without global tokens. The score of query i and key j is
+ *   scale * ((query_i + content_bias) . key_j + (query_i + position_bias) . relative[relative_zero + i - j]), i and j in tokens whatever the dilation.
+ * relative: [P, H, D], a row for every distance that a window reaches inside a sequence.
+ * content_bias, position_bias: [H, D] (r_w_bias, r_r_bias), NULL for zeros.
+ * Options: those of lf_banded_attention without "global_index"; "relative_zero" int, default 0: the row of distance 0. */
+LF_API lf_status lf_relative_banded_attention(const lf_tensor* query, const lf_tensor* key, const lf_tensor* value, const lf_tensor* relative,
+                                              const lf_tensor* content_bias, const lf_tensor* position_bias, int64_t window_left,
+                                              int64_t window_right, const lf_options* options, lf_tensor** output, lf_tensor** log_sum_exp);
+
 /* Its probabilities, float32 [B, T, H, G + window_left + 1 + window_right], globals first.
  * Options: as above, without the last three. */
 LF_API lf_status lf_banded_attention_probabilities(const lf_tensor* query, const lf_tensor* key, int64_t window_left,
@@ -566,9 +637,9 @@ LF_API lf_status lf_convert(const char* source, const char* output, const lf_opt
  * `longformer train`.
  * docs/training.md describes data, settings and the folder.
  * task: "masked-lm", "classify", "tag", "answer", "choose", "summarize"; of the paper, from its official files: "wikihop", "triviaqa", "imdb",
- * "hyperpartisan", "arxiv".
+ * "hyperpartisan", "arxiv"; "char-lm", the character model.
  * checkpoint: a Longformer or an LED, with the head or without; a RoBERTa, BERT or BART, which is made long on the way; or a folder with a
- *   configuration, a tokenizer and no weights.
+ *   configuration, a tokenizer and no weights. For "char-lm" a character model, or NULL for a new one.
  * data, evaluation: files, folders, patterns (JSON lines, JSON, CSV, TSV, Parquet, text); evaluation may be none.
  * output: a folder that is empty or absent, unless the run is resumed.
  * result (may be NULL): items with label, score and group.
@@ -585,6 +656,9 @@ LF_API lf_status lf_convert(const char* source, const char* output, const lf_opt
  *              "no_dropout" "recompute" "tf32"
  *   masked-lm  float "mask_probability"; flag "join_texts"          classify, tag  text "labels" (each adds one); classify "problem"
  *   answer     int "stride" "max_answer_tokens"; flag "ignore_windows_without_answer"    summarize  int "max_target_tokens"; flag "loss_only"
+ *   char-lm    these alone: text "preset" ("small", "large") or "schedule" (a file, or its JSON text) "split" "device" "dtype" "attention"; int "seed"
+ *              "sequences_per_pass" "eval_every" "eval_characters" "save_every" "keep"; flags "resume" "characters" (not bytes) "recompute" "tf32".
+ *              data is one text file, of which a part is measured: evaluation is none (docs/charlm.md)
  * Callbacks: cancel; progress after each step: steps done, steps in all, tokens so far; on_text: each event as one JSON object: "kind" ("preparing",
  *   "note", "step", "evaluating", "evaluated", "saved"), "step", "total_steps", and what its kind has: of a step "epoch", "loss", "learning_rate",
  *   "grad_norm", "tokens", "tokens_per_second", "remaining_seconds", of an evaluation "eval" with its metrics, else "examples" or "message". */
@@ -594,7 +668,8 @@ LF_API lf_status lf_train(const char* task, const char* checkpoint, const char* 
 
 /* Measures a checkpoint on data by the metric of its task. metrics: items with label, score and group 1, as lf_train gives them.
  * predictions (may be NULL): items with text, a JSON object for each example, and id, its place in the data.
- * Options: of those above "tokens_per_batch" "max_tokens" "column" "cache" "dtype" "device" "attention" "tf32" and the task's own.
+ * Options: of those above "tokens_per_batch" "max_tokens" "column" "cache" "dtype" "device" "attention" "tf32" and the task's own; of "char-lm" those of
+ *   lf_character_model_evaluate, "dtype", "device", "attention" and "tf32", and there are no predictions.
  * Callbacks: cancel, and progress: examples done and in all, tokens so far. */
 LF_API lf_status lf_evaluate(const char* task, const char* checkpoint, const char* const* data, size_t data_count, const lf_options* options,
                              lf_answer** metrics, lf_answer** predictions);

@@ -36,6 +36,16 @@ public static class AttentionBridge
             return new[] { output.Keep(), logSumExp.Keep() };
         });
 
+    /// <summary>Banded attention with relative positions: output and log-sum-exp. All tensors are disposed, those of the options too.</summary>
+    public static Tensor[] Relative(Tensor query, Tensor key, Tensor value, Tensor relative, Tensor? contentBias, Tensor? positionBias,
+        long relativeZero, BandedAttentionOptions options) =>
+        Disposing(options, [query, key, value, relative, contentBias, positionBias], () =>
+        {
+            (Tensor output, Tensor logSumExp) = LongformerOps.RelativeBandedAttention(query, key, value,
+                new RelativePositions(relative, contentBias, positionBias, relativeZero), options);
+            return new[] { output.Keep(), logSumExp.Keep() };
+        });
+
     /// <summary>The probabilities of banded attention. All tensors are disposed, those of the options too.</summary>
     public static Tensor Probabilities(Tensor query, Tensor key, BandedAttentionOptions options) =>
         Disposing(options, [query, key], () => LongformerOps.BandedAttentionProbabilities(query, key, options).Keep());
@@ -53,7 +63,7 @@ public static class AttentionBridge
             Seed = options.Seed,
         }).Keep());
 
-    private static T Disposing<T>(BandedAttentionOptions options, Tensor[] inputs, Func<T> call)
+    private static T Disposing<T>(BandedAttentionOptions options, Tensor?[] inputs, Func<T> call)
     {
         ArgumentNullException.ThrowIfNull(options);
         try
@@ -63,8 +73,8 @@ public static class AttentionBridge
         }
         finally
         {
-            foreach (Tensor input in inputs)
-                input.Dispose();
+            foreach (Tensor? input in inputs)
+                input?.Dispose();
             options.Mask?.Dispose();
             options.GlobalIndex?.Dispose();
         }

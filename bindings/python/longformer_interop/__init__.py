@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._arrays import Tensor
-    from ._attention import banded_attention, banded_attention_probabilities, global_attention
+    from ._attention import banded_attention, banded_attention_probabilities, global_attention, relative_banded_attention
+    from ._character import CharacterLanguageModel, CharacterScore
     from ._errors import CheckpointError, DeviceError, InputError, LongformerError
     from ._files import convert, load_safetensors, save_safetensors
     from ._model import Model, load_model
@@ -35,7 +36,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "_arrays": ("Tensor",),
-    "_attention": ("banded_attention", "banded_attention_probabilities", "global_attention"),
+    "_attention": ("banded_attention", "banded_attention_probabilities", "global_attention", "relative_banded_attention"),
+    "_character": ("CharacterLanguageModel", "CharacterScore"),
     "_errors": ("CheckpointError", "DeviceError", "InputError", "LongformerError"),
     "_files": ("convert", "load_safetensors", "save_safetensors"),
     "_model": ("Model", "load_model"),
@@ -57,14 +59,14 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "Answer", "AttentionOptions", "CheckpointError", "ChoiceScore", "Cluster", "CoreferenceResolver", "DeviceError", "DocumentEncoder", "Encoding", "Entity", "Evaluation",
-    "FilledMask",
+    "Answer", "AttentionOptions", "CharacterLanguageModel", "CharacterScore", "CheckpointError", "ChoiceScore", "Cluster", "CoreferenceResolver",
+    "DeviceError", "DocumentEncoder", "Encoding", "Entity", "Evaluation", "FilledMask",
     "Generated", "GenerationOptions", "InputError", "LabelScore", "LoadOptions", "LongformerError", "MaskCandidate", "MaskFiller", "Mention",
     "Model", "MultipleChoice", "PerProcess", "Progress",
     "QuestionAnswerer", "SpanClassifier", "Summarizer", "Summary", "Tensor", "TextClassifier", "TokenClassifier", "Tokenizer", "Trainer",
     "TrainingEvent", "TrainingOptions", "TrainingResult", "banded_attention", "banded_attention_probabilities", "convert",
     "cuda_available", "evaluate", "get_threads", "global_attention", "library_version", "load_model",
-    "load_safetensors", "log_to", "save_safetensors", "set_threads", "torch_version", "train",
+    "load_safetensors", "log_to", "relative_banded_attention", "save_safetensors", "set_threads", "torch_version", "train",
 ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ._backend import Backend
 
-__all__ = ["banded_attention", "banded_attention_probabilities", "global_attention"]
+__all__ = ["banded_attention", "banded_attention_probabilities", "global_attention", "relative_banded_attention"]
 
 
 def banded_attention(
@@ -99,6 +99,58 @@ def global_attention(query: Any, key: Any, value: Any, global_index: Any, **keyw
     True
     """
     return global_by(default_backend(), query, key, value, global_index, keywords)
+
+
+def relative_banded_attention(
+    query: Any, key: Any, value: Any, relative: Any, window: int | tuple[int, int] | None = None, *, content_bias: Any = None,
+    position_bias: Any = None, relative_zero: int = 0, options: AttentionOptions | None = None, return_logsumexp: bool = False, **keywords: Any,
+) -> Any:  # fmt: skip
+    """Windowed and dilated attention with relative positions (Transformer-XL).
+
+    The score of query i and key j of a sequence is
+    ``scale * ((query_i + content_bias) . key_j + (query_i + position_bias) . relative[relative_zero + i - j])``, i and j counted in tokens.
+
+    Args:
+        query: [B, T, H, D], or packed [N, H, D] with ``sequence_offsets``.
+        key: As the query.
+        value: As the query.
+        relative: [P, H, D], a row for every distance in tokens that a window reaches inside a sequence.
+        window: As in ``AttentionOptions``; ``(left, 0)`` is causal.
+        content_bias: [H, D] (``r_w_bias``); None: zeros.
+        position_bias: [H, D] (``r_r_bias``); None: zeros.
+        relative_zero: The row of distance 0.
+        options: All options in one object; ``window`` and the keywords take the place of single ones.
+        return_logsumexp: Also give log(sum(exp(scores))) [B, T, H] or [N, H].
+        **keywords: Single options of ``AttentionOptions``; there is no ``global_index`` here.
+
+    Returns:
+        Like the query, as numpy (bfloat16 as float32).
+
+    >>> import numpy as np
+    >>> q, k, v = np.random.default_rng(0).standard_normal((3, 1, 8, 2, 4), dtype=np.float32)
+    >>> nothing = np.zeros((4, 2, 4), np.float32)
+    >>> out = lf.relative_banded_attention(q, k, v, nothing, window=(3, 0))
+    >>> np.allclose(out, lf.banded_attention(q, k, v, window=(3, 0)))   # distances that say nothing
+    True
+    """
+    tensors = _relative(query, key, value, relative, content_bias, position_bias)
+    return relative_by(default_backend(), tensors, relative_zero, AttentionOptions.chosen(options, window, keywords), return_logsumexp)
+
+
+def _relative(*tensors: Any) -> list[Borrowed | None]:
+    names = "query", "key", "value", "relative", "content_bias", "position_bias"
+    return [None if value is None and name.endswith("_bias") else borrow(value, name) for value, name in zip(tensors, names)]
+
+
+def relative_by(
+    backend: Backend, tensors: list[Borrowed | None], relative_zero: int, options: AttentionOptions, return_logsumexp: bool
+) -> Any:
+    _refuse("relative_banded_attention", options, "global_index")
+    output, logsumexp = backend.relative_banded_attention(tensors, relative_zero, _borrowed(options))
+    if return_logsumexp:
+        return to_numpy(output), to_numpy(logsumexp)
+    logsumexp.release()
+    return to_numpy(output)
 
 
 def banded_by(backend: Backend, query: Any, key: Any, value: Any, options: AttentionOptions, return_logsumexp: bool) -> Any:

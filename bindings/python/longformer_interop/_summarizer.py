@@ -1,9 +1,6 @@
 """Long documents in, text out."""
 from __future__ import annotations
 
-import asyncio
-import queue
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -12,6 +9,7 @@ from ._calls import Plan, awaitable, blocking
 from ._errors import InputError
 from ._options import GenerationOptions, GlobalTokens, TaskOptions, task_options
 from ._results import Summary
+from ._streams import astreamed, streamed
 from ._tasks import Task
 from ._texts import texts
 from ._watch import ProgressArgument, Watch, watched
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
     from ._backend import NativeSummarizer
 
 __all__ = ["Summarizer"]
-
-_END: Any = object()
 
 
 class Summarizer(Task["NativeSummarizer"]):
@@ -113,42 +109,11 @@ class Summarizer(Task["NativeSummarizer"]):
         ...     "".join(led.stream("A long story.", max_tokens=5)) == led.summarize("A long story.", max_tokens=5)
         True
         """
-        pieces: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        watch, call = self._streaming(document, options, keywords, pieces.put)
-        with self._use() as native:
-            worker = _Stream(watch, call, native, pieces.put)
-            try:
-                while True:
-                    piece = pieces.get()
-                    if piece is _END:
-                        break
-                    yield piece
-            finally:
-                watch.stop()
-                worker.join()
-            worker.raise_error()
+        return streamed(self, lambda put: self._streaming(document, options, keywords, put))
 
-    async def astream(self, document: str, options: GenerationOptions | None = None, **keywords: Any) -> AsyncIterator[str]:
+    def astream(self, document: str, options: GenerationOptions | None = None, **keywords: Any) -> AsyncIterator[str]:
         """``stream`` for ``async for``."""
-        loop = asyncio.get_running_loop()
-        pieces: asyncio.Queue[Any] = asyncio.Queue()
-
-        def put(piece: Any) -> None:
-            loop.call_soon_threadsafe(pieces.put_nowait, piece)
-
-        watch, call = self._streaming(document, options, keywords, put)
-        with self._use() as native:
-            worker = _Stream(watch, call, native, put)
-            try:
-                while True:
-                    piece = await pieces.get()
-                    if piece is _END:
-                        break
-                    yield piece
-            finally:
-                watch.stop()
-                await loop.run_in_executor(None, worker.join)
-            worker.raise_error()
+        return astreamed(self, lambda put: self._streaming(document, options, keywords, put))
 
     def _streaming(
         self, document: str, options: GenerationOptions | None, keywords: dict[str, Any], put: Callable[[Any], Any]
@@ -171,25 +136,3 @@ class Summarizer(Task["NativeSummarizer"]):
         except TypeError as e:
             raise InputError(f"summarize: {e}") from None
         return lambda native: native.summarize(given, chosen, task, watch)
-
-
-class _Stream(threading.Thread):
-    """Runs a call, says when it is over, and keeps its error."""
-
-    def __init__(self, watch: Watch, call: Callable[[NativeSummarizer], Any], native: NativeSummarizer, put: Callable[[Any], Any]) -> None:
-        super().__init__(name="longformer_interop stream", daemon=True)
-        self._watch, self._call, self._native, self._put = watch, call, native, put
-        self._error: BaseException | None = None
-        self.start()
-
-    def run(self) -> None:
-        try:
-            self._watch.run(self._call, self._native, True)
-        except BaseException as e:  # noqa: BLE001 - raised by the reader of the stream
-            self._error = e
-        finally:
-            self._put(_END)
-
-    def raise_error(self) -> None:
-        if self._error is not None:
-            raise self._error

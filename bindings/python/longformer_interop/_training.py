@@ -28,7 +28,8 @@ class TrainingOptions:
     """The settings of a training, under the names of ``longformer train`` (``--learning-rate`` is ``learning_rate``); None: the default there.
 
     ``longformer train TASK --help`` and docs/training.md say what each does. ``column`` names columns that are called otherwise:
-    ``{"text": "review"}``. ``labels``: the labels in the order of their numbers. A task refuses the settings of another.
+    ``{"text": "review"}``. ``labels``: the labels in the order of their numbers. ``schedule`` of ``char-lm`` is a file, or a dict of what such a file
+    holds. A task refuses the settings of another.
 
     >>> TrainingOptions(learning_rate=1e-4, schedule="cosine", epochs=2)
     TrainingOptions(learning_rate=0.0001, schedule='cosine', epochs=2)
@@ -38,7 +39,7 @@ class TrainingOptions:
     learning_rate: float | None = None
     head_learning_rate: float | None = None
     layer_decay: float | None = None
-    schedule: str | None = None
+    schedule: str | os.PathLike[str] | Mapping[str, Any] | None = None
     power: float | None = None
     warmup_steps: int | None = None
     warmup_ratio: float | None = None
@@ -93,6 +94,15 @@ class TrainingOptions:
     beams: int | None = None
     length_penalty: float | None = None
     journal: str | os.PathLike[str] | None = None
+    # Of char-lm.
+    characters: bool | None = None
+    split: Sequence[int] | None = None
+    sequences_per_pass: int | None = None
+    eval_characters: int | None = None
+    length: int | None = None
+    step: int | None = None
+    one_pass: bool | None = None
+    every_character: bool | None = None
     # Where and how.
     device: str | None = None
     dtype: str | None = None
@@ -122,6 +132,11 @@ class TrainingOptions:
         for name in ("cache", "evidence", "splits", "journal"):
             if name in values:
                 values[name] = os.fspath(values[name])
+        if "split" in values:
+            values["split"] = ",".join(str(int(n)) for n in values["split"])
+        if "schedule" in values:
+            schedule = values["schedule"]
+            values["schedule"] = json.dumps(schedule) if isinstance(schedule, Mapping) else os.fspath(schedule)
         return values
 
     @classmethod
@@ -205,12 +220,12 @@ class Trainer:
     """A training that can be stopped and resumed.
 
     Args:
-        task: ``"masked-lm"``, ``"classify"``, ``"tag"``, ``"answer"``, ``"choose"`` or ``"summarize"``; of the paper, from its official files,
-            ``"wikihop"``, ``"triviaqa"``, ``"imdb"``, ``"hyperpartisan"`` or ``"arxiv"``.
+        task: ``"masked-lm"``, ``"classify"``, ``"tag"``, ``"answer"``, ``"choose"``, ``"summarize"`` or ``"char-lm"``; of the paper, from its
+            official files, ``"wikihop"``, ``"triviaqa"``, ``"imdb"``, ``"hyperpartisan"`` or ``"arxiv"``.
         checkpoint: Where to begin: a Longformer or LED, with the head or without; a RoBERTa, BERT or BART, which is made long on the way; or a
-            folder with a configuration, a tokenizer and no weights.
-        data: What to learn from: files (JSON lines, JSON, CSV, TSV, Parquet, text), folders, patterns.
-        eval: What to measure on; None: nothing is measured.
+            folder with a configuration, a tokenizer and no weights. For ``char-lm`` a character model, or None for a new one.
+        data: What to learn from: files (JSON lines, JSON, CSV, TSV, Parquet, text), folders, patterns. For ``char-lm`` one text file.
+        eval: What to measure on; None: nothing is measured (``char-lm`` measures a part of its text).
         output: The output folder. It must be empty or absent, unless the run is resumed.
         options: Settings in one object; keywords (those of ``TrainingOptions``) win.
 
@@ -223,11 +238,11 @@ class Trainer:
     """
 
     def __init__(
-        self, task: str, checkpoint: str | os.PathLike[str], *, data: Data, output: str | os.PathLike[str],
+        self, task: str, checkpoint: str | os.PathLike[str] | None = None, *, data: Data, output: str | os.PathLike[str],
         eval: Data = None,  # noqa: A002 - as the command line
         options: TrainingOptions | None = None, **keywords: Any,
     ) -> None:  # fmt: skip
-        self.task, self.checkpoint, self.output = task, os.fspath(checkpoint), os.fspath(output)
+        self.task, self.checkpoint, self.output = task, None if checkpoint is None else os.fspath(checkpoint), os.fspath(output)
         self.data, self.eval = _paths(data, "data"), _paths(eval, "eval")
         self.options = TrainingOptions.chosen(options, keywords)
         self._watch: Watch | None = None
@@ -292,7 +307,7 @@ class Trainer:
 
 
 def train(
-    task: str, checkpoint: str | os.PathLike[str], *, data: Data, output: str | os.PathLike[str],
+    task: str, checkpoint: str | os.PathLike[str] | None = None, *, data: Data, output: str | os.PathLike[str],
     eval: Data = None,  # noqa: A002 - as the command line
     progress: ProgressArgument = None, on_event: Callable[[TrainingEvent], Any] | None = None, options: TrainingOptions | None = None,
     **keywords: Any,

@@ -57,7 +57,7 @@ def test_types_are_checked_by_mypy():
 
 
 MODULES = [
-    "", "._attention", "._errors", "._files", "._model", "._options", "._results", "._runtime", "._summarizer", "._tasks", "._tokenizer", "._training",
+    "", "._attention", "._character", "._errors", "._files", "._model", "._options", "._results", "._runtime", "._summarizer", "._tasks", "._tokenizer", "._training",
     "._workers",
 ]  # fmt: skip
 

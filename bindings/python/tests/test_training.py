@@ -175,9 +175,9 @@ def test_a_loss_that_is_no_number_names_step_and_document(lf, models, data):
 def test_the_options_are_those_of_the_command_line(lf):
     named = {f.name for f in dataclasses.fields(lf.TrainingOptions)}
     shown = set()
-    tasks = ["masked-lm", "classify", "tag", "answer", "choose", "summarize", "wikihop", "triviaqa", "imdb", "hyperpartisan", "arxiv"]
+    tasks = ["masked-lm", "classify", "tag", "answer", "choose", "summarize", "wikihop", "triviaqa", "imdb", "hyperpartisan", "arxiv", "char-lm"]
     # "part" and "journal" are of evaluations alone.
-    for verb, task in [*(("train", task) for task in tasks), ("evaluate", "imdb"), ("evaluate", "arxiv")]:
+    for verb, task in [*(("train", task) for task in tasks), ("evaluate", "imdb"), ("evaluate", "arxiv"), ("evaluate", "char-lm")]:
         help_ = subprocess.run([ROOT / "longformer", verb, task, "--help"], capture_output=True, text=True, check=True).stdout
         shown |= {name.replace("-", "_") for name in re.findall(r"^\s+(?:-\S+, )*--([a-z0-9-]+)", help_, flags=re.M)}
     assert named == shown - {"data", "eval", "output", "threads", "json", "base", "help", "seeds"}

@@ -16,17 +16,41 @@ internal static unsafe class OperatorExports
         using Lease<TensorHandle> q = Use(query, "query"), k = Use(key, "key"), v = Use(value, "value");
         using Lease<CallSettings> settings = Handles.UseOptional<CallSettings>(options, "options");
         OptionReader reader = new(settings.OrNull);
-        BandedAttentionOptions how = Banded(reader, windowLeft, windowRight) with
-        {
-            Dropout = reader.Float("dropout") ?? 0,
-            Seed = reader.Long("seed") ?? 0,
-            Implementation = reader.Text("implementation") is { } name
-                ? LoadSettings.Attention(name, "implementation")
-                : AttentionImplementation.Fused,
-        };
+        BandedAttentionOptions how = Randomly(reader, Banded(reader, windowLeft, windowRight));
         reader.Finish("lf_banded_attention");
         using TensorScope scope = new();
         (Tensor result, Tensor sums) = LongformerOps.BandedAttention(q.Value.Tensor, k.Value.Tensor, v.Value.Tensor, how);
+        TensorHandle first = TensorHandle.Result(result);
+        if (logSumExp is not null)
+            *logSumExp = Handles.Add(TensorHandle.Result(sums));
+        *output = Handles.Add(first);
+    });
+
+    [UnmanagedCallersOnly(EntryPoint = "lfm_relative_banded_attention", CallConvs = [typeof(CallConvCdecl)])]
+    public static int RelativeBandedAttention(nint query, nint key, nint value, nint relative, nint contentBias, nint positionBias,
+        long windowLeft, long windowRight, nint options, nint* output, nint* logSumExp) => Failure.Run(() =>
+    {
+        CMemory.Out(output, "output");
+        if (logSumExp is not null)
+            *logSumExp = 0;
+        using Lease<TensorHandle> q = Use(query, "query"), k = Use(key, "key"), v = Use(value, "value"), table = Use(relative, "relative");
+        using Lease<TensorHandle> content = Handles.UseOptional<TensorHandle>(contentBias, "content_bias"),
+            position = Handles.UseOptional<TensorHandle>(positionBias, "position_bias");
+        using Lease<CallSettings> settings = Handles.UseOptional<CallSettings>(options, "options");
+        OptionReader reader = new(settings.OrNull);
+        BandedAttentionOptions how = Randomly(reader, new BandedAttentionOptions
+        {
+            WindowLeft = windowLeft,
+            WindowRight = windowRight,
+            Dilation = reader.Longs("dilation"),
+            Mask = reader.Tensor("mask"),
+            SequenceOffsets = reader.Longs("sequence_offsets"),
+            Scale = reader.Float("scale"),
+        });
+        RelativePositions distances = new(table.Value.Tensor, content.OrNull?.Tensor, position.OrNull?.Tensor, reader.Long("relative_zero") ?? 0);
+        reader.Finish("lf_relative_banded_attention");
+        using TensorScope scope = new();
+        (Tensor result, Tensor sums) = LongformerOps.RelativeBandedAttention(q.Value.Tensor, k.Value.Tensor, v.Value.Tensor, distances, how);
         TensorHandle first = TensorHandle.Result(result);
         if (logSumExp is not null)
             *logSumExp = Handles.Add(TensorHandle.Result(sums));
@@ -68,6 +92,16 @@ internal static unsafe class OperatorExports
     });
 
     private static Lease<TensorHandle> Use(nint tensor, string argument) => Handles.Use<TensorHandle>(tensor, argument);
+
+    /// <summary>The options with those that the probabilities do not have.</summary>
+    private static BandedAttentionOptions Randomly(OptionReader reader, BandedAttentionOptions options) => options with
+    {
+        Dropout = reader.Float("dropout") ?? 0,
+        Seed = reader.Long("seed") ?? 0,
+        Implementation = reader.Text("implementation") is { } name
+            ? LoadSettings.Attention(name, "implementation")
+            : AttentionImplementation.Fused,
+    };
 
     private static BandedAttentionOptions Banded(OptionReader reader, long left, long right) => new()
     {

@@ -1,7 +1,9 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using LongformerInterop.Tasks;
 using LongformerInterop.Torch;
 using LongformerInterop.Training;
+using LongformerInterop.Training.CharacterLm;
 using LongformerInterop.Training.Recipes;
 
 namespace LongformerInterop.CApi.Exports;
@@ -13,13 +15,14 @@ internal static unsafe class TrainingExports
         nint options, nint* result) => Failure.Run(() =>
     {
         CMemory.Give(result, 0);
-        using TrainingCall call = new(options, streams: true);
-        TrainingOptions how = TrainingSettings.ForTraining(TrainingSettings.TaskOf(CMemory.Name(task, "task")), Path(checkpoint, "checkpoint"),
+        using SettingsCall call = new(options, streams: true);
+        string name = CMemory.Name(task, "task");
+        // A new character model begins with nothing; all others with a checkpoint.
+        string? from = checkpoint is null && name == CharacterSettings.Task ? null : Path(checkpoint, "checkpoint");
+        Func<Action<TrainingEvent>, CancellationToken, TrainingResult> train = TrainingByName.Training(name, from,
             Paths(data, dataCount, "data"), Paths(evaluation, evaluationCount, "evaluation"), Path(output, "output"), call);
         CallContext watch = call.Start("lf_train");
-        Trainer trainer = new(how);
-        trainer.Reported += watch.Report;
-        TrainingResult reached = trainer.Run(watch.Token);
+        TrainingResult reached = train(watch.Report, watch.Token);
         if (result is null)
             return;
         List<AnswerItem> items =
@@ -37,60 +40,25 @@ internal static unsafe class TrainingExports
     {
         CMemory.Give(predictions, 0);
         CMemory.Out(metrics, "metrics");
-        using TrainingCall call = new(options, streams: false);
-        EvaluatorOptions how = TrainingSettings.ForEvaluation(TrainingSettings.TaskOf(CMemory.Name(task, "task")), Path(checkpoint, "checkpoint"),
-            Paths(data, dataCount, "data"), call);
+        using SettingsCall call = new(options, streams: false);
+        Func<IProgress<TaskProgress>?, CancellationToken, Evaluation> evaluate = TrainingByName.Evaluation(CMemory.Name(task, "task"),
+            Path(checkpoint, "checkpoint"), Paths(data, dataCount, "data"), call);
         CallContext watch = call.Start("lf_evaluate");
-        Evaluation found = Evaluator.Run(how, watch, watch.Token);
+        Evaluation found = evaluate(watch, watch.Token);
         watch.Finish();
         *metrics = Handles.Add(new AnswerHandle([.. Metrics(found.Metrics)]));
         if (predictions is not null)
             *predictions = Handles.Add(new AnswerHandle([.. found.Predictions.Select((text, i) => new AnswerItem { Text = text, Id = i })]));
     });
 
-    private static IEnumerable<AnswerItem> Metrics(IReadOnlyDictionary<string, double> metrics) => metrics.Select(m => Number(m.Key, m.Value, 1));
+    /// <summary>Numbers as items of an answer.</summary>
+    internal static IEnumerable<AnswerItem> Metrics(IReadOnlyDictionary<string, double> metrics) => metrics.Select(m => Number(m.Key, m.Value, 1));
+
+    /// <summary>A path that is not empty.</summary>
+    internal static string Path(byte* text, string argument) => CMemory.Name(text, argument) is { Length: > 0 } path ? path
+        : throw new InputException(argument, "the path of a folder", "an empty one");
 
     private static AnswerItem Number(string name, double value, long group) => new() { Label = name, Score = value, Group = group };
 
-    private static string Path(byte* text, string argument) => CMemory.Name(text, argument) is { Length: > 0 } path ? path
-        : throw new InputException(argument, "the path of a folder", "an empty one");
-
     private static string[] Paths(byte** paths, nuint count, string argument) => CMemory.Documents(paths, null, count, argument);
-
-    /// <summary>One call: its settings by name, then its callbacks.</summary>
-    private sealed class TrainingCall : ISettingValues, IDisposable
-    {
-        private readonly Lease<CallSettings> _settings;
-        private readonly OptionReader _reader;
-        private CallContext? _watch;
-
-        public TrainingCall(nint options, bool streams)
-        {
-            _settings = Handles.UseOptional<CallSettings>(options, "options");
-            _reader = new OptionReader(_settings.OrNull) { TakesWatch = true, TakesText = streams };
-        }
-
-        public long? Integer(string name) => _reader.Long(name);
-
-        public double? Number(string name) => _reader.Float(name);
-
-        public bool? Flag(string name) => _reader.Flag(name);
-
-        public string? Text(string name) => _reader.Text(name);
-
-        public IReadOnlyList<string>? Texts(string name) => _reader.Texts(name);
-
-        /// <summary>All options are read: refuses the others, and asks the cancel callback for the first time.</summary>
-        public CallContext Start(string function)
-        {
-            _reader.Finish(function);
-            return _watch = new CallContext(_settings.OrNull);
-        }
-
-        public void Dispose()
-        {
-            _watch?.Dispose();
-            _settings.Dispose();
-        }
-    }
 }

@@ -103,36 +103,27 @@ internal static class CharacterVerbs
         {
             if (parsed.GetValue(every) && !parsed.GetValue(onePass))
                 throw new UsageException("--every-character needs --one-pass");
-            string path = parsed.GetRequiredValue(folder), work = Directory.CreateTempSubdirectory("longformer-char-lm-").FullName;
-            try
+            CharacterEvaluationOptions options = new()
             {
-                using CharacterGenerator loaded = CharacterGenerator.Load(path, run.Load(parsed));
-                using CharacterText text = CharacterText.Open(parsed.GetRequiredValue(data), loaded.Vocabulary, work);
-                int index = Array.IndexOf(Parts, parsed.GetValue(part));
-                CharacterSpan span = index == 3 ? new(text, 0, text.Length) : CharacterSpan.Split(text, LengthsOf(parsed.GetValue(split)))[index];
-                (int characters, int apart) = (parsed.GetValue(length), parsed.GetValue(step));
-                using OutputFile? written = parsed.GetValue(output) is { } file ? new OutputFile(file) : null;
-                // Ended before the file is put in its place, and not again behind that.
-                StreamWriter? writer = written is null ? null : new StreamWriter(written.Stream, leaveOpen: true);
-                void Write(double[] bits)
-                {
-                    foreach (double bit in bits)
-                        writer?.Write(bit.ToString("0.######\n", CultureInfo.InvariantCulture));
-                }
-                CharacterScore score = parsed.GetValue(every) ? CharacterEvaluation.OnePass(loaded.Model, span, 0, null, Write, cancellation)
-                    : parsed.GetValue(onePass)
-                        ? CharacterEvaluation.OverlappingInOnePass(loaded.Model, span, characters, apart, Write, cancellation)
-                        : CharacterEvaluation.Overlapping(loaded.Model, span, characters, apart, Write, cancellation);
-                writer?.Dispose();
-                written?.Commit();
-                bool same = CharacterEvaluation.CanBeOnePass(loaded.Model, characters, apart);
-                Print(score, !parsed.GetValue(onePass) || parsed.GetValue(every) ? null : same, run.Json(parsed));
-                return 0;
-            }
-            finally
+                Part = (CharacterPart)Array.IndexOf(Parts, parsed.GetValue(part)), Split = LengthsOf(parsed.GetValue(split)),
+                Length = parsed.GetValue(length), Step = parsed.GetValue(step), OnePass = parsed.GetValue(onePass),
+                EveryCharacter = parsed.GetValue(every),
+            };
+            using CharacterGenerator loaded = CharacterGenerator.Load(parsed.GetRequiredValue(folder), run.Load(parsed));
+            using OutputFile? written = parsed.GetValue(output) is { } file ? new OutputFile(file) : null;
+            // Ended before the file is put in its place, and not again behind that.
+            StreamWriter? writer = written is null ? null : new StreamWriter(written.Stream, leaveOpen: true);
+            void Write(double[] bits)
             {
-                Directory.Delete(work, recursive: true);
+                foreach (double bit in bits)
+                    writer?.Write(bit.ToString("0.######\n", CultureInfo.InvariantCulture));
             }
+            CharacterFileScore found = CharacterEvaluation.OfFile(loaded.Model, loaded.Vocabulary, parsed.GetRequiredValue(data), options, Write,
+                null, cancellation);
+            writer?.Dispose();
+            written?.Commit();
+            Print(found.Score, found.EqualsOverlapping, run.Json(parsed));
+            return 0;
         }));
         return command;
     }

@@ -234,6 +234,88 @@ public sealed class CharacterLanguageModel : IDisposable
         return scope.Keep(losses);
     }
 
+    /// <summary>
+    /// How well each character of a text is predicted by all before it, as far as the windows reach: one pass over a text of any length, with the
+    /// keys and values that a window still needs.
+    /// </summary>
+    /// <param name="ids">At least two symbols.</param>
+    /// <param name="cancellation">Looked at before every layer.</param>
+    /// <returns>The negative log-likelihoods in nats of the symbols behind the first: one less than ids.</returns>
+    /// <exception cref="InputException">There are fewer than two, or one is no symbol.</exception>
+    public double[] Score(ReadOnlySpan<int> ids, CancellationToken cancellation = default)
+    {
+        const int piece = 4096;
+        if (ids.Length < 2)
+            throw new InputException("ids", "at least two symbols: the first predicts the second", $"{ids.Length}");
+        using CharacterContext context = new(this);
+        double[] losses = new double[ids.Length - 1];
+        for (int from = 0; from < losses.Length; from += piece)
+        {
+            using TensorScope scope = new();
+            int count = Math.Min(piece, losses.Length - from);
+            Tensor hidden = context.Read(ids.Slice(from, count), cancellation);
+            LossesOf(hidden, ids.Slice(from + 1, count)).To(Device.Cpu).To(DType.Float64).ToArray<double>().CopyTo(losses, from);
+        }
+        return losses;
+    }
+
+    /// <summary>
+    /// Runs the model and names its outputs: <c>last_hidden_state</c> [B, T, C]; with targets <c>losses</c> [B, T] in nats and <c>loss</c>, their
+    /// mean. They join the caller's scope.
+    /// </summary>
+    /// <param name="ids">Integers [B, T].</param>
+    /// <param name="targets">Integers [B, T], the character after each; null: no losses.</param>
+    /// <param name="outputLogits">Whether to return <c>logits</c> [B, T, V], the scores of every symbol.</param>
+    /// <param name="outputHiddenStates">Whether to return <c>hidden_states.0</c> before the first layer, <c>hidden_states.1</c> behind it and so on,
+    /// [B, T, C].</param>
+    /// <param name="cancellation">Looked at before every layer.</param>
+    /// <exception cref="InputException">Ids or targets have another shape, or one is no symbol.</exception>
+    public IReadOnlyDictionary<string, Tensor> Run(Tensor ids, Tensor? targets = null, bool outputLogits = false, bool outputHiddenStates = false,
+        CancellationToken cancellation = default)
+    {
+        using TensorScope scope = new();
+        long[]? labels = targets is null ? null : CheckedTargets(ids, targets);
+        List<Tensor>? states = outputHiddenStates ? [] : null;
+        Tensor hidden = Forward(ids, null, states, cancellation);
+        Dictionary<string, Tensor> outputs = new() { ["last_hidden_state"] = hidden };
+        if (outputLogits)
+            outputs["logits"] = Logits(hidden);
+        if (labels is not null)
+        {
+            Tensor losses = NegativeLogLikelihood(hidden.Reshape(labels.Length, Configuration.HiddenSize), labels).Reshape(ids.Shape);
+            (outputs["losses"], outputs["loss"]) = (losses, losses.Sum() * (1.0 / labels.Length));
+        }
+        foreach ((int i, Tensor state) in (states ?? []).Index())
+            outputs[$"hidden_states.{i}"] = state;
+        scope.Keep(outputs.Values);
+        return outputs;
+    }
+
+    /// <summary><c>loss</c>, the mean negative log-likelihood in nats, and its gradients, <c>grad.NAME</c> for every parameter. They join the
+    /// caller's scope. For anything else: a <see cref="GradientTape"/> around the forward pass.</summary>
+    /// <param name="ids">Integers [B, T].</param>
+    /// <param name="targets">Integers [B, T], the character after each.</param>
+    /// <exception cref="InputException">Ids or targets have another shape, or one is no symbol.</exception>
+    /// <exception cref="InvalidOperationException">The model was not loaded with <see cref="LoadOptions.Trainable"/>.</exception>
+    public IReadOnlyDictionary<string, Tensor> LossAndGradients(Tensor ids, Tensor targets)
+    {
+        if (!Options.Trainable)
+            throw new InvalidOperationException("gradients need a model that was loaded with Trainable = true");
+        using TensorScope scope = new();
+        using GradientSet gradients = CreateGradients();
+        using GradientTape tape = new(gradients);
+        Tensor loss = Differentiable.Scale(LossSum(ids, targets), 1.0 / ids.ElementCount);
+        tape.Backward(loss);
+        Dictionary<string, Tensor> results = new() { ["loss"] = loss };
+        foreach (NamedParameter parameter in NamedParameters.Where(p => p.IsTrained))
+        {
+            if (gradients[parameter.Tensor] is { } gradient)
+                results["grad." + parameter.Name] = gradient.Alias();
+        }
+        scope.Keep(results.Values);
+        return results;
+    }
+
     /// <summary>The hidden states of symbols before the first layer, [N, C].</summary>
     internal Tensor Embed(ReadOnlySpan<long> ids, Dropout dropout)
     {

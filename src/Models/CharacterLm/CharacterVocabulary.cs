@@ -110,8 +110,14 @@ public sealed class CharacterVocabulary
     }
 
     /// <summary>The text of ids; bytes that are no UTF-8 become U+FFFD.</summary>
+    /// <exception cref="InputException">An id is no symbol.</exception>
     public string Decode(ReadOnlySpan<int> ids)
     {
+        foreach (int id in ids)
+        {
+            if ((uint)id >= (uint)Count)
+                throw new InputException("ids", $"symbols 0..{Count - 1}", $"{id}");
+        }
         if (IsBytes)
         {
             byte[] bytes = new byte[ids.Length];

@@ -105,14 +105,19 @@ public sealed class CharacterGenerator : IDisposable
     /// <param name="cancellation">Looked at before every character.</param>
     /// <exception cref="InputException">An option is outside its range, the prompt is empty, or a character of it is none of the
     /// vocabulary.</exception>
-    public IEnumerable<string> Write(string prompt, CharacterGenerationOptions? options = null, CancellationToken cancellation = default)
+    public IEnumerable<string> Write(string prompt, CharacterGenerationOptions? options = null, CancellationToken cancellation = default) =>
+        Write(prompt, options, null, cancellation);
+
+    /// <summary>The same, which reports how many symbols are written, after each.</summary>
+    public IEnumerable<string> Write(string prompt, CharacterGenerationOptions? options, Action<int>? written,
+        CancellationToken cancellation = default)
     {
         CharacterGenerationOptions used = options ?? new();
         used.Check();
         int[] ids = Vocabulary.Encode(prompt);
         if (ids.Length == 0)
             throw new InputException("prompt: expected at least one character, given none");
-        return Pieces(ids, used, cancellation);
+        return Pieces(ids, used, written, cancellation);
     }
 
     /// <summary>The same as ids, without the prompt's.</summary>
@@ -132,12 +137,14 @@ public sealed class CharacterGenerator : IDisposable
             Model.Dispose();
     }
 
-    private IEnumerable<string> Pieces(int[] prompt, CharacterGenerationOptions options, CancellationToken cancellation)
+    private IEnumerable<string> Pieces(int[] prompt, CharacterGenerationOptions options, Action<int>? written, CancellationToken cancellation)
     {
+        int symbols = 0;
         Decoder? utf8 = Vocabulary.IsBytes ? Encoding.UTF8.GetDecoder() : null;
         char[] buffer = new char[8];
         foreach (int id in Ids(prompt, options, cancellation))
         {
+            written?.Invoke(++symbols);
             if (utf8 is null)
             {
                 yield return new Rune(Vocabulary.Symbols[id]).ToString();

@@ -1,4 +1,5 @@
 using LongformerInterop.Models;
+using LongformerInterop.Tasks;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Training.CharacterLm;
@@ -104,6 +105,48 @@ public static class CharacterEvaluation
         int step = PaperStep,
         Action<double[]>? bits = null, CancellationToken cancellation = default) =>
         OnePass(model, text, length - step, SequencesOf(model, text, length, step) * step, bits, cancellation);
+
+    /// <summary>Measures a part of a text file.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="vocabulary">Its symbols.</param>
+    /// <param name="path">The file.</param>
+    /// <param name="options">Which part, and how.</param>
+    /// <param name="bits">Is given the bits of the counted characters, some at a time.</param>
+    /// <param name="progress">Gets how many characters are counted, how many will be, and how many went through the model.</param>
+    /// <param name="cancellation">Looked at before every layer.</param>
+    /// <exception cref="InputException">The text is too short, or holds a character outside the vocabulary.</exception>
+    public static CharacterFileScore OfFile(CharacterLanguageModel model, CharacterVocabulary vocabulary, string path,
+        CharacterEvaluationOptions options, Action<double[]>? bits = null, IProgress<TaskProgress>? progress = null,
+        CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        if (options is { EveryCharacter: true, OnePass: false })
+            throw new InputException("every character is counted in one pass only");
+        string work = Directory.CreateTempSubdirectory("longformer-char-lm-").FullName;
+        try
+        {
+            using CharacterText text = CharacterText.Open(path, vocabulary, work);
+            CharacterSpan span = options.Part == CharacterPart.All ? new(text, 0, text.Length)
+                : CharacterSpan.Split(text, options.Split)[(int)options.Part];
+            (int length, int step) = (options.Length, options.Step);
+            long total = options.EveryCharacter ? span.Length - 1 : SequencesOf(model, span, length, step) * step, done = 0;
+            void Count(double[] some)
+            {
+                bits?.Invoke(some);
+                done += some.Length;
+                long through = options.OnePass ? span.Length - 1 - total + done : done / step * length;
+                progress?.Report(new TaskProgress((int)Math.Min(done, int.MaxValue), (int)Math.Min(total, int.MaxValue), through));
+            }
+            CharacterScore score = options.EveryCharacter ? OnePass(model, span, 0, null, Count, cancellation)
+                : options.OnePass ? OverlappingInOnePass(model, span, length, step, Count, cancellation)
+                : Overlapping(model, span, length, step, Count, cancellation);
+            return new CharacterFileScore(score, options is { OnePass: true, EveryCharacter: false } ? CanBeOnePass(model, length, step) : null);
+        }
+        finally
+        {
+            Directory.Delete(work, recursive: true);
+        }
+    }
 
     /// <summary>Whether no counted character of an overlapping evaluation lacks context that one pass gives it: the reach of all layers together ends
     /// inside the sequence.</summary>

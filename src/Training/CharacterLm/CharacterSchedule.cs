@@ -150,18 +150,30 @@ public sealed record CharacterSchedule
         ArgumentException.ThrowIfNullOrEmpty(path);
         try
         {
-            using JsonDocument document = JsonText.Parse(File.ReadAllBytes(path));
-            CharacterSchedule schedule = Read(document.RootElement);
-            string[] problems = [.. schedule.Problems()];
-            return problems.Length == 0 ? schedule : throw new InputException($"{path}: {string.Join("; ", problems)}");
-        }
-        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
-        {
-            throw new InputException($"{path}: no schedule: {e.Message}", e);
+            return Parse(File.ReadAllBytes(path), path);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new InputException($"{path}: cannot be read: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Reads a schedule from the text of a file.</summary>
+    /// <exception cref="InputException">It is no schedule, or cannot be; all problems are listed.</exception>
+    public static CharacterSchedule Parse(string json) => Parse(Encoding.UTF8.GetBytes(json), "schedule");
+
+    private static CharacterSchedule Parse(byte[] json, string place)
+    {
+        try
+        {
+            using JsonDocument document = JsonText.Parse(json);
+            CharacterSchedule schedule = Read(document.RootElement);
+            string[] problems = [.. schedule.Problems()];
+            return problems.Length == 0 ? schedule : throw new InputException($"{place}: {string.Join("; ", problems)}");
+        }
+        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
+        {
+            throw new InputException($"{place}: no schedule: {e.Message}", e);
         }
     }
 

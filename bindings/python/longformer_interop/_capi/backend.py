@@ -15,7 +15,9 @@ from .._arrays import Borrowed, NativeTensor, to_numpy
 from .._options import AttentionOptions, GenerationOptions, LoadOptions, TaskOptions
 from .._results import Answer, ChoiceScore, Cluster, Encoding, Entity, FilledMask, Generated, LabelScore, MaskCandidate, Mention, Summary
 from .._watch import Watch
+from .character import CCharacterModel
 from .library import CODE_POINTS, LOG, NotFound, library, packed, text_utf8, utf8
+from .loading import load_handle, settings_of
 from .objects import ENCODING, Answers, BorrowedHandles, CTensor, Options, handle, int32s, memory_of, named_tensors, number, static_text, text_of
 
 __all__ = ["BACKEND"]
@@ -136,7 +138,7 @@ class _CTask:
 
     def __init__(self, task: str, folder: str, options: LoadOptions) -> None:
         self._calls = _Functions(_PREFIXES[task])
-        self._handle = _load(f"{_PREFIXES[task]}_load", folder, options)
+        self._handle = load_handle(f"{_PREFIXES[task]}_load", folder, options)
         self._own_width: int | None = None
 
     def tokenizer(self) -> _CTokenizer:
@@ -294,7 +296,7 @@ class _CModel:
 
     def __init__(self, folder: str, options: LoadOptions) -> None:
         self._lib = library()
-        self._handle = _load("lf_model_load", folder, options)
+        self._handle = load_handle("lf_model_load", folder, options)
         self.architecture = static_text(self._lib.lf_model_architecture, self._handle)
         self.device = options.device
 
@@ -343,32 +345,9 @@ class _CModel:
         self._lib.lf_model_free(self._handle)
 
 
-def _load(function: str, folder: str, options: LoadOptions) -> int:
-    lib = library()
-    chosen = handle(lib.lf_load_options_create)
-    try:
-        flags = {"trainable": options.trainable or None, "tf32": options.tf32}
-        switches = [(name, None if flag is None else "true" if flag else "false") for name, flag in flags.items()]
-        for name, value in (("device", options.device), ("dtype", options.dtype), ("attention", options.attention), *switches):
-            if value is not None:
-                lib.lf_load_options_set(chosen, name.encode(), utf8(value, name))
-        return handle(getattr(lib, function), utf8(folder, "folder"), chosen)
-    finally:
-        lib.lf_load_options_free(chosen)
-
-
 def _options(given: Mapping[str, Any]) -> Options:
     chosen = Options()
     chosen.choose(given, _TOKENIZE)
-    return chosen
-
-
-def _settings(given: Mapping[str, Any], watch: Watch) -> Options:
-    """The settings of a training. One that holds several texts is put once for each."""
-    chosen = Options(watch=watch)
-    for name, value in given.items():
-        for one in [value] if not isinstance(value, list) else value:
-            chosen.put(name, one)
     return chosen
 
 
@@ -378,9 +357,11 @@ def _paths(given: Sequence[str], name: str) -> tuple[Any, int]:
 
 
 @contextmanager
-def _attending(inputs: Sequence[Borrowed], options: AttentionOptions) -> Iterator[tuple[list[int | None], Any, int | None]]:
+def _attending(
+    inputs: Sequence[Borrowed | None], options: AttentionOptions, more: Mapping[str, Any] | None = None
+) -> Iterator[tuple[list[int | None], Any, int | None]]:
     """Handles of an operator's inputs, the window, and the handle of the other options, whose names are the library's."""
-    given = options.given()
+    given = options.given() | dict(more or {})
     window = given.pop("window")
     chosen = Options()
     with BorrowedHandles() as handles:
@@ -408,6 +389,9 @@ class CBackend:
     def load_model(self, folder: str, options: LoadOptions) -> _CModel:
         return _CModel(folder, options)
 
+    def load_character_model(self, folder: str, options: LoadOptions) -> CCharacterModel:
+        return CCharacterModel(folder, options)
+
     def load_tokenizer(self, folder: str) -> _CTokenizer:
         return _CTokenizer(handle(library().lf_tokenizer_load, utf8(folder, "folder")))
 
@@ -415,6 +399,14 @@ class CBackend:
         output, logsumexp = ctypes.c_void_p(), ctypes.c_void_p()
         with _attending((query, key, value), options) as (tensors, window, opened):
             library().lf_banded_attention(*tensors, *window, opened, ctypes.byref(output), ctypes.byref(logsumexp))
+        return CTensor(output.value or 0), CTensor(logsumexp.value or 0)
+
+    def relative_banded_attention(
+        self, inputs: Sequence[Borrowed | None], relative_zero: int, options: AttentionOptions
+    ) -> tuple[NativeTensor, NativeTensor]:
+        output, logsumexp = ctypes.c_void_p(), ctypes.c_void_p()
+        with _attending(inputs, options, {"relative_zero": relative_zero}) as (tensors, window, opened):
+            library().lf_relative_banded_attention(*tensors, *window, opened, ctypes.byref(output), ctypes.byref(logsumexp))
         return CTensor(output.value or 0), CTensor(logsumexp.value or 0)
 
     def banded_attention_probabilities(self, query: Borrowed, key: Borrowed, options: AttentionOptions) -> NativeTensor:
@@ -446,10 +438,10 @@ class CBackend:
             library().lf_tensors_write(utf8(path, "path"), *handles.named(tensors))
 
     def train(
-        self, task: str, checkpoint: str, data: Sequence[str], evaluation: Sequence[str], output: str, settings: Mapping[str, Any], watch: Watch
+        self, task: str, checkpoint: str | None, data: Sequence[str], evaluation: Sequence[str], output: str, settings: Mapping[str, Any], watch: Watch
     ) -> dict[str, Any]:
-        names = utf8(task, "task"), utf8(checkpoint, "checkpoint")
-        with _settings(settings, watch) as opened:
+        names = utf8(task, "task"), None if checkpoint is None else utf8(checkpoint, "checkpoint")
+        with settings_of(settings, watch) as opened:
             found = handle(library().lf_train, *names, *_paths(data, "data"), *_paths(evaluation, "eval"), utf8(output, "output"), opened)
         with Answers(found) as a:
             items = list(a.items("label", "score", "group"))
@@ -459,7 +451,7 @@ class CBackend:
         self, task: str, checkpoint: str, data: Sequence[str], settings: Mapping[str, Any], watch: Watch
     ) -> tuple[dict[str, float], list[str]]:
         names = utf8(task, "task"), utf8(checkpoint, "checkpoint")
-        with _settings(settings, watch) as opened:
+        with settings_of(settings, watch) as opened:
             metrics, predictions = ctypes.c_void_p(), ctypes.c_void_p()
             library().lf_evaluate(*names, *_paths(data, "data"), opened, ctypes.byref(metrics), ctypes.byref(predictions))
         with Answers(metrics.value or 0) as a, Answers(predictions.value or 0) as b:

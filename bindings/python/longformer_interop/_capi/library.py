@@ -39,6 +39,10 @@ SIGNATURES = {
     "lf_tensors_free": "p",
     "lf_model_load": "spp", "lf_model_free": "p", "lf_model_architecture": "pp", "lf_model_run": "pppzpp", "lf_model_gradients": "pppzp",
     "lf_model_parameters": "pp", "lf_model_save": "ps", "lf_model_generate": "pppzpp",
+    "lf_character_model_load": "spp", "lf_character_model_free": "p", "lf_character_model_vocabulary": "pppp", "lf_character_model_encode": "pszp",
+    "lf_character_model_decode": "ppzpp", "lf_character_model_run": "ppppp", "lf_character_model_gradients": "pppp",
+    "lf_character_model_parameters": "pp", "lf_character_model_save": "ps", "lf_character_model_score": "pszppppp",
+    "lf_character_model_generate": "pszppp", "lf_character_model_evaluate": "pspp",
     "lf_task_max_tokens": "pp", "lf_task_tokenizer": "pp", "lf_task_label_count": "pp", "lf_task_label": "pzp", "lf_task_free": "p",
     "lf_document_encoder_load": "spp", "lf_document_encoder_encode": "pppzppp", "lf_document_encoder_encode_into": "pppzppzp",
     "lf_document_encoder_hidden_size": "pp",
@@ -57,7 +61,7 @@ SIGNATURES = {
     "lf_tokenizer_token_to_id": "pszp", "lf_tokenizer_id_to_token": "pipp", "lf_tokenizer_vocabulary_size": "pp",
     "lf_tokenizer_special_token": "psp", "lf_encoding_describe": "pipppppppp",
     "lf_encoding_overflow": "pzp", "lf_encoding_free": "p",
-    "lf_banded_attention": "pppllppp", "lf_banded_attention_probabilities": "ppllpp", "lf_global_attention": "pppppp",
+    "lf_banded_attention": "pppllppp", "lf_relative_banded_attention": "ppppppllppp", "lf_banded_attention_probabilities": "ppllpp", "lf_global_attention": "pppppp",
     "lf_convert": "sspp", "lf_train": "sspzpzspp", "lf_evaluate": "sspzppp",
 }  # fmt: skip
 

@@ -21,10 +21,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import _attention, _files, _model, _summarizer, _tasks, _tokenizer, _training
+from .. import _attention, _character, _files, _model, _summarizer, _tasks, _tokenizer, _training
 from .._arrays import Tensor, borrow
 from .._arrays import to_numpy as _to_numpy
 from .._backend import Backend
+from .._character import CharacterScore
 from .._errors import CheckpointError, DeviceError, InputError, LongformerError
 from .._options import AttentionOptions, GenerationOptions, LoadOptions
 from .._results import Answer, ChoiceScore, Cluster, Encoding, Entity, FilledMask, Generated, LabelScore, MaskCandidate, Mention, Progress, Summary
@@ -43,14 +44,14 @@ if TYPE_CHECKING:
     net: Any
 
 __all__ = [
-    "Answer", "AttentionOptions", "CheckpointError", "ChoiceScore", "Cluster", "CoreferenceResolver", "DeviceError", "DocumentEncoder", "Encoding", "Entity", "Evaluation",
-    "FilledMask",
+    "Answer", "AttentionOptions", "CharacterLanguageModel", "CharacterScore", "CheckpointError", "ChoiceScore", "Cluster", "CoreferenceResolver",
+    "DeviceError", "DocumentEncoder", "Encoding", "Entity", "Evaluation", "FilledMask",
     "Generated", "GenerationOptions", "InputError", "LabelScore", "LoadOptions", "LongformerError", "MaskCandidate", "MaskFiller", "Mention",
     "Model", "MultipleChoice", "PerProcess", "Progress",
     "QuestionAnswerer", "SpanClassifier", "Summarizer", "Summary", "Tensor", "TextClassifier", "TokenClassifier", "Tokenizer", "Trainer",
     "TrainingEvent", "TrainingOptions", "TrainingResult", "banded_attention", "banded_attention_probabilities", "convert",
     "cuda_available", "evaluate", "from_net", "get_threads", "global_attention", "library_version", "load_model",
-    "load_safetensors", "log_to", "net", "save_safetensors", "set_threads", "to_net", "torch_version", "torchsharp", "train",
+    "load_safetensors", "log_to", "net", "relative_banded_attention", "save_safetensors", "set_threads", "to_net", "torch_version", "torchsharp", "train",
 ]  # fmt: skip
 
 
@@ -108,6 +109,10 @@ class Summarizer(_ThisTask, _summarizer.Summarizer):
     pass
 
 
+class CharacterLanguageModel(_ThisBackend, _character.CharacterLanguageModel):
+    pass
+
+
 class Trainer(_ThisBackend, _training.Trainer):
     pass
 
@@ -129,7 +134,7 @@ def load_model(
 
 
 def train(
-    task: str, checkpoint: str | os.PathLike[str], *, data: Data, output: str | os.PathLike[str],
+    task: str, checkpoint: str | os.PathLike[str] | None = None, *, data: Data, output: str | os.PathLike[str],
     eval: Data = None,  # noqa: A002 - as the command line
     progress: ProgressArgument = None, on_event: Callable[[TrainingEvent], Any] | None = None, options: TrainingOptions | None = None,
     **keywords: Any,
@@ -152,6 +157,15 @@ def banded_attention(
 ) -> Any:  # fmt: skip
     """As ``longformer_interop.banded_attention``."""
     return _attention.banded_by(BACKEND, query, key, value, AttentionOptions.chosen(options, window, keywords), return_logsumexp)
+
+
+def relative_banded_attention(
+    query: Any, key: Any, value: Any, relative: Any, window: int | tuple[int, int] | None = None, *, content_bias: Any = None,
+    position_bias: Any = None, relative_zero: int = 0, options: AttentionOptions | None = None, return_logsumexp: bool = False, **keywords: Any,
+) -> Any:  # fmt: skip
+    """As ``longformer_interop.relative_banded_attention``."""
+    tensors = _attention._relative(query, key, value, relative, content_bias, position_bias)
+    return _attention.relative_by(BACKEND, tensors, relative_zero, AttentionOptions.chosen(options, window, keywords), return_logsumexp)
 
 
 def banded_attention_probabilities(

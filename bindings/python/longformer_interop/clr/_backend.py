@@ -12,7 +12,7 @@ import numpy as np
 
 from .._arrays import Borrowed, NativeTensor, to_numpy
 from .._options import AttentionOptions, GenerationOptions, LoadOptions, TaskOptions
-from .._errors import InputError
+from .._errors import CheckpointError, InputError
 from .._results import Answer, ChoiceScore, Cluster, Encoding, Entity, FilledMask, Generated, LabelScore, MaskCandidate, Mention, Summary
 from .._texts import whole
 from .._training import _numbers
@@ -279,6 +279,73 @@ class _NetModel:
         self.model.Dispose()
 
 
+@_whole_texts
+class _NetCharacterModel:
+    polls = False
+
+    def __init__(self, net: Net, model: Any, folder: str) -> None:
+        self._net, self.model, self._folder, self._bridge = net, model, folder, net.bridge.CharacterBridge
+        self._known = self._bridge.Vocabulary(folder, model)
+
+    @property
+    def _vocabulary(self) -> Any:
+        if self._known is None:
+            raise CheckpointError(f"{self._folder}: no vocabulary.json; it says which byte or character each id is")
+        return self._known
+
+    @property
+    def symbols(self) -> Sequence[int]:
+        return [int(s) for s in self._bridge.Symbols(self._vocabulary)]
+
+    @property
+    def is_bytes(self) -> bool:
+        return bool(self._vocabulary.IsBytes)
+
+    def encode(self, text: str) -> NativeTensor:
+        with translated(self._net):
+            return NetTensor(self._net, self._bridge.Encode(self._vocabulary, text))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        with translated(self._net):
+            return str(self._bridge.Decode(self._vocabulary, list(ids)))
+
+    def run(self, ids: Borrowed, targets: Borrowed | None, logits: bool, hidden_states: bool, watch: Watch) -> dict[str, NativeTensor]:
+        net = self._net
+        with _watching(net, watch) as call:
+            return _named(net, self._bridge.Run(self.model, borrow_into(net, ids), borrow_into(net, targets), logits, hidden_states, call))
+
+    def gradients(self, ids: Borrowed, targets: Borrowed) -> dict[str, NativeTensor]:
+        net = self._net
+        with translated(net):
+            return _named(net, self._bridge.Gradients(self.model, borrow_into(net, ids), borrow_into(net, targets)))
+
+    def parameters(self) -> dict[str, NativeTensor]:
+        with translated(self._net):
+            return _named(self._net, self._bridge.Parameters(self.model))
+
+    def save(self, folder: str) -> None:
+        with translated(self._net):
+            self._bridge.Save(self.model, self._known, folder)
+
+    def score(self, text: str, watch: Watch) -> NativeTensor:
+        vocabulary = self._vocabulary
+        with _watching(self._net, watch) as call:
+            return NetTensor(self._net, self._bridge.Score(self.model, vocabulary, text, call))
+
+    def generate(self, prompt: str, settings: Mapping[str, Any], watch: Watch) -> str:
+        vocabulary = self._vocabulary
+        with _watching(self._net, watch) as call:
+            return str(self._bridge.Generate(self.model, vocabulary, prompt, json.dumps(settings), call))
+
+    def evaluate(self, file: str, settings: Mapping[str, Any], watch: Watch) -> dict[str, float]:
+        vocabulary = self._vocabulary
+        with _watching(self._net, watch) as call:
+            return _numbers(json.loads(str(self._bridge.Evaluate(self.model, vocabulary, file, json.dumps(settings), call))))
+
+    def close(self) -> None:
+        self.model.Dispose()
+
+
 def _named(net: Net, given: Any) -> dict[str, NativeTensor]:
     return {str(name): NetTensor(net, tensor) for name, tensor in zip(given.Names, given.Tensors)}
 
@@ -316,6 +383,11 @@ class NetBackend:
         with translated(net):
             return _NetModel(net, net.namespace.Models.PretrainedModel.Load(folder, self._options(net, options)), folder)
 
+    def load_character_model(self, folder: str, options: LoadOptions) -> _NetCharacterModel:
+        net = start()
+        with translated(net):
+            return _NetCharacterModel(net, net.namespace.Models.CharacterLanguageModel.Load(folder, self._options(net, options)), folder)
+
     def load_tokenizer(self, folder: str) -> _NetTokenizer:
         net = start()
         with translated(net):
@@ -326,6 +398,15 @@ class NetBackend:
         with translated(net):
             tensors = [borrow_into(net, b) for b in (query, key, value)]
             output, logsumexp = net.bridge.AttentionBridge.Banded(*tensors, _attending(net, options))
+            return NetTensor(net, output), NetTensor(net, logsumexp)
+
+    def relative_banded_attention(
+        self, inputs: Sequence[Borrowed | None], relative_zero: int, options: AttentionOptions
+    ) -> tuple[NativeTensor, NativeTensor]:
+        net = start()
+        with translated(net):
+            tensors = [borrow_into(net, b) for b in inputs]
+            output, logsumexp = net.bridge.AttentionBridge.Relative(*tensors, relative_zero, _attending(net, options))
             return NetTensor(net, output), NetTensor(net, logsumexp)
 
     def banded_attention_probabilities(self, query: Borrowed, key: Borrowed, options: AttentionOptions) -> NativeTensor:
@@ -363,7 +444,7 @@ class NetBackend:
             net.bridge.ModelBridge.Write(path, list(tensors), [borrow_into(net, b) for b in tensors.values()])
 
     def train(
-        self, task: str, checkpoint: str, data: Sequence[str], evaluation: Sequence[str], output: str, settings: Mapping[str, Any], watch: Watch
+        self, task: str, checkpoint: str | None, data: Sequence[str], evaluation: Sequence[str], output: str, settings: Mapping[str, Any], watch: Watch
     ) -> dict[str, Any]:
         net = start()
         with _watching(net, watch) as call:
