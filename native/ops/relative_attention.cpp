@@ -1,6 +1,7 @@
 // relative_banded_attention and its backward pass: banded attention whose scores know how far a key is from
 // its query (Transformer-XL). The implementations are those of banded_attention, which see the further
 // tensors of its struct.
+#include "cuda/banded_attention.h"
 #include "operators.h"
 
 namespace longformer {
@@ -18,10 +19,11 @@ Two forward(const Tensor& query, const Tensor& key, const Tensor& value, const T
   const Implementation implementation = check_implementation(kForward, options.implementation);
   const BandedAttention a = check_relative_attention(kForward, query, key, value, relative, content_bias,
                                                      position_bias, relative_zero, options);
-  const BandedForward result = implementation == Implementation::loop ? banded_attention_loop(a)
-                               : implementation == Implementation::fused && a.q.is_cpu()
-                                   ? banded_attention_fused_cpu(a)
-                                   : banded_attention_chunks(a);
+  const BandedForward result = implementation == Implementation::loop     ? banded_attention_loop(a)
+                               : implementation == Implementation::chunks ? banded_attention_chunks(a)
+                               : a.q.is_cpu()                             ? banded_attention_fused_cpu(a)
+                               : a.q.is_cuda()                            ? banded_attention_fused_cuda(a)
+                                                                          : banded_attention_chunks(a);
   return {result.out.reshape(query.sizes()), result.lse.reshape(query.sizes().slice(0, query.dim() - 1))};
 }
 
@@ -33,10 +35,11 @@ Six backward(const Tensor& grad_output, const Tensor& query, const Tensor& key, 
   const BandedAttention a = check_relative_attention(kBackward, query, key, value, relative, content_bias,
                                                      position_bias, relative_zero, options);
   const BandedGradients g = check_banded_gradients(a, query, grad_output, output, logsumexp, kBackward);
-  const auto run = implementation == Implementation::loop ? banded_attention_loop_backward
-                   : implementation == Implementation::fused && a.q.is_cpu()
-                       ? banded_attention_fused_cpu_backward
-                       : banded_attention_chunks_backward;
+  const auto run = implementation == Implementation::loop     ? banded_attention_loop_backward
+                   : implementation == Implementation::chunks ? banded_attention_chunks_backward
+                   : a.q.is_cpu()                             ? banded_attention_fused_cpu_backward
+                   : a.q.is_cuda()                            ? banded_attention_fused_cuda_backward
+                                                              : banded_attention_chunks_backward;
   const BandedBackward r = run(a, g.grad_output, g.output, g.logsumexp);
   const auto shaped = [&](const Tensor& t) { return t.reshape(query.sizes()); };
   return {shaped(r.grad_q), shaped(r.grad_k),    shaped(r.grad_v),

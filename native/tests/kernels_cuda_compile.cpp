@@ -93,6 +93,12 @@ TEST(CudaCompile, kernels_spill_no_registers) {
       for (const Shape& shape :
            {Shape{1, 64, true, false, true, false}, Shape{1, 64, true, true, true, false}})
         kernels.push_back(text_of(k, choose(k, shape)));
+    for (K k : {K::relative_forward, K::relative_query, K::relative_key, K::relative_sums})
+      for (const Shape& shape :
+           {Shape{1, 64, true, true, true, false}, Shape{0, 64, false, false, true, false}})
+        kernels.push_back(text_of(k, choose(k, shape)));
+    kernels.push_back(
+        text_of(K::relative_query, choose(K::relative_query, {1, 128, true, true, true, false})));
     kernels.push_back(text_of(K::forward, choose(K::forward, {0, 64, true, false, true, false})));
     kernels.push_back(
         text_of(K::global_key_sums, choose(K::global_key_sums, {0, 128, true, true, true, false})));
@@ -113,10 +119,9 @@ TEST(CudaCompile, kernels_spill_no_registers) {
 // A launch that asks for more fails; there is no other configuration to fall back to.
 TEST(CudaCompile, no_kernel_takes_more_shared_memory_than_every_gpu_has) {
   constexpr size_t least = 99 << 10;  // of a block on compute capability 8.6, 8.9 and 12.0
-  using K = AttentionKernel;
-  for (K kernel : {K::forward, K::backward_query, K::backward_key, K::global_key_sums, K::global_key_merge})
+  for (AttentionKernel kernel : kAttentionKernels)
     for (int type = 0; type < 3; ++type)
-      for (int dim = 32; dim <= kLargestDim; dim += 32)
+      for (int dim = 32; dim <= (is_relative(kernel) ? largest_relative_dim(type) : kLargestDim); dim += 32)
         for (int bits = 0; bits < 16; ++bits) {
           const Shape shape{type, dim, (bits & 1) != 0, (bits & 2) != 0, (bits & 4) == 0, (bits & 8) != 0};
           const Configuration c = choose(kernel, shape);

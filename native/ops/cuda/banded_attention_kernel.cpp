@@ -82,6 +82,14 @@ class Problem {
     p.tiles = static_cast<int>(tiles(c.rows()));
     launch(kernel, c, int64_t{p.tiles} * p.sequences);
   }
+  // How many tiles of so many rows a sequence and head has at most.
+  int64_t tiles(int64_t rows) const {
+    int64_t most = 0;
+    for (int64_t length : lengths_)
+      for (int64_t d : dilations_)
+        most = std::max(most, std::min(d, length) * ((length + d * rows - 1) / (d * rows)));
+    return most;
+  }
 
   BandedParameters p = {};
 
@@ -139,14 +147,6 @@ class Problem {
     p.flags = launcher_.reads<uint8_t>(flags_, "flags");
   }
 
-  int64_t tiles(int64_t rows) const {
-    int64_t most = 0;
-    for (int64_t length : lengths_)
-      for (int64_t d : dilations_)
-        most = std::max(most, std::min(d, length) * ((length + d * rows - 1) / (d * rows)));
-    return most;
-  }
-
   const BandedAttention& a_;
   Launcher& launcher_;
   Shape shape_;
@@ -160,6 +160,29 @@ Tensor empty_rows(const Tensor& like) {
   return empty(like.sizes(), like.options());
 }
 
+// The queries of the two terms of relative positions: with the content bias, in the place of the
+// query, and with the position bias.
+struct RelativeQueries {
+  explicit RelativeQueries(const BandedAttention& a) : problem(a) {
+    problem.q = a.content_bias.defined() ? a.q + a.content_bias : a.q;
+    position = Problem::fitting(a.position_bias.defined() ? a.q + a.position_bias : a.q);
+    table = Problem::fitting(a.relative);
+  }
+  void pass(BandedParameters& p, Launcher& launcher) const {
+    p.q_position = rows_of(launcher, position, "position query");
+    p.relative = rows_of(launcher, table, "relative");
+    p.relative_rows = static_cast<int>(table.size(0));
+    p.relative_zero = static_cast<int>(problem.relative_zero);
+  }
+  BandedAttention problem;
+  Tensor position, table;
+};
+
+// The sum over all tokens [N, H, D], which needs more digits than its terms have.
+Tensor sum_of_tokens(const Tensor& t) {
+  return t.to(kFloat).sum(0).to(t.scalar_type());
+}
+
 }  // namespace
 
 int type_of(const Tensor& t) {
@@ -169,15 +192,16 @@ int type_of(const Tensor& t) {
 bool serves(const BandedAttention& a) {
   const auto type = a.q.scalar_type();
   const int64_t step = *std::max_element(a.dilation.begin(), a.dilation.end());
-  return (type == kFloat || type == kBFloat16 || type == kHalf) && a.q.size(2) <= kLargestDim &&
-         a.q.size(0) + 192 * step < kMostTokens;
+  const int largest = a.relative.defined() ? largest_relative_dim(type_of(a.q)) : kLargestDim;
+  return (type == kFloat || type == kBFloat16 || type == kHalf) && a.q.size(2) <= largest &&
+         a.q.size(0) + 192 * step < kMostTokens &&
+         (!a.relative.defined() || a.relative.size(0) < kMostTokens);
 }
 
-BandedForward banded_forward(const BandedAttention& a, Launcher& launcher) {
-  BandedForward result{empty_rows(a.q), empty(a.q.sizes().slice(0, 2), a.q.options().dtype(kFloat))};
-  if (a.q.size(0) == 0) return result;
-  Problem problem(a, launcher);
-  BandedParameters& p = problem.p;
+namespace {
+
+void set_forward(const BandedAttention& a, BandedParameters& p, const BandedForward& result,
+                 Launcher& launcher) {
   // The maximum of the scores is looked for before they are scaled, so the queries take the scale's sign.
   // A scale of 0 becomes one that makes every score 0 all the same.
   const double magnitude = std::max(std::abs(a.scale), 1e-30);
@@ -185,23 +209,97 @@ BandedForward banded_forward(const BandedAttention& a, Launcher& launcher) {
   if (a.scale < 0) p.flip = a.q.scalar_type() == kFloat ? 0x80000000u : 0x80008000u;
   p.out = launcher.writes(result.out, "out");
   p.lse = launcher.writes<float>(result.lse, "lse");
+}
+
+void set_backward(const BandedAttention& a, BandedParameters& p, const Tensor& grad_out, const Tensor& out,
+                  const Tensor& lse, const Tensor& delta, Launcher& launcher) {
+  p.scale_log2 = static_cast<float>(a.scale * log2_e);
+  p.grad_out = rows_of(launcher, grad_out, "grad_out");
+  p.saved_out = rows_of(launcher, out, "saved out");
+  p.lse = const_cast<float*>(launcher.reads<float>(lse, "saved lse"));
+  p.delta = launcher.writes<float>(delta, "delta");
+}
+
+// The gradients with relative positions: the query kernel, which writes delta, the key kernel, and the
+// table's.
+BandedBackward relative_backward(const BandedAttention& a, const Tensor& go, const Tensor& o, const Tensor& l,
+                                 Launcher& launcher) {
+  const Tensor grad_q = empty_rows(a.q), grad_position = empty_rows(a.q);
+  BandedBackward grad{{}, empty_rows(a.k), empty_rows(a.v)};
+  grad.grad_relative = zeros(a.relative.sizes(), a.relative.options());
+  const RelativeQueries queries(a);
+  Problem problem(queries.problem, launcher, {queries.position, queries.table, go, o});
+  BandedParameters& p = problem.p;
+  queries.pass(p, launcher);
+  const Tensor delta = empty(l.sizes(), l.options());
+  set_backward(a, p, go, o, l, delta, launcher);
+  p.grad_q = launcher.writes(grad_q, "grad_q");
+  p.grad_position = launcher.writes(grad_position, "grad_q_position");
+  p.grad_k = launcher.writes(grad.grad_k, "grad_k");
+  p.grad_v = launcher.writes(grad.grad_v, "grad_v");
+  p.grad_relative = launcher.writes(grad.grad_relative, "grad_relative");
+  problem.launch_tiles(AttentionKernel::relative_query);
+  problem.launch_tiles(AttentionKernel::relative_key);
+
+  // Distances that no sequence is long enough for have no gradient. Chunks of blocks of queries, so that
+  // there are some blocks for every multiprocessor.
+  const Configuration c = problem.configuration(AttentionKernel::relative_sums);
+  const int64_t farthest = p.length - 1, group = 16 * c.row_tiles;
+  p.lowest = static_cast<int>(-std::min<int64_t>(p.window_right, farthest));
+  p.distances = static_cast<int>(std::min<int64_t>(p.window_left, farthest) - p.lowest + 1);
+  p.tiles = static_cast<int>(problem.tiles(16 * c.warps));
+  const int64_t groups = (p.distances + group - 1) / group, blocks = int64_t{p.tiles} * p.sequences;
+  const int64_t wanted = int64_t{16} * launcher.multiprocessors(), heads = p.heads;
+  const int64_t chunks = std::clamp<int64_t>((wanted + groups * heads - 1) / (groups * heads), 1, blocks);
+  p.chunk_length = static_cast<int>((blocks + chunks - 1) / chunks);
+  p.chunks = static_cast<int>((blocks + p.chunk_length - 1) / p.chunk_length);
+  const Tensor partial = empty({p.chunks, p.distances, heads, c.dim}, l.options());
+  p.partial = launcher.writes<float>(partial, "partial");
+  problem.launch(AttentionKernel::relative_sums, c, groups * p.chunks);
+  problem.launch(AttentionKernel::relative_merge, problem.configuration(AttentionKernel::relative_merge),
+                 p.distances);
+  grad.grad_q = grad_q + grad_position;
+  grad.grad_content_bias = sum_of_tokens(grad_q);
+  grad.grad_position_bias = sum_of_tokens(grad_position);
+  return grad;
+}
+
+}  // namespace
+
+BandedForward banded_forward(const BandedAttention& a, Launcher& launcher) {
+  BandedForward result{empty_rows(a.q), empty(a.q.sizes().slice(0, 2), a.q.options().dtype(kFloat))};
+  if (a.q.size(0) == 0) return result;
+  if (a.relative.defined()) {
+    const RelativeQueries queries(a);
+    Problem problem(queries.problem, launcher, {queries.position, queries.table});
+    queries.pass(problem.p, launcher);
+    set_forward(a, problem.p, result, launcher);
+    problem.launch_tiles(AttentionKernel::relative_forward);
+    return result;
+  }
+  Problem problem(a, launcher);
+  set_forward(a, problem.p, result, launcher);
   problem.launch_tiles(AttentionKernel::forward);
   return result;
 }
 
 BandedBackward banded_backward(const BandedAttention& a, const Tensor& grad_out, const Tensor& out,
                                const Tensor& lse, Launcher& launcher) {
-  BandedBackward grad{empty_rows(a.q), empty_rows(a.k), empty_rows(a.v)};
-  if (a.q.size(0) == 0) return grad;
+  if (a.q.size(0) == 0) {
+    BandedBackward none{empty_rows(a.q), empty_rows(a.k), empty_rows(a.v)};
+    if (a.relative.defined()) {
+      none.grad_relative = zeros(a.relative.sizes(), a.relative.options());
+      none.grad_content_bias = none.grad_position_bias = zeros(a.q.sizes().slice(1), a.q.options());
+    }
+    return none;
+  }
   const Tensor go = Problem::fitting(grad_out), o = Problem::fitting(out), l = lse.contiguous();
+  if (a.relative.defined()) return relative_backward(a, go, o, l, launcher);
+  BandedBackward grad{empty_rows(a.q), empty_rows(a.k), empty_rows(a.v)};
   Problem problem(a, launcher, {go, o});
   BandedParameters& p = problem.p;
-  p.scale_log2 = static_cast<float>(a.scale * log2_e);
-  p.grad_out = rows_of(launcher, go, "grad_out");
-  p.saved_out = rows_of(launcher, o, "saved out");
-  p.lse = const_cast<float*>(launcher.reads<float>(l, "saved lse"));
   const Tensor delta = empty(l.sizes(), l.options());
-  p.delta = launcher.writes<float>(delta, "delta");
+  set_backward(a, p, go, o, l, delta, launcher);
   p.grad_q = launcher.writes(grad.grad_q, "grad_q");
   p.grad_k = launcher.writes(grad.grad_k, "grad_k");
   p.grad_v = launcher.writes(grad.grad_v, "grad_v");

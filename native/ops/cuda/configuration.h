@@ -9,7 +9,25 @@
 
 namespace longformer::cuda {
 
-enum class AttentionKernel { forward, backward_query, backward_key, global_key_sums, global_key_merge };
+enum class AttentionKernel {
+  forward,
+  backward_query,
+  backward_key,
+  global_key_sums,
+  global_key_merge,
+  // With relative positions.
+  relative_forward,
+  relative_query,
+  relative_key,
+  relative_sums,
+  relative_merge
+};
+
+constexpr AttentionKernel kAttentionKernels[] = {
+    AttentionKernel::forward,         AttentionKernel::backward_query,   AttentionKernel::backward_key,
+    AttentionKernel::global_key_sums, AttentionKernel::global_key_merge, AttentionKernel::relative_forward,
+    AttentionKernel::relative_query,  AttentionKernel::relative_key,     AttentionKernel::relative_sums,
+    AttentionKernel::relative_merge};
 
 struct Configuration {  // the template arguments of Config in kernels/tile.cuh
   int type = 0, dim = 0, warps = 4, row_tiles = 1, tile = 64, global_tile = 16, stages = 2;
@@ -28,6 +46,13 @@ struct Shape {
 };
 
 constexpr int kLargestDim = 128;
+// With relative positions the distances take as much shared memory as keys and values together.
+constexpr int largest_relative_dim(int type) {
+  return type == 0 ? 64 : kLargestDim;
+}
+constexpr bool is_relative(AttentionKernel kernel) {
+  return kernel >= AttentionKernel::relative_forward;
+}
 
 // Known while compiling too: the emulation of the tests makes its kernels by it.
 constexpr Configuration choose(AttentionKernel kernel, const Shape& shape) {
@@ -68,8 +93,22 @@ constexpr Configuration choose(AttentionKernel kernel, const Shape& shape) {
       c.keep = !wide;
       break;
     case AttentionKernel::global_key_merge:
+    case AttentionKernel::relative_merge:
       c.flags = c.aligned = true;
       c.dropout = false;
+      break;
+    case AttentionKernel::relative_forward:
+    case AttentionKernel::relative_query:
+    case AttentionKernel::relative_key:
+      c.tile = kernel == AttentionKernel::relative_key && (float32 || wide) ? 16 : 32;
+      c.keep = false;  // two queries, and the scores of a tile twice
+      if (float32 || wide) c.warps = 2;
+      break;
+    case AttentionKernel::relative_sums:
+      // row_tiles: sixteens of distances.
+      c.row_tiles = float32 || wide ? 1 : 2;
+      c.keep = false;
+      if (float32 || wide) c.warps = 2;
       break;
   }
   return c;

@@ -1,6 +1,8 @@
 // One attention kernel of one configuration; the host defines the names in capitals.
 #include "banded_backward.cuh"
 #include "banded_forward.cuh"
+#include "relative_backward.cuh"
+#include "relative_forward.cuh"
 
 namespace longformer::cuda {
 using Chosen = Config<LF_TYPE, LF_DIM, LF_WARPS, LF_ROW_TILES, LF_TILE, LF_GLOBAL_TILE, LF_STAGES, LF_FLAGS,

@@ -17,12 +17,12 @@ LONGFORMER_DEVICE void find_sequence(int sequence, const int* offsets, int equal
   length = offsets == nullptr ? equal : load(offsets + sequence + 1) - begin;
 }
 
-// The residue class and the rows of this block; false where there are none left for it.
+// The residue class and the rows of a block of rows; false where there are none left for it.
 template <int rows>
-LONGFORMER_DEVICE bool find_place(const BandedParameters& p, Place& at) {
-  at.sequence = block_x() / p.tiles;
+LONGFORMER_DEVICE bool find_place(const BandedParameters& p, Place& at, int block) {
+  at.sequence = block / p.tiles;
   at.head = block_y();
-  const int tile = block_x() % p.tiles;
+  const int tile = block % p.tiles;
   int begin, length;
   find_sequence(at.sequence, p.offsets, p.length, begin, length);
   at.step = p.dilations == nullptr ? p.dilation : load(p.dilations + at.head);

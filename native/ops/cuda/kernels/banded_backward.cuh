@@ -58,26 +58,12 @@ struct QuerySums {
   }
 };
 
+// delta and lse of the rows of a warp that a lane has, (lane / 4) and eight below; delta is also written.
 template <class C>
-LONGFORMER_DEVICE void banded_backward_query(const BandedParameters& p) {
-  static_assert(C::row_tiles == 1, "one row tile");
-  Place at;
-  if (!find_place<C::rows>(p, at)) return;
-  constexpr u32 tile_bytes = C::tile * C::row_bytes;
-  const u32 queries = shared_base(), gradients = queries + C::rows * C::row_bytes,
-            stages = gradients + C::rows * C::row_bytes;
-  const int lane = lane_index(), warp_row = warp_index() * 16;
-  KeyTiles<C> keys;
-  keys.init(p, at);
-
+LONGFORMER_DEVICE void query_statistics(const BandedParameters& p, const Place& at, u32 gradients,
+                                        int warp_row, float (&delta)[2], float (&lse)[2]) {
+  const int lane = lane_index();
   const auto query_token = [&](int row) { return visible_token<C>(p, at, at.first + row, at.length); };
-  copy_rows<C, C::rows>(queries, p.q, gradients, p.grad_out, at.head, p.dim, query_token);
-  copy_commit();
-#pragma unroll
-  for (int tile = 0; tile < C::stages - 1; ++tile) keys.prefetch(p, at, tile, stages);
-  copy_wait<C::stages - 1>();
-  block_barrier();
-
   // delta: two lanes to a row; then each lane takes those of its own two rows.
   float sum = 0.0f;
   const int delta_row = warp_row + (lane >> 1), delta_token = query_token(delta_row);
@@ -94,7 +80,6 @@ LONGFORMER_DEVICE void banded_backward_query(const BandedParameters& p) {
   sum += shuffle_xor(sum, 1);
   if ((lane & 1) == 0 && at.first + delta_row < at.length)
     store(p.delta + static_cast<long long>(at.token(at.first + delta_row)) * p.heads + at.head, sum);
-  float delta[2], lse[2];
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const int row = (lane >> 2) + 8 * half, token = query_token(warp_row + row);
@@ -102,6 +87,30 @@ LONGFORMER_DEVICE void banded_backward_query(const BandedParameters& p) {
     lse[half] =
         token < 0 ? infinity() : row_lse(load(p.lse + static_cast<long long>(token) * p.heads + at.head));
   }
+}
+
+template <class C>
+LONGFORMER_DEVICE void banded_backward_query(const BandedParameters& p) {
+  static_assert(C::row_tiles == 1, "one row tile");
+  Place at;
+  if (!find_place<C::rows>(p, at, block_x())) return;
+  constexpr u32 tile_bytes = C::tile * C::row_bytes;
+  const u32 queries = shared_base(), gradients = queries + C::rows * C::row_bytes,
+            stages = gradients + C::rows * C::row_bytes;
+  const int warp_row = warp_index() * 16;
+  KeyTiles<C> keys;
+  keys.init(p, at);
+
+  const auto query_token = [&](int row) { return visible_token<C>(p, at, at.first + row, at.length); };
+  copy_rows<C, C::rows>(queries, p.q, gradients, p.grad_out, at.head, p.dim, query_token);
+  copy_commit();
+#pragma unroll
+  for (int tile = 0; tile < C::stages - 1; ++tile) keys.prefetch(p, at, tile, stages);
+  copy_wait<C::stages - 1>();
+  block_barrier();
+
+  float delta[2], lse[2];
+  query_statistics<C>(p, at, gradients, warp_row, delta, lse);
 
   QuerySums<C> sums;
   sums.init(queries, gradients, warp_row);
@@ -235,7 +244,7 @@ template <class C>
 LONGFORMER_DEVICE void banded_backward_key(const BandedParameters& p) {
   static_assert(C::row_tiles == 1, "one row tile");
   Place at;
-  if (!find_place<C::rows>(p, at)) return;
+  if (!find_place<C::rows>(p, at, block_x())) return;
   const u32 keys = shared_base(), values = keys + C::rows * C::row_bytes;
   const int lane = lane_index(), warp_row = warp_index() * 16;
   // The gradients of keys that are not visible, or global, are zero here: the sum for them is not

@@ -13,6 +13,20 @@ struct Softmax {
   float sums[C::row_tiles][C::pieces][4];
   float highest[C::row_tiles][2], total[C::row_tiles][2];
 
+  LONGFORMER_DEVICE void init() {
+#pragma unroll
+    for (int m = 0; m < C::row_tiles; ++m) {
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        highest[m][half] = -infinity();
+        total[m][half] = 0.0f;
+      }
+#pragma unroll
+      for (int piece = 0; piece < C::pieces; ++piece)
+#pragma unroll
+        for (int e = 0; e < 4; ++e) sums[m][piece][e] = 0.0f;
+    }
+  }
   // Takes scores (-inf: not seen) of keys with their values in. Leaves the probabilities, dropped out.
   template <int count, class FactorOf>
   LONGFORMER_DEVICE void add(float (&scores)[C::row_tiles][count / 8][4], u32 values, float scale_log2,
@@ -56,10 +70,41 @@ struct Softmax {
   }
 };
 
+// What a warp's queries see at last, and their log-sum-exp, by way of the tile of queries.
+template <class C>
+LONGFORMER_DEVICE void store_attended(const BandedParameters& p, const Place& at, const Softmax<C>& softmax,
+                                      u32 queries, int warp_row) {
+  const int lane = lane_index();
+  warp_barrier();
+#pragma unroll
+  for (int m = 0; m < C::row_tiles; ++m) {
+    float factor[2];
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      float total = softmax.total[m][half];
+      total += shuffle_xor(total, 1);
+      total += shuffle_xor(total, 2);
+      const int a = at.first + warp_row + 16 * m + (lane >> 2) + 8 * half, token = at.token(a);
+      const bool seen = a < at.length && is_visible<C>(p, token) && total != 0.0f;
+      factor[half] = seen ? 1.0f / total : 0.0f;
+      if ((lane & 3) == 0 && a < at.length)
+        store(p.lse + static_cast<long long>(token) * p.heads + at.head,
+              seen ? (softmax.highest[m][half] * p.scale_log2 + log2_of(total)) * 0.6931471805599453f
+                   : -infinity());
+    }
+    sums_to_tile<C>(softmax.sums[m], factor[0], factor[1], queries, warp_row + 16 * m);
+  }
+  warp_barrier();
+  store_rows<C, 16 * C::row_tiles>(queries, warp_row, p.out, at.head, p.heads, p.dim, [&](int row) {
+    const int a = at.first + row;
+    return a < at.length ? at.token(a) : -1;
+  });
+}
+
 template <class C>
 LONGFORMER_DEVICE void banded_forward(const BandedParameters& p) {
   Place at;
-  if (!find_place<C::rows>(p, at)) return;
+  if (!find_place<C::rows>(p, at, block_x())) return;
   constexpr u32 tile_bytes = C::tile * C::row_bytes;
   const u32 queries = shared_base(), stages = queries + C::rows * C::row_bytes;
   const int lane = lane_index(), pair = 2 * (lane & 3);
@@ -78,18 +123,8 @@ LONGFORMER_DEVICE void banded_forward(const BandedParameters& p) {
   copy_wait<C::stages - 1>();
   block_barrier();
 #pragma unroll
-  for (int m = 0; m < C::row_tiles; ++m) {
-    query[m].init(queries, warp_row + 16 * m, p.flip);
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      softmax.highest[m][half] = -infinity();
-      softmax.total[m][half] = 0.0f;
-    }
-#pragma unroll
-    for (int piece = 0; piece < C::pieces; ++piece)
-#pragma unroll
-      for (int e = 0; e < 4; ++e) softmax.sums[m][piece][e] = 0.0f;
-  }
+  for (int m = 0; m < C::row_tiles; ++m) query[m].init(queries, warp_row + 16 * m, p.flip);
+  softmax.init();
   Dropout dropout;
   if (C::dropout) dropout.init(p, at.head);
 
@@ -140,30 +175,7 @@ LONGFORMER_DEVICE void banded_forward(const BandedParameters& p) {
     softmax.template add<C::tile>(scores, stage + tile_bytes, p.scale_log2, factor_of);
   }
 
-  warp_barrier();
-#pragma unroll
-  for (int m = 0; m < C::row_tiles; ++m) {
-    float factor[2];
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      float total = softmax.total[m][half];
-      total += shuffle_xor(total, 1);
-      total += shuffle_xor(total, 2);
-      const int a = at.first + warp_row + 16 * m + (lane >> 2) + 8 * half, token = at.token(a);
-      const bool seen = a < at.length && is_visible<C>(p, token) && total != 0.0f;
-      factor[half] = seen ? 1.0f / total : 0.0f;
-      if ((lane & 3) == 0 && a < at.length)
-        store(p.lse + static_cast<long long>(token) * p.heads + at.head,
-              seen ? (softmax.highest[m][half] * p.scale_log2 + log2_of(total)) * 0.6931471805599453f
-                   : -infinity());
-    }
-    sums_to_tile<C>(softmax.sums[m], factor[0], factor[1], queries, warp_row + 16 * m);
-  }
-  warp_barrier();
-  store_rows<C, 16 * C::row_tiles>(queries, warp_row, p.out, at.head, p.heads, p.dim, [&](int row) {
-    const int a = at.first + row;
-    return a < at.length ? at.token(a) : -1;
-  });
+  store_attended<C>(p, at, softmax, queries, warp_row);
 }
 
 }  // namespace longformer::cuda

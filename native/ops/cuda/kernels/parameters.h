@@ -43,6 +43,14 @@ struct BandedParameters {
   // partial[chunk][2][S, G, H, padded dim]; then the chunks are summed.
   int chunks, chunk_length;
   float* partial;
+  // Relative positions (relative.cuh): q has the content bias in it, q_position the position bias.
+  Rows q_position, relative;            // [N, H, D]; [P, H, D]
+  int relative_rows, relative_zero;     // P; the row of distance 0
+  void *grad_position, *grad_relative;  // like q_position and relative, contiguous
+  // Gradients of the table: a block takes so many distances (in steps of the dilation) from `lowest` on and
+  // one chunk of the blocks of queries, chunk_length of them; partial is [chunks][distances][H][padded
+  // dim].
+  int lowest, distances;
 };
 
 struct IntegerParameters {  // a kernel's own parameters are the way from the host that needs no waiting

@@ -29,9 +29,9 @@ struct Config {
   static constexpr int size = type == kFloat32 ? 4 : 2, per_chunk = 16 / size, chunks = dim / per_chunk;
   static constexpr int row_bytes = dim * size;
   static constexpr int pieces = dim / 8;  // of the padded dimension
-  // Addresses in registers at once. A single warp with wide heads makes many copies and has no registers to
-  // spare.
-  static constexpr int copies_at_once = !aligned ? 1 : warps == 1 && dim > 64 ? 2 : 16;
+  // Addresses in registers at once. One or two warps with wide heads make many copies and have no registers
+  // to spare.
+  static constexpr int copies_at_once = !aligned ? 1 : warps <= 2 && dim > 64 ? 2 : 16;
   static_assert(dim % 32 == 0 && tile % 16 == 0 && tile <= 64 && global_tile <= tile, "shapes of the tiles");
 };
 
