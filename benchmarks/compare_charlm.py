@@ -53,7 +53,7 @@ class Ours:
     @staticmethod
     def peak(command):
         with tempfile.TemporaryFile() as errors:
-            child = os.posix_spawn(command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, errors.fileno(), 2), (os.POSIX_SPAWN_CLOSE, 1)])
+            child = os.posix_spawn(command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, errors.fileno(), 2), (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)])
             _, status, used = os.wait4(child, 0)
             if status:
                 errors.seek(0)
