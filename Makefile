@@ -18,7 +18,7 @@ export SID TRIXIE
 export DOTNET_CLI_TELEMETRY_OPTOUT := 1
 export DOTNET_NOLOGO := 1
 
-.PHONY: build setup setup-all libtorch ops native cli managed capi install wheel pack demo test parity gpu-kit \
+.PHONY: default-model build setup setup-all libtorch ops native cli managed capi install wheel pack demo test parity gpu-kit \
   check-packages check-newest check-windows check-accelerate check-hf format clean help
 
 build: native managed capi longformer .venv/ready libtorch ## build everything
@@ -96,6 +96,9 @@ check-accelerate: build ## longformer_interop.torch against HF alone, in a Debia
 
 check-hf: build ## load what convert and Save write in HF's transformers, and compare random models, generation, texts (SID=<dir>)
 	@tools/check-hf.sh "$(SID)"
+
+default-model: ops cli libtorch .venv/ready ## make models/default again from nothing, in build/default-model: hours; stop and repeat as you like
+	.venv/bin/python tools/default_model/make.py $(DEFAULT_MODEL)
 
 format: ## format the C++ and C# sources
 	clang-format -i $$(git ls-files 'native/*.cpp' 'native/*.h' 'native/*.cuh' 'native/*.cu')

@@ -1,0 +1,184 @@
+"""The tools behind `make default-model`: data, tokenizer and scores, without a network."""
+from __future__ import annotations
+
+import collections
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import bpe
+import corpus
+import debian
+import pages
+
+PAGE = """FROB(1)                     General Commands Manual                     FROB(1)
+
+NAME
+       frob, unfrob - turn knobs of a
+       machine.
+
+SYNOPSIS
+       frob [-v] knob
+
+DESCRIPTION
+       Frob turns a knob. It needs no root.
+
+SEE ALSO
+       knob(5)
+"""
+
+
+def test_the_name_line_leaves_the_page_and_nothing_else_does():
+    text, line = pages.split_name(PAGE)
+    assert line == "turn knobs of a machine"
+    assert "turn knobs of a" not in text and "NAME" not in text
+    assert text.split() == [w for part in (PAGE.partition("NAME")[0], PAGE[PAGE.index("SYNOPSIS") :]) for w in part.split()]
+
+
+@pytest.mark.parametrize("name", ["", "       frob turns knobs\n", "       frob -\n"])
+def test_a_page_without_a_dash_in_name_has_no_line(name):
+    assert pages.split_name(f"FROB(1)\n\nNAME\n{name}\nSYNOPSIS\n       frob\n") is None
+    assert pages.split_name("FROB(1)\n\nSYNOPSIS\n       frob - x\n") is None
+
+
+def test_a_second_name_with_its_own_dash_does_not_run_into_the_first():
+    text = "FROB(1)\n\nNAME\n       frob - turn a knob\n       unfrob - turn it back\n\nSYNOPSIS\n       frob\n"
+    assert pages.split_name(text)[1] == "turn a knob"
+
+
+def test_a_title_that_says_the_line_too_is_cut():
+    text, line = pages.split_name("FROB(1)\n       Turn a knob, 1.0\n\nNAME\n       frob - turn a knob\n\nSYNOPSIS\n       frob\n")
+    assert (text, line) == ("FROB(1)\n\nSYNOPSIS\n       frob\n", "turn a knob")
+
+
+@pytest.mark.parametrize("source, stub", [
+    (b".so man1/frob.1\n", True), (b'.\\" comment\n.so man1/frob.1', True), (b".TH FROB 1\n.so man1/x.1\n", False), (b"", False), (b"\n" * 200 + b"x", False),
+])  # fmt: skip
+def test_a_stub_is_a_page_that_names_another_and_no_more(source, stub):
+    assert pages.is_stub(source) is stub
+
+
+@pytest.mark.parametrize("line, worth", [
+    ("turn knobs", True), ("manual page for frob 1.0", False), ("Manual page for frob", False), ("knobs", False), ("делать что-то ещё", False),
+    ("man page of frob", False), (" ".join(["word"] * 31), False), ("manual control of knobs", True),
+])  # fmt: skip
+def test_a_line_that_says_nothing_is_not_learnt(line, worth):
+    assert pages.says_something(line) is worth
+
+
+def test_the_baselines_come_from_the_page():
+    text, _ = pages.split_name(PAGE)
+    assert pages.first_sentence(text) == "Frob turns a knob"
+    assert pages.first_sentence(text, 2) == "Frob turns"
+    assert pages.title_words("GIT-CONFIG(1)   Git Manual") == "git config"
+    assert pages.title_words("no title") == ""
+
+
+def test_a_source_is_in_one_part_and_the_pages_of_the_demo_are_never_learnt():
+    parts = collections.Counter(corpus.part_of(f"source-{i}", 42) for i in range(4000))
+    assert 0.9 < parts["train"] / 4000 < 0.94 and parts["dev"] > 60 and parts["test"] > 120
+    assert [corpus.part_of(s, seed) for s in ("bash", "tar", "git", "gcc-12") for seed in range(5)] == ["test"] * 20
+    assert corpus.part_of("bash-completion", 42) == corpus.part_of("bash-completion", 42)
+
+
+def package(name: str, source: str, size: int, count: int) -> debian.Package:
+    return debian.Package(name, source, "1", "all", "net", size, "s", "d", "0", [f"usr/share/man/man1/{i}.1.gz" for i in range(count)])
+
+
+def test_one_package_of_a_source_is_chosen_by_its_pages_and_its_size():
+    listed = [package("a", "s", 10, 1), package("b", "s", 10, 3), package("c", "s", 1000, 9), package("d", "t", 10, 0), package("e", "u", 10, 1)]
+    assert {p.name for p in corpus.choose(listed, 9, 100, 42)} == {"b", "e"}
+    assert len(corpus.choose(listed, 1, 100, 42)) == 1
+    assert corpus.choose(listed, 9, 100, 42) == corpus.choose(listed, 9, 100, 42)
+
+
+def test_contents_are_read_by_owner():
+    lines = ["usr/share/man/man1/frob.1.gz      net/frob,admin/unfrob\n", "usr/share/man/de/man1/frob.1.gz net/frob\n", "usr/bin/frob net/frob\n",
+             "usr/share/man/man3/frob.3.gz net/frob\n", "usr/share/man/man8/with space.8.gz    contrib/net/frob\n"]  # fmt: skip
+    assert debian.contents(lines) == {
+        "frob": ["usr/share/man/man1/frob.1.gz", "usr/share/man/man8/with space.8.gz"], "unfrob": ["usr/share/man/man1/frob.1.gz"],
+    }  # fmt: skip
+
+
+def test_stanzas_keep_what_continues():
+    records = list(debian.stanzas("Package: a\nDescription: b\n c\n .\n d\n\n\nPackage: e\n"))
+    assert records == [{"Package": "a", "Description": "b\nc\n.\nd"}, {"Package": "e"}]
+
+
+def test_a_package_gives_its_pages_and_the_names_of_its_licences(tmp_path):
+    root = tmp_path / "frob"
+    for name, data in {
+        "usr/share/man/man1/frob.1.gz": gzip.compress(b".TH FROB 1"), "usr/share/man/man1/bad.1.gz": b"no gzip", "usr/share/man/man5/plain.5": b".TH P 5",
+        "usr/share/man/de/man1/frob.1.gz": gzip.compress(b".TH DE 1"), "usr/share/doc/frob/copyright": b"License: GPL-2+\n text\nLicense: Expat\n",
+        "DEBIAN/control": b"Package: frob\nVersion: 1\nArchitecture: all\nMaintainer: x <x@y>\nDescription: x\n",
+    }.items():  # fmt: skip
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+    subprocess.run(["dpkg-deb", "--build", str(root), str(tmp_path / "frob.deb")], check=True, capture_output=True)
+    found, licences = debian.unpack(tmp_path / "frob.deb")
+    assert [(p.path, p.text) for p in found] == [("usr/share/man/man1/frob.1.gz", b".TH FROB 1"), ("usr/share/man/man5/plain.5", b".TH P 5")]
+    assert licences == ["Expat", "GPL-2+"]
+
+
+def test_a_description_has_the_form_of_a_page():
+    described = debian.Package("frob", "frob", "1", "all", "net", 1, "turn knobs", " Frob turns\n knobs.\n\n" + "It is " * 30, "0", [])
+    record = corpus.description_record(described)
+    assert record["summary"] == "turn knobs"
+    assert record["document"].startswith("FROB(1)  ") and "\n\nDESCRIPTION\n       Frob turns\n       knobs.\n\n       It is" in record["document"]
+    assert pages.first_sentence(record["document"]) == "Frob turns knobs"
+
+
+def test_a_text_is_seen_once_whatever_its_digits_and_case():
+    once = corpus.Once()
+    assert [once.is_new("Frob 1.0"), once.is_new("frob 2.17"), once.is_new("frob", "1"), once.is_new("unfrob")] == [True, False, True, True]
+
+
+def merges_by_hand(pieces: dict[str, int], most: int) -> list[tuple[str, str]]:
+    """All pairs counted anew for every merge."""
+    words = {piece: list(piece) for piece in pieces}
+    merges = []
+    while len(merges) < most:
+        counts = collections.Counter()
+        for piece, word in words.items():
+            for pair in zip(word, word[1:]):
+                counts[pair] += pieces[piece]
+        best = min(counts.items(), key=lambda item: (-item[1], item[0]), default=None)
+        if best is None or best[1] < 2:
+            break
+        merges.append(best[0])
+        for word in words.values():
+            k = 0
+            while k + 1 < len(word):
+                if (word[k], word[k + 1]) == best[0]:
+                    word[k : k + 2] = [word[k] + word[k + 1]]
+                k += 1
+    return merges
+
+
+@settings(max_examples=200, deadline=None, database=None)
+@given(st.dictionaries(st.text("abc", min_size=1, max_size=9), st.integers(1, 5), max_size=12), st.integers(0, 12))
+def test_merges_are_those_of_counting_all_pairs_anew(pieces, most):
+    assert bpe.learn_merges(pieces, most) == merges_by_hand(pieces, most)
+
+
+@settings(database=None)
+@given(st.text(max_size=60))
+def test_pieces_cover_every_text(text):
+    assert "".join(bpe.PIECE.findall(text)) == text
+
+
+def test_the_tokenizer_has_the_size_asked_for_and_the_same_bytes_again(tmp_path):
+    texts = [PAGE, "DESCRIPTION\n       Knobs turn as frob turns them.\n"] * 3
+    for name in ("a", "b"):
+        assert bpe.write_tokenizer(tmp_path / name, texts, 300, 64) == 300
+    vocabulary = json.loads((tmp_path / "a" / "vocab.json").read_text("utf-8"))
+    assert sorted(vocabulary.values()) == list(range(300))
+    assert [vocabulary[t] for t in ("<s>", "<pad>", "</s>", "<unk>", "<mask>")] == [0, 1, 2, 3, 299]
+    assert {p.name: p.read_bytes() for p in (tmp_path / "a").iterdir()} == {p.name: p.read_bytes() for p in (tmp_path / "b").iterdir()}

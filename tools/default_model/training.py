@@ -1,0 +1,132 @@
+"""The phases of the default model's training, each a `longformer train summarize` that continues where it was stopped."""
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pages
+from debian import write_whole
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def longformer(*arguments: object) -> dict:
+    """Runs the command line and returns its JSON. Its messages go to standard error."""
+    command = [str(ROOT / "longformer"), *map(str, arguments), "--json"]
+    run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if run.returncode:
+        sys.exit(f"{' '.join(command)}: exit status {run.returncode}")
+    return json.loads(run.stdout)
+
+
+def write_copies(data: Path) -> None:
+    """The first exercise: descriptions with their own first sentence as the line. It says all of a target in the text, so that a small decoder
+    learns to find and copy words before it learns which ones."""
+    for part in ("train", "dev"):
+        path = data / f"copy-{part}.jsonl"
+        if path.exists():
+            continue
+        with open(data / f"descriptions-{part}.jsonl", encoding="utf-8") as file:
+            records = (json.loads(line) for line in file)
+            copied = ({**r, "summary": pages.first_sentence(r["document"], 16)} for r in records)
+            write_whole(path, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in copied if r["summary"]))
+
+
+def tokenizer_texts(data: Path, most: int = 30_000_000):
+    """Texts of the part that is learnt from, pages and descriptions in turn, up to so many characters."""
+    with open(data / "pages-train.jsonl", encoding="utf-8") as first, open(data / "descriptions-train.jsonl", encoding="utf-8") as second:
+        for line in itertools.chain.from_iterable(itertools.zip_longest(first, second)):
+            if line is not None and most > 0:
+                record = json.loads(line)
+                most -= len(record["document"])
+                yield record["document"]
+                yield record["summary"]
+
+
+def configuration(settings: dict, vocabulary: int, positions: int) -> dict:
+    """HF's config.json. Embeddings and the output's weights are one table, which halves what words cost and binds reading and writing a word."""
+    return {
+        "model_type": "led", "architectures": ["LEDForConditionalGeneration"], "vocab_size": vocabulary, **settings["model"],
+        "max_encoder_position_embeddings": positions, "activation_function": "gelu", "tie_word_embeddings": True, "is_encoder_decoder": True,
+        "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 2, "init_std": 0.02,
+    }  # fmt: skip
+
+
+def start_folder(work: Path, settings: dict, phase: dict, before: Path | None) -> Path:
+    """Where a phase begins: a configuration without weights, the phase before, or that one with more positions."""
+    if before is None:
+        folder = work / "start"
+        shutil.copytree(work / "tokenizer", folder, dirs_exist_ok=True)
+        vocabulary = len(json.loads((folder / "vocab.json").read_text("utf-8")))
+        write_whole(folder / "config.json", json.dumps(configuration(settings, vocabulary, phase["positions"]), indent=2) + "\n")
+        return folder
+    if json.loads((before / "config.json").read_text())["max_encoder_position_embeddings"] == phase["positions"]:
+        return before
+    folder = work / "runs" / f"{phase['name']}-start"
+    if not (folder / "model.safetensors").exists():
+        # The trained positions are repeated, as the paper does it.
+        longformer("convert", before, "--to", "led", "--positions", phase["positions"], "--output", folder, "--overwrite")
+    return folder
+
+
+def train(work: Path, settings: dict, schedule: str, threads: int) -> Path:
+    """Runs what is missing of the phases; returns the folder of the last."""
+    data, before = work / "data", None
+    write_copies(data)
+    for phase in settings["schedules"][schedule]:
+        start = start_folder(work, settings, phase, before)
+        output = work / "runs" / phase["name"]
+        if not (output / "model.safetensors").exists():
+            given = {**settings["common"], **phase["settings"]}
+            options = [f"--{key}" if value is True else f"--{key}={value}" for key, value in given.items()]
+            longformer(
+                "train", "summarize", start, "--data", data / f"{phase['data']}-train.jsonl", "--eval", data / f"{phase['data']}-dev.jsonl",
+                "--output", output, "--threads", threads, "--seed", settings["seed"], *options,
+                *(["--resume"] if (output / "checkpoints").exists() else []),
+            )  # fmt: skip
+        before = output
+    assert before is not None
+    return before
+
+
+def to_bfloat16(source: Path, target: Path) -> None:
+    """Writes a safetensors file with its float32 tensors as bfloat16, rounded to the nearest, ties to even."""
+    data = source.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    metadata = header.pop("__metadata__", {"format": "pt"})
+    written, parts, offset = {"__metadata__": metadata}, [], 0
+    for name, entry in sorted(header.items()):
+        begin, end = entry["data_offsets"]
+        raw, dtype = data[8 + length + begin : 8 + length + end], entry["dtype"]
+        if dtype == "F32":
+            bits = np.frombuffer(raw, np.uint32).astype(np.uint64)
+            raw, dtype = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16).tobytes(), "BF16"
+        written[name] = {"dtype": dtype, "shape": entry["shape"], "data_offsets": [offset, offset + len(raw)]}
+        parts.append(raw)
+        offset += len(raw)
+    text = json.dumps(written, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    part = target.with_name(target.name + ".part")
+    part.write_bytes(len(text).to_bytes(8, "little") + text + b"".join(parts))
+    os.replace(part, target)
+
+
+def finish(trained: Path, model: Path) -> None:
+    """Writes the model's folder: weights in bfloat16, the tokenizer, and how it writes by itself."""
+    model.mkdir(parents=True, exist_ok=True)
+    for name in ("vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"):
+        shutil.copyfile(trained / name, model / name)
+    config = json.loads((trained / "config.json").read_text())
+    config["torch_dtype"] = "bfloat16"
+    write_whole(model / "config.json", json.dumps(config, indent=2) + "\n")
+    generation = {"num_beams": 4, "max_length": 64, "no_repeat_ngram_size": 3, "early_stopping": True, "decoder_start_token_id": 2,
+                  "bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1}  # fmt: skip
+    write_whole(model / "generation_config.json", json.dumps(generation, indent=2) + "\n")
+    to_bfloat16(trained / "model.safetensors", model / "model.safetensors")
