@@ -14,4 +14,5 @@ others=$(readelf -d "$library" | sed -nE 's/.*\(NEEDED\).*\[(.*)\]/\1/p' | grep 
 [ -z "$others" ] || { echo "needs $others"; exit 1; }
 bytes=$(stat -Lc %s "$library")
 echo "$(wc -l <<< "$exported") functions, $bytes bytes"
-[ "$bytes" -lt 12000000 ]
+# The readers of the paper's data sets (XML, regular expressions) are a part of it.
+[ "$bytes" -lt 17000000 ]
