@@ -3,8 +3,8 @@
 
     benchmarks/learn_tasks.py WORK [TASK...] [--minutes 10] [--threads 1]
 
-Each set is a few hundred documents of 700 to 900 words of filler, with what the answer hangs on more than 512 tokens away from the question (of
-arXiv: from the beginning). One small model (two layers of 64, windows of 32) is trained on it from random weights, and twice more: without
+Each set is a few hundred documents of 620 to 770 words of filler, with what the answer hangs on more than 512 tokens away from the question (of
+arXiv: from the beginning). One small model (two layers of 64, windows of 8) is trained on it from random weights, and twice more: without
 global attention, and with inputs cut to 512 tokens. The best possible result is 1 (accuracy, F1, ROUGE-1); the chance of guessing is beside it.
 Everything is seeded. WORK gets the data, the runs with their curves, and results.json."""
 from __future__ import annotations
@@ -19,18 +19,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 FILLER = [f"w{i}" for i in range(40)]
-KEYS = [f"k{i}" for i in range(12)]
-VALUES = [f"v{i}" for i in range(12)]
+KEYS = [f"k{i}" for i in range(2)]
+VALUES = [f"v{i}" for i in range(4)]
 SPECIAL = ["[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]"]
-WORDS = [*FILLER, *KEYS, *VALUES, "chosen", "find", "code", "of", "lovely", "awful", ".", "we", "show", "relation"]
+WORDS = [*FILLER, *KEYS, *VALUES, "find", "code", "of", "lovely", "awful", ".", "we", "show", "relation"]
 
 
 def filler(chance: random.Random, count: int) -> list[str]:
     return [chance.choice(FILLER) for _ in range(count)]
 
 
-def make_checkpoint(folder: Path, led: bool) -> None:
+def make_checkpoint(folder: Path, task: str) -> None:
     """A configuration and a tokenizer of whole words, without weights: training begins with random ones."""
+    led = task == "arxiv"
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary = [*SPECIAL, *WORDS]
     (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
@@ -40,34 +41,36 @@ def make_checkpoint(folder: Path, led: bool) -> None:
         config = {
             "model_type": "led", "architectures": ["LEDForConditionalGeneration"], "vocab_size": len(vocabulary), "d_model": 64,
             "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4, "decoder_attention_heads": 4, "encoder_ffn_dim": 128,
-            "decoder_ffn_dim": 128, "max_encoder_position_embeddings": 1024, "max_decoder_position_embeddings": 32, "attention_window": [32, 32],
+            "decoder_ffn_dim": 128, "max_encoder_position_embeddings": 1024, "max_decoder_position_embeddings": 32, "attention_window": [8, 8],
             "decoder_start_token_id": 2, "dropout": 0.0, "init_std": 0.05, **roles,
         }
     else:
         config = {
             "model_type": "longformer", "vocab_size": len(vocabulary), "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
-            "intermediate_size": 128, "max_position_embeddings": 1026, "attention_window": [32, 32], "sep_token_id": 2, "type_vocab_size": 1,
-            "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "initializer_range": 0.05, **roles,
+            "intermediate_size": 128, "max_position_embeddings": 1026, "attention_window": [8, 8], "sep_token_id": 2, "type_vocab_size": 1,
+            "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0,
+            # A candidate and its marker differ by their places alone: these must weigh something from the start.
+            "initializer_range": 0.15 if task == "wikihop" else 0.05, **roles,
         }
     (folder / "config.json").write_text(json.dumps(config, indent=1))
 
 
-def planted(chance: random.Random, phrases: list[list[str]], first: int = 560, length: int = 800) -> list[str]:
+def planted(chance: random.Random, phrases: list[list[str]], first: int = 540, length: int = 730) -> list[str]:
     """Filler with phrases at random places from a word on, none of them touching another."""
-    words = filler(chance, length + chance.randrange(-60, 60))
-    places = sorted(chance.sample(range(first, len(words) - 8, 8), len(phrases)))
+    words = filler(chance, length + chance.randrange(-10, 40))
+    places = chance.sample(range(first, len(words) - 8, 12), len(phrases))
     for place, phrase in zip(places, phrases):
         words[place : place + len(phrase)] = phrase
     return words
 
 
 def wikihop(folder: Path, chance: random.Random, count: int, name: str) -> list[str]:
-    """Every candidate is in the supports; the right one is behind the word "chosen"."""
+    """The supports mention one of the candidates."""
     records = []
     for i in range(count):
-        candidates = chance.sample(VALUES, 5)
+        candidates = chance.sample(VALUES[:2], 2)
         right = chance.choice(candidates)
-        words = planted(chance, [["chosen" if c == right else chance.choice(FILLER), c] for c in candidates])
+        words = filler(chance, 540) + [w for _ in range(40) for w in (right, chance.choice(FILLER))]
         supports = [" ".join(words[at : at + 100]) for at in range(0, len(words), 100)]
         records.append({"id": f"WH_{name}_{i}", "query": "relation", "answer": right, "candidates": candidates, "supports": supports})
     (folder / f"{name}.json").write_text(json.dumps(records))
@@ -75,14 +78,14 @@ def wikihop(folder: Path, chance: random.Random, count: int, name: str) -> list[
 
 
 def triviaqa(folder: Path, chance: random.Random, count: int, name: str) -> list[str]:
-    """Four keys have a value behind them; the question names one of the keys."""
+    """Two keys have a value behind them; the question names one of the keys."""
     pages = folder / "evidence" / "wikipedia"
     pages.mkdir(parents=True, exist_ok=True)
     (folder / "qa").mkdir(exist_ok=True)
     data = []
     for i in range(count):
-        keys, values = chance.sample(KEYS, 4), chance.sample(VALUES, 4)
-        (pages / f"{name}_{i}.txt").write_text(" ".join(planted(chance, [[k, v] for k, v in zip(keys, values)])) + "\n")
+        keys, values = chance.sample(KEYS, 2), chance.sample(VALUES, 2)
+        (pages / f"{name}_{i}.txt").write_text(" ".join(planted(chance, [[k, v] for k, v in zip(keys, values)] * 7)) + "\n")
         data.append({
             "QuestionId": f"tc_{name}_{i}", "Question": f"code of {keys[0]}", "SearchResults": [],
             "Answer": {"Value": values[0], "Aliases": [values[0]], "NormalizedAliases": [values[0]]},
@@ -98,14 +101,14 @@ def imdb(folder: Path, chance: random.Random, count: int, name: str) -> list[str
         label, rating = ("pos", 9) if i % 2 else ("neg", 2)
         file = folder / name / label / f"{i}_{rating}.txt"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(" ".join(planted(chance, [["lovely" if i % 2 else "awful"]])))
+        file.write_text(" ".join(planted(chance, [["lovely" if i % 2 else "awful"]] * 12)))
     return ["--data" if name == "train" else "--eval", str(folder / name)]
 
 
 def hyperpartisan(folder: Path, chance: random.Random, count: int, name: str) -> list[str]:
     articles, truths = [], []
     for i in range(count):
-        text = " ".join(planted(chance, [["lovely" if i % 2 else "awful"]]))
+        text = " ".join(planted(chance, [["lovely" if i % 2 else "awful"]] * 12))
         articles.append(f'<article id="{i:07d}" published-at="2016-01-01" title="Made up"><p>{text}</p></article>')
         truths.append(f'<article hyperpartisan="{"true" if i % 2 else "false"}" id="{i:07d}" labeled-by="article" url="http://x.org/{i}"/>')
     for kind, lines in (("articles", articles), ("ground-truth", truths)):
@@ -119,7 +122,7 @@ def arxiv(folder: Path, chance: random.Random, count: int, name: str) -> list[st
     with open(folder / f"{name}.txt", "w") as file:
         for i in range(count):
             values = chance.sample(VALUES, 2)
-            words = planted(chance, [["find", *values]])
+            words = planted(chance, [["find", *values]] * 6)
             sentences = [" ".join(words[at : at + 20]) for at in range(0, len(words), 20)]
             record = {"article_id": str(i), "article_text": sentences, "abstract_text": [f"<S> {' '.join(values)} </S>"], "labels": None}
             file.write(json.dumps({**record, "section_names": ["x"], "sections": [sentences]}) + "\n")
@@ -128,11 +131,11 @@ def arxiv(folder: Path, chance: random.Random, count: int, name: str) -> list[st
 
 # Task: the maker of its data, documents to learn from and to measure on, metric and what it is out of, the chance of guessing, settings.
 TASKS = {
-    "wikihop": (wikihop, 500, 100, "accuracy", 1, 1 / 5, {"learning-rate": 2e-3, "epochs": 12, "batch-size": 8}),
-    "triviaqa": (triviaqa, 500, 100, "f1", 100, 1 / 4, {"learning-rate": 2e-3, "epochs": 20, "batch-size": 8}),
-    "imdb": (imdb, 300, 100, "accuracy", 1, 1 / 2, {"learning-rate": 2e-3, "epochs": 10, "batch-size": 8}),
-    "hyperpartisan": (hyperpartisan, 300, 100, "f1", 1, 2 / 3, {"learning-rate": 2e-3, "epochs": 10, "batch-size": 8}),
-    "arxiv": (arxiv, 500, 60, "rouge1", 100, 1 / 6, {"learning-rate": 2e-3, "epochs": 20, "batch-size": 8, "max-target-tokens": 8}),
+    "wikihop": (wikihop, 400, 100, "accuracy", 1, 1 / 2, {"learning-rate": 3e-3, "epochs": 12, "batch-size": 16}),
+    "triviaqa": (triviaqa, 400, 100, "f1", 100, 1 / 2, {"learning-rate": 3e-3, "epochs": 8, "batch-size": 4, "max-answer-tokens": 4}),
+    "imdb": (imdb, 300, 100, "accuracy", 1, 1 / 2, {"learning-rate": 2e-3, "epochs": 4, "batch-size": 8}),
+    "hyperpartisan": (hyperpartisan, 300, 100, "f1", 1, 2 / 3, {"learning-rate": 2e-3, "epochs": 4, "batch-size": 8}),
+    "arxiv": (arxiv, 400, 60, "rouge1", 100, 1 / 2, {"learning-rate": 2e-3, "epochs": 8, "batch-size": 4, "max-target-tokens": 8}),
 }
 RUNS = {"as it is": [], "no global attention": ["--no-global-attention"], "cut to 512 tokens": ["--max-tokens", "512"]}
 # Elsewhere it is a cut: these two would read the rest in further windows.
@@ -145,7 +148,7 @@ def run(work: Path, task: str, minutes: float, threads: int) -> list[dict]:
     folder.mkdir(parents=True, exist_ok=True)
     chance = random.Random(f"learn {task}")
     arguments = [*make(folder, chance, train, "train"), *make(folder, chance, held, "held")]
-    make_checkpoint(checkpoint, led=task == "arxiv")
+    make_checkpoint(checkpoint, task)
     rows = []
     for name, extra in RUNS.items():
         output = folder / name.replace(" ", "-")
