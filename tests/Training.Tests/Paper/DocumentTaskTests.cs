@@ -62,7 +62,7 @@ public sealed class DocumentTaskTests
         Assert.That(result.Deviation["loss"], Is.EqualTo(Math.Abs(losses[0] - losses[1]) / Math.Sqrt(2)).Within(1e-12));
         using JsonDocument seeds = JsonDocument.Parse(File.ReadAllText(folder["out/seeds.json"]));
         Assert.That(seeds.RootElement.GetProperty("seeds").GetProperty("2").GetProperty("loss").GetDouble(), Is.EqualTo(losses[1]));
-        Assert.That(() => RepeatedTraining.Run(options, [1, 2]), Throws.TypeOf<InputException>().With.Message.Contains("--resume"));
+        Assert.That(() => RepeatedTraining.Run(options, [1, 2]), Throws.TypeOf<InputException>().With.Message.Contains("resume the runs"));
         Assert.That(RepeatedTraining.Run(options with { Resume = true }, [1, 2]).Mean["loss"], Is.EqualTo(result.Mean["loss"]));
         Assert.That(() => RepeatedTraining.Run(options, [1, 1]), Throws.TypeOf<InputException>());
     }

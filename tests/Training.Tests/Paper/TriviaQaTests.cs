@@ -171,6 +171,6 @@ public sealed class TriviaQaTests
         Fails("record 1: no column \"QuestionId\"", true, "{\"Question\": \"?\"}");
         Fails("record 2: expected a JSON object", true, Question("tc_1", [], ["ada"]), "7");
         Assert.That(() => Make(folder.Write("else/x/q.json", "{\"Data\": [{}]}")),
-            Throws.TypeOf<InputException>().With.Message.Contains("--evidence"));
+            Throws.TypeOf<InputException>().With.Message.Contains("the setting evidence"));
     }
 }
