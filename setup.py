@@ -11,6 +11,7 @@ from wheel.bdist_wheel import bdist_wheel
 ROOT = Path(__file__).resolve().parent
 NATIVE = ("liblongformer.so", "liblongformer_ops.so")
 ASSEMBLIES = ROOT / "build" / "dotnet" / "bin" / "LongformerInterop.PythonNet" / "release"
+MODEL = ROOT / "models" / "default"
 SCRATCH = ROOT / "build" / "python"
 
 
@@ -32,6 +33,9 @@ class BuildWithBinaries(build_py):
             (package / folder).mkdir(parents=True, exist_ok=True)
             for file in files:
                 shutil.copy2(file.resolve(), package / folder / file.name)
+            # The model in the box is looked for beside either library.
+            if folder == "_native" and (MODEL / "config.json").exists():
+                shutil.copytree(MODEL, package / folder / "models" / "default", dirs_exist_ok=True)
 
 
 class WithBinaries(Distribution):

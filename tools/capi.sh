@@ -27,4 +27,9 @@ else
   mkdir -p "$prefix/lib"
   install -m 755 artifacts/liblongformer.so.1 artifacts/liblongformer_ops.so "$prefix/lib/"
   lay_out "$prefix" /lib
+  # The model in the box, which a NULL folder means.
+  if [ -f models/default/config.json ]; then
+    mkdir -p "$prefix/share/longformer/models"
+    cp -r models/default "$prefix/share/longformer/models/"
+  fi
 fi

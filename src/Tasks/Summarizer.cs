@@ -34,9 +34,13 @@ public sealed class Summarizer : TextTask
         : base(model, inputs) => _generator = new TextGenerator(model, defaults, inputs.Tokenizer);
 
     /// <summary>Loads an LED checkpoint folder.</summary>
-    /// <exception cref="LongformerException">The folder is no LED checkpoint.</exception>
+    /// <param name="folder">The folder; null for the model in the box (<see cref="DefaultModel"/>).</param>
+    /// <param name="options">How to load it.</param>
+    /// <exception cref="LongformerException">The folder is no LED checkpoint, or there is no model in the box.</exception>
     /// <exception cref="TokenizerException">The tokenizer's files are missing or malformed.</exception>
-    public static Summarizer Load(string folder, LoadOptions? options = null) =>
+    public static Summarizer Load(string? folder = null, LoadOptions? options = null) => LoadFolder(folder ?? DefaultModel.Folder, options);
+
+    private static Summarizer LoadFolder(string folder, LoadOptions? options) =>
         Load(folder, options, LedForConditionalGeneration.Load, (model, inputs) =>
         {
             GenerationOptions defaults = GenerationOptions.FromCheckpoint(Checkpoint.FolderOf(folder, options?.BaseFolder));

@@ -25,6 +25,12 @@ public static class TorchRuntime
         }
     }
 
+    /// <summary>
+    /// Folders where files that belong to the program may be, in order: its own (of a library compiled ahead of time: the library's), the
+    /// share/longformer of its prefix, and the clone that holds it.
+    /// </summary>
+    public static IReadOnlyList<string> ProgramFolders() => NativeLibraries.ProgramFolders();
+
     /// <summary>How many tensors are neither disposed nor collected, in the whole process.</summary>
     public static long LiveTensorCount => Tensor.Live;
 

@@ -45,6 +45,28 @@ public class SummarizeTests
     }
 
     [Test]
+    public void Without_a_checkpoint_the_model_in_the_box_writes()
+    {
+        string file = TextFile("default.txt", Text);
+        string[] options = ["--input", file, "--max-tokens", "8"];
+        Longformer.Result result = Longformer.RunInShell("LONGFORMER_DEFAULT_MODEL=\"$1\" exec dotnet \"${@:2}\"", _led, ["summarize", .. options]);
+        Assert.That(result.Status, Is.Zero, result.Error);
+        Assert.That(result.Output, Is.EqualTo(Longformer.Succeeds(["summarize", _led, .. options]).Output));
+    }
+
+    [Test]
+    public void Where_the_model_in_the_box_is_missing_one_line_says_so()
+    {
+        string file = TextFile("default.txt", Text);
+        Longformer.Result result = Longformer.RunInShell(
+            "LONGFORMER_DEFAULT_MODEL=\"$1\" exec dotnet \"${@:2}\"", _led + "-absent", "summarize", "--input", file);
+        Assert.That(result.Status, Is.EqualTo(1));
+        Assert.That(result.Error, Is.EqualTo(
+            $"longformer: LONGFORMER_DEFAULT_MODEL: expected a checkpoint folder with config.json, given {_led}-absent\n"));
+        Assert.That(Longformer.Fails(2, "classify", "--input", file), Does.Contain("FOLDER").Or.Contain("checkpoint"));
+    }
+
+    [Test]
     public void Text_is_one_line_and_json_has_ids_scores_and_the_same_text()
     {
         string file = TextFile("summary.txt", Text);

@@ -439,7 +439,8 @@ LF_API lf_status lf_coreference_resolver_resolve(const lf_coreference_resolver* 
                                                  const lf_options* options, lf_answer** answer);
 LF_API lf_status lf_coreference_resolver_free(lf_coreference_resolver* resolver);
 
-/* Summaries by an LED.
+/* Summaries by an LED. A NULL folder loads the model in the box: models/default beside the library or in share/longformer of its prefix,
+ * or the folder that the environment variable LONGFORMER_DEFAULT_MODEL names.
  * Items: text, tokens, token scores, score, group (the document); for each document best first.
  * Options: the tasks'; defaults come from the checkpoint, else from HF (but "max_tokens" 256):
  *   int    "beams" "max_tokens" "min_tokens" "max_length" "min_length" "no_repeat_ngram" "forced_first_token" "sample" "top_k"

@@ -598,6 +598,13 @@ static void properties(void) {
   TOKENS_AND_TOKENIZER(mask_filler, filler);
   OK(lf_summarizer_load(path(models, "led"), NULL, &summarizer));
   TOKENS_AND_TOKENIZER(summarizer, summarizer);
+  /* NULL: the model in the box. */
+  CHECK(setenv("LONGFORMER_DEFAULT_MODEL", path(models, "absent"), 1) == 0);
+  REFUSED(LF_CHECKPOINT, "LONGFORMER_DEFAULT_MODEL", lf_summarizer_load(NULL, NULL, &summarizer));
+  CHECK(setenv("LONGFORMER_DEFAULT_MODEL", path(models, "led"), 1) == 0);
+  OK(lf_summarizer_load(NULL, NULL, &summarizer));
+  OK(lf_summarizer_free(summarizer));
+  REFUSED(LF_INVALID_ARGUMENT, "folder", lf_mask_filler_load(NULL, NULL, &filler));
 }
 
 int main(int argc, char** argv) {

@@ -51,8 +51,9 @@ class Loaded(Generic[N]):
     # The backend's name of the class, also for a subclass of the user's.
     _kind = ""
 
-    def __init__(self, native: N, folder: str, options: LoadOptions) -> None:
+    def __init__(self, native: N, folder: str | None, options: LoadOptions) -> None:
         self._native = native
+        # None: the model in the box.
         self.folder = folder
         self.options = options
         self._lock = threading.Lock()
@@ -167,5 +168,5 @@ class Loaded(Generic[N]):
         return f"<{type(self).__name__} of {self.folder!r} on {where}{self._describe()}>"
 
 
-def _reload(cls: type[S], folder: str, options: LoadOptions) -> S:
+def _reload(cls: type[S], folder: Any, options: LoadOptions) -> S:
     return cls.load(folder, options=options)

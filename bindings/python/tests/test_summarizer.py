@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 
 import numpy as np
 import pytest
@@ -21,6 +22,17 @@ def test_the_streamed_pieces_are_the_text(led):
     assert "".join(pieces) == text == led.summarize(DOCUMENT, beams=2, max_tokens=20)
     assert all(isinstance(p, str) for p in pieces) and pieces
     assert "".join(led.stream(DOCUMENT, beams=2, max_tokens=20)) == text
+
+
+def test_without_a_folder_the_model_in_the_box_is_loaded(lf, models, monkeypatch, led):
+    monkeypatch.setenv("LONGFORMER_DEFAULT_MODEL", str(models / "summarizer"))
+    with lf.Summarizer.load() as summarizer:
+        assert summarizer.summarize(DOCUMENT, max_tokens=10) == led.summarize(DOCUMENT, max_tokens=10)
+        with pickle.loads(pickle.dumps(summarizer)) as again:
+            assert again.folder is None
+    monkeypatch.setenv("LONGFORMER_DEFAULT_MODEL", str(models / "absent"))
+    with pytest.raises(lf.CheckpointError, match="LONGFORMER_DEFAULT_MODEL: expected a checkpoint folder with config.json, given .*absent"):
+        lf.Summarizer.load()
 
 
 def test_several_documents_give_what_each_gives_alone(led):

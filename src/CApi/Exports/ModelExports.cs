@@ -123,16 +123,24 @@ internal static unsafe class ModelExports
 /// <summary>Shared by all _load functions.</summary>
 internal static unsafe class Loading
 {
-    public static int Run(byte* folder, nint options, nint* output, string argument, Func<string, LoadOptions?, object> load) => Failure.Run(() =>
+    /// <param name="folder">The path.</param>
+    /// <param name="options">How to load; may be 0.</param>
+    /// <param name="output">Gets the handle.</param>
+    /// <param name="argument">The name of <paramref name="output"/> in C.</param>
+    /// <param name="load">Loads a folder.</param>
+    /// <param name="fallback">The folder that a NULL means; null where a NULL is an error.</param>
+    public static int Run(byte* folder, nint options, nint* output, string argument, Func<string, LoadOptions?, object> load,
+        Func<string>? fallback = null) => Failure.Run(() =>
     {
         CMemory.Out(output, argument);
-        string path = CMemory.Name(folder, "folder");
+        string path = folder is null && fallback is not null ? fallback() : CMemory.Name(folder, "folder");
         if (path.Length == 0)
             throw new InputException("folder", "the path of a checkpoint folder", "an empty one");
         using Lease<LoadSettings> settings = Handles.UseOptional<LoadSettings>(options, "options");
         *output = Handles.Add(load(path, settings.OrNull?.Options ?? LoadSettings.Default));
     });
 
-    public static int Task(byte* folder, nint options, nint* output, string argument, Func<string, LoadOptions?, TextTask> load) =>
-        Run(folder, options, output, argument, (path, how) => new TaskHandle(load(path, how)));
+    public static int Task(byte* folder, nint options, nint* output, string argument, Func<string, LoadOptions?, TextTask> load,
+        Func<string>? fallback = null) =>
+        Run(folder, options, output, argument, (path, how) => new TaskHandle(load(path, how)), fallback);
 }

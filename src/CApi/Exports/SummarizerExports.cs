@@ -9,7 +9,8 @@ namespace LongformerInterop.CApi.Exports;
 internal static unsafe class SummarizerExports
 {
     [UnmanagedCallersOnly(EntryPoint = "lfm_summarizer_load", CallConvs = [typeof(CallConvCdecl)])]
-    public static int Load(byte* folder, nint options, nint* summarizer) => Loading.Task(folder, options, summarizer, "summarizer", Summarizer.Load);
+    public static int Load(byte* folder, nint options, nint* summarizer) =>
+        Loading.Task(folder, options, summarizer, "summarizer", Summarizer.Load, () => DefaultModel.Folder);
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_summarizer_free", CallConvs = [typeof(CallConvCdecl)])]
     public static int Free(nint summarizer) => Failure.Run(() => Handles.FreeTask<Summarizer>(summarizer, "summarizer"));

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using LongformerInterop.Checkpoints;
 using LongformerInterop.Models;
 using LongformerInterop.Tasks;
 using LongformerInterop.Torch;
@@ -11,11 +12,7 @@ internal sealed class ModelOptions
     internal static readonly string[] Implementations = ["fused", "chunks", "loop"];
     internal static readonly string[] DTypes = ["float32", "bfloat16", "float16"];
 
-    private readonly Argument<string> _folder = new("checkpoint")
-    {
-        Description = "Checkpoint folder: config.json, model.safetensors and the tokenizer's files",
-        HelpName = "FOLDER",
-    };
+    private readonly Argument<string?> _folder;
 
     private readonly Option<string> _device = new("--device")
     {
@@ -40,8 +37,17 @@ internal sealed class ModelOptions
         new("--base") { Description = "The base's folder, where the checkpoint is a LoRA adapter", HelpName = "FOLDER" };
     private readonly Option<bool> _json = new("--json") { Description = "Print machine-readable results" };
 
-    internal ModelOptions(Command command)
+    /// <param name="command">The verb.</param>
+    /// <param name="hasDefault">Whether the model in the box serves the verb where no folder is named.</param>
+    internal ModelOptions(Command command, bool hasDefault = false)
     {
+        _folder = new Argument<string?>("checkpoint")
+        {
+            Description = "Checkpoint folder: config.json, model.safetensors and the tokenizer's files"
+                + (hasDefault ? " (default: the model in the box)" : ""),
+            HelpName = "FOLDER",
+            Arity = hasDefault ? ArgumentArity.ZeroOrOne : ArgumentArity.ExactlyOne,
+        };
         _attention.OnlyFrom(Implementations);
         _dtype.OnlyFrom(DTypes);
         _threads.AtLeastOne();
@@ -55,7 +61,8 @@ internal sealed class ModelOptions
         command.Add(_json);
     }
 
-    internal string Folder(ParseResult parsed) => parsed.GetRequiredValue(_folder);
+    /// <exception cref="CheckpointException">None is named, and there is no model in the box.</exception>
+    internal string Folder(ParseResult parsed) => parsed.GetValue(_folder) ?? DefaultModel.Folder;
 
     internal bool Json(ParseResult parsed) => parsed.GetValue(_json);
 

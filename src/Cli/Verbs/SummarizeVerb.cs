@@ -15,7 +15,7 @@ internal static class SummarizeVerb
     internal static Command Create()
     {
         Command command = new("summarize", "Summarize long documents with an LED; the checkpoint has the defaults.");
-        ModelOptions model = new(command);
+        ModelOptions model = new(command, hasDefault: true);
         TextOptions text = new(command);
         SummarizeOptions generation = new(command);
         CorpusOptionsOfVerb corpus = new(command, text);

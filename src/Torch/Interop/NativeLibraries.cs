@@ -57,6 +57,16 @@ internal static class NativeLibraries
         return [.. folders.Select(f => Path.TrimEndingDirectorySeparator(Path.GetFullPath(f))).Distinct()];
     }
 
+    /// <summary>Where the program's other files may be, in order.</summary>
+    public static IReadOnlyList<string> ProgramFolders()
+    {
+        string program = ProgramFolder();
+        List<string> folders = [program, Path.Combine(program, "..", "share", "longformer")];
+        if (Clone(program) is { } clone)
+            folders.Add(clone);
+        return [.. folders.Select(f => Path.TrimEndingDirectorySeparator(Path.GetFullPath(f))).Distinct()];
+    }
+
     private static string FileName(string name) => OperatingSystem.IsWindows() ? $"{name}.dll" : $"lib{name}.so";
 
     // In a library compiled ahead of time AppContext.BaseDirectory is the folder of the host's executable, such as /usr/bin; where pythonnet

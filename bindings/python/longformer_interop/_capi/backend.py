@@ -136,7 +136,7 @@ class _CTask:
 
     polls = True
 
-    def __init__(self, task: str, folder: str, options: LoadOptions) -> None:
+    def __init__(self, task: str, folder: str | None, options: LoadOptions) -> None:
         self._calls = _Functions(_PREFIXES[task])
         self._handle = load_handle(f"{_PREFIXES[task]}_load", folder, options)
         self._own_width: int | None = None
@@ -383,7 +383,7 @@ class CBackend:
     # The library calls these functions: they must live as long as it does.
     _log: Any = None
 
-    def load(self, task: str, folder: str, options: LoadOptions) -> Any:
+    def load(self, task: str, folder: str | None, options: LoadOptions) -> Any:
         return _CTask(task, folder, options)
 
     def load_model(self, folder: str, options: LoadOptions) -> _CModel:

@@ -12,7 +12,7 @@ from .objects import Options, handle
 __all__ = ["load_handle", "settings_of"]
 
 
-def load_handle(function: str, folder: str, options: LoadOptions) -> int:
+def load_handle(function: str, folder: str | None, options: LoadOptions) -> int:
     lib = library()
     chosen = handle(lib.lf_load_options_create)
     try:
@@ -21,7 +21,7 @@ def load_handle(function: str, folder: str, options: LoadOptions) -> int:
         for name, value in (("device", options.device), ("dtype", options.dtype), ("attention", options.attention), *switches):
             if value is not None:
                 lib.lf_load_options_set(chosen, name.encode(), utf8(value, name))
-        return handle(getattr(lib, function), utf8(folder, "folder"), chosen)
+        return handle(getattr(lib, function), None if folder is None else utf8(folder, "folder"), chosen)
     finally:
         lib.lf_load_options_free(chosen)
 

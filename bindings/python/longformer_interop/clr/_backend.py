@@ -373,7 +373,7 @@ class NetBackend:
     name = "clr"
     polls = False
 
-    def load(self, task: str, folder: str, options: LoadOptions) -> Any:
+    def load(self, task: str, folder: str | None, options: LoadOptions) -> Any:
         net = start()
         with translated(net):
             return _NetTask(net, getattr(net.namespace.Tasks, task).Load(folder, self._options(net, options)))
