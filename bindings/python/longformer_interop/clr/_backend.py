@@ -17,7 +17,7 @@ from .._results import Answer, ChoiceScore, Cluster, Encoding, Entity, FilledMas
 from .._texts import whole
 from .._training import _numbers
 from .._watch import Watch
-from ._runtime import Net, start, translated
+from ._runtime import Net, copy_variable, start, translated
 
 __all__ = ["BACKEND", "NetTensor", "borrow_into"]
 
@@ -375,6 +375,8 @@ class NetBackend:
 
     def load(self, task: str, folder: str | None, options: LoadOptions) -> Any:
         net = start()
+        if folder is None:
+            copy_variable("LONGFORMER_DEFAULT_MODEL")
         with translated(net):
             return _NetTask(net, getattr(net.namespace.Tasks, task).Load(folder, self._options(net, options)))
 

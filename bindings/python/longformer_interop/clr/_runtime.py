@@ -135,3 +135,10 @@ class translated:  # noqa: N801 - reads as a word where it is used
 def _text(error: object, name: str) -> str | None:
     value = getattr(error, name, None)
     return None if value is None else str(value)
+
+
+def copy_variable(name: str) -> None:
+    """Gives .NET a variable of the environment as it is now: it has a copy of what there was when it began."""
+    from System import Environment
+
+    Environment.SetEnvironmentVariable(name, os.environ.get(name))
