@@ -164,9 +164,14 @@ public static class TrainingSettings
     {
         ArgumentNullException.ThrowIfNull(values);
         EvaluatorOptions defaults = new() { Task = task, Checkpoint = checkpoint, Data = data };
+        RecipeOptions recipe = RecipeOf(task, values);
+        if (Divides(task))
+            recipe = recipe with { Part = Choice(values, "part", Parts) ?? DataPart.All };
+        if (task == TrainingTask.HotpotQA)
+            recipe = recipe with { KeepsGoldParagraphs = values.Flag("keep_gold_paragraphs") ?? false };
         return defaults with
         {
-            Recipe = Divides(task) ? RecipeOf(task, values) with { Part = Choice(values, "part", Parts) ?? DataPart.All } : RecipeOf(task, values),
+            Recipe = recipe,
             Journal = task == TrainingTask.Arxiv ? values.Text("journal") : null,
             Cache = values.Text("cache"),
             TokensPerBatch = Int(values, "tokens_per_batch") ?? defaults.TokensPerBatch,
@@ -190,7 +195,6 @@ public static class TrainingSettings
             TrainingTask.HotpotQA => options with
             {
                 MaxAnswerTokens = Int(values, "max_answer_tokens") ?? options.MaxAnswerTokens,
-                KeepsGoldParagraphs = values.Flag("keep_gold_paragraphs") ?? false,
             },
             TrainingTask.Coreference => options with
             {

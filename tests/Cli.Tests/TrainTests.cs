@@ -140,7 +140,7 @@ public class TrainTests
         TrainingTask kind = TrainingSettings.TaskOf(task);
         _ = TrainingSettings.ForTraining(kind, "c", ["d"], [], "o", training);
         _ = TrainingSettings.ForEvaluation(kind, "c", ["d"], evaluation);
-        string[] own = ["data", "eval", "output", "threads", "json", "base", "seeds"];
+        string[] own = ["data", "eval", "output", "threads", "json", "base", "seeds", "shortened"];
         Assert.That(Names(TrainVerb.Create(), task).Except(own), Is.EquivalentTo(training.Names.Except(
             TrainingSettings.PresetsOf(kind).Count == 0 ? ["preset"] : [])));
         Assert.That(Names(EvaluateVerb.Create(), task).Except(own), Is.EquivalentTo(evaluation.Names));
