@@ -1,5 +1,4 @@
 using LongformerInterop.Models;
-using LongformerInterop.Tasks.Coreference;
 
 namespace LongformerInterop.Tasks;
 

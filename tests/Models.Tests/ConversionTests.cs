@@ -139,7 +139,7 @@ public class ConversionTests
         Assert.That(made with { MaxPositionEmbeddings = 0 }, Is.EqualTo(TinyModels.Configuration with
         {
             MaxPositionEmbeddings = 0, Architectures = made.Architectures, AttentionWindow = made.AttentionWindow, Id2Label = made.Id2Label,
-            AttentionDilation = made.AttentionDilation,
+            AttentionDilation = made.AttentionDilation, Coreference = made.Coreference,
         }));
         Assert.That(made.AttentionWindow, Is.EqualTo(TinyModels.Configuration.AttentionWindow));
         using Checkpoint a = Checkpoint.Open(folder["a"]), b = Checkpoint.Open(folder["b"]);

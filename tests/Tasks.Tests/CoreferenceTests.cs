@@ -1,5 +1,5 @@
 using LongformerInterop.Models.Coreference;
-using LongformerInterop.Tasks.Coreference;
+using LongformerInterop.Tasks;
 using LongformerInterop.Tokenizers;
 using LongformerInterop.Torch;
 

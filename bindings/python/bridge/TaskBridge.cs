@@ -1,6 +1,5 @@
 using LongformerInterop.Models;
 using LongformerInterop.Tasks;
-using LongformerInterop.Tasks.Coreference;
 using LongformerInterop.Tasks.Generation;
 using LongformerInterop.Torch;
 

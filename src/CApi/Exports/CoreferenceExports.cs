@@ -1,6 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
-using LongformerInterop.Tasks.Coreference;
+using LongformerInterop.Tasks;
 
 namespace LongformerInterop.CApi.Exports;
 

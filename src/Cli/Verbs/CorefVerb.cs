@@ -1,6 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
-using LongformerInterop.Tasks.Coreference;
+using LongformerInterop.Tasks;
 
 namespace LongformerInterop.Cli.Verbs;
 

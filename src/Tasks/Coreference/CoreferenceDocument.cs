@@ -1,6 +1,6 @@
 using LongformerInterop.Models.Coreference;
 
-namespace LongformerInterop.Tasks.Coreference;
+namespace LongformerInterop.Tasks;
 
 /// <summary>A document as coreference sees it: sentences of words.</summary>
 public sealed record CoreferenceDocument

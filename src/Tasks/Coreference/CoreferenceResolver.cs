@@ -3,7 +3,7 @@ using LongformerInterop.Models.Coreference;
 using LongformerInterop.Tokenizers;
 using LongformerInterop.Torch;
 
-namespace LongformerInterop.Tasks.Coreference;
+namespace LongformerInterop.Tasks;
 
 /// <summary>
 /// Finds the mentions of a text that mean the same: clusters of character ranges. A text of any length is read in one pass, in segments that end with

@@ -2,7 +2,7 @@ using LongformerInterop.Models.Coreference;
 using LongformerInterop.Tokenizers;
 using LongformerInterop.Torch;
 
-namespace LongformerInterop.Tasks.Coreference;
+namespace LongformerInterop.Tasks;
 
 /// <summary>
 /// A document in tokens: each word is cut into subwords by itself, with a space before it; a segment is framed by the special tokens and ends where a

@@ -1,6 +1,6 @@
 using System.Text.RegularExpressions;
 
-namespace LongformerInterop.Tasks.Coreference;
+namespace LongformerInterop.Tasks;
 
 /// <summary>Words and sentences of plain text, by rules for English that are near to those of OntoNotes: punctuation and clitics are words.</summary>
 internal static partial class PlainText

@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
 using LongformerInterop.Models.Coreference;
-using LongformerInterop.Tasks.Coreference;
+using LongformerInterop.Tasks;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Training.Paper;

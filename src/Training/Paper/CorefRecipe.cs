@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using LongformerInterop.Models.Coreference;
-using LongformerInterop.Tasks.Coreference;
+using LongformerInterop.Tasks;
 using LongformerInterop.Torch;
 using LongformerInterop.Training.Data;
 using LongformerInterop.Training.Heads;
