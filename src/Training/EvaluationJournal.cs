@@ -38,7 +38,8 @@ internal sealed class EvaluationJournal : IDisposable
                 return json.RootElement.Clone();
             });
             string temporary = path + ".part";
-            File.WriteAllLines(temporary, [belongsTo, .. kept]);
+            // The same bytes on every system.
+            File.WriteAllText(temporary, string.Concat(kept.Prepend(belongsTo).Select(line => line + "\n")));
             File.Move(temporary, path, overwrite: true);
             _writer = new StreamWriter(new FileStream(path, FileMode.Append, FileAccess.Write, FileShare.Read));
         }
