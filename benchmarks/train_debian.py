@@ -32,24 +32,18 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tools" / "default_model"))
+
+from debian import stanzas  # noqa: E402
+from training import longformer  # noqa: E402
+
 SECTIONS = ["admin", "devel", "doc", "fonts", "games", "graphics", "math", "net", "science", "sound", "text", "web"]
 
 
-def stanzas(pattern: str):
+def records(pattern: str):
     """The records of apt's lists."""
     for file in sorted(glob.glob(pattern)):
-        text = subprocess.run(["/usr/lib/apt/apt-helper", "cat-file", file], capture_output=True, check=True).stdout.decode()
-        for block in text.split("\n\n"):
-            record: dict[str, str] = {}
-            key = ""
-            for line in block.split("\n"):
-                if line[:1] == " " and key:
-                    record[key] += "\n" + line[1:]
-                elif ":" in line:
-                    key, _, value = line.partition(":")
-                    record[key] = value.strip()
-            if record:
-                yield record
+        yield from stanzas(subprocess.run(["/usr/lib/apt/apt-helper", "cat-file", file], capture_output=True, check=True).stdout.decode())
 
 
 def make_data(folder: Path, most: int, seed: int) -> None:
@@ -60,10 +54,10 @@ def make_data(folder: Path, most: int, seed: int) -> None:
         options = [f"Dir::State::lists={lists}", "Acquire::Languages=en", "APT::Sandbox::User=root", f"Dir::Cache={folder / 'cache'}"]
         (folder / "cache" / "archives" / "partial").mkdir(parents=True, exist_ok=True)
         subprocess.run(["apt-get", "-qq", "update", *(part for option in options for part in ("-o", option))], check=True)
-    texts = {r["Description-md5"]: r["Description-en"] for r in stanzas(f"{lists}/*_main_i18n_Translation-en*")}
+    texts = {r["Description-md5"]: r["Description-en"] for r in records(f"{lists}/*_main_i18n_Translation-en*")}
     found: dict[str, list[dict[str, str]]] = {section: [] for section in SECTIONS}
     seen = set()
-    for r in stanzas(f"{lists}/*_main_binary-*_Packages*"):
+    for r in records(f"{lists}/*_main_binary-*_Packages*"):
         source = r.get("Source", r["Package"]).split()[0]
         text = texts.get(r.get("Description-md5", ""))
         if source in seen or text is None or r.get("Section") not in found:
@@ -129,14 +123,6 @@ def baselines(train: list[dict[str, str]], held: list[dict[str, str]]) -> dict[s
         "naive Bayes over words": float((bayes.argmax(1) == y_held).mean()),
         "softmax regression over words (tf-idf)": float((regression.argmax(1) == y_held).mean()),
     }
-
-
-def longformer(*arguments: object) -> dict:
-    command = [str(ROOT / "longformer"), *map(str, arguments), "--json"]
-    run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if run.returncode:
-        sys.exit(f"{' '.join(command)}: exit status {run.returncode}")
-    return json.loads(run.stdout)
 
 
 def make_scratch(folder: Path, checkpoint: Path) -> None:

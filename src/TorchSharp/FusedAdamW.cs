@@ -89,8 +89,9 @@ public sealed class FusedAdamW : AdamW
                 options.weight_decay!.Value, options.eps!.Value);
         }
 
-        // libtorch does not count the fused step as a write, so write to no row of each parameter: packed weights and waiting passes see that.
-        foreach (Parameter parameter in group.Parameters)
+        // libtorch does not count the fused step as a write, so write to no row of each parameter that it changed: packed weights and waiting passes
+        // see that.
+        foreach (Parameter parameter in group.Parameters.Where(p => p.grad is not null))
         {
             if (parameter.ndim > 0)
                 parameter.narrow(0, 0, 0).zero_();

@@ -5,14 +5,14 @@ using LongformerInterop.Torch;
 namespace LongformerInterop.Training.Heads;
 
 /// <summary>The right one of the candidates of a question. Each window of the documents repeats the candidates, whose scores are averaged.</summary>
-public sealed class CandidateHead : TrainingHead
+public sealed class CandidateHead : AlternativesHead
 {
     private readonly LongformerForCandidateScoring _model;
 
     internal CandidateHead(LongformerForCandidateScoring model) : base(model) => _model = model;
 
-    /// <summary>The scores of the candidates of every example, each [1, candidates].</summary>
-    public IReadOnlyList<Tensor> Logits(IReadOnlyList<TrainingExample> batch, long? seed = null, CancellationToken cancellation = default)
+    /// <inheritdoc/>
+    public override IReadOnlyList<Tensor> Logits(IReadOnlyList<TrainingExample> batch, long? seed = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(batch);
         using TensorScope scope = new();
@@ -46,29 +46,6 @@ public sealed class CandidateHead : TrainingHead
         }
         return each;
     }
-
-    /// <inheritdoc/>
-    public override Tensor LossSum(IReadOnlyList<TrainingExample> batch, long? seed = null, CancellationToken cancellation = default)
-    {
-        using TensorScope scope = new();
-        return scope.Keep(Loss(Logits(batch, seed, cancellation), batch));
-    }
-
-    /// <summary>The sum of the losses of scores that are there already.</summary>
-    internal Tensor Loss(IReadOnlyList<Tensor> logits, IReadOnlyList<TrainingExample> batch)
-    {
-        using TensorScope scope = new();
-        Tensor? sum = null;
-        for (int i = 0; i < batch.Count; i++)
-        {
-            Tensor loss = Differentiable.LabelLoss(logits[i], Checked.Classes([batch[i]], (int)logits[i].Size(1)).To(Model.Device), LabelSmoothing);
-            sum = sum is null ? loss : Differentiable.Add(sum, loss);
-        }
-        return scope.Keep(sum!);
-    }
-
-    /// <inheritdoc/>
-    public override long LabelCount(TrainingExample example) => 1;
 
     private static int[] Windows(TrainingExample example) => example.Lengths ?? [example.Ids.Length];
 }

@@ -102,14 +102,14 @@ public sealed class TokenHead : TrainingHead
 }
 
 /// <summary>The right one of several choices; all questions of a batch have as many.</summary>
-public sealed class ChoiceHead : TrainingHead
+public sealed class ChoiceHead : AlternativesHead
 {
     private readonly LongformerForMultipleChoice _model;
 
     internal ChoiceHead(LongformerForMultipleChoice model) : base(model) => _model = model;
 
-    /// <summary>The scores of every choice of every question; each question [1, choices].</summary>
-    public IReadOnlyList<Tensor> Logits(IReadOnlyList<TrainingExample> batch, long? seed = null, CancellationToken cancellation = default)
+    /// <inheritdoc/>
+    public override IReadOnlyList<Tensor> Logits(IReadOnlyList<TrainingExample> batch, long? seed = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(batch);
         using TensorScope scope = new();
@@ -125,29 +125,6 @@ public sealed class ChoiceHead : TrainingHead
         }
         return each;
     }
-
-    /// <inheritdoc/>
-    public override Tensor LossSum(IReadOnlyList<TrainingExample> batch, long? seed = null, CancellationToken cancellation = default)
-    {
-        using TensorScope scope = new();
-        return scope.Keep(Loss(Logits(batch, seed, cancellation), batch));
-    }
-
-    /// <summary>The sum of the losses of scores that are there already.</summary>
-    internal Tensor Loss(IReadOnlyList<Tensor> logits, IReadOnlyList<TrainingExample> batch)
-    {
-        using TensorScope scope = new();
-        Tensor? sum = null;
-        for (int i = 0; i < batch.Count; i++)
-        {
-            Tensor loss = Differentiable.LabelLoss(logits[i], Checked.Classes([batch[i]], (int)logits[i].Size(1)).To(Model.Device), LabelSmoothing);
-            sum = sum is null ? loss : Differentiable.Add(sum, loss);
-        }
-        return scope.Keep(sum!);
-    }
-
-    /// <inheritdoc/>
-    public override long LabelCount(TrainingExample example) => 1;
 }
 
 /// <summary>Labels that a head has.</summary>

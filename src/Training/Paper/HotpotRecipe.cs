@@ -88,7 +88,7 @@ public sealed class HotpotRecipe : Recipe
             HotpotPrediction prediction = Decode(question, input, outputs, Options.MaxAnswerTokens);
             given[question.Id] = new HotpotAnswer(prediction.Answer, prediction.Facts);
             predictions.Add(Json(json => prediction.Write(json)));
-            shortened.Add(Shorten(example.Notes, question, prediction, Options.KeepsGoldParagraphs));
+            shortened.Add(Shorten(row, question, prediction, Options.KeepsGoldParagraphs));
         }
         Dictionary<string, double> metrics = new() { ["questions"] = given.Count };
         if (count > 0)
@@ -186,7 +186,7 @@ public sealed class HotpotRecipe : Recipe
     }
 
     /// <summary>The question with the paragraphs that the first stage keeps: the best with a score above -3, at least two, at most five.</summary>
-    private static string Shorten(string notes, HotpotQuestion question, HotpotPrediction prediction, bool keepsGold)
+    private static string Shorten(DataRow row, HotpotQuestion question, HotpotPrediction prediction, bool keepsGold)
     {
         HashSet<string> titles = [.. question.Facts.Select(f => f.Title)];
         HashSet<int> kept = [];
@@ -199,7 +199,6 @@ public sealed class HotpotRecipe : Recipe
                 kept.Add(p);
             }
         }
-        DataRow row = JsonRows.Row(question.Id, System.Text.Encoding.UTF8.GetBytes(notes));
         return Json(json => Write(json, question, row, kept.Contains));
     }
 

@@ -18,7 +18,7 @@ from .._watch import Watch
 from .character import CCharacterModel
 from .library import CODE_POINTS, LOG, NotFound, library, packed, text_utf8, utf8
 from .loading import load_handle, settings_of
-from .objects import ENCODING, Answers, BorrowedHandles, CTensor, Options, handle, int32s, memory_of, named_tensors, number, static_text, text_of
+from .objects import ENCODING, Answers, BorrowedHandles, CTensor, Options, handle, int32s, memory_of, named_tensors, number, owned_text, static_text, text_of
 
 __all__ = ["BACKEND"]
 
@@ -92,7 +92,7 @@ class _CTokenizer:
 
     def decode(self, ids: Sequence[int], skip_special_tokens: bool) -> str:
         values = (ctypes.c_int32 * max(len(ids), 1))(*ids)
-        return self._owned_text(self._lib.lf_tokenizer_decode, values, len(ids), int(skip_special_tokens))
+        return owned_text(self._lib.lf_tokenizer_decode, self._handle, values, len(ids), int(skip_special_tokens))
 
     def token_to_id(self, token: str) -> int | None:
         data = text_utf8(token)
@@ -103,17 +103,9 @@ class _CTokenizer:
 
     def id_to_token(self, index: int) -> str | None:
         try:
-            return self._owned_text(self._lib.lf_tokenizer_id_to_token, index)
+            return owned_text(self._lib.lf_tokenizer_id_to_token, self._handle, index)
         except NotFound:
             return None
-
-    def _owned_text(self, call: Any, *arguments: Any) -> str:
-        text, length = ctypes.c_void_p(), ctypes.c_size_t()
-        call(self._handle, *arguments, ctypes.byref(text), ctypes.byref(length))
-        try:
-            return text_of(text.value, length.value)
-        finally:
-            self._lib.lf_text_free(text)
 
     def close(self) -> None:
         self._lib.lf_tokenizer_free(self._handle)

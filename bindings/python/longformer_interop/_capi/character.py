@@ -11,7 +11,7 @@ from .._options import LoadOptions
 from .._watch import Watch
 from .library import library, text_utf8, utf8
 from .loading import load_handle, settings_of
-from .objects import Answers, BorrowedHandles, CTensor, Options, handle, int32s, named_tensors, text_of
+from .objects import Answers, BorrowedHandles, CTensor, Options, handle, int32s, named_tensors, owned_text
 
 __all__ = ["CCharacterModel"]
 
@@ -43,7 +43,7 @@ class CCharacterModel:
 
     def decode(self, ids: Sequence[int]) -> str:
         values = (ctypes.c_int32 * max(len(ids), 1))(*ids)
-        return self._owned_text(self._lib.lf_character_model_decode, values, len(ids))
+        return owned_text(self._lib.lf_character_model_decode, self._handle, values, len(ids))
 
     def run(self, ids: Borrowed, targets: Borrowed | None, logits: bool, hidden_states: bool, watch: Watch) -> dict[str, NativeTensor]:
         options = Options(watch=watch)
@@ -71,7 +71,7 @@ class CCharacterModel:
     def generate(self, prompt: str, settings: Mapping[str, Any], watch: Watch) -> str:
         data = text_utf8(prompt)
         with settings_of(settings, watch) as opened:
-            return self._owned_text(self._lib.lf_character_model_generate, data, len(data), opened)
+            return owned_text(self._lib.lf_character_model_generate, self._handle, data, len(data), opened)
 
     def evaluate(self, file: str, settings: Mapping[str, Any], watch: Watch) -> dict[str, float]:
         with settings_of(settings, watch) as opened:
@@ -81,11 +81,3 @@ class CCharacterModel:
 
     def close(self) -> None:
         self._lib.lf_character_model_free(self._handle)
-
-    def _owned_text(self, call: Any, *arguments: Any) -> str:
-        text, length = ctypes.c_void_p(), ctypes.c_size_t()
-        call(self._handle, *arguments, ctypes.byref(text), ctypes.byref(length))
-        try:
-            return text_of(text.value, length.value)
-        finally:
-            self._lib.lf_text_free(text)

@@ -18,7 +18,7 @@ from .library import CANCEL, CODE_POINTS, DTYPES, PROGRESS, TEXT, library, text_
 
 __all__ = [
     "Answers", "BorrowedHandles", "CTensor", "ENCODING", "Options", "Outputs", "handle", "int32s", "memory_of", "named_tensors", "number",
-    "static_text", "text_of",
+    "owned_text", "static_text", "text_of",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -54,6 +54,16 @@ def static_text(call: Callable[..., Any], *arguments: Any) -> str:
 
 def text_of(pointer: int | None, length: int) -> str:
     return ctypes.string_at(pointer, length).decode("utf-8") if pointer and length else ""
+
+
+def owned_text(call: Callable[..., Any], *arguments: Any) -> str:
+    """Returns the text that a function writes to its last two parameters, and frees the library's copy."""
+    text, length = ctypes.c_void_p(), ctypes.c_size_t()
+    call(*arguments, ctypes.byref(text), ctypes.byref(length))
+    try:
+        return text_of(text.value, length.value)
+    finally:
+        library().lf_text_free(text)
 
 
 class Outputs:

@@ -10,6 +10,8 @@ struct Place {
   int first;                // the block's first coordinate
 
   LONGFORMER_DEVICE int token(int a) const { return begin + a * step; }
+  // The token of a row of the block, -1 behind the last one.
+  LONGFORMER_DEVICE int token_of_row(int row) const { return first + row < length ? token(first + row) : -1; }
 };
 
 LONGFORMER_DEVICE void find_sequence(int sequence, const int* offsets, int equal, int& begin, int& length) {

@@ -144,10 +144,8 @@ LONGFORMER_DEVICE void banded_backward_query(const BandedParameters& p) {
   warp_barrier();
   sums_to_tile<C>(sums.grad_q[0], p.scale, p.scale, queries, warp_row);
   warp_barrier();
-  store_rows<C, 16>(queries, warp_row, p.grad_q, at.head, p.heads, p.dim, [&](int row) {
-    const int a = at.first + row;
-    return a < at.length ? at.token(a) : -1;
-  });
+  store_rows<C, 16>(queries, warp_row, p.grad_q, at.head, p.heads, p.dim,
+                    [&](int row) { return at.token_of_row(row); });
 }
 
 // Shared by the local and the global key kernel: a block's keys and values are in two tiles, the queries low
@@ -265,10 +263,7 @@ LONGFORMER_DEVICE void banded_backward_key(const BandedParameters& p) {
   sums_to_tile<C>(sums.grad_k[0], factor[0] * p.scale, factor[1] * p.scale, keys, warp_row);
   sums_to_tile<C>(sums.grad_v[0], factor[0], factor[1], values, warp_row);
   warp_barrier();
-  const auto token = [&](int row) {
-    const int a = at.first + row;
-    return a < at.length ? at.token(a) : -1;
-  };
+  const auto token = [&](int row) { return at.token_of_row(row); };
   store_rows<C, 16>(keys, warp_row, p.grad_k, at.head, p.heads, p.dim, token);
   store_rows<C, 16>(values, warp_row, p.grad_v, at.head, p.heads, p.dim, token);
 }

@@ -95,10 +95,8 @@ LONGFORMER_DEVICE void store_attended(const BandedParameters& p, const Place& at
     sums_to_tile<C>(softmax.sums[m], factor[0], factor[1], queries, warp_row + 16 * m);
   }
   warp_barrier();
-  store_rows<C, 16 * C::row_tiles>(queries, warp_row, p.out, at.head, p.heads, p.dim, [&](int row) {
-    const int a = at.first + row;
-    return a < at.length ? at.token(a) : -1;
-  });
+  store_rows<C, 16 * C::row_tiles>(queries, warp_row, p.out, at.head, p.heads, p.dim,
+                                   [&](int row) { return at.token_of_row(row); });
 }
 
 template <class C>

@@ -80,10 +80,7 @@ LONGFORMER_DEVICE void relative_backward_query(const BandedParameters& p) {
   sums_to_tile<C>(grad_q[0], p.scale, p.scale, queries, warp_row);
   sums_to_tile<C>(grad_position[0], p.scale, p.scale, places, warp_row);
   warp_barrier();
-  const auto token = [&](int row) {
-    const int a = at.first + row;
-    return a < at.length ? at.token(a) : -1;
-  };
+  const auto token = [&](int row) { return at.token_of_row(row); };
   store_rows<C, 16>(queries, warp_row, p.grad_q, at.head, p.heads, p.dim, token);
   store_rows<C, 16>(places, warp_row, p.grad_position, at.head, p.heads, p.dim, token);
 }
@@ -203,10 +200,7 @@ LONGFORMER_DEVICE void relative_backward_key(const BandedParameters& p) {
   sums_to_tile<C>(grad_k[0], factor[0] * p.scale, factor[1] * p.scale, keys, warp_row);
   sums_to_tile<C>(grad_v[0], factor[0], factor[1], values, warp_row);
   warp_barrier();
-  const auto token = [&](int row) {
-    const int a = at.first + row;
-    return a < at.length ? at.token(a) : -1;
-  };
+  const auto token = [&](int row) { return at.token_of_row(row); };
   store_rows<C, 16>(keys, warp_row, p.grad_k, at.head, p.heads, p.dim, token);
   store_rows<C, 16>(values, warp_row, p.grad_v, at.head, p.heads, p.dim, token);
 }
