@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pages
-from debian import Archive, Package, write_whole
+from debian import MAIN_SECTIONS, Archive, Package, section_of, write_whole
 
 # Sources of the pages that `make demo` shows: never learnt from.
 DEMO = re.compile(r"^(?:bash|tar|git|gcc-\d+|gcc-defaults)$")
@@ -27,16 +27,17 @@ def part_of(source: str, seed: int) -> str:
 
 
 def choose(packages: list[Package], most: int, largest: int, seed: int) -> list[Package]:
-    """So many packages with pages, one of each source: the one with most pages among those of at most `largest` bytes."""
-    best: dict[str, Package] = {}
+    """So many packages with pages, one of each source: the one with most pages of the main sections, then with most pages,
+    among those of at most `largest` bytes."""
+    best: dict[str, tuple[tuple[int, int], Package]] = {}
     for package in packages:
         if package.pages and package.size <= largest:
-            old = best.get(package.source)
-            if old is None or len(package.pages) > len(old.pages):
-                best[package.source] = package
+            rank = (sum(section_of(path) in MAIN_SECTIONS for path in package.pages), len(package.pages))
+            if package.source not in best or rank > best[package.source][0]:
+                best[package.source] = (rank, package)
     sources = sorted(best)
     random.Random(seed).shuffle(sources)
-    return [best[source] for source in sources[:most]]
+    return [best[source][1] for source in sources[:most]]
 
 
 def description_record(package: Package) -> dict[str, str] | None:
@@ -50,23 +51,24 @@ def description_record(package: Package) -> dict[str, str] | None:
     return {"document": document, "summary": line, "package": package.name, "source": package.source}
 
 
-def page_records(package: Package, archive: Archive, mandoc: str, most: int, seed: int) -> list[dict[str, object]]:
-    """The pages of a package that have a line worth learning, at most so many of them."""
+def page_records(package: Package, archive: Archive, mandoc: str, most: dict[str, int], seed: int) -> list[dict[str, object]]:
+    """The pages of a package that have a line worth learning, at most so many of the main sections and of the others (`most`: main, other)."""
     raw, licences = archive.pages(package)
     random.Random(f"{seed}:{package.name}").shuffle(raw)
     found: list[dict[str, object]] = []
+    left = dict(most)
     for page in raw:
-        if len(found) == most:
-            break
-        if pages.is_stub(page.text):
+        kind = "main" if section_of(page.path) in MAIN_SECTIONS else "other"
+        if left[kind] == 0 or pages.is_stub(page.text):
             continue
         parts = pages.split_name(pages.render(mandoc, page.text))
         if parts is None or len(parts[0]) < 400 or not pages.says_something(parts[1]):
             continue
         found.append({
             "document": parts[0] + "\n", "summary": parts[1], "package": package.name, "source": package.source,
-            "version": package.version, "page": page.path.rpartition("/")[2].removesuffix(".gz"), "licences": licences,
+            "version": package.version, "page": page.path.rpartition("/")[2].removesuffix(".gz"), "licences": licences, "kind": kind,
         })  # fmt: skip
+        left[kind] -= 1
     return found
 
 
@@ -88,7 +90,7 @@ def lines(records: Iterable[dict]) -> str:
     return "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in records)
 
 
-def write_corpus(work: Path, packages: int, largest: int, descriptions: int, per_package: int, seed: int, threads: int) -> None:
+def write_corpus(work: Path, packages: int, largest: int, descriptions: int, per_package: dict[str, int], seed: int, threads: int) -> None:
     """Writes WORK/data: pages-{train,dev,test}.jsonl, descriptions-{train,dev}.jsonl and packages.jsonl. Does nothing where they are."""
     data = work / "data"
     settings = json.dumps({"packages": packages, "largest": largest, "descriptions": descriptions, "per_package": per_package, "seed": seed})
@@ -113,6 +115,9 @@ def write_corpus(work: Path, packages: int, largest: int, descriptions: int, per
         for package, records in zip(chosen, rendered):
             if part_of(package.source, seed) == part:
                 for record in records:
+                    # What is measured are the main sections; pages of functions and the like are learnt from alone.
+                    if part != "train" and record["kind"] != "main":
+                        continue
                     opening = pages.first_sentence(record["document"], 40)
                     if texts.is_new(record["document"]) and sentences.is_new(record["summary"], opening):
                         found[part].append(record)

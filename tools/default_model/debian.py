@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import collections
+import concurrent.futures
 import io
 import json
 import os
@@ -9,12 +10,22 @@ import re
 import subprocess
 import sys
 import tarfile
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-# Sections whose pages say what a program, a file or a daemon is for.
-PAGE = re.compile(r"^(?:\./)?usr/share/man/man([158])/([^/]+\.[158][^/]*?)(\.gz)?$")
+PAGE = re.compile(r"^(?:\./)?usr/share/man/man([1-8])/([^/]+\.[1-8][^/]*?)(\.gz)?$")
+# Sections of programs, files and daemons. The others are learnt from alone: the test has pages of these.
+MAIN_SECTIONS = "158"
+
+
+def section_of(path: str) -> str:
+    """The section's digit of a manual page's path in its package."""
+    match = PAGE.match(path)
+    return match[1] if match else ""
+
+
 CONTENTS = "Acquire::IndexTargets::deb::Contents-deb::"
 
 
@@ -129,7 +140,7 @@ class Archive:
             for record in stanzas("".join(file)):
                 texts[record["Description-md5"]] = record["Description-en"]
         pages = collections.defaultdict(list)
-        for file in self._read("Contents-*", "usr/share/man/man[158]/"):
+        for file in self._read("Contents-*", "usr/share/man/man[1-8]/"):
             for name, paths in contents(file).items():
                 pages[name] += paths
         found = {}
@@ -144,20 +155,24 @@ class Archive:
         write_whole(cached, json.dumps([asdict(found[name]) for name in sorted(found)]))
         return [found[name] for name in sorted(found)]
 
-    def fetch(self, chosen: list[Package], batch: int = 100) -> None:
-        """Downloads packages and keeps their manual pages and the names of their licences. What is here already is not asked for again."""
+    def fetch(self, chosen: list[Package], batch: int = 100, at_once: int = 4) -> None:
+        """Downloads packages, some batches at once, and keeps their manual pages and the names of their licences. What is here already
+        is not asked for again."""
         self.raw.mkdir(parents=True, exist_ok=True)
         missing = [p for p in chosen if not self._file(p).exists()]
-        debs = self.folder / "debs"
-        debs.mkdir(exist_ok=True)
-        for i in range(0, len(missing), batch):
-            part = missing[i : i + batch]
-            self.apt("download", *(f"{p.name}={p.version}" for p in part), cwd=debs)
-            for package in part:
-                deb = debs / f"{package.name}_{package.version.replace(':', '%3a')}_{package.architecture}.deb"
-                self._keep(package, deb)
-                deb.unlink()
-            print(f"packages: {len(chosen) - len(missing) + i + len(part)} of {len(chosen)}", file=sys.stderr)
+        count = len(chosen) - len(missing)
+
+        def fetch_batch(part: list[Package]) -> int:
+            with tempfile.TemporaryDirectory(dir=self.folder) as debs:
+                self.apt("download", *(f"{p.name}={p.version}" for p in part), cwd=Path(debs))
+                for package in part:
+                    self._keep(package, Path(debs) / f"{package.name}_{package.version.replace(':', '%3a')}_{package.architecture}.deb")
+            return len(part)
+
+        with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+            for done in pool.map(fetch_batch, (missing[i : i + batch] for i in range(0, len(missing), batch))):
+                count += done
+                print(f"packages: {count} of {len(chosen)}", file=sys.stderr)
 
     def _file(self, package: Package) -> Path:
         return self.raw / f"{package.name}_{package.version.replace(':', '%3a')}.json"

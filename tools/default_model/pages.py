@@ -84,14 +84,17 @@ def key(text: str) -> str:
     return re.sub(r"[\W\d_]+", " ", text.lower()).strip()
 
 
-def first_sentence(text: str, words: int = 12) -> str:
-    """The first sentence of DESCRIPTION, cut to so many words; of what follows the page's first line where there is no DESCRIPTION."""
+def first_paragraphs(text: str) -> str:
+    """What DESCRIPTION says; what follows the page's first line where there is no DESCRIPTION."""
     head = re.search(r"(?im)^DESCRIPTION[ \t]*$", text)
     body = text[head.end() :] if head else text.partition("\n")[2]
     following = SECTION.search(body.lstrip("\n")) if head else None
-    if following:
-        body = body.lstrip("\n")[: following.start()]
-    paragraph = re.split(r"\n\s*\n", body.strip())[0]
+    return (body.lstrip("\n")[: following.start()] if following else body).strip()
+
+
+def first_sentence(text: str, words: int = 12) -> str:
+    """The first sentence of DESCRIPTION, cut to so many words; of what follows the page's first line where there is no DESCRIPTION."""
+    paragraph = re.split(r"\n\s*\n", first_paragraphs(text))[0]
     sentence = re.split(r"(?<=[.!?])\s+(?=[A-Z])", re.sub(r"\s+", " ", paragraph).strip())[0]
     return " ".join(sentence.rstrip(".").split()[:words])
 

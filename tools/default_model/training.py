@@ -4,6 +4,8 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import random
+import re
 import shutil
 import subprocess
 import sys
@@ -25,17 +27,29 @@ def longformer(*arguments: object) -> dict:
     return json.loads(run.stdout)
 
 
-def write_copies(data: Path) -> None:
-    """The first exercise: descriptions with their own first sentence as the line. It says all of a target in the text, so that a small decoder
-    learns to find and copy words before it learns which ones."""
+def exercise(record: dict, seed: int, hidden: float = 0.2, words: int = 44) -> dict | None:
+    """A text with one word in five hidden; its line is the opening of the text as it was. To write it, a model must find the opening, copy words
+    and guess those that are hidden: it learns from some forty words of each text, where a line has ten (BART's text infilling, word by word)."""
+    opening = pages.first_paragraphs(record["document"]).split()[:words]
+    if len(opening) < 12:
+        return None
+    chance = random.Random(f"{seed}:{record['package']}:{len(record['document'])}")
+    document = re.sub(r"(?m)(?<=\s)\w[\w'-]*", lambda match: "_" if chance.random() < hidden else match[0], record["document"])
+    return {**record, "document": document, "summary": " ".join(opening)}
+
+
+def write_copies(data: Path, seed: int) -> None:
+    """The first exercise: descriptions and pages with words hidden, and their openings."""
     for part in ("train", "dev"):
         path = data / f"copy-{part}.jsonl"
         if path.exists():
             continue
-        with open(data / f"descriptions-{part}.jsonl", encoding="utf-8") as file:
-            records = (json.loads(line) for line in file)
-            copied = ({**r, "summary": pages.first_sentence(r["document"], 16)} for r in records)
-            write_whole(path, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in copied if r["summary"]))
+        found = []
+        for kind in ("descriptions", "pages"):
+            with open(data / f"{kind}-{part}.jsonl", encoding="utf-8") as file:
+                found += [r for r in (exercise(json.loads(line), seed) for line in file) if r]
+        random.Random(seed).shuffle(found)
+        write_whole(path, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in found))
 
 
 def tokenizer_texts(data: Path, most: int = 30_000_000):
@@ -78,7 +92,7 @@ def start_folder(work: Path, settings: dict, phase: dict, before: Path | None) -
 def train(work: Path, settings: dict, schedule: str, threads: int) -> Path:
     """Runs what is missing of the phases; returns the folder of the last."""
     data, before = work / "data", None
-    write_copies(data)
+    write_copies(data, settings["seed"])
     for phase in settings["schedules"][schedule]:
         start = start_folder(work, settings, phase, before)
         output = work / "runs" / phase["name"]

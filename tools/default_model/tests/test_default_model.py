@@ -101,9 +101,10 @@ def test_one_package_of_a_source_is_chosen_by_its_pages_and_its_size():
 
 def test_contents_are_read_by_owner():
     lines = ["usr/share/man/man1/frob.1.gz      net/frob,admin/unfrob\n", "usr/share/man/de/man1/frob.1.gz net/frob\n", "usr/bin/frob net/frob\n",
-             "usr/share/man/man3/frob.3.gz net/frob\n", "usr/share/man/man8/with space.8.gz    contrib/net/frob\n"]  # fmt: skip
+             "usr/share/man/man3/frob.3.gz net/frob-dev\n", "usr/share/man/man8/with space.8.gz    contrib/net/frob\n"]  # fmt: skip
     assert debian.contents(lines) == {
         "frob": ["usr/share/man/man1/frob.1.gz", "usr/share/man/man8/with space.8.gz"], "unfrob": ["usr/share/man/man1/frob.1.gz"],
+        "frob-dev": ["usr/share/man/man3/frob.3.gz"],
     }  # fmt: skip
 
 
