@@ -78,7 +78,10 @@ def start_folder(work: Path, settings: dict, phase: dict, before: Path | None) -
         folder = work / "start"
         shutil.copytree(work / "tokenizer", folder, dirs_exist_ok=True)
         vocabulary = len(json.loads((folder / "vocab.json").read_text("utf-8")))
-        write_whole(folder / "config.json", json.dumps(configuration(settings, vocabulary, phase["positions"]), indent=2) + "\n")
+        config = configuration(settings, vocabulary, phase["positions"])
+        write_whole(folder / "config.json", json.dumps(config, indent=2) + "\n")
+        weights = start_weights(config, settings["seed"])
+        write_safetensors(folder / "model.safetensors", {n: ("F32", list(w.shape), w.tobytes()) for n, w in weights.items()}, {"format": "pt"})
         return folder
     if json.loads((before / "config.json").read_text())["max_encoder_position_embeddings"] == phase["positions"]:
         return before
@@ -109,27 +112,75 @@ def train(work: Path, settings: dict, schedule: str, threads: int) -> Path:
     return before
 
 
+def start_weights(config: dict, seed: int) -> dict[str, np.ndarray]:
+    """Random weights of an LED of this configuration under HF's names. Two things differ from HF's own: positions begin as sinusoids, from which
+    a layer finds "one to the left" at once, where random ones must each be learnt; and linear layers have Glorot's spread, as HF's 0.02 is made
+    for ten times the width."""
+    random_numbers = np.random.default_rng(seed)
+    width, weights = config["d_model"], {}
+
+    def linear(name: str, wide: int, narrow: int) -> None:
+        weights[f"{name}.weight"] = random_numbers.normal(0, (2 / (wide + narrow)) ** 0.5, (wide, narrow))
+        weights[f"{name}.bias"] = np.zeros(wide)
+
+    def norm(name: str) -> None:
+        weights[f"{name}.weight"], weights[f"{name}.bias"] = np.ones(width), np.zeros(width)
+
+    def positions(count: int) -> np.ndarray:
+        angles = np.arange(count)[:, None] / 10000 ** (np.arange(0, width, 2) / width)
+        return 0.05 * np.stack([np.sin(angles), np.cos(angles)], axis=2).reshape(count, width)
+
+    weights["led.shared.weight"] = random_numbers.normal(0, 0.05, (config["vocab_size"], width))
+    weights["final_logits_bias"] = np.zeros((1, config["vocab_size"]))
+    for side in ("encoder", "decoder"):
+        weights[f"led.{side}.embed_positions.weight"] = positions(config[f"max_{side}_position_embeddings"])
+        norm(f"led.{side}.layernorm_embedding")
+        for i in range(config[f"{side}_layers"]):
+            layer = f"led.{side}.layers.{i}"
+            if side == "encoder":
+                linears = [f"longformer_self_attn.{kind}{reach}" for reach in ("", "_global") for kind in ("query", "key", "value")] + ["output"]
+                norms = ["self_attn_layer_norm", "final_layer_norm"]
+                names = [f"self_attn.{name}" for name in linears]
+            else:
+                names = [f"{attention}.{kind}_proj" for attention in ("self_attn", "encoder_attn") for kind in ("q", "k", "v", "out")]
+                norms = ["self_attn_layer_norm", "encoder_attn_layer_norm", "final_layer_norm"]
+            for name in names:
+                linear(f"{layer}.{name}", width, width)
+            linear(f"{layer}.fc1", config[f"{side}_ffn_dim"], width)
+            linear(f"{layer}.fc2", width, config[f"{side}_ffn_dim"])
+            for name in norms:
+                norm(f"{layer}.{name}")
+    return {name: values.astype(np.float32) for name, values in weights.items()}
+
+
+def write_safetensors(path: Path, tensors: dict[str, tuple[str, list[int], bytes]], metadata: dict[str, str]) -> None:
+    """A safetensors file of tensors: dtype, shape, bytes."""
+    header, offset = {"__metadata__": metadata}, 0
+    for name, (dtype, shape, raw) in sorted(tensors.items()):
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [offset, offset + len(raw)]}
+        offset += len(raw)
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(len(text).to_bytes(8, "little") + text + b"".join(raw for _, (_, _, raw) in sorted(tensors.items())))
+    os.replace(part, path)
+
+
 def to_bfloat16(source: Path, target: Path) -> None:
     """Writes a safetensors file with its float32 tensors as bfloat16, rounded to the nearest, ties to even."""
     data = source.read_bytes()
     length = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + length])
     metadata = header.pop("__metadata__", {"format": "pt"})
-    written, parts, offset = {"__metadata__": metadata}, [], 0
-    for name, entry in sorted(header.items()):
+    tensors = {}
+    for name, entry in header.items():
         begin, end = entry["data_offsets"]
         raw, dtype = data[8 + length + begin : 8 + length + end], entry["dtype"]
         if dtype == "F32":
             bits = np.frombuffer(raw, np.uint32).astype(np.uint64)
             raw, dtype = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16).tobytes(), "BF16"
-        written[name] = {"dtype": dtype, "shape": entry["shape"], "data_offsets": [offset, offset + len(raw)]}
-        parts.append(raw)
-        offset += len(raw)
-    text = json.dumps(written, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    part = target.with_name(target.name + ".part")
-    part.write_bytes(len(text).to_bytes(8, "little") + text + b"".join(parts))
-    os.replace(part, target)
+        tensors[name] = (dtype, entry["shape"], raw)
+    write_safetensors(target, tensors, metadata)
 
 
 def finish(trained: Path, model: Path) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ import bpe
 import corpus
 import debian
 import pages
+import training
 
 PAGE = """FROB(1)                     General Commands Manual                     FROB(1)
 
@@ -183,3 +185,53 @@ def test_the_tokenizer_has_the_size_asked_for_and_the_same_bytes_again(tmp_path)
     assert sorted(vocabulary.values()) == list(range(300))
     assert [vocabulary[t] for t in ("<s>", "<pad>", "</s>", "<unk>", "<mask>")] == [0, 1, 2, 3, 299]
     assert {p.name: p.read_bytes() for p in (tmp_path / "a").iterdir()} == {p.name: p.read_bytes() for p in (tmp_path / "b").iterdir()}
+
+
+def with_paths(name, source, paths, size=10):
+    return debian.Package(name, source, "1", "all", "utils", size, "s", "d", "x", [f"usr/share/man/man{p[-1]}/{p}.gz" for p in paths])
+
+
+def test_of_a_source_the_package_with_most_pages_of_programs_is_chosen():
+    many = with_paths("lib-dev", "frob", ["a.3", "b.3", "c.3"])
+    few = with_paths("frob", "frob", ["frob.1"])
+    large = with_paths("frob-all", "frob", ["frob.1", "x.8"], size=1000)
+    assert corpus.choose([many, few, large], 9, 100, 1) == [few]
+    assert corpus.choose([many], 9, 100, 1) == [many]
+
+
+def test_a_package_gives_so_many_pages_of_each_kind(monkeypatch):
+    class Fake:
+        def pages(self, package):
+            return [debian.RawPage(path, path.encode()) for path in package.pages], ["Expat"]
+
+    monkeypatch.setattr(pages, "render", lambda mandoc, text: text.decode())
+    monkeypatch.setattr(pages, "split_name", lambda text: (text * 40, "turn knobs of a machine"))
+    monkeypatch.setattr(pages, "is_stub", lambda text: False)
+    given = with_paths("frob", "frob", [f"p{i}.{s}" for i in range(5) for s in "1358"])
+    found = corpus.page_records(given, Fake(), "mandoc", {"main": 4, "other": 2}, 7)
+    assert collections.Counter(r["kind"] for r in found) == {"main": 4, "other": 2}
+    assert all((r["kind"] == "other") == (r["page"][-1] == "3") for r in found)
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 2**32))
+def test_the_exercise_hides_words_and_asks_for_the_opening(seed):
+    text = "FROB(1)  X  FROB(1)\n\nDESCRIPTION\n       " + "Frob turns a knob and then the other, as long as it is there. " * 6 + "\n"
+    made = training.exercise({"document": text, "package": "frob", "summary": "x"}, seed)
+    shown = made["document"].split()
+    assert made["summary"].split() == pages.first_paragraphs(text).split()[:44]
+    assert len(shown) == len(text.split())
+    assert all(a == b or a.startswith("_") for a, b in zip(shown, text.split()))
+    assert training.exercise({"document": "FROB(1)\n\nDESCRIPTION\n   Short.\n", "package": "frob", "summary": "x"}, seed) is None
+
+
+def test_positions_begin_so_that_a_distance_is_one_turn_for_all():
+    config = {"d_model": 16, "vocab_size": 50, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32,
+              "max_encoder_position_embeddings": 64, "max_decoder_position_embeddings": 8}  # fmt: skip
+    weights = training.start_weights(config, 3)
+    table = weights["led.encoder.embed_positions.weight"]
+    products = table @ table.T
+    for distance in (0, 1, 7):
+        assert np.ptp(np.diag(products, distance)) < 1e-6
+    assert all(w.dtype == np.float32 for w in weights.values())
+    assert [n for n in weights if not np.array_equal(weights[n], training.start_weights(config, 3)[n])] == []
