@@ -10,7 +10,7 @@ import json
 import os
 import pathlib
 
-from peer import BEST, HERE, LONGFORMER, Peer, cpu_name, run
+from peer import BEST, HERE, INSTALLED, LONGFORMER, Peer, cpu_name, run
 
 PACKED = "300,512,700,1000,1500,2048,3000,4096"
 
@@ -24,19 +24,23 @@ def better(first, second):
     return min(first, second, key=lambda r: r["seconds"])
 
 
-def row(name, mine, theirs):
-    hf = theirs and min(theirs["seconds"])
-    peak = f"{mine['fraction_of_peak']:.0%}" if "fraction_of_peak" in mine else ""
-    cells = [name, f"{mine['seconds']:.2f} s", peak, f"{mine['peak_bytes'] / 1e9:.2f} GB",
-             f"{hf:.1f} s" if hf else "", f"{theirs['peak_mb'] * 2**20 / 1e9:.1f} GB" if hf else "", f"**{hf / mine['seconds']:.1f}**" if hf else ""]
+def row(case):
+    mine = case["ours"]
+    cells = [case["name"], f"{mine['seconds']:.2f} s", f"{mine['fraction_of_peak']:.0%}" if "fraction_of_peak" in mine else "", f"{mine['peak_bytes'] / 1e9:.2f} GB"]
+    for key in ("hf", "hf_installed"):
+        theirs = case.get(key)
+        if theirs:
+            hf = min(theirs["seconds"])
+            cells += [f"{hf:.1f} s", f"{theirs['peak_mb'] * 2**20 / 1e9:.1f} GB", f"**{hf / mine['seconds']:.1f}**"]
+        else:
+            cells += [""] * 3
     return "| " + " | ".join(cells) + " |"
 
 
 def table(results):
-    lines = ["| step | this project | of the peak | peak memory | HF at its best | its memory | HF / ours |", "|---|---:|---:|---:|---:|---:|---:|"]
-    for case in results["cases"]:
-        lines.append(row(case["name"], case["ours"], case.get("hf")))
-    return "\n".join(lines) + "\n"
+    lines = ["| step | this project | of the peak | peak memory | HF at its best | its memory | HF / ours | HF as installed | its memory | as installed / ours |",
+             "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|"]
+    return "\n".join(lines + [row(case) for case in results["cases"]]) + "\n"
 
 
 def stages(result):
@@ -50,7 +54,7 @@ def main():
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
     parser.add_argument("--led", type=int, help="also an LED of base size that learns to write so many tokens")
     parser.add_argument("--recompute", action="store_true", help="also with layers that run again")
-    parser.add_argument("--installed", action="store_true", help="also HF as installed, float32 (slow)")
+    parser.add_argument("--installed", action="store_true", help="also HF as installed (slow)")
     parser.add_argument("--long", type=int, nargs="*", default=[], help="lengths that only this project runs")
     parser.add_argument("--packed", action="store_true", help="also eight documents of unequal length in one step")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
@@ -75,15 +79,15 @@ def main():
             hf = peer.measure("hf_train.py", BEST, *theirs)[0]
             name = f"{'LED, ' + str(target) + ' tokens out' if target else 'masked LM'}, {dtype}{', layers run again' if again else ''}"
             case = {"name": f"{name}, {a.tokens:,}", "ours": better(before, ours(folder, a, *mine)), "hf": hf}
-            if a.installed and dtype == "float32" and not again:
-                case["hf_installed"] = peer.measure("hf_train.py", "as installed", *theirs)[0]
+            if a.installed and not again:
+                case["hf_installed"] = peer.measure("hf_train.py", INSTALLED, *theirs)[0]
             cases.append(case)
-            print(row(case["name"], case["ours"], hf), flush=True)
+            print(row(case), flush=True)
         for tokens in a.long:
             for again in [False, True]:
                 cases.append({"name": f"masked LM, float32{', layers run again' if again else ''}, {tokens:,}",
                               "ours": ours(model, a, "--tokens", tokens, *(["--recompute"] if again else []), runs=1)})
-                print(row(cases[-1]["name"], cases[-1]["ours"], None), flush=True)
+                print(row(cases[-1]), flush=True)
         packed = ours(model, a, "--packed", PACKED, runs=1) if a.packed else None
     finally:
         peer.close()
@@ -92,7 +96,6 @@ def main():
     a.output.mkdir(parents=True, exist_ok=True)
     (a.output / "train.json").write_text(json.dumps(results, indent=1) + "\n")
     text = f"{results['machine']}, {a.threads} threads, base size, batch 1, AdamW\n\n" + table(results)
-    text += "".join(f"\nHF as installed, {c['name']}: {min(c['hf_installed']['seconds']):.1f} s\n" for c in cases if "hf_installed" in c)
     if packed:
         text += f"\nEight documents of 300 to 4,096 tokens in a step: {packed['seconds']:.2f} s, {packed['seconds'] / packed['seconds_apart']:.1%} of a step for each\n"
     text += "".join(f"\n{c['name']}: {stages(c['ours'])}\n" for c in cases)

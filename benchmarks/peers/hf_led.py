@@ -1,4 +1,4 @@
-"""hf_led.py MODEL TOKENS [--new N] [--beams N] [--runs N] [--threads N] [--device D] [--dtype T]: HF transformers' LED on a checkpoint folder.
+"""hf_led.py MODEL TOKENS [--new N] [--beams N] [--runs N] [--threads N] [--device D] [--dtype T] [--compile]: HF transformers' LED on a checkpoint folder.
 
 Runs inside an environment that has PyTorch and transformers (the reference root folder, see ../README.md, or a machine with a GPU, see
 ../gpu.sh). Generates exactly N tokens from a document of seeded random ids, the first token global; one run more than asked for warms up.
@@ -22,11 +22,14 @@ parser.add_argument("--runs", type=int, default=1)
 parser.add_argument("--threads", type=int, default=2)
 parser.add_argument("--device", default="cpu")
 parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
+parser.add_argument("--compile", action="store_true", help="torch.compile of the decoder's step")
 arguments = parser.parse_args()
 
 logging.set_verbosity_error()
 torch.set_num_threads(arguments.threads)
 model = LEDForConditionalGeneration.from_pretrained(arguments.model, dtype=getattr(torch, arguments.dtype)).eval().to(arguments.device)
+if arguments.compile:
+    model.model.decoder.forward = torch.compile(model.model.decoder.forward)
 ids = torch.randint(5, model.config.vocab_size, (1, arguments.tokens), generator=torch.Generator().manual_seed(0))
 global_mask = torch.zeros_like(ids)
 global_mask[:, 0] = 1

@@ -1,4 +1,4 @@
-"""hf_longformer.py MODEL DTYPE LENGTHS [--batch N] [--runs N] [--device D] [--case DIR]: HF transformers' Longformer on a checkpoint folder.
+"""hf_longformer.py MODEL DTYPE LENGTHS [--batch N] [--runs N] [--device D] [--compile] [--case DIR]: HF transformers' Longformer on a checkpoint folder.
 
 Runs inside an environment that has PyTorch and transformers (the reference root folder, see ../README.md, or a machine with a GPU, see
 ../gpu.sh). Prints one JSON object a length: {"tokens", "batch", "dtype", "seconds": [..], "peak_mb", "device_mb"}. One global token a
@@ -25,6 +25,7 @@ parser.add_argument("--batch", type=int, default=1)
 parser.add_argument("--runs", type=int, default=3)
 parser.add_argument("--threads", type=int, default=2)
 parser.add_argument("--device", default="cpu")
+parser.add_argument("--compile", action="store_true", help="torch.compile, anew for each length")
 parser.add_argument("--save", help="write the last hidden state of the last length to this .npy file")
 parser.add_argument("--case", type=Path, help="write a parity case to this folder")
 arguments = parser.parse_args()
@@ -69,6 +70,8 @@ def write_case(given, half):
 
 
 model = load(arguments.dtype)
+if arguments.compile:
+    model = torch.compile(model, dynamic=False)
 for length in arguments.lengths:
     given = inputs(length, model.config.vocab_size)
     seconds = []
