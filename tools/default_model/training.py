@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pages
 from debian import write_whole
+from start import start_weights
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -110,47 +111,6 @@ def train(work: Path, settings: dict, schedule: str, threads: int) -> Path:
         before = output
     assert before is not None
     return before
-
-
-def start_weights(config: dict, seed: int) -> dict[str, np.ndarray]:
-    """Random weights of an LED of this configuration under HF's names. Two things differ from HF's own: positions begin as sinusoids, from which
-    a layer finds "one to the left" at once, where random ones must each be learnt; and linear layers have Glorot's spread, as HF's 0.02 is made
-    for ten times the width."""
-    random_numbers = np.random.default_rng(seed)
-    width, weights = config["d_model"], {}
-
-    def linear(name: str, wide: int, narrow: int) -> None:
-        weights[f"{name}.weight"] = random_numbers.normal(0, (2 / (wide + narrow)) ** 0.5, (wide, narrow))
-        weights[f"{name}.bias"] = np.zeros(wide)
-
-    def norm(name: str) -> None:
-        weights[f"{name}.weight"], weights[f"{name}.bias"] = np.ones(width), np.zeros(width)
-
-    def positions(count: int) -> np.ndarray:
-        angles = np.arange(count)[:, None] / 10000 ** (np.arange(0, width, 2) / width)
-        return 0.05 * np.stack([np.sin(angles), np.cos(angles)], axis=2).reshape(count, width)
-
-    weights["led.shared.weight"] = random_numbers.normal(0, 0.05, (config["vocab_size"], width))
-    weights["final_logits_bias"] = np.zeros((1, config["vocab_size"]))
-    for side in ("encoder", "decoder"):
-        weights[f"led.{side}.embed_positions.weight"] = positions(config[f"max_{side}_position_embeddings"])
-        norm(f"led.{side}.layernorm_embedding")
-        for i in range(config[f"{side}_layers"]):
-            layer = f"led.{side}.layers.{i}"
-            if side == "encoder":
-                linears = [f"longformer_self_attn.{kind}{reach}" for reach in ("", "_global") for kind in ("query", "key", "value")] + ["output"]
-                norms = ["self_attn_layer_norm", "final_layer_norm"]
-                names = [f"self_attn.{name}" for name in linears]
-            else:
-                names = [f"{attention}.{kind}_proj" for attention in ("self_attn", "encoder_attn") for kind in ("q", "k", "v", "out")]
-                norms = ["self_attn_layer_norm", "encoder_attn_layer_norm", "final_layer_norm"]
-            for name in names:
-                linear(f"{layer}.{name}", width, width)
-            linear(f"{layer}.fc1", config[f"{side}_ffn_dim"], width)
-            linear(f"{layer}.fc2", width, config[f"{side}_ffn_dim"])
-            for name in norms:
-                norm(f"{layer}.{name}")
-    return {name: values.astype(np.float32) for name, values in weights.items()}
 
 
 def write_safetensors(path: Path, tensors: dict[str, tuple[str, list[int], bytes]], metadata: dict[str, str]) -> None:

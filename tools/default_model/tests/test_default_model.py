@@ -18,6 +18,7 @@ import bpe
 import corpus
 import debian
 import pages
+import start
 import training
 
 PAGE = """FROB(1)                     General Commands Manual                     FROB(1)
@@ -225,13 +226,41 @@ def test_the_exercise_hides_words_and_asks_for_the_opening(seed):
     assert training.exercise({"document": "FROB(1)\n\nDESCRIPTION\n   Short.\n", "package": "frob", "summary": "x"}, seed) is None
 
 
-def test_positions_begin_so_that_a_distance_is_one_turn_for_all():
-    config = {"d_model": 16, "vocab_size": 50, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32,
-              "max_encoder_position_embeddings": 64, "max_decoder_position_embeddings": 8}  # fmt: skip
-    weights = training.start_weights(config, 3)
-    table = weights["led.encoder.embed_positions.weight"]
-    products = table @ table.T
-    for distance in (0, 1, 7):
-        assert np.ptp(np.diag(products, distance)) < 1e-6
+CONFIG = {"d_model": 192, "vocab_size": 500, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 6, "decoder_attention_heads": 6,
+          "encoder_ffn_dim": 64, "decoder_ffn_dim": 64, "max_encoder_position_embeddings": 256, "max_decoder_position_embeddings": 32}  # fmt: skip
+
+
+def attention(weights, name, head, queries, keys):
+    """Where a head looks from each row of the queries."""
+    r = start.rows(head)
+    q, k = (x @ weights[f"{name}.{kind}.weight"][r].T for x, kind in zip((queries, keys), ("query", "key") if "longformer" in name else ("q_proj", "k_proj")))
+    return (q @ k.T).argmax(1)
+
+
+def normed(x):
+    return (x - x.mean(1, keepdims=True)) / x.std(1, keepdims=True)
+
+
+def test_the_start_looks_one_token_to_the_left_and_finds_what_follows_a_word():
+    weights = start.start_weights(CONFIG, 3)
+    words = np.random.default_rng(1).permutation(500)[:200]
+    x = normed(weights["led.shared.weight"][words] + weights["led.encoder.embed_positions.weight"][:200])
+    left = "led.encoder.layers.0.self_attn"
+    for head in (0, 1):
+        assert (attention(weights, f"{left}.longformer_self_attn", head, x, x)[1:] == np.arange(199)).mean() > 0.9
+    value, out = weights[f"{left}.longformer_self_attn.value.weight"], weights[f"{left}.output.weight"]
+    before = np.vstack([x[:1], x[:-1]])
+    written = sum((before @ value[start.rows(h)].T) @ out[:, start.rows(h)].T for h in (0, 1))
+    document = normed(x + written)
+    last = normed(weights["led.shared.weight"][words[:20]] + weights["led.decoder.embed_positions.weight"][:20])
+    for head in (0, 1, 2):
+        assert (attention(weights, "led.decoder.layers.0.encoder_attn", head, last, document) == np.arange(1, 21)).mean() > 0.9
+
+
+def test_the_start_is_a_function_of_its_seed_and_of_a_configuration_it_fits():
+    weights = start.start_weights(CONFIG, 3)
     assert all(w.dtype == np.float32 for w in weights.values())
-    assert [n for n in weights if not np.array_equal(weights[n], training.start_weights(config, 3)[n])] == []
+    assert all(np.array_equal(w, start.start_weights(CONFIG, 3)[n]) for n, w in weights.items())
+    assert not np.array_equal(weights["led.shared.weight"], start.start_weights(CONFIG, 4)["led.shared.weight"])
+    with pytest.raises(SystemExit, match="expected a width of 192"):
+        start.start_weights({**CONFIG, "d_model": 128}, 3)
