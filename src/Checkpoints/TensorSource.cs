@@ -81,6 +81,22 @@ public sealed class TensorSource
         });
     }
 
+    /// <summary>A tensor whose values are in a stream, row-major and little-endian: copied from its beginning when their turn comes, in pieces of
+    /// bounded size.</summary>
+    /// <param name="name">The name in the file.</param>
+    /// <param name="dtype">The dtype of the values.</param>
+    /// <param name="shape">Their shape; the stream holds exactly these values.</param>
+    /// <param name="values">A stream that can be read and positioned. It must stay open until the tensor is written.</param>
+    public static TensorSource FromStream(string name, DType dtype, ReadOnlySpan<long> shape, Stream values)
+    {
+        ArgumentNullException.ThrowIfNull(values);
+        return new TensorSource(name, TypeOf(name, dtype), shape, stream =>
+        {
+            values.Position = 0;
+            values.CopyTo(stream, 1 << 20);
+        });
+    }
+
     /// <summary>A tensor of an open checkpoint, copied in pieces of bounded size straight from its file.</summary>
     /// <param name="name">The name in the file to be written.</param>
     /// <param name="checkpoint">The checkpoint to copy from; it must stay open until the tensor is written.</param>

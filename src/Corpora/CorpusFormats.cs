@@ -57,6 +57,9 @@ public static class CorpusFormats
         });
     }
 
+    /// <summary>Whether a file has rows, by its name.</summary>
+    internal static bool HasRows(string name) => IsKnown(name);
+
     /// <summary>Whether a file is Parquet, by its name.</summary>
     internal static bool IsParquet(string name) => name.EndsWith(".parquet", StringComparison.OrdinalIgnoreCase);
 

@@ -26,8 +26,8 @@ public static class DefaultModel
         }
         string[] places = [.. roots.Select(root => Path.GetFullPath(Path.Combine(root, "models", "default"))).Distinct()];
         return places.FirstOrDefault(IsModel) ?? throw new CheckpointException(
-            $"no default model: looked for {string.Join(" and ", places)}. Name a checkpoint folder, make the model (make default-model), "
-            + $"or set {FolderVariable} to its folder");
+            $"no default model: looked for {string.Join(" and ", places)}. Name a checkpoint folder, set {FolderVariable} to "
+            + "the model's folder, or make it in a clone (make default-model, which takes hours)");
     }
 
     private static bool IsModel(string folder) => File.Exists(Path.Combine(folder, "config.json"));

@@ -1,5 +1,6 @@
 using LongformerInterop.Checkpoints;
 using LongformerInterop.Models;
+using LongformerInterop.Models.Led;
 using LongformerInterop.Tokenizers;
 using LongformerInterop.Torch;
 
@@ -27,21 +28,41 @@ public sealed record DocumentEmbedding(int Index, int Tokens, float[] Values);
 
 /// <summary>
 /// Turns documents into vectors, by the pooling and normalization of a sentence-transformers folder unless a call says otherwise. Global attention by
-/// default: the first token with <see cref="Pooling.Cls"/>, none otherwise. Thread-safe; dispose it to free the model.
+/// default: the first token with <see cref="Pooling.Cls"/> and of an LED, none otherwise. Thread-safe; dispose it to free the model.
 /// </summary>
 public sealed class DocumentEncoder : TextTask
 {
-    private readonly LongformerModel _model;
+    private readonly Func<LongformerInputs, CancellationToken, Tensor> _hidden;
     private readonly SentenceTransformersFolder _folder;
+    private readonly int[] _globals;
 
-    private DocumentEncoder(LongformerModel model, TextInputs inputs, SentenceTransformersFolder folder)
-        : base(model, inputs) => (_model, _folder) = (model, folder);
+    private DocumentEncoder(LongformerModel model, TextInputs inputs, SentenceTransformersFolder folder, string path)
+        : base(model, inputs)
+    {
+        (_folder, HiddenSize, Folder, _globals) = (folder, model.Configuration.HiddenSize, path, []);
+        _hidden = (batch, cancellation) => model.Forward(batch, cancellation).LastHiddenState;
+    }
+
+    private DocumentEncoder(LedModel model, TextInputs inputs, SentenceTransformersFolder folder, string path)
+        : base(model, inputs)
+    {
+        // An LED learns with its first token global.
+        (_folder, HiddenSize, Folder, _globals) = (folder, model.Configuration.DModel, path, [0]);
+        _hidden = (batch, cancellation) =>
+        {
+            using LedEncodedDocuments encoded = model.Encode(new LedInputs { Documents = batch.Documents }, cancellation);
+            return encoded.States.Alias();
+        };
+    }
+
+    /// <summary>The folder that it was loaded from.</summary>
+    internal string Folder { get; }
 
     /// <summary>How tokens become a vector where a call does not say: as a folder of sentence-transformers says, else the mean.</summary>
     public Pooling DefaultPooling => _folder.Pooling ?? Pooling.Mean;
 
     /// <summary>C, the width of the hidden states.</summary>
-    public int HiddenSize => _model.Configuration.HiddenSize;
+    public int HiddenSize { get; }
 
     /// <summary>The width of a vector made by a pooling: C, unless the folder's own joins poolings or has dense layers.</summary>
     public int WidthOf(Pooling pooling) => pooling == Pooling.Sentence ? _folder.Width(HiddenSize) : HiddenSize;
@@ -49,14 +70,35 @@ public sealed class DocumentEncoder : TextTask
     /// <summary>The prompts of a folder of sentence-transformers, by name.</summary>
     public IReadOnlyDictionary<string, string> Prompts => _folder.Prompts;
 
-    /// <summary>Loads a checkpoint folder; a head that it has is left alone.</summary>
-    /// <exception cref="LongformerException">The folder is no Longformer checkpoint.</exception>
-    /// <exception cref="TokenizerException">The tokenizer's files are missing or malformed.</exception>
-    public static DocumentEncoder Load(string folder, LoadOptions? options = null)
+    /// <summary>Tokens at which a text is cut with <see cref="TaskOptions.Truncate"/>: the positions, or what the folder's files say.</summary>
+    internal int LongestInput => Math.Min(MaxTokens, Math.Min(_folder.MaxLength ?? MaxTokens, Tokenizer.ModelMaxLength ?? MaxTokens));
+
+    /// <summary>The first of some prompts that the folder has; null: none, or the folder's default is to be used.</summary>
+    internal string? PromptAmong(params ReadOnlySpan<string> names)
     {
-        SentenceTransformersFolder defaults =
-            SentenceTransformersFolder.Read(Checkpoint.IsAdapter(folder) ? Checkpoint.FolderOf(folder, options?.BaseFolder) : folder);
-        return Load(folder, options, LongformerModel.Load, (model, inputs) => new DocumentEncoder(model, inputs, defaults));
+        foreach (string name in names)
+        {
+            if (Prompts.ContainsKey(name))
+                return name;
+        }
+        return null;
+    }
+
+    /// <summary>Loads a checkpoint folder; a head that it has is left alone, and so is an LED's decoder.</summary>
+    /// <param name="folder">The folder of a Longformer, or of an LED, whose encoder is used; null for the model in the box
+    /// (<see cref="DefaultModel"/>).</param>
+    /// <param name="options">How to load it.</param>
+    /// <exception cref="LongformerException">The folder is no such checkpoint, or there is no model in the box.</exception>
+    /// <exception cref="TokenizerException">The tokenizer's files are missing or malformed.</exception>
+    public static DocumentEncoder Load(string? folder = null, LoadOptions? options = null) => LoadFolder(folder ?? DefaultModel.Folder, options);
+
+    private static DocumentEncoder LoadFolder(string folder, LoadOptions? options)
+    {
+        string described = Checkpoint.IsAdapter(folder) ? Checkpoint.FolderOf(folder, options?.BaseFolder) : folder;
+        SentenceTransformersFolder defaults = SentenceTransformersFolder.Read(described);
+        return LedConfiguration.IsIn(Checkpoint.FolderOf(folder, options?.BaseFolder))
+            ? Load(folder, options, LedModel.Load, (model, inputs) => new DocumentEncoder(model, inputs, defaults, folder))
+            : Load(folder, options, LongformerModel.Load, (model, inputs) => new DocumentEncoder(model, inputs, defaults, folder));
     }
 
     /// <summary>Encodes documents of any number and unequal lengths; the vectors come in the order of the documents.</summary>
@@ -140,7 +182,7 @@ public sealed class DocumentEncoder : TextTask
         {
             ArgumentName name = Name(i);
             Encoding encoding = EncodeText(documents[i], i, options);
-            yield return new TextInput(encoding, options.Global.Resolve(encoding, Tokenizer, pooling == Pooling.Cls ? [0] : [], name));
+            yield return new TextInput(encoding, options.Global.Resolve(encoding, Tokenizer, pooling == Pooling.Cls ? [0] : _globals, name));
         }
     }
 
@@ -169,7 +211,7 @@ public sealed class DocumentEncoder : TextTask
     private List<float[]> Run(List<TextInput> batch, Pooling pooling, EmbeddingOptions options, CancellationToken cancellation)
     {
         using TensorScope scope = new();
-        Tensor hidden = _model.Forward(TextInputs.Pack(batch), cancellation).LastHiddenState;
+        Tensor hidden = _hidden(TextInputs.Pack(batch), cancellation);
         if (pooling == Pooling.Sentence)
             return Sentences(TextInputs.ToFloats(hidden), batch, options);
         // Pooled where the model is, so that the host waits once, for all vectors together.

@@ -64,6 +64,9 @@ internal sealed class ModelOptions
     /// <exception cref="CheckpointException">None is named, and there is no model in the box.</exception>
     internal string Folder(ParseResult parsed) => parsed.GetValue(_folder) ?? DefaultModel.Folder;
 
+    /// <summary>Whether the command line names a folder.</summary>
+    internal bool IsNamed(ParseResult parsed) => parsed.GetValue(_folder) is not null;
+
     internal bool Json(ParseResult parsed) => parsed.GetValue(_json);
 
     /// <summary>Sets the thread count and gives the load options.</summary>

@@ -17,6 +17,8 @@ internal static class VerbRegistry
         SpansVerb.Create,
         CorefVerb.Create,
         SummarizeVerb.Create,
+        IndexVerb.Create,
+        SearchVerb.Create,
         TrainVerb.Create,
         EvaluateVerb.Create,
         CharacterVerbs.CreateGenerate,

@@ -24,22 +24,8 @@ public sealed class LedForConditionalGeneration : LedPretrained<LedLogitsOutputs
     public static new LedForConditionalGeneration Load(string folder, LoadOptions? options = null) =>
         ModelLoader.Load<LedForConditionalGeneration>(folder, options);
 
-    /// <summary>Runs the encoder over a batch of documents, once for all that will be generated from them.</summary>
-    /// <param name="inputs">The document's side of the inputs, padded or packed.</param>
-    /// <param name="cancellation">Looked at before every layer.</param>
-    /// <returns>The encoded documents, outside every scope: the caller disposes them.</returns>
-    /// <exception cref="InputException">The shape or a value of an argument is wrong.</exception>
-    public LedEncodedDocuments Encode(LedInputs inputs, CancellationToken cancellation = default)
-    {
-        ArgumentNullException.ThrowIfNull(inputs);
-        using TensorScope scope = new();
-        SequenceBatch batch = InputReader.Read(inputs, Configuration.Limits, GlobalRule.None, Device, DType);
-        LedEncoderOutputs encoder = Body.Encoder.Forward(batch, new LedDropout(null, Configuration), false, false, cancellation);
-        return new LedEncodedDocuments(encoder.LastHiddenState.Keep(), batch.Visible?.Keep(), batch.Layout.HidesTokens, batch.Offsets);
-    }
-
     /// <summary>Begins token-by-token decoding of encoded documents.</summary>
-    /// <param name="documents">The result of <see cref="Encode"/>; it must live as long as the session.</param>
+    /// <param name="documents">The result of <see cref="LedPretrained{TOutputs}.Encode"/>; it must live as long as the session.</param>
     /// <param name="maxLength">The most tokens that a row will be fed, prompt included.</param>
     /// <param name="rowsPerDocument">The most rows of one document in a step: beams, or samples.</param>
     /// <param name="useCache">False computes every position again at each step: the readable reference for the cached session.</param>

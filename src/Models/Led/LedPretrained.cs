@@ -77,6 +77,21 @@ public abstract class LedPretrained<TOutputs> : PretrainedModel
         }).ToArray();
     }
 
+    /// <summary>Runs the encoder over a batch of documents, which needs no decoder: once for all that is generated from them, or for its states
+    /// alone.</summary>
+    /// <param name="inputs">The document's side of the inputs, padded or packed.</param>
+    /// <param name="cancellation">Looked at before every layer.</param>
+    /// <returns>The encoded documents, outside every scope: the caller disposes them.</returns>
+    /// <exception cref="InputException">The shape or a value of an argument is wrong.</exception>
+    public LedEncodedDocuments Encode(LedInputs inputs, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(inputs);
+        using TensorScope scope = new();
+        SequenceBatch batch = InputReader.Read(inputs, Configuration.Limits, GlobalRule.None, Device, DType);
+        LedEncoderOutputs encoder = Body.Encoder.Forward(batch, new LedDropout(null, Configuration), false, false, cancellation);
+        return new LedEncodedDocuments(encoder.LastHiddenState.Keep(), batch.Visible?.Keep(), batch.Layout.HidesTokens, batch.Offsets);
+    }
+
     /// <inheritdoc/>
     public sealed override IReadOnlyDictionary<string, Tensor> Run(
         IReadOnlyDictionary<string, Tensor> inputs, bool outputHiddenStates = false, bool outputAttentions = false,
