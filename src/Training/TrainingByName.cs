@@ -3,6 +3,7 @@ using LongformerInterop.Tasks;
 using LongformerInterop.Tasks.Generation;
 using LongformerInterop.Torch;
 using LongformerInterop.Training.CharacterLm;
+using LongformerInterop.Training.Pairs;
 using LongformerInterop.Training.Recipes;
 
 namespace LongformerInterop.Training;
@@ -12,7 +13,7 @@ namespace LongformerInterop.Training;
 public static class TrainingByName
 {
     /// <summary>A training whose settings are read.</summary>
-    /// <param name="task">A name of <see cref="TrainingSettings.Tasks"/>, or <c>char-lm</c>.</param>
+    /// <param name="task">A name of <see cref="TrainingSettings.Tasks"/>, <c>pairs</c> or <c>char-lm</c>.</param>
     /// <param name="checkpoint">Where to begin; null: a new model, which only <c>char-lm</c> makes.</param>
     /// <param name="data">What to learn from.</param>
     /// <param name="evaluationData">What to measure on; may be empty.</param>
@@ -31,6 +32,15 @@ public static class TrainingByName
                 CharacterTrainer trainer = new(options);
                 trainer.Reported += report;
                 return trainer.Run(cancellation);
+            };
+        }
+        if (task == PairsSettings.Task)
+        {
+            PairsTrainer pairs = new(PairsSettings.ForTraining(Begun(checkpoint), data, evaluationData, output, given));
+            return (report, cancellation) =>
+            {
+                pairs.Reported += report;
+                return pairs.Run(cancellation);
             };
         }
         TrainingOptions how = TrainingSettings.ForTraining(Named(task), Begun(checkpoint), data, evaluationData, output, given);
@@ -69,7 +79,8 @@ public static class TrainingByName
     }
 
     private static TrainingTask Named(string task) => TrainingSettings.Tasks.Any(known => known.Name == task) ? TrainingSettings.TaskOf(task)
-        : throw new InputException("task", string.Join(", ", [.. TrainingSettings.Tasks.Select(known => known.Name), CharacterSettings.Task]),
+        : throw new InputException("task", string.Join(", ", [.. TrainingSettings.Tasks.Select(known => known.Name), PairsSettings.Task,
+            CharacterSettings.Task]),
             $"\"{task}\"");
 
     private static string Begun(string? checkpoint) => checkpoint ?? throw new InputException("checkpoint", "the path of a folder", "none");

@@ -18,6 +18,7 @@ internal static class TrainVerb
         Command command = new("train", "Pretraining by masked LM and fine-tuning of every head; the result is a checkpoint folder.");
         foreach ((string name, TrainingTask task, string description) in TrainingDataOptions.Tasks)
             command.Add(new TaskCommand(name, task, description).Command);
+        command.Add(PairsVerb.Create());
         command.Add(CharacterVerbs.CreateTrain());
         return command;
     }

@@ -41,6 +41,21 @@ public static partial class Differentiable
         return output;
     }
 
+    /// <summary>Rows [N, C] scaled to Euclidean length 1; a row of zeros stays one.</summary>
+    public static Tensor NormalizeRows(Tensor input)
+    {
+        using TensorScope scope = new();
+        Tensor length = ((input * input).Sum([1], keep: true) + 1e-24).Sqrt();
+        Tensor unit = scope.Keep(input / length);
+        if (!Recording(out GradientTape tape, [input]))
+            return unit;
+        GradientSum into = tape.Find(input)!;
+        // The part along the row changes nothing.
+        tape.Record(unit, [unit, length], (gradient, saved) =>
+            into.Add((gradient.Tensor - (saved[0] * (gradient.Tensor * saved[0]).Sum([1], keep: true))) / saved[1]));
+        return unit;
+    }
+
     /// <summary>A function of every element.</summary>
     public static Tensor Activate(Tensor input, Activation activation)
     {
