@@ -12,8 +12,11 @@ internal sealed record AnswerItem
 
     public string? Label { get; init; }
 
-    /// <summary>UTF-16 range in <see cref="AnswerHandle"/>'s source.</summary>
+    /// <summary>UTF-16 range in <see cref="Source"/>, else in <see cref="AnswerHandle"/>'s source.</summary>
     public (int Start, int End)? Range { get; init; }
+
+    /// <summary>The text that the range is of, where the items have one each.</summary>
+    public string? Source { get; init; }
 
     public double? Score { get; init; }
 
@@ -81,6 +84,11 @@ internal sealed unsafe class AnswerHandle(IReadOnlyList<AnswerItem> items, strin
         (int start, int end) = Has(Item(index).Range, "range");
         if (unit == OffsetUnit.Utf16)
             return (start, end);
+        if (Item(index).Source is { } own)
+        {
+            OffsetConverter converter = new(own, unit);
+            return (converter.Convert(start), converter.Convert(end));
+        }
         lock (_positions)
         {
             if (!_positions.TryGetValue(unit, out Dictionary<int, int>? converted))

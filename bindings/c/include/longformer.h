@@ -366,7 +366,8 @@ LF_API lf_status lf_task_free(lf_task* task);
  * offsets (may be NULL): int64 [count + 1], document i has the tokens offsets[i]..offsets[i + 1].
  * Options: the tasks'; "pooling" text: "mean", "cls", "tokens", "sentence"; "normalize" int: scale vectors to length 1; "prompt_name" text.
  * Defaults: in a folder of sentence-transformers its own settings ("sentence": its poolings, dense layers and normalization; C is then the width
- *   of their result), else "mean" and 0. */
+ *   of their result), else "mean" and 0.
+ * The folder is a Longformer's or an LED's, whose encoder is used; NULL loads the model in the box, as lf_summarizer_load does. */
 LF_API lf_status lf_document_encoder_load(const char* folder, const lf_load_options* options, lf_document_encoder** encoder);
 LF_API lf_status lf_document_encoder_encode(const lf_document_encoder* encoder, const char* const* documents, const size_t* lengths,
                                             size_t count, const lf_options* options, lf_tensor** embeddings, lf_tensor** offsets);
@@ -453,6 +454,22 @@ LF_API lf_status lf_summarizer_load(const char* folder, const lf_load_options* o
 LF_API lf_status lf_summarizer_summarize(const lf_summarizer* summarizer, const char* const* documents, const size_t* lengths,
                                          size_t count, const lf_options* options, lf_answer** answer);
 LF_API lf_status lf_summarizer_free(lf_summarizer* summarizer);
+
+/* A corpus to search: passages with vectors by an encoder and words, in one file (docs/search.md).
+ * build makes the file at `path`, or brings an index by the same encoder up to date: documents whose text it has keep their vectors.
+ *   encoder NULL: an index of words alone.
+ *   sources: the documents' names, which results give. lengths (may be NULL): of the documents.
+ *   result (may be NULL): items with label and score: "documents", "passages", "reused".
+ *   Options: int "passage_tokens" (512; 0: as many as the encoder takes); text "prompt_name"; callbacks cancel and progress.
+ * search: the encoder is the one of build; NULL: by words.
+ *   Items: label (the document's name), text, range (of the passage in its document), score (the document's), logit (the passage's: cosine or BM25),
+ *     group (rank from 0), id (the document's number); documents best first, of each its best passages.
+ *   Options: int "top" (10 documents) "passages" (1 of each); text "by": "meaning", "words" (BM25), "both" (default where there are vectors) "prompt_name";
+ *     float "meaning_weight" (0.5); callback cancel. */
+LF_API lf_status lf_search_index_build(const char* path, const lf_document_encoder* encoder, const char* const* sources, const char* const* documents,
+                                       const size_t* lengths, size_t count, const lf_options* options, lf_answer** result);
+LF_API lf_status lf_search_index_search(const char* path, const lf_document_encoder* encoder, const char* question, size_t question_length,
+                                        const lf_options* options, lf_answer** answer);
 
 /* The answer of a task: items 0..count-1.
  * The task's comment lists the properties of an item; another property: LF_NOT_FOUND.
@@ -657,6 +674,8 @@ LF_API lf_status lf_convert(const char* source, const char* output, const lf_opt
  *              "no_dropout" "recompute" "tf32"
  *   masked-lm  float "mask_probability"; flag "join_texts"          classify, tag  text "labels" (each adds one); classify "problem"
  *   answer     int "stride" "max_answer_tokens"; flag "ignore_windows_without_answer"    summarize  int "max_target_tokens"; flag "loss_only"
+ *   pairs      these alone: text "column" (as "query=line"; each adds one) "poolings" (each adds one) "device" "dtype" "attention"; int "dimension" "max_tokens"
+ *              "batch_size" "epochs" "seed"; float "learning_rate" "weight_decay" "scale" "dropout"; flags "resume" "tf32" (docs/search.md)
  *   char-lm    these alone: text "preset" ("small", "large") or "schedule" (a file, or its JSON text) "split" "device" "dtype" "attention"; int "seed"
  *              "sequences_per_pass" "eval_every" "eval_characters" "save_every" "keep"; flags "resume" "characters" (not bytes) "recompute" "tf32".
  *              data is one text file, of which a part is measured: evaluation is none (docs/charlm.md)

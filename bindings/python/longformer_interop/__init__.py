@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from ._model import Model, load_model
     from ._options import AttentionOptions, GenerationOptions, LoadOptions
     from ._results import (
-        Answer, ChoiceScore, Cluster, Encoding, Entity, FilledMask, Generated, LabelScore, MaskCandidate, Mention, Progress, Summary,
+        Answer, ChoiceScore, Cluster, Encoding, Entity, FilledMask, FoundPassage, Generated, IndexResult, LabelScore, MaskCandidate, Mention, Progress,
+        SearchResult, Summary,
     )
     from ._runtime import cuda_available, get_threads, library_version, log_to, set_threads, torch_version
+    from ._search import SearchIndex
     from ._summarizer import Summarizer
     from ._tasks import (
         CoreferenceResolver, DocumentEncoder, MaskFiller, MultipleChoice, QuestionAnswerer, SpanClassifier, TextClassifier, TokenClassifier,
@@ -43,10 +45,11 @@ _HOMES = {
     "_model": ("Model", "load_model"),
     "_options": ("AttentionOptions", "GenerationOptions", "LoadOptions"),
     "_results": (
-        "Answer", "ChoiceScore", "Cluster", "Encoding", "Entity", "FilledMask", "Generated", "LabelScore", "MaskCandidate", "Mention", "Progress",
-        "Summary",
+        "Answer", "ChoiceScore", "Cluster", "Encoding", "Entity", "FilledMask", "FoundPassage", "Generated", "IndexResult", "LabelScore", "MaskCandidate",
+        "Mention", "Progress", "SearchResult", "Summary",
     ),
     "_runtime": ("cuda_available", "get_threads", "library_version", "log_to", "set_threads", "torch_version"),
+    "_search": ("SearchIndex",),
     "_summarizer": ("Summarizer",),
     "_tasks": (
         "CoreferenceResolver", "DocumentEncoder", "MaskFiller", "MultipleChoice", "QuestionAnswerer", "SpanClassifier", "TextClassifier",
@@ -60,10 +63,10 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Answer", "AttentionOptions", "CharacterLanguageModel", "CharacterScore", "CheckpointError", "ChoiceScore", "Cluster", "CoreferenceResolver",
-    "DeviceError", "DocumentEncoder", "Encoding", "Entity", "Evaluation", "FilledMask",
-    "Generated", "GenerationOptions", "InputError", "LabelScore", "LoadOptions", "LongformerError", "MaskCandidate", "MaskFiller", "Mention",
+    "DeviceError", "DocumentEncoder", "Encoding", "Entity", "Evaluation", "FilledMask", "FoundPassage",
+    "Generated", "GenerationOptions", "IndexResult", "InputError", "LabelScore", "LoadOptions", "LongformerError", "MaskCandidate", "MaskFiller", "Mention",
     "Model", "MultipleChoice", "PerProcess", "Progress",
-    "QuestionAnswerer", "SpanClassifier", "Summarizer", "Summary", "Tensor", "TextClassifier", "TokenClassifier", "Tokenizer", "Trainer",
+    "QuestionAnswerer", "SearchIndex", "SearchResult", "SpanClassifier", "Summarizer", "Summary", "Tensor", "TextClassifier", "TokenClassifier", "Tokenizer", "Trainer",
     "TrainingEvent", "TrainingOptions", "TrainingResult", "banded_attention", "banded_attention_probabilities", "convert",
     "cuda_available", "evaluate", "get_threads", "global_attention", "library_version", "load_model",
     "load_safetensors", "log_to", "relative_banded_attention", "save_safetensors", "set_threads", "torch_version", "train",

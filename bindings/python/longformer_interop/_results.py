@@ -3,7 +3,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Answer", "ChoiceScore", "Cluster", "Encoding", "Entity", "FilledMask", "Generated", "LabelScore", "MaskCandidate", "Mention", "Progress", "Summary"]
+__all__ = [
+    "Answer", "ChoiceScore", "Cluster", "Encoding", "Entity", "FilledMask", "FoundPassage", "Generated", "IndexResult", "LabelScore", "MaskCandidate", "Mention",
+    "Progress", "SearchResult", "Summary",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -150,3 +153,31 @@ class Progress:
     done: int
     total: int
     tokens: int
+
+
+@dataclass(frozen=True)
+class FoundPassage:
+    """A stretch ``text[start:end]`` of a document that was found; ``score`` is its cosine with the question, or its part of BM25."""
+
+    text: str
+    start: int
+    end: int
+    score: float
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """A document that was found, with its best passages, the best first."""
+
+    source: str
+    score: float
+    passages: tuple[FoundPassage, ...]
+
+
+@dataclass(frozen=True)
+class IndexResult:
+    """What an index holds now; ``reused`` documents kept the vectors that they had."""
+
+    documents: int
+    passages: int
+    reused: int

@@ -1,17 +1,16 @@
 """Long documents in, text out."""
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ._calls import Plan, awaitable, blocking
 from ._errors import InputError
-from ._options import GenerationOptions, GlobalTokens, LoadOptions, TaskOptions, task_options
+from ._options import GenerationOptions, GlobalTokens, TaskOptions, task_options
 from ._results import Summary
 from ._streams import astreamed, streamed
-from ._tasks import Task
+from ._tasks import BoxedTask
 from ._texts import texts
 from ._watch import ProgressArgument, Watch, watched
 
@@ -20,10 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Summarizer"]
 
-S = TypeVar("S", bound="Summarizer")
 
-
-class Summarizer(Task["NativeSummarizer"]):
+class Summarizer(BoxedTask["NativeSummarizer"]):
     """Generation with an LED. Options that are not given come from the checkpoint; the first token is global.
 
     >>> document = "A long story about windows and global tokens. " * 10
@@ -35,25 +32,6 @@ class Summarizer(Task["NativeSummarizer"]):
     """
 
     _kind = "Summarizer"
-
-    @classmethod
-    def load(
-        cls: type[S],
-        folder: str | os.PathLike[str] | None = None,
-        *,
-        device: str = "cpu",
-        dtype: str | None = None,
-        attention: str = "fused",
-        options: LoadOptions | None = None,
-    ) -> S:
-        """Loads a checkpoint folder; without one the model in the box, or the one that ``LONGFORMER_DEFAULT_MODEL`` names.
-
-        The other arguments and what is raised are those of the other classes' ``load``. ``CheckpointError`` lists where it looked for the
-        model in the box, if there is none.
-        """
-        chosen = options if options is not None else LoadOptions(device, dtype, attention)
-        path = None if folder is None else os.fspath(folder)
-        return cls(cls._get_backend().load(cls._kind, path, chosen), path, chosen)
 
     def _summarize(
         self,

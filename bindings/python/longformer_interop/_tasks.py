@@ -3,13 +3,14 @@
 The examples run on checkpoints with seeded random weights (the tests make them), so what they find is arbitrary, yet always the same."""
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 
 from ._calls import Plan, awaitable, blocking
 from ._errors import InputError
 from ._loaded import Loaded
-from ._options import GlobalTokens, _one_of, task_options
+from ._options import GlobalTokens, LoadOptions, _one_of, task_options
 from ._results import Answer, ChoiceScore, Cluster, Entity, FilledMask, LabelScore
 from ._texts import one_text, texts
 from ._tokenizer import Tokenizer
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["CoreferenceResolver", "DocumentEncoder", "MaskFiller", "MultipleChoice", "QuestionAnswerer", "SpanClassifier", "TextClassifier", "TokenClassifier"]
 
 N = TypeVar("N")
+S = TypeVar("S", bound="BoxedTask[Any]")
 
 
 class Task(Loaded[N], Generic[N]):
@@ -46,7 +48,30 @@ class Task(Loaded[N], Generic[N]):
         return f", {self.max_tokens} tokens" if self.max_tokens else ""
 
 
-class DocumentEncoder(Task["NativeEncoder"]):
+class BoxedTask(Task[N], Generic[N]):
+    """A task that the model in the box serves where no folder is named."""
+
+    @classmethod
+    def load(
+        cls: type[S],
+        folder: str | os.PathLike[str] | None = None,
+        *,
+        device: str = "cpu",
+        dtype: str | None = None,
+        attention: str = "fused",
+        options: LoadOptions | None = None,
+    ) -> S:
+        """Loads a checkpoint folder; without one the model in the box, or the one that ``LONGFORMER_DEFAULT_MODEL`` names.
+
+        The other arguments and what is raised are those of the other classes' ``load``. ``CheckpointError`` lists where it looked for the
+        model in the box, if there is none.
+        """
+        chosen = options if options is not None else LoadOptions(device, dtype, attention)
+        path = None if folder is None else os.fspath(folder)
+        return cls(cls._get_backend().load(cls._kind, path, chosen), path, chosen)
+
+
+class DocumentEncoder(BoxedTask["NativeEncoder"]):
     """Turns documents into vectors.
 
     >>> with lf.DocumentEncoder.load(models / "encoder") as encoder:

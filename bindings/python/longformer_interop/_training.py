@@ -82,6 +82,11 @@ class TrainingOptions:
     loss_only: bool | None = None
     mask_probability: float | None = None
     join_texts: bool | None = None
+    # Of pairs.
+    poolings: Sequence[str] | None = None
+    dimension: int | None = None
+    scale: float | None = None
+    dropout: float | None = None
     # Of the paper's tasks.
     no_global_attention: bool | None = None
     first_chunk_only: bool | None = None
@@ -113,8 +118,9 @@ class TrainingOptions:
     def __post_init__(self) -> None:
         for f in fields(self):
             object.__setattr__(self, f.name, plain_number(getattr(self, f.name)))
-        if isinstance(self.labels, str):
-            raise InputError(f"labels: expected several, as [\"a\", \"b\"], given {self.labels!r}")
+        for name in ("labels", "poolings"):
+            if isinstance(getattr(self, name), str):
+                raise InputError(f"{name}: expected several, as [\"a\", \"b\"], given {getattr(self, name)!r}")
         if self.column is not None and not isinstance(self.column, Mapping):
             raise InputError(f"column: expected a dict such as {{'text': 'review'}}, given {self.column!r}")
 
@@ -127,8 +133,9 @@ class TrainingOptions:
         values = self.given()
         if "column" in values:
             values["column"] = [f"{purpose}={name}" for purpose, name in values["column"].items()]
-        if "labels" in values:
-            values["labels"] = [str(label) for label in values["labels"]]
+        for name in ("labels", "poolings"):
+            if name in values:
+                values[name] = [str(label) for label in values[name]]
         for name in ("cache", "evidence", "splits", "journal"):
             if name in values:
                 values[name] = os.fspath(values[name])

@@ -57,15 +57,15 @@ def test_types_are_checked_by_mypy():
 
 
 MODULES = [
-    "", "._attention", "._character", "._errors", "._files", "._model", "._options", "._results", "._runtime", "._summarizer", "._tasks", "._tokenizer", "._training",
+    "", "._attention", "._character", "._errors", "._files", "._model", "._options", "._results", "._runtime", "._search", "._summarizer", "._tasks", "._tokenizer", "._training",
     "._workers",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_the_examples_of_the_documentation_run(lf, models, module):
+def test_the_examples_of_the_documentation_run(lf, models, module, tmp_path):
     target = importlib.import_module("longformer_interop" + module)
-    names = vars(target) | {"lf": lf, "models": models}
+    names = vars(target) | {"lf": lf, "models": models, "tmp_path": tmp_path}
     results = doctest.testmod(target, extraglobs=names, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert results.failed == 0
     assert results.attempted > 0 or module == "._runtime"

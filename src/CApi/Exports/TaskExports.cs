@@ -9,7 +9,7 @@ internal static unsafe class TaskExports
 {
     [UnmanagedCallersOnly(EntryPoint = "lfm_document_encoder_load", CallConvs = [typeof(CallConvCdecl)])]
     public static int EncoderLoad(byte* folder, nint options, nint* encoder) =>
-        Loading.Task(folder, options, encoder, "encoder", DocumentEncoder.Load);
+        Loading.Task(folder, options, encoder, "encoder", DocumentEncoder.Load, () => DefaultModel.Folder);
 
     [UnmanagedCallersOnly(EntryPoint = "lfm_document_encoder_free", CallConvs = [typeof(CallConvCdecl)])]
     public static int EncoderFree(nint encoder) => Failure.Run(() => Handles.FreeTask<DocumentEncoder>(encoder, "encoder"));

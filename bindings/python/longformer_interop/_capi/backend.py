@@ -19,6 +19,7 @@ from .character import CCharacterModel
 from .library import CODE_POINTS, LOG, NotFound, library, packed, text_utf8, utf8
 from .loading import load_handle, settings_of
 from .objects import ENCODING, Answers, BorrowedHandles, CTensor, Options, handle, int32s, memory_of, named_tensors, number, owned_text, static_text, text_of
+from .search import CSearch
 
 __all__ = ["BACKEND"]
 
@@ -367,7 +368,7 @@ def _attending(
             yield tensors, window, opened
 
 
-class CBackend:
+class CBackend(CSearch):
     """The backend itself; the library is loaded by its first use."""
 
     name = "c"

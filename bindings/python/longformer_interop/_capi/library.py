@@ -54,6 +54,7 @@ SIGNATURES = {
     "lf_coreference_resolver_load": "spp", "lf_coreference_resolver_resolve": "pszpp",
     "lf_span_classifier_load": "spp", "lf_span_classifier_classify": "pszpzipp",
     "lf_summarizer_load": "spp", "lf_summarizer_summarize": "pppzpp",
+    "lf_search_index_build": "sppppzpp", "lf_search_index_search": "spszpp",
     "lf_answer_count": "pp", "lf_answer_item": "pzipppppppppp", "lf_answer_tokens": "pzpp", "lf_answer_token_scores": "pzpp",
     "lf_answer_ended": "pzp", "lf_answer_free": "p",
     "lf_tokenizer_load": "sp", "lf_tokenizer_free": "p", "lf_tokenizer_encode": "pszszpp", "lf_tokenizer_encode_batch": "pppppzpp",

@@ -21,14 +21,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import _attention, _character, _files, _model, _summarizer, _tasks, _tokenizer, _training
+from .. import _attention, _character, _files, _model, _search, _summarizer, _tasks, _tokenizer, _training
 from .._arrays import Tensor, borrow
 from .._arrays import to_numpy as _to_numpy
 from .._backend import Backend
 from .._character import CharacterScore
 from .._errors import CheckpointError, DeviceError, InputError, LongformerError
 from .._options import AttentionOptions, GenerationOptions, LoadOptions
-from .._results import Answer, ChoiceScore, Cluster, Encoding, Entity, FilledMask, Generated, LabelScore, MaskCandidate, Mention, Progress, Summary
+from .._results import (
+    Answer, ChoiceScore, Cluster, Encoding, Entity, FilledMask, FoundPassage, Generated, IndexResult, LabelScore, MaskCandidate, Mention, Progress,
+    SearchResult, Summary,
+)  # fmt: skip
 from .._runtime import log_by
 from .._training import Data, Evaluation, TrainingEvent, TrainingOptions, TrainingResult
 from .._watch import ProgressArgument
@@ -45,10 +48,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Answer", "AttentionOptions", "CharacterLanguageModel", "CharacterScore", "CheckpointError", "ChoiceScore", "Cluster", "CoreferenceResolver",
-    "DeviceError", "DocumentEncoder", "Encoding", "Entity", "Evaluation", "FilledMask",
-    "Generated", "GenerationOptions", "InputError", "LabelScore", "LoadOptions", "LongformerError", "MaskCandidate", "MaskFiller", "Mention",
+    "DeviceError", "DocumentEncoder", "Encoding", "Entity", "Evaluation", "FilledMask", "FoundPassage",
+    "Generated", "GenerationOptions", "IndexResult", "InputError", "LabelScore", "LoadOptions", "LongformerError", "MaskCandidate", "MaskFiller", "Mention",
     "Model", "MultipleChoice", "PerProcess", "Progress",
-    "QuestionAnswerer", "SpanClassifier", "Summarizer", "Summary", "Tensor", "TextClassifier", "TokenClassifier", "Tokenizer", "Trainer",
+    "QuestionAnswerer", "SearchIndex", "SearchResult", "SpanClassifier", "Summarizer", "Summary", "Tensor", "TextClassifier", "TokenClassifier", "Tokenizer", "Trainer",
     "TrainingEvent", "TrainingOptions", "TrainingResult", "banded_attention", "banded_attention_probabilities", "convert",
     "cuda_available", "evaluate", "from_net", "get_threads", "global_attention", "library_version", "load_model",
     "load_safetensors", "log_to", "net", "relative_banded_attention", "save_safetensors", "set_threads", "to_net", "torch_version", "torchsharp", "train",
@@ -106,6 +109,10 @@ class CoreferenceResolver(_ThisTask, _tasks.CoreferenceResolver):
 
 
 class Summarizer(_ThisTask, _summarizer.Summarizer):
+    pass
+
+
+class SearchIndex(_ThisBackend, _search.SearchIndex):
     pass
 
 

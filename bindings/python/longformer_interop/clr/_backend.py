@@ -17,6 +17,7 @@ from .._results import Answer, ChoiceScore, Cluster, Encoding, Entity, FilledMas
 from .._texts import whole
 from .._training import _numbers
 from .._watch import Watch
+from ._indexing import NetSearch
 from ._runtime import Net, copy_variable, start, translated
 
 __all__ = ["BACKEND", "NetTensor", "borrow_into"]
@@ -367,7 +368,7 @@ def _generation(net: Net, generation: GenerationOptions) -> tuple[str, Any, list
 
 
 @_whole_texts
-class NetBackend:
+class NetBackend(NetSearch):
     """The backend itself; .NET is started by its first use."""
 
     name = "clr"
