@@ -98,6 +98,32 @@ recipe_application() { # number package...
 nuget_extensions() { recipe_application 4 LongformerInterop-cpu LongformerInterop.Extensions Microsoft.Extensions.Hosting; }
 nuget_torchsharp() { recipe_application 10 LongformerInterop-cpu LongformerInterop.TorchSharp; }
 
+# A page in the form that the model in the box reads.
+page() { # file
+  printf 'FROB(1)    General Commands Manual    FROB(1)\n\nDESCRIPTION\n       Frob converts sound files.\n' > "$1"
+}
+
+nuget_default_model() {
+  local folder=$work/default-model
+  rm -rf "$folder" && mkdir -p "$folder" && nuget_config "$folder" && page "$folder/page.txt"
+  (
+    cd "$folder"
+    export NUGET_PACKAGES=$work/nuget
+    dotnet new console --no-restore >/dev/null
+    for package in LongformerInterop-cpu LongformerInterop.DefaultModel; do dotnet add package "$package"; done
+    cat > Program.cs <<'CSHARP'
+using LongformerInterop.Tasks;
+using Summarizer summarizer = Summarizer.Load();
+Console.WriteLine(summarizer.Summarize(File.ReadAllText("page.txt")));
+using DocumentEncoder encoder = DocumentEncoder.Load();
+Console.WriteLine(encoder.Encode(["convert sound"])[0].Length);
+CSHARP
+    dotnet publish -o published
+    env -u LIBTORCH -u LONGFORMER_NATIVE_DIR -u LONGFORMER_DEFAULT_MODEL dotnet published/default-model.dll | tee output
+    [ "$(wc -l < output)" -ge 2 ] && [ "$(tail -n 1 output)" -gt 0 ]
+  )
+}
+
 symbols() { tools/symbols.sh artifacts/liblongformer_ops.so artifacts/liblongformer.so.1; }
 
 tool() {
@@ -108,6 +134,11 @@ tool() {
     dotnet tool install --tool-path installed LongformerInterop.Cli --version "$version"
     LIBTORCH=$libtorch installed/longformer info longformer-base-4096
     LIBTORCH=$libtorch installed/longformer encode longformer-base-4096 --input book.txt --output vectors.npy
+    if [ -f "$root/models/default/config.json" ]; then
+      page page.txt
+      env -u LONGFORMER_DEFAULT_MODEL LIBTORCH="$libtorch" installed/longformer summarize --input page.txt
+      env -u LONGFORMER_DEFAULT_MODEL LIBTORCH="$libtorch" installed/longformer search --corpus page.txt --index page.lfindex --question sound
+    fi
     # Without a libtorch one line that says so.
     if installed/longformer encode longformer-base-4096 --input book.txt --output vectors.npy 2> refused; then exit 1; fi
     cat refused
@@ -129,6 +160,13 @@ python_without_torch() {
     if "$python" -c 'import torch' 2>/dev/null; then echo "expected a Python without torch"; exit 1; fi
     LIBTORCH=$libtorch "$python" example.py | tee output
     [ "$(wc -l < output)" -ge 3 ]
+    if [ -f "$root/models/default/config.json" ]; then
+      page page.txt
+      env -u LONGFORMER_DEFAULT_MODEL LIBTORCH="$libtorch" "$python" -c '
+import longformer_interop as lf
+with lf.Summarizer.load() as led:
+    print(led.summarize(open("page.txt").read()))'
+    fi
   )
 }
 
@@ -172,6 +210,10 @@ c_in_another_release() {
     in_root cmake -S moved/share/longformer/examples -B examples -DCMAKE_PREFIX_PATH="$PWD/moved" -DCMAKE_BUILD_TYPE=Release
     in_root cmake --build examples
     in_root examples/encode longformer-base-4096 book.txt
+    if [ -f "$root/models/default/config.json" ]; then
+      page page.txt
+      in_root env -u LONGFORMER_DEFAULT_MODEL examples/summarize "$(cat page.txt)"
+    fi
     in_root examples/answer longformer-triviaqa "Who wrote it?" "$(head -c 500 book.txt)"
     in_root sh -c 'cc example.c $(PKG_CONFIG_PATH=moved/lib/pkgconfig pkg-config --cflags --libs longformer) -o example && ./example'
   )
@@ -185,7 +227,9 @@ fi
 tools/root-folder.sh "$trixie" trixie gcc g++ cmake make pkgconf
 tools/root-folder.sh "$sid" sid python3-torch python3-transformers python3-numpy libopenblas0-pthread
 export TRIXIE=$trixie SID=$sid
-for part in symbols nuget_with_libtorch nuget_and_libtorch nuget_extensions nuget_torchsharp tool python_without_torch python_beside_torch c_in_another_release; do
+default_model=
+[ ! -f models/default/config.json ] || default_model=nuget_default_model
+for part in symbols nuget_with_libtorch nuget_and_libtorch $default_model nuget_extensions nuget_torchsharp tool python_without_torch python_beside_torch c_in_another_release; do
   check $part env PART=$part tools/check-packages.sh
 done
 close

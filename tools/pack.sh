@@ -14,6 +14,8 @@ nuget() {
   for project in LongformerInterop LongformerInterop-cpu; do
     dotnet pack "tools/nuget/$project.csproj" -o artifacts -v quiet --nologo
   done
+  # The model in the box, where there is one, in a package of its own.
+  [ ! -f models/default/config.json ] || dotnet pack tools/nuget/LongformerInterop.DefaultModel.csproj -o artifacts -v quiet --nologo
   # Beside it, each with a dependency on it.
   for project in TorchSharp Extensions; do
     dotnet pack "src/$project" -p:ForPackage=true -o artifacts -v quiet --nologo

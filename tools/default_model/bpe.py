@@ -104,3 +104,20 @@ def write_tokenizer(folder: Path, texts: Iterable[str], size: int, positions: in
     settings = {"tokenizer_class": "LEDTokenizer", "add_prefix_space": False, "trim_offsets": True, "model_max_length": positions, **special}
     write_whole(folder / "tokenizer_config.json", json.dumps(settings, indent=2) + "\n")
     return len(vocabulary)
+
+
+def write_fast(folder: Path) -> None:
+    """Writes tokenizer.json, which HF's fast tokenizers read, from the files beside it."""
+    vocabulary = json.loads((folder / "vocab.json").read_text("utf-8"))
+    merges = [line.split(" ") for line in (folder / "merges.txt").read_text("utf-8").split("\n")[1:] if line]
+    flags = {"single_word": False, "rstrip": False, "normalized": False, "special": True}
+    # As RoBERTa's, the mask takes the space before it.
+    added = [{"id": vocabulary[token], "content": token, **flags, "lstrip": token == "<mask>"} for token in [*SPECIALS, "<mask>"]]
+    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    write_whole(folder / "tokenizer.json", json.dumps({
+        "version": "1.0", "truncation": None, "padding": None, "added_tokens": added, "normalizer": None, "pre_tokenizer": level,
+        "post_processor": {"type": "RobertaProcessing", "sep": ["</s>", 2], "cls": ["<s>", 0], "trim_offsets": True, "add_prefix_space": False},
+        "decoder": level,
+        "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": "", "end_of_word_suffix": "", "fuse_unk": False,
+                  "byte_fallback": False, "ignore_merges": False, "vocab": vocabulary, "merges": merges},
+    }, ensure_ascii=False, separators=(",", ":")) + "\n")  # fmt: skip

@@ -2,7 +2,7 @@
 """Makes the model in the box from nothing: packages, text, tokenizer, training, scores. What is there already is not made again.
 
     .venv/bin/python tools/default_model/make.py [--work build/default-model] [--output models/default] [--schedule full|toy] [--threads N]
-                                                 [--until data|tokenizer|training|model|scores] [--test N]
+                                                 [--until data|tokenizer|training|model|meaning|scores] [--test N]
 
 Everything random follows the seed of settings.json. Stop it whenever you like: the same command continues."""
 from __future__ import annotations
@@ -16,10 +16,11 @@ from pathlib import Path
 
 import bpe
 import corpus
+import meaning
 import scores
 import training
 
-STEPS = ["data", "tokenizer", "training", "model", "scores"]
+STEPS = ["data", "tokenizer", "training", "model", "meaning", "scores"]
 
 
 def main() -> None:
@@ -54,7 +55,13 @@ def main() -> None:
     if reached("training"):
         return
     training.finish(trained, chosen.output)
+    bpe.write_fast(chosen.output)
     if reached("model"):
+        return
+    found = meaning.main(work, chosen.output, settings, chosen.schedule, chosen.threads)
+    for by, row in found["rows"].items():
+        print("  ".join(f"{value:5.1f} {name}" for name, value in row.items()), f" search by {by}")
+    if reached("meaning"):
         return
     for name, value in scores.write_scores(work, chosen.output, settings, chosen.schedule, chosen.threads, chosen.test):
         print(f"{value:6.1f}  {name}")

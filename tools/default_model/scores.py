@@ -8,6 +8,7 @@ import re
 import shutil
 from pathlib import Path
 
+import meaning
 import pages
 from debian import write_whole
 from training import longformer
@@ -71,6 +72,8 @@ def card(settings: dict, schedule: str, work: Path, rows: list[tuple[str, float]
     chosen = sorted(random.Random(settings["seed"]).sample(range(len(test)), min(20, len(test))))
     examples = "\n".join(f"| {test[i]['page']} | {said[i]} | {test[i]['summary']} |".replace("||", "| |") for i in chosen)
     scores = "\n".join(f"| {name} | {value:.1f} |" for name, value in rows)
+    found = work / "meaning" / "search.json"
+    search = meaning.section(json.loads(found.read_text("utf-8"))) if found.exists() else ""
     return f"""---
 language: en
 license: other
@@ -96,6 +99,7 @@ Drawn by the seed, not chosen.
 |---|---|---|
 {examples}
 
+{search}
 ## Data
 Manual pages (sections 1, 5, 8, English) and package descriptions of Debian's main archive, one package a source, rendered by mandoc; stubs, duplicates and lines that
 say nothing ("manual page for X") left out. Split by source package: 92 % train, 3 % dev, 5 % test. `packages.tsv` lists packages, versions and licences.
@@ -140,7 +144,7 @@ def write_scores(work: Path, model: Path, settings: dict, schedule: str, threads
         f"{p['package']}\t{p['version']}\t{p['part']}\t{', '.join(p['licences'])}\n" for p in packages))  # fmt: skip
     for phase in settings["schedules"][schedule]:
         shutil.copyfile(work / "runs" / phase["name"] / "curves.svg", model / f"curves-{phase['name']}.svg")
-    size = sum(p.stat().st_size for p in model.iterdir())
+    size = sum(p.stat().st_size for p in model.rglob("*") if p.is_file())
     if size > LONG:
         raise SystemExit(f"{model}: expected at most 16 MB in all, given {size / 2**20:.1f} MB")
     return rows

@@ -74,7 +74,7 @@ def start_weights(config: dict, seed: int) -> dict[str, np.ndarray]:
     """Random weights in which two things are laid out by hand (compare Trockman and Kolter, "Mimetic initialization of self-attention layers", 2023,
     and Olsson et al., "In-context learning and induction heads", 2022). Two heads of the encoder's first layer look one token to the left and write
     that token's word beside the own one. Three heads of the decoder's first layer look for places of the document whose word before is the word
-    that was written last, and add the word that stands there. All of it is learnt further like any other weight."""
+    that was written last, and add the word that is there. All of it is learnt further like any other weight."""
     if (config["d_model"], config["encoder_attention_heads"], config["decoder_attention_heads"]) != (WIDTH, WIDTH // HEAD, WIDTH // HEAD):
         raise SystemExit(f"expected a width of {WIDTH} and {WIDTH // HEAD} heads, given {config['d_model']}, {config['encoder_attention_heads']}")
     weights = random_weights(config, np.random.default_rng(seed))

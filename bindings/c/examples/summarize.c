@@ -1,4 +1,5 @@
-/* A summary as it comes into being: summarize FOLDER DOCUMENT   a line for the text, one for its tokens and score. */
+/* A summary as it comes into being: summarize [FOLDER] DOCUMENT   a line for the text, one for its tokens and score. Without a folder by the
+   model in the box. */
 #include <longformer.h>
 
 #include <stdio.h>
@@ -20,13 +21,13 @@ int main(int argc, char** argv) {
   double score;
   int status = 1;
 
-  if (argc != 3) {
-    fprintf(stderr, "usage: summarize FOLDER DOCUMENT\n");
+  if (argc != 2 && argc != 3) {
+    fprintf(stderr, "usage: summarize [FOLDER] DOCUMENT\n");
     return 2;
   }
-  documents[0] = argv[2];
+  documents[0] = argv[argc - 1];
   if (lf_check_abi() == LF_OK
-      && lf_summarizer_load(argv[1], NULL, &summarizer) == LF_OK
+      && lf_summarizer_load(argc == 3 ? argv[1] : NULL, NULL, &summarizer) == LF_OK
       && lf_options_create(&options) == LF_OK
       && lf_options_set_int(options, "beams", 2) == LF_OK
       && lf_options_set_int(options, "max_tokens", 24) == LF_OK

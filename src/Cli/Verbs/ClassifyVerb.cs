@@ -28,7 +28,7 @@ internal static class ClassifyVerb
                 return corpus.Run(parsed, model, load =>
                 {
                     TextClassifier loaded = TextClassifier.Load(model.Folder(parsed), load);
-                    return (loaded, CorpusTask.Classify(loaded, options));
+                    return (loaded, CorpusTask.Classify(loaded, CorpusOptionsOfVerb.Fit(options, load)));
                 }, cancellation);
             }
             List<Document> documents = text.Read(parsed);

@@ -5,6 +5,7 @@ using System.Globalization;
 using LongformerInterop.Cli.Output;
 using LongformerInterop.Corpora;
 using LongformerInterop.Models;
+using LongformerInterop.Tasks;
 using LongformerInterop.Torch;
 
 namespace LongformerInterop.Cli.Verbs;
@@ -12,6 +13,8 @@ namespace LongformerInterop.Cli.Verbs;
 /// <summary>The options of a verb that works through corpora: <c>--corpus FILE... --parts DIR</c>, or <c>--parquet FILE... --parts DIR</c>.</summary>
 internal sealed class CorpusOptionsOfVerb
 {
+    private const int TokensOfSharedWeights = 512;
+
     private static readonly string[] Passing =
     [
         "--corpus", "--parquet", "--parts", "--shard", "--resume", "--workers", "--report", "--threads", "--json", "--device", "--shared-weights",
@@ -144,6 +147,13 @@ internal sealed class CorpusOptionsOfVerb
             done = CorpusRun.Run(files, output, task, options, line.Report, cancellation);
         return Print(parsed, model, output, done, started);
     }
+
+    /// <summary>
+    /// Options for a model as it was loaded. Processes that share the weights in their file are many where memory is short, and then the
+    /// activations are what each has for itself: small batches keep them below a tenth of base size's weights.
+    /// </summary>
+    internal static TOptions Fit<TOptions>(TOptions options, LoadOptions load) where TOptions : TaskOptions =>
+        load.PackWeights ? options : options with { TokensPerBatch = TokensOfSharedWeights };
 
     private static int Print(ParseResult parsed, ModelOptions model, string output, CorpusProgress done, long started)
     {

@@ -52,7 +52,7 @@ internal static class EncodeVerb
                 return corpus.Run(parsed, model, load =>
                 {
                     DocumentEncoder loaded = DocumentEncoder.Load(folder, load);
-                    return (loaded, CorpusTask.Encode(loaded, chosen, options));
+                    return (loaded, CorpusTask.Encode(loaded, chosen, CorpusOptionsOfVerb.Fit(options, load)));
                 }, cancellation);
             }
             return Encode(new Request(folder, chosen, parsed.GetValue(output), model.Json(parsed)), options, model, text, parsed, cancellation);

@@ -38,12 +38,15 @@ internal static class SummarizeVerb
             using IEnumerator<IReadOnlyList<Summary>> results =
                 summarizer.Summarize(documents.Skips ? [] : [.. documents.Select(d => d.Text)], how, options, progress, cancellation: cancellation)
                     .GetEnumerator();
+            int Tokens(Document d) => summarizer.Tokenizer.Encode(d.Text).Count;
             return TaskVerb.Run(model, documents, parsed,
                 // One by one where a document that fails must not end the others.
-                d => documents.Skips ? summarizer.Summarize([d.Text], how, options, cancellation: cancellation).Single()
+                d => (Summaries: documents.Skips ? summarizer.Summarize([d.Text], how, options, cancellation: cancellation).Single()
                     : results.MoveNext() ? results.Current : throw new InvalidOperationException("a document without a summary"),
-                summaries =>
+                    Tokens: model.Json(parsed) ? Tokens(d) : 0),
+                result =>
                 {
+                    IReadOnlyList<Summary> summaries = result.Summaries;
                     progress.Clear();
                     for (int i = 0; i < summaries.Count; i++)
                     {
@@ -52,8 +55,11 @@ internal static class SummarizeVerb
                         Console.WriteLine(summaries[i].Text.Trim());
                     }
                 },
-                (json, summaries) =>
+                (json, result) =>
                 {
+                    IReadOnlyList<Summary> summaries = result.Summaries;
+                    json.WriteNumber("document_tokens", result.Tokens);
+                    json.WriteNumber("tokens", Math.Min(result.Tokens, summarizer.MaxTokens));
                     json.WriteString("summary", summaries[0].Text);
                     json.WriteStartArray("results");
                     foreach (Summary summary in summaries)
