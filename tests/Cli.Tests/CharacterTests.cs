@@ -44,6 +44,10 @@ public class CharacterTests
         JsonElement again = Longformer.Succeeds("evaluate", "char-lm", At("out"), "--data", At("text"), "--part", "dev", "--one-pass",
             "--every-character", "--json").Json;
         Assert.That(again.GetProperty("bits_per_character").GetDouble(), Is.EqualTo(dev).Within(1e-4));
+        JsonElement info = Longformer.Succeeds("info", At("out"), "--json").Json;
+        Assert.That(info.GetProperty("architecture").GetString(), Is.EqualTo("CharacterLanguageModel"));
+        Assert.That(info.GetProperty("tasks").EnumerateArray().Single().GetString(), Is.EqualTo("generate"));
+        Assert.That(info.GetProperty("symbols").GetString(), Does.Match("^\\d+ bytes$"));
         string[] sequences = ["evaluate", "char-lm", At("out"), "--data", At("text"), "--part", "test", "--length", "64", "--step", "16"];
         JsonElement overlapping = Longformer.Succeeds([.. sequences, "--json", "--output", At("bits")]).Json;
         JsonElement once = Longformer.Succeeds([.. sequences, "--json", "--one-pass"]).Json;

@@ -18,6 +18,11 @@ internal static class CheckpointDescription
     internal static void Describe(string path, CheckpointReport report, CancellationToken cancellation)
     {
         string folder = Checkpoint.FolderOf(path);
+        if (CharacterLanguageModelConfiguration.IsIn(folder))
+        {
+            DescribeCharacterModel(path, folder, report, cancellation);
+            return;
+        }
         int? vocabulary = null;
         using (JsonDocument? configuration = Configuration(folder, report))
         {
@@ -34,6 +39,19 @@ internal static class CheckpointDescription
         }
         DescribeTokenizer(folder, vocabulary, report);
         DescribePooling(folder, report);
+        TensorCheck.Run(path, report, cancellation);
+    }
+
+    private static void DescribeCharacterModel(string path, string folder, CheckpointReport report, CancellationToken cancellation)
+    {
+        try
+        {
+            CharacterInfo.Describe(folder, report);
+        }
+        catch (CheckpointException e)
+        {
+            report.Add(e);
+        }
         TensorCheck.Run(path, report, cancellation);
     }
 
