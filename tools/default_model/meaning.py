@@ -12,7 +12,7 @@ from debian import Archive, write_whole
 from training import longformer, to_bfloat16
 
 # What settings.json says under "meaning" comes before these.
-FULL = {"descriptions": 25000, "searched": 5000, "passage_tokens": 192, "max-tokens": 192, "dimension": 192, "epochs": 30, "batch-size": 1024}
+FULL = {"descriptions": 15000, "searched": 5000, "passage_tokens": 192, "max-tokens": 192, "dimension": 192, "epochs": 20, "batch-size": 1024}
 TOY = {**FULL, "descriptions": 100, "searched": 150, "epochs": 5, "max-tokens": 64, "pages": 300, "most": 60}
 MODULES = ["modules.json", "sentence_bert_config.json", "1_Pooling/config.json", "2_Dense/config.json"]
 WEIGHTS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
