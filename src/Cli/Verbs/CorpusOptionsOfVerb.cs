@@ -135,6 +135,8 @@ internal sealed class CorpusOptionsOfVerb
         };
         (TModel loaded, CorpusTask task) = load(model.Load(parsed) with { PackWeights = !parsed.GetValue(_shared) });
         using TModel owned = loaded;
+        // Batches have other sizes each time: what they leave behind is not kept beside what the next one takes.
+        using IDisposable? held = parsed.GetValue(_shared) ? TorchRuntime.HoldMemory() : null;
         if (parsed.GetValue(_report))
         {
             CorpusWorkers.EndWithParent();
