@@ -177,6 +177,26 @@ public sealed class DifferentiableTests
     }
 
     [Test]
+    public void Dense_attention_over_many_keys_takes_some_heads_at_a_time()
+    {
+        Tensor hidden = Tensor.Arange(4200).View(1, 1, 1, 4200).Gt(Tensor.From(4000L));
+        DenseAttentionOptions options = new() { Parts = [new(1, 0, 512, 0, 4200, hidden, 31)], Scale = 0.7 };
+        Tensor query = Normal(512, 3, 2), key = Normal(4200, 3, 2), value = Normal(4200, 3, 2);
+        AssertGradients(x => Differentiable.DenseAttention(x[0], x[1], x[2], options), query, key, value);
+        Tensor all = Differentiable.DenseAttention(query, key, value, options);
+        // Whoever looks at the probabilities is given all heads together.
+        List<long[]> shapes = [];
+        Tensor together = Differentiable.DenseAttention(query, key, value, options with { Probabilities = p => shapes.Add(p.Shape) });
+        Assert.That(Functional.Norm(all - together), Is.LessThan(1e-12));
+        Assert.That(shapes, Is.EqualTo(new[] { new long[] { 1, 3, 512, 4200 } }));
+        for (int head = 0; head < 3; head++)
+        {
+            Tensor one = Differentiable.DenseAttention(query.Narrow(1, head, 1), key.Narrow(1, head, 1), value.Narrow(1, head, 1), options);
+            Assert.That(Functional.Norm(all.Narrow(1, head, 1) - one), Is.LessThan(1e-12));
+        }
+    }
+
+    [Test]
     public void Losses_of_classes([Values(Reduction.Mean, Reduction.Sum)] Reduction reduction) =>
         AssertGradients(x => Differentiable.CrossEntropy(x[0], Ids(2, -100, 0, 4), -100, reduction), Normal(4, 5));
 

@@ -5,9 +5,12 @@ namespace LongformerInterop.Models.Gradients;
 // Attention to every key of a sequence: the decoder of an LED, and the two modes of allenai's that are no windows.
 public static partial class Differentiable
 {
+    // Probabilities that exist at once, but for those of a single head: a document of 4,096 tokens has 50 MB of them for 12 heads and 256 queries.
+    private const long MostProbabilities = 2 << 20;
+
     /// <summary>
-    /// softmax(scale * query . key) . value over the keys of each sequence. Only the probabilities of one part exist at a time; the backward
-    /// computes them again.
+    /// softmax(scale * query . key) . value over the keys of each sequence. Only the probabilities of one part exist at a time, or of some of its
+    /// heads; the backward computes them again.
     /// </summary>
     /// <param name="query">[N, H, D].</param>
     /// <param name="key">[M, H, D].</param>
@@ -18,7 +21,7 @@ public static partial class Differentiable
     {
         using TensorScope scope = new();
         Tensor output = scope.Keep(Tensor.Empty(query.Shape, query.DType, query.Device));
-        foreach (DenseAttentionPart part in options.Parts)
+        foreach (DenseAttentionPart part in options.Parts.SelectMany(part => InGroups(part, query.Size(1), options)))
         {
             using TensorScope inner = new();
             Tensor probabilities = Probabilities(part.OfQueries(query) * options.Scale, part.OfKeys(key), part);
@@ -33,14 +36,29 @@ public static partial class Differentiable
             Tensor[] sums = [.. saved.Take(3).Select(of => Tensor.Zeros(of.Shape, of.DType, of.Device))];
             for (int i = 0; i < options.Parts.Count; i++)
             {
-                using TensorScope inner = new();
-                AddBackward(sums, gradient.Tensor, saved, options.Parts[i] with { Hidden = saved[3 + i] }, options);
+                foreach (DenseAttentionPart part in InGroups(options.Parts[i] with { Hidden = saved[3 + i] }, saved[0].Size(1), options))
+                {
+                    using TensorScope inner = new();
+                    AddBackward(sums, gradient.Tensor, saved, part, options);
+                }
             }
             ofQuery?.Add(sums[0]);
             ofKey?.Add(sums[1]);
             ofValue?.Add(sums[2]);
         });
         return output;
+    }
+
+    /// <summary>
+    /// A part in groups of heads. Dropout takes an element by its place among all heads, and who looks at probabilities is given them together:
+    /// then there is one group.
+    /// </summary>
+    private static IEnumerable<DenseAttentionPart> InGroups(DenseAttentionPart part, long heads, DenseAttentionOptions options)
+    {
+        long most = options.Dropout > 0 || options.Probabilities is not null ? heads
+            : Math.Max(1, MostProbabilities / Math.Max(1, part.Count * part.Queries * part.Keys));
+        for (long from = 0; from < heads; from += most)
+            yield return part with { HeadFrom = from, Heads = Math.Min(most, heads - from) };
     }
 
     /// <summary>Adds the gradients of one part to those of all queries, keys and values.</summary>
