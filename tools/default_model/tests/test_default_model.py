@@ -214,7 +214,7 @@ def test_a_package_gives_so_many_pages_of_each_kind(monkeypatch):
     assert all((r["kind"] == "other") == (r["page"][-1] == "3") for r in found)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32))
 def test_the_exercise_hides_words_and_asks_for_the_opening(seed):
     text = "FROB(1)  X  FROB(1)\n\nDESCRIPTION\n       " + "Frob turns a knob and then the other, as long as it is there. " * 6 + "\n"
