@@ -27,9 +27,10 @@ enum class ScalarType : int32_t {
   boolean = 11,
   bfloat16 = 15
 };
-constexpr ScalarType kByte = ScalarType::uint8, kInt = ScalarType::int32, kLong = ScalarType::int64,
-                     kHalf = ScalarType::float16, kFloat = ScalarType::float32, kDouble = ScalarType::float64,
-                     kBool = ScalarType::boolean, kBFloat16 = ScalarType::bfloat16;
+constexpr ScalarType kByte = ScalarType::uint8, kChar = ScalarType::int8, kShort = ScalarType::int16,
+                     kInt = ScalarType::int32, kLong = ScalarType::int64, kHalf = ScalarType::float16,
+                     kFloat = ScalarType::float32, kDouble = ScalarType::float64, kBool = ScalarType::boolean,
+                     kBFloat16 = ScalarType::bfloat16;
 int64_t element_size(ScalarType type);
 bool is_floating(ScalarType type);
 std::ostream& operator<<(std::ostream& to, ScalarType type);  // "Float" or "Long", as libtorch writes them

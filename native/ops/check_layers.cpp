@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "check.h"
+#include "cpu/int8_linear.h"
 #include "cpu/products.h"
 
 namespace longformer {
@@ -37,6 +38,21 @@ void check_weight(const char* op, const Tensor& input, const Tensor& weight) {
   check_same_kind(op, "weight", weight, "input", input);
 }
 
+// Of a product: bias [outputs] and a residual like the result, either of which may be undefined.
+void check_addends(const char* op, const Tensor& input, const Tensor& bias, const Tensor& residual,
+                   int64_t outputs, const std::vector<int64_t>& shape) {
+  if (bias.defined()) {
+    check_same_kind(op, "bias", bias, "input", input);
+    LONGFORMER_CHECK_VALUE(bias.dim() == 1 && bias.size(0) == outputs, "longformer::", op, ": bias must be [",
+                           outputs, "], given ", bias.sizes());
+  }
+  if (residual.defined()) {
+    check_same_kind(op, "residual", residual, "input", input);
+    LONGFORMER_CHECK_VALUE(residual.sizes() == IntList(shape), "longformer::", op, ": residual must be ",
+                           IntList(shape), ", given ", residual.sizes());
+  }
+}
+
 std::vector<int64_t> with_last(IntList sizes, int64_t last) {
   std::vector<int64_t> shape = sizes.vec();
   shape.back() = last;
@@ -65,22 +81,48 @@ Linear check_linear(const char* op, const Tensor& input, const Tensor& weight, c
                 or_none(residual),
                 activation_of(op, activation),
                 with_last(input.sizes(), weight.size(0))};
-  if (linear.bias.defined()) {
-    check_same_kind(op, "bias", linear.bias, "input", input);
-    LONGFORMER_CHECK_VALUE(linear.bias.dim() == 1 && linear.bias.size(0) == weight.size(0),
-                           "longformer::", op, ": bias must be [", weight.size(0), "], given ",
-                           linear.bias.sizes());
-  }
-  if (linear.residual.defined()) {
-    check_same_kind(op, "residual", linear.residual, "input", input);
-    LONGFORMER_CHECK_VALUE(linear.residual.sizes() == IntList(linear.shape), "longformer::", op,
-                           ": residual must be ", IntList(linear.shape), ", given ", linear.residual.sizes());
-  }
+  check_addends(op, input, linear.bias, linear.residual, weight.size(0), linear.shape);
   const bool packs = linear.packed.defined() && linear.packed.numel() > 0;
   LONGFORMER_CHECK_VALUE(!packs || !input.is_cpu() || cpu::is_packed_form_of(linear.packed, weight),
                          "longformer::", op, ": packed must be linear_pack(weight), given ",
                          linear.packed.scalar_type(), " ", linear.packed.sizes(), " for weight ",
                          weight.scalar_type(), " ", weight.sizes());
+  return linear;
+}
+
+void check_int8_weight(const char* op, const Tensor& weight) {
+  LONGFORMER_CHECK_VALUE(weight.scalar_type() == kChar && weight.dim() == 2 && weight.is_cpu(),
+                         "longformer::", op, ": weight must be int8 [outputs, inputs] on the CPU, given ",
+                         weight.scalar_type(), " ", weight.sizes(), " on ", weight.device());
+}
+
+Int8Linear check_int8_linear(const char* op, const Tensor& input, const Tensor& weight, const Tensor& scale,
+                             const OptionalTensor& bias, const OptionalTensor& packed,
+                             std::string_view activation, const OptionalTensor& residual) {
+  check_int8_weight(op, weight);
+  const int64_t outputs = weight.size(0), inputs = weight.size(1);
+  LONGFORMER_CHECK_VALUE(cpu::has_product(input.scalar_type()), "longformer::", op,
+                         ": input must be float32, bfloat16 or float16, given ", input.scalar_type());
+  LONGFORMER_CHECK_VALUE(input.dim() >= 1 && input.size(-1) == inputs, "longformer::", op,
+                         ": input must be [..., ", inputs, "] for weight ", weight.sizes(), ", given ",
+                         input.sizes());
+  LONGFORMER_CHECK_VALUE(
+      scale.scalar_type() == kFloat && scale.is_cpu() && scale.sizes() == IntList({outputs}),
+      "longformer::", op, ": scale must be float32 [", outputs, "] on the CPU, given ", scale.scalar_type(),
+      " ", scale.sizes(), " on ", scale.device());
+  Int8Linear linear{input,
+                    weight,
+                    scale,
+                    or_none(bias),
+                    or_none(packed),
+                    or_none(residual),
+                    activation_of(op, activation),
+                    with_last(input.sizes(), outputs)};
+  check_addends(op, input, linear.bias, linear.residual, outputs, linear.shape);
+  LONGFORMER_CHECK_VALUE(!linear.packed.defined() || cpu::is_packed_int8(linear.packed, inputs, outputs),
+                         "longformer::", op, ": packed must be _int8_pack(weight), given ",
+                         or_none(packed).scalar_type(), " ", or_none(packed).sizes(), " for weight ",
+                         weight.sizes());
   return linear;
 }
 

@@ -88,6 +88,16 @@ Linear check_linear(const char* op, const Tensor& input, const Tensor& weight, c
                     const OptionalTensor& packed, std::string_view activation,
                     const OptionalTensor& residual);
 void check_linear_pack(const Tensor& weight);
+// The same of an int8 weight [O, I] whose rows have the factors scale [O] in float32.
+struct Int8Linear {
+  const Tensor &input, &weight, &scale, &bias, &packed, &residual;  // the last three may be undefined
+  Activation activation;
+  std::vector<int64_t> shape;  // of the result
+};
+void check_int8_weight(const char* op, const Tensor& weight);
+Int8Linear check_int8_linear(const char* op, const Tensor& input, const Tensor& weight, const Tensor& scale,
+                             const OptionalTensor& bias, const OptionalTensor& packed,
+                             std::string_view activation, const OptionalTensor& residual);
 // The kernels on a CPU read the input while they write `out`.
 void check_apart(const Tensor& out, const Tensor& input);
 // A tensor of that shape to write into, of the type and device of `like` where that is defined.

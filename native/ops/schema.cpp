@@ -83,6 +83,17 @@ LONGFORMER_REGISTER(r) {
       "_linear_into(Tensor input, Tensor weight, Tensor? bias, Tensor? packed, str activation, Tensor? "
       "residual, "
       "Tensor(a!) out) -> ()");
+  // The same with a weight in int8 [O, I] whose rows have the factors scale [O] in float32, on a CPU. Without
+  // `packed` only the weight has eight bits: for a few rows. With it, _int8_pack(weight), each row of the input
+  // is quantized as well, symmetric, by its own largest magnitude.
+  r.def("_int8_quantize(Tensor weight) -> (Tensor quantized, Tensor scale)");
+  r.def("_int8_pack(Tensor weight) -> Tensor");
+  r.def(
+      "_int8_linear(Tensor input, Tensor weight, Tensor scale, Tensor? bias, Tensor? packed, "
+      "str activation, Tensor? residual) -> Tensor");
+  r.def(
+      "_int8_linear_into(Tensor input, Tensor weight, Tensor scale, Tensor? bias, Tensor? packed, "
+      "str activation, Tensor? residual, Tensor(a!) out) -> ()");
   // The gradients of input . weight^T + bias: like input, weight [O, I] and bias [O]; undefined where not
   // needed.
   r.def(

@@ -143,6 +143,19 @@ void linear(const char* name, int64_t rows, int64_t inputs, int64_t outputs, Sca
           [&] { call<void>("_linear_into", x, w, OptionalTensor(b), p, activation, r, out); });
 }
 
+// With a weight of eight bits; unpacked, the input keeps its type.
+void int8_linear(const char* name, int64_t rows, int64_t inputs, int64_t outputs, const char* activation,
+                 bool packed) {
+  const Tensor x = randn({rows, inputs}), b = randn({outputs}), out = empty({rows, outputs}, kFloat);
+  const auto [w, scale] = call<std::tuple<Tensor, Tensor>>("_int8_quantize", randn({outputs, inputs}));
+  const OptionalTensor p = packed ? OptionalTensor(call<Tensor>("_int8_pack", w)) : OptionalTensor();
+  const Tensor &weight = w, &factors = scale;
+  measure(name, 2.0 * double(rows) * double(inputs) * double(outputs), [&] {
+    call<void>("_int8_linear_into", x, weight, factors, OptionalTensor(b), p, activation, OptionalTensor(),
+               out);
+  });
+}
+
 // The cost of a layer's global tokens, without their query's projection.
 void global_attention(const char* name, int64_t globals, ScalarType dtype) {
   const Tensor q = randn({1, globals, 12, 64}, dtype), x = randn({4096, 768}, dtype),
@@ -152,9 +165,8 @@ void global_attention(const char* name, int64_t globals, ScalarType dtype) {
   const OptionalTensor bias(b);
   GlobalOptions options;
   options.sequence_offsets = offsets;
-  measure(name, 4.0 * double(globals) * 12 * 768 * 4096, [&] {
-    test::folded_global_attention(q, x, w, bias, w, bias, index, options);
-  });
+  measure(name, 4.0 * double(globals) * 12 * 768 * 4096,
+          [&] { test::folded_global_attention(q, x, w, bias, w, bias, index, options); });
 }
 
 void layer_norm(const char* name, ScalarType dtype) {
@@ -204,6 +216,13 @@ int main(int argc, char** argv) {
   linear("linear float32 256 x 3072 x 768", 256, 3072, 768, kFloat, "none", false, true);
   linear("linear float32 64 x 768 x 768", 64, 768, 768, kFloat, "none", false, true);
   linear("linear bfloat16 4096 x 768 x 3072 gelu", 4096, 768, 3072, kBFloat16, "gelu", false, true);
+  int8_linear("linear int8 4096 x 768 x 2304", 4096, 768, 2304, "none", true);
+  int8_linear("linear int8 512 x 768 x 3072 gelu", 512, 768, 3072, "gelu", true);
+  int8_linear("linear int8 512 x 768 x 3072", 512, 768, 3072, "none", true);
+  int8_linear("linear int8 512 x 3072 x 768", 512, 3072, 768, "none", true);
+  int8_linear("linear int8 512 x 768 x 768", 512, 768, 768, "none", true);
+  int8_linear("linear int8 4 x 768 x 50265 weights only", 4, 768, 50265, "none", false);
+  linear("linear float32 4 x 768 x 50265 unpacked", 4, 768, 50265, kFloat, "none", false, false);
   for (ScalarType dtype : {kFloat, kBFloat16})
     for (int64_t globals : {1, 4, 32})
       global_attention(

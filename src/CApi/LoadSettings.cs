@@ -7,7 +7,7 @@ namespace LongformerInterop.CApi;
 internal sealed class LoadSettings
 {
     private static readonly (string Name, DType Type)[] Types =
-        [("float32", DType.Float32), ("bfloat16", DType.BFloat16), ("float16", DType.Float16), ("float64", DType.Float64)];
+        [("float32", DType.Float32), ("bfloat16", DType.BFloat16), ("float16", DType.Float16), ("float64", DType.Float64), ("int8", DType.Int8)];
 
     private volatile LoadOptions _options = Default;
 

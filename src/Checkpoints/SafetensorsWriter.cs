@@ -50,7 +50,7 @@ public static class SafetensorsWriter
             foreach (TensorSource tensor in ordered)
             {
                 CountingStream counted = new(stream);
-                tensor.CopyTo(counted);
+                tensor.WriteTo(counted);
                 if (counted.Count != tensor.ByteCount)
                 {
                     throw new CheckpointException(string.Create(CultureInfo.InvariantCulture,

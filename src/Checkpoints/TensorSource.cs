@@ -148,7 +148,9 @@ public sealed class TensorSource
         });
     }
 
-    internal void CopyTo(Stream stream) => _copyTo(stream);
+    /// <summary>Writes the values, <see cref="ByteCount"/> bytes, as the file has them. For a tensor that is made when its turn comes, that
+    /// is now.</summary>
+    public void WriteTo(Stream stream) => _copyTo(stream);
 
     private static StoredType TypeOf(string name, DType type) => StoredTypes.FromDType(type)
         ?? throw new CheckpointException($"tensor {SafetensorsHeader.Quote(name)}: the safetensors format has no dtype {type}");

@@ -33,8 +33,11 @@ public abstract class PretrainedModel : IDisposable
     /// nothing.</summary>
     public IReadOnlyList<string> UnusedTensors { get; internal set; } = [];
 
-    /// <summary>Dtype of the weights and the hidden states.</summary>
+    /// <summary>Dtype of the weights and the hidden states; of a model of eight bits that of everything but the products' weights.</summary>
     public DType DType => _parameters.DType;
+
+    /// <summary>Whether the weights of the layers' products have eight bits: loaded with <see cref="DType.Int8"/>, or stored so.</summary>
+    public bool IsInt8 => _parameters.IsInt8;
 
     /// <summary>Where the weights live.</summary>
     public Device Device => Options.Device;
@@ -106,7 +109,7 @@ public abstract class PretrainedModel : IDisposable
 
     /// <summary>
     /// Writes <c>config.json</c> and <c>model.safetensors</c> under HF's names, beside the folder first: a full disk leaves what
-    /// was there. Other files of an existing folder, the tokenizer's, stay.
+    /// was there. Other files of an existing folder, the tokenizer's, stay. A model of eight bits is written in eight bits.
     /// </summary>
     /// <exception cref="CheckpointException">The files cannot be written.</exception>
     public abstract void Save(string folder);

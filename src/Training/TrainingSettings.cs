@@ -76,6 +76,9 @@ public static class TrainingSettings
     internal static readonly (string Name, DType Value)[] DTypes =
         [("float32", DType.Float32), ("bfloat16", DType.BFloat16), ("float16", DType.Float16)];
 
+    /// <summary>Those that a model may be evaluated in.</summary>
+    internal static readonly (string Name, DType Value)[] EvaluationDTypes = [.. DTypes, ("int8", DType.Int8)];
+
     internal static readonly (string Name, AttentionImplementation Value)[] Attentions =
         [("fused", AttentionImplementation.Fused), ("chunks", AttentionImplementation.Chunks), ("loop", AttentionImplementation.Loop)];
 
@@ -177,7 +180,7 @@ public static class TrainingSettings
             TokensPerBatch = Int(values, "tokens_per_batch") ?? defaults.TokensPerBatch,
             Load = new LoadOptions
             {
-                Device = DeviceOf(values), DType = Choice(values, "dtype", DTypes),
+                Device = DeviceOf(values), DType = Choice(values, "dtype", EvaluationDTypes),
                 Attention = Choice(values, "attention", Attentions) ?? AttentionImplementation.Fused, TF32 = values.Flag("tf32"),
             },
         };

@@ -190,7 +190,7 @@ LF_API lf_status lf_text_free(char* text);
 /* How to load; NULL in place of options means the defaults.
  * lf_load_options_set takes:
  *   "device"     "cpu" (default), "cuda", or with a number such as "cuda:1"
- *   "dtype"      "float32", "bfloat16", "float16", "float64"; default: as stored. Weights that keep their dtype are
+ *   "dtype"      "float32", "bfloat16", "float16", "float64", "int8"; default: as stored. Weights that keep their dtype are
  *                used in the mapped file, without a copy
  *   "attention"  "fused" (default), "chunks", "loop": which implementation of the window attention
  *   "pack_weights" "true" (default), "false": pack the weights of products for the CPU at first use, in this process's memory

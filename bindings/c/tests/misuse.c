@@ -272,7 +272,7 @@ static void option_values(void) {
   OK(lf_load_options_create(&loading));
   REFUSED(LF_INVALID_ARGUMENT, "no load option", lf_load_options_set(loading, "devise", "cpu"));
   REFUSED(LF_INVALID_INPUT, "names no device", lf_load_options_set(loading, "device", "gpu"));
-  REFUSED(LF_INVALID_INPUT, "expected float32", lf_load_options_set(loading, "dtype", "int8"));
+  REFUSED(LF_INVALID_INPUT, "expected float32", lf_load_options_set(loading, "dtype", "int4"));
   REFUSED(LF_INVALID_INPUT, "expected fused, chunks or loop", lf_load_options_set(loading, "attention", "dense"));
   OK(lf_load_options_free(loading));
   OK(lf_options_create(&wrong));

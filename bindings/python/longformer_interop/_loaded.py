@@ -85,7 +85,7 @@ class Loaded(Generic[N]):
         Args:
             folder: The folder with ``config.json``, the weights and (for tasks) the tokenizer's files.
             device: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
-            dtype: ``"float32"``, ``"bfloat16"``, ``"float16"``, ``"float64"``; None: as stored (float16 becomes float32 on the CPU).
+            dtype: ``"float32"``, ``"bfloat16"``, ``"float16"``, ``"float64"``, ``"int8"``; None: as stored (float16 becomes float32 on the CPU).
             attention: ``"fused"``, ``"chunks"`` or ``"loop"``: which implementation computes the window attention.
             options: The three above in one object, in their place.
 

@@ -9,7 +9,7 @@ from ._errors import InputError
 
 __all__ = ["AttentionOptions", "GenerationOptions", "LoadOptions"]
 
-DTYPES = ("float32", "bfloat16", "float16", "float64")
+DTYPES = ("float32", "bfloat16", "float16", "float64", "int8")
 ATTENTIONS = ("fused", "chunks", "loop")
 
 #: ``None`` (the task's own choice), ``"none"``, ``"first"``, token positions counted from 0, or ``"token:TEXT"`` for every token of a text, alone or
@@ -32,8 +32,8 @@ def _one_of(name: str, value: object, allowed: Sequence[str]) -> None:
 class LoadOptions:
     """How to load a model.
 
-    ``device``: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``. ``dtype``: ``"float32"``, ``"bfloat16"``, ``"float16"`` or ``"float64"``; None: as
-    stored. ``attention``: which implementation computes the window attention; all give the same. ``trainable``: copy the weights out of
+    ``device``: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``. ``dtype``: ``"float32"``, ``"bfloat16"``, ``"float16"``, ``"float64"`` or ``"int8"``
+    (weights of the layers' products in eight bits; on the CPU); None: as stored. ``attention``: which implementation computes the window attention; all give the same. ``trainable``: copy the weights out of
     the file, for ``Model.gradients``. ``tf32``: whether a GPU may round float32 products to TF32; set when loading,
     for the whole process; None leaves it as it is (off at first).
 

@@ -20,7 +20,7 @@ namespace longformer::cpu {
 constexpr int64_t kBlock = 64;          // queries in a block, keys in a tile
 constexpr int64_t kSegmentBlocks = 32;  // query blocks of one backward task, at least
 
-enum class Element : int { float32, float64, bfloat16, float16 };
+enum class Element : int { float32, float64, bfloat16, float16, int8 };  // int8: weights of few_rows.h only
 
 struct Rows {  // a [N, H, D] tensor whose last dimension is contiguous
   const void* data = nullptr;

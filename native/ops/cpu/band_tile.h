@@ -23,7 +23,7 @@ inline int64_t larger(int64_t a, int64_t b) {
   return a > b ? a : b;
 }
 inline ptrdiff_t element_size(Element e) {
-  return e == Element::float64 ? 8 : e == Element::float32 ? 4 : 2;
+  return e == Element::float64 ? 8 : e == Element::float32 ? 4 : e == Element::int8 ? 1 : 2;
 }
 
 // --- Rows in memory
@@ -35,6 +35,7 @@ inline typename V::T load_element(const void* row, ptrdiff_t i, Element element)
   } else {
     if (element == Element::float32) return V::load(static_cast<const float*>(row) + i);
     if (element == Element::bfloat16) return V::load_bfloat16(static_cast<const uint16_t*>(row) + i);
+    if (element == Element::int8) return V::load_int8(static_cast<const int8_t*>(row) + i);
     return V::load_float16(static_cast<const uint16_t*>(row) + i);
   }
 }

@@ -85,12 +85,12 @@ inline void multiply_all_rows(const FewRowsProblem& p, const char* weight, ptrdi
   }
 }
 
-// Outputs [first, last).
-template <class V, Element E>
+// Outputs [first, last) with a weight of type W.
+template <class V, Element E, Element W = E>
 void few_rows_of(const FewRowsProblem& p, int64_t first, int64_t last, typename V::S* dots) {
   using S = typename V::S;
   constexpr int64_t L = V::lanes;
-  const ptrdiff_t size = element_size(E), stride = p.weight_stride * size;
+  const ptrdiff_t size = element_size(E), stride = p.weight_stride * element_size(W);
   const char* weight = static_cast<const char*>(p.weight);
   // One row of weights after the other reads memory fastest; two at a time halve the reading of an input that
   // does not fit into the first-level cache.
@@ -100,19 +100,22 @@ void few_rows_of(const FewRowsProblem& p, int64_t first, int64_t last, typename 
     for (int64_t i = 0; i < count;) {
       const char* from = weight + (o + i) * stride;
       if (pairs && i + 2 <= count) {
-        multiply_all_rows<V, E, 2>(p, from, stride, dots + i * L);
+        multiply_all_rows<V, W, 2>(p, from, stride, dots + i * L);
         i += 2;
       } else {
-        multiply_all_rows<V, E, 1>(p, from, stride, dots + i * L);
+        multiply_all_rows<V, W, 1>(p, from, stride, dots + i * L);
         i += 1;
       }
     }
-    alignas(64) S bias[L] = {}, y[L], residual[L];
+    alignas(64) S bias[L] = {}, scale[L] = {}, y[L], residual[L];
+    if constexpr (W == Element::int8) std::memcpy(scale, p.weight_scale + o, size_t(count) * sizeof(S));
     if (p.bias != nullptr) read_row<V>(bias, static_cast<const char*>(p.bias) + o * size, E, count);
     for (int64_t r = 0; r < p.rows; ++r) {
       for (int64_t i = count; i < L; ++i) V::store(dots + r * L * L + i * L, V::zero());
       const int64_t at = (r * p.outputs + o) * size;
-      typename V::T sum = activate<V>(V::add(lane_sums<V>(dots + r * L * L), V::load(bias)), p.activation);
+      typename V::T sum = lane_sums<V>(dots + r * L * L);
+      if constexpr (W == Element::int8) sum = V::mul(sum, V::load(scale));
+      sum = activate<V>(V::add(sum, V::load(bias)), p.activation);
       if (p.residual != nullptr) {
         read_row<V>(residual, static_cast<const char*>(p.residual) + at, E, count);
         sum = V::add(sum, V::load(residual));
@@ -126,6 +129,12 @@ void few_rows_of(const FewRowsProblem& p, int64_t first, int64_t last, typename 
 template <class V>
 void few_rows(const FewRowsProblem& p, int64_t first, int64_t last, void* scratch) {
   auto* dots = static_cast<typename V::S*>(scratch);
+  if (p.weight_scale != nullptr) {
+    constexpr Element bytes = Element::int8;
+    if (p.element == Element::float32) return few_rows_of<V, Element::float32, bytes>(p, first, last, dots);
+    if (p.element == Element::bfloat16) return few_rows_of<V, Element::bfloat16, bytes>(p, first, last, dots);
+    return few_rows_of<V, Element::float16, bytes>(p, first, last, dots);
+  }
   if (p.element == Element::float32) return few_rows_of<V, Element::float32>(p, first, last, dots);
   if (p.element == Element::bfloat16) return few_rows_of<V, Element::bfloat16>(p, first, last, dots);
   few_rows_of<V, Element::float16>(p, first, last, dots);

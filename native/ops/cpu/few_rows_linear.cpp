@@ -20,9 +20,9 @@ bool has_few_rows(const Tensor& input, const Tensor& weight) {
 }
 
 void few_rows_linear(const Tensor& input, const Tensor& weight, const Tensor& bias, Activation activation,
-                     const Tensor& residual, const Tensor& out) {
+                     const Tensor& residual, const Tensor& out, const Tensor& weight_scale) {
   FewRowsProblem p;
-  p.element = element_of(weight);
+  p.element = element_of(out);
   p.inputs = weight.size(1);
   p.outputs = weight.size(0);
   p.padded_inputs = (p.inputs + 15) / 16 * 16;
@@ -34,6 +34,7 @@ void few_rows_linear(const Tensor& input, const Tensor& weight, const Tensor& bi
   p.input = x.data_ptr();
   p.weight = w.data_ptr();
   p.weight_stride = w.stride(0);
+  p.weight_scale = weight_scale.defined() ? weight_scale.data_ptr<float>() : nullptr;
   p.bias = b.defined() ? b.data_ptr() : nullptr;
   p.activation = activation;
   p.residual = residual.defined() ? residual.data_ptr() : nullptr;

@@ -16,12 +16,14 @@ constexpr int64_t kFewRows = 16;
 
 // activation(input . weight^T + bias) + residual.
 struct FewRowsProblem {
-  Element element = Element::float32;  // of everything but the input
+  Element element = Element::float32;  // of everything but the input and a weight in int8
   int64_t rows = 0, inputs = 0, outputs = 0;
   const void* input = nullptr;   // float [rows][padded_inputs], zeros behind the inputs
   int64_t padded_inputs = 0;     // inputs rounded up to 16
   const void* weight = nullptr;  // [outputs][weight_stride], the last dimension contiguous
   int64_t weight_stride = 0;
+  // [outputs] where the weight is in int8: the factors of its rows. null: it is of the element's type.
+  const float* weight_scale = nullptr;
   const void* bias = nullptr;  // [outputs] or null
   Activation activation = Activation::none;
   const void* residual = nullptr;  // [rows][outputs] or null; may be the output

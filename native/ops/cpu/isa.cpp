@@ -90,6 +90,26 @@ bool has_bfloat16_products() {
 #endif
 }
 
+bool has_byte_products() {
+#if defined(__x86_64__) || defined(__i386__)
+  static const bool wide = [] {
+    __builtin_cpu_init();
+    return processor_has(Isa::avx512) && __builtin_cpu_supports("avx512vnni") &&
+           product_kernels_bytes_avx512() != nullptr;
+  }();
+  // GCC 12 has no name for AVX-VNNI: bit 4 of EAX of CPUID leaf 7, subleaf 1.
+  static const bool narrow = [] {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return processor_has(Isa::avx2) && __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a >> 4 & 1) != 0 &&
+           product_kernels_bytes_avx2() != nullptr;
+  }();
+  const Isa isa = active_isa();
+  return isa == Isa::avx512 ? wide : isa == Isa::avx2 && narrow;
+#else
+  return false;
+#endif
+}
+
 bool has_bfloat16_tiles() {
 #if defined(__x86_64__) || defined(__i386__)
   static const bool has = [] {

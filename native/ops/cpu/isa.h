@@ -20,6 +20,10 @@ Isa active_isa();
 // Whether the processor multiplies bfloat16 by instructions of its own (AVX512_BF16), and this build does.
 bool has_bfloat16_products();
 
+// Whether it multiplies bytes by instructions of its own (VNNI of the width that active_isa() has), and this
+// build does.
+bool has_byte_products();
+
 // Whether it multiplies whole tiles of bfloat16 (AMX_BF16).
 bool has_bfloat16_tiles();
 

@@ -5,6 +5,7 @@
 
 #include "../../base/parallel.h"
 #include "driver.h"
+#include "int8_linear.h"
 #include "isa.h"
 #include "product_problem.h"
 
@@ -40,6 +41,18 @@ Operand operand_of(const Tensor& t, Tensor& kept) {
   m.data = kept.data_ptr();
   m.stride = kept.stride(m.transposed ? 1 : 0);
   return m;
+}
+
+const ProductKernels* kernels_of(ScalarType packed) {
+  switch (packed) {
+    case kBFloat16:
+      return product_kernels_bfloat16();
+    case kChar:
+    case kShort:
+      return int8_kernels(packed);
+    default:
+      return product_kernels(active_isa());
+  }
 }
 
 // How the result is cut: into blocks of rows, each into parts of panels.
@@ -97,9 +110,14 @@ void multiply(const Product& product) {
   p.rows = product.input.size(0);
   p.inputs = product.input.size(1);
   p.outputs = product.outputs;
-  const bool pairs = product.packed.scalar_type() == kBFloat16;
-  p.cells = pairs ? pairs_of(p.inputs) : p.inputs;
+  const ScalarType packed = product.packed.scalar_type();
+  const int64_t in_cell = 4 / element_size(packed);
+  p.cells = parts_of(p.inputs, in_cell);
   p.packed = static_cast<const float*>(product.packed.data_ptr());
+  if (product.weight_scale.defined()) {
+    p.weight_scale = product.weight_scale.data_ptr<float>();
+    p.offsets = reinterpret_cast<const int32_t*>(p.packed + packed_cells(p.cells, p.outputs));
+  }
   p.element = element_of(product.out);
   p.bias = product.bias.defined() ? product.bias.data_ptr() : nullptr;
   p.activation = product.activation;
@@ -112,7 +130,7 @@ void multiply(const Product& product) {
   const int64_t units = c.blocks * c.parts;
   const int64_t most_panels = parts_of(panels, c.parts);
   const size_t bytes = product_scratch(p, parts_of(p.rows, c.blocks), most_panels) * sizeof(float);
-  const auto kernel = (pairs ? product_kernels_bfloat16() : product_kernels(active_isa()))->multiply;
+  const auto kernel = kernels_of(packed)->multiply;
   std::atomic<int64_t> next{0};
   parallel_for(0, std::min(threads, units), 1, [&](int64_t, int64_t) {
     int64_t last_block = -1;

@@ -5,7 +5,8 @@
 
 namespace longformer::cpu {
 
-// The kernels read this: a weight of any type in float32, or one in bfloat16 as it is.
+// The kernels read this: a weight of any type in float32, or one in bfloat16 as it is. Weights of eight bits
+// are packed by int8_linear.h.
 enum class PackedAs { float32, bfloat16 };
 
 // bfloat16 where type is and the processor multiplies it by instructions of its own.
@@ -18,13 +19,15 @@ bool is_packed(const Tensor& packed, PackedAs as, int64_t inputs, int64_t output
 
 struct Product {
   Tensor input;   // [rows, inputs], any strides
-  Tensor packed;  // pack_weight of [outputs, inputs]; in bfloat16 only where the input is
+  Tensor packed;  // pack_weight of [outputs, inputs]; in bfloat16 only where the input is; or pack_int8
   int64_t outputs = 0;
   Tensor bias;  // [outputs] or undefined
   Activation activation = Activation::none;
   Tensor residual;         // like out, or undefined; may be out itself
   Tensor out;              // rows * outputs elements, contiguous; bias and residual are of its type
   int64_t out_stride = 0;  // from row to row of out and residual; 0: outputs
+  Tensor weight_scale;     // [outputs] in float32, of a packed weight of eight bits; then input's rows are
+                           // contiguous
 };
 
 // out = activation(input . weight^T + bias) + residual.

@@ -88,6 +88,61 @@ struct NextWeights {
   ptrdiff_t step;
 };
 
+// The bias of a panel in float32; zeros where there is none.
+template <class V>
+struct PanelBias {
+  alignas(64) float values[kPanel] = {};
+  PanelBias(const ProductProblem& p, int64_t panel) {
+    const int64_t output = panel * kPanel, count = smaller(kPanel, p.outputs - output);
+    if (p.bias != nullptr)
+      read_row<V>(values, static_cast<const char*>(p.bias) + output * element_size(p.element), p.element,
+                  count);
+  }
+};
+
+// A panel to the output: activation and residual of value(row of the unit, output of the panel).
+template <class V, class Value>
+inline __attribute__((always_inline)) void finish_rows(const ProductProblem& p, const ProductUnit& u,
+                                                       int64_t panel, const Value& value) {
+  using T = typename V::T;
+  constexpr int L = V::lanes;
+  const int64_t output = panel * kPanel, count = smaller(kPanel, p.outputs - output),
+                size = element_size(p.element);
+  alignas(64) float row[kPanel], other[kPanel];
+  const Activation activation = p.activation;
+  for (int64_t r = 0; r < u.last_row - u.first_row; ++r) {
+    const int64_t at = ((u.first_row + r) * p.output_stride + output) * size;
+    char* const to = static_cast<char*>(p.output) + at;
+    const char* const residual = p.residual == nullptr ? nullptr : static_cast<const char*>(p.residual) + at;
+    if (count == kPanel) {
+#pragma GCC unroll 2
+      for (int i = 0; i < kPanel; i += L) {
+        T x = activate<V>(value(r, i), activation);
+        if (residual != nullptr) x = V::add(x, load_element<V>(residual, i, p.element));
+        store_element<V>(to, i, p.element, x);
+      }
+      continue;
+    }
+    if (residual != nullptr) read_row<V>(other, residual, p.element, count);
+    for (int i = 0; i < count; i += L) {
+      T x = activate<V>(value(r, i), activation);
+      if (residual != nullptr) x = V::add(x, V::load(other + i));
+      V::store(row + i, x);
+    }
+    write_row<V>(to, row, p.element, count, 1.0f);
+  }
+}
+
+// Sums of a panel in float32 to the output.
+template <class V>
+void finish_panel(const ProductProblem& p, const ProductUnit& u, int64_t panel, const float* sums) {
+  const PanelBias<V> bias(p, panel);
+  finish_rows<V>(
+      p, u, panel, [&](int64_t row, int i) __attribute__((always_inline)) {
+        return V::add(V::load(sums + row * kPanel + i), V::load(bias.values + i));
+      });
+}
+
 // How four bytes of input and weight are multiplied: as a float32 each.
 template <class V>
 struct Floats {
@@ -97,6 +152,10 @@ struct Floats {
   static void read(const ProductProblem& p, const ProductUnit& u, int64_t first, int64_t depth,
                    int64_t padded_rows, float* to, float* buffer) {
     read_input<V>(p, u, first, depth, padded_rows, to, buffer);
+  }
+  static void finish(const ProductProblem& p, const ProductUnit& u, int64_t panel, const float* sums,
+                     const float*) {
+    finish_panel<V>(p, u, panel, sums);
   }
 };
 
@@ -151,40 +210,6 @@ inline void multiply_group(int rows, const float* a, const float* b, ptrdiff_t d
   }
 }
 
-// Sums of a panel to the output: bias, activation, residual.
-template <class V>
-void finish_panel(const ProductProblem& p, const ProductUnit& u, int64_t panel, const float* sums) {
-  using T = typename V::T;
-  constexpr int L = V::lanes;
-  const int64_t output = panel * kPanel, count = smaller(kPanel, p.outputs - output),
-                size = element_size(p.element);
-  alignas(64) float bias[kPanel] = {}, row[kPanel], other[kPanel];
-  if (p.bias != nullptr)
-    read_row<V>(bias, static_cast<const char*>(p.bias) + output * size, p.element, count);
-  const Activation activation = p.activation;
-  for (int64_t r = u.first_row; r < u.last_row; ++r, sums += kPanel) {
-    const int64_t at = (r * p.output_stride + output) * size;
-    char* const to = static_cast<char*>(p.output) + at;
-    const char* const residual = p.residual == nullptr ? nullptr : static_cast<const char*>(p.residual) + at;
-    if (count == kPanel) {
-#pragma GCC unroll 2
-      for (int i = 0; i < kPanel; i += L) {
-        T x = activate<V>(V::add(V::load(sums + i), V::load(bias + i)), activation);
-        if (residual != nullptr) x = V::add(x, load_element<V>(residual, i, p.element));
-        store_element<V>(to, i, p.element, x);
-      }
-      continue;
-    }
-    if (residual != nullptr) read_row<V>(other, residual, p.element, count);
-    for (int i = 0; i < count; i += L) {
-      T x = activate<V>(V::add(V::load(sums + i), V::load(bias + i)), activation);
-      if (residual != nullptr) x = V::add(x, V::load(other + i));
-      V::store(row + i, x);
-    }
-    write_row<V>(to, row, p.element, count, 1.0f);
-  }
-}
-
 template <class V, class Cells = Floats<V>>
 void multiply_unit(const ProductProblem& p, const ProductUnit& u, void* scratch) {
   constexpr int most = kTileRows<V>, width = 2 * V::lanes;
@@ -212,7 +237,7 @@ void multiply_unit(const ProductProblem& p, const ProductUnit& u, void* scratch)
                                          sums + row * kPanel + column, block > 0, ahead);
         }
       }
-      if (block + 1 == blocks) finish_panel<V>(p, u, panel, sums);
+      if (block + 1 == blocks) Cells::finish(p, u, panel, sums, buffer);
     }
   }
 }

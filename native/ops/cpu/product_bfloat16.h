@@ -87,6 +87,10 @@ struct BFloat16Pairs {
       if (whole < depth) read_pairs(p.input, row, p.inputs, first + whole, depth - whole, to + whole, 1);
     }
   }
+  static void finish(const ProductProblem& p, const ProductUnit& u, int64_t panel, const float* sums,
+                     const float*) {
+    finish_panel<V>(p, u, panel, sums);
+  }
 };
 
 inline void pack_pairs(const PackProblem& p, int64_t first, int64_t last, void* scratch) {

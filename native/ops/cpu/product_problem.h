@@ -1,7 +1,8 @@
 // The arguments that multiply.cpp passes to the kernels of product.h: activation(input . weight^T + bias) +
 // residual in float32, whatever the tensors' type. Weights are packed in panels of kPanel outputs,
 // [panel][cells, rounded up to 16][kPanel], zeros behind the last; every instruction set reads the same
-// panels. A cell has four bytes: one input in float32 or, for processors with AVX512_BF16, two in bfloat16.
+// panels. A cell has four bytes: one input in float32; for processors with AVX512_BF16, two in bfloat16; of
+// weights of eight bits (int8_linear.h) two in int16 or, for processors with VNNI, four in int8.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -16,6 +17,8 @@ constexpr int64_t kPanel = 32;
 // first-level cache for all rows of a unit. Rows of the input are an odd number of cache lines apart, so that
 // they share no cache sets.
 constexpr int64_t kDepth = 192, kDepthStride = kDepth + 16;
+// Numbers of eight bits are symmetric: -127 .. 127.
+constexpr float kInt8Largest = 127;
 
 // A matrix in memory, its last dimension contiguous.
 struct Operand {
@@ -42,6 +45,9 @@ struct ProductProblem {
   const void* residual = nullptr;  // [rows, outputs] or null; may be the output
   void* output = nullptr;          // [rows, outputs]
   int64_t output_stride = 0;       // from row to row of output and residual, in elements
+  // Of weights of eight bits: the scale of each output, and what its sums are too large by.
+  const float* weight_scale = nullptr;  // [outputs]
+  const int32_t* offsets = nullptr;     // [outputs rounded up to a panel]
 };
 
 static inline int64_t padded_cells(int64_t cells) {
@@ -86,6 +92,13 @@ struct ProductKernels {
 
 // Those for cells of two bfloat16, for a bfloat16 input and weight: only pack and multiply are set.
 const ProductKernels* product_kernels_bfloat16();
+// For weights of eight bits: two int16 in a cell, or four int8; null where this build does not have it. Only
+// multiply is set.
+const ProductKernels* product_kernels_shorts_portable();
+const ProductKernels* product_kernels_shorts_avx2();
+const ProductKernels* product_kernels_shorts_avx512();
+const ProductKernels* product_kernels_bytes_avx2();
+const ProductKernels* product_kernels_bytes_avx512();
 const ProductKernels* product_kernels_portable();
 const ProductKernels* product_kernels_avx2();
 const ProductKernels* product_kernels_avx512();

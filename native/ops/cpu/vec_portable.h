@@ -4,8 +4,8 @@
 // block_rows rows of accumulators); load/store, stream (to an aligned address, around the caches, complete
 // after stream_end), set1, arithmetic, round and scale (p * 2^whole, zero where x < -126 or -1022) for
 // exp2_of (or, with splits_at_floor, above_floor: x minus its floor, and a scale that takes the floor of
-// `whole`), range (lanes first..last, the rest filled), interleave for transposing, sum of lanes, bfloat16
-// and float16.
+// `whole`), range (lanes first..last, the rest filled), interleave for transposing, sum of lanes, bfloat16,
+// float16 and (to load) int8.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -103,6 +103,7 @@ struct FloatPortable {
     return T{bfloat16_to_float(p[0]), bfloat16_to_float(p[1]), bfloat16_to_float(p[2]),
              bfloat16_to_float(p[3])};
   }
+  static T load_int8(const int8_t* p) { return T{float(p[0]), float(p[1]), float(p[2]), float(p[3])}; }
   static T load_float16(const uint16_t* p) {
     return T{half_to_float(p[0]), half_to_float(p[1]), half_to_float(p[2]), half_to_float(p[3])};
   }

@@ -91,9 +91,10 @@ internal static class GenerateBenchmark
             bool once = parameter.Name.Contains("encoder_attn.k_proj", StringComparison.Ordinal)
                 || parameter.Name.Contains("encoder_attn.v_proj", StringComparison.Ordinal);
             if (decoder && !once)
-                read += parameter.Tensor.ElementCount * size;
+                read += parameter.Tensor.ElementCount * parameter.Tensor.DType.ElementSize();
         }
-        return read + ((long)configuration.VocabSize * configuration.DModel * size)
+        // The scores are computed with a copy of the table in eight bits, where the layers have eight.
+        return read + ((long)configuration.VocabSize * configuration.DModel * (model.IsInt8 ? sizeof(sbyte) : size))
             + (2L * configuration.DecoderLayers * c.Tokens * c.Batch * configuration.DModel * size);
     }
 

@@ -21,13 +21,17 @@ internal sealed record MachineSpeed(double MultiplyAdd, double MatrixProduct, do
         foreach ((long rows, long inputs, long outputs) in products)
         {
             using TensorScope scope = new();
-            Tensor input = Scratch(dtype, device, rows, inputs), weight = Scratch(dtype, device, outputs, inputs),
-                output = Scratch(dtype, device, rows, outputs);
-            Tensor packed = LongformerOps.LinearPack(weight);
+            DType given = dtype == DType.Int8 ? DType.Float32 : dtype;
+            Tensor input = Scratch(given, device, rows, inputs), weight = Scratch(dtype, device, outputs, inputs),
+                output = Scratch(given, device, rows, outputs);
+            Tensor packed = dtype == DType.Int8 ? LongformerOps.Int8Pack(weight) : LongformerOps.LinearPack(weight);
+            Tensor? scale = dtype == DType.Int8 ? Scratch(DType.Float32, device, outputs) : null;
             // Into a tensor that exists is what the CPU's kernels do; elsewhere it is a copy more.
             best = Math.Max(best, 2.0 * rows * inputs * outputs / Best(8, device, () =>
             {
-                if (device == Device.Cpu)
+                if (scale is not null)
+                    LongformerOps.Int8LinearInto(output, input, weight, scale, null, packed);
+                else if (device == Device.Cpu)
                     LongformerOps.LinearInto(output, input, weight, null, packed);
                 else
                     LongformerOps.Linear(input, weight).Dispose();

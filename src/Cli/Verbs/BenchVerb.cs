@@ -31,7 +31,7 @@ internal static class BenchVerb
             "Lengths of documents that go through in one pass, without padding, and one by one; in place of --tokens");
         Option<int[]> window = Numbers("--window", "Attention windows, both sides together (default: the checkpoint's)");
         Option<int[]> threads = Numbers("--threads", "Threads of the CPU operators (default: all cores)");
-        Option<string[]> dtype = List<string>("--dtype", "float32, bfloat16 or float16 (default float32)", "DTYPE,...", text => text);
+        Option<string[]> dtype = List<string>("--dtype", "float32, bfloat16, float16 or int8 (default float32)", "DTYPE,...", text => text);
         Option<int?> layers = new("--layers") { Description = "Only the first N layers", HelpName = "N" };
         Option<int> runs = new("--runs") { Description = "Measured passes of each case; the best counts (default 3)", HelpName = "N",
             DefaultValueFactory = _ => DefaultRuns };
@@ -52,8 +52,8 @@ internal static class BenchVerb
         {
             foreach (string name in result.Tokens.SelectMany(t => t.Value.Split(',')))
             {
-                if (name is not ("float32" or "bfloat16" or "float16"))
-                    result.AddError($"--dtype must be float32, bfloat16 or float16; given {name}");
+                if (name is not ("float32" or "bfloat16" or "float16" or "int8"))
+                    result.AddError($"--dtype must be float32, bfloat16, float16 or int8; given {name}");
             }
         });
         layers.AtLeastOne();
@@ -191,6 +191,7 @@ internal static class BenchVerb
     {
         "bfloat16" => DType.BFloat16,
         "float16" => DType.Float16,
+        "int8" => DType.Int8,
         _ => DType.Float32,
     };
 

@@ -234,7 +234,7 @@ internal static class CharacterVerbs
         public RunOptions(Command command)
         {
             _attention.OnlyFrom(ModelOptions.Implementations);
-            _dtype.OnlyFrom(ModelOptions.DTypes);
+            _dtype.OnlyFrom(ModelOptions.FloatingDTypes);
             _threads.AtLeastOne();
             foreach (Option option in (Option[])[_device, _dtype, _attention, _tf32, _threads, _json])
                 command.Add(option);

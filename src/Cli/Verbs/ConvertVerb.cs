@@ -5,7 +5,7 @@ using LongformerInterop.Models.Conversion;
 
 namespace LongformerInterop.Cli.Verbs;
 
-/// <summary><c>longformer convert</c>: short models into long ones, other names and formats into HF's.</summary>
+/// <summary><c>longformer convert</c>: short models into long ones, other names and formats into HF's, weights into eight bits.</summary>
 internal static class ConvertVerb
 {
     internal static Command Create()
@@ -34,11 +34,14 @@ internal static class ConvertVerb
             Description = "Copy only the first N positions, where the model was trained on fewer than its table holds",
             HelpName = "N",
         };
+        Option<string?> dtype = new("--dtype") { Description = "int8: the weights of the layers' products in eight bits (default: as stored)",
+            HelpName = "DTYPE" };
+        dtype.OnlyFrom("int8");
         Option<string> output = new("--output") { Description = "The new checkpoint folder", HelpName = "FOLDER", Required = true };
         Option<bool> overwrite = new("--overwrite") { Description = "Replace a checkpoint that is there already" };
         Option<bool> json = new("--json") { Description = "Print machine-readable results" };
         command.Add(source);
-        foreach (Option option in new Option[] { to, positions, window, basePositions, output, overwrite, json })
+        foreach (Option option in new Option[] { to, positions, window, basePositions, dtype, output, overwrite, json })
             command.Add(option);
         command.SetAction(parsed => Program.Run(cancellation =>
         {
@@ -49,6 +52,7 @@ internal static class ConvertVerb
                 Positions = Positive("--positions", parsed.GetValue(positions)),
                 BasePositions = Positive("--base-positions", parsed.GetValue(basePositions)),
                 Window = Windows(parsed.GetValue(window)),
+                Int8 = parsed.GetValue(dtype) is not null,
                 Overwrite = parsed.GetValue(overwrite),
             };
             if (options.To == ConversionTarget.Safetensors && (options.Positions ?? options.BasePositions ?? options.Window?.Count) is not null)

@@ -10,7 +10,8 @@ namespace LongformerInterop.Cli.Verbs;
 internal sealed class ModelOptions
 {
     internal static readonly string[] Implementations = ["fused", "chunks", "loop"];
-    internal static readonly string[] DTypes = ["float32", "bfloat16", "float16"];
+    internal static readonly string[] FloatingDTypes = ["float32", "bfloat16", "float16"];
+    internal static readonly string[] DTypes = [.. FloatingDTypes, "int8"];
 
     private readonly Argument<string?> _folder;
 
@@ -22,7 +23,7 @@ internal sealed class ModelOptions
     };
 
     private readonly Option<string?> _dtype =
-        new("--dtype") { Description = "Compute in float32, bfloat16 or float16 (default: as stored)", HelpName = "DTYPE" };
+        new("--dtype") { Description = "Compute in float32, bfloat16, float16 or int8 (default: as stored)", HelpName = "DTYPE" };
 
     private readonly Option<string> _attention = new("--attention")
     {
@@ -90,6 +91,7 @@ internal sealed class ModelOptions
         "float32" => DType.Float32,
         "bfloat16" => DType.BFloat16,
         "float16" => DType.Float16,
+        "int8" => DType.Int8,
         _ => null,
     };
 

@@ -33,7 +33,7 @@ internal static class ParityVerb
             Description = "Print a line for each kind of case instead of each tensor; failures are printed whole" };
         Option<bool> json = new("--json") { Description = "Print machine-readable results" };
         threads.AtLeastOne();
-        dtype.OnlyFrom(ModelOptions.DTypes);
+        dtype.OnlyFrom(ModelOptions.FloatingDTypes);
         command.Validators.Add(result =>
         {
             if (result.GetValue(folders) is null or [] && !result.GetValue(operators))

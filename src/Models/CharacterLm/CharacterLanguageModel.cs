@@ -63,6 +63,8 @@ public sealed class CharacterLanguageModel : IDisposable
         using Checkpoint checkpoint = Checkpoint.Open(folder);
         ParameterSource source = ParameterSource.From(checkpoint, nameof(CharacterLanguageModel));
         Tie(source, configuration);
+        if (used.DType == DType.Int8)
+            throw new InputException("DType", "Float32, BFloat16 or Float16 for a character model", "Int8");
         DType stored = source.TypeOf("word_emb.emb_layers.0.weight") ?? DType.Float32;
         ParameterLoader root = new(source, used, used.DType ?? (stored == DType.Float16 && used.Device == Device.Cpu ? DType.Float32 : stored));
         try

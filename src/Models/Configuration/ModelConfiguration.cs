@@ -40,6 +40,9 @@ public abstract record ModelConfiguration
     /// <summary>Whether this is allenai's configuration, whose windows count one side.</summary>
     public bool OneSidedWindows { get; init; }
 
+    /// <summary>Whether the checkpoint holds the weights of the layers' products in eight bits (<c>quantization_config</c>).</summary>
+    public bool IsInt8 { get; init; }
+
     /// <summary>Which kind of model this describes.</summary>
     public abstract ModelFamily Family { get; }
 
@@ -61,6 +64,8 @@ public abstract record ModelConfiguration
         {
             json.WriteStartObject();
             Write(json);
+            if (IsInt8)
+                Int8Format.Write(json);
             json.WriteEndObject();
         }
         return Encoding.UTF8.GetString(stream.ToArray()) + "\n";

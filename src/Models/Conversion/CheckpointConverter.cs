@@ -7,7 +7,8 @@ namespace LongformerInterop.Models.Conversion;
 /// safetensors. The result is a complete checkpoint folder of HF's: configuration, weights, the tokenizer's files.
 /// </summary>
 /// <remarks>
-/// Nothing is computed but copied, from file to file in pieces of bounded size, so that memory does not grow with the model. The new
+/// Nothing is computed but copied (or quantized, one weight at a time), from file to file in pieces of bounded size, so that memory does not grow
+/// with the model. The new
 /// folder appears under its name only when it is complete.
 /// </remarks>
 public static class CheckpointConverter
@@ -56,7 +57,18 @@ public static class CheckpointConverter
         return new ConversionResult("", checkpoint.Map.Findings, plan.Architecture, plan.Positions, [], plan.Notes);
     }
 
-    private static ConversionPlan Plan(SourceCheckpoint source, ConversionOptions options) => options.To switch
+    private static ConversionPlan Plan(SourceCheckpoint source, ConversionOptions options)
+    {
+        if (source.Configuration?.Has(Int8Format.Key) == true)
+        {
+            throw new CheckpointException($"{source.Folder}: its weights are quantized ({Int8Format.Key} of config.json): expected the checkpoint that "
+                + "it was made of");
+        }
+        ConversionPlan plan = FloatPlan(source, options);
+        return options.Int8 ? Int8Conversion.Apply(plan, source) : plan;
+    }
+
+    private static ConversionPlan FloatPlan(SourceCheckpoint source, ConversionOptions options) => options.To switch
     {
         ConversionTarget.Longformer => LongformerConversion.Plan(source, options),
         ConversionTarget.Led => LedConversion.Plan(source, options),

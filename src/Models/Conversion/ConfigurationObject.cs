@@ -96,6 +96,19 @@ internal sealed class ConfigurationObject
     internal void Set(string name, IEnumerable<string> values) =>
         _json[name] = new JsonArray([.. values.Select(v => (JsonNode?)JsonValue.Create(v))]);
 
+    /// <summary>Says that the weights have eight bits.</summary>
+    internal void SetInt8()
+    {
+        using MemoryStream stream = new();
+        using (Utf8JsonWriter json = new(stream))
+        {
+            json.WriteStartObject();
+            Int8Format.Write(json);
+            json.WriteEndObject();
+        }
+        _json[Int8Format.Key] = JsonNode.Parse(stream.ToArray())![Int8Format.Key]!.DeepClone();
+    }
+
     /// <summary>Gives the key a value where it has none.</summary>
     internal void Default(string name, int value)
     {

@@ -39,6 +39,12 @@ public sealed record ConversionOptions
     /// </summary>
     public int? BasePositions { get; init; }
 
+    /// <summary>
+    /// Whether the weights of the layers' products get eight bits, each output with a scale, the form that a model loaded with
+    /// <see cref="Torch.DType.Int8"/> computes with: about half the size of a base model, whose tables stay as they are.
+    /// </summary>
+    public bool Int8 { get; init; }
+
     /// <summary>Another file than <c>config.json</c> beside the weights.</summary>
     public string? ConfigurationFile { get; init; }
 

@@ -80,6 +80,8 @@ internal sealed class SourceCheckpoint : IDisposable
         ?? throw new CheckpointException(
             $"{Folder}: no config.json next to {System.IO.Path.GetFileName(Path)}: weights alone do not give heads, windows and padding");
 
+    internal CheckpointException RefuseInt8(string reason) => new($"{Path}: no checkpoint of eight bits can be made of it: {reason}");
+
     /// <summary>The shape of a tensor of the body.</summary>
     /// <exception cref="CheckpointException">It is missing.</exception>
     internal TensorEntry BodyEntry(string name) => Body.TryGetValue(name, out string? full)

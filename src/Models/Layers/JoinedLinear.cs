@@ -36,7 +36,7 @@ internal sealed class JoinedLinear
         using TensorScope scope = new();
         Tensor all = form is null
             ? LongformerOps.Linear(input, _joined!.Value.Weight, _joined.Value.Bias)
-            : LongformerOps.Linear(input, form.Shape, form.Bias, form.Packed);
+            : PackedWeight.Multiply(form, input);
         Tensor[] views = new Tensor[_parts.Length];
         long from = 0;
         for (int i = 0; i < views.Length; from += _outputs[i++])

@@ -20,6 +20,11 @@ internal sealed class PackedWeight(params Linear[] parts) : IDisposable
         return form.Packed.ElementCount > 0 ? form : null;
     }
 
+    /// <summary>activation(product) of input [N, in] with a packed weight.</summary>
+    public static Tensor Multiply(Form form, Tensor input, Activation activation = Activation.None) => form.Scale is null
+        ? LongformerOps.Linear(input, form.Shape, form.Bias, form.Packed, activation)
+        : LongformerOps.Int8Linear(input, form.Shape, form.Scale, form.Bias, form.Packed, activation);
+
     /// <summary>Frees the packed form; the plain weights are not its own.</summary>
     public void Dispose()
     {
@@ -28,6 +33,7 @@ internal sealed class PackedWeight(params Linear[] parts) : IDisposable
         form.Packed.Dispose();
         form.Shape.Dispose();
         form.Bias.Dispose();
+        form.Scale?.Dispose();
     }
 
     private Form Make()
@@ -37,23 +43,28 @@ internal sealed class PackedWeight(params Linear[] parts) : IDisposable
             if (_form is not null)
                 return _form;
             using TensorScope scope = new();
-            Tensor weight = parts.Length == 1 ? parts[0].Weight : Tensor.Cat([.. parts.Select(p => p.Weight)], 0);
-            Tensor bias = parts.Length == 1 ? parts[0].Bias : Tensor.Cat([.. parts.Select(p => p.Bias)], 0);
-            Tensor packed = LongformerOps.LinearPack(weight);
+            Tensor Joined(Func<Linear, Tensor> of) => parts.Length == 1 ? of(parts[0]) : Tensor.Cat([.. parts.Select(of)], 0);
+            bool int8 = parts[0].Int8 is not null;
+            Tensor Stored(Linear part) => int8 ? part.Int8!.Quantized : part.Weight;
+            Tensor weight = Joined(Stored);
+            Tensor bias = Joined(part => part.Bias);
+            Tensor? scale = int8 ? Joined(part => part.Int8!.Scale()) : null;
+            Tensor packed = int8 ? LongformerOps.Int8Pack(weight) : LongformerOps.LinearPack(weight);
             // With the packed weight at hand the plain one is asked for its shape only: one number repeats for all of them.
             Tensor shape = Tensor.Zeros([1, 1], weight.DType).Expand(weight.Size(0), weight.Size(1));
             if (packed.ElementCount > 0)
             {
                 foreach (Linear part in parts)
-                    MappedMemory.Leave(part.Weight);
+                    MappedMemory.Leave(Stored(part));
             }
-            return _form = new Form(shape.Keep(), bias.Alias().Keep(), packed.Keep());
+            return _form = new Form(shape.Keep(), bias.Alias().Keep(), packed.Keep(), scale?.Alias().Keep());
         }
     }
 
-    /// <summary>The argument for <see cref="LongformerOps.Linear"/>.</summary>
+    /// <summary>The argument for <see cref="LongformerOps.Linear"/> or <see cref="LongformerOps.Int8Linear"/>.</summary>
     /// <param name="Shape">[out, in], in place of the plain weight.</param>
     /// <param name="Bias">[out].</param>
     /// <param name="Packed">The weights.</param>
-    public sealed record Form(Tensor Shape, Tensor Bias, Tensor Packed);
+    /// <param name="Scale">Of weights of eight bits [out]; null for others.</param>
+    public sealed record Form(Tensor Shape, Tensor Bias, Tensor Packed, Tensor? Scale);
 }

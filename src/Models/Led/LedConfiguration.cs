@@ -184,6 +184,7 @@ public sealed partial record LedConfiguration : ModelConfiguration
             DecoderStartTokenId = json.Integer("decoder_start_token_id", 2, 0),
             AttentionWindow = json.IntegerOrList("attention_window") ?? [512],
             OneSidedWindows = allenai,
+            IsInt8 = Int8Format.Read(json.Root, json.Problems),
             NormalizeBefore = json.Boolean("normalize_before", false),
             AddFinalLayerNorm = json.Boolean("add_final_layer_norm", false),
             ScaleEmbedding = json.Boolean("scale_embedding", false),

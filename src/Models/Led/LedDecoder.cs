@@ -50,7 +50,7 @@ internal sealed class LedDecoder
         Words = words;
         Positions = (at / "embed_positions").Get("weight", c.MaxDecoderPositionEmbeddings, c.DModel);
         EmbeddingNorm = LayerNorm.Load(at / "layernorm_embedding", c.DModel, LedEncoder.LayerNormEps);
-        Layers = [.. Enumerable.Range(0, c.DecoderLayers).Select(i => new LedDecoderLayer(at / "layers" / $"{i}", c, i))];
+        Layers = [.. Enumerable.Range(0, c.DecoderLayers).Select(i => new LedDecoderLayer((at / "layers" / $"{i}").InLayers(), c, i))];
         PaddingId = c.PadTokenId;
         LastNorm = c.AddFinalLayerNorm ? LayerNorm.Load(at / "layer_norm", c.DModel, LedEncoder.LayerNormEps) : null;
         WordScale = c.WordScale;

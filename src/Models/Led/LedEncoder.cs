@@ -33,7 +33,7 @@ internal sealed class LedEncoder
         _padding = c.PadTokenId;
         LongformerConfiguration attention = c.Encoder;
         _layers = [.. Enumerable.Range(0, c.EncoderLayers)
-            .Select(i => new LedEncoderLayer(at / "layers" / $"{i}", c, attention, i, loader.Options.Attention))];
+            .Select(i => new LedEncoderLayer((at / "layers" / $"{i}").InLayers(), c, attention, i, loader.Options.Attention))];
     }
 
     /// <summary>[V, C].</summary>

@@ -13,7 +13,7 @@ internal sealed class LedLoader : ModelLoader
     }
 
     private LedLoader(Architecture architecture, LedConfiguration configuration, LoadOptions options, ParameterSource source, string prefix)
-        : base(architecture, options, source, prefix, HeadedBackbone, EmbeddingTables)
+        : base(architecture, options, source, prefix, configuration.IsInt8, HeadedBackbone, EmbeddingTables)
     {
         Configuration = configuration;
         if (configuration.TieWordEmbeddings)

@@ -11,7 +11,8 @@ public sealed record LoadOptions
 
     /// <summary>
     /// Floating dtype of the weights; null: as stored (Float16 becomes Float32 on the CPU, which computes in no half precision). Weights on the CPU
-    /// that keep their dtype are used in place in the mapped file, without a copy.
+    /// that keep their dtype are used in place in the mapped file, without a copy. Int8: the weights of the layers' products have eight bits, the rest
+    /// Float32; only on the CPU, and not trained. A checkpoint of eight bits is dequantized by any other.
     /// </summary>
     public DType? DType { get; init; }
 
@@ -46,10 +47,20 @@ public sealed record LoadOptions
     /// <exception cref="DeviceException">There is no such device.</exception>
     internal void Prepare()
     {
-        if (DType is DType dtype and not (Torch.DType.Float32 or Torch.DType.BFloat16 or Torch.DType.Float16 or Torch.DType.Float64))
-            throw new InputException("DType", "Float32, BFloat16, Float16 or Float64", $"{dtype}");
+        if (DType is DType dtype and not (Torch.DType.Float32 or Torch.DType.BFloat16 or Torch.DType.Float16 or Torch.DType.Float64
+            or Torch.DType.Int8))
+        {
+            throw new InputException("DType", "Float32, BFloat16, Float16, Float64 or Int8", $"{dtype}");
+        }
+        if (DType == Torch.DType.Int8 && Trainable)
+            throw Int8IsNotTrained();
+        if (DType == Torch.DType.Int8 && Device != Device.Cpu)
+            throw new InputException("DType", $"Float32, BFloat16 or Float16 on {Device}, since Int8 is computed on the CPU", "Int8");
         TorchRuntime.RequireDevice(Device);
         if (TF32 is { } allowed)
             TorchRuntime.AllowTF32 = allowed;
     }
+
+    internal static InputException Int8IsNotTrained() =>
+        new("DType", "Float32 or BFloat16 to train in (a checkpoint of eight bits is then dequantized)", "Int8");
 }

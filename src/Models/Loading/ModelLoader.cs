@@ -19,9 +19,10 @@ internal abstract partial class ModelLoader
     /// <param name="options">How.</param>
     /// <param name="source">The tensors.</param>
     /// <param name="prefix">The prefix of the body's names in the file: "" or a name with its dot.</param>
+    /// <param name="storesInt8">Whether the configuration says that the weights of products have eight bits.</param>
     /// <param name="backbone">HF's name for the body inside a model with a head, with its dot.</param>
     /// <param name="tables">Word embedding tables, whose stored dtype is the model's where the options say none.</param>
-    protected ModelLoader(Architecture architecture, LoadOptions options, ParameterSource source, string prefix, string backbone,
+    protected ModelLoader(Architecture architecture, LoadOptions options, ParameterSource source, string prefix, bool storesInt8, string backbone,
         params ReadOnlySpan<string> tables)
     {
         _source = source;
@@ -35,9 +36,14 @@ internal abstract partial class ModelLoader
             stored = source.TypeOf(prefix + table) ?? DType.Float32;
             break;
         }
+        // A device without products of eight bits gets the weights in Float32.
+        bool int8 = options.DType == DType.Int8
+            || (options.DType is null && storesInt8 && options.Device == Device.Cpu && !source.IsDry && !source.IsGiven);
+        if (int8 && options.Trainable)
+            throw LoadOptions.Int8IsNotTrained();
         // libtorch has no half precision matrix products on the CPU.
-        DType wanted = options.DType ?? (stored == DType.Float16 && options.Device == Device.Cpu ? DType.Float32 : stored);
-        Root = new ParameterLoader(source, options, wanted);
+        DType wanted = int8 ? DType.Float32 : options.DType ?? (stored == DType.Float16 && options.Device == Device.Cpu ? DType.Float32 : stored);
+        Root = new ParameterLoader(source, options, wanted, int8);
         Backbone = architecture.IsBare ? "" : backbone;
         Body = Root.At(prefix, Backbone);
     }

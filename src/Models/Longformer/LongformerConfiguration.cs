@@ -149,6 +149,7 @@ public sealed partial record LongformerConfiguration : ModelConfiguration
             SepTokenId = json.Integer("sep_token_id", allenai ? eos : 2, 0),
             AttentionWindow = windows ?? [512],
             OneSidedWindows = allenai,
+            IsInt8 = Int8Format.Read(json.Root, json.Problems),
             AttentionMode = hugging ? AttentionMode.SlidingChunks : Mode(json),
             AttentionDilation = hugging ? [] : json.IntegersPerHead("attention_dilation") ?? [],
             Autoregressive = !hugging && json.Boolean("autoregressive", false),

@@ -17,7 +17,7 @@ internal sealed class LongformerLoader : ModelLoader
 
     private LongformerLoader(Architecture architecture, LongformerConfiguration configuration, LoadOptions options,
         ParameterSource source, string prefix)
-        : base(architecture, options, source, prefix, HeadedBackbone, Words)
+        : base(architecture, options, source, prefix, configuration.IsInt8, HeadedBackbone, Words)
     {
         Configuration = configuration;
         _prefix = prefix;

@@ -35,7 +35,7 @@ internal sealed class LongformerBody
         Embeddings = new LongformerEmbeddings(loader.Body / "embeddings", loader.Configuration);
         _layers = new LongformerLayer[loader.Configuration.NumHiddenLayers];
         for (int i = 0; i < _layers.Length; i++)
-            _layers[i] = new LongformerLayer(loader.Body / $"encoder.layer.{i}", loader.Configuration, i, loader.Options.Attention);
+            _layers[i] = new LongformerLayer((loader.Body / $"encoder.layer.{i}").InLayers(), loader.Configuration, i, loader.Options.Attention);
     }
 
     public LongformerEmbeddings Embeddings { get; }

@@ -94,6 +94,7 @@ public abstract class LongformerPretrained<TOutputs> : PretrainedModel
     public sealed override void Save(string folder) => WriteFolder(folder, (Configuration with
     {
         Architectures = [Architecture],
+        IsInt8 = IsInt8,
         // HF gives its question answering head as many outputs as there are labels; it has two, start and end.
         Id2Label = Architecture == nameof(LongformerForQuestionAnswering) && Configuration.NumLabels != 2
             ? ModelConfiguration.GenericLabels(2)
