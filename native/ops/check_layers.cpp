@@ -90,6 +90,17 @@ Linear check_linear(const char* op, const Tensor& input, const Tensor& weight, c
   return linear;
 }
 
+void check_int8_quantize(const Tensor& weight) {
+  check_floating("_int8_quantize", "weight", weight);
+  LONGFORMER_CHECK_VALUE(weight.dim() == 2,
+                         "longformer::_int8_quantize: weight must be [outputs, inputs], given ",
+                         weight.sizes());
+}
+
+void check_int8_values(bool finite) {
+  LONGFORMER_CHECK_VALUE(finite, "longformer::_int8_quantize: weight must be finite, given NaN or infinity");
+}
+
 void check_int8_weight(const char* op, const Tensor& weight) {
   LONGFORMER_CHECK_VALUE(weight.scalar_type() == kChar && weight.dim() == 2 && weight.is_cpu(),
                          "longformer::", op, ": weight must be int8 [outputs, inputs] on the CPU, given ",

@@ -94,6 +94,8 @@ struct Int8Linear {
   Activation activation;
   std::vector<int64_t> shape;  // of the result
 };
+void check_int8_quantize(const Tensor& weight);
+void check_int8_values(bool finite);
 void check_int8_weight(const char* op, const Tensor& weight);
 Int8Linear check_int8_linear(const char* op, const Tensor& input, const Tensor& weight, const Tensor& scale,
                              const OptionalTensor& bias, const OptionalTensor& packed,

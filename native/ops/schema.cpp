@@ -83,9 +83,9 @@ LONGFORMER_REGISTER(r) {
       "_linear_into(Tensor input, Tensor weight, Tensor? bias, Tensor? packed, str activation, Tensor? "
       "residual, "
       "Tensor(a!) out) -> ()");
-  // The same with a weight in int8 [O, I] whose rows have the factors scale [O] in float32, on a CPU. Without
-  // `packed` only the weight has eight bits: for a few rows. With it, _int8_pack(weight), each row of the input
-  // is quantized as well, symmetric, by its own largest magnitude.
+  // The same with a weight in int8 [O, I] whose rows have the factors scale [O] in float32, on a CPU.
+  // Without `packed` only the weight has eight bits: for a few rows. With it, _int8_pack(weight), each row of
+  // the input is quantized as well, symmetric, by its own largest magnitude.
   r.def("_int8_quantize(Tensor weight) -> (Tensor quantized, Tensor scale)");
   r.def("_int8_pack(Tensor weight) -> Tensor");
   r.def(

@@ -1,5 +1,5 @@
-// Linear layers with weights of eight bits, for every instruction set and both forms of packed weights, against
-// a reference in float64 that quantizes, dequantizes and multiplies one number after the other.
+// Linear layers with weights of eight bits, for every instruction set and both forms of packed weights,
+// against a reference in float64 that quantizes, dequantizes and multiplies one number after the other.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -65,8 +65,8 @@ double tolerance(ScalarType type) {
   return type == kFloat ? 2e-5 : type == kHalf ? 1e-2 : 6e-2;
 }
 
-// Rounding a number whose quotient lies between two integers may end at either, in float32 and in float64: the
-// inputs here are multiples of a step that keeps away from that.
+// A quotient halfway between two integers may be rounded to either, in float32 and in float64: the inputs here
+// are multiples of a step that keeps away from that.
 Tensor clear_of_ties(IntList shape, ScalarType type) {
   Doubles v = values(randn(shape, kDouble));
   const size_t columns = size_t(shape[1]);
@@ -111,7 +111,7 @@ TEST_P(Int8, a_row_of_zeros_stays_zeros_and_a_number_that_is_not_finite_is_refus
 TEST_P(Int8, packed_equals_the_reference_for_every_option_and_form) {
   for (ScalarType type : {kFloat, kBFloat16, kHalf})
     for (const std::vector<int64_t>& shape :
-         {std::vector<int64_t>{300, 96, 160}, {1, 64, 2}, {7, 33, 5}, {33, 1541, 67}, {64, 768, 768}}) {
+         {std::vector<int64_t>{100, 96, 40}, {1, 64, 2}, {7, 33, 5}, {33, 1541, 67}, {20, 768, 96}}) {
       const Tensor x = clear_of_ties({shape[0], shape[1]}, type), w = randn({shape[2], shape[1]}) * 0.05,
                    b = randn({shape[2]}, type), r = randn({shape[0], shape[2]}, type);
       const Quantized quantized = quantize(w);
@@ -121,6 +121,7 @@ TEST_P(Int8, packed_equals_the_reference_for_every_option_and_form) {
                                    cpu::pack_int8(std::get<0>(quantized), kShort)};
       for (const std::string activation : {"none", "gelu", "gelu_tanh", "relu", "tanh", "silu"})
         for (const bool with : {false, true}) {
+          if (with == (activation.size() % 2 == 0) && type != kFloat) continue;
           const OptionalTensor bias = with ? OptionalTensor(b) : OptionalTensor(),
                                residual = with ? OptionalTensor(r) : OptionalTensor();
           const Tensor expected = reference(exact_x, exact_w, bias, activation, residual);

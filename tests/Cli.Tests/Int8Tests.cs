@@ -36,7 +36,8 @@ public class Int8Tests
             "--dtype", "int8");
         Assert.That(plain.Zip(int8, (a, b) => a * b).Sum(), Is.GreaterThan(0.998));
         Assert.That(int8, Is.Not.EqualTo(plain));
-        Longformer.Result made = Longformer.Succeeds("convert", TinyCheckpoints.Base, "--to", "safetensors", "--dtype", "int8", "--output", _folder["int8"]);
+        Longformer.Result made = Longformer.Succeeds(
+            "convert", TinyCheckpoints.Base, "--to", "safetensors", "--dtype", "int8", "--output", _folder["int8"]);
         Assert.That(made.Output, Does.Contain("products of the layers have eight bits"));
         Assert.That(Embedding("encode", _folder["int8"], "--input", file), Is.EqualTo(int8));
         using (Checkpoint before = Checkpoint.Open(TinyCheckpoints.Base), after = Checkpoint.Open(_folder["int8"]))

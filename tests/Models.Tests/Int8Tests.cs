@@ -25,7 +25,8 @@ public class Int8Tests
 
     private static void Write(string folder, string architecture, int seed = 7)
     {
-        ModelConfiguration configuration = Architecture.All.First(a => a.Name == architecture).Family == ModelFamily.Led ? Led : TinyModels.Configuration;
+        bool isLed = Architecture.All.First(a => a.Name == architecture).Family == ModelFamily.Led;
+        ModelConfiguration configuration = isLed ? Led : TinyModels.Configuration;
         RandomCheckpoint.Write(folder, configuration, seed, architecture);
     }
 
@@ -81,7 +82,7 @@ public class Int8Tests
     }
 
     [Test]
-    public void Every_class_saves_and_converts_to_the_same_checkpoint_which_computes_the_same([ValueSource(nameof(Architectures))] string architecture)
+    public void Every_class_saves_and_converts_to_one_checkpoint_which_saves_itself_again([ValueSource(nameof(Architectures))] string architecture)
     {
         using TestFolder folder = new();
         Write(folder["float"], architecture);
@@ -105,7 +106,9 @@ public class Int8Tests
             using PretrainedModel again = PretrainedModel.Load(folder[kind]);
             Assert.That((again.IsInt8, again.Architecture), Is.EqualTo((true, architecture)));
             again.Save(folder[kind + " again"]);
-            Assert.That(File.ReadAllBytes(folder[kind + " again/model.safetensors"]), Is.EqualTo(File.ReadAllBytes(folder[kind + "/model.safetensors"])));
+            (byte[] first, byte[] second) = (File.ReadAllBytes(folder[kind + "/model.safetensors"]),
+                File.ReadAllBytes(folder[kind + " again/model.safetensors"]));
+            Assert.That(second.AsSpan().SequenceEqual(first), Is.True);
         }
     }
 
@@ -128,7 +131,8 @@ public class Int8Tests
     {
         using TestFolder folder = new();
         Write(folder.Path, "LEDForConditionalGeneration");
-        using LedForConditionalGeneration plain = LedForConditionalGeneration.Load(folder.Path), int8 = LedForConditionalGeneration.Load(folder.Path, Int8);
+        using LedForConditionalGeneration plain = LedForConditionalGeneration.Load(folder.Path);
+        using LedForConditionalGeneration int8 = LedForConditionalGeneration.Load(folder.Path, Int8);
         using TensorScope scope = new();
         LedInputs inputs = new()
         {
@@ -173,7 +177,8 @@ public class Int8Tests
     private static IEnumerable<TestCaseData> Broken()
     {
         const string weight = "encoder.layer.1.output.dense.weight", scale = weight + "_scale";
-        TestCaseData Case(string name, string[] words, Func<TensorSource, Checkpoint, TensorSource?> change) => new TestCaseData(change, words).SetArgDisplayNames(name);
+        TestCaseData Case(string name, string[] words, Func<TensorSource, Checkpoint, TensorSource?> change) =>
+            new TestCaseData(change, words).SetArgDisplayNames(name);
         yield return Case("no scales", [weight, "with the scales of its rows in", "no scales"], (t, _) => t.Name == scale ? null : t);
         yield return Case("scales of another shape", [scale, "expected [32, 1], found [32]"],
             (t, c) => t.Name == scale ? TensorSource.From(scale, c.Get(scale).View(32)) : t);
@@ -213,7 +218,8 @@ public class Int8Tests
 
     [TestCase("""{"quant_method": "bitsandbytes", "load_in_8bit": true}""", "quant_method bitsandbytes")]
     [TestCase("""{"quant_method": "compressed-tensors", "format": "pack-quantized", "config_groups": {}}""", "format pack-quantized")]
-    [TestCase("""{"quant_method": "compressed-tensors", "format": "int-quantized", "config_groups": {"g": {"weights": {"num_bits": 4, "type": "int"}}}}""",
+    [TestCase(
+        """{"quant_method": "compressed-tensors", "format": "int-quantized", "config_groups": {"g": {"weights": {"num_bits": 4, "type": "int"}}}}""",
         "of 8 bits per channel")]
     [TestCase("7", "quant_method none")]
     public void A_form_that_is_not_served_is_refused(string quantization, string words)

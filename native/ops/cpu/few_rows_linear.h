@@ -10,8 +10,8 @@ namespace longformer::cpu {
 bool has_few_rows(const Tensor& input, const Tensor& weight);
 
 // activation(input . weight^T + bias) + residual into out (contiguous, may be the residual). Arguments are
-// checked; bias and residual may be undefined, residual is contiguous.
-// weight_scale [outputs] in float32: the weight is in int8, each of its rows to be multiplied by one of these.
+// checked; bias and residual may be undefined, residual is contiguous. With weight_scale [outputs] in float32
+// the weight is in int8, each of its rows to be multiplied by one of these.
 void few_rows_linear(const Tensor& input, const Tensor& weight, const Tensor& bias, Activation activation,
                      const Tensor& residual, const Tensor& out, const Tensor& weight_scale = {});
 

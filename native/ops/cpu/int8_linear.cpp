@@ -32,8 +32,7 @@ void quantize_row(const float* from, int64_t count, int8_t* to, float* scale) {
     largest = size > largest ? size : largest;
     poison += from[i] * 0.0f;
   }
-  LONGFORMER_CHECK_VALUE(poison == 0, "longformer::_int8_quantize: weight must be finite, given ",
-                         largest == std::numeric_limits<float>::infinity() ? "an infinite number" : "NaN");
+  check_int8_values(poison == 0);
   *scale = largest / kInt8Largest;
   // A subnormal scale has no inverse: so small a row counts as zeros.
   const float inverse = *scale >= std::numeric_limits<float>::min() ? kInt8Largest / largest : 0;
@@ -125,10 +124,7 @@ Tensor pack_int8(const Tensor& weight, ScalarType as) {
 namespace {
 
 std::tuple<Tensor, Tensor> int8_quantize(const Tensor& weight) {
-  constexpr const char* op = "_int8_quantize";
-  check_floating(op, "weight", weight);
-  LONGFORMER_CHECK_VALUE(weight.dim() == 2, "longformer::", op, ": weight must be [outputs, inputs], given ",
-                         weight.sizes());
+  check_int8_quantize(weight);
   return cpu::quantize_rows(weight);
 }
 

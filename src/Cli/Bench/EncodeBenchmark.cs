@@ -171,7 +171,8 @@ internal static class EncodeBenchmark
         "longformer::add_layer_norm" or "longformer::_add_layer_norm_into" or "aten::layer_norm" => "layer norm",
         "longformer::embed" or "aten::embedding" => "embeddings",
         "longformer::linear_pack" or "longformer::_int8_pack" => "packing weights",
-        "longformer::linear" or "longformer::_linear_into" or "longformer::_int8_linear" or "longformer::_int8_linear_into" => (cost.Weight?[0], cost.Weight?[1]) switch
+        "longformer::linear" or "longformer::_linear_into" or "longformer::_int8_linear" or "longformer::_int8_linear_into" =>
+            (cost.Weight?[0], cost.Weight?[1]) switch
         {
             var (o, i) when o == 3L * c.HiddenSize && i == c.HiddenSize => "linear: query, key, value",
             var (o, i) when o == c.HiddenSize && i == c.HiddenSize => "linear: hidden to hidden",

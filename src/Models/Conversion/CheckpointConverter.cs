@@ -61,8 +61,8 @@ public static class CheckpointConverter
     {
         if (source.Configuration?.Has(Int8Format.Key) == true)
         {
-            throw new CheckpointException($"{source.Folder}: its weights are quantized ({Int8Format.Key} of config.json): expected the checkpoint that "
-                + "it was made of");
+            throw new CheckpointException(
+                $"{source.Folder}: its weights are quantized ({Int8Format.Key} of config.json): expected the checkpoint that it was made of");
         }
         ConversionPlan plan = FloatPlan(source, options);
         return options.Int8 ? Int8Conversion.Apply(plan, source) : plan;

@@ -121,7 +121,8 @@ public abstract class LedPretrained<TOutputs> : PretrainedModel
     }
 
     /// <inheritdoc/>
-    public sealed override void Save(string folder) => WriteFolder(folder, (Configuration with { Architectures = [Architecture], IsInt8 = IsInt8 }).ToJson());
+    public sealed override void Save(string folder) =>
+        WriteFolder(folder, (Configuration with { Architectures = [Architecture], IsInt8 = IsInt8 }).ToJson());
 
     /// <summary>Computes the outputs of the class from the decoder's last hidden states, [B * S, C].</summary>
     private protected abstract TOutputs Compute(LedInputs inputs, Tensor hidden, LedDecoderBatch batch, Tensor encoderStates, LedDropout dropout);

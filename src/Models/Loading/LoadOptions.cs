@@ -11,8 +11,8 @@ public sealed record LoadOptions
 
     /// <summary>
     /// Floating dtype of the weights; null: as stored (Float16 becomes Float32 on the CPU, which computes in no half precision). Weights on the CPU
-    /// that keep their dtype are used in place in the mapped file, without a copy. Int8: the weights of the layers' products have eight bits, the rest
-    /// Float32; only on the CPU, and not trained. A checkpoint of eight bits is dequantized by any other.
+    /// that keep their dtype are used in place in the mapped file, without a copy. Int8: the weights of the layers' products have eight bits, the
+    /// rest Float32; only on the CPU, and not trained. A checkpoint of eight bits is dequantized by any other.
     /// </summary>
     public DType? DType { get; init; }
 
