@@ -14,7 +14,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -42,10 +41,9 @@ def inputs(files: list[Path]) -> list[str]:
     return [part for file in files for part in ("--input", str(file))]
 
 
-def embeddings(folder: str, files: list[Path], *options: str) -> tuple[np.ndarray, float]:
-    start = time.monotonic()
-    documents = run("encode", folder, *inputs(files), "--pooling", "mean", "--normalize", "--truncate", *options)["documents"]
-    return np.array([d["embedding"] for d in documents], np.float64), time.monotonic() - start
+def embeddings(folder: str, files: list[Path]) -> np.ndarray:
+    documents = run("encode", folder, *inputs(files), "--pooling", "mean", "--normalize", "--truncate")["documents"]
+    return np.array([d["embedding"] for d in documents], np.float64)
 
 
 def size(folder: Path) -> float:
@@ -58,11 +56,7 @@ def encoder(model: str, files: list[Path]) -> None:
         long = ["--to", "longformer", "--positions", "8192", "--window", "512"]
         run("convert", model, *long, "--output", str(plain))
         run("convert", model, *long, "--dtype", "int8", "--output", str(small))
-        expected, _ = embeddings(str(plain), files)
-        given, _ = embeddings(str(small), files)
-        as_loaded, _ = embeddings(str(plain), files, "--dtype", "int8")
-        if not np.array_equal(given, as_loaded):
-            sys.exit("the checkpoint of eight bits and --dtype int8 differ")
+        expected, given = embeddings(str(plain), files), embeddings(str(small), files)
         cosines = (expected * given).sum(1)
         print(f"{len(files)} texts; files of {size(plain):.0f} and {size(small):.0f} MiB")
         for file, cosine in zip(files, cosines):
