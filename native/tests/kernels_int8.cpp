@@ -65,8 +65,8 @@ double tolerance(ScalarType type) {
   return type == kFloat ? 2e-5 : type == kHalf ? 1e-2 : 6e-2;
 }
 
-// A quotient halfway between two integers may be rounded to either, in float32 and in float64: the inputs here
-// are multiples of a step that keeps away from that.
+// A quotient halfway between two integers may be rounded to either, in float32 and in float64: the inputs
+// here are multiples of a step that keeps away from that.
 Tensor clear_of_ties(IntList shape, ScalarType type) {
   Doubles v = values(randn(shape, kDouble));
   const size_t columns = size_t(shape[1]);

@@ -18,11 +18,7 @@ internal sealed class LedOutputHead
     {
         LedConfiguration c = loader.Configuration;
         _weight = shared ?? (loader.Root / "lm_head").Get("weight", c.VocabSize, c.DModel);
-        if (loader.Root.IsInt8)
-        {
-            _int8 = new Int8Table(_weight);
-            loader.Root.Own(_int8);
-        }
+        _int8 = loader.Root.Int8CopyOf(_weight);
         if (!loader.Root.Has("final_logits_bias"))
             return;
         // HF's buffer, which is not trained; older checkpoints lack it.

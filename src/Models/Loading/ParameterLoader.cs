@@ -185,6 +185,16 @@ internal sealed class ParameterLoader
         return int8;
     }
 
+    /// <summary>A table's copy in eight bits, not made yet and disposed with the model; null where the model has none.</summary>
+    public Int8Table? Int8CopyOf(Tensor table)
+    {
+        if (!IsInt8)
+            return null;
+        Int8Table copy = new(table);
+        Own(copy);
+        return copy;
+    }
+
     private static (Tensor Quantized, Tensor Scale) Quantize(string name, Tensor stored)
     {
         try
