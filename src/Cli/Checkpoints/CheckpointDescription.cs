@@ -127,7 +127,9 @@ internal static class CheckpointDescription
             report.Set("architecture", model.Architecture);
             if (model.UnusedTensors.Count > 0)
                 report.Set("not used", model.UnusedTensors.ToList());
-            report.Set("parameters", model.NamedParameters.Sum(p => p.Tensor.ElementCount));
+            // The scales of weights of eight bits are no parameters of their own.
+            report.Set("parameters", model.NamedParameters.Where(p => !p.Name.EndsWith(".weight_scale", StringComparison.Ordinal))
+                .Sum(p => p.Tensor.ElementCount));
             Architecture known = Architecture.Find(model.Architecture, model.Configuration.Family)!;
             // The body of every Longformer makes embeddings, with any head.
             if (known.Family == ModelFamily.Longformer)
