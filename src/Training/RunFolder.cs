@@ -115,7 +115,7 @@ internal sealed class RunFolder
         using StagedFolder staged = new(target);
         try
         {
-            IEnumerable<TensorSource> masters = parameters.Where(p => p.HasMaster).Select(p => TensorSource.From(MasterPrefix + p.Name, p.Master));
+            IEnumerable<TensorSource> masters = parameters.Where(p => p.HasMaster).Select(p => p.MasterSource(MasterPrefix + p.Name));
             SafetensorsWriter.Write(System.IO.Path.Combine(staged.Path, OptimizerFile),
                 [.. optimizer.State.Select(s => TensorSource.From(s.Key, s.Value)), .. masters]);
             model(staged.Path);
@@ -139,10 +139,7 @@ internal sealed class RunFolder
         optimizer.Restore(file.Entries.Keys.Where(n => !n.StartsWith(MasterPrefix, StringComparison.Ordinal)).ToDictionary(n => n, file.Get),
             parameters);
         foreach (TrainedParameter parameter in parameters.Where(p => p.NeedsMaster && HasMaster(p)))
-        {
-            parameter.Master.CopyInPlace(file.Get(MasterPrefix + parameter.Name));
-            parameter.Publish();
-        }
+            parameter.SetMaster(file.Get(MasterPrefix + parameter.Name));
 
         // A parameter that no gradient has reached yet has neither a state nor a master.
         bool HasMaster(TrainedParameter parameter) => file.Entries.ContainsKey(MasterPrefix + parameter.Name)

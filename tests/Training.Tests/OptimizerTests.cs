@@ -154,6 +154,43 @@ public sealed class OptimizerTests
     }
 
     [Test]
+    public void Halves_of_a_number_give_it_back_and_round_as_libtorch_does()
+    {
+        // Every lower half under upper halves from zero to the largest and infinity, even and odd, of both signs.
+        uint[] upper = [0, 1, 2, 0x7f, 0x80, 0x3f7f, 0x3f80, 0x3f81, 0x7f7e, 0x7f7f, 0x8000, 0x8001, 0xbf80, 0xbf81, 0xff7e, 0xff7f];
+        float[] numbers = [.. upper.SelectMany(u => Enumerable.Range(0, 65536).Select(low => BitConverter.UInt32BitsToSingle((u << 16) | (uint)low))),
+            float.PositiveInfinity, float.NegativeInfinity, float.NaN];
+        (ushort[] high, ushort[] low) = (new ushort[numbers.Length], new ushort[numbers.Length]);
+        int[] down = SplitFloats.Split(numbers, high, low);
+        float[] joined = new float[numbers.Length];
+        SplitFloats.Join(high, low, down, joined);
+        using TensorScope scope = new();
+        ReadOnlySpan<ushort> rounded = System.Runtime.InteropServices.MemoryMarshal.Cast<byte, ushort>(
+            Tensor.From<float>(numbers).To(DType.BFloat16).AsBytes());
+        Assert.That(high[..^1], Is.EqualTo(rounded[..^1].ToArray()));
+        Assert.That(joined[..^1].Select(BitConverter.SingleToUInt32Bits), Is.EqualTo(numbers[..^1].Select(BitConverter.SingleToUInt32Bits)));
+        Assert.That(joined[^1], Is.NaN);
+        Assert.That(down, Has.Length.EqualTo(upper.Count(u => u % 2 == 0)));
+        // A signalling NaN whose rounding would carry into the sign.
+        _ = SplitFloats.Split([BitConverter.UInt32BitsToSingle(0x7fffffff)], high.AsSpan(0, 1), low.AsSpan(0, 1));
+        SplitFloats.Join(high.AsSpan(0, 1), low.AsSpan(0, 1), [], joined.AsSpan(0, 1));
+        Assert.That(joined[0], Is.NaN);
+    }
+
+    [Test]
+    public void A_master_in_halves_takes_two_bytes_a_number_and_is_saved_and_set_whole()
+    {
+        using TensorScope scope = new();
+        Tensor model = Values(5, [2100, 2000]).To(DType.BFloat16);
+        using TrainedParameter parameter = new("p", model);
+        float[] values = Values(6, [2100, 2000]).ToArray<float>();
+        parameter.SetMaster(Tensor.From<float>(values, 2100, 2000));
+        Assert.That(parameter.MasterBytes, Is.EqualTo(2L * 2100 * 2000));
+        Assert.That(parameter.Master.ToArray<float>(), Is.EqualTo(values));
+        Assert.That(Functional.Norm(model.To(DType.Float32) - Tensor.From<float>(values, 2100, 2000).To(DType.BFloat16).To(DType.Float32)), Is.Zero);
+    }
+
+    [Test]
     public void A_parameter_that_no_gradient_reaches_has_no_master()
     {
         using TensorScope scope = new();

@@ -92,7 +92,7 @@ internal static class TrainBenchmark
             stages.Add(new Stage("between the operators", Math.Max(0, whole - stages.Sum(s => s.Seconds)), 0));
         }
         long state = optimizer.State.Values.Sum(t => t.ByteCount) + head.Model.NamedParameters.Sum(p => p.Tensor.ByteCount)
-            + step.Parameters.Where(p => p.HasMaster).Sum(p => p.Master.ByteCount);
+            + step.Parameters.Sum(p => p.MasterBytes);
         double flops = head.Model.Configuration is LongformerConfiguration longformer ? UsefulFlops(longformer, c) : 0;
         int window = head.Model.Configuration is LongformerConfiguration l
             ? l.LargestWindow

@@ -56,7 +56,6 @@ public sealed class Adafactor : IOptimizer
         {
             using TensorScope scope = new();
             Step(g.Parameter, g.Widen(), learningRate * g.Parameter.RateFactor);
-            g.Parameter.Publish();
         }
     }
 
@@ -69,7 +68,7 @@ public sealed class Adafactor : IOptimizer
 
     private IEnumerable<(string Part, long[] Shape, Device Device)> Parts(TrainedParameter parameter)
     {
-        (long[] shape, Device device) = (parameter.Master.Shape, parameter.Master.Device);
+        (long[] shape, Device device) = (parameter.Model.Shape, parameter.Model.Device);
         yield return ("step", [], device);
         if (_options.Beta1 is not null)
             yield return ("mean", shape, device);
@@ -112,6 +111,8 @@ public sealed class Adafactor : IOptimizer
         if (parameter.WeightDecay != 0)
             master.MulInPlace(1 - (parameter.WeightDecay * rate));
         master.SubInPlace(update);
+        if (parameter.NeedsMaster)
+            parameter.SetMaster(master);
     }
 
     private static double RootMeanSquare(Tensor tensor) => Functional.Norm(tensor) / Math.Sqrt(tensor.ElementCount);

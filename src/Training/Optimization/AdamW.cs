@@ -55,27 +55,26 @@ public sealed class AdamW : IOptimizer
     public void Step(IReadOnlyList<ParameterGradient> gradients, double learningRate)
     {
         ArgumentNullException.ThrowIfNull(gradients);
-        foreach (ParameterGradient g in gradients.Where(g => g.IsHalf))
+        foreach (ParameterGradient g in gradients.Where(g => g.Parameter.NeedsMaster))
             StepInBlocks(g, learningRate);
-        foreach (IGrouping<(double, double, bool, Device, DType), ParameterGradient> group in gradients.Where(g => !g.IsHalf).GroupBy(g =>
-                     (g.Parameter.RateFactor, g.Parameter.WeightDecay, g.Parameter.IsBerts, g.Parameter.Master.Device, g.Parameter.Master.DType)))
+        foreach (IGrouping<(double, double, bool, Device, DType), ParameterGradient> group in gradients.Where(g => !g.Parameter.NeedsMaster)
+                     .GroupBy(g => (g.Parameter.RateFactor, g.Parameter.WeightDecay, g.Parameter.IsBerts, g.Parameter.Model.Device,
+                     g.Parameter.Model.DType)))
         {
             ParameterGradient[] some = [.. group];
             Tensor[] Parts(string part) => Array.ConvertAll(some, g => Part(g.Parameter, part));
             Tensor[] steps = Parts("step");
             foreach (Tensor step in steps)
                 step.AddInPlace(1.0);
-            Fused(some[0].Parameter, learningRate, Array.ConvertAll(some, g => g.Parameter.Master), Array.ConvertAll(some, g => g.Widen()),
+            Fused(some[0].Parameter, learningRate, Array.ConvertAll(some, g => g.Parameter.Model), Array.ConvertAll(some, g => g.Widen()),
                 Parts("mean"), Parts("square"), steps);
         }
-        foreach (ParameterGradient g in gradients)
-            g.Parameter.Publish();
     }
 
     /// <inheritdoc/>
     public void Restore(IReadOnlyDictionary<string, Tensor> state, IReadOnlyList<TrainedParameter> parameters) =>
-        _state.Restore(state, parameters, p => [("step", [], p.Master.Device), ("mean", p.Master.Shape, p.Master.Device),
-            ("square", p.Master.Shape, p.Master.Device)]);
+        _state.Restore(state, parameters, p => [("step", [], p.Model.Device), ("mean", p.Model.Shape, p.Model.Device),
+            ("square", p.Model.Shape, p.Model.Device)]);
 
     /// <summary>Frees what it remembers.</summary>
     public void Dispose() => _state.Dispose();
@@ -84,12 +83,8 @@ public sealed class AdamW : IOptimizer
     {
         TrainedParameter parameter = g.Parameter;
         Tensor step = Part(parameter, "step").AddInPlace(1.0), mean = Part(parameter, "mean"), square = Part(parameter, "square");
-        foreach ((long First, long Count) block in RowBlocks.Of(parameter.Master.Shape))
-        {
-            using TensorScope scope = new();
-            Fused(parameter, learningRate, [parameter.Master.Rows(block)], [g.Widen(g.Gradient.Rows(block))], [mean.Rows(block)],
-                [square.Rows(block)], [step]);
-        }
+        parameter.Update((block, rows) => Fused(parameter, learningRate, [rows], [g.Widen(g.Gradient.Rows(block))], [mean.Rows(block)],
+            [square.Rows(block)], [step]));
     }
 
     private void Fused(TrainedParameter like, double learningRate, Tensor[] masters, Tensor[] gradients, Tensor[] means, Tensor[] squares,
@@ -103,6 +98,6 @@ public sealed class AdamW : IOptimizer
     }
 
     private Tensor Part(TrainedParameter parameter, string part) => part == "step"
-        ? _state.Get(parameter, part, [], DType.Float32, parameter.Master.Device)
-        : _state.Get(parameter, part, parameter.Master.Shape, parameter.Master.DType, parameter.Master.Device);
+        ? _state.Get(parameter, part, [], DType.Float32, parameter.Model.Device)
+        : _state.Get(parameter, part, parameter.Model.Shape, parameter.MasterType, parameter.Model.Device);
 }

@@ -9,7 +9,7 @@ namespace LongformerInterop.Training.Optimization;
 public readonly record struct ParameterGradient(TrainedParameter Parameter, Tensor Gradient, double Factor = 1)
 {
     /// <summary>Whether the gradient is in the model's half precision and the master is not.</summary>
-    public bool IsHalf => Gradient.DType != Parameter.Master.DType;
+    public bool IsHalf => Gradient.DType != Parameter.MasterType;
 
     /// <summary>The gradient in the master's dtype, multiplied: a new tensor, or the same where nothing is to be done.</summary>
     public Tensor Widen() => Widen(Gradient);
@@ -18,7 +18,7 @@ public readonly record struct ParameterGradient(TrainedParameter Parameter, Tens
     /// <param name="rows">A part of <see cref="Gradient"/>.</param>
     internal Tensor Widen(Tensor rows)
     {
-        Tensor wide = rows.DType == Parameter.Master.DType ? rows : rows.To(Parameter.Master.DType);
+        Tensor wide = rows.DType == Parameter.MasterType ? rows : rows.To(Parameter.MasterType);
         return Factor == 1 ? wide : wide.MulInPlace(Factor);
     }
 }
