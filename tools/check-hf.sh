@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Whether HF's transformers loads what this project converts and saves, with no missing and no unexpected key, and whether random
-# models with random inputs and options compute here what they compute there (parity-tests/generators).
+# models with random inputs and options compute here what they compute there (parity-tests/generators); coreference, which HF lacks, by a head of
+# PyTorch's own over HF's body.
 # Needs root, and a root folder with python3, torch and transformers. Not part of the tests: such a folder takes 3 GB.
 #   tools/check-hf.sh DIR     DIR: the root folder
 set -euo pipefail
@@ -76,6 +77,7 @@ compare() { # generator, implementations of attention, its arguments
 compare models all --cases "${CASES:-100}"
 compare led_generate all --cases "${SETTINGS:-300}"
 compare training all --cases "${TRAININGS:-20}"
+compare coreference all --cases "${DOCUMENTS:-40}"
 compare texts fused $inside/tokenizer --cases "${TEXTS:-3000}"
 compare tokenizer_folders fused $inside/tokenizer --cases "${FOLDERS:-100}"
 compare sentence_folders fused $inside/tokenizer --cases "${FOLDERS:-100}"

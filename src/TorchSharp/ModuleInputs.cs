@@ -41,6 +41,32 @@ public sealed record ModuleInputs
     /// <summary>Span classification: the last token of each given span, [B, S].</summary>
     public TorchTensor? EntityEndPositions { get; init; }
 
+    /// <summary>HotpotQA: int64 [P], the marker in front of every paragraph, in rows of all tokens behind one another. Absent: each sequence's
+    /// first token.</summary>
+    public TorchTensor? ParagraphPositions { get; init; }
+
+    /// <summary>HotpotQA: int64 [S], likewise the marker behind every sentence.</summary>
+    public TorchTensor? SentencePositions { get; init; }
+
+    /// <summary>Coreference, whose rows are segments of one document: as the ids, the sentence of each token. Absent: each row is one.</summary>
+    public TorchTensor? SentenceMap { get; init; }
+
+    /// <summary>Coreference: shape of the ids, the speaker of each token. Absent: one says all.</summary>
+    public TorchTensor? SpeakerIds { get; init; }
+
+    /// <summary>Coreference: one number, the genre among those of the configuration. Absent: the first.</summary>
+    public TorchTensor? Genre { get; init; }
+
+    /// <summary>Coreference: int64 [M], the first tokens of the gold mentions, in rows of all tokens behind one another: with them there is a
+    /// loss.</summary>
+    public TorchTensor? MentionStarts { get; init; }
+
+    /// <summary>Coreference: int64 [M], the last tokens of the gold mentions.</summary>
+    public TorchTensor? MentionEnds { get; init; }
+
+    /// <summary>Coreference: int64 [M], the number of each gold mention's cluster.</summary>
+    public TorchTensor? MentionClusters { get; init; }
+
     /// <summary>As each head of HF takes them, -100 ignored: with them there is a loss.</summary>
     public TorchTensor? Labels { get; init; }
 
@@ -77,6 +103,14 @@ public sealed record ModuleInputs
                 "decoder_attention_mask" => inputs with { DecoderAttentionMask = tensor },
                 "entity_start_positions" => inputs with { EntityStartPositions = tensor },
                 "entity_end_positions" => inputs with { EntityEndPositions = tensor },
+                "paragraph_positions" => inputs with { ParagraphPositions = tensor },
+                "sentence_positions" => inputs with { SentencePositions = tensor },
+                "sentence_map" => inputs with { SentenceMap = tensor },
+                "speaker_ids" => inputs with { SpeakerIds = tensor },
+                "genre" => inputs with { Genre = tensor },
+                "mention_starts" => inputs with { MentionStarts = tensor },
+                "mention_ends" => inputs with { MentionEnds = tensor },
+                "mention_clusters" => inputs with { MentionClusters = tensor },
                 "labels" => inputs with { Labels = tensor },
                 "start_positions" => inputs with { StartPositions = tensor },
                 "end_positions" => inputs with { EndPositions = tensor },
@@ -92,7 +126,10 @@ public sealed record ModuleInputs
         ("input_ids", InputIds), ("inputs_embeds", InputsEmbeds), ("attention_mask", AttentionMask), ("global_attention_mask", GlobalAttentionMask),
         ("token_type_ids", TokenTypeIds), ("position_ids", PositionIds), ("decoder_input_ids", DecoderInputIds),
         ("decoder_inputs_embeds", DecoderInputsEmbeds), ("decoder_attention_mask", DecoderAttentionMask),
-        ("entity_start_positions", EntityStartPositions), ("entity_end_positions", EntityEndPositions), ("labels", Labels),
+        ("entity_start_positions", EntityStartPositions), ("entity_end_positions", EntityEndPositions),
+        ("paragraph_positions", ParagraphPositions), ("sentence_positions", SentencePositions), ("sentence_map", SentenceMap),
+        ("speaker_ids", SpeakerIds), ("genre", Genre), ("mention_starts", MentionStarts), ("mention_ends", MentionEnds),
+        ("mention_clusters", MentionClusters), ("labels", Labels),
         ("start_positions", StartPositions), ("end_positions", EndPositions),
     ];
 }

@@ -31,6 +31,12 @@ public sealed record EvaluatorOptions
     /// <summary>Arxiv: a file that written texts are added to as they come, and read from again; null: none.</summary>
     public string? Journal { get; init; }
 
+    /// <summary>A file for the predictions, as the official scorer of the task reads them, else a JSON object a line; null: none.</summary>
+    public string? Output { get; init; }
+
+    /// <summary>HotpotQA: a file for the questions with the paragraphs that the second stage reads, in the official format; null: none.</summary>
+    public string? Shortened { get; init; }
+
     /// <summary>How the model is loaded.</summary>
     public LoadOptions Load { get; init; } = new();
 }
@@ -48,6 +54,45 @@ public static class Evaluator
         ArgumentNullException.ThrowIfNull(options);
         if (options.TokensPerBatch < 1)
             throw new InputException($"tokens of a batch: expected 1 or more, given {options.TokensPerBatch}");
+        if (options.Shortened is not null && options.Task != TrainingTask.HotpotQA)
+            throw new InputException("shortened", "none, since questions of HotpotQA alone are shortened", options.Shortened);
+        CanBeWritten(options.Output, "output");
+        CanBeWritten(options.Shortened, "shortened");
+        Evaluation found = Measure(options, progress, cancellation);
+        Write(options.Output, found.PredictionFile);
+        Write(options.Shortened, () => found.ShortenedFile!);
+        return found;
+    }
+
+    /// <summary>Said before hours of work, not after.</summary>
+    private static void CanBeWritten(string? file, string setting)
+    {
+        if (file is null)
+            return;
+        if (Directory.Exists(file))
+            throw new InputException(setting, "a file name", $"the folder {file}");
+        if (Path.GetDirectoryName(Path.GetFullPath(file)) is not { } folder || !Directory.Exists(folder))
+            throw new InputException(setting, "a file in a folder that exists", file);
+    }
+
+    private static void Write(string? file, Func<string> text)
+    {
+        if (file is null)
+            return;
+        string temporary = $"{file}.{Path.GetRandomFileName()}.part";
+        try
+        {
+            File.WriteAllText(temporary, text());
+            File.Move(temporary, file, overwrite: true);
+        }
+        finally
+        {
+            File.Delete(temporary);
+        }
+    }
+
+    private static Evaluation Measure(EvaluatorOptions options, IProgress<TaskProgress>? progress, CancellationToken cancellation)
+    {
         Recipe recipe = Recipe.Of(options.Task, options.Recipe);
         IReadOnlyList<string> files = recipe.FindFiles(options.Data);
         DataPart part = options.Recipe.Part;

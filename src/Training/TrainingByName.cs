@@ -44,6 +44,8 @@ public static class TrainingByName
             };
         }
         TrainingOptions how = TrainingSettings.ForTraining(Named(task), Begun(checkpoint), data, evaluationData, output, given);
+        if (TrainingSettings.SeedsOf(how.Task, given) is { } seeds)
+            return (report, cancellation) => Repeated(RepeatedTraining.Run(how, seeds, (_, e) => report(e), cancellation), output);
         return (report, cancellation) =>
         {
             Trainer trainer = new(how);
@@ -77,6 +79,13 @@ public static class TrainingByName
                 []);
         };
     }
+
+    /// <summary>Several trainings as one result: steps of all, mean and deviation of the metrics.</summary>
+    private static TrainingResult Repeated(RepeatedResult result, string output) =>
+        new(output, result.Runs.Sum(run => run.Steps), result.Runs[^1].Stopped, null, result.Runs[^1].Stopped ? null : result.Mean)
+        {
+            Deviation = result.Runs[^1].Stopped ? null : result.Deviation,
+        };
 
     private static TrainingTask Named(string task) => TrainingSettings.Tasks.Any(known => known.Name == task) ? TrainingSettings.TaskOf(task)
         : throw new InputException("task", string.Join(", ", [.. TrainingSettings.Tasks.Select(known => known.Name), PairsSettings.Task,

@@ -99,8 +99,11 @@ public sealed record TrainingEvent(TrainingEventKind Kind, long Step, long Total
 /// <param name="Metrics">Of that step on held-out data; null: nothing was measured.</param>
 public sealed record TrainingResult(string Folder, long Steps, bool Stopped, long? BestStep, IReadOnlyDictionary<string, double>? Metrics)
 {
-    /// <summary>The result as a JSON object: <c>folder</c>, <c>steps</c>, <c>stopped</c>, and <c>best_step</c> and <c>metrics</c> where something was
-    /// measured.</summary>
+    /// <summary>Of a training that was repeated with several seeds, whose mean the metrics are: their deviation (n - 1); else null.</summary>
+    public IReadOnlyDictionary<string, double>? Deviation { get; init; }
+
+    /// <summary>The result as a JSON object: <c>folder</c>, <c>steps</c>, <c>stopped</c>, and <c>best_step</c> and <c>metrics</c> where something
+    /// was measured, and <c>deviation</c> over several seeds.</summary>
     public string ToJson() => TrainingLog.Json(json =>
     {
         json.WriteString("folder", Folder);
@@ -110,5 +113,7 @@ public sealed record TrainingResult(string Folder, long Steps, bool Stopped, lon
             json.WriteNumber("best_step", best);
         if (Metrics is { } metrics)
             TrainingLog.Metrics(json, "metrics", metrics);
+        if (Deviation is { } deviation)
+            TrainingLog.Metrics(json, "deviation", deviation);
     });
 }

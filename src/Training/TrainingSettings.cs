@@ -1,3 +1,4 @@
+using System.Globalization;
 using LongformerInterop.Models;
 using LongformerInterop.Torch;
 using LongformerInterop.Training.Data;
@@ -157,6 +158,20 @@ public static class TrainingSettings
         };
     }
 
+    /// <summary>The seeds that a training is to be repeated with; null: it is one training, by <c>seed</c>.</summary>
+    /// <param name="task">What is to be learned; the paper's tasks alone are repeated.</param>
+    /// <param name="values">Everything: <c>seeds</c> is <c>1,2,3</c>.</param>
+    /// <exception cref="InputException">A seed is no integer.</exception>
+    public static IReadOnlyList<long>? SeedsOf(TrainingTask task, ISettingValues values)
+    {
+        ArgumentNullException.ThrowIfNull(values);
+        if (!IsPaper(task) || values.Text("seeds") is not { } seeds)
+            return null;
+        return [.. seeds.Split(',', StringSplitOptions.TrimEntries).Select(s =>
+            long.TryParse(s, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long seed) ? seed
+                : throw new InputException("seeds", "integers A,B,...", $"\"{seeds}\""))];
+    }
+
     /// <summary>The options of an evaluation.</summary>
     /// <param name="task">What the checkpoint does.</param>
     /// <param name="checkpoint">A folder with the head.</param>
@@ -176,6 +191,8 @@ public static class TrainingSettings
         {
             Recipe = recipe,
             Journal = task == TrainingTask.Arxiv ? values.Text("journal") : null,
+            Output = values.Text("output"),
+            Shortened = task == TrainingTask.HotpotQA ? values.Text("shortened") : null,
             Cache = values.Text("cache"),
             TokensPerBatch = Int(values, "tokens_per_batch") ?? defaults.TokensPerBatch,
             Load = new LoadOptions

@@ -24,7 +24,7 @@ public class PaperTaskTests
         using JsonDocument seeds = JsonDocument.Parse(File.ReadAllText(folder["out/seeds.json"]));
         Assert.That(seeds.RootElement.GetProperty("seeds").EnumerateObject().Select(s => s.Name), Is.EqualTo(new[] { "1", "2" }));
         Assert.That(File.Exists(folder["out/seed-2/model.safetensors"]), Is.True);
-        Assert.That(Longformer.Fails(2, [.. command, "--seeds", "1,x"]), Does.Contain("--seeds: expected numbers"));
+        Assert.That(Longformer.Fails(2, [.. command, "--seeds", "1,x"]), Does.Contain("--seeds: expected integers A,B,..."));
         Assert.That(Longformer.Fails(1, "evaluate", "imdb", folder["out/seed-1"], "--data", folder["reviews"], "--part", "test"),
             Does.Contain("the test set is a folder of its own"));
     }

@@ -654,15 +654,15 @@ LF_API lf_status lf_convert(const char* source, const char* output, const lf_opt
 /* Pretraining by masked LM and fine-tuning of every head, from files to a folder that this library and HF load, as
  * `longformer train`.
  * docs/training.md describes data, settings and the folder.
- * task: "masked-lm", "classify", "tag", "answer", "choose", "summarize"; of the paper, from its official files: "wikihop", "triviaqa", "imdb",
- * "hyperpartisan", "arxiv"; "char-lm", the character model.
+ * task: "masked-lm", "classify", "tag", "answer", "choose", "summarize"; of the paper, from its official files: "wikihop", "triviaqa", "hotpotqa",
+ * "coref", "imdb", "hyperpartisan", "arxiv"; "char-lm", the character model.
  * checkpoint: a Longformer or an LED, with the head or without; a RoBERTa, BERT or BART, which is made long on the way; or a folder with a
  *   configuration, a tokenizer and no weights. For "char-lm" a character model, or NULL for a new one.
  * data, evaluation: files, folders, patterns (JSON lines, JSON, CSV, TSV, Parquet, text); evaluation may be none.
  * output: a folder that is empty or absent, unless the run is resumed.
  * result (may be NULL): items with label, score and group.
  *   Group 0: "steps", "stopped" (1: a callback stopped the run), "best_step" where something was measured.
- *   Group 1: the metrics of that step on the evaluation data.
+ *   Group 1: the metrics of that step on the evaluation data. With "seeds" their mean, group 2 their standard deviation (n - 1).
  * A run that is stopped saves the steps that are done, and the same call with the option "resume" continues it.
  * The weights are in the folder when the run has ended.
  * LF_CANCELLED only where it was stopped before the first step.
@@ -676,6 +676,10 @@ LF_API lf_status lf_convert(const char* source, const char* output, const lf_opt
  *   answer     int "stride" "max_answer_tokens"; flag "ignore_windows_without_answer"    summarize  int "max_target_tokens"; flag "loss_only"
  *   pairs      these alone: text "column" (as "query=line"; each adds one) "poolings" (each adds one) "device" "dtype" "attention"; int "dimension" "max_tokens"
  *              "batch_size" "epochs" "seed"; float "learning_rate" "weight_decay" "scale" "dropout"; flags "resume" "tf32" (docs/search.md)
+ *   of the paper  all: text "seeds" ("1,2,3": a training for each, into output/seed-N), flag "no_global_attention"; their own, as docs/tasks/ has them:
+ *              wikihop flag "first_chunk_only"; triviaqa text "evidence", int "stride" "max_document_tokens" "max_answer_tokens", flag
+ *              "first_window_only"; hotpotqa int "max_answer_tokens"; coref int "max_training_segments"; imdb int "held_out"; hyperpartisan text
+ *              "splits"; arxiv int "max_target_tokens" "beams", float "length_penalty", flag "loss_only"
  *   char-lm    these alone: text "preset" ("small", "large") or "schedule" (a file, or its JSON text) "split" "device" "dtype" "attention"; int "seed"
  *              "sequences_per_pass" "eval_every" "eval_characters" "save_every" "keep"; flags "resume" "characters" (not bytes) "recompute" "tf32".
  *              data is one text file, of which a part is measured: evaluation is none (docs/charlm.md)
@@ -688,8 +692,10 @@ LF_API lf_status lf_train(const char* task, const char* checkpoint, const char* 
 
 /* Measures a checkpoint on data by the metric of its task. metrics: items with label, score and group 1, as lf_train gives them.
  * predictions (may be NULL): items with text, a JSON object for each example, and id, its place in the data.
- * Options: of those above "tokens_per_batch" "max_tokens" "column" "cache" "dtype" "device" "attention" "tf32" and the task's own; of "char-lm" those of
- *   lf_character_model_evaluate, "dtype", "device", "attention" and "tf32", and there are no predictions.
+ * Options: of those above "tokens_per_batch" "max_tokens" "column" "cache" "dtype" "device" "attention" "tf32" and the task's own; text "output", a file
+ *   for the predictions as the task's official scorer reads them; "hotpotqa" text "shortened", flag "keep_gold_paragraphs"; "imdb", "hyperpartisan"
+ *   text "part"; "arxiv" text "journal"; of "char-lm" those of lf_character_model_evaluate, "dtype", "device", "attention" and "tf32", and there are
+ *   no predictions.
  * Callbacks: cancel, and progress: examples done and in all, tokens so far. */
 LF_API lf_status lf_evaluate(const char* task, const char* checkpoint, const char* const* data, size_t data_count, const lf_options* options,
                              lf_answer** metrics, lf_answer** predictions);

@@ -236,6 +236,39 @@ static void refuses(const char* checkpoint, const char* work) {
   CHECK(result == NULL && access(output, F_OK) != 0);
 }
 
+/* A task of the paper with two seeds: mean and deviation, and a folder for each. Then its prediction file. */
+static void repeats(const char* checkpoint, const char* work) {
+  const char *data = path(work, "reviews"), *output = kept(work, "seeds"), *one = kept(work, "seeds/seed-2"), *written = kept(work, "written.jsonl");
+  lf_options* options = NULL;
+  lf_answer* result = NULL;
+  char command[2400];
+  double mean, deviation;
+  snprintf(command, sizeof command,
+           "mkdir -p '%s/pos' '%s/neg' && for i in 1 2 3; do echo lovely fine > '%s/pos/'${i}_9.txt; echo awful poor > '%s/neg/'${i}_2.txt; done", data, data,
+           data, data);
+  CHECK(system(command) == 0);
+  data = kept(work, "reviews");
+  OK(lf_options_create(&options));
+  OK(lf_options_set_int(options, "max_tokens", 64));
+  OK(lf_options_set_int(options, "steps", 2));
+  OK(lf_options_set_text(options, "seeds", "1,2", LF_TERMINATED));
+  OK(lf_train("imdb", checkpoint, &data, 1, &data, 1, output, options, &result));
+  mean = value_of(result, "loss", 1), deviation = value_of(result, "loss", 2);
+  CHECK(value_of(result, "steps", 0) == 4 && mean > 0 && deviation >= 0 && deviation < mean);
+  CHECK(access(path(output, "seeds.json"), F_OK) == 0 && access(path(output, "seed-1/model.safetensors"), F_OK) == 0);
+  OK(lf_answer_free(result));
+  result = NULL;
+  REFUSED(LF_INVALID_INPUT, "seeds: expected integers", (lf_options_set_text(options, "seeds", "1,x", LF_TERMINATED),
+                                                         lf_train("imdb", checkpoint, &data, 1, NULL, 0, path(work, "other"), options, &result)));
+  OK(lf_options_free(options));
+  OK(lf_options_create(&options));
+  OK(lf_options_set_text(options, "output", written, LF_TERMINATED));
+  OK(lf_evaluate("imdb", one, &data, 1, options, &result, NULL));
+  CHECK(value_of(result, "loss", 1) > 0 && access(written, F_OK) == 0);
+  OK(lf_answer_free(result));
+  OK(lf_options_free(options));
+}
+
 int main(int argc, char** argv) {
   const char *checkpoint, *work;
   char command[2400];
@@ -260,6 +293,7 @@ int main(int argc, char** argv) {
   resumes(checkpoint, work);
   reads_parquet(checkpoint, work, argv[3]);
   refuses(checkpoint, work);
+  repeats(checkpoint, work);
   OK(lf_live(&handles, &tensors));
   CHECK(handles == 0 && tensors == 0);
   return finish();

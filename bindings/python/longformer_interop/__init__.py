@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from ._model import Model, load_model
     from ._options import AttentionOptions, GenerationOptions, LoadOptions
     from ._results import (
-        Answer, ChoiceScore, Cluster, Encoding, Entity, FilledMask, FoundPassage, Generated, IndexResult, LabelScore, MaskCandidate, Mention, Progress,
-        SearchResult, Summary,
+        Answer, ChoiceScore, Cluster, CoreferencePrediction, Encoding, Entity, FilledMask, FoundPassage, Generated, HotpotPrediction, IndexResult,
+        LabelScore, MaskCandidate, Mention, Progress, SearchResult, Summary, SupportingFact, WordSpan,
     )
     from ._runtime import cuda_available, get_threads, library_version, log_to, set_threads, torch_version
     from ._search import SearchIndex
@@ -45,8 +45,9 @@ _HOMES = {
     "_model": ("Model", "load_model"),
     "_options": ("AttentionOptions", "GenerationOptions", "LoadOptions"),
     "_results": (
-        "Answer", "ChoiceScore", "Cluster", "Encoding", "Entity", "FilledMask", "FoundPassage", "Generated", "IndexResult", "LabelScore", "MaskCandidate",
-        "Mention", "Progress", "SearchResult", "Summary",
+        "Answer", "ChoiceScore", "Cluster", "CoreferencePrediction", "Encoding", "Entity", "FilledMask", "FoundPassage", "Generated",
+        "HotpotPrediction", "IndexResult", "LabelScore", "MaskCandidate", "Mention", "Progress", "SearchResult", "Summary", "SupportingFact",
+        "WordSpan",
     ),
     "_runtime": ("cuda_available", "get_threads", "library_version", "log_to", "set_threads", "torch_version"),
     "_search": ("SearchIndex",),
@@ -62,12 +63,12 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "Answer", "AttentionOptions", "CharacterLanguageModel", "CharacterScore", "CheckpointError", "ChoiceScore", "Cluster", "CoreferenceResolver",
-    "DeviceError", "DocumentEncoder", "Encoding", "Entity", "Evaluation", "FilledMask", "FoundPassage",
-    "Generated", "GenerationOptions", "IndexResult", "InputError", "LabelScore", "LoadOptions", "LongformerError", "MaskCandidate", "MaskFiller", "Mention",
-    "Model", "MultipleChoice", "PerProcess", "Progress",
-    "QuestionAnswerer", "SearchIndex", "SearchResult", "SpanClassifier", "Summarizer", "Summary", "Tensor", "TextClassifier", "TokenClassifier", "Tokenizer", "Trainer",
-    "TrainingEvent", "TrainingOptions", "TrainingResult", "banded_attention", "banded_attention_probabilities", "convert",
+    "Answer", "AttentionOptions", "CharacterLanguageModel", "CharacterScore", "CheckpointError", "ChoiceScore", "Cluster", "CoreferencePrediction",
+    "CoreferenceResolver", "DeviceError", "DocumentEncoder", "Encoding", "Entity", "Evaluation", "FilledMask", "FoundPassage", "Generated",
+    "GenerationOptions", "HotpotPrediction", "IndexResult", "InputError", "LabelScore", "LoadOptions", "LongformerError", "MaskCandidate",
+    "MaskFiller", "Mention", "Model", "MultipleChoice", "PerProcess", "Progress", "QuestionAnswerer", "SearchIndex", "SearchResult",
+    "SpanClassifier", "Summarizer", "Summary", "SupportingFact", "Tensor", "TextClassifier", "TokenClassifier", "Tokenizer", "Trainer",
+    "TrainingEvent", "TrainingOptions", "TrainingResult", "WordSpan", "banded_attention", "banded_attention_probabilities", "convert",
     "cuda_available", "evaluate", "get_threads", "global_attention", "library_version", "load_model",
     "load_safetensors", "log_to", "relative_banded_attention", "save_safetensors", "set_threads", "torch_version", "train",
 ]  # fmt: skip

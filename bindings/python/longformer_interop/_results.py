@@ -1,11 +1,13 @@
 """The results of the tasks. Positions in texts count characters as Python does: ``text[start:end]``."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = [
-    "Answer", "ChoiceScore", "Cluster", "Encoding", "Entity", "FilledMask", "FoundPassage", "Generated", "IndexResult", "LabelScore", "MaskCandidate", "Mention",
-    "Progress", "SearchResult", "Summary",
+    "Answer", "ChoiceScore", "Cluster", "CoreferencePrediction", "Encoding", "Entity", "FilledMask", "FoundPassage", "Generated", "HotpotPrediction",
+    "IndexResult", "LabelScore", "MaskCandidate", "Mention", "Progress", "SearchResult", "Summary", "SupportingFact", "WordSpan",
 ]  # fmt: skip
 
 
@@ -61,6 +63,62 @@ class Cluster:
     """Mentions, two or more, of one and the same thing, in the order of the text."""
 
     mentions: tuple[Mention, ...]
+
+
+@dataclass(frozen=True, order=True)
+class WordSpan:
+    """Words ``first`` to ``last``, both included, counted over a document."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class CoreferencePrediction:
+    """The clusters of a document of a CoNLL-2012 file: ``evaluate("coref", ...)`` has one for each ``#begin document``.
+
+    >>> CoreferencePrediction.of({"document": "nw/made/up_0001", "part": 0, "clusters": [[[0, 1], [7, 7]]]}).clusters
+    ((WordSpan(first=0, last=1), WordSpan(first=7, last=7)),)
+    """
+
+    document: str
+    part: int
+    clusters: tuple[tuple[WordSpan, ...], ...]
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> CoreferencePrediction:
+        """The prediction of the library's JSON object."""
+        clusters = tuple(tuple(WordSpan(*mention) for mention in cluster) for cluster in given["clusters"])
+        return cls(given["document"], given["part"], clusters)
+
+
+@dataclass(frozen=True, order=True)
+class SupportingFact:
+    """A sentence of a paragraph, counted from 0."""
+
+    title: str
+    sentence: int
+
+
+@dataclass(frozen=True)
+class HotpotPrediction:
+    """The answer to a question of HotpotQA, and the sentences that it rests on: ``evaluate("hotpotqa", ...)`` has one for each question.
+
+    ``type`` is ``"yes"``, ``"no"`` or ``"span"``, where ``answer`` is a stretch of the text. ``paragraph_scores`` are in the order of the file; None for a
+    paragraph that the model's positions cut away.
+    """
+
+    id: str
+    answer: str
+    type: str
+    supporting_facts: tuple[SupportingFact, ...]
+    paragraph_scores: tuple[float | None, ...]
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> HotpotPrediction:
+        """The prediction of the library's JSON object."""
+        facts = tuple(SupportingFact(*fact) for fact in given["supporting_facts"])
+        return cls(given["id"], given["answer"], given["type"], facts, tuple(given["paragraph_scores"]))
 
 
 @dataclass(frozen=True)

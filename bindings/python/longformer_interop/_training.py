@@ -4,13 +4,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, Union
 
 from ._errors import InputError
 from ._loaded import default_backend
 from ._options import plain_number
+from ._results import CoreferencePrediction, HotpotPrediction
 from ._watch import ProgressArgument, Watch, watched
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ __all__ = ["Evaluation", "Trainer", "TrainingEvent", "TrainingOptions", "Trainin
 #: A file, a folder, a pattern such as ``data/*.jsonl``, or several of these.
 Data = Union[str, "os.PathLike[str]", Sequence[Union[str, "os.PathLike[str]"]], None]
 T = TypeVar("T", bound="Trainer")
+#: Tasks whose predictions have a type of their own.
+_PREDICTIONS: dict[str, Callable[[dict[str, Any]], Any]] = {"hotpotqa": HotpotPrediction.of, "coref": CoreferencePrediction.of}
 
 
 @dataclass(frozen=True)
@@ -88,17 +91,21 @@ class TrainingOptions:
     scale: float | None = None
     dropout: float | None = None
     # Of the paper's tasks.
+    seeds: Sequence[int] | None = None
     no_global_attention: bool | None = None
     first_chunk_only: bool | None = None
     evidence: str | os.PathLike[str] | None = None
     max_document_tokens: int | None = None
     first_window_only: bool | None = None
+    max_training_segments: int | None = None
+    keep_gold_paragraphs: bool | None = None
     held_out: int | None = None
     splits: str | os.PathLike[str] | None = None
     part: str | None = None
     beams: int | None = None
     length_penalty: float | None = None
     journal: str | os.PathLike[str] | None = None
+    shortened: str | os.PathLike[str] | None = None
     # Of char-lm.
     characters: bool | None = None
     split: Sequence[int] | None = None
@@ -136,11 +143,12 @@ class TrainingOptions:
         for name in ("labels", "poolings"):
             if name in values:
                 values[name] = [str(label) for label in values[name]]
-        for name in ("cache", "evidence", "splits", "journal"):
+        for name in ("cache", "evidence", "splits", "journal", "shortened"):
             if name in values:
                 values[name] = os.fspath(values[name])
-        if "split" in values:
-            values["split"] = ",".join(str(int(n)) for n in values["split"])
+        for name in ("split", "seeds"):
+            if name in values:
+                values[name] = ",".join(str(int(n)) for n in values[name])
         if "schedule" in values:
             schedule = values["schedule"]
             values["schedule"] = json.dumps(schedule) if isinstance(schedule, Mapping) else os.fspath(schedule)
@@ -194,13 +202,14 @@ class TrainingEvent:
 class TrainingResult:
     """How a training ended. ``folder``: the output folder, a checkpoint once the run has ended. ``stopped``: ``Trainer.stop`` ended it; its steps are
     saved, and ``resume=True`` continues. ``best_step``: the step whose weights are in the folder (None: the last), ``metrics`` what it reached on
-    the held-out data."""
+    the held-out data. With several ``seeds``: steps of all, the mean of the metrics, and their standard ``deviation``."""
 
     folder: str
     steps: int
     stopped: bool
     best_step: int | None
     metrics: Mapping[str, float]
+    deviation: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def history(self) -> list[dict[str, Any]]:
@@ -217,10 +226,11 @@ class TrainingResult:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """``metrics`` by name, and ``predictions``, a dict for each example in the order of the data."""
+    """``metrics`` by name, and ``predictions`` in the order of the data: a dict for each example; of ``"hotpotqa"`` a ``HotpotPrediction`` for each
+    question, of ``"coref"`` a ``CoreferencePrediction`` for each document."""
 
     metrics: Mapping[str, float]
-    predictions: Sequence[Mapping[str, Any]]
+    predictions: Sequence[Any]
 
 
 class Trainer:
@@ -228,7 +238,7 @@ class Trainer:
 
     Args:
         task: ``"masked-lm"``, ``"classify"``, ``"tag"``, ``"answer"``, ``"choose"``, ``"summarize"`` or ``"char-lm"``; of the paper, from its
-            official files, ``"wikihop"``, ``"triviaqa"``, ``"imdb"``, ``"hyperpartisan"`` or ``"arxiv"``.
+            official files, ``"wikihop"``, ``"triviaqa"``, ``"hotpotqa"``, ``"coref"``, ``"imdb"``, ``"hyperpartisan"`` or ``"arxiv"``.
         checkpoint: Where to begin: a Longformer or LED, with the head or without; a RoBERTa, BERT or BART, which is made long on the way; or a
             folder with a configuration, a tokenizer and no weights. For ``char-lm`` a character model, or None for a new one.
         data: What to learn from: files (JSON lines, JSON, CSV, TSV, Parquet, text), folders, patterns. For ``char-lm`` one text file.
@@ -300,7 +310,7 @@ class Trainer:
                 bar.close()
         best = found.get("best_step")
         return TrainingResult(
-            os.path.abspath(self.output), int(found["steps"]), bool(found["stopped"]), None if best is None else int(best), found["metrics"]
+            os.path.abspath(self.output), int(found["steps"]), bool(found["stopped"]), None if best is None else int(best), found["metrics"], found["deviation"]
         )
 
     def stop(self) -> None:
@@ -336,8 +346,8 @@ def train(
 
 
 def evaluate(
-    task: str, checkpoint: str | os.PathLike[str], *, data: Data, progress: ProgressArgument = None, options: TrainingOptions | None = None,
-    **keywords: Any,
+    task: str, checkpoint: str | os.PathLike[str], *, data: Data, output: str | os.PathLike[str] | None = None, progress: ProgressArgument = None,
+    options: TrainingOptions | None = None, **keywords: Any,
 ) -> Evaluation:  # fmt: skip
     """Measures a checkpoint on data by the metric of its task.
 
@@ -345,24 +355,29 @@ def evaluate(
         task: As for ``train``.
         checkpoint: A folder with the task's head.
         data: Files, folders, patterns.
+        output: A file for the predictions, as the official scorer of the task reads them, else a JSON object a line.
         progress: True for a tqdm bar, or a function that gets a ``Progress`` after every batch.
         options: Settings in one object; keywords win. Those that only a training has are refused.
     """
-    return evaluate_by(default_backend(), task, checkpoint, data, progress, options, keywords)
+    return evaluate_by(default_backend(), task, checkpoint, data, output, progress, options, keywords)
 
 
 def evaluate_by(
-    backend: Backend, task: str, checkpoint: str | os.PathLike[str], data: Data, progress: ProgressArgument, options: TrainingOptions | None,
-    keywords: Mapping[str, Any],
+    backend: Backend, task: str, checkpoint: str | os.PathLike[str], data: Data, output: str | os.PathLike[str] | None, progress: ProgressArgument,
+    options: TrainingOptions | None, keywords: Mapping[str, Any],
 ) -> Evaluation:  # fmt: skip
-    arguments = task, os.fspath(checkpoint), _paths(data, "data"), TrainingOptions.chosen(options, keywords).settings()
+    settings = TrainingOptions.chosen(options, keywords).settings()
+    if output is not None:
+        settings["output"] = os.fspath(output)
+    arguments = task, os.fspath(checkpoint), _paths(data, "data"), settings
     watch, after = watched(progress, "example")
     try:
         metrics, predictions = watch.run(lambda native: native.evaluate(*arguments, watch), backend, backend.polls)
     finally:
         if after is not None:
             after()
-    return Evaluation(metrics, [json.loads(text) for text in predictions])
+    typed = _PREDICTIONS.get(task, dict)
+    return Evaluation(metrics, [typed(json.loads(text)) for text in predictions])
 
 
 def _paths(given: Data, name: str) -> list[str]:

@@ -175,15 +175,68 @@ def test_a_loss_that_is_no_number_names_step_and_document(lf, models, data):
 def test_the_options_are_those_of_the_command_line(lf):
     named = {f.name for f in dataclasses.fields(lf.TrainingOptions)}
     shown = set()
-    tasks = ["masked-lm", "classify", "tag", "answer", "choose", "summarize", "wikihop", "triviaqa", "imdb", "hyperpartisan", "arxiv", "char-lm"]
-    # "part" and "journal" are of evaluations alone.
-    for verb, task in [*(("train", task) for task in tasks), ("evaluate", "imdb"), ("evaluate", "arxiv"), ("evaluate", "char-lm")]:
+    tasks = ["masked-lm", "classify", "tag", "answer", "choose", "summarize", "wikihop", "triviaqa", "hotpotqa", "coref", "imdb", "hyperpartisan",
+             "arxiv", "char-lm"]  # fmt: skip
+    # "part", "journal", "shortened" and "keep_gold_paragraphs" are of evaluations alone.
+    for verb, task in [*(("train", task) for task in tasks), *(("evaluate", task) for task in ("imdb", "arxiv", "hotpotqa", "char-lm"))]:
         help_ = subprocess.run([ROOT / "longformer", verb, task, "--help"], capture_output=True, text=True, check=True).stdout
         shown |= {name.replace("-", "_") for name in re.findall(r"^\s+(?:-\S+, )*--([a-z0-9-]+)", help_, flags=re.M)}
-    assert named == shown - {"data", "eval", "output", "threads", "json", "base", "help", "seeds"}
+    assert named == shown - {"data", "eval", "output", "threads", "json", "base", "help"}
     options = lf.TrainingOptions(learning_rate=1e-4, column={"text": "review"})
     assert repr(options) == "TrainingOptions(learning_rate=0.0001, column={'text': 'review'})"
     assert dataclasses.replace(options, epochs=2).given() == {"learning_rate": 1e-4, "column": {"text": "review"}, "epochs": 2}
+
+
+def hotpot_question(i: int) -> dict[str, object]:
+    town = ["Rome", "Oslo"][i % 2]
+    return {"_id": f"q{i}", "question": "Where?", "answer": town if i % 3 else "yes", "type": "bridge", "level": "easy", "supporting_facts": [["Ada", 1]],
+            "context": [["Bob", ["Bob is here."]], ["Ada", ["Ada is here.", f" It is {town}."]]]}  # fmt: skip
+
+
+def test_predictions_of_hotpotqa_are_objects_and_official_files(lf, models, tmp_path):
+    (tmp_path / "x.json").write_text(json.dumps([hotpot_question(i) for i in range(6)]))
+    result = lf.train("hotpotqa", models / "filler", data=tmp_path / "x.json", output=tmp_path / "out", steps=2, max_tokens=100)
+    found = lf.evaluate("hotpotqa", result.folder, data=tmp_path / "x.json", output=tmp_path / "official.json", shortened=tmp_path / "short.json",
+                        keep_gold_paragraphs=True)  # fmt: skip
+    assert found.metrics["questions"] == 6 and 0 <= found.metrics["joint_f1"] <= 1
+    assert all(isinstance(p, lf.HotpotPrediction) and p.type in ("yes", "no", "span") and len(p.paragraph_scores) == 2 for p in found.predictions)
+    official, shorter = json.loads((tmp_path / "official.json").read_text()), json.loads((tmp_path / "short.json").read_text())
+    assert official["answer"] == {p.id: p.answer for p in found.predictions}
+    assert {id_: tuple(lf.SupportingFact(*fact) for fact in facts) for id_, facts in official["sp"].items()} == {
+        p.id: p.supporting_facts for p in found.predictions}  # fmt: skip
+    assert all("Ada" in [title for title, _ in question["context"]] for question in shorter)
+    with pytest.raises(lf.InputError, match="shortened: expected a file in a folder that exists"):
+        lf.evaluate("hotpotqa", result.folder, data=tmp_path / "x.json", shortened=tmp_path / "nowhere" / "x.json")
+
+
+def test_predictions_of_coreference_are_objects(lf, models, tmp_path):
+    words = ["Ada", "sang", ".", "She", "smiled", "."]
+    rows = "".join(f"nw/made 0 {i} {w} NN * - - - - * {'(0)' if w in ('Ada', 'She') else '-'}\n" for i, w in enumerate(words))
+    (tmp_path / "x_conll").write_text(f"#begin document (nw/made); part 000\n{rows}\n#end document\n")
+    found = lf.evaluate("coref", models / "coref", data=tmp_path / "x_conll", output=tmp_path / "predicted_conll")
+    [prediction] = found.predictions
+    assert isinstance(prediction, lf.CoreferencePrediction) and (prediction.document, prediction.part) == ("nw/made", 0)
+    assert all(0 <= m.first <= m.last < 6 for cluster in prediction.clusters for m in cluster)
+    assert (tmp_path / "predicted_conll").read_text().startswith("#begin document (nw/made); part 000")
+
+
+def test_seeds_repeat_a_training(lf, models, tmp_path):
+    for i in range(6):
+        for folder, text in ("pos", "lovely fine great"), ("neg", "awful poor sad"):
+            file = tmp_path / "reviews" / folder / f"{i}_{9 if folder == 'pos' else 2}.txt"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+    how = {"data": tmp_path / "reviews", "eval": tmp_path / "reviews", "output": tmp_path / "out", "steps": 3, "max_tokens": 64}
+    result = lf.train("imdb", models / "filler", seeds=(3, 5), **how)
+    written = json.loads((tmp_path / "out" / "seeds.json").read_text())
+    assert result.steps == 6 and sorted(written["seeds"]) == ["3", "5"] and result.metrics == pytest.approx(written["mean"])
+    assert result.deviation == pytest.approx(written["deviation"]) and (tmp_path / "out" / "seed-5" / "model.safetensors").exists()
+    losses = [seed["loss"] for seed in written["seeds"].values()]
+    assert result.metrics["loss"] == pytest.approx(sum(losses) / 2) and result.deviation["loss"] == pytest.approx(abs(losses[0] - losses[1]) / 2**0.5)
+    with pytest.raises(lf.InputError, match='seeds: expected different numbers'):
+        lf.train("imdb", models / "filler", seeds=[1, 1], **{**how, "output": tmp_path / "other"})
+    with pytest.raises(lf.InputError, match='takes no "seeds"'):
+        lf.train("classify", models / "filler", seeds=[1], **{**how, "output": tmp_path / "other"})
 
 
 def test_a_program_that_trains_ends_cleanly(models, data):

@@ -30,6 +30,7 @@ internal static unsafe class TrainingExports
             Number("steps", reached.Steps, 0), Number("stopped", reached.Stopped ? 1 : 0, 0),
             .. reached.BestStep is { } best ? (AnswerItem[])[Number("best_step", best, 0)] : [],
             .. Metrics(reached.Metrics ?? new Dictionary<string, double>()),
+            .. (reached.Deviation ?? new Dictionary<string, double>()).Select(m => Number(m.Key, m.Value, 2)),
         ];
         *result = Handles.Add(new AnswerHandle(items));
     });

@@ -26,10 +26,9 @@ internal static class EvaluateVerb
         ModelOptions model = new(command);
         Option<string[]> data = new("--data") { Description = "Files, folders or patterns: .jsonl, .json, .csv, .tsv, .parquet, .txt",
             HelpName = "FILE", Required = true, Arity = ArgumentArity.OneOrMore, AllowMultipleArgumentsPerToken = true };
-        Option<string?> output = new("--output") { Description = "The predictions: as the task's official scorer reads them, "
-            + "else a JSON object a line", HelpName = "FILE" };
         command.Add(data);
-        command.Add(output);
+        command.Add(new Option<string?>("--output") { Description = "The predictions: as the task's official scorer reads them, "
+            + "else a JSON object a line", HelpName = "FILE" });
         _ = new TrainingDataOptions(command, task);
         if (TrainingSettings.Divides(task))
         {
@@ -43,11 +42,10 @@ internal static class EvaluateVerb
             command.Add(new Option<string?>("--journal") { Description = "A file that texts are added to as they are written: the same command "
                 + "continues from it", HelpName = "FILE" });
         }
-        Option<string?> shortened = new("--shortened") { Description = "The questions with the paragraphs that the second stage reads, in the "
-            + "official format", HelpName = "FILE" };
         if (task == TrainingTask.HotpotQA)
         {
-            command.Add(shortened);
+            command.Add(new Option<string?>("--shortened") { Description = "The questions with the paragraphs that the second stage reads, in the "
+                + "official format", HelpName = "FILE" });
             command.Add(new Option<bool>("--keep-gold-paragraphs")
             {
                 Description = "With --shortened: keep the gold paragraphs too, for a training",
@@ -60,9 +58,6 @@ internal static class EvaluateVerb
             EvaluatorOptions options = GivenSettings.Read(parsed, command, given =>
                 TrainingSettings.ForEvaluation(task, model.Folder(parsed), parsed.GetRequiredValue(data), given)) with { Load = load };
             Evaluation found = Evaluator.Run(options, null, cancellation);
-            Write(parsed.GetValue(output), found.PredictionFile);
-            if (task == TrainingTask.HotpotQA)
-                Write(parsed.GetValue(shortened), () => found.ShortenedFile!);
             if (model.Json(parsed))
             {
                 JsonOutput.Print(json => WriteMetrics(json, "metrics", found.Metrics));
@@ -75,18 +70,6 @@ internal static class EvaluateVerb
             return 0;
         }));
         return command;
-    }
-
-    private static void Write(string? file, Func<string> text)
-    {
-        if (file is null)
-            return;
-        using OutputFile written = new(file);
-        using (StreamWriter writer = new(written.Stream, leaveOpen: true))
-        {
-            writer.Write(text());
-        }
-        written.Commit();
     }
 
     internal static void WriteMetrics(Utf8JsonWriter json, string name, IReadOnlyDictionary<string, double> metrics)

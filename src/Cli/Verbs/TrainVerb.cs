@@ -150,7 +150,7 @@ internal static class TrainVerb
 
         private int Run(ParseResult parsed, CancellationToken cancellation)
         {
-            if (_seeds is not null && parsed.GetValue(_seeds) is { } seeds)
+            if (GivenSettings.Read(parsed, Command, given => TrainingSettings.SeedsOf(_task, given)) is { } seeds)
                 return RunSeeds(parsed, seeds, cancellation);
             Trainer trainer = new(Options(parsed));
             using TrainingProgress progress = new();
@@ -160,13 +160,10 @@ internal static class TrainVerb
             return Report(result, _model.Json(parsed));
         }
 
-        private int RunSeeds(ParseResult parsed, string seeds, CancellationToken cancellation)
+        private int RunSeeds(ParseResult parsed, IReadOnlyList<long> seeds, CancellationToken cancellation)
         {
-            long[] numbers = [.. seeds.Split(',', StringSplitOptions.TrimEntries).Select(s =>
-                long.TryParse(s, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long seed) ? seed
-                    : throw new UsageException($"--seeds: expected numbers A,B,..., given \"{seeds}\""))];
             using TrainingProgress progress = new();
-            RepeatedResult result = RepeatedTraining.Run(Options(parsed), numbers, (_, e) => progress.Report(e), cancellation);
+            RepeatedResult result = RepeatedTraining.Run(Options(parsed), seeds, (_, e) => progress.Report(e), cancellation);
             progress.Clear();
             if (result.Runs[^1].Stopped)
                 return Report(result.Runs[^1], _model.Json(parsed));
@@ -179,7 +176,7 @@ internal static class TrainVerb
                 });
                 return 0;
             }
-            Console.WriteLine($"{parsed.GetRequiredValue(_output)}: {numbers.Length} seeds");
+            Console.WriteLine($"{parsed.GetRequiredValue(_output)}: {seeds.Count} seeds");
             foreach ((string metric, double mean) in result.Mean)
             {
                 Console.WriteLine(string.Create(CultureInfo.InvariantCulture,

@@ -100,6 +100,9 @@ internal sealed class CoreferenceHead
         new()
         {
             Spans = spans, Antecedents = antecedents, MentionScores = mentions, AntecedentScores = scores,
+            SpanPositions = HostBuffer.Upload([.. spans.SelectMany(s => (long[])[s.First, s.Last])], scores.Device).View(-1, 2),
+            AntecedentNumbers = HostBuffer.Upload([.. antecedents.SelectMany(row => row).Select(a => (long)a)], scores.Device)
+                .View(spans.Length, antecedents[0].Length),
             Loss = tokens.Clusters is null ? null
                 : Differentiable.MarkedLoss(scores, Right(spans, antecedents, tokens.Clusters, scores.Device)),
         };

@@ -25,6 +25,37 @@ public sealed record CoreferenceTokens
         return new CoreferenceTokens { Sentences = segments, Speakers = new int[segments.Length] };
     }
 
+    /// <summary>Of tensors by name; what is not given is as in <see cref="OfSegments"/>.</summary>
+    internal static CoreferenceTokens OfTensors(LongformerInputs inputs, long[] offsets)
+    {
+        int[]? Integers(Tensor? tensor, string name) => tensor is null ? null
+            : tensor.DType is not (DType.Int64 or DType.Int32) ? throw new InputException(name, "int64", $"{tensor.DType}")
+            : Array.ConvertAll(HostValues.ToInt64(tensor), value => value is >= int.MinValue and <= int.MaxValue ? (int)value
+                : throw new InputException(name, "at most 32 bits", $"{value}"));
+        CoreferenceTokens usual = OfSegments(offsets);
+        int[]? starts = Integers(inputs.MentionStarts, "mention_starts"), ends = Integers(inputs.MentionEnds, "mention_ends"),
+            clusters = Integers(inputs.MentionClusters, "mention_clusters"), genre = Integers(inputs.Genre, "genre");
+        if (genre is not null && genre.Length != 1)
+            throw new InputException("genre", "one number", $"{genre.Length}");
+        int mentions = starts?.Length ?? -1;
+        foreach ((int[]? given, string name) in new[] { (ends, "mention_ends"), (clusters, "mention_clusters") })
+        {
+            if ((given?.Length ?? -1) != mentions)
+            {
+                throw new InputException(name, mentions < 0 ? "none without mention_starts" : $"{mentions}, one for each of mention_starts",
+                    given is null ? "none" : $"{given.Length}");
+            }
+        }
+        return usual with
+        {
+            Sentences = Integers(inputs.SentenceMap, "sentence_map") ?? usual.Sentences,
+            Speakers = Integers(inputs.SpeakerIds, "speaker_ids") ?? usual.Speakers,
+            Genre = genre?[0] ?? 0,
+            Clusters = starts is null ? null : [.. Enumerable.Range(0, mentions).GroupBy(i => clusters![i]).Select(group =>
+                (IReadOnlyList<MentionSpan>)[.. group.Select(i => new MentionSpan(starts[i], ends![i]))])],
+        };
+    }
+
     internal void Check(long tokens, int genres)
     {
         if (Sentences.Count != tokens)
@@ -60,6 +91,12 @@ public sealed record CoreferenceOutputs : LongformerOutputs
 
     /// <summary>For each of them its A candidate antecedents, numbers of spans before it, ascending; -1 where there are fewer.</summary>
     public required int[][] Antecedents { get; init; }
+
+    /// <summary>Int64 [k, 2]: <see cref="Spans"/> as a tensor.</summary>
+    public required Tensor SpanPositions { get; init; }
+
+    /// <summary>Int64 [k, A]: <see cref="Antecedents"/> as a tensor.</summary>
+    public required Tensor AntecedentNumbers { get; init; }
 
     /// <summary>[k]: how likely each is a mention.</summary>
     public required Tensor MentionScores { get; init; }
@@ -101,5 +138,8 @@ public sealed record CoreferenceOutputs : LongformerOutputs
     }
 
     private protected override IEnumerable<(string, Tensor?)> Named() =>
-        [("loss", Loss), ("mention_scores", MentionScores), ("antecedent_scores", AntecedentScores)];
+    [
+        ("loss", Loss), ("spans", SpanPositions), ("antecedents", AntecedentNumbers), ("mention_scores", MentionScores),
+        ("antecedent_scores", AntecedentScores),
+    ];
 }

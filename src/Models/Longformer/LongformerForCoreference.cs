@@ -29,7 +29,7 @@ public sealed class LongformerForCoreference : LongformerPretrained<CoreferenceO
         CoreferenceConfiguration c = Configuration.Coreference;
         if (batch.Visible is not null)
             throw new InputException("attention_mask", "no padding: the segments of a document are packed", "some");
-        CoreferenceTokens tokens = inputs.Coreference ?? CoreferenceTokens.OfSegments(batch.Offsets);
+        CoreferenceTokens tokens = inputs.Coreference ?? CoreferenceTokens.OfTensors(inputs, batch.Offsets);
         tokens.Check(batch.TokenCount, c.Genres.Count);
         return _head.Forward(hidden, batch.Offsets, tokens, new Dropout(inputs.DropoutSeed, c.Dropout, 0));
     }

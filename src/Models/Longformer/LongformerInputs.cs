@@ -38,6 +38,25 @@ public sealed record LongformerInputs : ModelInputs
     /// </summary>
     public Coreference.CoreferenceTokens? Coreference { get; init; }
 
+    /// <summary>Coreference by tensors, in place of <see cref="Coreference"/>: shape of the ids, int64, the sentence of each token.</summary>
+    public Tensor? SentenceMap { get; init; }
+
+    /// <summary>Coreference by tensors: shape of the ids, int64, the speaker of each token; absent: one says all.</summary>
+    public Tensor? SpeakerIds { get; init; }
+
+    /// <summary>Coreference by tensors: int64, one number; absent: the first genre.</summary>
+    public Tensor? Genre { get; init; }
+
+    /// <summary>Coreference by tensors: int64 [M], the first tokens of the gold mentions, in rows of all tokens behind one another. With them there
+    /// is a loss.</summary>
+    public Tensor? MentionStarts { get; init; }
+
+    /// <summary>Coreference by tensors: int64 [M], likewise the last tokens.</summary>
+    public Tensor? MentionEnds { get; init; }
+
+    /// <summary>Coreference by tensors: int64 [M], the number of each gold mention's cluster.</summary>
+    public Tensor? MentionClusters { get; init; }
+
     /// <summary>HotpotQA: int64 [P], the marker in front of every paragraph, in rows of all tokens behind one another; null: each sequence's first
     /// token.</summary>
     public Tensor? ParagraphPositions { get; init; }
@@ -63,7 +82,13 @@ public sealed record LongformerInputs : ModelInputs
         "entity_end_positions" => inputs with { EntityEndPositions = tensor },
         "paragraph_positions" => inputs with { ParagraphPositions = tensor },
         "sentence_positions" => inputs with { SentencePositions = tensor },
+        "sentence_map" => inputs with { SentenceMap = tensor },
+        "speaker_ids" => inputs with { SpeakerIds = tensor },
+        "genre" => inputs with { Genre = tensor },
+        "mention_starts" => inputs with { MentionStarts = tensor },
+        "mention_ends" => inputs with { MentionEnds = tensor },
+        "mention_clusters" => inputs with { MentionClusters = tensor },
         _ => null,
     }, "a Longformer", "token_type_ids", "position_ids", "entity_start_positions", "entity_end_positions", "paragraph_positions",
-        "sentence_positions");
+        "sentence_positions", "sentence_map", "speaker_ids", "genre", "mention_starts", "mention_ends", "mention_clusters");
 }

@@ -128,7 +128,7 @@ public sealed class CorefRecipe : Recipe
             int[] words = [.. notes.GetProperty("words").EnumerateArray().Select(w => w.GetInt32())];
             IReadOnlyList<IReadOnlyList<MentionSpan>> found = CoreferenceSegments.ToWords(outputs.Clusters(), words);
             (string name, int part) = (notes.GetProperty("name").GetString()!, notes.GetProperty("part").GetInt32());
-            documents.Add(new CoreferenceClusters(Clusters(notes.GetProperty("clusters")), found));
+            documents.Add(new CoreferenceClusters(CoreferencePrediction.ReadClusters(notes.GetProperty("clusters")), found));
             official.Append(new ConllDocument
             {
                 Name = name, Part = part, Document = new CoreferenceDocument { Sentences = [] },
@@ -189,7 +189,4 @@ public sealed class CorefRecipe : Recipe
         }
         json.WriteEndArray();
     }
-
-    private static IReadOnlyList<MentionSpan>[] Clusters(JsonElement json) => [.. json.EnumerateArray().Select(cluster =>
-        (IReadOnlyList<MentionSpan>)[.. cluster.EnumerateArray().Select(m => new MentionSpan(m[0].GetInt32(), m[1].GetInt32()))])];
 }

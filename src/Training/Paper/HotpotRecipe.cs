@@ -253,30 +253,3 @@ public sealed class HotpotRecipe : Recipe
         json.WriteEndObject();
     }) + "\n";
 }
-
-/// <summary>What a model says to a question of HotpotQA.</summary>
-/// <param name="Id">Of the question.</param>
-/// <param name="Answer">yes, no, or a stretch of the text.</param>
-/// <param name="Type">Which of them.</param>
-/// <param name="Facts">The sentences that support it.</param>
-/// <param name="ParagraphScores">The score of every paragraph; minus infinity for one that was cut away.</param>
-public sealed record HotpotPrediction(string Id, string Answer, HotpotAnswerType Type, IReadOnlyList<SupportingFact> Facts,
-    IReadOnlyList<double> ParagraphScores)
-{
-    internal void Write(Utf8JsonWriter json)
-    {
-        json.WriteString("id", Id);
-        json.WriteString("answer", Answer);
-        json.WriteString("type", Type.ToString().ToLowerInvariant());
-        HotpotRecipe.WriteFacts(json, "supporting_facts", Facts);
-        json.WriteStartArray("paragraph_scores");
-        foreach (double score in ParagraphScores)
-        {
-            if (double.IsFinite(score))
-                json.WriteNumberValue(score);
-            else
-                json.WriteNullValue();
-        }
-        json.WriteEndArray();
-    }
-}

@@ -438,7 +438,10 @@ class CBackend(CSearch):
             found = handle(library().lf_train, *names, *_paths(data, "data"), *_paths(evaluation, "eval"), utf8(output, "output"), opened)
         with Answers(found) as a:
             items = list(a.items("label", "score", "group"))
-        return {label: score for label, score, group in items if group == 0} | {"metrics": {label: score for label, score, group in items if group == 1}}
+        found: dict[str, Any] = {label: score for label, score, group in items if group == 0}
+        for group, name in (1, "metrics"), (2, "deviation"):
+            found[name] = {label: score for label, score, of in items if of == group}
+        return found
 
     def evaluate(
         self, task: str, checkpoint: str, data: Sequence[str], settings: Mapping[str, Any], watch: Watch

@@ -151,11 +151,11 @@ def train(
 
 
 def evaluate(
-    task: str, checkpoint: str | os.PathLike[str], *, data: Data, progress: ProgressArgument = None, options: TrainingOptions | None = None,
-    **keywords: Any,
+    task: str, checkpoint: str | os.PathLike[str], *, data: Data, output: str | os.PathLike[str] | None = None, progress: ProgressArgument = None,
+    options: TrainingOptions | None = None, **keywords: Any,
 ) -> Evaluation:  # fmt: skip
     """As ``longformer_interop.evaluate``."""
-    return _training.evaluate_by(BACKEND, task, checkpoint, data, progress, options, keywords)
+    return _training.evaluate_by(BACKEND, task, checkpoint, data, output, progress, options, keywords)
 
 
 def banded_attention(

@@ -453,7 +453,7 @@ class NetBackend(NetSearch):
         with _watching(net, watch) as call:
             text = net.bridge.TrainingBridge.Train(task, checkpoint, list(data), list(evaluation), output, json.dumps(settings), call)
         found: dict[str, Any] = json.loads(str(text))
-        return found | {"metrics": _numbers(found.get("metrics", {}))}
+        return found | {name: _numbers(found.get(name, {})) for name in ("metrics", "deviation")}
 
     def evaluate(
         self, task: str, checkpoint: str, data: Sequence[str], settings: Mapping[str, Any], watch: Watch
