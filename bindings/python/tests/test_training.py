@@ -176,7 +176,7 @@ def test_the_options_are_those_of_the_command_line(lf):
     named = {f.name for f in dataclasses.fields(lf.TrainingOptions)}
     shown = set()
     tasks = ["masked-lm", "classify", "tag", "answer", "choose", "summarize", "wikihop", "triviaqa", "hotpotqa", "coref", "imdb", "hyperpartisan",
-             "arxiv", "char-lm"]  # fmt: skip
+             "arxiv", "pairs", "char-lm"]  # fmt: skip
     # "part", "journal", "shortened" and "keep_gold_paragraphs" are of evaluations alone.
     for verb, task in [*(("train", task) for task in tasks), *(("evaluate", task) for task in ("imdb", "arxiv", "hotpotqa", "char-lm"))]:
         help_ = subprocess.run([ROOT / "longformer", verb, task, "--help"], capture_output=True, text=True, check=True).stdout
