@@ -231,7 +231,7 @@ def hotpotqa(folder: Path, chance: random.Random, count: int, name: str) -> list
 
 
 def coref(folder: Path, chance: random.Random, count: int, name: str) -> list[str]:
-    """Whom a "they" means, the person of the first kind named in its sentence or the one of the second, stands in the first 135 words of the document,
+    """Whom a "they" means, the person of the first kind named in its sentence or the one of the second, is said by the first 135 words of the document,
     more than 512 before it."""
     documents = []
     for i in range(count):

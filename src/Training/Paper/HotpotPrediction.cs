@@ -6,7 +6,7 @@ using LongformerInterop.Training.Recipes;
 
 namespace LongformerInterop.Training.Paper;
 
-/// <summary>What a model says to a question of HotpotQA.</summary>
+/// <summary>The answer of a model to a question of HotpotQA.</summary>
 /// <param name="Id">Of the question.</param>
 /// <param name="Answer">yes, no, or a stretch of the text.</param>
 /// <param name="Type">Which of them.</param>

@@ -1,14 +1,13 @@
 using LongformerInterop.Models.Coreference;
 using LongformerInterop.Torch;
 using LongformerInterop.Training.Data;
-using LongformerInterop.Training.Metrics;
 using LongformerInterop.Training.Paper;
 using LongformerInterop.Training.Recipes;
 
 namespace LongformerInterop.Training.Tests.Paper;
 
-/// <summary>What the trainings of HotpotQA and coreference share with all others: a run that is stopped, or killed, continues to the same bytes. And
-/// their predictions as types.</summary>
+/// <summary>Trainings of HotpotQA and coreference continue to the same bytes when they were stopped or killed, as all others do; their predictions as
+/// types.</summary>
 public sealed class PaperTrainingTests
 {
     private static TrainingOptions Options(TestFolder folder, TrainingTask task, string name)
