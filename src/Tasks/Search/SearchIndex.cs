@@ -123,8 +123,10 @@ public sealed class SearchIndex : IDisposable
         if (encoder is null)
             throw new InputException("encoder", $"the one that the index was made with ({ModelFolder})", "none");
         if (ModelFingerprint.Of(encoder.Folder, null) != _file.Settings.GetValueOrDefault("model"))
+        {
             throw new InputException("encoder", $"the one that {_file.Path} was made with ({ModelFolder})",
                 $"another or a changed one ({encoder.Folder})");
+        }
         EmbeddingOptions how = options.Encoding with
         {
             PromptName = options.Encoding.PromptName ?? encoder.PromptAmong("query"), Normalize = true, Truncate = true,
