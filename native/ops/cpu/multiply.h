@@ -26,8 +26,8 @@ struct Product {
   Tensor residual;         // like out, or undefined; may be out itself
   Tensor out;              // rows * outputs elements, contiguous; bias and residual are of its type
   int64_t out_stride = 0;  // from row to row of out and residual; 0: outputs
-  Tensor weight_scale = {};     // [outputs] in float32, of a packed weight of eight bits; then input's rows are
-                           // contiguous
+  // [outputs] in float32, of a packed weight of eight bits; then input's rows are contiguous.
+  Tensor weight_scale = {};
 };
 
 // out = activation(input . weight^T + bias) + residual.
