@@ -159,7 +159,7 @@ public class MisuseTests
     [Test]
     public void An_impossible_dtype_is_named() =>
         Assert.That(() => TinyModels.Load(LongformerModel.Load, options: new LoadOptions { DType = DType.Int64 }),
-            Throws.TypeOf<InputException>().With.Message.Contains("DType: expected Float32, BFloat16, Float16 or Float64, given Int64"));
+            Throws.TypeOf<InputException>().With.Message.Contains("DType: expected Float32, BFloat16, Float16, Float64 or Int8, given Int64"));
 
     [Test]
     public void Gradients_need_a_trainable_model()

@@ -313,7 +313,9 @@ int main(int argc, char** argv) {
   REFUSED(LF_CHECKPOINT, "no such folder", lf_model_load("no such folder", NULL, &wrong));
   REFUSED(LF_INVALID_INPUT, "folder", lf_model_load("", NULL, &wrong));
   CHECK(lf_summarizer_load(argv[1], NULL, &summarizer) != LF_OK); /* no LED */
-  CHECK(lf_document_encoder_load(argv[2], NULL, (lf_document_encoder**)(void*)&wrong) != LF_OK); /* an LED */
+  CHECK(lf_mask_filler_load(argv[2], NULL, (lf_mask_filler**)(void*)&wrong) != LF_OK); /* an LED */
+  OK(lf_document_encoder_free(encoder));
+  OK(lf_document_encoder_load(argv[2], NULL, &encoder)); /* an LED's encoder */
   OK(lf_tensor_free(tensor));
   OK(lf_options_free(options));
   OK(lf_tokenizer_free(tokenizer));

@@ -103,7 +103,7 @@ public static partial class Differentiable
     public static Tensor ScatterRows(Tensor input, Tensor index, long count)
     {
         ArgumentNullException.ThrowIfNull(input);
-        Tensor output = Tensor.Zeros([count, .. input.Shape[1..]], input.DType, input.Device).IndexAddInPlace(0, index, input);
+        Tensor output = SumOfRows(input, index, [count, .. input.Shape[1..]]);
         if (!Recording(out GradientTape tape, [input]))
             return output;
         GradientSum into = tape.Find(input)!;

@@ -100,15 +100,22 @@ public static partial class Differentiable
         if (!Recording(out GradientTape tape, [input]))
             return rows;
         GradientSum into = tape.Find(input)!;
-        (long[] shape, DType dtype, Device device) = (input.Shape, input.DType, input.Device);
+        long[] shape = input.Shape;
         tape.Record(rows, [index, empty], (gradient, saved) =>
         {
             Tensor of = gradient.Tensor;
             if (saved[1] is { } zeros)
                 of = of.MaskedFill(ByRow(zeros, of.Rank), 0);
-            into.Add(Tensor.Zeros(shape, dtype, device).IndexAddInPlace(0, saved[0], of));
+            into.Add(SumOfRows(of, saved[0], shape));
         });
         return rows;
+    }
+
+    /// <summary>Zeros of a shape to which rows are added, in the same order in each run: aten's index_put adds up as its threads arrive.</summary>
+    private static Tensor SumOfRows(Tensor rows, Tensor index, long[] shape)
+    {
+        long width = shape[1..].Aggregate(1L, (product, size) => product * size);
+        return Functional.EmbeddingBackward(rows.Reshape(rows.Shape[0], width), index, shape[0]).View(shape);
     }
 
     /// <summary>
