@@ -97,7 +97,7 @@ public class BenchTests
     [TestCase("--tokens", "0", "whole numbers")]
     [TestCase("--tokens", "12,x", "12,x")]
     [TestCase("--window", "3", "even numbers")]
-    [TestCase("--dtype", "int8", "int8")]
+    [TestCase("--dtype", "int4", "int4")]
     [TestCase("--packed", "12,0", "whole numbers")]
     [TestCase("--layers", "9", "has 2 layers, given 9")]
     [TestCase("--generate", "5", "needs an LED")]
