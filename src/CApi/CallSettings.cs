@@ -43,7 +43,7 @@ internal sealed unsafe class CallSettings : IDisposable
             value = (name, value) switch
             {
                 ("bad_words", long[] words) => before is long[][] lists ? (long[][])[.. lists, words] : [words],
-                ("column" or "labels", string text) => before is string[] texts ? (string[])[.. texts, text] : [text],
+                ("column" or "labels" or "poolings", string text) => before is string[] texts ? (string[])[.. texts, text] : [text],
                 _ => value,
             };
             if (_values.TryGetValue(name, out object? old))
@@ -155,6 +155,7 @@ internal sealed unsafe class OptionReader(CallSettings? settings)
     {
         null => null,
         string[] texts => texts,
+        string text => [text],
         object value => throw Wrong(name, "texts", value),
     };
 

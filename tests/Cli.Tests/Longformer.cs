@@ -112,7 +112,7 @@ internal static class Longformer
         Result result = Run(arguments);
         using (Assert.EnterMultipleScope())
         {
-            Assert.That(result.Status, Is.Zero, result.Error);
+            Assert.That(result.Status, Is.Zero, result.Error + result.Output);
             Assert.That(result.Error, Is.Empty);
         }
         return result;

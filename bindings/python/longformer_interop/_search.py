@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -119,7 +118,9 @@ class SearchIndex:
     @classmethod
     def _call(cls, encoder: DocumentEncoder | None, watch: Watch, work: Callable[[Backend, Any], T]) -> T:
         backend = cls._get_backend() if encoder is None else encoder._get_backend()
-        with nullcontext(None) if encoder is None else encoder._use() as native:
+        if encoder is None:
+            return watch.run(lambda chosen: work(chosen, None), backend, backend.polls)
+        with encoder._use() as native:
             return watch.run(lambda chosen: work(chosen, native), backend, backend.polls)
 
 

@@ -435,8 +435,8 @@ class CBackend(CSearch):
     ) -> dict[str, Any]:
         names = utf8(task, "task"), None if checkpoint is None else utf8(checkpoint, "checkpoint")
         with settings_of(settings, watch) as opened:
-            found = handle(library().lf_train, *names, *_paths(data, "data"), *_paths(evaluation, "eval"), utf8(output, "output"), opened)
-        with Answers(found) as a:
+            answers = handle(library().lf_train, *names, *_paths(data, "data"), *_paths(evaluation, "eval"), utf8(output, "output"), opened)
+        with Answers(answers) as a:
             items = list(a.items("label", "score", "group"))
         found: dict[str, Any] = {label: score for label, score, group in items if group == 0}
         for group, name in (1, "metrics"), (2, "deviation"):

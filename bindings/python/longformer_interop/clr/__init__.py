@@ -29,8 +29,8 @@ from .._character import CharacterScore
 from .._errors import CheckpointError, DeviceError, InputError, LongformerError
 from .._options import AttentionOptions, GenerationOptions, LoadOptions
 from .._results import (
-    Answer, ChoiceScore, Cluster, Encoding, Entity, FilledMask, FoundPassage, Generated, IndexResult, LabelScore, MaskCandidate, Mention, Progress,
-    SearchResult, Summary,
+    Answer, ChoiceScore, Cluster, CoreferencePrediction, Encoding, Entity, FilledMask, FoundPassage, Generated, HotpotPrediction, IndexResult,
+    LabelScore, MaskCandidate, Mention, Progress, SearchResult, Summary, SupportingFact, WordSpan,
 )  # fmt: skip
 from .._runtime import log_by
 from .._training import Data, Evaluation, TrainingEvent, TrainingOptions, TrainingResult
@@ -47,12 +47,13 @@ if TYPE_CHECKING:
     net: Any
 
 __all__ = [
-    "Answer", "AttentionOptions", "CharacterLanguageModel", "CharacterScore", "CheckpointError", "ChoiceScore", "Cluster", "CoreferenceResolver",
+    "Answer", "AttentionOptions", "CharacterLanguageModel", "CharacterScore", "CheckpointError", "ChoiceScore", "Cluster", "CoreferencePrediction", "CoreferenceResolver",
     "DeviceError", "DocumentEncoder", "Encoding", "Entity", "Evaluation", "FilledMask", "FoundPassage",
-    "Generated", "GenerationOptions", "IndexResult", "InputError", "LabelScore", "LoadOptions", "LongformerError", "MaskCandidate", "MaskFiller", "Mention",
+    "Generated", "GenerationOptions", "HotpotPrediction", "IndexResult", "InputError", "LabelScore", "LoadOptions", "LongformerError", "MaskCandidate", "MaskFiller", "Mention",
     "Model", "MultipleChoice", "PerProcess", "Progress",
-    "QuestionAnswerer", "SearchIndex", "SearchResult", "SpanClassifier", "Summarizer", "Summary", "Tensor", "TextClassifier", "TokenClassifier", "Tokenizer", "Trainer",
-    "TrainingEvent", "TrainingOptions", "TrainingResult", "banded_attention", "banded_attention_probabilities", "convert",
+    "QuestionAnswerer", "SearchIndex", "SearchResult", "SpanClassifier", "Summarizer", "Summary",
+    "SupportingFact", "Tensor", "TextClassifier", "TokenClassifier", "Tokenizer", "Trainer",
+    "TrainingEvent", "TrainingOptions", "TrainingResult", "WordSpan", "banded_attention", "banded_attention_probabilities", "convert",
     "cuda_available", "evaluate", "from_net", "get_threads", "global_attention", "library_version", "load_model",
     "load_safetensors", "log_to", "net", "relative_banded_attention", "save_safetensors", "set_threads", "to_net", "torch_version", "torchsharp", "train",
 ]  # fmt: skip

@@ -16,7 +16,8 @@ class NetSearch:
     def index(
         self, path: str, encoder: Any, sources: Sequence[str], documents: Sequence[str], settings: Mapping[str, Any], watch: Watch
     ) -> dict[str, int]:
-        from ._backend import _watching, start
+        from ._backend import _watching
+        from ._runtime import start
 
         net = start()
         with _watching(net, watch) as call:
@@ -24,7 +25,8 @@ class NetSearch:
             return dict(zip(("documents", "passages", "reused"), (int(n) for n in made)))
 
     def search(self, path: str, encoder: Any, question: str, settings: Mapping[str, Any], watch: Watch) -> list[tuple[Any, ...]]:
-        from ._backend import _watching, start
+        from ._backend import _watching
+        from ._runtime import start
 
         net = start()
         with _watching(net, watch) as call:
