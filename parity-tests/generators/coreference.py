@@ -5,10 +5,9 @@ tools/check-hf.sh.
     coreference.py FOLDER --cases N --seed S     writes FOLDER/NUMBER/scores and FOLDER/NUMBER/gradients
 """
 
-import argparse
 import json
-from pathlib import Path
 
+import case_folders
 import torch
 from safetensors.torch import save_file
 from transformers import LongformerConfig, LongformerModel
@@ -211,16 +210,5 @@ def case(folder, number, seed):
         write(folder / part, group, f"coreference_{number}_{part}", described, weights, inputs, {n: expected[n] for n in names}, exact)
 
 
-def main():
-    arguments = argparse.ArgumentParser()
-    arguments.add_argument("folder", type=Path)
-    arguments.add_argument("--cases", type=int, default=20)
-    arguments.add_argument("--seed", type=int, default=1)
-    given = arguments.parse_args()
-    torch.set_num_threads(1)
-    for number in range(given.cases):
-        case(given.folder / str(number), number, given.seed)
-
-
 if __name__ == "__main__":
-    main()
+    case_folders.main(case)

@@ -4,10 +4,9 @@ of tools/check-hf.sh.
     training.py FOLDER --cases N --seed S     writes FOLDER/NUMBER, each of 20 steps under random settings
 """
 
-import argparse
 import json
-from pathlib import Path
 
+import case_folders
 import torch
 from safetensors.torch import save_file
 from transformers import LEDConfig, LEDForConditionalGeneration, LongformerConfig, optimization
@@ -183,16 +182,5 @@ def case(folder, number, seed):
     (folder / "case.json").write_text(json.dumps(description))
 
 
-def main():
-    arguments = argparse.ArgumentParser()
-    arguments.add_argument("folder", type=Path)
-    arguments.add_argument("--cases", type=int, default=20)
-    arguments.add_argument("--seed", type=int, default=1)
-    given = arguments.parse_args()
-    torch.set_num_threads(1)
-    for number in range(given.cases):
-        case(given.folder / str(number), number, given.seed)
-
-
 if __name__ == "__main__":
-    main()
+    case_folders.main(case)

@@ -57,9 +57,6 @@ public static class CorpusFormats
         });
     }
 
-    /// <summary>Whether a file has rows, by its name.</summary>
-    internal static bool HasRows(string name) => IsKnown(name);
-
     /// <summary>Whether a file is Parquet, by its name.</summary>
     internal static bool IsParquet(string name) => name.EndsWith(".parquet", StringComparison.OrdinalIgnoreCase);
 
@@ -75,7 +72,8 @@ public static class CorpusFormats
 
     private static string Known => $"{string.Join(", ", Lines)}, .parquet";
 
-    private static bool IsKnown(string name) => IsParquet(name) || Lines.Any(l => name.EndsWith(l, StringComparison.OrdinalIgnoreCase));
+    /// <summary>Whether a file has rows, by its name.</summary>
+    internal static bool IsKnown(string name) => IsParquet(name) || Lines.Any(l => name.EndsWith(l, StringComparison.OrdinalIgnoreCase));
 }
 
 /// <summary>A text of a file.</summary>

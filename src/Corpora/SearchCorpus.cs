@@ -49,7 +49,7 @@ public sealed class SearchCorpus(string path, string? textColumn = null, string?
         bool folder = Directory.Exists(path);
         foreach (string file in Files())
         {
-            if (CorpusFormats.HasRows(file))
+            if (CorpusFormats.IsKnown(file))
             {
                 foreach (SearchDocument row in Rows(file))
                     yield return row;

@@ -1,6 +1,7 @@
 using LongformerInterop.Checkpoints;
 using LongformerInterop.Models;
 using LongformerInterop.Models.Led;
+using LongformerInterop.Tasks.Search;
 using LongformerInterop.Tokenizers;
 using LongformerInterop.Torch;
 
@@ -35,10 +36,12 @@ public sealed class DocumentEncoder : TextTask
     private readonly Func<LongformerInputs, CancellationToken, Tensor> _hidden;
     private readonly SentenceTransformersFolder _folder;
     private readonly int[] _globals;
+    private readonly Lazy<string> _fingerprint;
 
     private DocumentEncoder(LongformerModel model, TextInputs inputs, SentenceTransformersFolder folder, string path)
         : base(model, inputs)
     {
+        _fingerprint = new(() => ModelFingerprint.Of(path, model.Options.BaseFolder));
         (_folder, HiddenSize, Folder, _globals) = (folder, model.Configuration.HiddenSize, path, []);
         _hidden = (batch, cancellation) => model.Forward(batch, cancellation).LastHiddenState;
     }
@@ -46,6 +49,7 @@ public sealed class DocumentEncoder : TextTask
     private DocumentEncoder(LedModel model, TextInputs inputs, SentenceTransformersFolder folder, string path)
         : base(model, inputs)
     {
+        _fingerprint = new(() => ModelFingerprint.Of(path, model.Options.BaseFolder));
         // An LED learns with its first token global.
         (_folder, HiddenSize, Folder, _globals) = (folder, model.Configuration.DModel, path, [0]);
         _hidden = (batch, cancellation) =>
@@ -57,6 +61,9 @@ public sealed class DocumentEncoder : TextTask
 
     /// <summary>The folder that it was loaded from.</summary>
     internal string Folder { get; }
+
+    /// <summary>Says whether another encoder makes the same vectors.</summary>
+    internal string Fingerprint => _fingerprint.Value;
 
     /// <summary>How tokens become a vector where a call does not say: as a folder of sentence-transformers says, else the mean.</summary>
     public Pooling DefaultPooling => _folder.Pooling ?? Pooling.Mean;

@@ -37,10 +37,8 @@ internal sealed class EvaluationJournal : IDisposable
                 using JsonDocument json = JsonDocument.Parse(line);
                 return json.RootElement.Clone();
             });
-            string temporary = path + ".part";
             // The same bytes on every system.
-            File.WriteAllText(temporary, string.Concat(kept.Prepend(belongsTo).Select(line => line + "\n")));
-            File.Move(temporary, path, overwrite: true);
+            WholeFile.Write(path, string.Concat(kept.Prepend(belongsTo).Select(line => line + "\n")));
             _writer = new StreamWriter(new FileStream(path, FileMode.Append, FileAccess.Write, FileShare.Read));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)

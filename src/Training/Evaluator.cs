@@ -59,8 +59,10 @@ public static class Evaluator
         CanBeWritten(options.Output, "output");
         CanBeWritten(options.Shortened, "shortened");
         Evaluation found = Measure(options, progress, cancellation);
-        Write(options.Output, found.PredictionFile);
-        Write(options.Shortened, () => found.ShortenedFile!);
+        if (options.Output is { } predictions)
+            WholeFile.Write(predictions, found.PredictionFile());
+        if (options.Shortened is { } shortened)
+            WholeFile.Write(shortened, found.ShortenedFile!);
         return found;
     }
 
@@ -73,22 +75,6 @@ public static class Evaluator
             throw new InputException(setting, "a file name", $"the folder {file}");
         if (Path.GetDirectoryName(Path.GetFullPath(file)) is not { } folder || !Directory.Exists(folder))
             throw new InputException(setting, "a file in a folder that exists", file);
-    }
-
-    private static void Write(string? file, Func<string> text)
-    {
-        if (file is null)
-            return;
-        string temporary = $"{file}.{Path.GetRandomFileName()}.part";
-        try
-        {
-            File.WriteAllText(temporary, text());
-            File.Move(temporary, file, overwrite: true);
-        }
-        finally
-        {
-            File.Delete(temporary);
-        }
     }
 
     private static Evaluation Measure(EvaluatorOptions options, IProgress<TaskProgress>? progress, CancellationToken cancellation)

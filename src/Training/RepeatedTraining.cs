@@ -42,9 +42,7 @@ public static class RepeatedTraining
                 return new RepeatedResult(runs, new Dictionary<string, double>(), new Dictionary<string, double>());
         }
         RepeatedResult result = Summarize(runs);
-        string file = Path.Combine(options.Output, "seeds.json"), temporary = file + ".part";
-        File.WriteAllText(temporary, Json(seeds, result) + "\n");
-        File.Move(temporary, file, overwrite: true);
+        WholeFile.Write(Path.Combine(options.Output, "seeds.json"), Json(seeds, result) + "\n");
         return result;
     }
 

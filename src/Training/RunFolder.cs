@@ -168,12 +168,7 @@ internal sealed class RunFolder
     }
 
     /// <summary>Writes a text file whole or not at all.</summary>
-    public void Write(string name, string text)
-    {
-        string target = System.IO.Path.Combine(Path, name), temporary = $"{target}.{System.IO.Path.GetRandomFileName()}.part";
-        File.WriteAllText(temporary, text);
-        File.Move(temporary, target, overwrite: true);
-    }
+    public void Write(string name, string text) => WholeFile.Write(System.IO.Path.Combine(Path, name), text);
 
     /// <summary>Removes what was made on the way, and the folders themselves where nothing came into them.</summary>
     public void Clean()

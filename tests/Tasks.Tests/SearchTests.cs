@@ -47,6 +47,34 @@ public sealed partial class SearchTests
     }
 
     [Test]
+    public void Two_adapters_over_one_base_are_two_encoders_and_a_copy_is_the_same()
+    {
+        using TestFolder folder = new();
+        void Put(string file, string text)
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(folder[file])!);
+            File.WriteAllText(folder[file], text);
+        }
+        foreach (string place in new[] { "base", "elsewhere" })
+        {
+            Put($"{place}/config.json", "{}");
+            Put($"{place}/model.safetensors", "weights");
+        }
+        foreach ((string adapter, string weights) in new[] { ("a", "one"), ("b", "two"), ("copy", "one") })
+        {
+            Put($"{adapter}/adapter_config.json", "{\"base_model_name_or_path\": \"base\"}");
+            Put($"{adapter}/adapter_model.safetensors", weights);
+        }
+        string first = ModelFingerprint.Of(folder["a"], null);
+        Assert.That(ModelFingerprint.Of(folder["b"], null), Is.Not.EqualTo(first));
+        Assert.That(ModelFingerprint.Of(folder["base"], null), Is.Not.EqualTo(first));
+        Assert.That(ModelFingerprint.Of(folder["copy"], null), Is.EqualTo(first));
+        Assert.That(ModelFingerprint.Of(folder["a"], folder["elsewhere"]), Is.EqualTo(first));
+        Put("elsewhere/model.safetensors", "others");
+        Assert.That(ModelFingerprint.Of(folder["a"], folder["elsewhere"]), Is.Not.EqualTo(first));
+    }
+
+    [Test]
     public void A_score_that_is_no_number_is_the_worst() => Assert.That(VectorSearch.Best([float.NaN, -3, 2], 3), Is.EqualTo(new[] { 2, 1, 0 }));
 
     [Test]

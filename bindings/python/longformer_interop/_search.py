@@ -117,9 +117,10 @@ class SearchIndex:
 
     @classmethod
     def _call(cls, encoder: DocumentEncoder | None, watch: Watch, work: Callable[[Backend, Any], T]) -> T:
-        backend = cls._get_backend() if encoder is None else encoder._get_backend()
         if encoder is None:
+            backend = cls._get_backend()
             return watch.run(lambda chosen: work(chosen, None), backend, backend.polls)
+        backend = encoder._get_backend()
         with encoder._use() as native:
             return watch.run(lambda chosen: work(chosen, native), backend, backend.polls)
 

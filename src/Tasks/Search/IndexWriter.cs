@@ -127,7 +127,7 @@ internal sealed class IndexWriter : IDisposable
     private static Dictionary<string, string> SettingsOf(DocumentEncoder? encoder, IndexOptions options) => new()
     {
         ["format"] = IndexFile.Format,
-        ["model"] = encoder is null ? "" : ModelFingerprint.Of(encoder.Folder, null),
+        ["model"] = encoder is null ? "" : encoder.Fingerprint,
         ["model_folder"] = encoder is null ? "" : Path.GetFullPath(encoder.Folder),
         ["passage_tokens"] = options.PassageTokens.ToString(CultureInfo.InvariantCulture),
         ["prompt"] = options.Encoding.PromptName ?? "",

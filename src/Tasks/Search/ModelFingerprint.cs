@@ -11,14 +11,17 @@ internal static class ModelFingerprint
     // A file of up to this size is read whole; of a larger one, weights, its length and so many places.
     private const int WholeBytes = 4 << 20, Places = 64, PlaceBytes = 4096;
 
-    /// <summary>A hash over all files of a folder that can change a vector: configuration, tokenizer, modules and weights, with their
-    /// names.</summary>
+    /// <summary>A hash over all files of a folder, and of the base of an adapter, that can change a vector: configuration, tokenizer, modules and
+    /// weights, with their names.</summary>
+    /// <param name="path">The folder, or the file with the weights.</param>
+    /// <param name="baseFolder">Where an adapter's base is, if its own file does not say.</param>
     /// <exception cref="CheckpointException">A file cannot be read.</exception>
     public static string Of(string path, string? baseFolder)
     {
         using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        string[] roots = [Checkpoint.FolderOf(path), Checkpoint.FolderOf(path, baseFolder)];
-        foreach (string root in roots.Distinct())
+        string own = File.Exists(path) ? Checkpoint.FolderOf(path) : path;
+        string[] roots = Checkpoint.IsAdapter(path) ? [own, Checkpoint.FolderOf(path, baseFolder)] : [own];
+        foreach (string root in roots)
         {
             try
             {

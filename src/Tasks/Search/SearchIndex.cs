@@ -122,7 +122,7 @@ public sealed class SearchIndex : IDisposable
             throw new InputException("by", "words, since the index has no vectors", "meaning");
         if (encoder is null)
             throw new InputException("encoder", $"the one that the index was made with ({ModelFolder})", "none");
-        if (ModelFingerprint.Of(encoder.Folder, null) != _file.Settings.GetValueOrDefault("model"))
+        if (encoder.Fingerprint != _file.Settings.GetValueOrDefault("model"))
         {
             throw new InputException("encoder", $"the one that {_file.Path} was made with ({ModelFolder})",
                 $"another or a changed one ({encoder.Folder})");

@@ -96,7 +96,7 @@ public sealed class PairsTrainer
             Reported?.Invoke(new TrainingEvent(TrainingEventKind.Preparing, 0, 0) { Examples = done / 2, Tokens = tokens,
                 TokensPerSecond = tokens / Stopwatch.GetElapsedTime(started).TotalSeconds });
         }
-        string settings = string.Create(CultureInfo.InvariantCulture, $"{Tasks.Search.ModelFingerprint.Of(encoder.Folder, null)} {most} ")
+        string settings = string.Create(CultureInfo.InvariantCulture, $"{encoder.Fingerprint} {most} ")
             + $"{string.Join(',', _options.Poolings)} {_options.Load.DType}";
         return (pooled.Of(queries, settings, Report, cancellation), pooled.Of(texts, settings, Report, cancellation));
     }
