@@ -215,12 +215,16 @@ void multiply_unit(const ProductProblem& p, const ProductUnit& u, void* scratch)
   constexpr int most = kTileRows<V>, width = 2 * V::lanes;
   const int64_t rows = u.last_row - u.first_row, padded_rows = (rows + 15) / 16 * 16;
   const int64_t blocks = (p.cells + kDepth - 1) / kDepth, groups = (rows + most - 1) / most,
-                panels = u.most_panels;
+                rows_each = rows / groups, rows_left = rows - rows_each * groups,
+                tiles = groups * (kPanel / width), panels = u.most_panels;
+  const ptrdiff_t step = (kPanel + tiles - 1) / tiles;
   float *const all_sums = static_cast<float*>(scratch),
                *const buffer = all_sums + padded_rows * kPanel * panels, *a = buffer + 16 * padded_rows;
   for (int64_t block = 0; block < blocks; ++block, a += padded_rows * kDepthStride) {
     const int64_t first = block * kDepth, depth = smaller(kDepth, p.cells - first);
     if (!u.rows_are_read) Cells::read(p, u, first, depth, padded_rows, a, buffer);
+    // Every tile prefetches its share of the next panel's weights, all of them together the whole.
+    const ptrdiff_t share = (kPanel * depth + tiles - 1) / tiles;
     float* sums = all_sums;
     for (int64_t panel = u.first_panel; panel < u.last_panel; ++panel, sums += padded_rows * kPanel) {
       const float* const b = p.packed + (panel * padded_cells(p.cells) + first) * kPanel;
@@ -228,13 +232,14 @@ void multiply_unit(const ProductProblem& p, const ProductUnit& u, void* scratch)
           panel + 1 < u.last_panel
               ? b + padded_cells(p.cells) * kPanel
               : p.packed + (u.first_panel * padded_cells(p.cells) + first + depth) * kPanel;
-      const ptrdiff_t step = kPanel / (groups * (kPanel / width));
+      const float* ahead = next;
       for (int column = 0; column < kPanel; column += width) {
-        for (int64_t g = 0; g < groups; ++g) {
-          const int64_t row = rows * g / groups, count = rows * (g + 1) / groups - row;
-          const NextWeights ahead = {next + (g + groups * (column / width)) * step * depth, step};
+        int64_t row = 0;
+        for (int64_t g = 0; g < groups; ++g, ahead += share) {
+          const int64_t count = rows_each + (g < rows_left ? 1 : 0);
           multiply_group<V, Cells, most>(int(count), a + row * kDepthStride, b + column, depth,
-                                         sums + row * kPanel + column, block > 0, ahead);
+                                         sums + row * kPanel + column, block > 0, {ahead, step});
+          row += count;
         }
       }
       if (block + 1 == blocks) Cells::finish(p, u, panel, sums, buffer);
