@@ -277,7 +277,7 @@ public sealed class Trainer
             // A stop in the middle of it saves that it is due.
             State = State with { Due = epoch };
             int tokens = Math.Max(_options.Batches.TokensPerBatch, 1);
-            Evaluation found = trainer._recipe.Evaluate(new EvaluationCall(head, held!, tokens,
+            Evaluation found = trainer._recipe.Evaluate(new EvaluationCall(head.ForEvaluation(), held!, tokens,
                 n => trainer.Tell(TrainingEventKind.Evaluating, State.Step, total, e => e with { Examples = n, Epoch = epoch }), cancellation), text,
                 labels);
             log.Add(new LogLine(State.Step, epoch) { Metrics = found.Metrics });

@@ -14,7 +14,7 @@ public abstract class TrainingHead : IDisposable
     /// <summary>The model; it is disposed with the head.</summary>
     public PretrainedModel Model { get; }
 
-    /// <summary>Part of the probability that is spread over all classes, from 0 to below 1.</summary>
+    /// <summary>Part of the probability that is spread over all classes, from 0 to below 1. Evaluations have none.</summary>
     public double LabelSmoothing { get; init; }
 
     /// <summary>The sum of the losses, a Float32 number (Float64 for a Float64 model).</summary>
@@ -53,6 +53,12 @@ public abstract class TrainingHead : IDisposable
             _ => throw new InputException($"training: expected a model with a head that learns, given {model.Architecture}"),
         };
     }
+
+    /// <summary>
+    /// The head for an evaluation: without label smoothing, so that the loss is that of the labels and the perplexity that of the text. It has the same
+    /// model, which still belongs to this head; it is not to be disposed.
+    /// </summary>
+    internal TrainingHead ForEvaluation() => LabelSmoothing == 0 ? this : Of(Model);
 
     /// <summary>Frees the model.</summary>
     public void Dispose()
