@@ -68,6 +68,15 @@ else
   echo "check-hf: samples/TorchSharpClassifier is not built, what it saves is left out"
 fi
 
+# The model in the box: what HF generates for this project's own documentation.
+if [ -f "$root/models/default/config.json" ]; then
+  mkdir "$work/box"
+  inputs=()
+  for text in "$root"/docs/*.md; do inputs+=(--input "$text"); done
+  "${LONGFORMER:-$root/longformer}" summarize "$root/models/default" "${inputs[@]}" --dtype float32 --truncate --json > "$work/box/summaries.json"
+  in_root python3 $inside/check_hf.py summarize "$root/models/default" $inside/box/summaries.json "$root"/docs/*.md
+fi
+
 cp -r "$root/parity-tests/goldens/tokenizer" "$work/"
 compare() { # generator, implementations of attention, its arguments
   in_root python3 "$inside/$1.py" "$inside/$1" "${@:3}" --seed "${SEED:-1}" 2> "$work/log" || { cat "$work/log"; exit 1; }

@@ -4,6 +4,7 @@
     check_hf.py load FOLDER     loads every FOLDER/NAME strictly; exit status 1 if a key is missing, unexpected or of another shape
     check_hf.py reviews FOLDER  writes data for a classifier: FOLDER/train.jsonl and FOLDER/held.jsonl
     check_hf.py classify MODEL DATA.jsonl JSON      compares HF's probabilities of each text with those of `longformer classify --json`
+    check_hf.py summarize MODEL JSON TEXT...        compares what HF generates for each text, and its tokens, with `longformer summarize --json`
 """
 
 import json
@@ -104,6 +105,33 @@ def classify(model: Path, data: Path, predictions: Path) -> int:
     return 1 if problems or same < len(examples) or worst > 1e-4 else 0
 
 
+def summarize(model: Path, summaries: Path, *files: Path) -> int:
+    from tokenizers import Tokenizer  # alone: of Debian's two packages one is too new for the other
+
+    tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
+    led, info = transformers.LEDForConditionalGeneration.from_pretrained(model, output_loading_info=True, dtype=torch.float32)
+    led.eval()
+    problems = {k: sorted(map(str, v)) for k, v in info.items() if v}
+    texts = [file.read_text("utf-8") for file in files]
+    documents = json.loads(summaries.read_text("utf-8"))["documents"]
+    assert len(documents) == len(texts) > 0
+    bad = 0
+    tokenizer.enable_truncation(led.config.max_encoder_position_embeddings)
+    for text, document in zip(texts, documents):
+        ids = torch.tensor([tokenizer.encode(text).ids])
+        marks = torch.zeros_like(ids)
+        marks[:, 0] = 1
+        with torch.no_grad():
+            written = led.generate(ids, global_attention_mask=marks)
+        theirs = tokenizer.decode(written[0].tolist(), skip_special_tokens=True)
+        if (ids.shape[1], theirs) != (document["tokens"], document["summary"]):
+            bad += 1
+            print(f"expected {ids.shape[1]} tokens and {theirs!r}, given {document['tokens']} and {document['summary']!r}")
+    print(f"{type(led).__name__} of the model in the box, {problems or 'no missing, unexpected or mismatched key'}: {len(texts) - bad} of {len(texts)} "
+          "lines are those of longformer summarize")
+    return 1 if problems or bad else 0
+
+
 if __name__ == "__main__":
     arguments = [Path(argument) for argument in sys.argv[2:]]
-    sys.exit({"make": make, "load": load, "reviews": reviews, "classify": classify}[sys.argv[1]](*arguments))
+    sys.exit({"make": make, "load": load, "reviews": reviews, "classify": classify, "summarize": summarize}[sys.argv[1]](*arguments))

@@ -63,4 +63,29 @@ public sealed class DefaultModelTests
         Assert.That(folders[0], Is.EqualTo(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory)));
         Assert.That(folders, Does.Contain(Repository.Root));
     }
+
+    [Test]
+    public void The_model_in_the_box_reads_a_page_and_is_small()
+    {
+        string folder = Path.Combine(Repository.Root, "models", "default");
+        Assert.That(Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories).Sum(f => new FileInfo(f).Length), Is.LessThan(16 << 20));
+        string page = "TARFROB(1)            General Commands Manual            TARFROB(1)\n\nSYNOPSIS\n       tarfrob [-v] file ...\n\n"
+            + "DESCRIPTION\n       tarfrob is a program that compresses image files. It reads image files in the PNG and JPEG formats\n"
+            + "       and writes smaller image files.\n\nOPTIONS\n       -v      Print the names of the files.\n";
+        using Summarizer summarizer = Summarizer.Load(folder);
+        Assert.That(summarizer.MaxTokens, Is.EqualTo(16384));
+        string line = summarizer.Summarize(page).Trim();
+        Assert.That(line.Split(' '), Has.Length.InRange(2, 30), line);
+        Assert.That(line.ToLowerInvariant(), Does.Contain("image").Or.Contain("compress").Or.Contain("file"), line);
+        // Far behind the positions that were trained first.
+        string late = page + string.Concat(Enumerable.Repeat("       The names are printed one on each line, in the order of the files.\n", 400));
+        Assert.That(summarizer.Summarize(late).Trim().Split(' '), Has.Length.InRange(2, 30));
+        using DocumentEncoder encoder = DocumentEncoder.Load(folder);
+        float[][] vectors = encoder.Encode([page, page + "\n", "Reads mail from a server of the network and sends it on."], Pooling.Mean);
+        Assert.That(Cosine(vectors[0], vectors[1]), Is.GreaterThan(0.99));
+        Assert.That(Cosine(vectors[0], vectors[2]), Is.LessThan(Cosine(vectors[0], vectors[1])));
+    }
+
+    private static double Cosine(float[] a, float[] b) =>
+        a.Zip(b, (x, y) => (double)x * y).Sum() / Math.Sqrt(a.Sum(x => (double)x * x) * b.Sum(x => (double)x * x));
 }

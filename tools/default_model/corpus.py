@@ -90,8 +90,9 @@ def lines(records: Iterable[dict]) -> str:
     return "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in records)
 
 
-def write_corpus(work: Path, packages: int, largest: int, descriptions: int, per_package: dict[str, int], seed: int, threads: int) -> None:
-    """Writes WORK/data: pages-{train,dev,test}.jsonl, descriptions-{train,dev}.jsonl and packages.jsonl. Does nothing where they are."""
+def write_corpus(work: Path, packages: int, largest: int, descriptions: int, per_package: dict[str, dict[str, int]], seed: int, threads: int) -> None:
+    """Writes WORK/data: pages-{train,dev,test}.jsonl, descriptions-{train,dev}.jsonl and packages.jsonl. Does nothing where they are.
+    `per_package`: how many pages of a package, for "train" (main sections, other sections) and for the "others" (dev and test)."""
     data = work / "data"
     settings = json.dumps({"packages": packages, "largest": largest, "descriptions": descriptions, "per_package": per_package, "seed": seed})
     done = data / "settings.json"
@@ -108,7 +109,8 @@ def write_corpus(work: Path, packages: int, largest: int, descriptions: int, per
 
     found: dict[str, list[dict]] = {"train": [], "dev": [], "test": []}
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        rendered = list(pool.map(lambda p: page_records(p, archive, mandoc, per_package, seed), chosen))
+        most = [per_package["train" if part_of(p.source, seed) == "train" else "others"] for p in chosen]
+        rendered = list(pool.map(lambda p, m: page_records(p, archive, mandoc, m, seed), chosen, most))
     # Parts to be learnt from come first, so that what is dropped as a duplicate is a page of the test.
     for part in found:
         texts, sentences = (Once(), Once()) if part == "train" else (texts, sentences)  # noqa: F821

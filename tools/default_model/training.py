@@ -39,18 +39,37 @@ def exercise(record: dict, seed: int, hidden: float = 0.2, words: int = 44) -> d
     return {**record, "document": document, "summary": " ".join(opening)}
 
 
-def write_copies(data: Path, seed: int) -> None:
-    """The first exercise: descriptions and pages with words hidden, and their openings."""
+def gap(record: dict) -> dict | None:
+    """A text without its opening sentence, and that sentence: what a text is about must be found in the rest of it (gap sentences, "PEGASUS", 2020).
+    The opening alone, because it is what NAME says again in most pages."""
+    document = record["document"]
+    body = pages.first_paragraphs(document)
+    sentence = re.match(r"(?s)\S.*?(?:[.!?](?=\s+[A-Z])|(?=\n\s*\n)|\Z)", body)
+    if sentence is None or not 6 <= len(sentence[0].split()) <= 30 or len(body) - len(sentence[0]) < 120:
+        return None
+    at = document.index(body)
+    said = pages.clean_line(sentence[0])
+    letters = sum(c.isascii() and c.isalpha() for c in said)
+    if letters < 0.6 * len(said):
+        return None
+    return {**record, "document": document[:at] + "_" + document[at + len(sentence[0]) :], "summary": said}
+
+
+def write_exercises(data: Path, seed: int) -> None:
+    """What is learnt before pages alone: "copy" (descriptions and pages with words hidden, and their openings) and "mixed" (pages and descriptions with
+    their lines, and with their opening sentence hidden)."""
     for part in ("train", "dev"):
-        path = data / f"copy-{part}.jsonl"
-        if path.exists():
+        if all((data / f"{name}-{part}.jsonl").exists() for name in ("copy", "mixed")):
             continue
-        found = []
+        records = []
         for kind in ("descriptions", "pages"):
             with open(data / f"{kind}-{part}.jsonl", encoding="utf-8") as file:
-                found += [r for r in (exercise(json.loads(line), seed) for line in file) if r]
-        random.Random(seed).shuffle(found)
-        write_whole(path, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in found))
+                records += [json.loads(line) for line in file]
+        copy = [r for r in (exercise(record, seed) for record in records) if r]
+        mixed = [*records, *(r for r in map(gap, records) if r)]
+        for name, made in (("copy", copy), ("mixed", mixed)):
+            random.Random(seed).shuffle(made)
+            write_whole(data / f"{name}-{part}.jsonl", "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in made))
 
 
 def tokenizer_texts(data: Path, most: int = 30_000_000):
@@ -96,7 +115,7 @@ def start_folder(work: Path, settings: dict, phase: dict, before: Path | None) -
 def train(work: Path, settings: dict, schedule: str, threads: int) -> Path:
     """Runs what is missing of the phases; returns the folder of the last."""
     data, before = work / "data", None
-    write_copies(data, settings["seed"])
+    write_exercises(data, settings["seed"])
     for phase in settings["schedules"][schedule]:
         start = start_folder(work, settings, phase, before)
         output = work / "runs" / phase["name"]
@@ -104,7 +123,8 @@ def train(work: Path, settings: dict, schedule: str, threads: int) -> Path:
             given = {**settings["common"], **phase["settings"]}
             options = [f"--{key}" if value is True else f"--{key}={value}" for key, value in given.items()]
             longformer(
-                "train", "summarize", start, "--data", data / f"{phase['data']}-train.jsonl", "--eval", data / f"{phase['data']}-dev.jsonl",
+                "train", "summarize", start, "--data", data / f"{phase['data']}-train.jsonl",
+                "--eval", data / f"{phase.get('eval', phase['data'])}-dev.jsonl",
                 "--output", output, "--threads", threads, "--seed", settings["seed"], *options,
                 *(["--resume"] if (output / "checkpoints").exists() else []),
             )  # fmt: skip
@@ -151,7 +171,8 @@ def finish(trained: Path, model: Path) -> None:
     config = json.loads((trained / "config.json").read_text())
     config["torch_dtype"] = "bfloat16"
     write_whole(model / "config.json", json.dumps(config, indent=2) + "\n")
-    generation = {"num_beams": 4, "max_length": 64, "no_repeat_ngram_size": 3, "early_stopping": True, "decoder_start_token_id": 2,
+    # Chosen on the pages to develop on: 4 beams that stop early write lines that are too short (ROUGE-L 28.5; 8 beams 29.4; 8 that go on 30.5).
+    generation = {"num_beams": 8, "max_length": 64, "no_repeat_ngram_size": 3, "early_stopping": False, "decoder_start_token_id": 2,
                   "bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1}  # fmt: skip
     write_whole(model / "generation_config.json", json.dumps(generation, indent=2) + "\n")
     to_bfloat16(trained / "model.safetensors", model / "model.safetensors")

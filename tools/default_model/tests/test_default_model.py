@@ -226,6 +226,34 @@ def test_the_exercise_hides_words_and_asks_for_the_opening(seed):
     assert training.exercise({"document": "FROB(1)\n\nDESCRIPTION\n   Short.\n", "package": "frob", "summary": "x"}, seed) is None
 
 
+def test_a_gap_is_the_opening_sentence_and_its_document_lacks_it():
+    text = "FROB(1)  X  FROB(1)\n\nDESCRIPTION\n       Frob turns the knobs of\n       a large machine.  Then it rests.\n\n       " + "It does so every day of the year. " * 6
+    made = training.gap({"document": text, "package": "frob", "summary": "x"})
+    assert made["summary"] == "Frob turns the knobs of a large machine"
+    assert made["document"] == text.replace("Frob turns the knobs of\n       a large machine.", "_")
+    assert made["package"] == "frob"
+
+
+@pytest.mark.parametrize("body", ["Too short. " + "It rests. " * 30, "The whole text is one sentence of enough words and nothing more follows it.", "+ - * / % & = ! " * 3 + ". A" * 200])
+def test_a_text_without_a_sentence_worth_hiding_has_no_gap(body):
+    assert training.gap({"document": f"FROB(1)\n\nDESCRIPTION\n       {body}\n", "package": "frob", "summary": "x"}) is None
+
+
+def test_exercises_mix_what_each_part_has(tmp_path):
+    long = "Frob turns the knobs of a large machine. " + "It does so every day of the year. " * 6
+    for part in ("train", "dev"):
+        for kind in ("pages", "descriptions"):
+            record = {"document": f"{kind}(1)\n\nDESCRIPTION\n       {part} says: {long}\n", "package": kind, "summary": "turn knobs"}
+            (tmp_path / f"{kind}-{part}.jsonl").write_text(json.dumps(record) + "\n")
+    training.write_exercises(tmp_path, 3)
+    for part in ("train", "dev"):
+        mixed = [json.loads(line) for line in (tmp_path / f"mixed-{part}.jsonl").read_text().splitlines()]
+        assert sorted((r["package"], r["summary"]) for r in mixed) == sorted(
+            (kind, line) for kind in ("pages", "descriptions") for line in ("turn knobs", f"{part} says: Frob turns the knobs of a large machine"))
+        assert all(part in r["document"] or "_" in r["document"] for r in mixed)
+        assert len((tmp_path / f"copy-{part}.jsonl").read_text().splitlines()) == 2
+
+
 CONFIG = {"d_model": 192, "vocab_size": 500, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 6, "decoder_attention_heads": 6,
           "encoder_ffn_dim": 64, "decoder_ffn_dim": 64, "max_encoder_position_embeddings": 256, "max_decoder_position_embeddings": 32}  # fmt: skip
 
