@@ -55,8 +55,8 @@ public abstract class TrainingHead : IDisposable
     }
 
     /// <summary>
-    /// The head for an evaluation: without label smoothing, so that the loss is that of the labels and the perplexity that of the text. It has the same
-    /// model, which still belongs to this head; it is not to be disposed.
+    /// The head for an evaluation: without label smoothing, so that the loss is that of the labels and the perplexity that of the text. It has the
+    /// same model, which still belongs to this head; it is not to be disposed.
     /// </summary>
     internal TrainingHead ForEvaluation() => LabelSmoothing == 0 ? this : Of(Model);
 
