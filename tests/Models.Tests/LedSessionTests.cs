@@ -110,8 +110,8 @@ public sealed class LedSessionTests
         });
         using IDecodingSession alone = model.StartDecoding(second, 10, 2);
         int vocabulary = model.Configuration.VocabSize;
-        // A product of another number of rows may add in another order.
-        const double rounding = 5e-6;
+        // A product of another number of rows may add in another order: 8e-6 on a processor with AVX2 alone.
+        const double rounding = 2e-5;
         float[] expected = alone.Start([[2]]).ToArray();
         Assert.That(together.Start([[2, 7, 8], [2], [2, 9]]).Slice(vocabulary, vocabulary).ToArray(), Is.EqualTo(expected).Within(rounding));
         expected = alone.Step([5, 6], [0, 0]).ToArray();
