@@ -18,6 +18,7 @@ import bpe
 import corpus
 import debian
 import pages
+import scores
 import start
 import training
 
@@ -292,3 +293,30 @@ def test_the_start_is_a_function_of_its_seed_and_of_a_configuration_it_fits():
     assert not np.array_equal(weights["led.shared.weight"], start.start_weights(CONFIG, 4)["led.shared.weight"])
     with pytest.raises(SystemExit, match="expected a width of 192"):
         start.start_weights({**CONFIG, "d_model": 128}, 3)
+
+
+def test_scores_write_the_card_the_curves_and_the_packages(tmp_path, monkeypatch):
+    work, model = tmp_path / "work", tmp_path / "model"
+    model.mkdir()
+    (work / "data").mkdir(parents=True)
+    page = {"document": "FROB(1)\n\nDESCRIPTION\n       Frob turns knobs. It rests.\n", "summary": "turn knobs", "page": "frob.1"}
+    for part in ("train", "test"):
+        (work / "data" / f"pages-{part}.jsonl").write_text(json.dumps(page) + "\n")
+    (work / "data" / "packages.jsonl").write_text(json.dumps({"package": "frob", "version": "1-2", "part": "test", "licences": ["Expat"]}) + "\n")
+    settings_ = json.loads(Path(scores.__file__).with_name("settings.json").read_text())
+    names = [phase["name"] for phase in settings_["schedules"]["toy"]]
+    for name in names:
+        (work / "runs" / name).mkdir(parents=True)
+        (work / "runs" / name / "curves.svg").write_text("<svg/>")
+        (work / "runs" / name / "log.jsonl").write_text(json.dumps({"step": 1, "loss": 2.0, "tokens": 30, "seconds": 0.5}) + "\n")
+    monkeypatch.setattr(scores, "written", lambda *_: ["turn knobs"])
+    monkeypatch.setattr(scores, "predictions", lambda *_: ["knobs"])
+    rows = dict(scores.write_scores(work, model, settings_, "toy", 1, None))
+    assert next(iter(rows.values())) == 100 and rows["whole pages, greedily"] < 100
+    assert json.loads((model / "scores.json").read_text()) == pytest.approx(rows)
+    card = (model / "README.md").read_text()
+    assert all(f"| {name} |" in card and (model / f"curves-{name}.svg").exists() for name in names) and "| frob.1 | turn knobs | turn knobs |" in card
+    assert gzip.decompress((model / "packages.tsv.gz").read_bytes()).decode() == "package\tversion\tpart\tlicences\nfrob\t1-2\ttest\tExpat\n"
+    monkeypatch.setattr(scores, "MOST_BYTES", 10)
+    with pytest.raises(SystemExit, match="expected at most 16 MB"):
+        scores.write_scores(work, model, settings_, "toy", 1, None)
