@@ -119,6 +119,19 @@ print(wait(pid))
     assert run(lf, models, code) == "0\n"
 
 
+def test_a_child_may_collect_its_garbage_often(lf, models):
+    # Over pythonnet each collection called .NET, which the child does not survive for long.
+    code = LOAD + """
+pid = os.fork()
+if pid == 0:
+    for _ in range(200):
+        gc.collect()
+    sys.exit(0)
+print(wait(pid), encoder.encode(["one"]).shape)
+"""
+    assert run(lf, models, code) == "0 (1, 64)\n"
+
+
 def test_a_child_of_a_process_that_had_loaded_nothing_is_free(lf, models):
     code = """
 pid = os.fork()

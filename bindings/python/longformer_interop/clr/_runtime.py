@@ -2,7 +2,10 @@
 from __future__ import annotations
 
 import atexit
+import ctypes
+import gc
 import os
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -68,6 +71,7 @@ def _start() -> Net:
         raise LongformerError(f"pythonnet already runs {running.kind} in this process; this package needs CoreCLR: import it first")
     import clr
 
+    os.register_at_fork(after_in_child=_let_be)
     for file in sorted(folder.glob("*.dll")):
         clr.AddReference(str(file))
     import LongformerInterop
@@ -75,6 +79,22 @@ def _start() -> Net:
     from LongformerInterop import PythonNet
 
     return Net(LongformerInterop, System, PythonNet, System.Exception)
+
+
+def _let_be() -> None:
+    """Keeps Python from traversing or freeing a .NET object in a forked child: each is a call into .NET, which is half there.
+
+    After some dozens of calls .NET compiles a method anew in a thread of its own; in the child that ended with a segmentation fault, seen when
+    Python collected garbage there.
+    """
+    import System
+
+    kind = type(System.Object)
+    tracked = [it for it in gc.get_objects() if isinstance(type(it), kind)]
+    namespaces = [it for it in sys.modules.values() if type(it) is type(System)]
+    # Held once more than anything counts, so that it outlives the interpreter.
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object([_net, tracked, namespaces]))
+    gc.freeze()
 
 
 #: TorchSharp's assemblies, ours over it last.
