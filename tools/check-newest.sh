@@ -22,7 +22,7 @@ counted Torch.Tests vstest_counts "${in_root[@]}" dotnet test build/dotnet/bin/L
 counted goldens parity_counts "${in_root[@]}" ./longformer parity --attention all parity-tests/goldens
 # The Python module over the C library; what tests it inside PyTorch comes next.
 inside_torch=(test_torch.py test_tracing.py test_huggingface.py test_distributed.py)
-counted python pytest_counts "${in_root[@]}" python3 -m pytest -q -rs bindings/python/tests "${inside_torch[@]/#/--ignore=bindings/python/tests/}"
+counted python pytest_counts "${in_root[@]}" python3 -m pytest -q -rsfE bindings/python/tests "${inside_torch[@]/#/--ignore=bindings/python/tests/}"
 grep -E '^SKIPPED' $logs/python.log || true
 # TorchSharp is compiled for one libtorch: beside this one it is refused, in one line.
 check TorchSharp-refused "${in_root[@]}" sh -c 'dotnet build/dotnet/bin/TorchSharpBenchmark/release/TorchSharpBenchmark.dll --layers 1 --forward 8 2> build/newest-logs/refused

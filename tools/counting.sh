@@ -1,6 +1,8 @@
 # Counts tests over several programs: sourced by test.sh, check-newest.sh, check-windows.sh and check-packages.sh, which set `logs`.
 # A program that ends without a count (a crash, say) counts as one failure, and so does one that does not end.
 passed=0 failed=0 skipped=0
+# The tests that failed, for the end of a log of which only the end is read.
+names=()
 # Several times the longest run on a busy machine: a later one hangs. SIGABRT makes Python and .NET say where.
 limit=1800
 mkdir -p "$logs"
@@ -26,8 +28,16 @@ counted() { # name, function that turns a log into "passed failed skipped", comm
   SECONDS=0
   limited "$@" > "$log" 2>&1 || status=$?
   [ $status -eq 0 ] || cat "$log"
+  if [ $status -ne 0 ]; then
+    mapfile -t -O ${#names[@]} names < <(failures "$log" | sed "s/^/failed in $name: /")
+  fi
   # shellcheck disable=SC2046
   add "$name" $status $($counts "$log")
+}
+
+# Names as dotnet test, pytest and ctest print them, in this order.
+failures() { # log
+  tr -d '\r' < "$1" | sed -nE -e 's/^  Failed (.*) \[[0-9].*\]$/\1/p' -e 's/^(FAILED|ERROR) ([^ ]+::.*)$/\2/p' -e 's/^[ \t]+[0-9]+ - (.*\((Failed|Timeout|SEGFAULT|Subprocess aborted).*)$/\1/p' | cut -c1-300 | head -50
 }
 
 check() { # name, command ...: one test that passes where the command does
@@ -35,7 +45,7 @@ check() { # name, command ...: one test that passes where the command does
   shift
   SECONDS=0
   limited "$@" > "$log" 2>&1 || status=$?
-  [ $status -eq 0 ] || tail -60 "$log"
+  [ $status -eq 0 ] || { tail -60 "$log"; names+=("failed: $name"); }
   add "$name" $status $((status == 0)) $((status != 0)) 0
 }
 
@@ -59,6 +69,7 @@ ctest_counts() {
 }
 
 close() { # the closing line; the exit status says whether all passed
+  [ ${#names[@]} -eq 0 ] || printf '%s\n' "${names[@]}"
   [ $skipped -eq 0 ] || echo "$skipped skipped, for the reasons named above"
   echo "$passed passed, $failed failed"
   [ $failed -eq 0 ]

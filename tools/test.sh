@@ -21,7 +21,7 @@ capi_tests() {
 }
 
 python_tests() {
-  counted python pytest_counts env PYTHONFAULTHANDLER=1 .venv/bin/python -m pytest -q -rs bindings/python/tests tools/default_model/tests
+  counted python pytest_counts env PYTHONFAULTHANDLER=1 .venv/bin/python -m pytest -q -rsfE bindings/python/tests tools/default_model/tests
   grep -E '^SKIPPED' "$logs/python.log"
 }
 
