@@ -131,7 +131,7 @@ public sealed class CorefTests
             Task = TrainingTask.Coreference, Checkpoint = start, Data = [train], EvaluationData = [dev], Output = folder["run"],
             Cache = folder["cache"], Epochs = 6, LearningRate = 3e-3, HeadLearningRate = 3e-3, Batches = new BatchPlan { ExamplesPerStep = 1 },
         }).Run();
-        Assert.That(result.Metrics!["average_f1"], Is.GreaterThan(80), "a name is all that is to be learned; without training it is near 0");
+        Assert.That(result.Metrics!["average_f1"], Is.GreaterThan(85), "a name is all that is to be learned; without training it is near 0");
         Evaluation found = Evaluator.Run(new EvaluatorOptions
         {
             Task = TrainingTask.Coreference, Checkpoint = folder["run"], Data = [dev], Cache = folder["cache"],

@@ -180,7 +180,7 @@ public sealed class HotpotTests
             Task = TrainingTask.HotpotQA, Checkpoint = start, Data = [train], EvaluationData = [dev], Output = folder["run"], Cache = folder["cache"],
             Epochs = 8, LearningRate = 3e-3, Batches = new BatchPlan { ExamplesPerStep = 4 },
         }).Run();
-        Assert.That(result.Metrics!["f1"], Is.GreaterThan(0.8), "any town is right once in three");
+        Assert.That(result.Metrics!["f1"], Is.GreaterThan(0.95), "any town is right once in three");
         Assert.That(result.Metrics["sp_f1"], Is.GreaterThan(0.4), "two of four facts are always given: by chance it is a third");
         Evaluation found = Evaluator.Run(new EvaluatorOptions
         {
