@@ -330,6 +330,27 @@ def run(work: Path, task: str, name: str, arguments: list[str], minutes: float, 
     return row
 
 
+def draw(rows: list[dict], file: Path) -> None:
+    """The curves of every task: what the held-out documents gave after each epoch."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    import matplotlib.pyplot as plot
+
+    tasks = list(dict.fromkeys(row["task"] for row in rows))
+    plot.rcParams.update({"svg.hashsalt": "learn", "svg.fonttype": "none"})
+    figure, axes = plot.subplots(1, len(tasks), figsize=(2.4 * len(tasks), 2.8), sharey=True)
+    for axis, task in zip([axes] if len(tasks) == 1 else axes, tasks):
+        own = [row for row in rows if row["task"] == task]
+        for row in own:
+            axis.plot(range(1, len(row["curve"]) + 1), row["curve"], marker=".", label=row["run"])
+        axis.axhline(own[0]["guessing"], color="grey", linestyle=":", label="guessing")
+        axis.set(title=task, xlabel="epoch", ylabel=own[0]["metric"], ylim=(-0.03, 1.03))
+    figure.legend(*axis.get_legend_handles_labels(), loc="lower center", ncol=4)
+    figure.tight_layout(rect=(0, 0.09, 1, 1))
+    figure.savefig(file, metadata={"Date": None})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path, help="a folder for data and runs")
@@ -337,6 +358,7 @@ def main() -> None:
     parser.add_argument("--run", choices=RUNS, help="one of the three runs of each task alone (default: all)")
     parser.add_argument("--minutes", type=float, default=10, help="the most that a training should take")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--draw", type=Path, help="also the curves as a picture")
     given = parser.parse_args()
     results = given.work / "results.json"
     rows = json.loads(results.read_text()) if results.exists() else []
@@ -348,6 +370,8 @@ def main() -> None:
             results.write_text(json.dumps(rows, indent=1) + "\n")
     if given.run is not None:
         return
+    if given.draw is not None:
+        draw(rows, given.draw)
     print("\n| task | metric | as it is | no global attention | cut to 512 tokens | guessing |\n|---|---|---:|---:|---:|---:|")
     for task in dict.fromkeys(row["task"] for row in rows):
         own = {row["run"]: row for row in rows if row["task"] == task}
