@@ -39,6 +39,10 @@ struct BandedAttention {
   Tensor relative;                     // [P, H, D], last dimension contiguous
   Tensor content_bias, position_bias;  // [H, D] contiguous, undefined: zeros
   int64_t relative_zero = 0;           // the row of distance 0
+
+  // On a CPU, of bfloat16: multiplied by instructions for it where the processor has any, otherwise in
+  // float32. False only in tests.
+  bool bfloat16_products = true;
 };
 
 // out: like q [N, H, D]. lse: [N, H] float32 (float64 for float64 inputs), log of the sum of exp(scale*q.k);

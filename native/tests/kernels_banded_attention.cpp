@@ -18,10 +18,12 @@ namespace {
 
 using Kernels = OfInstructionSet;
 
-void compare_all(ScalarType dtype, const Limits& forward, const Limits& backward) {
+void compare_all(ScalarType dtype, const Limits& forward, const Limits& backward,
+                 bool bfloat16_products = true) {
   for (const Case& c : attention_cases()) {
     SCOPED_TRACE(c.name);
-    const BandedAttention a = make(c, dtype);
+    BandedAttention a = make(c, dtype);
+    a.bfloat16_products = bfloat16_products;
     reseed(2);
     const Tensor grad = randn(a.q.sizes(), dtype);
     const Oracle expected = oracle(a, grad);
@@ -52,6 +54,10 @@ TEST_P(Kernels, float32_equals_the_definition) {
 TEST_P(Kernels, bfloat16_equals_the_definition) {
   compare_all(kBFloat16, {4e-3, 4e-3}, {1.5e-2, 1e-2});
 }
+// As processors without instructions for bfloat16 multiply it.
+TEST_P(Kernels, bfloat16_by_float32_equals_the_definition) {
+  compare_all(kBFloat16, {4e-3, 4e-3}, {1.5e-2, 1e-2}, false);
+}
 TEST_P(Kernels, float16_equals_the_definition) {
   compare_all(kHalf, {5e-4, 5e-4}, {2e-3, 2e-3});
 }
@@ -69,18 +75,20 @@ bool same_bits(const BandedForward& x, const BandedForward& y) {
 }
 
 TEST_P(Kernels, threads_do_not_change_a_bit) {
-  const BandedAttention a =
-      make({"", {3000, 200}, 3, 32, 60, 70, {1, 2, 1}, 0.1, {{0, 9, 2900}, {0}}}, kFloat);
-  const Tensor grad = randn(a.q.sizes());
-  const Threads one(1);
-  const BandedForward f1 = banded_attention_fused_cpu(a);
-  const BandedBackward g1 = banded_attention_fused_cpu_backward(a, grad, f1.out, f1.lse);
-  for (int threads : {2, 3, 7}) {
-    const Threads several(threads);
-    const BandedForward f = banded_attention_fused_cpu(a);
-    const BandedBackward g = banded_attention_fused_cpu_backward(a, grad, f.out, f.lse);
-    EXPECT_TRUE(same_bits(f, f1));
-    EXPECT_TRUE(equal(g.grad_q, g1.grad_q) && equal(g.grad_k, g1.grad_k) && equal(g.grad_v, g1.grad_v));
+  for (const ScalarType type : {kFloat, kBFloat16}) {
+    const BandedAttention a =
+        make({"", {3000, 200}, 3, 32, 60, 70, {1, 2, 1}, 0.1, {{0, 9, 2900}, {0}}}, type);
+    const Tensor grad = randn(a.q.sizes(), type);
+    const Threads one(1);
+    const BandedForward f1 = banded_attention_fused_cpu(a);
+    const BandedBackward g1 = banded_attention_fused_cpu_backward(a, grad, f1.out, f1.lse);
+    for (int threads : {2, 3, 7}) {
+      const Threads several(threads);
+      const BandedForward f = banded_attention_fused_cpu(a);
+      const BandedBackward g = banded_attention_fused_cpu_backward(a, grad, f.out, f.lse);
+      EXPECT_TRUE(same_bits(f, f1));
+      EXPECT_TRUE(equal(g.grad_q, g1.grad_q) && equal(g.grad_k, g1.grad_k) && equal(g.grad_v, g1.grad_v));
+    }
   }
 }
 

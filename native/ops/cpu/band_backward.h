@@ -12,9 +12,11 @@ namespace {
 using longformer::cpu::BandBackwardProblem;
 using longformer::cpu::BandMerge;
 
-template <class S>
+template <class V>
 struct BackwardScratch {
-  S *rows, *q_rows, *q_columns, *g_rows, *g_columns, *dq, *scores, *grads, *offset, *delta, *factors;
+  using S = typename V::S;
+  S *rows, *q_rows, *q_columns, *g_rows, *g_columns, *dq, *scores, *grads, *paired_grads;
+  S *offset, *delta, *factors;
   S *dk, *dv;                // [key - key_begin][padded_dim]
   S *dk_global, *dv_global;  // [global][padded_dim]
   S *relative, *relative_gradients, *tiles;
@@ -27,6 +29,7 @@ struct BackwardScratch {
       return p;
     };
     rows = take(kBlock * padded_dim);
+    // The queries in cells, each element of a cell from one of two neighbouring rows.
     q_rows = take(kBlock * padded_dim);     // Q [query][dim]
     q_columns = take(kBlock * padded_dim);  // Q^T [dim][query], with the sign of the scale
     g_rows = take(kBlock * padded_dim);     // dO [query][dim]
@@ -34,10 +37,10 @@ struct BackwardScratch {
     dq = take(kBlock * padded_dim);         // dQ^T [dim][query]
     scores = take(kBlock * kBlock);         // S^T, then P^T [key][query], dropped
     grads = take(kBlock * kBlock);          // dP^T, then dS^T [key][query]
-    offset = take(kBlock);                  // minus the log-sum-exp, in log2
-    delta = take(kBlock);                   // sum over dim of dO * O
+    paired_grads = Cells<V>::width == 1 ? grads : take(kBlock * kBlock);  // dS^T in cells of two keys
+    offset = take(kBlock);                                                // minus the log-sum-exp, in log2
+    delta = take(kBlock);                                                 // sum over dim of dO * O
     factors = take(kBlock);
-    at += 5 * kBlock;
     dk = take(touched * padded_dim);
     dv = take(touched * padded_dim);
     dk_global = take(globals * padded_dim);
@@ -49,7 +52,7 @@ struct BackwardScratch {
 };
 
 template <class V, int N>
-inline void backward_lanes(const BandProblem& p, const BackwardScratch<typename V::S>& m, typename V::S* s,
+inline void backward_lanes(const BandProblem& p, const BackwardScratch<V>& m, typename V::S* s,
                            typename V::S* g, int at, typename V::T factor) {
   constexpr int L = V::lanes;
   typename V::T x[N];
@@ -63,15 +66,16 @@ inline void backward_lanes(const BandProblem& p, const BackwardScratch<typename 
       kept = V::mul(kept, keep);
       gradient = V::mul(gradient, keep);
     }
-    V::store(s + lane, kept);
+    Cells<V>::store(s + lane / Cells<V>::width, kept);
     V::store(g + lane, V::mul(x[k], V::sub(gradient, V::load(m.delta + lane))));
   }
 }
 
-// scores: S^T to P^T (dropped ones zero, kept ones scaled), grads: dP^T to dS^T.
+// scores: S^T to P^T (dropped ones zero, kept ones scaled) in cells of neighbouring queries, grads: dP^T to
+// dS^T.
 template <class V>
-inline void backward_tile(const BandProblem& p, const BackwardScratch<typename V::S>& m, int64_t head,
-                          const Block& b, const Tile<typename V::S>& t, typename V::S c) {
+inline void backward_tile(const BandProblem& p, const BackwardScratch<V>& m, int64_t head, const Block& b,
+                          const Tile<typename V::S>& t, typename V::S c) {
   const typename V::T factor = V::set1(c);
   for (int i = 0; i < t.parts; ++i) {
     const Part& part = t.part[i];
@@ -86,9 +90,28 @@ inline void backward_tile(const BandProblem& p, const BackwardScratch<typename V
   }
 }
 
+// The cells of two queries, in place, and of two keys that the products of dS^T take. Pairs only.
+template <class V>
+inline void pair_grads(const BackwardScratch<V>& m, const Tile<typename V::S>& t) {
+  using T = typename V::T;
+  for (int i = 0; i < t.parts; ++i) {
+    const Part& part = t.part[i];
+    for (int row = part.row_begin; row < part.row_end; row += 2) {
+      typename V::S *g = m.grads + row * kBlock, *next = g + kBlock;
+      for (int v = part.vector_begin; v < part.vector_end; ++v) {
+        const int at = v * V::lanes;
+        const T x = V::load(g + at), y = row + 1 < part.row_end ? V::load(next + at) : V::zero();
+        V::store(m.paired_grads + row / 2 * kBlock + at, Cells<V>::pair(x, y));
+        Cells<V>::store(g + at / 2, x);
+        Cells<V>::store(next + at / 2, y);
+      }
+    }
+  }
+}
+
 template <class V>
 inline void load_queries(const BandBackwardProblem& p, const BandUnit& u, const Block& b,
-                         const BackwardScratch<typename V::S>& m, uint64_t dead, typename V::S sign,
+                         const BackwardScratch<V>& m, uint64_t dead, typename V::S sign,
                          RelativeScores<V>& positions) {
   using S = typename V::S;
   const int64_t ld = p.padded_dim, lanes = b.vectors * V::lanes;
@@ -118,13 +141,20 @@ inline void load_queries(const BandBackwardProblem& p, const BandUnit& u, const 
     m.delta[i] = V::sum(sum);
     m.offset[i] = counts ? -lse[b.tokens[i] * p.heads + u.head] * S(log2e) : S(-__builtin_inff());
   }
+  if constexpr (Cells<V>::width == 2) {
+    pair_rows<V>(m.q_columns, m.q_columns, kBlock, p.dim, lanes);
+    pair_rows<V>(m.g_columns, m.g_columns, kBlock, p.dim, lanes);
+    pair_rows<V>(m.q_rows, m.q_rows, ld, lanes, ld);
+    pair_rows<V>(m.g_rows, m.g_rows, ld, lanes, ld);
+  }
 }
 
 template <class V>
 void backward_block(const BandBackwardProblem& p, const BandUnit& u, int64_t index, TileCache<V>& cache,
                     Ahead& ahead, RelativeScores<V>& positions, RelativeGradients<V>& gradients,
-                    const BackwardScratch<typename V::S>& m) {
+                    const BackwardScratch<V>& m) {
   using S = typename V::S;
+  constexpr int W = Cells<V>::width;
   const Block b = make_block<V>(p, u, index);
   const int64_t ld = p.padded_dim, dim_vectors = (p.dim + V::lanes - 1) / V::lanes;
   const S* lse = static_cast<const S*>(p.lse);
@@ -145,35 +175,41 @@ void backward_block(const BandBackwardProblem& p, const BandUnit& u, int64_t ind
   const Rows* const queries[] = {&p.q, &p.grad_out, &p.out};
   bool first_tile = true;
   for (Tile<S> t; next_tile<V>(p, b, cache, position, t); first_tile = false) {
-    look_ahead(ahead, p, u, b, index == u.first_block, position, first_tile, positions.active() ? 8 : 5,
-               queries, 3);
+    look_ahead<V>(ahead, p, u, b, index == u.first_block, position, first_tile, positions.active() ? 8 : 5,
+                  queries, 3);
     if (positions.active()) positions.write(b, t, m.scores, ahead);
     for (int i = 0; i < t.parts; ++i) {
       const Part& part = t.part[i];
       const int at = part.vector_begin * V::lanes, vectors = part.vector_end - part.vector_begin;
       const int rows = part.row_end - part.row_begin, square = part.row_begin * int(kBlock) + at;
-      gemm<V, false>(m.scores + square, kBlock, t.keys + part.row_begin * ld, ld, m.q_columns + at, kBlock,
-                     rows, vectors, p.dim, scores_start, ahead);
-      gemm<V, false>(m.grads + square, kBlock, t.values + part.row_begin * ld, ld, m.g_columns + at, kBlock,
-                     rows, vectors, p.dim, Start::zero, ahead);
+      const int64_t row_cells = ld / W, first = part.row_begin * row_cells;
+      gemm<ProductOf<V>, false>(m.scores + square, kBlock, t.keys + first, row_cells, m.q_columns + at,
+                                kBlock, rows, vectors, cells_of<V>(p.dim), scores_start, ahead);
+      gemm<ProductOf<V>, false>(m.grads + square, kBlock, t.values + first, row_cells, m.g_columns + at,
+                                kBlock, rows, vectors, cells_of<V>(p.dim), Start::zero, ahead);
     }
     mask_scores<V>(b, t, m.scores);
     backward_tile<V>(p, m, u.head, b, t, S(scale.magnitude_log2));
+    if (positions.active()) gradients.add(b, t, m.grads, ahead);
+    if constexpr (W == 2) pair_grads<V>(m, t);
     S* dk = t.global ? m.dk_global + t.first * ld : m.dk + (t.first - u.key_begin) * ld;
     S* dv = t.global ? m.dv_global + t.first * ld : m.dv + (t.first - u.key_begin) * ld;
     for (int i = 0; i < t.parts; ++i) {
       const Part& part = t.part[i];
       const int at = part.vector_begin * V::lanes, vectors = part.vector_end - part.vector_begin;
-      const int rows = part.row_end - part.row_begin, square = part.row_begin * int(kBlock) + at;
-      const int64_t lanes = smaller(vectors * V::lanes, b.queries - at);
-      gemm<V, true>(m.dq + at, kBlock, t.keys + part.row_begin * ld, ld, m.grads + square, kBlock, p.dim,
-                    vectors, rows, Start::keep, ahead);
-      gemm<V, false>(dv + part.row_begin * ld, ld, m.scores + square, kBlock, m.g_rows + at * ld, ld, rows,
-                     dim_vectors, lanes, Start::keep, ahead);
-      gemm<V, false>(dk + part.row_begin * ld, ld, m.grads + square, kBlock, m.q_rows + at * ld, ld, rows,
-                     dim_vectors, lanes, Start::keep, ahead);
+      const int rows = part.row_end - part.row_begin;
+      const int64_t lanes = smaller(vectors * V::lanes, b.queries - at), first_cell = part.row_begin / W,
+                    square = part.row_begin * kBlock + at / W;
+      gemm<ProductOf<V>, true>(m.dq + at, kBlock, t.paired_keys + first_cell * ld, ld,
+                               m.paired_grads + first_cell * kBlock + at, kBlock, p.dim, vectors,
+                               cells_of<V>(rows), Start::keep, ahead);
+      gemm<ProductOf<V>, false>(dv + part.row_begin * ld, ld, m.scores + square, kBlock,
+                                m.g_rows + at / W * ld, ld, rows, dim_vectors, cells_of<V>(lanes),
+                                Start::keep, ahead);
+      gemm<ProductOf<V>, false>(dk + part.row_begin * ld, ld, m.grads + square, kBlock,
+                                m.q_rows + at / W * ld, ld, rows, dim_vectors, cells_of<V>(lanes),
+                                Start::keep, ahead);
     }
-    if (positions.active()) gradients.add(b, t, m.grads, ahead);
   }
   transpose<V>(m.rows, ld, m.dq, kBlock, p.dim, b.queries, S(1));
   if (positions.active()) gradients.end(b, m.rows, ahead);
@@ -196,11 +232,11 @@ void backward_unit(const BandBackwardProblem& p, const BandUnit& u, void* scratc
   const int64_t ld = p.padded_dim, touched = u.key_end - u.key_begin;
   const int64_t globals =
       p.global_start == nullptr ? 0 : p.global_start[u.sequence + 1] - p.global_start[u.sequence];
-  const BackwardScratch<S> m(scratch, p, u, touched, globals);
+  const BackwardScratch<V> m(scratch, p, u, touched, globals);
   RelativeScores<V> positions(p, u, m.relative);
   RelativeGradients<V> gradients(p, u, positions, m.relative_gradients);
   std::memset(m.dk, 0, size_t(2 * (touched + globals) * ld) * sizeof(S));
-  TileCache<V> cache(p, u, m.tiles);
+  TileCache<V> cache(p, u, true, m.tiles, m.rows);
   Ahead ahead;
   for (int64_t i = 0; i < u.blocks; ++i)
     backward_block<V>(p, u, u.first_block + i, cache, ahead, positions, gradients, m);

@@ -12,7 +12,7 @@ using longformer::cpu::BandForwardProblem;
 template <class S>
 struct ForwardScratch {
   S *rows, *queries, *sums, *scores, *maximum, *total, *rescale, *factors, *high, *offset, *part_sum;
-  S *relative, *tiles;
+  S *divisor, *part_divisor, *relative, *tiles;
   ForwardScratch(void* memory, const BandProblem& p) {
     const int64_t padded_dim = p.padded_dim;
     S* at = static_cast<S*>(memory);
@@ -22,17 +22,19 @@ struct ForwardScratch {
       return p;
     };
     rows = take(kBlock * padded_dim);     // [query][dim]: the input of a transpose
-    queries = take(kBlock * padded_dim);  // Q^T [dim][query]
+    queries = take(kBlock * padded_dim);  // Q^T [dim][query], in cells
     sums = take(kBlock * padded_dim);     // O^T [dim][query], not yet divided by the total
-    scores = take(kBlock * kBlock);       // S^T, then P^T [key][query]
+    scores = take(kBlock * kBlock);       // S^T, then P^T [key][query], in cells
     maximum = take(kBlock);               // in units of log2, scaled
     total = take(kBlock);
     rescale = take(kBlock);
-    factors = take(kBlock);
+    factors = take(2 * kBlock);
     high = take(kBlock);  // of one tile: the largest score, what is added to the exponent, the sum
     offset = take(kBlock);
     part_sum = take(kBlock);
-    relative = at + kBlock;
+    divisor = take(kBlock);  // pairs only: the sum of the rounded probabilities; of one tile
+    part_divisor = take(kBlock);
+    relative = at;
     tiles = relative + longformer::cpu::relative_forward_scratch(p);
   }
 };
@@ -48,22 +50,38 @@ inline void raise_maximum(typename V::S* high, const typename V::S* scores, int 
   for (int k = 0; k < N; ++k) V::store(high + k * V::lanes, x[k]);
 }
 
+// Vectors from the lane `at` of some rows of scores, from `first` on, to probabilities, and their sums.
 template <class V, int N>
-inline void exponentiate(typename V::S* sums, typename V::S* scores, const typename V::S* offset,
-                         typename V::T factor, int rows) {
-  typename V::T sum[N];
-  for (int k = 0; k < N; ++k) sum[k] = V::load(sums + k * V::lanes);
-  for (int row = 0; row < rows; ++row, scores += kBlock) {
-    typename V::T x[N];
-    for (int k = 0; k < N; ++k)
-      x[k] = V::fma(V::load(scores + k * V::lanes), factor, V::load(offset + k * V::lanes));
+inline void exponentiate(const ForwardScratch<typename V::S>& m, int at, typename V::T factor, int first,
+                         int rows) {
+  constexpr int W = Cells<V>::width, L = V::lanes;
+  const typename V::S *scores = m.scores + first * kBlock + at, *offset = m.offset + at;
+  typename V::S* cells = m.scores + first / W * kBlock + at;
+  typename V::T sum[N], divisor[N];
+  for (int k = 0; k < N; ++k) {
+    sum[k] = V::load(m.part_sum + at + k * L);
+    if constexpr (W == 2) divisor[k] = V::load(m.part_divisor + at + k * L);
+  }
+  for (int row = 0; row < rows; row += W, scores += W * kBlock, cells += kBlock) {
+    typename V::T x[W * N];
+    for (int k = 0; k < W * N; ++k)
+      x[k] = V::fma(V::load(scores + k / N * kBlock + k % N * L), factor, V::load(offset + k % N * L));
     exp2_of<V>(x);
+    for (int k = 0; k < W * N; ++k) sum[k % N] = V::add(sum[k % N], x[k]);
     for (int k = 0; k < N; ++k) {
-      sum[k] = V::add(sum[k], x[k]);
-      V::store(scores + k * V::lanes, x[k]);
+      if constexpr (W == 1) {
+        V::store(cells + k * L, x[k]);
+      } else {
+        const typename V::T pair = Cells<V>::pair(x[k], x[N + k]);
+        divisor[k] = Cells<V>::add(divisor[k], pair);
+        V::store(cells + k * L, pair);
+      }
     }
   }
-  for (int k = 0; k < N; ++k) V::store(sums + k * V::lanes, sum[k]);
+  for (int k = 0; k < N; ++k) {
+    V::store(m.part_sum + at + k * L, sum[k]);
+    if constexpr (W == 2) V::store(m.part_divisor + at + k * L, divisor[k]);
+  }
 }
 
 // The tile's scores become exp2(score * c - maximum) after the maximum has been raised; total and rescale
@@ -78,6 +96,7 @@ inline void softmax_tile(const ForwardScratch<typename V::S>& m, const Block& b,
   for (int at = 0; at < lanes; at += L) {
     V::store(m.high + at, V::set1(-__builtin_inff()));
     V::store(m.part_sum + at, V::zero());
+    V::store(m.part_divisor + at, V::zero());
   }
   for (int i = 0; i < t.parts; ++i) {
     const Part& part = t.part[i];
@@ -99,33 +118,40 @@ inline void softmax_tile(const ForwardScratch<typename V::S>& m, const Block& b,
     V::store(m.offset + at, offset);
     V::store(m.rescale + at, alpha[0]);
   }
+  constexpr int W = Cells<V>::width, most = 4 / W;
+  // The pair of an odd last key is a probability of zero.
+  if (t.rows % W != 0)
+    for (int at = 0; at < lanes; at += L)
+      V::store(m.scores + t.rows * kBlock + at, V::set1(-__builtin_inff()));
   for (int i = 0; i < t.parts; ++i) {
     const Part& part = t.part[i];
-    const int rows = part.row_end - part.row_begin;
-    typename V::S* s = m.scores + part.row_begin * kBlock;
+    const int first = part.row_begin, rows = part.row_end - first;
     int v = part.vector_begin;
-    for (; v + 4 <= part.vector_end; v += 4)
-      exponentiate<V, 4>(m.part_sum + v * L, s + v * L, m.offset + v * L, factor, rows);
-    for (; v + 2 <= part.vector_end; v += 2)
-      exponentiate<V, 2>(m.part_sum + v * L, s + v * L, m.offset + v * L, factor, rows);
-    for (; v < part.vector_end; ++v)
-      exponentiate<V, 1>(m.part_sum + v * L, s + v * L, m.offset + v * L, factor, rows);
+    for (; v + most <= part.vector_end; v += most) exponentiate<V, most>(m, v * L, factor, first, rows);
+    for (; v + 2 <= part.vector_end; v += 2) exponentiate<V, 2>(m, v * L, factor, first, rows);
+    for (; v < part.vector_end; ++v) exponentiate<V, 1>(m, v * L, factor, first, rows);
   }
-  for (int at = 0; at < lanes; at += L)
-    V::store(m.total + at, V::fma(V::load(m.total + at), V::load(m.rescale + at), V::load(m.part_sum + at)));
+  const auto add = [&](typename V::S* all, const typename V::S* part) {
+    for (int at = 0; at < lanes; at += L)
+      V::store(all + at, V::fma(V::load(all + at), V::load(m.rescale + at), V::load(part + at)));
+  };
+  add(m.total, m.part_sum);
+  if (W == 2) add(m.divisor, m.part_divisor);
 }
 
 template <class V>
 inline void drop_tile(const BandProblem& p, const ForwardScratch<typename V::S>& m, int64_t head,
                       const Block& b, const Tile<typename V::S>& t) {
+  constexpr int W = Cells<V>::width;
   for (int i = 0; i < t.parts; ++i) {
     const Part& part = t.part[i];
-    for (int row = part.row_begin; row < part.row_end; ++row) {
-      dropout_factors<V>(m.factors, p, head, b, t.tokens[row]);
-      typename V::S* s = m.scores + row * kBlock;
+    for (int row = part.row_begin; row < part.row_end; row += W) {
+      for (int j = 0; j < W && row + j < part.row_end; ++j)
+        dropout_factors<V>(m.factors + j * kBlock, p, head, b, t.tokens[row + j]);
+      typename V::S* s = m.scores + row / W * kBlock;
       for (int v = part.vector_begin; v < part.vector_end; ++v) {
         const int at = v * V::lanes;
-        V::store(s + at, V::mul(V::load(s + at), V::load(m.factors + at)));
+        V::store(s + at, Cells<V>::drop(V::load(s + at), m.factors + at, kBlock));
       }
     }
   }
@@ -136,6 +162,7 @@ template <class V>
 inline void add_values(const BandProblem& p, const ForwardScratch<typename V::S>& m, const Block& b,
                        const Tile<typename V::S>& t, bool first, Ahead& ahead) {
   using S = typename V::S;
+  constexpr int W = Cells<V>::width;
   const int64_t ld = p.padded_dim;
   for (int v = 0; v < b.vectors;) {
     Strip strip = strip_of(t, v);
@@ -147,10 +174,11 @@ inline void add_values(const BandProblem& p, const ForwardScratch<typename V::S>
         std::memset(m.sums + d * kBlock + begin, 0, size_t(vectors * V::lanes) * sizeof(S));
       continue;
     }
-    gemm<V, true>(m.sums + begin, kBlock, t.values + strip.row_begin * ld, ld,
-                  m.scores + strip.row_begin * kBlock + begin, kBlock, p.dim, vectors,
-                  strip.row_end - strip.row_begin, first ? Start::zero : Start::rescale, ahead,
-                  m.rescale + begin);
+    const int first_cell = strip.row_begin / W;
+    gemm<ProductOf<V>, true>(m.sums + begin, kBlock, t.values + first_cell * ld, ld,
+                             m.scores + first_cell * kBlock + begin, kBlock, p.dim, vectors,
+                             cells_of<V>(strip.row_end) - first_cell, first ? Start::zero : Start::rescale,
+                             ahead, m.rescale + begin);
   }
 }
 
@@ -158,6 +186,7 @@ template <class V>
 void forward_block(const BandForwardProblem& p, const BandUnit& u, int64_t index, TileCache<V>& cache,
                    Ahead& ahead, RelativeScores<V>& positions, const ForwardScratch<typename V::S>& m) {
   using S = typename V::S;
+  constexpr int W = Cells<V>::width;
   const Block b = make_block<V>(p, u, index);
   const uint64_t hidden = unusable(p.visible, b.tokens, b.queries);
   const ScaleParts scale = split_scale(p.scale);
@@ -166,7 +195,7 @@ void forward_block(const BandForwardProblem& p, const BandUnit& u, int64_t index
   S* lse = static_cast<S*>(p.lse);
   for (int i = 0; i < b.vectors * V::lanes; ++i) {
     m.maximum[i] = -__builtin_inff();
-    m.total[i] = 0;
+    m.total[i] = m.divisor[i] = 0;
   }
   bool empty = true;
   if (!all_set(hidden, b.queries)) {
@@ -180,22 +209,23 @@ void forward_block(const BandForwardProblem& p, const BandUnit& u, int64_t index
       add_bias<V>(m.rows, p, p.content_bias, u.head, b.queries);
     }
     transpose<V>(m.queries, kBlock, m.rows, ld, b.queries, p.dim, S(scale.sign));
+    if constexpr (W == 2) pair_rows<V>(m.queries, m.queries, kBlock, p.dim, lanes);
 
     int64_t position = b.key_begin;
     const Rows out = {p.out, p.heads * p.dim, p.dim};
     const Rows* const queries[] = {&p.q, &out};
     const int query_sets = p.stream_out ? 1 : 2;
     for (Tile<S> t; next_tile<V>(p, b, cache, position, t);) {
-      look_ahead(ahead, p, u, b, index == u.first_block, position, empty, positions.active() ? 3 : 2, queries,
-                 query_sets);
+      look_ahead<V>(ahead, p, u, b, index == u.first_block, position, empty, positions.active() ? 3 : 2,
+                    queries, query_sets);
       if (positions.active()) positions.write(b, t, m.scores, ahead);
       for (int i = 0; i < t.parts; ++i) {
         const Part& part = t.part[i];
         const int at = part.vector_begin * V::lanes;
-        gemm<V, false>(m.scores + part.row_begin * kBlock + at, kBlock, t.keys + part.row_begin * ld, ld,
-                       m.queries + at, kBlock, part.row_end - part.row_begin,
-                       part.vector_end - part.vector_begin, p.dim,
-                       positions.active() ? Start::keep : Start::zero, ahead);
+        gemm<ProductOf<V>, false>(m.scores + part.row_begin * kBlock + at, kBlock,
+                                  t.keys + part.row_begin * (ld / W), ld / W, m.queries + at, kBlock,
+                                  part.row_end - part.row_begin, part.vector_end - part.vector_begin,
+                                  cells_of<V>(p.dim), positions.active() ? Start::keep : Start::zero, ahead);
       }
       mask_scores<V>(b, t, m.scores);
       softmax_tile<V>(m, b, t, c);
@@ -211,10 +241,14 @@ void forward_block(const BandForwardProblem& p, const BandUnit& u, int64_t index
     }
     return;
   }
-  // The divisor of every query's row, and the log-sum-exp: 0 and -inf for a query without keys.
+  // The factor of every query's row, and the log-sum-exp: 0 and -inf for a query without keys. Probabilities
+  // that were rounded to pairs are divided by the sum of the rounded ones: what is left of the rounding is
+  // what the values differ by (decision 115).
+  const S kept = W == 2 && p.dropout ? S(p.keep_scale) : S(1);
+  const S* divisor = W == 2 ? m.divisor : m.total;
   for (int i = 0; i < b.vectors * V::lanes; ++i) {
     const bool none = i >= b.queries || (hidden >> i & 1u) || m.total[i] == 0;
-    m.factors[i] = none ? S(0) : S(1) / m.total[i];
+    m.factors[i] = none ? S(0) : kept / divisor[i];
     constexpr S ln2 = S(0.69314718055994530942);
     if constexpr (sizeof(S) == 4)
       m.high[i] = none ? -__builtin_inff() : m.maximum[i] * ln2 + __builtin_logf(m.total[i]);
@@ -238,7 +272,7 @@ template <class V>
 void forward_unit(const BandForwardProblem& p, const BandUnit& u, void* scratch) {
   const ForwardScratch<typename V::S> memory(scratch, p);
   RelativeScores<V> positions(p, u, memory.relative);
-  TileCache<V> cache(p, u, memory.tiles);
+  TileCache<V> cache(p, u, false, memory.tiles, memory.rows);
   Ahead ahead;
   for (int64_t i = 0; i < u.blocks; ++i)
     forward_block<V>(p, u, u.first_block + i, cache, ahead, positions, memory);

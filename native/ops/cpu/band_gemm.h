@@ -198,10 +198,12 @@ inline void gemm(typename V::S* c, ptrdiff_t ldc, const typename V::S* a, ptrdif
   constexpr ptrdiff_t U = kUsualStride;
   if (ldc != U || ldb != U)
     gemm_of_stride<V, TRANSPOSED, 0, 0>(c, ldc, a, lda, b, ldb, rows, vectors, n, start, ahead, alpha);
-  else if (lda != U)
-    gemm_of_stride<V, TRANSPOSED, U, 0>(c, ldc, a, lda, b, ldb, rows, vectors, n, start, ahead, alpha);
-  else
+  else if (lda == U)
     gemm_of_stride<V, TRANSPOSED, U, U>(c, ldc, a, lda, b, ldb, rows, vectors, n, start, ahead, alpha);
+  else if (lda == U / 2)  // pairs of bfloat16
+    gemm_of_stride<V, TRANSPOSED, U, U / 2>(c, ldc, a, lda, b, ldb, rows, vectors, n, start, ahead, alpha);
+  else
+    gemm_of_stride<V, TRANSPOSED, U, 0>(c, ldc, a, lda, b, ldb, rows, vectors, n, start, ahead, alpha);
 }
 
 }  // namespace

@@ -116,12 +116,12 @@ static inline size_t relative_backward_scratch(const BandProblem& p, int64_t til
 // Scratch memory of one thread, in elements of the compute type (float, or double for float64), 64-byte
 // aligned.
 static inline size_t forward_scratch(const BandProblem& p) {
-  return size_t((3 + 2 * (p.cached_tiles + 1)) * kBlock * p.padded_dim + kBlock * kBlock + 8 * kBlock) +
+  return size_t((3 + 2 * (p.cached_tiles + 1)) * kBlock * p.padded_dim + kBlock * kBlock + 11 * kBlock) +
          relative_forward_scratch(p);
 }
 static inline size_t backward_scratch(const BandProblem& p, int64_t keys, int64_t globals,
                                       int64_t relative_tiles) {
-  return size_t((6 + 2 * (p.cached_tiles + 1)) * kBlock * p.padded_dim + 2 * kBlock * kBlock + 8 * kBlock +
+  return size_t((6 + 2 * (p.cached_tiles + 1)) * kBlock * p.padded_dim + 3 * kBlock * kBlock + 3 * kBlock +
                 2 * (keys + globals) * p.padded_dim) +
          relative_forward_scratch(p) + relative_backward_scratch(p, relative_tiles);
 }
@@ -155,6 +155,8 @@ struct BandKernels {
 const BandKernels* band_kernels_portable();
 const BandKernels* band_kernels_avx2();
 const BandKernels* band_kernels_avx512();
+// The float32 entries only: for bfloat16, in products of pairs.
+const BandKernels* band_kernels_bfloat16();
 
 static inline const BandKernels* band_kernels(Isa isa) {
   return isa == Isa::avx512 ? band_kernels_avx512()

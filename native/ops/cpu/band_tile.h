@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "band_cells.h"
 #include "band_gemm.h"
 #include "band_problem.h"
 
@@ -182,7 +183,10 @@ struct Tile {
   bool global = false;
   bool edge = false;  // some key of it is outside some query's window
   uint64_t skip = 0;  // keys that do not count: not visible, or counted among the global keys
-  const S *keys = nullptr, *values = nullptr;  // [row][padded_dim]; those that do not count are zero
+  // [row][padded_dim]; those that do not count are zero. Of products of pairs: keys, and a backward pass's
+  // values, have neighbouring elements in a cell, paired_keys, and a forward pass's values, the same element
+  // of neighbouring rows (band_cells.h).
+  const S *keys = nullptr, *values = nullptr, *paired_keys = nullptr;
   int parts = 0;
   Part part[4];
 };
@@ -192,7 +196,9 @@ template <class V>
 class TileCache {
  public:
   using S = typename V::S;
-  TileCache(const BandProblem& p, const BandUnit& u, S* memory) : p_(p), u_(u), memory_(memory) {
+  // `rows`: room for a tile of rows, while one is read.
+  TileCache(const BandProblem& p, const BandUnit& u, bool backward, S* memory, S* rows)
+      : p_(p), u_(u), backward_(backward), memory_(memory), rows_(rows) {
     for (int64_t i = 0; i <= p.cached_tiles; ++i) tag_[i] = -1;
   }
 
@@ -200,25 +206,41 @@ class TileCache {
   void read(int64_t number, const Tokens& tokens, int64_t rows, const uint8_t* usable, bool first_global,
             Tile<S>& t) {
     const int64_t slot = first_global ? p_.cached_tiles : number % p_.cached_tiles;
-    S* keys = memory_ + 2 * slot * kBlock * p_.padded_dim;
-    S* values = keys + kBlock * p_.padded_dim;
+    // Keys and values; keys, values and paired keys of half the size.
+    constexpr int64_t width = Cells<V>::width, sets = width + 1;
+    const int64_t size = kBlock * p_.padded_dim / width;
+    S *keys = memory_ + sets * slot * size, *values = keys + size, *paired_keys = values + size;
     if (tag_[slot] != number) {
       tag_[slot] = number;
       skip_[slot] = unusable(usable, tokens, rows);
       if (!all_set(skip_[slot], rows)) {
-        read_rows<V>(keys, p_, p_.k, u_.head, tokens, rows, skip_[slot]);
-        read_rows<V>(values, p_, p_.v, u_.head, tokens, rows, skip_[slot]);
+        if constexpr (width == 1) {
+          read_rows<V>(keys, p_, p_.k, u_.head, tokens, rows, skip_[slot]);
+          read_rows<V>(values, p_, p_.v, u_.head, tokens, rows, skip_[slot]);
+        } else {
+          const int64_t ld = p_.padded_dim;
+          read_rows<V>(rows_, p_, p_.k, u_.head, tokens, rows, skip_[slot]);
+          narrow_rows<V>(keys, rows_, ld, rows);
+          if (backward_) pair_rows<V>(paired_keys, rows_, ld, rows, ld);
+          read_rows<V>(rows_, p_, p_.v, u_.head, tokens, rows, skip_[slot]);
+          if (backward_)
+            narrow_rows<V>(values, rows_, ld, rows);
+          else
+            pair_rows<V>(values, rows_, ld, rows, ld);
+        }
       }
     }
     t.skip = skip_[slot];
     t.keys = keys;
     t.values = values;
+    t.paired_keys = width == 1 ? keys : paired_keys;
   }
 
  private:
   const BandProblem& p_;
   const BandUnit& u_;
-  S* memory_;
+  const bool backward_;
+  S *memory_, *rows_;
   int64_t tag_[longformer::cpu::kMostCachedTiles + 1];
   uint64_t skip_[longformer::cpu::kMostCachedTiles + 1];
 };
@@ -347,13 +369,14 @@ inline void add_rows(Ahead& ahead, const BandProblem& p, const Rows& rows, const
 
 // The lines to prefetch while a tile is multiplied. In a unit's first block every tile is new: the next one.
 // Afterwards only the next block's queries and last tile are. `products`: of a tile.
+template <class V>
 inline void look_ahead(Ahead& ahead, const BandProblem& p, const BandUnit& u, const Block& b,
                        bool first_block, int64_t position, bool first_tile, int products,
                        const Rows* const* queries, int query_sets) {
   const bool next_tile = first_block && position < b.key_end;
   if (!next_tile && !first_tile && !(first_block && position == b.key_end)) return;
   // A product of a whole tile has about eleven register blocks.
-  const int64_t askings = products * 11 * p.dim / kRowsPerAsking;
+  const int64_t askings = products * 11 * cells_of<V>(p.dim) / kRowsPerAsking;
   ahead.clear();
   if (next_tile) {
     add_rows(ahead, p, p.v, u, b, position, kBlock);

@@ -60,7 +60,7 @@ BandedForward banded_attention_fused_cpu(const BandedAttention& a) {
   p.stream_out = static_cast<int64_t>(out.element_size()) == static_cast<int64_t>(compute_size(p.element)) &&
                  row_bytes % kCacheLine == 0 && reinterpret_cast<uintptr_t>(p.out) % kCacheLine == 0 &&
                  static_cast<int64_t>(out.nbytes()) >= kStreamedBytes;
-  const auto kernel = band_kernels(active_isa())->forward[type];
+  const auto kernel = kernels_of(a)->forward[type];
   const size_t bytes = forward_scratch(p) * compute_size(p.element);
   const std::vector<BandUnit> units = forward_units(p, static_cast<int64_t>(a.offsets.size()) - 1);
   for_each_unit(static_cast<int64_t>(units.size()),

@@ -121,11 +121,11 @@ void for_each_piece(const std::vector<Group>& groups, int64_t piece, const Lengt
 }
 
 // The gradients of relative positions: the sums of all units, by head and by pieces of the window.
-void merge_relative(BandBackwardProblem& p, const std::vector<BandUnit>& units, const BandedBackward& to) {
+void merge_relative(BandBackwardProblem& p, const BandKernels* kernels, const std::vector<BandUnit>& units,
+                    const BandedBackward& to) {
   p.grad_relative = to.grad_relative.data_ptr();
   p.grad_content_bias = to.grad_content_bias.data_ptr();
   p.grad_position_bias = to.grad_position_bias.data_ptr();
-  const BandKernels* kernels = band_kernels(active_isa());
   const int type = compute_index(p.element);
   const int64_t slots = p.window_left + 1 + p.window_right, pieces = p.relative_tiles;
   const BandMerge all = {units.data(), static_cast<int64_t>(units.size())};
@@ -164,7 +164,7 @@ BandedBackward banded_attention_fused_cpu_backward(const BandedAttention& a, con
   Plan plan = make_plan(p, static_cast<int64_t>(a.offsets.size()) - 1);
   const Tensor shared =
       allocate_shared(p, plan, a.q.options().dtype(p.element == Element::float64 ? kDouble : kFloat));
-  const BandKernels* kernels = band_kernels(active_isa());
+  const BandKernels* kernels = kernels_of(a);
   const int type = compute_index(p.element);
   const size_t size = compute_size(p.element);
   const size_t bytes = backward_scratch(p, plan.touched, plan.globals, plan.relative_tiles) * size;
@@ -188,7 +188,7 @@ BandedBackward banded_attention_fused_cpu_backward(const BandedAttention& a, con
     result.grad_relative = zeros(a.relative.sizes(), options);
     result.grad_content_bias = zeros(a.q.sizes().slice(1), options);
     result.grad_position_bias = zeros(a.q.sizes().slice(1), options);
-    merge_relative(p, plan.units, result);
+    merge_relative(p, kernels, plan.units, result);
   }
   return result;
 }

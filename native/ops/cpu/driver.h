@@ -25,6 +25,9 @@ inline size_t compute_size(Element e) {
   return e == Element::float64 ? 8 : 4;
 }
 
+// The kernels of the active instruction set for a problem of this type.
+const BandKernels* kernels_of(const BandedAttention& a);
+
 Rows rows_of(const Tensor& t);
 void fill_problem(BandProblem& p, BandTables& tables, const BandedAttention& a);
 

@@ -17,7 +17,7 @@ void fill_relative(BandProblem& p, RelativeTables& tables, const BandedAttention
     tables.rows = tiles();
     p.relative_rows = tables.rows.data_ptr();
   }
-  const BandKernels* kernels = band_kernels(active_isa());
+  const BandKernels* kernels = kernels_of(a);
   const int type = compute_index(p.element);
   const size_t bytes = kBlock * p.padded_dim * compute_size(p.element);
   for_each_unit(p.heads * p.relative_tiles, [&](int64_t i) {
