@@ -1,5 +1,5 @@
-// banded_attention of bfloat16 by products of pairs, where the processor has them: what rounding leaves beside
-// a plain pass in bfloat16, and beside the kernels that multiply in float32.
+// banded_attention of bfloat16 by products of pairs, where the processor has them: what rounding leaves
+// beside a plain pass in bfloat16, and beside the kernels that multiply in float32.
 #include <gtest/gtest.h>
 
 #include <algorithm>

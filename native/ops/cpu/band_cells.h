@@ -1,6 +1,6 @@
-// What the products of a block multiply: cells of four or eight bytes, each an element of the compute type, or
-// two bfloat16 where the processor multiplies pairs of them (band_bfloat16.h). Everything between the products
-// is in the compute type; pairs are made just before them.
+// What the products of a block multiply: cells of four or eight bytes, each an element of the compute type,
+// or two bfloat16 where the processor multiplies pairs of them (band_bfloat16.h). Everything between the
+// products is in the compute type; pairs are made just before them.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -28,8 +28,8 @@ constexpr ptrdiff_t cells_of(ptrdiff_t elements) {
   return (elements + Cells<V>::width - 1) / Cells<V>::width;
 }
 
-// Rows 2i and 2i + 1 become row i, whose cells have one element of each; behind an odd number come zeros. The
-// rows may be read and written in the same place.
+// Rows 2i and 2i + 1 become row i, whose cells have one element of each; behind an odd number come zeros.
+// The rows may be read and written in the same place.
 template <class V>
 inline void pair_rows(typename V::S* to, const typename V::S* from, ptrdiff_t ld, ptrdiff_t rows,
                       ptrdiff_t lanes) {
