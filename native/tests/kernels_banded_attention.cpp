@@ -93,20 +93,22 @@ TEST_P(Kernels, threads_do_not_change_a_bit) {
 }
 
 TEST_P(Kernels, a_sequence_in_a_batch_equals_the_sequence_alone_bit_for_bit) {
-  const Case c = {"", {130, 777, 64}, 2, 24, 33, 40, {1, 2}, 0.2, {{4}, {0, 500, 776}, {}}};
-  const BandedAttention batch = make(c, kFloat);
-  const BandedForward all = banded_attention_fused_cpu(batch);
-  BandedAttention one = batch;
-  const int64_t begin = batch.offsets[1], length = 777;
-  one.offsets = {0, length};
-  one.q = batch.q.narrow(0, begin, length);
-  one.k = batch.k.narrow(0, begin, length);
-  one.v = batch.v.narrow(0, begin, length);
-  one.visible = batch.visible.narrow(0, begin, length);
-  one.global_index = batch.global_index.narrow(0, 1, 1);
-  const BandedForward alone = banded_attention_fused_cpu(one);
-  EXPECT_TRUE(equal(alone.out, all.out.narrow(0, begin, length)));
-  EXPECT_TRUE(equal(alone.lse, all.lse.narrow(0, begin, length)));
+  for (const ScalarType type : {kFloat, kBFloat16}) {
+    const Case c = {"", {130, 777, 64}, 2, 24, 33, 40, {1, 2}, 0.2, {{4}, {0, 500, 776}, {}}};
+    const BandedAttention batch = make(c, type);
+    const BandedForward all = banded_attention_fused_cpu(batch);
+    BandedAttention one = batch;
+    const int64_t begin = batch.offsets[1], length = 777;
+    one.offsets = {0, length};
+    one.q = batch.q.narrow(0, begin, length);
+    one.k = batch.k.narrow(0, begin, length);
+    one.v = batch.v.narrow(0, begin, length);
+    one.visible = batch.visible.narrow(0, begin, length);
+    one.global_index = batch.global_index.narrow(0, 1, 1);
+    const BandedForward alone = banded_attention_fused_cpu(one);
+    EXPECT_TRUE(equal(alone.out, all.out.narrow(0, begin, length)));
+    EXPECT_TRUE(equal(alone.lse, all.lse.narrow(0, begin, length)));
+  }
 }
 
 TEST_P(Kernels, an_output_that_is_written_around_the_caches_has_the_same_bits) {
@@ -127,27 +129,29 @@ TEST_P(Kernels, an_output_that_is_written_around_the_caches_has_the_same_bits) {
 }
 
 TEST_P(Kernels, padding_behind_a_mask_does_not_change_a_bit) {
-  BandedAttention padded = make({"", {500}, 2, 16, 50, 50}, kFloat);
-  BandedAttention bare = padded;
-  bare.offsets = {0, 391};
-  bare.q = padded.q.narrow(0, 0, 391);
-  bare.k = padded.k.narrow(0, 0, 391);
-  bare.v = padded.v.narrow(0, 0, 391);
-  padded.visible = arange(500).lt(391).to(kByte);
-  padded.q.narrow(0, 391, 109).fill_(std::numeric_limits<float>::quiet_NaN());
-  padded.k.narrow(0, 391, 109).fill_(std::numeric_limits<float>::quiet_NaN());
-  padded.v.narrow(0, 391, 109).fill_(std::numeric_limits<float>::infinity());
-  const BandedForward x = banded_attention_fused_cpu(padded), y = banded_attention_fused_cpu(bare);
-  EXPECT_TRUE(equal(x.out.narrow(0, 0, 391), y.out));
-  EXPECT_TRUE(equal(x.lse.narrow(0, 0, 391), y.lse));
-  EXPECT_EQ(max_magnitude(x.out.narrow(0, 391, 109)), 0);
-  const Tensor grad = randn(padded.q.sizes());
-  const BandedBackward gx = banded_attention_fused_cpu_backward(padded, grad, x.out, x.lse);
-  const BandedBackward gy = banded_attention_fused_cpu_backward(bare, grad.narrow(0, 0, 391), y.out, y.lse);
-  EXPECT_TRUE(equal(gx.grad_q.narrow(0, 0, 391), gy.grad_q));
-  EXPECT_TRUE(equal(gx.grad_k.narrow(0, 0, 391), gy.grad_k));
-  EXPECT_TRUE(equal(gx.grad_v.narrow(0, 0, 391), gy.grad_v));
-  EXPECT_EQ(max_magnitude(gx.grad_k.narrow(0, 391, 109)), 0);
+  for (const ScalarType type : {kFloat, kBFloat16}) {
+    BandedAttention padded = make({"", {500}, 2, 16, 50, 50}, type);
+    BandedAttention bare = padded;
+    bare.offsets = {0, 391};
+    bare.q = padded.q.narrow(0, 0, 391);
+    bare.k = padded.k.narrow(0, 0, 391);
+    bare.v = padded.v.narrow(0, 0, 391);
+    padded.visible = arange(500).lt(391).to(kByte);
+    padded.q.narrow(0, 391, 109).fill_(std::numeric_limits<float>::quiet_NaN());
+    padded.k.narrow(0, 391, 109).fill_(std::numeric_limits<float>::quiet_NaN());
+    padded.v.narrow(0, 391, 109).fill_(std::numeric_limits<float>::infinity());
+    const BandedForward x = banded_attention_fused_cpu(padded), y = banded_attention_fused_cpu(bare);
+    EXPECT_TRUE(equal(x.out.narrow(0, 0, 391), y.out));
+    EXPECT_TRUE(equal(x.lse.narrow(0, 0, 391), y.lse));
+    EXPECT_EQ(max_magnitude(x.out.narrow(0, 391, 109)), 0);
+    const Tensor grad = randn(padded.q.sizes(), type);
+    const BandedBackward gx = banded_attention_fused_cpu_backward(padded, grad, x.out, x.lse);
+    const BandedBackward gy = banded_attention_fused_cpu_backward(bare, grad.narrow(0, 0, 391), y.out, y.lse);
+    EXPECT_TRUE(equal(gx.grad_q.narrow(0, 0, 391), gy.grad_q));
+    EXPECT_TRUE(equal(gx.grad_k.narrow(0, 0, 391), gy.grad_k));
+    EXPECT_TRUE(equal(gx.grad_v.narrow(0, 0, 391), gy.grad_v));
+    EXPECT_EQ(max_magnitude(gx.grad_k.narrow(0, 391, 109)), 0);
+  }
 }
 
 TEST_P(Kernels, a_nan_in_a_visible_key_reaches_exactly_the_queries_that_see_it) {
