@@ -122,7 +122,7 @@ inline void load_queries(const BandBackwardProblem& p, const BandUnit& u, const 
   if (positions.active()) {
     std::memset(m.q_rows + b.queries * ld, 0, size_t((kBlock - b.queries) * ld) * sizeof(S));
     positions.begin(m.q_rows, b.queries, sign);
-    add_bias<V>(m.q_rows, p, p.content_bias, u.head, b.queries);
+    if (Cells<V>::width == 1) add_bias<V>(m.q_rows, p, p.content_bias, u.head, b.queries);
   } else {
     std::memset(m.q_rows + b.queries * ld, 0, rest);
   }
@@ -144,6 +144,7 @@ inline void load_queries(const BandBackwardProblem& p, const BandUnit& u, const 
   if constexpr (Cells<V>::width == 2) {
     pair_rows<V>(m.q_columns, m.q_columns, kBlock, p.dim, lanes);
     pair_rows<V>(m.g_columns, m.g_columns, kBlock, p.dim, lanes);
+    if (positions.active()) add_bias<V>(m.q_rows, p, p.content_bias, u.head, b.queries);
     pair_rows<V>(m.q_rows, m.q_rows, ld, lanes, ld);
     pair_rows<V>(m.g_rows, m.g_rows, ld, lanes, ld);
   }

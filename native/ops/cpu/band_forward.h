@@ -206,7 +206,7 @@ void forward_block(const BandForwardProblem& p, const BandUnit& u, int64_t index
       std::memset(m.rows + b.queries * ld, 0, size_t((filled - b.queries) * ld) * sizeof(S));
     if (positions.active()) {
       positions.begin(m.rows, b.queries, S(scale.sign));
-      add_bias<V>(m.rows, p, p.content_bias, u.head, b.queries);
+      if (W == 1) add_bias<V>(m.rows, p, p.content_bias, u.head, b.queries);
     }
     transpose<V>(m.queries, kBlock, m.rows, ld, b.queries, p.dim, S(scale.sign));
     if constexpr (W == 2) pair_rows<V>(m.queries, m.queries, kBlock, p.dim, lanes);

@@ -105,7 +105,7 @@ static inline int64_t tiles_to_cache(const BandProblem& p) {
 
 // Of relative positions: the queries and the band of scores; their gradients besides, and the unit's sums.
 static inline size_t relative_forward_scratch(const BandProblem& p) {
-  return p.relative_columns == nullptr ? 0 : size_t(kBlock * p.padded_dim + 2 * kBlock * kBlock + kBlock);
+  return p.relative_columns == nullptr ? 0 : size_t(2 * kBlock * p.padded_dim + 2 * kBlock * kBlock + kBlock);
 }
 static inline size_t relative_backward_scratch(const BandProblem& p, int64_t tiles) {
   return p.relative_columns == nullptr

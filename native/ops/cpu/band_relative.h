@@ -39,6 +39,11 @@ inline void add_bias(typename V::S* rows, const BandProblem& p, const void* bias
   }
 }
 
+// Where a tile of slots keeps the products of the positions' bias: behind the pairs of its columns.
+inline int64_t slot_biases(const BandProblem& p) {
+  return p.padded_dim / 2 * kBlock;
+}
+
 // One tile of slots of a head to [slot][padded_dim] and, transposed, to [padded_dim][64]. Slots that the
 // table has no row for are further away than any key.
 template <class V>
@@ -55,6 +60,10 @@ void prepare_relative(const BandProblem& p, int64_t head, int64_t tile, void* sc
   }
   S* columns = static_cast<S*>(p.relative_columns) + place;
   transpose<V>(columns, kBlock, rows, ld, kBlock, p.dim, S(1));
+  if constexpr (Cells<V>::width == 2) {
+    pair_rows<V>(columns, columns, kBlock, p.dim, kBlock);
+    multiply_bias<V>(columns + slot_biases(p), p, p.position_bias, head, rows, kBlock);
+  }
 }
 
 // A head's row of a bias to the compute type.
@@ -73,7 +82,9 @@ class RelativeScores {
   using S = typename V::S;
   // The memory holds relative_forward_scratch elements.
   RelativeScores(const BandProblem& p, const BandUnit& u, S* memory)
-      : p_(p), u_(u), queries_(memory), band_(memory + kBlock * p.padded_dim) {}
+      : p_(p), u_(u), queries_(memory), cells_(memory + kBlock * p.padded_dim) {
+    band_ = cells_ + kBlock * p.padded_dim;
+  }
 
   bool active() const { return p_.relative_columns != nullptr; }
   // The block's queries with the bias of positions, [query][padded_dim], as `begin` leaves them.
@@ -82,7 +93,12 @@ class RelativeScores {
   // Takes the block's queries, 64 rows of which those behind the last are zero.
   void begin(const S* q_rows, int64_t queries, S sign) {
     const int64_t ld = p_.padded_dim;
-    for (int64_t i = 0; i < kBlock * ld; i += V::lanes) V::store(queries_ + i, V::load(q_rows + i));
+    for (int64_t i = 0; i < kBlock * ld; i += V::lanes) {
+      V::store(queries_ + i, V::load(q_rows + i));
+      if constexpr (Cells<V>::width == 2)
+        Cells<V>::store(cells_ + i / 2, V::mul(V::set1(sign), V::load(q_rows + i)));
+    }
+    sign_ = sign;
     add_bias<V>(queries_, p_, p_.position_bias, u_.head, queries);
     if (sign != 1)
       for (int64_t i = 0; i < kBlock * ld; i += V::lanes)
@@ -95,6 +111,12 @@ class RelativeScores {
     const int64_t from_left = t.first - b.first_query + b.left, tile = from_left / kBlock;
     hold(b, tile, ahead);
     transpose<V>(scores, kBlock, band_ + kBlock + from_left % kBlock, kBandRow - 1, b.queries, t.rows, S(1));
+    if constexpr (Cells<V>::width == 2)
+      for (int row = 0; row < t.rows; ++row) {
+        const typename V::T bias = V::set1(sign_ * t.biases[row]);
+        for (int64_t at = row * kBlock; at < row * kBlock + b.vectors * V::lanes; at += V::lanes)
+          V::store(scores + at, V::add(V::load(scores + at), bias));
+      }
   }
 
  private:
@@ -116,13 +138,24 @@ class RelativeScores {
     if (slots <= 0) return;
     const S* columns = static_cast<const S*>(p_.relative_columns) +
                        (u_.head * p_.relative_tiles + tile) * kBlock * p_.padded_dim;
-    gemm<V, false>(to, kBandRow, queries_, p_.padded_dim, columns, kBlock, b.vectors * V::lanes,
-                   (slots + V::lanes - 1) / V::lanes, p_.dim, Start::zero, ahead);
+    const int64_t rows = b.vectors * V::lanes, vectors = (slots + V::lanes - 1) / V::lanes;
+    if constexpr (Cells<V>::width == 1) {
+      gemm<V, false>(to, kBandRow, queries_, p_.padded_dim, columns, kBlock, rows, vectors, p_.dim,
+                     Start::zero, ahead);
+    } else {
+      const S* biases = columns + slot_biases(p_);
+      for (int64_t at = 0; at < vectors * V::lanes; at += V::lanes)
+        for (int64_t i = 0; i < rows; ++i)
+          V::store(to + i * kBandRow + at, V::mul(V::set1(sign_), V::load(biases + at)));
+      gemm<ProductOf<V>, false>(to, kBandRow, cells_, p_.padded_dim / 2, columns, kBlock, rows, vectors,
+                                cells_of<V>(p_.dim), Start::keep, ahead);
+    }
   }
 
   const BandProblem& p_;
   const BandUnit& u_;
-  S *queries_, *band_;
+  S *queries_, *cells_, *band_;
+  S sign_ = 1;
   int64_t held_ = -2;  // the tile in the right half of the band; -2: none
 };
 

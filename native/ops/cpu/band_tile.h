@@ -165,6 +165,21 @@ inline void transpose(typename V::S* to, ptrdiff_t ld_to, const typename V::S* f
   }
 }
 
+// --- Biases
+
+// Products of pairs take queries without biases, which are bfloat16, and add the biases' own products with
+// the rows of keys and slots.
+template <class V>
+inline void multiply_bias(typename V::S* to, const BandProblem& p, const void* bias, int64_t head,
+                          const typename V::S* rows, int64_t count) {
+  const typename V::S* b = static_cast<const typename V::S*>(bias) + head * p.padded_dim;
+  for (int64_t i = 0; i < count; ++i) {
+    typename V::T sum = V::zero();
+    for (int64_t d = 0; d < p.padded_dim; d += V::lanes)
+      sum = V::fma(V::load(b + d), V::load(rows + i * p.padded_dim + d), sum);
+    to[i] = V::sum(sum);
+  }
+}
 // --- The band in a tile
 
 // Keys [row_begin, row_end) of a tile against the vectors [vector_begin, vector_end) of the block's queries.
@@ -187,6 +202,8 @@ struct Tile {
   // values, have neighbouring elements in a cell, paired_keys, and a forward pass's values, the same element
   // of neighbouring rows (band_cells.h).
   const S *keys = nullptr, *values = nullptr, *paired_keys = nullptr;
+  const S* biases =
+      nullptr;  // pairs with relative positions: the products of the keys and the content's bias
   int parts = 0;
   Part part[4];
 };
@@ -209,7 +226,8 @@ class TileCache {
     // Keys and values; keys, values and paired keys of half the size.
     constexpr int64_t width = Cells<V>::width, sets = width + 1;
     const int64_t size = kBlock * p_.padded_dim / width;
-    S *keys = memory_ + sets * slot * size, *values = keys + size, *paired_keys = values + size;
+    S *keys = memory_ + slot * (sets * size + (width - 1) * kBlock), *values = keys + size,
+      *paired_keys = values + size, *biases = keys + sets * size;
     if (tag_[slot] != number) {
       tag_[slot] = number;
       skip_[slot] = unusable(usable, tokens, rows);
@@ -222,6 +240,7 @@ class TileCache {
           read_rows<V>(rows_, p_, p_.k, u_.head, tokens, rows, skip_[slot]);
           narrow_rows<V>(keys, rows_, ld, rows);
           if (backward_) pair_rows<V>(paired_keys, rows_, ld, rows, ld);
+          if (p_.content_bias != nullptr) multiply_bias<V>(biases, p_, p_.content_bias, u_.head, rows_, rows);
           read_rows<V>(rows_, p_, p_.v, u_.head, tokens, rows, skip_[slot]);
           if (backward_)
             narrow_rows<V>(values, rows_, ld, rows);
@@ -234,6 +253,7 @@ class TileCache {
     t.keys = keys;
     t.values = values;
     t.paired_keys = width == 1 ? keys : paired_keys;
+    t.biases = biases;
   }
 
  private:

@@ -28,9 +28,8 @@ Element element_of(const Tensor& t) {
 
 const BandKernels* kernels_of(const BandedAttention& a) {
   const Isa isa = active_isa();
-  // With relative positions the sums of queries and biases are no bfloat16.
-  const bool pairs = a.q.scalar_type() == kBFloat16 && a.bfloat16_products && !a.relative.defined() &&
-                     isa == Isa::avx512 && has_bfloat16_products();
+  const bool pairs =
+      a.q.scalar_type() == kBFloat16 && a.bfloat16_products && isa == Isa::avx512 && has_bfloat16_products();
   return pairs ? band_kernels_bfloat16() : band_kernels(isa);
 }
 

@@ -19,10 +19,6 @@ void fill_relative(BandProblem& p, RelativeTables& tables, const BandedAttention
   }
   const BandKernels* kernels = kernels_of(a);
   const int type = compute_index(p.element);
-  const size_t bytes = kBlock * p.padded_dim * compute_size(p.element);
-  for_each_unit(p.heads * p.relative_tiles, [&](int64_t i) {
-    kernels->prepare_relative[type](p, i / p.relative_tiles, i % p.relative_tiles, thread_scratch(bytes));
-  });
   const auto bias = [&](const Tensor& given, Tensor& to) {
     to = zeros({p.heads, p.padded_dim}, wide);
     if (given.defined()) {
@@ -33,6 +29,10 @@ void fill_relative(BandProblem& p, RelativeTables& tables, const BandedAttention
   };
   p.content_bias = bias(a.content_bias, tables.content_bias);
   p.position_bias = bias(a.position_bias, tables.position_bias);
+  const size_t bytes = kBlock * p.padded_dim * compute_size(p.element);
+  for_each_unit(p.heads * p.relative_tiles, [&](int64_t i) {
+    kernels->prepare_relative[type](p, i / p.relative_tiles, i % p.relative_tiles, thread_scratch(bytes));
+  });
 }
 
 }  // namespace longformer::cpu
