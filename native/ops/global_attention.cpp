@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "backward.h"
+#include "cpu/fold.h"
 
 namespace longformer {
 
@@ -222,6 +223,14 @@ Tensor folded_global_attention(const Tensor& query, const Tensor& hidden, const 
     return attend_projected(a);
   }
 
+  if (a.dropout == 0.0 && query.numel() > 0 && cpu::folds(query, key_weight) &&
+      cpu::folds(query, value_weight)) {
+    const Tensor folded = cpu::fold_query(query, a.scale, key_weight);
+    const Tensor pooled = pool(folded.flatten(1, 2), a.key, a.visible, a.offsets);
+    return cpu::unfold_pooled(pooled.view(folded.sizes()), value_weight, or_none(value_bias))
+        .masked_fill(all_empty_rows(a).unsqueeze(-1).unsqueeze(-1), 0.0)
+        .contiguous();
+  }
   const Tensor wk = key_weight.to(type).view({heads, dim, channels});
   const Tensor wv = value_weight.to(type).view({heads, dim, channels});
   const Tensor q = query.to(type).permute({0, 2, 1, 3}) * a.scale;  // [S, H, G, D]

@@ -15,8 +15,10 @@ namespace {
 
 constexpr int64_t kRowsAtOnce = 32;
 
+}  // namespace
+
 // Weights of another dtype than the input, residuals that broadcast: operators of libtorch.
-bool by_kernel(const Tensor& input, const Tensor& residual, const Tensor& weight, const Tensor& bias) {
+bool cpu::has_norm(const Tensor& input, const Tensor& residual, const Tensor& weight, const Tensor& bias) {
   const auto type = input.scalar_type();
   const bool known = type == kFloat || type == kDouble || type == kBFloat16 || type == kHalf;
   return known && weight.scalar_type() == type && bias.scalar_type() == type &&
@@ -25,8 +27,8 @@ bool by_kernel(const Tensor& input, const Tensor& residual, const Tensor& weight
 
 // out: contiguous, like the input. Each row is read whole before it is written, so that out may be the input
 // or the residual.
-void norm_into(const Tensor& input, const Tensor& residual, const Tensor& weight, const Tensor& bias,
-               double eps, const Tensor& out, const HiddenDrop& drop = {}) {
+void cpu::norm_into(const Tensor& input, const Tensor& residual, const Tensor& weight, const Tensor& bias,
+                    double eps, const Tensor& out, const HiddenDrop& drop) {
   if (out.numel() == 0) return;
   NormProblem p;
   p.drop = drop;
@@ -50,8 +52,6 @@ void norm_into(const Tensor& input, const Tensor& residual, const Tensor& weight
   });
 }
 
-}  // namespace
-
 Tensor cpu::norm(const Tensor& input, const Tensor& residual, const Tensor& weight, const Tensor& bias,
                  double eps, const HiddenDrop& drop) {
   Tensor out = empty(input.sizes(), input.options());
@@ -65,7 +65,7 @@ Tensor add_layer_norm(const Tensor& input, const OptionalTensor& residual, const
                       const Tensor& bias, double eps) {
   check_layer_norm("add_layer_norm", input, residual, weight, bias);
   const Tensor& r = or_none(residual);
-  if (!by_kernel(input, r, weight, bias)) return add_layer_norm_by_aten(input, r, weight, bias, eps);
+  if (!has_norm(input, r, weight, bias)) return add_layer_norm_by_aten(input, r, weight, bias, eps);
   return cpu::norm(input, r, weight, bias, eps);
 }
 
@@ -75,7 +75,7 @@ void add_layer_norm_into(const Tensor& input, const OptionalTensor& residual, co
   check_layer_norm("_add_layer_norm_into", input, residual, weight, bias);
   check_out("_add_layer_norm_into", out, input.sizes(), Tensor());
   const Tensor& r = or_none(residual);
-  if (by_kernel(input, r, weight, bias) && out.is_contiguous() && out.scalar_type() == input.scalar_type())
+  if (has_norm(input, r, weight, bias) && out.is_contiguous() && out.scalar_type() == input.scalar_type())
     norm_into(input, r, weight, bias, eps, out);
   else
     out.copy_(add_layer_norm(input, residual, weight, bias, eps));

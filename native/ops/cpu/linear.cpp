@@ -54,8 +54,18 @@ void multiply_by_onednn(const Tensor& input, const Tensor& weight, const Tensor&
   });
 }
 
-void multiply_into(const Linear& linear, const Tensor& out) {
+bool by_aten(const Linear& linear) {
+  return linear.weight.numel() == 0 || !cpu::has_product(linear.input.scalar_type());
+}
+
+}  // namespace
+
+void cpu::linear_into(const Linear& linear, const Tensor& out) {
   if (out.numel() == 0) return;
+  if (by_aten(linear)) {
+    out.copy_(linear_by_aten(linear));
+    return;
+  }
   const Tensor &input = linear.input, &weight = linear.weight;
   const Tensor y = out.is_contiguous() ? out : empty(out.sizes(), out.options());
   const Tensor b = linear.bias.defined() ? linear.bias.contiguous() : Tensor(),
@@ -78,15 +88,13 @@ void multiply_into(const Linear& linear, const Tensor& out) {
   if (!out.is_same(y)) out.copy_(y);
 }
 
+namespace {
+
 Tensor linear_pack(const Tensor& weight) {
   check_linear_pack(weight);
   if (!cpu::has_product(weight.scalar_type()) || weight.numel() == 0) return empty({0}, weight.options());
   if (cpu::by_onednn(weight.scalar_type())) return torch::onednn_pack(weight.contiguous());
   return cpu::pack_weight(weight, cpu::packed_as(weight.scalar_type()));
-}
-
-bool by_aten(const Linear& linear) {
-  return linear.weight.numel() == 0 || !cpu::has_product(linear.input.scalar_type());
 }
 
 Tensor linear_on_cpu(const Tensor& input, const Tensor& weight, const OptionalTensor& bias,
@@ -95,7 +103,7 @@ Tensor linear_on_cpu(const Tensor& input, const Tensor& weight, const OptionalTe
   const Linear linear = check_linear("linear", input, weight, bias, packed, activation, residual);
   if (by_aten(linear)) return linear_by_aten(linear);
   const Tensor out = empty(linear.shape, input.options());
-  multiply_into(linear, out);
+  cpu::linear_into(linear, out);
   return out;
 }
 
@@ -104,12 +112,8 @@ void linear_into(const Tensor& input, const Tensor& weight, const OptionalTensor
                  const Tensor& out) {
   const Linear linear = check_linear("_linear_into", input, weight, bias, packed, activation, residual);
   check_out("_linear_into", out, linear.shape, input);
-  if (by_aten(linear)) {
-    out.copy_(linear_by_aten(linear));
-    return;
-  }
-  check_apart(out, input);
-  multiply_into(linear, out);
+  if (!by_aten(linear)) check_apart(out, input);
+  cpu::linear_into(linear, out);
 }
 
 }  // namespace

@@ -12,8 +12,6 @@
 namespace longformer::cpu {
 namespace {
 
-// Rows of a unit: enough that a weight is used often once it is in the second-level cache.
-constexpr int64_t kUnitRows = 84;
 // The bytes of that cache that a unit's sums take.
 constexpr int64_t kSumBytes = int64_t(448) << 10;
 // Units for each thread, so that one that is held up does not hold up the others.
@@ -43,7 +41,28 @@ Operand operand_of(const Tensor& t, Tensor& kept) {
   return m;
 }
 
-const ProductKernels* kernels_of(ScalarType packed) {
+// So many that the sums of one fit the cache.
+int64_t least_parts(int64_t rows, int64_t panels) {
+  const int64_t bytes = rows * panels * kPanel * int64_t(sizeof(float));
+  return std::min(panels, std::max<int64_t>(1, parts_of(bytes, kSumBytes)));
+}
+
+// How the result is cut: into blocks of rows, each into parts of panels.
+struct Cut {
+  int64_t blocks, parts;
+};
+Cut cut(int64_t rows, int64_t panels, int64_t threads) {
+  Cut c = {parts_of(rows, kUnitRows), 1};
+  if (c.blocks >= threads) c.blocks = parts_of(c.blocks, threads) * threads;
+  c.parts = least_parts(parts_of(rows, c.blocks), panels);
+  const bool even = c.blocks % threads == 0 && c.blocks >= 2 * threads;
+  if (!even) c.parts = std::max(c.parts, std::min(panels, parts_of(kUnitsPerThread * threads, c.blocks)));
+  return c;
+}
+
+}  // namespace
+
+const ProductKernels* product_kernels_for(ScalarType packed) {
   switch (packed) {
     case kBFloat16:
       return product_kernels_bfloat16();
@@ -55,21 +74,18 @@ const ProductKernels* kernels_of(ScalarType packed) {
   }
 }
 
-// How the result is cut: into blocks of rows, each into parts of panels.
-struct Cut {
-  int64_t blocks, parts;
-};
-Cut cut(int64_t rows, int64_t panels, int64_t threads) {
-  Cut c = {parts_of(rows, kUnitRows), 1};
-  if (c.blocks >= threads) c.blocks = parts_of(c.blocks, threads) * threads;
-  const int64_t panel_bytes = parts_of(rows, c.blocks) * kPanel * int64_t(sizeof(float));
-  c.parts = std::min(panels, std::max<int64_t>(1, parts_of(panels * panel_bytes, kSumBytes)));
-  const bool even = c.blocks % threads == 0 && c.blocks >= 2 * threads;
-  if (!even) c.parts = std::max(c.parts, std::min(panels, parts_of(kUnitsPerThread * threads, c.blocks)));
-  return c;
+void multiply_rows(const ProductProblem& p, const ProductKernels& kernels, void* scratch) {
+  const int64_t panels = panels_of(p.outputs), parts = least_parts(p.rows, panels);
+  for (int64_t i = 0; i < parts; ++i)
+    kernels.multiply(
+        p, {0, p.rows, panels * i / parts, panels * (i + 1) / parts, parts_of(panels, parts), i > 0},
+        scratch);
 }
 
-}  // namespace
+size_t multiply_rows_scratch(const ProductProblem& p) {
+  const int64_t panels = panels_of(p.outputs);
+  return product_scratch(p, p.rows, parts_of(panels, least_parts(p.rows, panels))) * sizeof(float);
+}
 
 PackedAs packed_as(ScalarType type) {
   return type == kBFloat16 && has_bfloat16_products() && active_isa() == Isa::avx512 ? PackedAs::bfloat16
@@ -130,7 +146,7 @@ void multiply(const Product& product) {
   const int64_t units = c.blocks * c.parts;
   const int64_t most_panels = parts_of(panels, c.parts);
   const size_t bytes = product_scratch(p, parts_of(p.rows, c.blocks), most_panels) * sizeof(float);
-  const auto kernel = kernels_of(packed)->multiply;
+  const auto kernel = product_kernels_for(packed)->multiply;
   std::atomic<int64_t> next{0};
   parallel_for(0, std::min(threads, units), 1, [&](int64_t, int64_t) {
     int64_t last_block = -1;

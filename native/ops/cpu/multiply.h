@@ -5,6 +5,9 @@
 
 namespace longformer::cpu {
 
+struct ProductKernels;
+struct ProductProblem;
+
 // The kernels read this: a weight of any type in float32, or one in bfloat16 as it is. Weights of eight bits
 // are packed by int8_linear.h.
 enum class PackedAs { float32, bfloat16 };
@@ -35,6 +38,14 @@ void multiply(const Product& product);
 // The same with a weight [outputs, inputs] in any strides, which is packed for this product alone: a large
 // one part by part, so that its packed form takes at most 64 MiB. `packed` and `outputs` are not set.
 void multiply_plain(Product product, const Tensor& weight);
+
+// Rows that are multiplied together: enough that a weight is used often once it is in the second-level cache.
+constexpr int64_t kUnitRows = 84;
+// The kernels for a packed weight of that type.
+const ProductKernels* product_kernels_for(ScalarType packed);
+// The whole problem, of at most kUnitRows rows, on this thread.
+void multiply_rows(const ProductProblem& problem, const ProductKernels& kernels, void* scratch);
+size_t multiply_rows_scratch(const ProductProblem& problem);  // in bytes
 
 // activation(input) + residual, and the derivative there times gradient, for contiguous float32, bfloat16 and
 // float16 tensors; residual may be undefined, out one of the others.

@@ -5,6 +5,12 @@
 
 namespace longformer::cpu {
 
+// Whether norm_into takes these.
+bool has_norm(const Tensor& input, const Tensor& residual, const Tensor& weight, const Tensor& bias);
+// The same as norm into a contiguous tensor like the input, which may be the input or the residual.
+void norm_into(const Tensor& input, const Tensor& residual, const Tensor& weight, const Tensor& bias,
+               double eps, const Tensor& out, const HiddenDrop& drop = {});
+
 bool has_norm_backward(ScalarType type);
 
 // LayerNorm of drop(input) + residual, all of one type; residual may be undefined.

@@ -14,6 +14,7 @@ using longformer::cpu::kPanel;
 using longformer::cpu::Operand;
 using longformer::cpu::PackProblem;
 using longformer::cpu::padded_cells;
+using longformer::cpu::panels_of;
 using longformer::cpu::ProductProblem;
 using longformer::cpu::ProductUnit;
 
@@ -217,10 +218,11 @@ void multiply_unit(const ProductProblem& p, const ProductUnit& u, void* scratch)
   const int64_t blocks = (p.cells + kDepth - 1) / kDepth, groups = (rows + most - 1) / most,
                 rows_each = rows / groups, rows_left = rows - rows_each * groups,
                 tiles = groups * (kPanel / width), panels = u.most_panels;
-  const ptrdiff_t step = (kPanel + tiles - 1) / tiles;
+  const ptrdiff_t step = (kPanel + tiles - 1) / tiles,
+                  from_block_to_block = panels < panels_of(p.outputs) ? padded_rows * kDepthStride : 0;
   float *const all_sums = static_cast<float*>(scratch),
                *const buffer = all_sums + padded_rows * kPanel * panels, *a = buffer + 16 * padded_rows;
-  for (int64_t block = 0; block < blocks; ++block, a += padded_rows * kDepthStride) {
+  for (int64_t block = 0; block < blocks; ++block, a += from_block_to_block) {
     const int64_t first = block * kDepth, depth = smaller(kDepth, p.cells - first);
     if (!u.rows_are_read) Cells::read(p, u, first, depth, padded_rows, a, buffer);
     // Every tile prefetches its share of the next panel's weights, all of them together the whole.

@@ -5,13 +5,14 @@
 
 #include "vec_avx2.h"
 
+#include "fold_rows.h"
 #include "product.h"
 
 namespace longformer::cpu {
 const ProductKernels* product_kernels_avx2() {
   static constexpr ProductKernels kernels = {pack_panels<FloatAvx2>, multiply_unit<FloatAvx2>,
                                              activate_elements<FloatAvx2>,
-                                             activate_elements_backward<FloatAvx2>};
+                                             activate_elements_backward<FloatAvx2>, fold_rows<FloatAvx2>};
   return &kernels;
 }
 }  // namespace longformer::cpu

@@ -5,6 +5,7 @@
 
 #include "vec_avx512.h"
 
+#include "fold_rows.h"
 #include "gelu_avx512.h"
 #include "product.h"
 
@@ -12,7 +13,7 @@ namespace longformer::cpu {
 const ProductKernels* product_kernels_avx512() {
   static constexpr ProductKernels kernels = {pack_panels<FloatAvx512>, multiply_unit<FloatAvx512>,
                                              activate_elements<FloatAvx512>,
-                                             activate_elements_backward<FloatAvx512>};
+                                             activate_elements_backward<FloatAvx512>, fold_rows<FloatAvx512>};
   return &kernels;
 }
 }  // namespace longformer::cpu

@@ -63,15 +63,16 @@ static inline int64_t packed_cells(int64_t cells, int64_t outputs) {
 // Rows [first_row, last_row) of the result in panels [first_panel, last_panel).
 struct ProductUnit {
   int64_t first_row, last_row, first_panel, last_panel;
-  int64_t most_panels;  // of the units that use one scratch
+  int64_t most_panels;  // of the units that use one scratch; all panels: no unit has the same rows again
   bool rows_are_read;   // the scratch holds these rows of the input from the call before
 };
 
 // Scratch in cells for units of at most so many rows and panels: the rows, what is being transposed, the
-// sums.
+// sums. Rows of the input that no other unit needs are kept for the inputs at hand only.
 static inline size_t product_scratch(const ProductProblem& p, int64_t rows, int64_t panels) {
-  const int64_t padded = (rows + 15) / 16 * 16;
-  return size_t(padded * ((p.cells + kDepth - 1) / kDepth * kDepthStride + 16 + panels * kPanel) + 64);
+  const int64_t padded = (rows + 15) / 16 * 16,
+                blocks = panels < panels_of(p.outputs) ? (p.cells + kDepth - 1) / kDepth : 1;
+  return size_t(padded * (blocks * kDepthStride + 16 + panels * kPanel) + 64);
 }
 constexpr size_t kPackScratch = size_t(kPanel) * (64 + 16);
 
@@ -81,6 +82,16 @@ static inline int64_t pairs_of(int64_t inputs) {
   return (inputs + 1) / 2;
 }
 
+// Rows times a matrix whose rows are in memory as they are (fold_rows.h).
+struct FoldProblem {
+  int64_t rows = 0, inputs = 0, channels = 0;  // channels: a multiple of 16
+  const float* input = nullptr;                // [rows, inputs]
+  const void* weight = nullptr;                // [inputs, channels], weight_stride elements from row to row
+  Element element = Element::float32;          // of the weight
+  int64_t weight_stride = 0;
+  float* output = nullptr;  // [rows, channels]
+};
+
 struct ProductKernels {
   void (*pack)(const PackProblem&, int64_t first_panel, int64_t last_panel, void* scratch);
   void (*multiply)(const ProductProblem&, const ProductUnit&, void* scratch);
@@ -88,6 +99,7 @@ struct ProductKernels {
   void (*activate)(const void* input, const void* residual, void* output, int64_t count, Element, Activation);
   void (*activate_backward)(const void* gradient, const void* input, void* output, int64_t count, Element,
                             Activation);
+  void (*fold)(const FoldProblem&) = nullptr;
 };
 
 // Those for cells of two bfloat16, for a bfloat16 input and weight: only pack and multiply are set.

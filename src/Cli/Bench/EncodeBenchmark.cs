@@ -169,6 +169,7 @@ internal static class EncodeBenchmark
         "longformer::banded_attention" => "window attention",
         "longformer::global_attention" or "longformer::folded_global_attention" => "global attention",
         "longformer::add_layer_norm" or "longformer::_add_layer_norm_into" or "aten::layer_norm" => "layer norm",
+        "longformer::_feed_forward_" => "behind the attention",
         "longformer::embed" or "aten::embedding" => "embeddings",
         "longformer::linear_pack" or "longformer::_int8_pack" => "packing weights",
         "longformer::linear" or "longformer::_linear_into" or "longformer::_int8_linear" or "longformer::_int8_linear_into" =>

@@ -6,39 +6,44 @@ namespace LongformerInterop.Models.Layers;
 /// <summary>(x - mean) / sqrt(variance + eps) * weight + bias over the last dimension.</summary>
 public sealed class LayerNorm
 {
-    private readonly Tensor _weight;
-    private readonly Tensor _bias;
-    private readonly double _eps;
-
     private LayerNorm(Tensor weight, Tensor bias, double eps)
     {
-        _weight = weight;
-        _bias = bias;
-        _eps = eps;
+        Weight = weight;
+        Bias = bias;
+        Eps = eps;
     }
+
+    /// <summary>[C].</summary>
+    internal Tensor Weight { get; }
+
+    /// <summary>[C].</summary>
+    internal Tensor Bias { get; }
+
+    /// <summary>Added to the variance.</summary>
+    internal double Eps { get; }
 
     /// <summary>Takes <c>weight</c> and <c>bias</c> below a path of a checkpoint.</summary>
     internal static LayerNorm Load(ParameterLoader at, long size, double eps) => new(at.Get("weight", size), at.Get("bias", size), eps);
 
     /// <summary>Whether it is recorded now, for a gradient of its parameters.</summary>
-    internal bool IsRecorded => GradientTape.Records(_weight, _bias);
+    internal bool IsRecorded => GradientTape.Records(Weight, Bias);
 
     /// <summary>The normalized input, [N, C].</summary>
-    public Tensor Forward(Tensor input) => Differentiable.AddLayerNorm(input, null, _weight, _bias, _eps);
+    public Tensor Forward(Tensor input) => Differentiable.AddLayerNorm(input, null, Weight, Bias, Eps);
 
     /// <summary>Returns the normalized sum of a sublayer's output and its input, both [N, C].</summary>
-    public Tensor Forward(Tensor input, Tensor residual) => Differentiable.AddLayerNorm(input, residual, _weight, _bias, _eps);
+    public Tensor Forward(Tensor input, Tensor residual) => Differentiable.AddLayerNorm(input, residual, Weight, Bias, Eps);
 
     /// <summary>The same with elements dropped from the input, but not from the residual, as <see cref="Dropout.Apply"/> drops them.</summary>
     internal Tensor Forward(Tensor input, Tensor residual, double dropout, long seed) =>
-        dropout == 0 ? Forward(input, residual) : Differentiable.DropoutAddLayerNorm(input, residual, _weight, _bias, _eps, dropout, seed);
+        dropout == 0 ? Forward(input, residual) : Differentiable.DropoutAddLayerNorm(input, residual, Weight, Bias, Eps, dropout, seed);
 
     /// <summary>The normalized sum of rows of embedding tables, [N, C].</summary>
     internal Tensor Embed(EmbeddingRows words, EmbeddingRows positions, EmbeddingRows? types = null, double wordScale = 1) =>
-        Differentiable.Embed(words, positions, types, _weight, _bias, _eps, wordScale);
+        Differentiable.Embed(words, positions, types, Weight, Bias, Eps, wordScale);
 
     /// <summary>The same of an input and a residual, written to <paramref name="output"/> [N, C], which may be either of the two and is returned; not
     /// where a gradient is recorded.</summary>
     public Tensor ForwardInto(Tensor output, Tensor input, Tensor? residual) =>
-        LongformerOps.AddLayerNormInto(output, input, residual, _weight, _bias, _eps);
+        LongformerOps.AddLayerNormInto(output, input, residual, Weight, Bias, Eps);
 }

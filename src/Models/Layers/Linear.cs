@@ -31,6 +31,9 @@ public sealed class Linear
     /// <summary>[out].</summary>
     public Tensor Bias { get; private set; }
 
+    /// <summary>The weight in the layout of the matrix product; null where it is multiplied as it is, or has eight bits.</summary>
+    internal Tensor? Packed => Int8 is null ? _packed?.Get()?.Packed : null;
+
     /// <summary>Whether the product is recorded now, for a gradient of its parameters.</summary>
     internal bool IsRecorded => Int8 is null && GradientTape.Records(Weight, Bias);
 

@@ -5,9 +5,9 @@ namespace LongformerInterop.Models.Layers;
 
 /// <summary>
 /// The part of a layer of either encoder behind the attention: the output projection, then two feed-forward products, each of both added
-/// to its input and normalized. Rows do not depend on each other, so that in evaluation a block of them passes through all of it
-/// before the next: the intermediate states, four times as wide as the others, exist for one block only and stay in the cache. A GPU
-/// has no such cache and is busy with many rows only: there all rows pass at once.
+/// to its input and normalized. Rows do not depend on each other, so that in evaluation a CPU takes a block of them through all of it
+/// before the next (<see cref="LongformerOps.FeedForward"/>): the intermediate states, four times as wide as the others, exist for one
+/// block only and stay in the cache. A GPU has no such cache and is busy with many rows only: there all rows pass at once.
 /// </summary>
 internal sealed class PostNormFeedForward
 {
@@ -42,6 +42,12 @@ internal sealed class PostNormFeedForward
             Tensor added = _output.Forward(dropout is null ? inner : dropout.Inner(inner));
             return scope.Keep(dropout is null ? _outputNorm.Forward(added, attended) : dropout.Output(_outputNorm, added, attended));
         }
+        if (_inner.Int8 is null && _activation != HiddenActivation.Silu)
+        {
+            LongformerOps.FeedForward(context, hidden, Product(_attentionOutput), Norm(_attentionNorm), Product(_inner),
+                Activations.FunctionOf(_activation), Product(_output), Norm(_outputNorm));
+            return context;
+        }
         TokenBlocks.Fill(context, (block, from, count) =>
         {
             Tensor attended = _attentionOutput.Forward(block);
@@ -51,6 +57,10 @@ internal sealed class PostNormFeedForward
         });
         return context;
     }
+
+    private static LinearWeights Product(Linear linear) => new(linear.Weight, linear.Bias, linear.Packed);
+
+    private static LayerNormWeights Norm(LayerNorm norm) => new(norm.Weight, norm.Bias, norm.Eps);
 
     private bool IsRecorded(Tensor context, Tensor hidden) =>
         GradientTape.Records(context, hidden) || _attentionOutput.IsRecorded || _attentionNorm.IsRecorded || _inner.IsRecorded || _output.IsRecorded
