@@ -257,16 +257,30 @@ void check_hidden_dropout(const Tensor& input, double probability) {
                          "longformer::hidden_dropout: probability must be in [0, 1], given ", probability);
 }
 
+void check_layer_norm_like(const char* op, const Tensor& input, const Tensor& weight, const Tensor& bias) {
+  check_layer_norm(op, input, {}, weight, bias);
+  check_same_kind(op, "weight", weight, "input", input);
+  check_same_kind(op, "bias", bias, "input", input);
+}
+
+void check_feed_forward(const char* op, const Tensor& context, const Tensor& hidden) {
+  check_same_kind(op, "hidden", hidden, "context", context);
+  LONGFORMER_CHECK_VALUE(context.dim() == 2 && context.is_contiguous() && context.sizes() == hidden.sizes(),
+                         "longformer::", op,
+                         ": context and hidden must be [N, C], the context contiguous, given ",
+                         context.sizes(), " and ", hidden.sizes());
+}
+
 void check_drop(const char* op, double probability) {
   LONGFORMER_CHECK_VALUE(probability >= 0 && probability < 1, "longformer::", op,
                          ": probability must be in [0, 1), given ", probability);
 }
 
-void check_apart(const Tensor& out, const Tensor& input) {
+void check_apart(const char* op, const Tensor& out, const Tensor& input) {
   if (!out.is_contiguous() || !input.is_contiguous()) return;
   const char *a = out.data_ptr<char>(), *b = input.data_ptr<char>();
   LONGFORMER_CHECK_VALUE(a + out.nbytes() <= b || b + input.nbytes() <= a,
-                         "longformer::_linear_into: out must not share the memory of input");
+                         "longformer::", op, ": out must not share the memory of input");
 }
 
 }  // namespace longformer

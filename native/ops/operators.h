@@ -101,7 +101,7 @@ Int8Linear check_int8_linear(const char* op, const Tensor& input, const Tensor& 
                              const OptionalTensor& bias, const OptionalTensor& packed,
                              std::string_view activation, const OptionalTensor& residual);
 // The kernels on a CPU read the input while they write `out`.
-void check_apart(const Tensor& out, const Tensor& input);
+void check_apart(const char* op, const Tensor& out, const Tensor& input);
 // A tensor of that shape to write into, of the type and device of `like` where that is defined.
 void check_out(const char* op, const Tensor& out, IntList shape, const Tensor& like);
 void check_linear_gradient(const char* op, const Tensor& grad_output, const Tensor& input,
@@ -112,6 +112,10 @@ void check_layer_norm(const char* op, const Tensor& input, const OptionalTensor&
                       const Tensor& weight, const Tensor& bias);
 void check_layer_norm_gradient(const char* op, const Tensor& grad_output, const Tensor& input,
                                const OptionalTensor& residual);
+// The same where weight and bias must be of the input's type.
+void check_layer_norm_like(const char* op, const Tensor& input, const Tensor& weight, const Tensor& bias);
+// The rows that _feed_forward_ takes.
+void check_feed_forward(const char* op, const Tensor& context, const Tensor& hidden);
 // The probability of the dropout within the normalization.
 void check_drop(const char* op, double probability);
 

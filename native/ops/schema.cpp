@@ -117,11 +117,12 @@ LONGFORMER_REGISTER(r) {
       "_add_layer_norm_into(Tensor input, Tensor? residual, Tensor weight, Tensor bias, float eps, "
       "Tensor(a!) out) "
       "-> ()");
-  // What an encoder layer does behind its attention, in place of the context [N, A] where A = C:
-  //   attended = LayerNorm(context . attention_weight^T + attention_bias + hidden)         [N, C]
-  //   LayerNorm(activation(attended . inner_weight^T + inner_bias) . output_weight^T + output_bias + attended)
-  // on a CPU, without gradients. Rows pass through all of it a few at a time, so that what is in between stays
-  // in the cache. The result is that of the single operators, bit by bit but for float64.
+  // What an encoder layer does behind its attention, in place of the context, all [N, C]:
+  //   attended = LayerNorm(context . attention_weight^T + attention_bias + hidden)
+  //   inner = activation(attended . inner_weight^T + inner_bias)
+  //   LayerNorm(inner . output_weight^T + output_bias + attended)
+  // on a CPU, without gradients. Rows pass through all of it a few at a time, so that what is in between
+  // stays in the cache. The result is that of the single operators, bit by bit but for float64.
   r.def(
       "_feed_forward_(Tensor(a!) context, Tensor hidden, Tensor attention_weight, Tensor? attention_bias, "
       "Tensor? attention_packed, Tensor attention_norm_weight, Tensor attention_norm_bias, float "

@@ -1,5 +1,5 @@
-// _feed_forward_ against the single operators, whose result it has bit by bit where the products are ours: by rows of one thread each and step by
-// step, at numbers of rows around where one takes over from the other.
+// _feed_forward_ against the single operators, whose result it has bit by bit where the products are ours: by
+// rows of one thread each and step by step, at numbers of rows around where one takes over from the other.
 #include "support.h"
 
 namespace longformer::test {

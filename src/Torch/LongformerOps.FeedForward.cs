@@ -21,7 +21,8 @@ public static partial class LongformerOps
     /// <summary>
     /// What a layer of an encoder does behind its attention, on a CPU and without gradients: the output projection, then the two products of
     /// the feed-forward part, each of both added to its input and normalized. Rows pass through all of it a few at a time, so that what
-    /// is in between stays in the cache. The result is that of <see cref="Linear"/> and <see cref="AddLayerNorm"/> one after the other, bit by bit but for Float64.
+    /// is in between stays in the cache. The result is that of <see cref="Linear"/> and <see cref="AddLayerNorm"/> one after the other, bit
+    /// by bit but for Float64.
     /// </summary>
     /// <param name="context">[N, C], contiguous: what the attention gathered. The result takes its place.</param>
     /// <param name="hidden">[N, C]: the layer's input.</param>

@@ -1,8 +1,8 @@
-// longformer::_feed_forward_: what an encoder layer does behind its attention. With enough rows each thread takes
-// some of them through all five steps: the weights come from the third-level cache or from memory once for these
-// rows, everything else stays in the second-level cache, and threads wait for each other once, at the end. Step by
-// step a block of rows would pass through memory, and all threads would meet five times a block. With fewer rows
-// the threads share each product instead.
+// longformer::_feed_forward_: what an encoder layer does behind its attention. With enough rows each thread
+// takes some of them through all five steps: the weights come from the third-level cache or from memory once
+// for these rows, everything else stays in the second-level cache, and threads wait for each other once, at
+// the end. Step by step a block of rows would pass through memory, and all threads would meet five times a
+// block. With fewer rows the threads share each product instead.
 #include "../operators.h"
 #include "driver.h"
 #include "multiply.h"
@@ -18,8 +18,8 @@ using namespace cpu;
 namespace {
 
 constexpr const char* kName = "_feed_forward_";
-// A thread that is held up does not hold up the others where each has at least so many units, and a unit of fewer
-// rows would read the weights too often.
+// A thread that is held up does not hold up the others where each has at least so many units, and a unit of
+// fewer rows would read the weights too often.
 constexpr int64_t kUnitsPerThread = 2, kLeastRows = 64;
 // Rows of a step where the threads share it: the intermediate states fit the third-level cache.
 constexpr int64_t kStepRows = 512;
@@ -167,10 +167,7 @@ void feed_forward(const Tensor& context, const Tensor& hidden, const Tensor& att
                   const Tensor& output_weight, const OptionalTensor& output_bias,
                   const OptionalTensor& output_packed, const Tensor& output_norm_weight,
                   const Tensor& output_norm_bias, double output_norm_eps) {
-  LONGFORMER_CHECK_VALUE(context.dim() == 2 && context.is_contiguous() && context.sizes() == hidden.sizes(),
-                         "longformer::", kName,
-                         ": context and hidden must be [N, C], the context contiguous, given ",
-                         context.sizes(), " and ", hidden.sizes());
+  check_feed_forward(kName, context, hidden);
   const OptionalTensor none;
   const Tensor states = empty({0, inner_weight.dim() == 2 ? inner_weight.size(0) : 0}, context.options());
   FeedForward f = {
@@ -181,16 +178,11 @@ void feed_forward(const Tensor& context, const Tensor& hidden, const Tensor& att
       check_linear(kName, states, output_weight, output_bias, output_packed, "none", none),
       {attention_norm_weight, attention_norm_bias, attention_norm_eps},
       {output_norm_weight, output_norm_bias, output_norm_eps}};
-  const Tensor absent;
-  for (const Norm* norm : {&f.attention_norm, &f.output_norm}) {
-    check_layer_norm(kName, context, none, norm->weight, norm->bias);
-    LONGFORMER_CHECK_VALUE(has_norm(context, absent, norm->weight, norm->bias), "longformer::", kName,
-                           ": the weights of a norm must be of the context's type, given ",
-                           norm->weight.scalar_type(), " and ", norm->bias.scalar_type());
-  }
+  for (const Norm* norm : {&f.attention_norm, &f.output_norm})
+    check_layer_norm_like(kName, context, norm->weight, norm->bias);
   check_out(kName, context, f.attention.shape, hidden);
   check_out(kName, context, {context.size(0), output_weight.size(0)}, hidden);
-  check_apart(context, hidden);
+  check_apart(kName, context, hidden);
   if (context.numel() == 0) return;
   const int64_t threads = get_num_threads();
   if (by_rows(f, threads))

@@ -1,5 +1,5 @@
-// A few rows times a matrix whose rows are in memory: the key projection of a head folded into its queries. Compiled
-// once for every instruction set like band_*.h.
+// A few rows times a matrix whose rows are in memory: the key projection of a head folded into its queries.
+// Compiled once for every instruction set like band_*.h.
 #pragma once
 #include "band_tile.h"
 #include "product_problem.h"
@@ -28,8 +28,8 @@ inline void add_rows_times(const FoldProblem& p, int64_t first, const float* fac
   }
 }
 
-// A few rows of the matrix stay in the first-level cache for all rows of the result; the matrix is read once, in the
-// order of memory. A row's result does not depend on the others.
+// A few rows of the matrix stay in the first-level cache for all rows of the result; the matrix is read once,
+// in the order of memory. A row's result does not depend on the others.
 template <class V>
 void fold_rows(const FoldProblem& p) {
   constexpr int once = 4;

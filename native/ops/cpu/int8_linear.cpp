@@ -173,7 +173,7 @@ void int8_linear_into(const Tensor& input, const Tensor& weight, const Tensor& s
   const Int8Linear linear =
       check_int8_linear("_int8_linear_into", input, weight, scale, bias, packed, activation, residual);
   check_out("_int8_linear_into", out, linear.shape, input);
-  check_apart(out, input);
+  check_apart("_int8_linear_into", out, input);
   multiply_into(linear, out);
 }
 

@@ -112,7 +112,7 @@ void linear_into(const Tensor& input, const Tensor& weight, const OptionalTensor
                  const Tensor& out) {
   const Linear linear = check_linear("_linear_into", input, weight, bias, packed, activation, residual);
   check_out("_linear_into", out, linear.shape, input);
-  if (!by_aten(linear)) check_apart(out, input);
+  if (!by_aten(linear)) check_apart("_linear_into", out, input);
   cpu::linear_into(linear, out);
 }
 

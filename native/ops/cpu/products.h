@@ -15,7 +15,8 @@ bool by_onednn(ScalarType type);
 bool has_product(ScalarType type);
 // Whether linear_pack gives such a tensor for a weight like this one.
 bool is_packed_form_of(const Tensor& packed, const Tensor& weight);
-// The product by the fastest kernels there are, into a tensor of its shape and type that is none of the inputs.
+// The product by the fastest kernels there are, into a tensor of its shape and type that is none of the
+// inputs.
 void linear_into(const Linear& linear, const Tensor& out);
 
 }  // namespace longformer::cpu
