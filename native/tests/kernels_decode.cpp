@@ -86,6 +86,22 @@ TEST_P(Decode, a_row_of_a_linear_layer_does_not_depend_on_the_others) {
     EXPECT_TRUE(equal(linear(part(x, 0, i, i + 1), w, b, "gelu", {})[0], all[i])) << i;
 }
 
+// So many inputs are multiplied in several steps, which are shorter the more rows there are.
+TEST_P(Decode, a_row_of_many_inputs_depends_neither_on_the_others_nor_on_the_threads) {
+  for (ScalarType type : {kFloat, kBFloat16}) {
+    for (int64_t inputs : {1100, 3072, 2311}) {
+      const Tensor x = randn({16, inputs}, type), b = randn({150}, type), r = randn({16, 150}, type),
+                   w = (randn({150, inputs}) * (1 / std::sqrt(double(inputs)))).to(type);
+      const Tensor all = linear(x, w, b, "gelu", r);
+      EXPECT_LT(largest_difference(all, exact_linear(x, w, b, "gelu", r)), type == kFloat ? 1e-5 : 6e-2);
+      for (int64_t i = 0; i < 16; ++i)
+        EXPECT_TRUE(equal(linear(part(x, 0, i, i + 1), w, b, "gelu", part(r, 0, i, i + 1))[0], all[i])) << i;
+      const Threads one(1);
+      EXPECT_TRUE(equal(linear(part(x, 0, 0, 4), w, b, "gelu", part(r, 0, 0, 4)), part(all, 0, 0, 4)));
+    }
+  }
+}
+
 TEST_P(Decode, linear_reads_slices_of_weights_and_strided_rows) {
   const Tensor x = randn({48, 3}).t(), all = randn({40, 96}), w = part(all, 1, 20, 68);
   EXPECT_LT(largest_difference(linear(x, w, {}, "none", {}), matmul(x, w.t())), 1e-4);
@@ -136,12 +152,17 @@ TEST_P(Decode, attention_of_several_documents_is_that_of_each_alone) {
 }
 
 TEST_P(Decode, a_row_of_attention_depends_neither_on_the_others_nor_on_the_threads) {
-  const Tensor q = randn({7, 4, 64}), k = randn({900, 4, 64}), v = randn({900, 4, 64});
-  const Tensor all = attend(q, {k}, {v}, {7});
-  for (int64_t i = 0; i < 7; ++i)
-    EXPECT_TRUE(equal(attend(part(q, 0, i, i + 1), {k}, {v}, {1})[0], all[i])) << i;
-  const Threads one(1);
-  EXPECT_TRUE(equal(attend(q, {k}, {v}, {7}), all));
+  for (ScalarType type : {kFloat, kBFloat16}) {
+    for (int64_t keys : {75, 300, 5000}) {
+      const Tensor q = randn({7, 4, 64}, type), k = randn({keys, 4, 64}, type),
+                   v = randn({keys, 4, 64}, type);
+      const Tensor all = attend(q, {k}, {v}, {7});
+      for (int64_t i = 0; i < 7; ++i)
+        EXPECT_TRUE(equal(attend(part(q, 0, i, i + 1), {k}, {v}, {1})[0], all[i])) << i;
+      const Threads one(1);
+      EXPECT_TRUE(equal(attend(q, {k}, {v}, {7}), all));
+    }
+  }
 }
 
 TEST_P(Decode, a_query_that_may_see_nothing_gives_the_mean_and_hidden_keys_leave_no_trace) {

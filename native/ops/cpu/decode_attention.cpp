@@ -16,7 +16,18 @@ using namespace cpu;
 
 namespace {
 
-constexpr int64_t kChunkKeys = 256;
+// Keys of a chunk: of a long document as many as make a chunk's result cheap, of the decoder's own tokens so
+// few that there is something for every thread.
+int64_t chunk_keys(int64_t keys) {
+  return std::clamp<int64_t>(keys / 8 / kDecodeTokens * kDecodeTokens, 4 * kDecodeTokens, 16 * kDecodeTokens);
+}
+int64_t chunks_of(const DecodeProblem& p) {
+  const int64_t keys = chunk_keys(p.keys);
+  return (p.keys + keys - 1) / keys;
+}
+
+// Parts from which on merging is work for all threads.
+constexpr int64_t kManyParts = 8;
 
 struct Unit {
   size_t document;
@@ -39,11 +50,17 @@ void scale_queries(const DecodeProblem& p, const S* query, double factor, S* to)
 
 // The parts of a document into contiguous [rows][heads][dim].
 template <typename S>
-void merge(const DecodeProblem& p, const S* results, int64_t parts, S* out) {
-  for (int64_t r = 0; r < p.rows; ++r)
-    for (int64_t h = 0; h < p.heads; ++h, out += p.dim)
-      merge_row(results, part_elements(p), parts, p.columns, h * p.rows + r, r * p.heads + h, p.padded_dim,
-                p.dim, out);
+void merge(const DecodeProblem& p, const S* results, S* out) {
+  const int64_t parts = chunks_of(p), contexts = p.rows * p.heads;
+  const auto some = [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i)
+      merge_row(results, part_elements(p), parts, p.columns, i % p.heads * p.rows + i / p.heads, i,
+                p.padded_dim, p.dim, out + i * p.dim);
+  };
+  if (parts < kManyParts)
+    some(0, contexts);
+  else
+    parallel_for(0, contexts, 1, some);
 }
 
 template <typename S>
@@ -78,7 +95,7 @@ void attend(const DecodeAttention& a, const Tensor& query, const Tensor& out) {
       p.mask_stride = kept.back().size(0) == 1 ? 0 : p.keys;
     }
     first_part[i] = elements;
-    for (int64_t chunk = 0; chunk * kChunkKeys < p.keys; ++chunk, elements += part_elements(p))
+    for (int64_t chunk = 0; chunk < chunks_of(p); ++chunk, elements += part_elements(p))
       units.push_back({i, chunk, elements});
     query_elements += p.rows * p.heads * p.padded_dim;
   }
@@ -100,13 +117,14 @@ void attend(const DecodeAttention& a, const Tensor& query, const Tensor& out) {
   for_each_unit(static_cast<int64_t>(units.size()), [&](int64_t i) {
     const Unit& u = units[static_cast<size_t>(i)];
     const DecodeProblem& p = problems[u.document];
-    kernel(p, u.chunk * kChunkKeys, std::min(p.keys, (u.chunk + 1) * kChunkKeys),
-           part_at(results + u.part, p.columns), thread_scratch(scratch * sizeof(S)));
+    const int64_t keys = chunk_keys(p.keys);
+    kernel(p, u.chunk * keys, std::min(p.keys, (u.chunk + 1) * keys), part_at(results + u.part, p.columns),
+           thread_scratch(scratch * sizeof(S)));
   });
   for (size_t i = 0; i < problems.size(); ++i) {
     const DecodeProblem& p = problems[i];
     if (p.rows == 0) continue;
-    merge(p, results + first_part[i], (p.keys + kChunkKeys - 1) / kChunkKeys,
+    merge(p, results + first_part[i],
           static_cast<S*>(out.data_ptr()) + a.documents[i].first * p.heads * p.dim);
   }
 }

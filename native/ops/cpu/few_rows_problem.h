@@ -57,7 +57,7 @@ static inline size_t few_rows_scratch(const FewRowsProblem& p) {
   return size_t(16 * 16 * p.rows + 64);
 }
 static inline size_t decode_scratch(const DecodeProblem& p) {
-  return size_t(16 * p.columns + (kDecodeTokens + 1) * p.columns + kDecodeTokens * p.padded_dim + 64);
+  return size_t(64 * p.columns + (kDecodeTokens + 1) * p.columns + kDecodeTokens * p.padded_dim + 64);
 }
 
 // Some queries over the tokens of one sequence, each of them key and value at once.

@@ -52,25 +52,29 @@ inline void normalise(int64_t columns, int64_t count, typename V::S* scores, typ
   }
 }
 
-// context[row][VECTORS] = context * factor[row] + sum over keys of weight[key][row] * value[key].
-template <class V, int ROWS, int VECTORS>
+// context[row][VECTORS] = context * factor[row] + sum over keys of weight[key][row] * value[key]; no factor is 1.
+// The values are of type E and `ldv` elements apart; `ahead`, of as many keys, is asked for meanwhile.
+template <class V, int ROWS, int VECTORS, Element E = Element::float32>
 inline void gather_values(typename V::S* context, ptrdiff_t ldc, const typename V::S* factor,
-                          const typename V::S* weight, ptrdiff_t ldw, const typename V::S* value,
-                          ptrdiff_t ldv, const char* ahead, ptrdiff_t ahead_stride, ptrdiff_t ahead_step,
-                          int64_t keys) {
+                          const typename V::S* weight, ptrdiff_t ldw, const void* value, ptrdiff_t ldv,
+                          const char* ahead, ptrdiff_t ahead_stride, ptrdiff_t ahead_step, int64_t keys) {
   using T = typename V::T;
+  constexpr ptrdiff_t size = bytes_of<V>(E), in_line = kLine / (V::lanes * size);
   T sum[ROWS][VECTORS];
 #pragma GCC unroll 8
   for (int r = 0; r < ROWS; ++r)
 #pragma GCC unroll 8
-    for (int v = 0; v < VECTORS; ++v)
-      sum[r][v] = V::mul(V::load(context + r * ldc + v * V::lanes), V::set1(factor[r]));
-  for (int64_t j = 0; j < keys; ++j) {
+    for (int v = 0; v < VECTORS; ++v) {
+      sum[r][v] = V::load(context + r * ldc + v * V::lanes);
+      if (factor != nullptr) sum[r][v] = V::mul(sum[r][v], V::set1(factor[r]));
+    }
+  const char* row = static_cast<const char*>(value);
+  for (int64_t j = 0; j < keys; ++j, row += ldv * size, ahead += ahead_stride) {
     T x[VECTORS];
 #pragma GCC unroll 8
     for (int v = 0; v < VECTORS; ++v) {
-      x[v] = V::load(value + j * ldv + v * V::lanes);
-      __builtin_prefetch(ahead + j * ahead_stride + v * ahead_step, 0, 1);
+      x[v] = load_element<V>(row, v * V::lanes, E);
+      if (in_line < 2 || v % in_line == 0) __builtin_prefetch(ahead + v * ahead_step);
     }
 #pragma GCC unroll 8
     for (int r = 0; r < ROWS; ++r) {
