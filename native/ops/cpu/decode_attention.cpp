@@ -9,6 +9,7 @@
 #include "driver.h"
 #include "few_rows_problem.h"
 #include "parts.h"
+#include "shares.h"
 
 namespace longformer {
 
@@ -114,7 +115,7 @@ void attend(const DecodeAttention& a, const Tensor& query, const Tensor& out) {
     scratch = std::max(scratch, decode_scratch(p));
   }
   const auto kernel = few_rows_kernels(active_isa())->attend[sizeof(S) == 8 ? 1 : 0];
-  for_each_unit(static_cast<int64_t>(units.size()), [&](int64_t i) {
+  for_each_in_shares(static_cast<int64_t>(units.size()), [&](int64_t i) {
     const Unit& u = units[static_cast<size_t>(i)];
     const DecodeProblem& p = problems[u.document];
     const int64_t keys = chunk_keys(p.keys);

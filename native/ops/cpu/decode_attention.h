@@ -74,9 +74,9 @@ struct DecodeChunk {
   static constexpr int kKeys = size < 4 && V::max_vectors == 4 ? 4 : 2;
   static constexpr int64_t kValues = size < 4 ? 8 : 4;
 
-  // Tokens [first, first + count) of a chunk that ends at `end`.
+  // Tokens [first, first + count).
   struct Tile {
-    int64_t first, count, end;
+    int64_t first, count;
   };
   struct Asked {
     const char* row;
@@ -112,7 +112,7 @@ struct DecodeChunk {
       for (int64_t c = p.rows * p.heads; c < p.columns; ++c)
         V::store(dots + (k * p.columns + c) * L, V::zero());
     for (int64_t token = first; token < last; token += kDecodeTokens) {
-      const Tile tile = {token, smaller(kDecodeTokens, last - token), last};
+      const Tile tile = {token, smaller(kDecodeTokens, last - token)};
       int64_t j = 0;
       for (; j + kKeys <= tile.count; j += kKeys) score_keys<kKeys>(tile, j);
       for (; j < tile.count; ++j) score_keys<1>(tile, j);
@@ -122,11 +122,11 @@ struct DecodeChunk {
   }
 
   // The tokens that are asked for while the tile's row `step` is computed: of its keys, then its values, then
-  // the keys of the next tile.
+  // the keys of the next tile, which may be that of the thread's next chunk.
   Asked asked(const Tile& tile, int64_t step) const {
     const int64_t row = step + ahead, next = row < tile.count ? row : row - tile.count;
     const Rows& of = row < tile.count || row >= 2 * tile.count ? p.key : p.value;
-    return {row_address(of, p.element, smaller(tile.first + next, tile.end - 1), 0),
+    return {row_address(of, p.element, smaller(tile.first + next, p.keys - 1), 0),
             of.token_stride * given_size, of.head_stride * given_size};
   }
 

@@ -114,15 +114,13 @@ struct FewRowsSteps {
   static constexpr int64_t L = V::lanes, kGroups = L / kOutputs, size = bytes_of<V>(W);
 
   const FewRowsProblem& p;
-  const int64_t last;
   const ptrdiff_t stride;         // of weight rows, in bytes
   const int64_t columns, blocks;  // inputs of a step, and steps that make a row
   const int64_t ahead;            // so many steps
   typename V::S* const dots;
 
-  FewRowsSteps(const FewRowsProblem& problem, int64_t end, typename V::S* sums)
+  FewRowsSteps(const FewRowsProblem& problem, typename V::S* sums)
       : p(problem),
-        last(end),
         stride(problem.weight_stride * size),
         columns(
             smaller(problem.inputs, larger(kInputBytes / 4 / problem.rows / kLine * kLine, kLeastColumns))),
@@ -134,12 +132,13 @@ struct FewRowsSteps {
     return static_cast<const char*>(p.weight) + output * stride + block * columns * size;
   }
 
-  // What is asked for while a step of the outputs from `first` on is computed; the step itself at the end.
+  // What is asked for while a step of the outputs from `first` on is computed: also beyond those of a call,
+  // which the thread's next one reads. The step itself at the end.
   const char* asked(int64_t first, int64_t block, int64_t group) const {
     const int64_t step = block * kGroups + group + ahead, vector = step / (kGroups * blocks);
     const int64_t output = first + vector * L + step % kGroups * kOutputs;
-    return output + kOutputs <= last ? weight(output, step / kGroups % blocks)
-                                     : weight(first + group * kOutputs, block);
+    return output + kOutputs <= p.outputs ? weight(output, step / kGroups % blocks)
+                                          : weight(first + group * kOutputs, block);
   }
 
   // The lanes' sums of `count` outputs, up to a vector.
@@ -163,7 +162,7 @@ void few_rows_of(const FewRowsProblem& p, int64_t first, int64_t last, typename 
   using S = typename V::S;
   constexpr int64_t L = V::lanes;
   const ptrdiff_t size = element_size(E);
-  const FewRowsSteps<V, W> steps(p, last, dots);
+  const FewRowsSteps<V, W> steps(p, dots);
   for (int64_t o = first; o < last; o += L) {
     const int64_t count = smaller(L, last - o);
     steps.run(o, count);

@@ -1,28 +1,16 @@
 #include "few_rows_linear.h"
 
 #include <algorithm>
-#include <vector>
 
 #include "driver.h"
+#include "shares.h"
 
 namespace longformer::cpu {
 namespace {
 
-constexpr int64_t kOutputs = 16;                  // that a unit of work is a multiple of
-constexpr int64_t kUnitBytes = int64_t(1) << 16;  // of weights, that the smallest units have
-
-// Where the units of work end. Each is a part of what is left, so that threads read long pieces of memory and
-// finish together, and one that is held up does not hold up the step.
-std::vector<int64_t> unit_ends(int64_t outputs, int64_t row_bytes) {
-  const int64_t least = std::max<int64_t>(kUnitBytes / row_bytes / kOutputs, 1) * kOutputs,
-                parts = 2 * get_num_threads();
-  std::vector<int64_t> ends;
-  for (int64_t at = 0; at < outputs; ends.push_back(at)) {
-    const int64_t part = (outputs - at) / parts / kOutputs * kOutputs;
-    at = std::min(outputs, at + std::max(least, part));
-  }
-  return ends;
-}
+// Weights of one unit of work: enough that handing out units costs nothing, little enough that a thread that
+// is held up does not hold up the step.
+constexpr int64_t kUnitBytes = int64_t(1) << 16, kUnitOutputs = 16;
 
 }  // namespace
 
@@ -53,9 +41,10 @@ void few_rows_linear(const Tensor& input, const Tensor& weight, const Tensor& bi
   p.residual = residual.defined() ? residual.data_ptr() : nullptr;
   p.output = out.data_ptr();
   const auto kernel = few_rows_kernels(active_isa())->few_rows;
-  const auto ends = unit_ends(p.outputs, p.inputs * static_cast<int64_t>(w.element_size()));
-  for_each_unit(static_cast<int64_t>(ends.size()), [&](int64_t i) {
-    kernel(p, i == 0 ? 0 : ends[size_t(i) - 1], ends[size_t(i)],
+  const int64_t row_bytes = p.inputs * static_cast<int64_t>(w.element_size());
+  const int64_t unit = std::max<int64_t>(kUnitBytes / row_bytes / kUnitOutputs, 1) * kUnitOutputs;
+  for_each_in_shares((p.outputs + unit - 1) / unit, [&](int64_t i) {
+    kernel(p, i * unit, std::min(p.outputs, (i + 1) * unit),
            thread_scratch(few_rows_scratch(p) * sizeof(float)));
   });
 }
