@@ -16,8 +16,9 @@ using longformer::cpu::FewRowsProblem;
 constexpr ptrdiff_t kLine = 64;  // bytes of a line of the cache
 
 // How many bytes of weights are asked for ahead of those that are multiplied, which are as many steps as fill
-// them. What the processor asks for by itself ends with a page.
-constexpr int64_t kAheadBytes = 12 * 1024;
+// them; where steps are neighbours in memory, so many more than one step. What the processor asks for by itself
+// ends with a page.
+constexpr int64_t kAheadBytes = 12 * 1024, kMoreBytes = 4096;
 
 // What the rows' inputs of a step may take of the first-level cache, beside weights of now and of soon; but no
 // step is shorter than so many inputs.
@@ -29,13 +30,19 @@ constexpr ptrdiff_t bytes_of(Element e) {
   return sizeof(typename V::S) == 8 ? 8 : e == Element::float32 ? 4 : e == Element::int8 ? 1 : 2;
 }
 
+// The weights that are asked for during a step, a line of each of its rows at a time: the first line, and the
+// distances from row to row and from line to line.
+struct AskedWeights {
+  const char* first;
+  ptrdiff_t row, step;
+};
+
 // OUTPUTS weight rows times ROWS rows of the input over n inputs, lane by lane: the sums, which go on from those
 // there unless the inputs are the first, are in dots[row * lanes * lanes + output * lanes ..]. The input's last
-// vectors are filled up with zeros. Meanwhile as many weights are asked for from `ahead` on, in rows of the
-// same stride.
+// vectors are filled up with zeros.
 template <class V, Element E, int OUTPUTS, int ROWS>
 inline void multiply_rows(const typename V::S* x, ptrdiff_t ldx, const char* weight, ptrdiff_t stride,
-                          ptrdiff_t n, const char* ahead, bool first, typename V::S* dots) {
+                          ptrdiff_t n, const AskedWeights& ahead, bool first, typename V::S* dots) {
   using T = typename V::T;
   constexpr ptrdiff_t size = bytes_of<V>(E), in_line = kLine / size;
   T sum[OUTPUTS][ROWS], w[OUTPUTS];
@@ -58,9 +65,10 @@ inline void multiply_rows(const typename V::S* x, ptrdiff_t ldx, const char* wei
     add(i);
   };
   ptrdiff_t i = 0;
-  for (; i + in_line <= n; i += in_line) {
+  const char* at = ahead.first;
+  for (; i + in_line <= n; i += in_line, at += ahead.step) {
 #pragma GCC unroll 4
-    for (int o = 0; o < OUTPUTS; ++o) __builtin_prefetch(ahead + o * stride + i * size);
+    for (int o = 0; o < OUTPUTS; ++o) __builtin_prefetch(at + o * ahead.row);
 #pragma GCC unroll 4
     for (ptrdiff_t j = 0; j < in_line; j += V::lanes) add_whole(i + j);
   }
@@ -84,7 +92,7 @@ inline void multiply_rows(const typename V::S* x, ptrdiff_t ldx, const char* wei
 // after the first few.
 template <class V, Element E, int OUTPUTS>
 inline void multiply_all_rows(const FewRowsProblem& p, const char* weight, ptrdiff_t stride, ptrdiff_t from,
-                              ptrdiff_t n, const char* ahead, typename V::S* dots) {
+                              ptrdiff_t n, const AskedWeights& ahead, typename V::S* dots) {
   const auto* x = static_cast<const typename V::S*>(p.input) + from;
   const ptrdiff_t ldx = p.padded_inputs;
   for (int64_t r = 0; r < p.rows;) {
@@ -133,12 +141,21 @@ struct FewRowsSteps {
   }
 
   // What is asked for while a step of the outputs from `first` on is computed: also beyond those of a call,
-  // which the thread's next one reads. The step itself at the end.
-  const char* asked(int64_t first, int64_t block, int64_t group) const {
-    const int64_t step = block * kGroups + group + ahead, vector = step / (kGroups * blocks);
-    const int64_t output = first + vector * L + step % kGroups * kOutputs;
-    return output + kOutputs <= p.outputs ? weight(output, step / kGroups % blocks)
-                                          : weight(first + group * kOutputs, block);
+  // which the thread's next one reads. Nothing new at the end.
+  AskedWeights asked(int64_t first, int64_t block, int64_t group) const {
+    const int64_t output = first + group * kOutputs;
+    // Steps of whole rows are neighbours in memory, which answers fastest if it is asked in its own order, and
+    // not for a line here and a line there.
+    if (blocks == 1 && stride == columns * size) {
+      const int64_t bytes = kOutputs * stride;
+      const char *next = weight(output + kOutputs, 0) + kMoreBytes, *end = weight(p.outputs, 0);
+      return next + bytes <= end ? AskedWeights{next, kLine, kOutputs * kLine}
+                                 : AskedWeights{weight(output, 0), 0, 0};
+    }
+    const int64_t step = block * kGroups + group + ahead, vector = step / (kGroups * blocks),
+                  other = first + vector * L + step % kGroups * kOutputs;
+    return other + kOutputs <= p.outputs ? AskedWeights{weight(other, step / kGroups % blocks), stride, kLine}
+                                         : AskedWeights{weight(output, block), 0, 0};
   }
 
   // The lanes' sums of `count` outputs, up to a vector.
@@ -150,8 +167,8 @@ struct FewRowsSteps {
         multiply_all_rows<V, W, kOutputs>(p, weight(first + i, block), stride, from, n,
                                           asked(first, block, i / kOutputs), dots + i * L);
       for (; i < count; ++i)
-        multiply_all_rows<V, W, 1>(p, weight(first + i, block), stride, from, n, weight(first + i, block),
-                                   dots + i * L);
+        multiply_all_rows<V, W, 1>(p, weight(first + i, block), stride, from, n,
+                                   {weight(first + i, block), 0, 0}, dots + i * L);
     }
   }
 };
