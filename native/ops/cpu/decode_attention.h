@@ -121,13 +121,17 @@ struct DecodeChunk {
     }
   }
 
-  // The tokens that are asked for while the tile's row `step` is computed: of its keys, then its values, then
-  // the keys of the next tile, which may be that of the thread's next chunk.
-  Asked asked(const Tile& tile, int64_t step) const {
+  // What is asked for while `count` of the tile's rows from `step` on are computed: of its keys, then its
+  // values, then the keys of the next tile, which may be that of the thread's next chunk.
+  Asked asked(const Tile& tile, int64_t step, int64_t count) const {
     const int64_t row = step + ahead, next = row < tile.count ? row : row - tile.count;
     const Rows& of = row < tile.count || row >= 2 * tile.count ? p.key : p.value;
-    return {row_address(of, p.element, smaller(tile.first + next, p.keys - 1), 0),
-            of.token_stride * given_size, of.head_stride * given_size};
+    const int64_t token = smaller(tile.first + next, p.keys - 1);
+    const char* const first = row_address(of, p.element, token, 0);
+    // Neighbours in memory are asked for in its own order, whichever head and token is computed meanwhile.
+    if (of.head_stride == p.dim && of.token_stride == p.heads * p.dim && token + count <= p.keys)
+      return {first, p.dim * given_size, count * p.dim * given_size};
+    return {first, of.token_stride * given_size, of.head_stride * given_size};
   }
 
   // Rows of `count` tokens and one head: where they are, or in copies.
@@ -145,7 +149,7 @@ struct DecodeChunk {
   void score_keys(const Tile& tile, int64_t j) {
     const S* const q = static_cast<const S*>(p.query);
     const ptrdiff_t ldq = p.heads * p.padded_dim, key_stride = stride_of(p.key) * size, ldd = p.columns * L;
-    const Asked next = asked(tile, j);
+    const Asked next = asked(tile, j, KEYS);
     for (int64_t h = 0; h < p.heads; ++h) {
       const char* const key = rows_at(p.key, tile.first + j, KEYS, h);
       const char* const at = next.row + h * next.head_stride;
@@ -173,7 +177,7 @@ struct DecodeChunk {
 
   // Adds the tile's values [j, j + count).
   void add_values(const Tile& tile, int64_t j, int64_t count) {
-    const Asked next = asked(tile, tile.count + j);
+    const Asked next = asked(tile, tile.count + j, count);
     for (int64_t h = 0; h < p.heads; ++h) {
       const char* const value = rows_at(p.value, tile.first + j, count, h);
       const char* const at = next.row + h * next.head_stride;
