@@ -20,7 +20,8 @@ using longformer::cpu::kDecodeTokens;
 
 // The scores' lanes of KEYS keys of one head, `key_stride` bytes apart, with ROWS queries. They are as many
 // independent chains of additions, and share the reading of the queries. As many rows are asked for from
-// `ahead` on. WIDTH: vectors of a row where they are known, for a loop without a branch; else 0, and n elements.
+// `ahead` on. WIDTH: vectors of a row where they are known, for a loop without a branch; else 0, and n
+// elements.
 template <class V, Element E, int ROWS, int KEYS, int WIDTH>
 inline void score(const typename V::S* q, ptrdiff_t ldq, const char* key, ptrdiff_t key_stride, ptrdiff_t n,
                   const char* ahead, ptrdiff_t ahead_stride, typename V::S* dots, ptrdiff_t ldd) {

@@ -16,12 +16,12 @@ using longformer::cpu::FewRowsProblem;
 constexpr ptrdiff_t kLine = 64;  // bytes of a line of the cache
 
 // How many bytes of weights are asked for ahead of those that are multiplied, which are as many steps as fill
-// them; where steps are neighbours in memory, so many more than one step. What the processor asks for by itself
-// ends with a page.
+// them; where steps are neighbours in memory, so many more than one step. What the processor asks for by
+// itself ends with a page.
 constexpr int64_t kAheadBytes = 12 * 1024, kMoreBytes = 4096;
 
-// What the rows' inputs of a step may take of the first-level cache, beside weights of now and of soon; but no
-// step is shorter than so many inputs.
+// What the rows' inputs of a step may take of the first-level cache, beside weights of now and of soon; but
+// no step is shorter than so many inputs.
 constexpr int64_t kInputBytes = 16 * 1024, kLeastColumns = 768;
 
 // Bytes of an element in memory; double has no other type than its own.
@@ -37,9 +37,9 @@ struct AskedWeights {
   ptrdiff_t row, step;
 };
 
-// OUTPUTS weight rows times ROWS rows of the input over n inputs, lane by lane: the sums, which go on from those
-// there unless the inputs are the first, are in dots[row * lanes * lanes + output * lanes ..]. The input's last
-// vectors are filled up with zeros.
+// OUTPUTS weight rows times ROWS rows of the input over n inputs, lane by lane: the sums, which add to
+// those there unless the inputs are the first, are in dots[row * lanes * lanes + output * lanes ..]. The
+// input's last vectors are filled up with zeros.
 template <class V, Element E, int OUTPUTS, int ROWS>
 inline void multiply_rows(const typename V::S* x, ptrdiff_t ldx, const char* weight, ptrdiff_t stride,
                           ptrdiff_t n, const AskedWeights& ahead, bool first, typename V::S* dots) {
@@ -144,8 +144,8 @@ struct FewRowsSteps {
   // which the thread's next one reads. Nothing new at the end.
   AskedWeights asked(int64_t first, int64_t block, int64_t group) const {
     const int64_t output = first + group * kOutputs;
-    // Steps of whole rows are neighbours in memory, which answers fastest if it is asked in its own order, and
-    // not for a line here and a line there.
+    // Steps of whole rows are neighbours in memory, which answers fastest if it is asked in its own order,
+    // and not for a line here and a line there.
     if (blocks == 1 && stride == columns * size) {
       const int64_t bytes = kOutputs * stride;
       const char *next = weight(output + kOutputs, 0) + kMoreBytes, *end = weight(p.outputs, 0);

@@ -10,7 +10,7 @@
 
 namespace longformer::cpu {
 
-// Runs work(index) for every index. Each thread goes through a share of neighbouring ones in order, and then
+// Runs work(index) for every index. Each thread takes a share of neighbouring ones in order, and then
 // helps with the shares of those that were held up.
 template <class Work>
 void for_each_in_shares(int64_t count, const Work& work) {
