@@ -52,8 +52,9 @@ inline void normalise(int64_t columns, int64_t count, typename V::S* scores, typ
   }
 }
 
-// context[row][VECTORS] = context * factor[row] + sum over keys of weight[key][row] * value[key]; no factors
-// are ones. The values are of type E and `ldv` elements apart; `ahead`, of as many keys, is asked for meanwhile.
+// context[row][VECTORS] = context * factor[row] + sum over keys of weight[key][row] * value[key]; without
+// factors, as if they were 1. The values are of type E and `ldv` elements apart. Meanwhile `ahead`, of as
+// many keys, is asked for.
 template <class V, int ROWS, int VECTORS, Element E = Element::float32>
 inline void gather_values(typename V::S* context, ptrdiff_t ldc, const typename V::S* factor,
                           const typename V::S* weight, ptrdiff_t ldw, const void* value, ptrdiff_t ldv,
