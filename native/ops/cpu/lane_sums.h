@@ -2,6 +2,10 @@
 // separate sums and no scalar steps.
 #pragma once
 
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
+#include "vec_avx512.h"
+#endif
+
 namespace {
 
 // Interleaving and adding halves the vectors; which of the two a sum came from is then the lowest bit of its
@@ -23,7 +27,7 @@ inline typename V::T lane_sums(const typename V::S* vectors) {
   return lane_sums<V, V::lanes, 1>(vectors);
 }
 
-#if defined(__AVX512F__)
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 // Without permutations across the whole register, which take several times as long as those within 16 bytes:
 // first the sums of each 16 bytes, four vectors in one, then those of a vector's four.
 inline __m512 sums_of_quarters(const float* v) {
