@@ -29,7 +29,7 @@ logging.set_verbosity_error()
 torch.set_num_threads(arguments.threads)
 model = LEDForConditionalGeneration.from_pretrained(arguments.model, dtype=getattr(torch, arguments.dtype)).eval().to(arguments.device)
 if arguments.compile:
-    model.model.decoder.forward = torch.compile(model.model.decoder.forward)
+    model.led.decoder.forward = torch.compile(model.led.decoder.forward)
 ids = torch.randint(5, model.config.vocab_size, (1, arguments.tokens), generator=torch.Generator().manual_seed(0))
 global_mask = torch.zeros_like(ids)
 global_mask[:, 0] = 1
