@@ -114,7 +114,7 @@ public sealed class Trainer
         {
             LearningRate = _options.LearningRate, Kind = _options.Schedule, TotalSteps = total, Power = _options.Power,
             WarmupSteps = _options.WarmupSteps ?? (long)Math.Ceiling(_options.WarmupRatio * total),
-        }, _options.MaxGradNorm, _options.Recompute);
+        }, _options.MaxGradNorm, _options.Recompute || _options.RecomputeLayers is not null, _options.RecomputeLayers);
         RunState state = last?.State ?? new RunState { Step = 0, Data = data.ContentHash, Settings = _options.Settings() };
         if (last is { } found)
             RunFolder.Restore(found.Folder, stepping.Parameters, optimizer);

@@ -127,6 +127,10 @@ public sealed record TrainingOptions
     /// <summary>Whether layers run again in the backward pass instead of keeping their results: much less memory, a third more time.</summary>
     public bool Recompute { get; init; }
 
+    /// <summary>Only the first so many layers run again: that part of the memory for that part of the time; null: all with <see cref="Recompute"/>,
+    /// else none.</summary>
+    public int? RecomputeLayers { get; init; }
+
     /// <summary>Whether a GPU may compute Float32 products in TF32; null leaves it as it is.</summary>
     public bool? TF32 { get; init; }
 
@@ -171,6 +175,8 @@ public sealed record TrainingOptions
             throw new InputException($"steps between checkpoints: expected 1 or more, given {save}");
         if (KeepLast < 1)
             throw new InputException($"checkpoints to keep: expected 1 or more, given {KeepLast}");
+        if (RecomputeLayers is { } again && again < 1)
+            throw new InputException($"layers to run again: expected 1 or more, given {again}");
         if (Patience is { } patience && patience < 1)
             throw new InputException($"patience: expected 1 or more, given {patience}");
         if (Patience is not null && EvaluationData.Count == 0)

@@ -155,6 +155,7 @@ public static class TrainingSettings
             Attention = Choice(values, "attention", Attentions) ?? defaults.Attention,
             TF32 = values.Flag("tf32"),
             Recompute = values.Flag("recompute") ?? defaults.Recompute,
+            RecomputeLayers = Int(values, "recompute_layers"),
         };
     }
 

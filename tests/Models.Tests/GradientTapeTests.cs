@@ -55,18 +55,42 @@ public sealed class GradientTapeTests
     {
         using LongformerForTokenClassification model = Load(attention);
         using TensorScope scope = new();
-        Dictionary<string, float[]> kept = Gradients(model, false), again = Gradients(model, true);
+        Dictionary<string, float[]> kept = Gradients(model, false), again = Gradients(model, true), first = Gradients(model, true, 1);
         Assert.That(kept, Has.Count.EqualTo(model.NamedParameters.Count));
         foreach ((string name, float[] values) in kept)
+        {
             Assert.That(again[name].AsSpan().SequenceEqual(values), Is.True, name);
+            Assert.That(first[name].AsSpan().SequenceEqual(values), Is.True, name);
+        }
 
-        static Dictionary<string, float[]> Gradients(LongformerForTokenClassification model, bool recomputes)
+        static Dictionary<string, float[]> Gradients(LongformerForTokenClassification model, bool recomputes, int? layers = null)
         {
             using GradientSet gradients = model.CreateGradients();
-            using GradientTape tape = new(gradients) { RecomputesLayers = recomputes };
+            using GradientTape tape = new(gradients) { RecomputesLayers = recomputes, RecomputedLayers = layers };
             tape.Backward(model.Forward(Batch()).Loss!);
             return model.NamedParameters.ToDictionary(p => p.Name, p => gradients[p.Tensor]!.ToArray<float>());
         }
+    }
+
+    [Test]
+    public void Each_layer_that_is_run_again_keeps_less()
+    {
+        using LongformerForTokenClassification model = Load();
+        int layers = model.Configuration.NumHiddenLayers;
+        List<long> kept = [.. Enumerable.Range(0, layers + 1).Select(n =>
+        {
+            using TensorScope scope = new();
+            using GradientSet gradients = model.CreateGradients();
+            using GradientTape tape = new(gradients) { RecomputesLayers = n > 0, RecomputedLayers = n };
+            _ = model.Forward(Batch());
+            return tape.KeptBytes;
+        })];
+        Assert.That(kept, Is.Ordered.Descending.And.Unique);
+        using GradientSet set = model.CreateGradients();
+        using GradientTape all = new(set) { RecomputesLayers = true };
+        using TensorScope last = new();
+        _ = model.Forward(Batch());
+        Assert.That(all.KeptBytes, Is.EqualTo(kept[^1]));
     }
 
     [Test]

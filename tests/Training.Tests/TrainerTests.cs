@@ -240,6 +240,7 @@ public sealed class TrainerTests
         {
             (fine with { Epochs = 0 }, "epochs"), (fine with { Steps = 0 }, "steps"), (fine with { DType = DType.Float16 }, "dtype"),
             (fine with { KeepLast = 0 }, "checkpoints to keep"),
+            (fine with { RecomputeLayers = 0 }, "layers to run again"),
             (fine with { EvaluationData = [], Patience = 2 }, "patience"),
             (fine with { Batches = new BatchPlan { ExamplesPerStep = 0 } }, "examples of a step"),
             (fine with { WarmupRatio = 2 }, "warm-up ratio"),

@@ -669,8 +669,8 @@ LF_API lf_status lf_convert(const char* source, const char* output, const lf_opt
  * Options, as on the command line, with underscores; flags are 0 or 1:
  *   all tasks  float "learning_rate" "head_learning_rate" "layer_decay" "power" "warmup_ratio" "beta1" "beta2" "epsilon" "weight_decay"
  *              "max_grad_norm" "label_smoothing" "epochs"; int "warmup_steps" "steps" "batch_size" "tokens_per_step" "tokens_per_batch"
- *              "accumulate" "max_tokens" "eval_every" "save_every" "keep" "patience" "seed" "first_added_position"; text "schedule" "optimizer"
- *              "freeze" "preset" "dtype" "device" "attention" "cache" "column" (as "text=review"; each adds one); flags "resume" "no_shuffle"
+ *              "accumulate" "max_tokens" "eval_every" "save_every" "keep" "patience" "seed" "first_added_position" "recompute_layers"; text
+ *              "schedule" "optimizer" "freeze" "preset" "dtype" "device" "attention" "cache" "column" (as "text=review"; each adds one); flags "resume" "no_shuffle"
  *              "no_dropout" "recompute" "tf32"
  *   masked-lm  float "mask_probability"; flag "join_texts"          classify, tag  text "labels" (each adds one); classify "problem"
  *   answer     int "stride" "max_answer_tokens"; flag "ignore_windows_without_answer"    summarize  int "max_target_tokens"; flag "loss_only"

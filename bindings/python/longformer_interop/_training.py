@@ -121,6 +121,7 @@ class TrainingOptions:
     attention: str | None = None
     tf32: bool | None = None
     recompute: bool | None = None
+    recompute_layers: int | None = None
 
     def __post_init__(self) -> None:
         for f in fields(self):

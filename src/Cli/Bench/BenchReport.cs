@@ -54,7 +54,8 @@ internal sealed class BenchReport(bool json)
             Console.WriteLine("  tokens batch target dtype    recompute    best s  median s  tokens/s  GFLOP/s  of peak  peak MiB  state MiB"
                 + "  kept MiB  (a step of training)");
         }
-        string sizes = Text($"{Lengths(c.Lengths),8} {c.Lengths.Count,5} {c.TargetTokens,6} {Name(c.DType),-8} {(c.Recompute ? "yes" : "no"),9}");
+        string again = !c.Recompute ? "no" : c.RecomputeLayers is { } layers ? Text($"{layers}") : "yes";
+        string sizes = Text($"{Lengths(c.Lengths),8} {c.Lengths.Count,5} {c.TargetTokens,6} {Name(c.DType),-8} {again,9}");
         string speed = Text($"{r.Best,9:F4} {r.Median,9:F4} {r.TokensPerSecond,9:F0} {r.GigaflopsPerSecond,8:F1}");
         string memory = Text($"{r.PeakBytes / Mebibyte,9:F0} {r.StateBytes / Mebibyte,10:F0} {r.KeptBytes / Mebibyte,9:F0}");
         Console.WriteLine(Text($"{sizes} {speed} {r.GigaflopsPerSecond / machine.Peak,8:P1} {memory}"));
@@ -157,6 +158,8 @@ internal sealed class BenchReport(bool json)
         Common(writer, c.Lengths.Max(), c.Lengths.Count, c.DType, c.Threads, r.Load, r.Runs, r.PeakBytes, 0);
         writer.WriteNumber("target_tokens", c.TargetTokens);
         writer.WriteBoolean("recompute", c.Recompute);
+        if (c.RecomputeLayers is { } again)
+            writer.WriteNumber("recompute_layers", again);
         WritePass(writer, c.Lengths, r.Apart, r.Window, r.First, r.TokensPerSecond);
         if (r.Flops > 0)
         {

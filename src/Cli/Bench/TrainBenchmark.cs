@@ -12,6 +12,9 @@ namespace LongformerInterop.Cli.Bench;
 /// <summary>The work of a step: documents of these lengths in one step; of an LED each with a target of so many tokens.</summary>
 internal sealed record TrainCase(IReadOnlyList<int> Lengths, int TargetTokens, int? Window, DType DType, int Threads, bool Recompute)
 {
+    /// <summary>The first layers alone are run again; null: all.</summary>
+    public int? RecomputeLayers { get; init; }
+
     /// <summary>Of all documents together.</summary>
     public int Tokens => Lengths.Sum();
 
@@ -66,7 +69,7 @@ internal static class TrainBenchmark
         using AdamW optimizer = new();
         using TrainingStep step =
             new(head, new ParameterPlan { WeightDecay = 0.01 }, optimizer, new Schedule { LearningRate = 3e-5, TotalSteps = 1000 },
-            recompute: c.Recompute);
+            recompute: c.Recompute, recomputeLayers: c.RecomputeLayers);
         long number = 0;
         double One(IReadOnlyList<int> lengths)
         {
@@ -121,7 +124,7 @@ internal static class TrainBenchmark
     {
         using TensorScope scope = new();
         using GradientSet gradients = head.Model.CreateGradients();
-        using GradientTape tape = new(gradients) { RecomputesLayers = c.Recompute };
+        using GradientTape tape = new(gradients) { RecomputesLayers = c.Recompute, RecomputedLayers = c.RecomputeLayers };
         head.LossSum(Examples(head.Model.Configuration, c.Lengths, c.TargetTokens), 1, cancellation);
         return tape.KeptBytes;
     }

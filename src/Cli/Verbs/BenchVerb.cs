@@ -40,6 +40,7 @@ internal static class BenchVerb
         Option<bool> train = new("--train") { Description = "Steps of training: masked LM, or with --generate an LED" };
         Option<bool> recompute = new("--recompute") {
             Description = "With --train: layers run again in the backward pass instead of keeping their results" };
+        Option<int?> recomputeLayers = new("--recompute-layers") { Description = "With --train: the first N layers alone", HelpName = "N" };
         Option<int[]> beams = Numbers("--beams", "Beams of the generation (default 4)");
         Option<string> device = new("--device") { Description = "cpu, cuda or cuda:N", HelpName = "DEVICE", DefaultValueFactory = _ => "cpu" };
         Option<bool> kernel = new("--kernel") { Description = "The window attention alone, forward and backward, 12 heads of 64" };
@@ -59,9 +60,10 @@ internal static class BenchVerb
         layers.AtLeastOne();
         runs.AtLeastOne();
         generate.AtLeastOne();
+        recomputeLayers.AtLeastOne();
         command.Add(folder);
         foreach (Option option in new Option[] { tokens, batch, packed, window, dtype, threads, layers, runs, generate, beams, train, recompute,
-            kernel, device, attention, tf32, json })
+            recomputeLayers, kernel, device, attention, tf32, json })
         {
             command.Add(option);
         }
@@ -79,7 +81,8 @@ internal static class BenchVerb
             Or(parsed.GetValue(beams), 4),
             parsed.GetValue(kernel),
             parsed.GetValue(train),
-            parsed.GetValue(recompute),
+            parsed.GetValue(recompute) || parsed.GetValue(recomputeLayers) is not null,
+            parsed.GetValue(recomputeLayers),
             new LoadOptions
             {
                 Device = Device.Parse(parsed.GetValue(device)!),
@@ -92,7 +95,8 @@ internal static class BenchVerb
 
     private sealed record Request(string? Folder, int[] Tokens, int[] Batch, int[] Packed, int?[] Windows, DType[] DTypes, int[] Threads,
         int? Layers, int Runs,
-        int? Generate, int[] Beams, bool Kernel, bool Train, bool Recompute, LoadOptions Load);
+        int? Generate, int[] Beams, bool Kernel, bool Train, bool Recompute, int? RecomputeLayers,
+        LoadOptions Load);
 
     private static int Run(Request request, BenchReport report, CancellationToken cancellation)
     {
@@ -128,7 +132,10 @@ internal static class BenchVerb
                     {
                         foreach (int[] lengths in Documents(request))
                         {
-                            TrainCase measured = new(lengths, request.Generate ?? 0, window, dtype, threads, request.Recompute);
+                            TrainCase measured = new(lengths, request.Generate ?? 0, window, dtype, threads, request.Recompute)
+                            {
+                                RecomputeLayers = request.RecomputeLayers,
+                            };
                             report.Add(TrainBenchmark.Run(of, request.Load, measured, request.Runs, cancellation), machine);
                         }
                     }

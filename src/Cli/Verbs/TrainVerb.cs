@@ -114,6 +114,8 @@ internal static class TrainVerb
         private readonly Option<string?>? _seeds;
         private readonly Option<bool> _recompute = new("--recompute") { Description = "Run layers again in the backward pass instead of keeping "
             + "their results: much less memory, a third more time" };
+        private readonly Option<int?> _recomputeLayers = new("--recompute-layers") { Description = "Run the first N layers again, for that part of "
+            + "the memory and of the time (default: all with --recompute, else none)", HelpName = "N" };
 
         public TaskCommand(string name, TrainingTask task, string description)
         {
@@ -135,7 +137,8 @@ internal static class TrainVerb
             foreach (Option option in (Option[])[_data, _eval, _output, _resume, _rate, _headRate, _layerDecay, _schedule, _power, _warmup,
                 _warmupRatio, _optimizer, _beta1, _beta2, _epsilon,
                 _decay, _norm, _smoothing, _freeze, _firstAdded, _epochs, _steps, _batchSize, _tokensPerStep, _accumulate, _inOrder, _seed,
-                    _noDropout, _evalEvery, _saveEvery, _keep, _patience, _recompute, .. ((Option?[])[_preset, _seeds]).OfType<Option>()])
+                    _noDropout, _evalEvery, _saveEvery, _keep, _patience, _recompute, _recomputeLayers,
+                    .. ((Option?[])[_preset, _seeds]).OfType<Option>()])
             {
                 Command.Add(option);
             }

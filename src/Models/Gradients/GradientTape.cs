@@ -40,6 +40,8 @@ public sealed class GradientTape : IDisposable
     private readonly Dictionary<Tensor, GradientSum> _inputs = new(ReferenceEqualityComparer.Instance);
     private readonly List<Step> _steps = [];
     private readonly List<Tensor> _held = [];
+    // How many have begun, of those that may be run again.
+    private int _layers;
     private bool _isOpen = true;
     private bool _isUsed;
 
@@ -68,6 +70,10 @@ public sealed class GradientTape : IDisposable
     /// time and leaves the memory of one layer instead of all. The gradients are the same, bit for bit: dropouts are functions of their seeds.
     /// </summary>
     public bool RecomputesLayers { get; init; }
+
+    /// <summary>With <see cref="RecomputesLayers"/>: only so many layers, the first ones, are run again (an LED's encoder comes before its decoder);
+    /// null: all are.</summary>
+    public int? RecomputedLayers { get; init; }
 
     /// <summary>How many operators have been recorded and not yet been run backward.</summary>
     public int Count => _steps.Count;
@@ -204,7 +210,7 @@ public sealed class GradientTape : IDisposable
     /// <param name="layer">Gives the same output for the same inputs whenever it is run.</param>
     internal static Tensor Layer(Tensor[] inputs, Func<Tensor[], Tensor> layer)
     {
-        if (_current is not { RecomputesLayers: true } tape)
+        if (_current is not { RecomputesLayers: true } tape || tape._layers++ >= (tape.RecomputedLayers ?? int.MaxValue))
             return layer(inputs);
         Tensor output;
         using (GradientTape dry = new(tape, keepsNothing: true))

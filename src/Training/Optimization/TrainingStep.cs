@@ -33,6 +33,7 @@ public sealed class TrainingStep : IDisposable
     private readonly Schedule _schedule;
     private readonly double? _maxNorm;
     private readonly bool _recompute;
+    private readonly int? _recomputeLayers;
     private readonly StepGradients _gradients;
     private readonly IDisposable _memory;
 
@@ -43,8 +44,10 @@ public sealed class TrainingStep : IDisposable
     /// <param name="schedule">The learning rates.</param>
     /// <param name="maxNorm">Gradients with a larger norm are scaled down to it; null: none are.</param>
     /// <param name="recompute">Whether layers run again in the backward pass instead of keeping their results.</param>
+    /// <param name="recomputeLayers">Only the first so many of them; null: all.</param>
     /// <exception cref="InputException">A setting is outside its range.</exception>
-    public TrainingStep(TrainingHead head, ParameterPlan plan, IOptimizer optimizer, Schedule schedule, double? maxNorm = 1, bool recompute = false)
+    public TrainingStep(TrainingHead head, ParameterPlan plan, IOptimizer optimizer, Schedule schedule, double? maxNorm = 1, bool recompute = false,
+        int? recomputeLayers = null)
     {
         ArgumentNullException.ThrowIfNull(head);
         ArgumentNullException.ThrowIfNull(plan);
@@ -52,7 +55,7 @@ public sealed class TrainingStep : IDisposable
         schedule.Check();
         if (maxNorm is { } norm && !(norm > 0))
             throw new InputException($"largest norm of the gradients: expected more than 0, given {norm}");
-        (_head, _optimizer, _schedule, _maxNorm, _recompute) = (head, optimizer, schedule, maxNorm, recompute);
+        (_head, _optimizer, _schedule, _maxNorm, _recompute, _recomputeLayers) = (head, optimizer, schedule, maxNorm, recompute, recomputeLayers);
         Parameters = plan.Of(head.Model);
         _gradients = new StepGradients(Parameters);
         _memory = TorchRuntime.HoldMemory();
@@ -84,7 +87,7 @@ public sealed class TrainingStep : IDisposable
                 if (batches[i].Sum(_head.LabelCount) == 0)
                     continue;
                 using TensorScope scope = new();
-                using GradientTape tape = new(_gradients.Set) { RecomputesLayers = _recompute };
+                using GradientTape tape = new(_gradients.Set) { RecomputesLayers = _recompute, RecomputedLayers = _recomputeLayers };
                 Tensor sum = _head.LossSum(batches[i], seeds?[i], cancellation);
                 double value = sum.ToDouble();
                 if (!double.IsFinite(value))
