@@ -20,6 +20,9 @@ if [ "${INSIDE_ROOT:-}" = yes ]; then
   windows() { printf 'Z:%s' "$PWD/$1" | tr / '\\'; }
   # Wine has no GetNumaNodeProcessorMaskEx, which Intel's OpenMP asks for where it is to bind threads to processors.
   export WINEDEBUG=-all KMP_AFFINITY=disabled LONGFORMER_NATIVE_DIR LIBTORCH
+  # Wine 10 loses the upper halves of 64-byte registers where .NET stops a thread to collect garbage: of strings that were copied while others
+  # collected, one in seven had 16 characters of zero.
+  export DOTNET_EnableAVX512=0
   LONGFORMER_NATIVE_DIR=$(windows $build/artifacts)
   LIBTORCH=$(printf 'Z:%s' "$(readlink -f build/libtorch-win-x64)" | tr / '\\')
   wineboot --init >/dev/null 2>&1
