@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import functools
 import gc
 import os
 import sys
@@ -71,29 +72,28 @@ def _start() -> Net:
         raise LongformerError(f"pythonnet already runs {running.kind} in this process; this package needs CoreCLR: import it first")
     import clr
 
-    os.register_at_fork(after_in_child=_let_be)
     for file in sorted(folder.glob("*.dll")):
         clr.AddReference(str(file))
     import LongformerInterop
     import System
     from LongformerInterop import PythonNet
 
+    if hasattr(os, "register_at_fork"):
+        # Looked up here, since asking .NET in the child is what must not be.
+        os.register_at_fork(after_in_child=functools.partial(_let_be, type(System.Object), type(System)))
     return Net(LongformerInterop, System, PythonNet, System.Exception)
 
 
-def _let_be() -> None:
+def _let_be(type_of_types: type, type_of_namespaces: type) -> None:
     """Keeps Python from traversing or freeing a .NET object in a forked child: each is a call into .NET, which is half there.
 
     After some dozens of calls .NET compiles a method anew in a thread of its own; in the child that ended with a segmentation fault, seen when
     Python collected garbage there.
     """
-    import System
-
-    kind = type(System.Object)
-    tracked = [it for it in gc.get_objects() if isinstance(type(it), kind)]
-    namespaces = [it for it in sys.modules.values() if type(it) is type(System)]
+    objects = [it for it in gc.get_objects() if type(type(it)) is type_of_types]
+    namespaces = [it for it in sys.modules.values() if type(it) is type_of_namespaces]
     # Held once more than anything counts, so that it outlives the interpreter.
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object([_net, tracked, namespaces]))
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object([_net, objects, namespaces]))
     gc.freeze()
 
 
