@@ -96,8 +96,9 @@ def baselines(work: Path) -> dict[str, float]:
 def schedule(hours: float, characters_per_second: float) -> dict:
     """Windows that double, sequences that grow, as in the paper; the steps are what the hours allow at that rate."""
     characters = hours * 3600 * characters_per_second
-    shares = [(0.45, 512, 16, 1e-3, [16, 16, 32, 32, 64, 64, 128, 128]), (0.35, 1024, 8, 5e-4, [32, 32, 64, 64, 128, 128, 256, 256]),
-              (0.2, 2048, 4, 1.5e-4, [32, 32, 64, 64, 128, 256, 512, 512])]  # fmt: skip
+    wide = [32, 32, 64, 64, 128, 256, 512, 512]
+    shares = [(0.45, 512, 8, 1e-3, [16, 16, 32, 32, 64, 64, 128, 128]), (0.3, 1024, 4, 5e-4, [32, 32, 64, 64, 128, 128, 256, 256]),
+              (0.15, 2048, 4, 2e-4, wide), (0.1, 2048, 4, 5e-5, wide)]  # fmt: skip
     phases = [
         {"steps": max(20, round(share * characters / (length * batch))), "sequence_length": length, "batch": batch, "learning_rate": rate,
          "warmup_steps": 100 if i == 0 else 20, "window": window, "dilation": [[1] * 8] * 6 + [[1] * 6 + [2] * 2] * 2}
@@ -113,7 +114,7 @@ def train(work: Path, name: str, settings: dict, threads: int, seed: int, *optio
         write_whole(file, json.dumps(settings, indent=1))
     if not (output / "model.safetensors").exists():
         longformer("train", "char-lm", "--data", work / "text", "--schedule", file, "--output", output, "--threads", threads, "--seed", seed,
-                   "--save-every", 250, *options, *(["--resume"] if (output / "checkpoints").exists() else []))  # fmt: skip
+                   "--dtype", "bfloat16", "--save-every", 250, *options, *(["--resume"] if (output / "checkpoints").exists() else []))  # fmt: skip
     return output
 
 
@@ -163,7 +164,7 @@ def main() -> None:
     parser.add_argument("--what", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--hours", type=float, default=2.5, help="of training, evaluations aside, at --rate")
-    parser.add_argument("--rate", type=float, default=4000, help="characters a second that this machine learns (a schedule that is there stays)")
+    parser.add_argument("--rate", type=float, default=4000, help="characters a second that these threads learn (a schedule that is there stays)")
     parser.add_argument("--ablation-steps", type=int, default=1000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--seed", type=int, default=42)

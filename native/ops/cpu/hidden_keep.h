@@ -18,4 +18,12 @@ static inline bool hidden_keeps(uint64_t x, uint64_t threshold) {
   return (x >> 40) >= threshold;
 }
 
+// hidden_dropout of elements [first, last) of a flat input; by Element: float32, float64, bfloat16, float16.
+struct DropKernels {
+  void (*elements[4])(const void* input, void* output, const HiddenDrop&, int64_t first, int64_t last);
+};
+const DropKernels* drop_kernels_portable();
+const DropKernels* drop_kernels_avx2();
+const DropKernels* drop_kernels_avx512();
+
 }  // namespace longformer::cpu
