@@ -6,6 +6,7 @@
 
 #include "check.h"
 #include "decode_attention.h"
+#include "dense_attention.h"
 
 namespace longformer {
 namespace {
@@ -353,6 +354,49 @@ DecodeAttention check_decode_attention(const Tensor& query, const TensorList& ke
   LONGFORMER_CHECK_VALUE(first == query.size(0), op, "rows must sum to the queries, ", query.size(0),
                          ", given ", first);
   return a;
+}
+
+DenseAttention check_dense_attention(const char* op, const Tensor& query, const Tensor& key,
+                                     const Tensor& value, const OptionalTensor& mask, IntList query_offsets,
+                                     IntList key_offsets, double scale, double dropout, int64_t seed) {
+  DenseAttention a;
+  a.query_offsets = check_sequences(op, "query", query, 2, "H, D", query_offsets);
+  a.key_offsets = check_sequences(op, "key", key, 2, "H, D", key_offsets);
+  LONGFORMER_CHECK_VALUE(a.query_offsets.size() == a.key_offsets.size(), "longformer::", op,
+                         ": key_offsets must be as many as query_offsets, ", a.query_offsets.size(),
+                         ", given ", a.key_offsets.size());
+  LONGFORMER_CHECK_VALUE(query.is_floating_point(), "longformer::", op,
+                         ": query must be of a floating point type, given ", query.scalar_type());
+  check_same_kind(op, "key", key, "query", query);
+  check_same_kind(op, "value", value, "query", query);
+  LONGFORMER_CHECK_VALUE(key.sizes().slice(1) == query.sizes().slice(1), "longformer::", op,
+                         ": key must be [M, H, D] with [H, D] = ", query.sizes().slice(1), ", given ",
+                         key.sizes());
+  LONGFORMER_CHECK_VALUE(value.sizes() == key.sizes(), "longformer::", op, ": value must be like key, ",
+                         key.sizes(), ", given ", value.sizes());
+  a.scale = check_scale(op, scale, query.size(2));
+  check_dropout(op, dropout);
+  a.q = flatten_tokens(query, true);
+  a.k = flatten_tokens(key, true);
+  a.v = flatten_tokens(value, true);
+  a.visible = check_mask(op, mask, key, true);
+  a.dropout = dropout;
+  a.seed = seed;
+  return a;
+}
+
+void check_dense_gradient(const char* op, const Tensor& grad_output, const Tensor& output,
+                          const Tensor& logsumexp, const DenseAttention& a) {
+  for (const auto& [name, t] :
+       {std::pair<const char*, const Tensor*>{"grad_output", &grad_output}, {"output", &output}}) {
+    check_same_kind(op, name, *t, "query", a.q);
+    LONGFORMER_CHECK_VALUE(t->sizes() == a.q.sizes(), "longformer::", op, ": ", name, " must be like query, ",
+                           a.q.sizes(), ", given ", t->sizes());
+  }
+  const auto type = a.q.scalar_type() == kDouble ? kDouble : kFloat;
+  LONGFORMER_CHECK_VALUE(logsumexp.scalar_type() == type && logsumexp.sizes() == a.q.sizes().slice(0, 2),
+                         "longformer::", op, ": logsumexp must be ", type, " ", a.q.sizes().slice(0, 2),
+                         ", given ", logsumexp.scalar_type(), " ", logsumexp.sizes());
 }
 
 BandedAttention check_relative_attention(const char* op, const Tensor& query, const Tensor& key,

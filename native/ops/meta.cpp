@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "decode_attention.h"
+#include "dense_attention.h"
 #include "operators.h"
 
 namespace longformer {
@@ -100,6 +101,24 @@ Tensor decode(const Tensor& query, const TensorList& key, const TensorList& valu
   return empty_like(query);
 }
 
+std::tuple<Tensor, Tensor> dense(const Tensor& query, const Tensor& key, const Tensor& value,
+                                 const OptionalTensor& mask, IntList query_offsets, IntList key_offsets,
+                                 double scale, double dropout, int64_t seed) {
+  check_dense_attention("_dense_attention", query, key, value, mask, query_offsets, key_offsets, scale,
+                        dropout, seed);
+  return {empty_like(query),
+          empty({query.size(0), query.size(1)}, query.options().dtype(compute_type(query)))};
+}
+Three dense_backward(const Tensor& grad_output, const Tensor& query, const Tensor& key, const Tensor& value,
+                     const Tensor& output, const Tensor& logsumexp, const OptionalTensor& mask,
+                     IntList query_offsets, IntList key_offsets, double scale, double dropout, int64_t seed) {
+  constexpr const char* op = "_dense_attention_backward";
+  check_dense_gradient(
+      op, grad_output, output, logsumexp,
+      check_dense_attention(op, query, key, value, mask, query_offsets, key_offsets, scale, dropout, seed));
+  return {empty_like(query), empty_like(key), empty_like(value)};
+}
+
 // --- the layers
 
 Tensor linear_pack(const Tensor& weight) {
@@ -195,6 +214,8 @@ LONGFORMER_REGISTER(r) {
   r.impl<global_probabilities>(Key::meta, "global_attention_probabilities");
   r.impl<pooled_tokens>(Key::meta, "_pooled_tokens");
   r.impl<decode>(Key::meta, "decode_attention");
+  r.impl<dense>(Key::meta, "_dense_attention");
+  r.impl<dense_backward>(Key::meta, "_dense_attention_backward");
   r.impl<linear_pack>(Key::meta, "linear_pack");
   r.impl<linear_shape>(Key::meta, "linear");
   r.impl<linear_backward>(Key::meta, "_linear_backward");

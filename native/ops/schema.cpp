@@ -182,6 +182,17 @@ LONGFORMER_REGISTER(r) {
       "decode_attention(Tensor query, Tensor[] key, Tensor[] value, int[] rows, Tensor[] mask, "
       "float? scale=None) -> Tensor");
 
+  // Queries [N, H, D] of sequences, each over all visible keys [M, H, D] of its sequence; mask [M]. A query that
+  // may see nothing gives zeros. On a CPU.
+  r.def(
+      "_dense_attention(Tensor query, Tensor key, Tensor value, Tensor? mask, int[] query_offsets, int[] "
+      "key_offsets, float scale, float dropout, int seed) -> (Tensor output, Tensor logsumexp)");
+  r.def(
+      "_dense_attention_backward(Tensor grad_output, Tensor query, Tensor key, Tensor value, Tensor output, "
+      "Tensor logsumexp, Tensor? mask, int[] query_offsets, int[] key_offsets, float scale, float dropout, "
+      "int "
+      "seed) -> (Tensor, Tensor, Tensor)");
+
   // Measures independent chains of float32 multiply-adds on all of libtorch's threads, in GFLOP/s: the peak
   // that benchmarks are compared with.
   r.def("_multiply_add_peak() -> float");

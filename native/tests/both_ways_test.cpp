@@ -158,6 +158,17 @@ TEST(BothWays, give_the_same_decoding) {
     return TensorList{
         call<Tensor>(way, "decode_attention", query, key, value, rows, TensorList(), no_number)};
   });
+  const std::vector<int64_t> of_queries{0, 1, 3}, of_keys{0, 5, 9};
+  const Tensor keys = random_tensor(rng, {9, 2, 8}, kFloat), seen = random_tensor(rng, {9}, kFloat).gt(-1.0);
+  expect_same_both_ways("_dense_attention", [&](Way way) {
+    const auto [out, lse] =
+        call<std::tuple<Tensor, Tensor>>(way, "_dense_attention", query, keys, keys, OptionalTensor(seen),
+                                         of_queries, of_keys, 0.5, 0.1, int64_t(3));
+    const auto [q, k, v] = call<std::tuple<Tensor, Tensor, Tensor>>(
+        way, "_dense_attention_backward", query, query, keys, keys, out, lse, OptionalTensor(seen),
+        of_queries, of_keys, 0.5, 0.1, int64_t(3));
+    return TensorList{out, lse, q, k, v};
+  });
   const std::vector<int64_t> offsets{0, 4, 9};
   const Tensor queries = random_tensor(rng, {2, 3, 8}, kFloat), hidden = random_tensor(rng, {9, 8}, kFloat);
   expect_same_both_ways("_pooled_tokens", [&](Way way) {

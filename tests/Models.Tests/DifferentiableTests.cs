@@ -177,9 +177,33 @@ public sealed class DifferentiableTests
     }
 
     [Test]
-    public void Dense_attention_over_many_keys_takes_some_heads_at_a_time()
+    public void Fused_dense_attention([Values(0, 0.3)] double dropout)
     {
+        // Three sequences of two lengths; of the keys of the second some are hidden.
+        Tensor second = Tensor.From<byte>([0, 1, 0, 0, 1], 1, 1, 1, 5).To(DType.Bool);
+        DenseAttentionPart[] parts = [new(1, 0, 3, 0, 4, null, 31), new(1, 3, 70, 4, 5, second, 32), new(2, 73, 1, 9, 2, null, 33)];
+        DenseAttentionOptions options = new() { Parts = parts, Scale = 0.7, Dropout = dropout };
+        Tensor query = Normal(75, 2, 4), key = Normal(13, 2, 4), value = Normal(13, 2, 4);
+        Assert.That(options.Fused(query, key), Is.Not.Null);
+        AssertGradients(x => Differentiable.DenseAttention(x[0], x[1], x[2], options), query, key, value);
+        if (dropout > 0)
+            return;
+        Tensor fused = Differentiable.DenseAttention(query, key, value, options),
+            byParts = Differentiable.DenseAttention(query, key, value, options with { Probabilities = _ => { } });
+        Assert.That(Functional.Norm(fused - byParts), Is.LessThan(1e-12));
+        // What cannot be fused: a query without keys, keys of two sequences at once.
+        Tensor all = Tensor.Ones([1, 1, 1, 5], DType.Bool, query.Device);
+        Assert.That((options with { Parts = [parts[0], parts[1] with { Hidden = all }, parts[2]] }).Fused(query, key), Is.Null);
+        Assert.That((options with { Parts = [parts[0], parts[1] with { KeyFrom = 0 }, parts[2]] }).Fused(query, key), Is.Null);
+    }
+
+    [Test]
+    public void Dense_attention_over_many_keys([Values] bool fused)
+    {
+        // Fused, and by libtorch's products: a mask of each query's own has no other way.
         Tensor hidden = Tensor.Arange(4200).View(1, 1, 1, 4200).Gt(Tensor.From(4000L));
+        if (!fused)
+            hidden = hidden.Expand(1, 1, 512, 4200);
         DenseAttentionOptions options = new() { Parts = [new(1, 0, 512, 0, 4200, hidden, 31)], Scale = 0.7 };
         Tensor query = Normal(512, 3, 2), key = Normal(4200, 3, 2), value = Normal(4200, 3, 2);
         AssertGradients(x => Differentiable.DenseAttention(x[0], x[1], x[2], options), query, key, value);

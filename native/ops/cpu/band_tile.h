@@ -288,6 +288,7 @@ inline Block make_block(const BandProblem& p, const BandUnit& u, int64_t index) 
   b.tokens = {b.sequence_begin + b.residue + b.first_query * b.dilation, b.dilation, nullptr};
   b.key_begin = larger(0, b.first_query - b.left);
   b.key_end = smaller(b.length, b.first_query + b.queries + b.right);
+  if (p.only_global) b.key_begin = b.key_end = 0;
   b.globals_begin = p.global_start == nullptr ? 0 : p.global_start[u.sequence];
   b.globals_end = p.global_start == nullptr ? 0 : p.global_start[u.sequence + 1];
   return b;
@@ -387,12 +388,30 @@ inline void add_rows(Ahead& ahead, const BandProblem& p, const Rows& rows, const
             int(count));
 }
 
+// Gives `ahead` the next tile of global keys, where these are neighbours.
+inline void add_globals(Ahead& ahead, const BandProblem& p, const BandUnit& u, const Block& b,
+                        int64_t index) {
+  const int64_t count = smaller(kBlock, b.globals_end - b.globals_begin - index);
+  if (count <= 0) return;
+  const int64_t* token = p.global_token + b.globals_begin + index;
+  if (token[count - 1] - token[0] != count - 1) return;
+  const Rows* const both[] = {&p.v, &p.k};
+  for (const Rows* rows : both)
+    ahead.add(row_address(*rows, p.element, token[0], u.head), rows->token_stride * element_size(p.element),
+              p.dim * element_size(p.element), int(count));
+}
+
 // The lines to prefetch while a tile is multiplied. In a unit's first block every tile is new: the next one.
 // Afterwards only the next block's queries and last tile are. `products`: of a tile.
 template <class V>
 inline void look_ahead(Ahead& ahead, const BandProblem& p, const BandUnit& u, const Block& b,
                        bool first_block, int64_t position, bool first_tile, int products,
                        const Rows* const* queries, int query_sets) {
+  if (p.only_global) {
+    ahead.clear();
+    if (first_block) add_globals(ahead, p, u, b, position);
+    return ahead.start(products * 11 * cells_of<V>(p.dim) / kRowsPerAsking);
+  }
   const bool next_tile = first_block && position < b.key_end;
   if (!next_tile && !first_tile && !(first_block && position == b.key_end)) return;
   // A product of a whole tile has about eleven register blocks.

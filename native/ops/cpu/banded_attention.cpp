@@ -44,15 +44,8 @@ std::vector<BandUnit> forward_units(const BandProblem& p, int64_t sequences) {
 
 }  // namespace
 
-BandedForward banded_attention_fused_cpu(const BandedAttention& a) {
-  BandForwardProblem p;
-  BandTables tables;
-  fill_problem(p, tables, a);
-  RelativeTables relative;
-  fill_relative(p, relative, a, false);
-  const Tensor out = empty(a.q.sizes(), a.q.options());
-  const Tensor lse =
-      empty({a.q.size(0), p.heads}, a.q.options().dtype(p.element == Element::float64 ? kDouble : kFloat));
+void cpu::run_forward(BandForwardProblem& p, const BandKernels* kernels, int64_t sequences, const Tensor& out,
+                      const Tensor& lse) {
   p.out = out.data_ptr();
   p.lse = lse.data_ptr();
   const int type = compute_index(p.element);
@@ -60,11 +53,21 @@ BandedForward banded_attention_fused_cpu(const BandedAttention& a) {
   p.stream_out = static_cast<int64_t>(out.element_size()) == static_cast<int64_t>(compute_size(p.element)) &&
                  row_bytes % kCacheLine == 0 && reinterpret_cast<uintptr_t>(p.out) % kCacheLine == 0 &&
                  static_cast<int64_t>(out.nbytes()) >= kStreamedBytes;
-  const auto kernel = kernels_of(a)->forward[type];
+  const auto kernel = kernels->forward[type];
   const size_t bytes = forward_scratch(p) * compute_size(p.element);
-  const std::vector<BandUnit> units = forward_units(p, static_cast<int64_t>(a.offsets.size()) - 1);
+  const std::vector<BandUnit> units = forward_units(p, sequences);
   for_each_unit(static_cast<int64_t>(units.size()),
                 [&](int64_t i) { kernel(p, units[i], thread_scratch(bytes)); });
+}
+
+BandedForward banded_attention_fused_cpu(const BandedAttention& a) {
+  BandForwardProblem p;
+  BandTables tables;
+  fill_problem(p, tables, a);
+  RelativeTables relative;
+  fill_relative(p, relative, a, false);
+  const Tensor out = empty(a.q.sizes(), a.q.options()), lse = empty_lse(a.q);
+  run_forward(p, kernels_of(a), static_cast<int64_t>(a.offsets.size()) - 1, out, lse);
   return {out, lse};
 }
 

@@ -45,7 +45,8 @@ Plan make_plan(const BandProblem& p, int64_t sequences) {
         for (int64_t b = 0; b < blocks; b += segment) {
           const int64_t count = std::min(segment, blocks - b);
           const int64_t begin = std::max<int64_t>(0, b * kBlock - p.window_left);
-          const int64_t end = std::min(in_class, (b + count) * kBlock + p.window_right);
+          const int64_t end =
+              p.only_global ? begin : std::min(in_class, (b + count) * kBlock + p.window_right);
           plan.units.push_back({s, h, r, d, in_class, b, count, begin, end, nullptr, nullptr});
           plan.touched = std::max(plan.touched, end - begin);
           if (p.relative_columns != nullptr) {
@@ -142,29 +143,21 @@ void merge_relative(BandBackwardProblem& p, const BandKernels* kernels, const st
 
 }  // namespace
 
-BandedBackward banded_attention_fused_cpu_backward(const BandedAttention& a, const Tensor& grad_out,
-                                                   const Tensor& out, const Tensor& lse) {
-  BandBackwardProblem p;
-  BandTables tables;
-  fill_problem(p, tables, a);
-  RelativeTables relative;
-  fill_relative(p, relative, a, true);
+void cpu::run_backward(BandBackwardProblem& p, const BandKernels* kernels, int64_t sequences,
+                       const Tensor& grad_out, const Tensor& out, const Tensor& lse,
+                       const BandedBackward& to) {
   const auto readable = [](const Tensor& t) { return t.stride(-1) == 1 ? t : t.contiguous(); };
   const Tensor grad = readable(grad_out), output = readable(out), log_sum = lse.contiguous();
   p.grad_out = rows_of(grad);
   p.out = rows_of(output);
   p.lse = log_sum.data_ptr();
-  const auto options = a.q.options();
-  const Tensor grad_q = empty(a.q.sizes(), options), grad_k = empty(a.q.sizes(), options),
-               grad_v = empty(a.q.sizes(), options);
-  p.grad_q = grad_q.data_ptr();
-  p.grad_k = grad_k.data_ptr();
-  p.grad_v = grad_v.data_ptr();
+  p.grad_q = to.grad_q.data_ptr();
+  p.grad_k = to.grad_k.data_ptr();
+  p.grad_v = to.grad_v.data_ptr();
 
-  Plan plan = make_plan(p, static_cast<int64_t>(a.offsets.size()) - 1);
+  Plan plan = make_plan(p, sequences);
   const Tensor shared =
-      allocate_shared(p, plan, a.q.options().dtype(p.element == Element::float64 ? kDouble : kFloat));
-  const BandKernels* kernels = kernels_of(a);
+      allocate_shared(p, plan, out.options().dtype(p.element == Element::float64 ? kDouble : kFloat));
   const int type = compute_index(p.element);
   const size_t size = compute_size(p.element);
   const size_t bytes = backward_scratch(p, plan.touched, plan.globals, plan.relative_tiles) * size;
@@ -183,13 +176,25 @@ BandedBackward banded_attention_fused_cpu_backward(const BandedAttention& a, con
       [&](const Group& g, int64_t first, int64_t last) {
         kernels->merge_global[type](p, units_of(g), first, last, thread_scratch(merge_bytes));
       });
-  BandedBackward result{grad_q, grad_k, grad_v};
+  if (p.relative_columns != nullptr) merge_relative(p, kernels, plan.units, to);
+}
+
+BandedBackward banded_attention_fused_cpu_backward(const BandedAttention& a, const Tensor& grad_out,
+                                                   const Tensor& out, const Tensor& lse) {
+  BandBackwardProblem p;
+  BandTables tables;
+  fill_problem(p, tables, a);
+  RelativeTables relative;
+  fill_relative(p, relative, a, true);
+  const auto options = a.q.options();
+  BandedBackward result{empty(a.q.sizes(), options), empty(a.q.sizes(), options),
+                        empty(a.q.sizes(), options)};
   if (p.relative_columns != nullptr) {
     result.grad_relative = zeros(a.relative.sizes(), options);
     result.grad_content_bias = zeros(a.q.sizes().slice(1), options);
     result.grad_position_bias = zeros(a.q.sizes().slice(1), options);
-    merge_relative(p, kernels, plan.units, result);
   }
+  run_backward(p, kernels_of(a), static_cast<int64_t>(a.offsets.size()) - 1, grad_out, out, lse, result);
   return result;
 }
 

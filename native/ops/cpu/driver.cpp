@@ -27,10 +27,18 @@ Element element_of(const Tensor& t) {
 }
 
 const BandKernels* kernels_of(const BandedAttention& a) {
+  return kernels_of(a.q.scalar_type(), a.bfloat16_products);
+}
+
+const BandKernels* kernels_of(ScalarType type, bool bfloat16_products) {
   const Isa isa = active_isa();
-  const bool pairs =
-      a.q.scalar_type() == kBFloat16 && a.bfloat16_products && isa == Isa::avx512 && has_bfloat16_products();
+  const bool pairs = type == kBFloat16 && bfloat16_products && isa == Isa::avx512 && has_bfloat16_products();
   return pairs ? band_kernels_bfloat16() : band_kernels(isa);
+}
+
+Tensor empty_lse(const Tensor& query) {
+  return empty({query.size(0), query.size(1)},
+               query.options().dtype(query.scalar_type() == kDouble ? kDouble : kFloat));
 }
 
 Rows rows_of(const Tensor& t) {

@@ -27,6 +27,7 @@ inline size_t compute_size(Element e) {
 
 // The kernels of the active instruction set for a problem of this type.
 const BandKernels* kernels_of(const BandedAttention& a);
+const BandKernels* kernels_of(ScalarType type, bool bfloat16_products);
 
 Rows rows_of(const Tensor& t);
 void fill_problem(BandProblem& p, BandTables& tables, const BandedAttention& a);
@@ -37,6 +38,15 @@ struct RelativeTables {
 };
 // Prepares relative positions, where the attention has any; rows for a backward pass only.
 void fill_relative(BandProblem& p, RelativeTables& tables, const BandedAttention& a, bool backward);
+
+// [N, H] for queries [N, H, D]: the logarithms of the sums of the exponentials.
+Tensor empty_lse(const Tensor& query);
+// The whole problem of so many sequences, into out [N, H, D] and lse (banded_attention.cpp).
+void run_forward(BandForwardProblem& p, const BandKernels* kernels, int64_t sequences, const Tensor& out,
+                 const Tensor& lse);
+// Its gradients, into those tensors of `to` that the problem has (banded_attention_backward.cpp).
+void run_backward(BandBackwardProblem& p, const BandKernels* kernels, int64_t sequences,
+                  const Tensor& grad_out, const Tensor& out, const Tensor& lse, const BandedBackward& to);
 
 // 64-byte aligned memory of this thread, valid until the next call on the same thread. Small ones are kept
 // for the next operator call, so that the steady state allocates nothing.

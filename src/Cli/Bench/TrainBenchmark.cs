@@ -141,6 +141,7 @@ internal static class TrainBenchmark
     {
         "longformer::banded_attention" => "attention forward",
         "longformer::banded_attention_backward" => "attention backward",
+        "longformer::_dense_attention" or "longformer::_dense_attention_backward" => "cross attention, both ways",
         "longformer::folded_global_attention" or "longformer::global_attention" => "global attention forward",
         "longformer::_folded_global_attention_backward" or "longformer::_global_attention_backward" => "global attention backward",
         "longformer::linear" or "longformer::_linear_into" => cost.Weight?[0] == c.VocabSize ? "vocabulary forward" : "linear forward",

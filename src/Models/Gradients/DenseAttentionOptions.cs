@@ -17,6 +17,43 @@ internal sealed record DenseAttentionOptions
     /// <summary>Is given the probabilities [P, H, S, T] of every part, before anything is dropped, in the scope of the call; null: nobody
     /// looks.</summary>
     public Action<Tensor>? Probabilities { get; init; }
+
+    /// <summary>
+    /// The parts as <see cref="LongformerOps.DenseAttention"/> takes them; null where it does not: on another device than the CPU, for whoever looks
+    /// at probabilities, where queries of a sequence see different keys or one sees none, and where sequences share keys.
+    /// </summary>
+    /// <param name="query">[N, H, D].</param>
+    /// <param name="key">[M, H, D].</param>
+    public DenseSequences? Fused(Tensor query, Tensor key)
+    {
+        if (query.Device.Type != DeviceType.Cpu || Probabilities is not null || Parts.Count == 0)
+            return null;
+        List<long> queries = [0], keys = [0];
+        foreach (DenseAttentionPart part in Parts)
+        {
+            if (part.QueryFrom != queries[^1] || part.KeyFrom != keys[^1] || part.Hidden is { } hidden && hidden.Size(2) != 1)
+                return null;
+            for (long i = 0; i < part.Count; i++)
+            {
+                queries.Add(queries[^1] + part.Queries);
+                keys.Add(keys[^1] + part.Keys);
+            }
+        }
+        if (queries[^1] != query.Size(0) || keys[^1] != key.Size(0))
+            return null;
+        DenseSequences all = new([.. queries], [.. keys], Scale, null, Dropout, Parts[0].Seed);
+        if (Parts.All(part => part.Hidden is null))
+            return all;
+        using TensorScope scope = new();
+        Tensor[] visible = [.. Parts.Select(Visible)];
+        return Parts.Zip(visible).Any(p => p.First.Hidden is not null && p.Second.Sum(1, dtype: DType.Int64).Min().Item<long>() == 0) ? null
+            : all with { Mask = scope.Keep(Tensor.Cat([.. visible.Select(v => v.View(v.ElementCount))])) };
+
+        // [P, T].
+        Tensor Visible(DenseAttentionPart part) => part.Hidden is { } hidden
+            ? hidden.Not().View(hidden.Size(0), part.Keys).Expand(part.Count, part.Keys).Contiguous()
+            : Tensor.Ones([part.Count, part.Keys], DType.Bool, query.Device);
+    }
 }
 
 /// <summary>P sequences of S queries and T keys each, one after the other.</summary>

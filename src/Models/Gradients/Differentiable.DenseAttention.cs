@@ -9,15 +9,38 @@ public static partial class Differentiable
     private const long MostProbabilities = 2 << 20;
 
     /// <summary>
-    /// softmax(scale * query . key) . value over the keys of each sequence. Only the probabilities of one part exist at a time, or of some of its
-    /// heads; the backward computes them again.
+    /// softmax(scale * query . key) . value over the keys of each sequence: fused where that can be, else by libtorch's products, with the
+    /// probabilities of one part at a time, or of some of its heads; the backward computes them again.
     /// </summary>
     /// <param name="query">[N, H, D].</param>
     /// <param name="key">[M, H, D].</param>
     /// <param name="value">[M, H, D].</param>
     /// <param name="options">Which keys a query sees.</param>
     /// <returns>[N, H, D].</returns>
-    internal static Tensor DenseAttention(Tensor query, Tensor key, Tensor value, DenseAttentionOptions options)
+    internal static Tensor DenseAttention(Tensor query, Tensor key, Tensor value, DenseAttentionOptions options) =>
+        options.Fused(query, key) is { } sequences ? FusedDenseAttention(query, key, value, sequences) : DenseAttentionByParts(query, key, value, options);
+
+    private static Tensor FusedDenseAttention(Tensor query, Tensor key, Tensor value, DenseSequences sequences)
+    {
+        (Tensor output, Tensor logSumExp) = LongformerOps.DenseAttention(query, key, value, sequences);
+        if (Recording(out GradientTape tape, [query, key, value]))
+        {
+            (GradientSum? ofQuery, GradientSum? ofKey, GradientSum? ofValue) = (tape.Find(query), tape.Find(key), tape.Find(value));
+            tape.Record(output, [query, key, value, output, logSumExp, sequences.Mask], (gradient, saved) =>
+            {
+                (Tensor q, Tensor k, Tensor v) = LongformerOps.DenseAttentionBackward(
+                    gradient.Tensor, saved[0], saved[1], saved[2], saved[3], saved[4], sequences with { Mask = saved[5] });
+                ofQuery?.Add(q);
+                ofKey?.Add(k);
+                ofValue?.Add(v);
+            });
+        }
+        logSumExp.Dispose();
+        sequences.Mask?.Dispose();
+        return output;
+    }
+
+    private static Tensor DenseAttentionByParts(Tensor query, Tensor key, Tensor value, DenseAttentionOptions options)
     {
         using TensorScope scope = new();
         Tensor output = scope.Keep(Tensor.Empty(query.Shape, query.DType, query.Device));
