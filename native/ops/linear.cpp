@@ -25,8 +25,9 @@ LinearGradients linear_backward(const Tensor& grad_output, const Tensor& input, 
   }
   const Tensor g = grad_output.reshape({rows, outputs}), x = input.reshape({rows, inputs});
   if (need_bias) grads.bias = g.sum(0);
-  if (need_input) grads.input = matrix_product(g, weight.t()).view(input.sizes());
+  // The weight's first: for it the input is packed, which need not be beside the input's gradient.
   if (need_weight) grads.weight = matrix_product(g.t(), x.t());
+  if (need_input) grads.input = matrix_product(g, weight.t()).view(input.sizes());
   return grads;
 }
 

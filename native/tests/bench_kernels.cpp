@@ -143,6 +143,22 @@ void linear(const char* name, int64_t rows, int64_t inputs, int64_t outputs, Sca
           [&] { call<void>("_linear_into", x, w, OptionalTensor(b), p, activation, r, out); });
 }
 
+// The products of a training step's backward pass: the gradients of the input, of the weight, of the bias.
+void linear_backward(const char* name, int64_t rows, int64_t inputs, int64_t outputs, ScalarType dtype) {
+  const Tensor x = randn({rows, inputs}, dtype), w = randn({outputs, inputs}, dtype),
+               g = randn({rows, outputs}, dtype), to_x = randn({rows, inputs}, dtype),
+               to_w = randn({outputs, inputs}, dtype);
+  using Three = std::tuple<Tensor, Tensor, Tensor>;
+  const double flops = 2.0 * double(rows) * double(inputs) * double(outputs);
+  const std::string of = name;
+  measure((of + " of input").c_str(), flops,
+          [&] { call<void>("_linear_backward_into", g, x, w, OptionalTensor(to_x), OptionalTensor()); });
+  measure((of + " of weight").c_str(), flops,
+          [&] { call<void>("_linear_backward_into", g, x, w, OptionalTensor(), OptionalTensor(to_w)); });
+  measure((of + " of bias").c_str(), 0,
+          [&] { call<Three>("_linear_backward", g, x, w, false, false, true); });
+}
+
 // With a weight of eight bits; unpacked, the input keeps its type.
 void int8_linear(const char* name, int64_t rows, int64_t inputs, int64_t outputs, const char* activation,
                  bool packed) {
@@ -216,6 +232,11 @@ int main(int argc, char** argv) {
   linear("linear float32 256 x 768 x 3072", 256, 768, 3072, kFloat, "none", false, true);
   linear("linear float32 256 x 3072 x 768", 256, 3072, 768, kFloat, "none", false, true);
   linear("linear float32 64 x 768 x 768", 64, 768, 768, kFloat, "none", false, true);
+  for (ScalarType dtype : {kFloat, kBFloat16}) {
+    linear_backward(("backward " + name_of(dtype) + " 4096 x 768 x 768").c_str(), 4096, 768, 768, dtype);
+    linear_backward(("backward " + name_of(dtype) + " 4096 x 768 x 3072").c_str(), 4096, 768, 3072, dtype);
+    linear_backward(("backward " + name_of(dtype) + " 4096 x 3072 x 768").c_str(), 4096, 3072, 768, dtype);
+  }
   linear("linear bfloat16 4096 x 768 x 3072 gelu", 4096, 768, 3072, kBFloat16, "gelu", false, true);
   int8_linear("linear int8 4096 x 768 x 2304", 4096, 768, 2304, "none", true);
   int8_linear("linear int8 512 x 768 x 3072 gelu", 512, 768, 3072, "gelu", true);

@@ -46,6 +46,14 @@ void fill_dense(BandProblem& p, BandTables& tables, std::vector<int64_t>& dilati
   p.cached_tiles = std::clamp<int64_t>((most + kBlock - 1) / kBlock, 2, kMostCachedTiles);
 }
 
+// Whether the gradients of some keys are written by nobody: of hidden ones, and of a sequence without queries.
+bool has_unseen_keys(const DenseAttention& a) {
+  if (a.visible.defined()) return true;
+  for (size_t s = 0; s + 1 < a.query_offsets.size(); ++s)
+    if (a.query_offsets[s] == a.query_offsets[s + 1]) return true;
+  return false;
+}
+
 std::tuple<Tensor, Tensor> dense_attention(const Tensor& query, const Tensor& key, const Tensor& value,
                                            const OptionalTensor& mask, IntList query_offsets,
                                            IntList key_offsets, double scale, double dropout, int64_t seed) {
@@ -75,9 +83,12 @@ std::tuple<Tensor, Tensor, Tensor> dense_attention_backward(const Tensor& grad_o
   BandTables tables;
   std::vector<int64_t> dilation;
   fill_dense(p, tables, dilation, a);
-  // Keys that nobody sees are written by nobody: hidden ones, and those of a sequence without queries.
-  BandedBackward to{empty(query.sizes(), query.options()), zeros(key.sizes(), key.options()),
-                    zeros(key.sizes(), key.options())};
+  BandedBackward to{empty(query.sizes(), query.options()), empty(key.sizes(), key.options()),
+                    empty(key.sizes(), key.options())};
+  if (has_unseen_keys(a)) {
+    to.grad_k.zero_();
+    to.grad_v.zero_();
+  }
   run_backward(p, kernels_of(query.scalar_type(), true), static_cast<int64_t>(a.query_offsets.size()) - 1,
                grad_output, output, logsumexp, to);
   return {to.grad_q, to.grad_k, to.grad_v};

@@ -83,6 +83,40 @@ void read_input(const ProductProblem& p, const ProductUnit& u, int64_t first, in
   }
 }
 
+// Prefetches a unit's next inputs into the second-level cache, some lines with every tile. A transposed input's
+// rows are so far apart that the processor does not find the next by itself.
+class NextInputs {
+ public:
+  // Inputs [first, first + depth); nothing where depth is 0.
+  NextInputs(const ProductProblem& p, const ProductUnit& u, int64_t first, int64_t depth, int64_t tiles) {
+    if (depth <= 0) return;
+    const int64_t size = element_size(p.input.element), rows = u.last_row - u.first_row;
+    row_ = element_at(p.input, u.first_row, first);
+    stride_ = p.input.stride * size;
+    bytes_ = (p.input.transposed ? rows : depth) * size;
+    rows_ = p.input.transposed ? depth : rows;
+    at_ = line_of(row_);
+    lines_ = (rows_ * (bytes_ / kLine + 1) + tiles - 1) / tiles;
+  }
+  void ask() {
+    for (int64_t i = 0; i < lines_ && rows_ > 0; ++i) {
+      __builtin_prefetch(at_, 0, 2);
+      at_ += kLine;
+      if (at_ < row_ + bytes_) continue;
+      --rows_;
+      row_ += stride_;
+      at_ = line_of(row_);
+    }
+  }
+
+ private:
+  static constexpr ptrdiff_t kLine = 64;
+  static const char* line_of(const char* p) { return p - reinterpret_cast<uintptr_t>(p) % kLine; }
+  const char *row_ = nullptr, *at_ = nullptr;
+  ptrdiff_t stride_ = 0, bytes_ = 0;
+  int64_t rows_ = 0, lines_ = 0;
+};
+
 // Prefetches what is read next: weights from `weights` on, so many floats a step.
 struct NextWeights {
   const float* weights;
@@ -147,6 +181,7 @@ void finish_panel(const ProductProblem& p, const ProductUnit& u, int64_t panel, 
 // How four bytes of input and weight are multiplied: as a float32 each.
 template <class V>
 struct Floats {
+  static constexpr int64_t kPerCell = 1;  // inputs
   static typename V::T multiply_add(typename V::T x, typename V::T weights, typename V::T sum) {
     return V::fma(x, weights, sum);
   }
@@ -227,6 +262,11 @@ void multiply_unit(const ProductProblem& p, const ProductUnit& u, void* scratch)
     if (!u.rows_are_read) Cells::read(p, u, first, depth, padded_rows, a, buffer);
     // Every tile prefetches its share of the next panel's weights, all of them together the whole.
     const ptrdiff_t share = (kPanel * depth + tiles - 1) / tiles;
+    // Rows in the order of memory are streams that the processor follows.
+    const int64_t next_depth =
+        p.input.transposed && !u.rows_are_read ? smaller(kDepth, p.cells - first - depth) : 0;
+    NextInputs inputs(p, u, Cells::kPerCell * (first + depth), Cells::kPerCell * next_depth,
+                      groups * (kPanel / width) * (u.last_panel - u.first_panel));
     float* sums = all_sums;
     for (int64_t panel = u.first_panel; panel < u.last_panel; ++panel, sums += padded_rows * kPanel) {
       const float* const b = p.packed + (panel * padded_cells(p.cells) + first) * kPanel;
@@ -241,6 +281,7 @@ void multiply_unit(const ProductProblem& p, const ProductUnit& u, void* scratch)
           const int64_t count = rows_each + (g < rows_left ? 1 : 0);
           multiply_group<V, Cells, most>(int(count), a + row * kDepthStride, b + column, depth,
                                          sums + row * kPanel + column, block > 0, {ahead, step});
+          inputs.ask();
           row += count;
         }
       }

@@ -60,6 +60,7 @@ inline void transpose_cells(float* to, int64_t ld_to, const float* from, int64_t
 
 struct BFloat16Pairs {
   using V = FloatAvx512;
+  static constexpr int64_t kPerCell = 2;
   static V::T multiply_add(V::T x, V::T weights, V::T sum) {
     return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(x), reinterpret_cast<__m512bh>(weights));
   }
