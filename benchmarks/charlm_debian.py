@@ -8,7 +8,7 @@ WORK is a folder for everything; what is there already is not made again, and a 
     text           GNU's Collaborative International Dictionary of English, the Free On-Line Dictionary of Computing, the Jargon File and the Devil's
                    Dictionary (packages dict-gcide, dict-foldoc, dict-jargon, dict-devil), cut at their entries into pieces of 64 KB that are
                    shuffled by a seed, so that the parts (90, 5 and 5 percent) are alike
-    baselines      bits per character of xz -9e, bzip2 -9 and PPMd (7zz) on the test part: as a file of its own, as the model has only its weights too
+    baselines      bits per character of xz -9e, bzip2 -9 and PPMd (7zz) on the test part: as a file of its own, and behind the rest of the text
     run            the training in phases, with its curves; the test part measured as the paper does it, and a text that it writes
     ablation       the same budget for windows that grow upwards, stay the same and shrink, with and without dilation, three seeds each
     results.json, results.md
@@ -75,21 +75,35 @@ def test_part(work: Path) -> bytes:
     return whole[len(whole) - len(whole) * 5 // 100 :]
 
 
+def ppmd(work: Path, file: Path, order: int) -> int:
+    program = shutil.which("7zz") or shutil.which("7z")
+    if program is None:
+        sys.exit("expected 7zz or 7z on the path (Debian: 7zip), found neither")
+    packed = work / "packed.7z"
+    packed.unlink(missing_ok=True)
+    subprocess.run([program, "a", f"-m0=PPMd:o={order}:mem=1500m", packed, file], capture_output=True, check=True)
+    size = packed.stat().st_size
+    packed.unlink()
+    return size
+
+
 def baselines(work: Path) -> dict[str, float]:
-    """Bits per character of compressors on the test part."""
+    """Bits per character of compressors on the test part: alone, and behind all that comes before it (what the whole takes more than that)."""
     data, file = test_part(work), work / "test-part"
     file.write_bytes(data)
     found = {}
     for name, command in {"xz -9e": ["xz", "-9e", "-k", "-c"], "bzip2 -9": ["bzip2", "-9", "-k", "-c"]}.items():
         found[name] = 8 * len(subprocess.run([*command, file], capture_output=True, check=True).stdout) / len(data)
-    program = shutil.which("7zz") or shutil.which("7z")
-    if program is None:
-        sys.exit("expected 7zz or 7z on the path (Debian: 7zip), found neither")
     for order in (8, 16, 32):
-        packed = work / "test-part.7z"
-        packed.unlink(missing_ok=True)
-        subprocess.run([program, "a", f"-m0=PPMd:o={order}:mem=1g", packed, file], capture_output=True, check=True)
-        found[f"PPMd, order {order}"] = 8 * packed.stat().st_size / len(data)
+        found[f"PPMd, order {order}"] = 8 * ppmd(work, file, order) / len(data)
+    before = work / "before-test-part"
+    before.write_bytes((work / "text").read_bytes()[: -len(data)])
+
+    def xz(path: Path) -> int:
+        return len(subprocess.run(["xz", "-9e", "-k", "-c", path], capture_output=True, check=True).stdout)
+
+    found["xz -9e, behind the rest of the text"] = 8 * (xz(work / "text") - xz(before)) / len(data)
+    found["PPMd, order 16, behind the rest of the text"] = 8 * (ppmd(work, work / "text", 16) - ppmd(work, before, 16)) / len(data)
     return found
 
 

@@ -6,7 +6,7 @@ AdamW. Ours is `longformer train char-lm`, whose log has the time of each step; 
 masks, by its faster way at its best settings. DIR is a Debian root folder as for compare.py.
   steps      a step at 2,048 characters
   memory     the highest memory of a step at 8,192, for both with two layers (all twelve do not fit the peer, but for its layers running again)
-  long       a step at 2,048 and at 32,256 characters with the same windows: time per character, memory
+  long       a step at 2,048 and at 32,256 characters with the same windows, layers run again: time per character, memory
   attention  the attention with relative positions over the one without, forward and backward
 Writes what it measured into charlm.json in benchmarks/results (or --output), beside what is there of other parts. Needs nothing but Python's own library.
 """
@@ -98,7 +98,7 @@ def memory(ours, peer, a):
 
 def long(ours, peer, a):
     found = {}
-    for recompute in (False, True):
+    for recompute in (True, False) if a.plain else (True,):
         short, whole = ours.step(2048, steps=4, recompute=recompute), ours.step(32256, steps=2, recompute=recompute)
         ratio = whole["seconds"] / 32256 / (short["seconds"] / 2048)
         print(f"32,256 characters{', layers run again' if recompute else ''}: {whole['seconds']:.1f} s, {whole['peak_bytes'] / 1e9:.2f} GB; "
@@ -123,6 +123,7 @@ def main():
     parser.add_argument("--root", required=True, help="root folder with PyTorch 2.x")
     parser.add_argument("--what", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--plain", action="store_true", help="long: also with every layer's states kept, some 20 GB")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--output", type=pathlib.Path, default=HERE / "results")
     a = parser.parse_args()

@@ -9,6 +9,8 @@ namespace LongformerInterop.Training;
 internal static class Curves
 {
     private const double Width = 900, Height = 520, Smoothing = 0.95;
+    // More could not be told apart, and a long run would have a picture of megabytes.
+    private const int MostPoints = 400;
 
     /// <summary>SVG of the lines of a log.</summary>
     /// <param name="lines">The log.</param>
@@ -23,8 +25,8 @@ internal static class Curves
             MajorGridlineColor = OxyColor.FromRgb(230, 230, 230) });
         LogLine[] steps = [.. lines.Where(l => l.Loss is not null && double.IsFinite(l.Loss.Value))],
             evaluations = [.. lines.Where(l => l.Metrics is not null)];
-        model.Series.Add(Line("loss of a step", OxyColor.FromRgb(190, 205, 230), steps.Select(l => new DataPoint(l.Step, l.Loss!.Value)), 1));
-        model.Series.Add(Line("its running mean", OxyColor.FromRgb(40, 90, 170), Smooth(steps), 2));
+        model.Series.Add(Line("loss of a step", OxyColor.FromRgb(190, 205, 230), Thin([.. steps.Select(l => new DataPoint(l.Step, l.Loss!.Value))]), 1));
+        model.Series.Add(Line("its running mean", OxyColor.FromRgb(40, 90, 170), Thin([.. Smooth(steps)]), 2));
         if (evaluations.Length > 0)
             model.Series.Add(Line("loss on held-out data", OxyColor.FromRgb(200, 80, 40), Points(evaluations, "loss"), 2, MarkerType.Circle));
         if (metric is not null and not "loss" && evaluations.Length > 0)
@@ -41,6 +43,10 @@ internal static class Curves
     private static IEnumerable<DataPoint> Points(LogLine[] evaluations, string metric) =>
         evaluations.Where(l => l.Metrics!.TryGetValue(metric, out double value) && double.IsFinite(value)).Select(l =>
             new DataPoint(l.Step, l.Metrics![metric]));
+
+    /// <summary>The means of neighbours, where there are too many to be seen.</summary>
+    private static IEnumerable<DataPoint> Thin(DataPoint[] points) => points.Length <= MostPoints ? points
+        : points.Chunk((points.Length + MostPoints - 1) / MostPoints).Select(some => new DataPoint(some[^1].X, some.Average(p => p.Y)));
 
     private static IEnumerable<DataPoint> Smooth(LogLine[] steps)
     {

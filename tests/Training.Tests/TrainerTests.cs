@@ -26,6 +26,14 @@ public sealed class TrainerTests
         }));
     }
 
+    [Test]
+    public void The_picture_of_a_long_run_is_no_larger_than_that_of_a_short_one()
+    {
+        string Picture(int steps) => Curves.Svg([.. Enumerable.Range(1, steps).Select(i => new LogLine(i, 0) { Loss = 3 - Math.Sin(i * 0.01) }),
+            new LogLine(steps, 1) { Metrics = new Dictionary<string, double> { ["loss"] = 3 } }], null, "a run");
+        Assert.That(Picture(30_000), Has.Length.LessThan(1.1 * Picture(400).Length).And.Contains("loss on held-out data"));
+    }
+
     private static TrainingOptions Options(TestFolder folder, string output = "out") => new()
     {
         Task = TrainingTask.Classify, Checkpoint = TinyCheckpoints.MaskedLm, Data = [folder["train.jsonl"]], EvaluationData = [folder["held.jsonl"]],

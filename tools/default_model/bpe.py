@@ -98,7 +98,7 @@ def write_tokenizer(folder: Path, texts: Iterable[str], size: int, positions: in
     vocabulary = list(dict.fromkeys(tokens)) + ["<mask>"]
     special = {"bos_token": "<s>", "eos_token": "</s>", "sep_token": "</s>", "cls_token": "<s>", "unk_token": "<unk>", "pad_token": "<pad>", "mask_token": "<mask>"}
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / "vocab.json", json.dumps({token: i for i, token in enumerate(vocabulary)}, ensure_ascii=False))
+    write_whole(folder / "vocab.json", json.dumps({token: i for i, token in enumerate(vocabulary)}, ensure_ascii=False, separators=(",", ":")))
     write_whole(folder / "merges.txt", "#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges))
     write_whole(folder / "special_tokens_map.json", json.dumps(special, indent=2) + "\n")
     settings = {"tokenizer_class": "LEDTokenizer", "add_prefix_space": False, "trim_offsets": True, "model_max_length": positions, **special}
@@ -109,7 +109,7 @@ def write_tokenizer(folder: Path, texts: Iterable[str], size: int, positions: in
 def write_fast(folder: Path) -> None:
     """Writes tokenizer.json, which HF's fast tokenizers read, from the files beside it."""
     vocabulary = json.loads((folder / "vocab.json").read_text("utf-8"))
-    merges = [line.split(" ") for line in (folder / "merges.txt").read_text("utf-8").split("\n")[1:] if line]
+    merges = [line for line in (folder / "merges.txt").read_text("utf-8").split("\n")[1:] if line]
     flags = {"single_word": False, "rstrip": False, "normalized": False, "special": True}
     # As RoBERTa's, the mask takes the space before it.
     added = [{"id": vocabulary[token], "content": token, **flags, "lstrip": token == "<mask>"} for token in [*SPECIALS, "<mask>"]]

@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 import collections
-import gzip
 import json
+import lzma
 import random
 import re
 import shutil
@@ -112,7 +112,7 @@ Drawn by the seed, not chosen.
 {search}
 ## Data
 Manual pages (English, rendered by mandoc) and package descriptions of Debian's main archive, pages of one package a source; sections 1, 5 and 8 are measured, the
-others are learnt from alone. Stubs, duplicates and lines that say nothing ("manual page for X") are left out. Split by source package: 92 % train, 3 % dev, 5 % test. `packages.tsv.gz` lists packages, versions and licences.
+others are learnt from alone. Stubs, duplicates and lines that say nothing ("manual page for X") are left out. Split by source package: 92 % train, 3 % dev, 5 % test. `packages.tsv.xz` lists packages, versions and licences.
 
 | records | |
 |---|---:|
@@ -124,7 +124,7 @@ others are learnt from alone. Stubs, duplicates and lines that say nothing ("man
 |---|---|---:|---:|---:|---:|---|---|
 {chr(10).join(phases)}
 
-The curves are `curves-*.svg`. The weights are rounded to bfloat16 after the last step.
+The curves of the two longest are `curves-*.svg`. The weights are rounded to bfloat16 after the last step.
 
 ## What it does badly
 It knows English only, and only the form of pages as mandoc or `man --nj --nh | col -b` prints them. It copies words that stand early in a page and guesses the
@@ -132,7 +132,7 @@ rest: a line may be fluent and wrong. Do not use it where that matters.
 
 ## Licence
 The weights have the licence of this repository. The pages and descriptions they were learnt from are free software under the licences of their packages
-(DFSG-free; names in `packages.tsv.gz`); none of their text is in this folder.
+(DFSG-free; names in `packages.tsv.xz`); none of their text is in this folder.
 """
 
 
@@ -154,8 +154,9 @@ def write_scores(work: Path, model: Path, settings: dict, schedule: str, threads
     packages = read(data / "packages.jsonl")
     table = "package\tversion\tpart\tlicences\n" + "".join(f"{p['package']}\t{p['version']}\t{p['part']}\t{', '.join(p['licences'])}\n" for p in packages)
     # Without a time in it, so that the same packages give the same bytes.
-    (model / "packages.tsv.gz").write_bytes(gzip.compress(table.encode(), mtime=0))
-    for phase in settings["schedules"][schedule]:
+    (model / "packages.tsv.xz").write_bytes(lzma.compress(table.encode(), preset=9 | lzma.PRESET_EXTREME))
+    # Of the two longest phases; all would take more room than is left.
+    for phase in sorted(settings["schedules"][schedule], key=lambda phase: phase["settings"]["steps"])[-2:]:
         shutil.copyfile(work / "runs" / phase["name"] / "curves.svg", model / f"curves-{phase['name']}.svg")
     size = sum(p.stat().st_size for p in model.rglob("*") if p.is_file())
     if size > MOST_BYTES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import collections
 import gzip
 import json
+import lzma
 import subprocess
 import sys
 from pathlib import Path
@@ -315,8 +316,9 @@ def test_scores_write_the_card_the_curves_and_the_packages(tmp_path, monkeypatch
     assert next(iter(rows.values())) == 100 and rows["whole pages, greedily"] < 100
     assert json.loads((model / "scores.json").read_text()) == pytest.approx(rows)
     card = (model / "README.md").read_text()
-    assert all(f"| {name} |" in card and (model / f"curves-{name}.svg").exists() for name in names) and "| frob.1 | turn knobs | turn knobs |" in card
-    assert gzip.decompress((model / "packages.tsv.gz").read_bytes()).decode() == "package\tversion\tpart\tlicences\nfrob\t1-2\ttest\tExpat\n"
+    assert all(f"| {name} |" in card for name in names) and "| frob.1 | turn knobs | turn knobs |" in card
+    assert sorted(path.name for path in model.glob("curves-*")) == ["curves-copy.svg", "curves-mixed.svg"], "of the two longest of the toy's phases"
+    assert lzma.decompress((model / "packages.tsv.xz").read_bytes()).decode() == "package\tversion\tpart\tlicences\nfrob\t1-2\ttest\tExpat\n"
     monkeypatch.setattr(scores, "MOST_BYTES", 10)
     with pytest.raises(SystemExit, match="expected at most 16 MB"):
         scores.write_scores(work, model, settings_, "toy", 1, None)

@@ -48,7 +48,7 @@ def test_the_fast_tokenizer_has_the_pieces_of_the_other_and_reads_alike(tmp_path
     bpe.write_fast(tmp_path)
     fast = json.loads((tmp_path / "tokenizer.json").read_text("utf-8"))
     assert fast["model"]["vocab"] == json.loads((tmp_path / "vocab.json").read_text("utf-8"))
-    assert [" ".join(m) for m in fast["model"]["merges"]] == (tmp_path / "merges.txt").read_text("utf-8").split("\n")[1:-1]
+    assert fast["model"]["merges"] == (tmp_path / "merges.txt").read_text("utf-8").split("\n")[1:-1]
     lf = pytest.importorskip("longformer_interop")
     text = "  Tar's <mask> archive\n\nextracts é files 7."
     both = lf.Tokenizer.load(tmp_path).encode(text)
