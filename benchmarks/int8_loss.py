@@ -66,14 +66,13 @@ def encoder(model: str, files: list[Path]) -> None:
         print(f"similarities of two texts differ by at most {np.abs(pairs).max():.5f}")
 
 
-def random(seeds: int, kind: str, tokenizer: str | None, files: list[Path]) -> None:
+def random(seeds: int, kind: str, tokenizer: str, files: list[Path]) -> None:
     changed: dict[str, list[int]] = {}
     with tempfile.TemporaryDirectory() as place:
         for seed in range(seeds):
             for head, labels in (("sequence-classification", "a,b,c,d,e"), ("token-classification", "O,B-PER,I-PER,B-LOC,I-LOC"), ("question-answering", "")):
                 folder = str(Path(place, f"{head}-{seed}"))
-                made = ["random", folder, "--size", kind, "--seed", str(seed), "--head", head, "--tokens", "4096"]
-                made += ["--tokenizer", tokenizer] if tokenizer else []
+                made = ["random", folder, "--size", kind, "--seed", str(seed), "--head", head, "--tokens", "4096", "--tokenizer", tokenizer]
                 made += ["--labels", labels] if labels else []
                 done = subprocess.run([ROOT / "longformer", *made], capture_output=True, text=True, check=False)
                 if done.returncode != 0:
@@ -114,7 +113,7 @@ def main() -> None:
     parser.add_argument("--random", action="store_true", help="random checkpoints in place of a model")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--size", choices=("tiny", "base"), default="tiny")
-    parser.add_argument("--tokenizer", help="a folder whose tokenizer the random checkpoints get")
+    parser.add_argument("--tokenizer", default=str(ROOT / "models" / "default"), help="a folder whose tokenizer the random checkpoints get (default: the model in the box)")
     options = parser.parse_args()
     files = texts(options.texts)
     if options.random:
