@@ -279,8 +279,8 @@ void check_drop(const char* op, double probability) {
 void check_apart(const char* op, const Tensor& out, const Tensor& input) {
   if (!out.is_contiguous() || !input.is_contiguous()) return;
   const char *a = out.data_ptr<char>(), *b = input.data_ptr<char>();
-  LONGFORMER_CHECK_VALUE(a + out.nbytes() <= b || b + input.nbytes() <= a,
-                         "longformer::", op, ": out must not share the memory of input");
+  LONGFORMER_CHECK_VALUE(a + out.nbytes() <= b || b + input.nbytes() <= a, "longformer::", op,
+                         ": out must not share the memory of input");
 }
 
 }  // namespace longformer

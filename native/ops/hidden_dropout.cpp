@@ -35,8 +35,7 @@ Tensor hidden_dropout(const Tensor& input, double probability, int64_t seed) {
   if (probability == 0 || input.numel() == 0) return input.clone();
   if (probability == 1) return zeros(input.sizes(), input.options());
   const cpu::HiddenDrop drop = hidden_drop_of(probability, seed);
-  if (input.is_cpu() && cpu::has_hidden_dropout(input.scalar_type()))
-    return cpu::hidden_dropout(input, drop);
+  if (input.is_cpu() && cpu::has_hidden_dropout(input.scalar_type())) return cpu::hidden_dropout(input, drop);
   Tensor x = arange(input.numel(), input.device()).add(seed);
   x = mixed(x, 30, 0xBF58476D1CE4E5B9ull);
   x = mixed(x, 27, 0x94D049BB133111EBull);

@@ -182,8 +182,8 @@ LONGFORMER_REGISTER(r) {
       "decode_attention(Tensor query, Tensor[] key, Tensor[] value, int[] rows, Tensor[] mask, "
       "float? scale=None) -> Tensor");
 
-  // Queries [N, H, D] of sequences, each over all visible keys [M, H, D] of its sequence; mask [M]. A query that
-  // may see nothing gives zeros. On a CPU.
+  // Queries [N, H, D] of sequences, each over all visible keys [M, H, D] of its sequence; mask [M]. A query
+  // that may see nothing gives zeros. On a CPU.
   r.def(
       "_dense_attention(Tensor query, Tensor key, Tensor value, Tensor? mask, int[] query_offsets, int[] "
       "key_offsets, float scale, float dropout, int seed) -> (Tensor output, Tensor logsumexp)");

@@ -124,7 +124,7 @@ TEST_P(DenseAttentionOf, equals_float64_for_every_dtype_mask_and_dropout) {
     for (const bool masked : {false, true})
       for (const double dropout : {0.0, 0.3}) {
         SCOPED_TRACE(text(type, masked ? " masked " : " ", dropout));
-        // Fewer and more queries than keys, blocks that are not full, sequences without queries and without keys.
+        // Fewer and more queries than keys, blocks that are not full, sequences without queries and keys.
         DenseProblem p = problem({3, 70, 0, 64, 5, 200}, {130, 1, 7, 64, 0, 20}, 3, 20, type, masked);
         p.dropout = dropout;
         expect_definition(p, limit);

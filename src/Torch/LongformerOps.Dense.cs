@@ -2,7 +2,7 @@ using LongformerInterop.Torch.Interop;
 
 namespace LongformerInterop.Torch;
 
-/// <summary>What <see cref="LongformerOps.DenseAttention"/> is told besides its tensors.</summary>
+/// <summary>What <see cref="LongformerOps.DenseAttention"/> is given besides its tensors.</summary>
 /// <param name="QueryOffsets">Where each sequence of queries begins, and their number N.</param>
 /// <param name="KeyOffsets">Where each sequence of keys begins, and their number M; as many.</param>
 /// <param name="Scale">Multiplies the scores.</param>

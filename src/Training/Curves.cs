@@ -9,7 +9,7 @@ namespace LongformerInterop.Training;
 internal static class Curves
 {
     private const double Width = 900, Height = 520, Smoothing = 0.95;
-    // More could not be told apart, and a long run would have a picture of megabytes.
+    // More could not be seen apart, and a long run would have a picture of megabytes.
     private const int MostPoints = 400;
 
     /// <summary>SVG of the lines of a log.</summary>
@@ -25,7 +25,8 @@ internal static class Curves
             MajorGridlineColor = OxyColor.FromRgb(230, 230, 230) });
         LogLine[] steps = [.. lines.Where(l => l.Loss is not null && double.IsFinite(l.Loss.Value))],
             evaluations = [.. lines.Where(l => l.Metrics is not null)];
-        model.Series.Add(Line("loss of a step", OxyColor.FromRgb(190, 205, 230), Thin([.. steps.Select(l => new DataPoint(l.Step, l.Loss!.Value))]), 1));
+        model.Series.Add(
+            Line("loss of a step", OxyColor.FromRgb(190, 205, 230), Thin([.. steps.Select(l => new DataPoint(l.Step, l.Loss!.Value))]), 1));
         model.Series.Add(Line("its running mean", OxyColor.FromRgb(40, 90, 170), Thin([.. Smooth(steps)]), 2));
         if (evaluations.Length > 0)
             model.Series.Add(Line("loss on held-out data", OxyColor.FromRgb(200, 80, 40), Points(evaluations, "loss"), 2, MarkerType.Circle));

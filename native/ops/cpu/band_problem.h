@@ -38,8 +38,8 @@ struct BandProblem {
   const int64_t* global_start = nullptr;       // [S+1] into global_token; null: no global tokens
   const int64_t* global_token = nullptr;  // visible global tokens, as positions in N, ascending in a sequence
   int64_t window_left = 0, window_right = 0;
-  // No query sees a key by the window: the global keys are all there is, and they are tokens of k and v alone,
-  // which then have a length of their own (dense_attention.cpp).
+  // No query sees a key by the window: the global keys are all there is, and they are tokens of k and v
+  // alone, which then have a length of their own (dense_attention.cpp).
   bool only_global = false;
   const int64_t* dilation = nullptr;  // [H]
   double scale = 1;

@@ -1,5 +1,5 @@
-// longformer::_dense_attention on a CPU: every query of a sequence over all visible keys of its sequence, by the
-// kernels of banded_attention. To those, the keys are global ones, and there is no window.
+// longformer::_dense_attention on a CPU: every query of a sequence over all visible keys of its sequence, by
+// the kernels of banded_attention. To those, the keys are global ones, and there is no window.
 
 #include "../dense_attention.h"
 
@@ -46,7 +46,8 @@ void fill_dense(BandProblem& p, BandTables& tables, std::vector<int64_t>& dilati
   p.cached_tiles = std::clamp<int64_t>((most + kBlock - 1) / kBlock, 2, kMostCachedTiles);
 }
 
-// Whether the gradients of some keys are written by nobody: of hidden ones, and of a sequence without queries.
+// Whether the gradients of some keys are written by nobody: hidden ones, and those of a sequence without
+// queries.
 bool has_unseen_keys(const DenseAttention& a) {
   if (a.visible.defined()) return true;
   for (size_t s = 0; s + 1 < a.query_offsets.size(); ++s)

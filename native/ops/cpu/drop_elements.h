@@ -1,5 +1,5 @@
-// hidden_dropout of flat elements; compiled once for every instruction set, by whose vectors the compiler makes
-// the loop.
+// hidden_dropout of flat elements; compiled once for every instruction set, by whose vectors the compiler
+// makes the loop.
 #pragma once
 #include <cstdint>
 

@@ -83,8 +83,8 @@ void read_input(const ProductProblem& p, const ProductUnit& u, int64_t first, in
   }
 }
 
-// Prefetches a unit's next inputs into the second-level cache, some lines with every tile. A transposed input's
-// rows are so far apart that the processor does not find the next by itself.
+// Prefetches a unit's next inputs into the second-level cache, some lines with every tile. A transposed
+// input's rows are so far apart that the processor does not find the next by itself.
 class NextInputs {
  public:
   // Inputs [first, first + depth); nothing where depth is 0.

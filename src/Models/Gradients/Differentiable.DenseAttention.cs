@@ -18,7 +18,9 @@ public static partial class Differentiable
     /// <param name="options">Which keys a query sees.</param>
     /// <returns>[N, H, D].</returns>
     internal static Tensor DenseAttention(Tensor query, Tensor key, Tensor value, DenseAttentionOptions options) =>
-        options.Fused(query, key) is { } sequences ? FusedDenseAttention(query, key, value, sequences) : DenseAttentionByParts(query, key, value, options);
+        options.Fused(query, key) is { } sequences
+            ? FusedDenseAttention(query, key, value, sequences)
+            : DenseAttentionByParts(query, key, value, options);
 
     private static Tensor FusedDenseAttention(Tensor query, Tensor key, Tensor value, DenseSequences sequences)
     {
