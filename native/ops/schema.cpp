@@ -190,8 +190,7 @@ LONGFORMER_REGISTER(r) {
   r.def(
       "_dense_attention_backward(Tensor grad_output, Tensor query, Tensor key, Tensor value, Tensor output, "
       "Tensor logsumexp, Tensor? mask, int[] query_offsets, int[] key_offsets, float scale, float dropout, "
-      "int "
-      "seed) -> (Tensor, Tensor, Tensor)");
+      "int seed) -> (Tensor, Tensor, Tensor)");
 
   // Measures independent chains of float32 multiply-adds on all of libtorch's threads, in GFLOP/s: the peak
   // that benchmarks are compared with.

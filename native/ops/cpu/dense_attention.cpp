@@ -4,7 +4,6 @@
 #include "../dense_attention.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "driver.h"
 
@@ -15,22 +14,12 @@ using namespace cpu;
 namespace {
 
 void fill_dense(BandProblem& p, BandTables& tables, std::vector<int64_t>& dilation, const DenseAttention& a) {
-  p.element = element_of(a.q);
-  p.q = rows_of(a.q);
-  p.k = rows_of(a.k);
-  p.v = rows_of(a.v);
-  p.heads = a.q.size(1);
-  p.dim = a.q.size(2);
-  p.padded_dim = (p.dim + 15) / 16 * 16;
+  fill_tensors(p, a.q, a.k, a.v);
+  fill_scale_and_dropout(p, a.scale, a.dropout, a.seed);
   p.offsets = a.query_offsets.data();
   p.only_global = true;
   dilation.assign(p.heads, 1);
   p.dilation = dilation.data();
-  p.scale = a.scale;
-  p.dropout = a.dropout > 0;
-  p.drop_below = static_cast<uint64_t>(std::ceil(a.dropout * 0x1p53));
-  p.keep_scale = 1 / (1 - a.dropout);
-  p.seed = static_cast<uint64_t>(a.seed);
 
   const auto* visible = a.visible.defined() ? static_cast<const uint8_t*>(a.visible.data_ptr()) : nullptr;
   tables.global_start.assign(1, 0);

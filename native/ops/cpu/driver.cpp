@@ -45,15 +45,28 @@ Rows rows_of(const Tensor& t) {
   return {t.data_ptr(), t.stride(0), t.stride(1)};
 }
 
+void fill_tensors(BandProblem& p, const Tensor& q, const Tensor& k, const Tensor& v) {
+  p.element = element_of(q);
+  p.q = rows_of(q);
+  p.k = rows_of(k);
+  p.v = rows_of(v);
+  p.heads = q.size(1);
+  p.dim = q.size(2);
+  p.padded_dim = (p.dim + 15) / 16 * 16;
+}
+
+void fill_scale_and_dropout(BandProblem& p, double scale, double dropout, int64_t seed) {
+  p.scale = scale;
+  p.dropout = dropout > 0;
+  p.drop_below = static_cast<uint64_t>(std::ceil(dropout * 0x1p53));
+  p.keep_scale = dropout < 1 ? 1 / (1 - dropout) : 0;
+  p.seed = static_cast<uint64_t>(seed);
+}
+
 void fill_problem(BandProblem& p, BandTables& tables, const BandedAttention& a) {
   const int64_t tokens = a.q.size(0), sequences = static_cast<int64_t>(a.offsets.size()) - 1;
-  p.element = element_of(a.q);
-  p.q = rows_of(a.q);
-  p.k = rows_of(a.k);
-  p.v = rows_of(a.v);
-  p.heads = a.q.size(1);
-  p.dim = a.q.size(2);
-  p.padded_dim = (p.dim + 15) / 16 * 16;
+  fill_tensors(p, a.q, a.k, a.v);
+  fill_scale_and_dropout(p, a.scale, a.dropout, a.seed);
   p.offsets = a.offsets.data();
   p.visible = a.visible.defined() ? static_cast<const uint8_t*>(a.visible.data_ptr()) : nullptr;
   p.local_key = p.visible;
@@ -61,11 +74,6 @@ void fill_problem(BandProblem& p, BandTables& tables, const BandedAttention& a) 
   p.window_left = std::min(a.window_left, tokens);
   p.window_right = std::min(a.window_right, tokens);
   p.dilation = a.dilation.data();
-  p.scale = a.scale;
-  p.dropout = a.dropout > 0;
-  p.drop_below = static_cast<uint64_t>(std::ceil(a.dropout * 0x1p53));
-  p.keep_scale = a.dropout < 1 ? 1 / (1 - a.dropout) : 0;
-  p.seed = static_cast<uint64_t>(a.seed);
   p.cached_tiles = tiles_to_cache(p);
 
   if (!a.global_index.defined() || a.global_index.numel() == 0) return;

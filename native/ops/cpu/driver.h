@@ -30,6 +30,9 @@ const BandKernels* kernels_of(const BandedAttention& a);
 const BandKernels* kernels_of(ScalarType type, bool bfloat16_products);
 
 Rows rows_of(const Tensor& t);
+// The parts of a problem that every attention by the band's kernels has.
+void fill_tensors(BandProblem& p, const Tensor& q, const Tensor& k, const Tensor& v);
+void fill_scale_and_dropout(BandProblem& p, double scale, double dropout, int64_t seed);
 void fill_problem(BandProblem& p, BandTables& tables, const BandedAttention& a);
 
 // Holds the tensors of a problem's relative positions while the problem is worked on.

@@ -83,18 +83,19 @@ void read_input(const ProductProblem& p, const ProductUnit& u, int64_t first, in
   }
 }
 
-// Prefetches a unit's next inputs into the second-level cache, some lines with every tile. A transposed
-// input's rows are so far apart that the processor does not find the next by itself.
+// Prefetches a unit's next inputs into the second-level cache, some lines with every tile, where the input is
+// transposed: its rows are so far apart that the processor does not find the next by itself, as it does those
+// of others.
 class NextInputs {
  public:
-  // Inputs [first, first + depth); nothing where depth is 0.
+  // Inputs [first, first + depth) of a transposed input; nothing where depth is 0.
   NextInputs(const ProductProblem& p, const ProductUnit& u, int64_t first, int64_t depth, int64_t tiles) {
     if (depth <= 0) return;
-    const int64_t size = element_size(p.input.element), rows = u.last_row - u.first_row;
+    const int64_t size = element_size(p.input.element);
     row_ = element_at(p.input, u.first_row, first);
     stride_ = p.input.stride * size;
-    bytes_ = (p.input.transposed ? rows : depth) * size;
-    rows_ = p.input.transposed ? depth : rows;
+    bytes_ = (u.last_row - u.first_row) * size;
+    rows_ = depth;
     at_ = line_of(row_);
     lines_ = (rows_ * (bytes_ / kLine + 1) + tiles - 1) / tiles;
   }
@@ -262,7 +263,6 @@ void multiply_unit(const ProductProblem& p, const ProductUnit& u, void* scratch)
     if (!u.rows_are_read) Cells::read(p, u, first, depth, padded_rows, a, buffer);
     // Every tile prefetches its share of the next panel's weights, all of them together the whole.
     const ptrdiff_t share = (kPanel * depth + tiles - 1) / tiles;
-    // Rows in the order of memory are streams that the processor follows.
     const int64_t next_depth =
         p.input.transposed && !u.rows_are_read ? smaller(kDepth, p.cells - first - depth) : 0;
     NextInputs inputs(p, u, Cells::kPerCell * (first + depth), Cells::kPerCell * next_depth,
