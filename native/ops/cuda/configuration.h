@@ -101,6 +101,7 @@ constexpr Configuration choose(AttentionKernel kernel, const Shape& shape) {
     case AttentionKernel::relative_query:
     case AttentionKernel::relative_key:
       c.tile = kernel == AttentionKernel::relative_key && (float32 || wide) ? 16 : 32;
+      if (kernel == AttentionKernel::relative_query && c.dim == kLargestDim && c.flags) c.tile = 16;
       c.keep = false;  // two queries, and the scores of a tile twice
       if (float32 || wide) c.warps = 2;
       break;
