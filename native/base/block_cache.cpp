@@ -24,6 +24,8 @@ constexpr size_t kHugePage = size_t{2} << 20;
 constexpr size_t kCacheLimit = size_t{1} << 30;
 
 #if defined(_WIN32)
+// Memory is given back as it was mapped.
+constexpr bool kDivides = false;
 void* map(size_t size) noexcept {
   return VirtualAlloc(nullptr, size, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
 }
@@ -31,6 +33,7 @@ void unmap(void* memory, size_t) noexcept {
   VirtualFree(memory, 0, MEM_RELEASE);
 }
 #else
+constexpr bool kDivides = true;
 // Aligns blocks that a huge page fits into to huge pages, which leaves few small pages. Matrix products then
 // read their weights with fewer misses of the page tables' cache.
 void* map(size_t size) noexcept {
@@ -84,19 +87,14 @@ void* BlockCache::take(size_t bytes) {
 void BlockCache::put(void* memory) noexcept {
   // A thread of the parent may have held the lock when the process forked.
   if (torch::is_forked()) return;
-  size_t size = 0;
-  bool kept = false;
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    const auto found = used_.find(memory);
-    if (found == used_.end()) return;
-    size = found->second;
-    used_.erase(found);
-    used_bytes_ -= size;
-    kept = keep({memory, size});
-    trim_locked(limit());
-  }
-  if (!kept) unmap(memory, size);
+  std::lock_guard<std::mutex> lock(mutex_);
+  const auto found = used_.find(memory);
+  if (found == used_.end()) return;
+  const size_t size = found->second;
+  used_.erase(found);
+  used_bytes_ -= size;
+  keep(static_cast<char*>(memory), size);
+  trim_locked(limit());
 }
 
 void BlockCache::hold() noexcept {
@@ -121,33 +119,62 @@ size_t BlockCache::limit() const noexcept {
 
 void* BlockCache::reuse(size_t size) {
   std::lock_guard<std::mutex> lock(mutex_);
-  const auto found = by_size_.lower_bound(size);
-  if (found == by_size_.end() || found->first > size + size / 4) return nullptr;
-  const Block block = *found->second;
-  used_.emplace(block.memory, block.size);  // first, since it may throw
-  used_bytes_ += block.size;
+  const auto found = by_size_.lower_bound({size, nullptr});
+  if (found == by_size_.end() || (!kDivides && found->first > size + size / 4)) return nullptr;
+  // The end of the block: the rest stays where it is in the lists.
+  const size_t taken = kDivides ? size : found->first;
+  char* const memory = found->second + found->first - taken;
+  used_.emplace(memory, taken);  // first, since it may throw
+  used_bytes_ += taken;
   most_used_bytes_ = std::max(most_used_bytes_, used_bytes_);
-  unused_.erase(found->second);
-  by_size_.erase(found);
-  unused_bytes_ -= block.size;
-  return block.memory;
+  shorten(unused_.find(found->second), taken);
+  return memory;
 }
 
-bool BlockCache::keep(Block block) noexcept {
-  bool listed = false;
-  try {
-    unused_.push_back(block);
-    listed = true;
-    by_size_.emplace(block.size, std::prev(unused_.end()));
-  } catch (...) {
-    if (listed) unused_.pop_back();
-    return false;
+// Takes bytes from the end of an unused block; allocates nothing.
+void BlockCache::shorten(ByAddress::iterator block, size_t bytes) noexcept {
+  if (bytes == block->second.size) return forget(block);
+  auto node = by_size_.extract({block->second.size, block->first});
+  node.value().first = block->second.size -= bytes;
+  by_size_.insert(std::move(node));
+  unused_bytes_ -= bytes;
+}
+
+void BlockCache::forget(ByAddress::iterator block) noexcept {
+  by_size_.erase({block->second.size, block->first});
+  by_age_.erase({block->second.since, block->first});
+  unused_bytes_ -= block->second.size;
+  unused_.erase(block);
+}
+
+void BlockCache::keep(char* memory, size_t size) noexcept {
+  const uint64_t since = puts_++;
+  auto next = unused_.lower_bound(memory);
+  if (kDivides && next != unused_.begin()) {
+    const auto before = std::prev(next);
+    if (before->first + before->second.size == memory) {
+      memory = before->first;
+      size += before->second.size;
+      forget(before);
+    }
   }
-  unused_bytes_ += block.size;
-  return true;
+  if (kDivides && next != unused_.end() && memory + size == next->first) {
+    size += next->second.size;
+    forget(next);
+  }
+  try {
+    unused_.emplace(memory, Unused{size, since});
+    by_size_.emplace(size, memory);
+    by_age_.emplace(since, memory);
+  } catch (...) {
+    by_size_.erase({size, memory});
+    unused_.erase(memory);
+    return unmap(memory, size);
+  }
+  unused_bytes_ += size;
 }
 
-// Gives unused blocks back to the system until at most so many bytes are left.
+// Gives unused bytes back to the system until at most so many are left.
 void BlockCache::trim(size_t limit) noexcept {
   std::lock_guard<std::mutex> lock(mutex_);
   trim_locked(limit);
@@ -155,13 +182,12 @@ void BlockCache::trim(size_t limit) noexcept {
 
 void BlockCache::trim_locked(size_t limit) noexcept {
   while (unused_bytes_ > limit) {
-    const Block oldest = unused_.front();
-    auto [first, last] = by_size_.equal_range(oldest.size);
-    while (first != last && first->second != unused_.begin()) ++first;
-    if (first != last) by_size_.erase(first);
-    unused_.pop_front();
-    unused_bytes_ -= oldest.size;
-    unmap(oldest.memory, oldest.size);
+    const auto oldest = unused_.find(by_age_.begin()->second);
+    const size_t too_many = (unused_bytes_ - limit + kHugePage - 1) / kHugePage * kHugePage,
+                 bytes = kDivides ? std::min(oldest->second.size, too_many) : oldest->second.size;
+    char* const end = oldest->first + oldest->second.size;
+    shorten(oldest, bytes);
+    unmap(end - bytes, bytes);
   }
 }
 

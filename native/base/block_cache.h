@@ -1,10 +1,12 @@
 // Memory of big tensors on the CPU.
 #pragma once
 #include <cstddef>
-#include <list>
+#include <cstdint>
 #include <map>
 #include <mutex>
+#include <set>
 #include <unordered_map>
+#include <utility>
 
 namespace longformer {
 
@@ -13,13 +15,15 @@ namespace longformer {
 // the time of a base-size linear layer over 4,096 tokens. malloc's options help on the main thread only,
 // since the heaps of other threads hold blocks of at most 64 MB, and .NET computes on other threads.
 //
-// The cache keeps at most 1 GiB of unused blocks and drops those first that were unused longest. A cached
-// block serves a request of at least 4/5 of its size. When the system refuses memory, the cache is emptied
-// before the request fails.
+// The cache keeps at most 1 GiB of unused bytes and gives back first what was unused longest. A request
+// takes its part of the smallest unused block that has room for it, and blocks that become unused join their
+// neighbours, so that requests of other sizes find room as well. (Windows takes memory back only as it was
+// mapped: there a block is taken whole, for a request of at least 4/5 of its size.) When the system refuses
+// memory, the cache is emptied before the request fails.
 //
-// While somebody holds it, as a training does, whose steps are all alike, unused blocks are kept up to the
-// most bytes that were in use at one time: a step finds the blocks of the step before, however many they are,
-// and used and unused ones together never take more than the used ones took at their peak.
+// While somebody holds it, as a training does, whose steps are all alike, unused bytes are kept up to the
+// most that were in use at one time: a step finds the memory of the step before, and used and unused bytes
+// together are never more than the used ones were at their peak.
 class BlockCache {
  public:
   // Returns at least so many bytes, aligned to a page; null where the system has no memory left.
@@ -32,14 +36,16 @@ class BlockCache {
   size_t unused_bytes() noexcept;
 
  private:
-  struct Block {
-    void* memory;
+  struct Unused {
     size_t size;
+    uint64_t since;  // when it was put, by the number of puts
   };
-  using Unused = std::list<Block>;  // the one unused for longest in front
+  using ByAddress = std::map<char*, Unused>;
 
   void* reuse(size_t size);
-  bool keep(Block block) noexcept;
+  void keep(char* memory, size_t size) noexcept;
+  void forget(ByAddress::iterator block) noexcept;
+  void shorten(ByAddress::iterator block, size_t bytes) noexcept;
   void trim(size_t limit) noexcept;
   void trim_locked(size_t limit) noexcept;
   // How many unused bytes may stay beside the used ones.
@@ -47,8 +53,10 @@ class BlockCache {
 
   std::mutex mutex_;
   std::unordered_map<void*, size_t> used_;
-  Unused unused_;
-  std::multimap<size_t, Unused::iterator> by_size_;
+  ByAddress unused_;
+  std::set<std::pair<size_t, char*>> by_size_;
+  std::set<std::pair<uint64_t, char*>> by_age_;  // the one unused for longest first
+  uint64_t puts_ = 0;
   size_t unused_bytes_ = 0, used_bytes_ = 0;
   size_t most_used_bytes_ = 0;  // since the hold began
   int holds_ = 0;

@@ -173,7 +173,7 @@ TEST(BlockCaches, hold_as_much_as_was_used_and_no_more) {
   for (void* block : blocks) cache.put(block);
   EXPECT_EQ(cache.unused_bytes(), 1600 * kMebibyte);  // beyond the limit without a hold
   EXPECT_NE(std::find(blocks.begin(), blocks.end(), cache.take(160 * kMebibyte)), blocks.end());
-  // A block of another size comes in the place of unused ones.
+  // A block of another size has its place in unused ones, or comes in their place.
   void* other = cache.take(400 * kMebibyte);
   EXPECT_LE(cache.unused_bytes(), (1600 - 160 - 400) * kMebibyte);
   cache.put(other);
@@ -184,6 +184,69 @@ TEST(BlockCaches, hold_as_much_as_was_used_and_no_more) {
   EXPECT_LE(cache.unused_bytes(), 1024 * kMebibyte);
   cache.put(outside);
 }
+
+// Blocks that are used at one time never overlap, keep what is written to them, and with the unused ones take
+// what was used at the peak and no more, whatever the order of sizes.
+TEST(BlockCaches, divide_and_join_their_memory) {
+  constexpr size_t kKibibyte = 1024;
+  Rng rng(5);
+  BlockCache cache;
+  cache.hold();
+  struct Taken {
+    uint8_t* memory;
+    size_t bytes;
+    uint8_t mark;
+  };
+  std::vector<Taken> taken;
+  size_t used = 0, most = 0;
+  const auto rounded = [](size_t bytes) {
+    return (bytes + 64 * kKibibyte - 1) / (64 * kKibibyte) * 64 * kKibibyte;
+  };
+  for (int step = 0; step < 4000; ++step) {
+    if (taken.size() < 3 || (rng() % 2 == 0 && used < 300 * kKibibyte * kKibibyte)) {
+      const size_t bytes =
+          (rng() % 3 == 0 ? rng() % (40 * kKibibyte) : rng() % (2 * kKibibyte)) * kKibibyte + 1;
+      auto* memory = static_cast<uint8_t*>(cache.take(bytes));
+      ASSERT_NE(memory, nullptr);
+      const auto mark = uint8_t(step);
+      memory[0] = memory[bytes / 2] = memory[bytes - 1] = mark;
+      taken.push_back({memory, bytes, mark});
+      used += rounded(bytes);
+      most = std::max(most, used);
+    } else {
+      const size_t i = rng() % taken.size();
+      const Taken t = taken[i];
+      ASSERT_EQ(t.memory[0], t.mark);
+      ASSERT_EQ(t.memory[t.bytes / 2], t.mark);
+      ASSERT_EQ(t.memory[t.bytes - 1], t.mark);
+      taken[i] = taken.back();
+      taken.pop_back();
+      cache.put(t.memory);
+      used -= rounded(t.bytes);
+    }
+    // Windows gives a block whole, for at least 4/5 of its size.
+    ASSERT_LE(used + cache.unused_bytes(), most * 5 / 4);
+  }
+  for (const Taken& t : taken) cache.put(t.memory);
+  cache.let_go();
+  EXPECT_LE(cache.unused_bytes(), most * 5 / 4);
+}
+
+#if !defined(_WIN32)
+TEST(BlockCaches, serve_other_sizes_from_what_they_have) {
+  constexpr size_t kMebibyte = size_t(1) << 20;
+  BlockCache cache;
+  cache.hold();
+  auto* whole = static_cast<char*>(cache.take(48 * kMebibyte));
+  cache.put(whole);
+  std::vector<char*> parts;
+  for (int i = 0; i < 4; ++i) parts.push_back(static_cast<char*>(cache.take(12 * kMebibyte)));
+  EXPECT_EQ(cache.unused_bytes(), 0);
+  for (char* part : parts) EXPECT_TRUE(part >= whole && part + 12 * kMebibyte <= whole + 48 * kMebibyte);
+  for (char* part : parts) cache.put(part);
+  EXPECT_EQ(cache.take(48 * kMebibyte), whole);
+}
+#endif
 
 }  // namespace
 }  // namespace longformer::test
