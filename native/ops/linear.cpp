@@ -24,9 +24,11 @@ LinearGradients linear_backward(const Tensor& grad_output, const Tensor& input, 
     return grads;
   }
   const Tensor g = grad_output.reshape({rows, outputs}), x = input.reshape({rows, inputs});
-  if (need_bias) grads.bias = g.sum(0);
+  const bool together = need_weight && need_bias && cpu::multiplies(g.t(), x.t());
   // The weight's first: for it the input is packed, which need not be beside the input's gradient.
-  if (need_weight) grads.weight = matrix_product(g.t(), x.t());
+  if (together) std::tie(grads.weight, grads.bias) = cpu::matrix_product_and_row_sums(g.t(), x.t());
+  if (need_weight && !together) grads.weight = matrix_product(g.t(), x.t());
+  if (need_bias && !together) grads.bias = g.sum(0);
   if (need_input) grads.input = matrix_product(g, weight.t()).view(input.sizes());
   return grads;
 }

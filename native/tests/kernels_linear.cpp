@@ -165,6 +165,30 @@ TEST_P(Linear, the_kernels_of_products_equal_float64_for_every_type_and_layout) 
         }
 }
 
+TEST_P(Linear, the_gradient_of_the_bias_is_summed_beside_that_of_the_weight) {
+  using Three = std::tuple<Tensor, Tensor, Tensor>;
+  for (const ScalarType type : {kFloat, kBFloat16, kHalf})
+    for (const std::vector<int64_t>& shape :
+         {std::vector<int64_t>{40, 5, 33}, {257, 48, 100}, {1030, 33, 85}, {391, 130, 768}}) {
+      SCOPED_TRACE(text(type, " ", IntList(shape)));
+      const Tensor g = randn({shape[0], shape[2]}, type), x = randn({shape[0], shape[1]}, type),
+                   w = randn({shape[2], shape[1]}, type);
+      const Tensor exact = g.to(kDouble).sum(0);
+      Tensor first;
+      for (const int threads : {1, 2, 3, 7}) {
+        const Threads some(threads);
+        const Tensor bias = std::get<2>(call<Three>("_linear_backward", g, x, w, true, true, true));
+        if (!first.defined()) first = bias;
+        EXPECT_TRUE(equal(bias, first)) << threads;
+      }
+      EXPECT_EQ(first.scalar_type(), type);
+      EXPECT_LT(largest_difference(first, exact), (type == kFloat  ? 1e-6
+                                                   : type == kHalf ? 1e-3
+                                                                   : 1e-2) *
+                                                      values(exact.abs().max())[0]);
+    }
+}
+
 TEST_P(Linear, many_threads_may_multiply_at_once) {
   const Tensor w = randn({64, 64}), packed = linear_pack(w);
   std::vector<std::thread> threads;

@@ -48,7 +48,7 @@ struct Product {
     problem.outputs = linear.weight.size(0);
     problem.cells = type == kBFloat16 ? pairs_of(problem.inputs) : problem.inputs;
     problem.packed = static_cast<const float*>(linear.packed.data_ptr());
-    problem.element = problem.input.element = element_of(bias);
+    problem.element = problem.bias_element = problem.input.element = element_of(bias);
     problem.bias = bias.data_ptr();
     problem.activation = linear.activation;
   }

@@ -20,6 +20,15 @@ Tensor matrix_product(const Tensor& a, const Tensor& b, const Tensor& bias) {
   return p.out;
 }
 
+std::tuple<Tensor, Tensor> matrix_product_and_row_sums(const Tensor& a, const Tensor& b) {
+  Product p;
+  p.input = a;
+  p.row_sums = empty({a.size(0)}, kFloat);
+  p.out = empty({a.size(0), b.size(0)}, a.options());
+  multiply_plain(p, b);
+  return {p.out, p.row_sums.to(a.scalar_type())};
+}
+
 void add_matrix_product(const Tensor& a, const Tensor& b, const Tensor& to) {
   Product p;
   p.input = a;

@@ -88,8 +88,7 @@ size_t multiply_rows_scratch(const ProductProblem& p) {
 }
 
 PackedAs packed_as(ScalarType type) {
-  return type == kBFloat16 && has_bfloat16_products() && active_isa() == Isa::avx512 ? PackedAs::bfloat16
-                                                                                     : PackedAs::float32;
+  return type == kBFloat16 && multiplies_bfloat16() ? PackedAs::bfloat16 : PackedAs::float32;
 }
 
 bool is_packed(const Tensor& packed, PackedAs as, int64_t inputs, int64_t outputs) {
@@ -134,7 +133,14 @@ void multiply(const Product& product) {
     p.weight_scale = product.weight_scale.data_ptr<float>();
     p.offsets = reinterpret_cast<const int32_t*>(p.packed + packed_cells(p.cells, p.outputs));
   }
+  if (product.row_sums.defined()) {
+    if (p.input.transposed)
+      p.row_sums = product.row_sums.data_ptr<float>();
+    else
+      product.row_sums.copy_(product.input.sum(1));
+  }
   p.element = element_of(product.out);
+  p.bias_element = product.bias.defined() ? element_of(product.bias) : p.element;
   p.bias = product.bias.defined() ? product.bias.data_ptr() : nullptr;
   p.activation = product.activation;
   p.residual = product.residual.defined() ? product.residual.data_ptr() : nullptr;
@@ -177,6 +183,8 @@ void multiply_plain(Product product, const Tensor& weight) {
     multiply(product);
     return;
   }
+  if (product.row_sums.defined()) product.row_sums.copy_(product.input.sum(1));
+  product.row_sums = {};
   const Tensor bias = product.bias, residual = product.residual;
   if (inputs > outputs && sums_are_exact && product.activation == Activation::none) {
     // Some inputs after the other: each part adds to the sums of those before.

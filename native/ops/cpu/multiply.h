@@ -2,11 +2,9 @@
 #pragma once
 #include "../../base/tensor.h"
 #include "activation.h"
+#include "product_problem.h"
 
 namespace longformer::cpu {
-
-struct ProductKernels;
-struct ProductProblem;
 
 // The kernels read this: a weight of any type in float32, or one in bfloat16 as it is. Weights of eight bits
 // are packed by int8_linear.h.
@@ -27,8 +25,9 @@ struct Product {
   Tensor bias;  // [outputs] or undefined
   Activation activation = Activation::none;
   Tensor residual;         // like out, or undefined; may be out itself
-  Tensor out;              // rows * outputs elements, contiguous; bias and residual are of its type
+  Tensor out;              // rows * outputs elements, contiguous; the bias is of its type, or float32
   int64_t out_stride = 0;  // from row to row of out and residual; 0: outputs
+  Tensor row_sums = {};    // float32 [rows]: receives the sums of the input's rows
   // [outputs] in float32, of a packed weight of eight bits; then input's rows are contiguous.
   Tensor weight_scale = {};
 };
@@ -41,6 +40,7 @@ void multiply_plain(Product product, const Tensor& weight);
 
 // Rows that are multiplied together: enough that a weight is used often once it is in the second-level cache.
 constexpr int64_t kUnitRows = 84;
+static_assert(kUnitRows <= kMostUnitRows);
 // The kernels for a packed weight of that type.
 const ProductKernels* product_kernels_for(ScalarType packed);
 // The whole problem, of at most kUnitRows rows, on this thread.

@@ -61,6 +61,37 @@ void pack_panels(const PackProblem& p, int64_t first, int64_t last, void* scratc
   }
 }
 
+// The sums of a unit's rows over some of their inputs, while these pass by in vectors of rows.
+template <class V>
+class RowSums {
+ public:
+  RowSums(const ProductProblem& p, const ProductUnit& u)
+      : rows_(u.last_row - u.first_row),
+        to_(p.row_sums == nullptr || u.first_panel > 0 ? nullptr : p.row_sums + u.first_row) {
+    if (to_ != nullptr) std::memset(sums_, 0, sizeof sums_);
+  }
+  // function(vector, sum) gives the sum and what `count` vectors, `step` floats apart, have for it.
+  template <class Function>
+  void add(const float* vectors, int64_t step, int count, const Function& function) {
+    if (to_ == nullptr) return;
+    for (int64_t row = 0; row < rows_; row += V::lanes) {
+      typename V::T sum = V::load(sums_ + row);
+      for (int i = 0; i < count; ++i) sum = function(V::load(vectors + i * step + row), sum);
+      V::store(sums_ + row, sum);
+    }
+  }
+  // Adds them to what the inputs before gave; these are the first ones where `first` is 0.
+  void finish(int64_t first) {
+    if (to_ == nullptr) return;
+    for (int64_t row = 0; row < rows_; ++row) to_[row] = first == 0 ? sums_[row] : to_[row] + sums_[row];
+  }
+
+ private:
+  const int64_t rows_;
+  float* const to_;
+  alignas(64) float sums_[longformer::cpu::kMostUnitRows];
+};
+
 // Inputs [first, first + depth) of a unit's rows, to rows that are kDepthStride apart.
 template <class V>
 void read_input(const ProductProblem& p, const ProductUnit& u, int64_t first, int64_t depth,
@@ -71,6 +102,7 @@ void read_input(const ProductProblem& p, const ProductUnit& u, int64_t first, in
       read_row<V>(to + r * kDepthStride, element_at(p.input, u.first_row + r, first), p.input.element, depth);
     return;
   }
+  RowSums<V> sums(p, u);
   for (int64_t k = 0; k < depth; k += 16) {
     for (int64_t j = 0; j < 16; ++j) {
       float* row = buffer + j * padded_rows;
@@ -79,8 +111,10 @@ void read_input(const ProductProblem& p, const ProductUnit& u, int64_t first, in
       else
         std::memset(row, 0, size_t(rows) * sizeof(float));
     }
+    sums.add(buffer, padded_rows, 16, V::add);
     transpose<V>(to + k, kDepthStride, buffer, padded_rows, 16, rows, 1.0f);
   }
+  sums.finish(first);
 }
 
 // Prefetches a unit's next inputs into the second-level cache, some lines with every tile, where the input is
@@ -131,8 +165,8 @@ struct PanelBias {
   PanelBias(const ProductProblem& p, int64_t panel) {
     const int64_t output = panel * kPanel, count = smaller(kPanel, p.outputs - output);
     if (p.bias != nullptr)
-      read_row<V>(values, static_cast<const char*>(p.bias) + output * element_size(p.element), p.element,
-                  count);
+      read_row<V>(values, static_cast<const char*>(p.bias) + output * element_size(p.bias_element),
+                  p.bias_element, count);
   }
 };
 
@@ -247,6 +281,19 @@ inline void multiply_group(int rows, const float* a, const float* b, ptrdiff_t d
   }
 }
 
+// Asks for the lines of the output that some rows of a panel will be written to: they are far apart, and a
+// store to a line that is in no cache waits for it.
+inline __attribute__((always_inline)) void ask_for_output(const ProductProblem& p, const ProductUnit& u,
+                                                          int64_t panel, int64_t row, int64_t count) {
+  const int64_t size = element_size(p.element);
+  const char* to =
+      static_cast<const char*>(p.output) + ((u.first_row + row) * p.output_stride + panel * kPanel) * size;
+  for (int64_t r = 0; r < count; ++r, to += p.output_stride * size) {
+    __builtin_prefetch(to, 1);
+    if (size == 4) __builtin_prefetch(to + 64, 1);
+  }
+}
+
 template <class V, class Cells = Floats<V>>
 void multiply_unit(const ProductProblem& p, const ProductUnit& u, void* scratch) {
   constexpr int most = kTileRows<V>, width = 2 * V::lanes;
@@ -279,6 +326,7 @@ void multiply_unit(const ProductProblem& p, const ProductUnit& u, void* scratch)
         int64_t row = 0;
         for (int64_t g = 0; g < groups; ++g, ahead += share) {
           const int64_t count = rows_each + (g < rows_left ? 1 : 0);
+          if (block + 1 == blocks) ask_for_output(p, u, panel, row, count);
           multiply_group<V, Cells, most>(int(count), a + row * kDepthStride, b + column, depth,
                                          sums + row * kPanel + column, block > 0, {ahead, step});
           inputs.ask();

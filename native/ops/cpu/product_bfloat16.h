@@ -58,6 +58,14 @@ inline void transpose_cells(float* to, int64_t ld_to, const float* from, int64_t
   for (int i = 0; i < 16; ++i) V::store(to + i * ld_to, x[i]);
 }
 
+// The sum and both numbers of each pair.
+inline __m512 add_pair(__m512 pairs, __m512 sum) {
+  const __m512i bits = _mm512_castps_si512(pairs);
+  const __m512 low = _mm512_castsi512_ps(_mm512_slli_epi32(bits, 16)),
+               high = _mm512_castsi512_ps(_mm512_and_si512(bits, _mm512_set1_epi32(int(0xffff0000u))));
+  return _mm512_add_ps(sum, _mm512_add_ps(low, high));
+}
+
 struct BFloat16Pairs {
   using V = FloatAvx512;
   static constexpr int64_t kPerCell = 2;
@@ -68,6 +76,7 @@ struct BFloat16Pairs {
                    int64_t padded_rows, float* to, float* buffer) {
     if (p.input.transposed) {
       const int64_t rows = u.last_row - u.first_row;
+      RowSums<V> sums(p, u);
       for (int64_t k = 0; k < depth; k += 16) {
         for (int64_t j = 0; j < 16; ++j) {
           float* const row = buffer + j * padded_rows;
@@ -77,9 +86,11 @@ struct BFloat16Pairs {
           else
             std::memset(row, 0, size_t(rows) * sizeof(float));
         }
+        sums.add(buffer, padded_rows, 16, add_pair);
         for (int64_t r = 0; r < rows; r += 16)
           transpose_cells(to + r * kDepthStride + k, kDepthStride, buffer + r, padded_rows);
       }
+      sums.finish(first);
       return;
     }
     for (int64_t row = u.first_row; row < u.last_row; ++row, to += kDepthStride) {

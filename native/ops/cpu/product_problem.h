@@ -17,6 +17,8 @@ constexpr int64_t kPanel = 32;
 // first-level cache for all rows of a unit. Rows of the input are an odd number of cache lines apart, so that
 // they share no cache sets.
 constexpr int64_t kDepth = 192, kDepthStride = kDepth + 16;
+// Rows of a unit at most.
+constexpr int64_t kMostUnitRows = 96;
 // Numbers of eight bits are symmetric: -127 .. 127.
 constexpr float kInt8Largest = 127;
 
@@ -39,12 +41,14 @@ struct ProductProblem {
   int64_t cells = 0;  // of a row of the input
   Operand input;      // [rows, inputs]
   const float* packed = nullptr;
-  Element element = Element::float32;  // of bias, residual and output
-  const void* bias = nullptr;          // [outputs] or null
+  Element element = Element::float32;       // of residual and output
+  Element bias_element = Element::float32;  // that, or float32
+  const void* bias = nullptr;               // [outputs] or null
   Activation activation = Activation::none;
   const void* residual = nullptr;  // [rows, outputs] or null; may be the output
   void* output = nullptr;          // [rows, outputs]
   int64_t output_stride = 0;       // from row to row of output and residual, in elements
+  float* row_sums = nullptr;       // [rows]: receives the sums of the input's rows, where that is transposed
   // Of weights of eight bits: the scale of each output, and what its sums are too large by.
   const float* weight_scale = nullptr;  // [outputs]
   const int32_t* offsets = nullptr;     // [outputs rounded up to a panel]
