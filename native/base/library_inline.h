@@ -162,6 +162,9 @@ inline Value result_value(int64_t x) {
 inline Value result_value(double x) {
   return value_of(x);
 }
+inline Value result_value(bool x) {
+  return value_of(x);
+}
 Value result_value(const TensorList& tensors);
 
 inline void result_to_caller(Tensor&& t, longformer_value& result) {
@@ -178,6 +181,11 @@ inline void result_to_caller(double x, longformer_value& result) {
   result.tag = LONGFORMER_DOUBLE;
   result.n = 0;
   result.data.real = x;
+}
+inline void result_to_caller(bool x, longformer_value& result) {
+  result.tag = LONGFORMER_BOOL;
+  result.n = 0;
+  result.data.integer = x;
 }
 void result_to_caller(TensorList&& tensors, longformer_value& result);
 

@@ -38,19 +38,21 @@ void check_weight(const char* op, const Tensor& input, const Tensor& weight) {
   check_same_kind(op, "weight", weight, "input", input);
 }
 
-// Of a product: bias [outputs] and a residual like the result, either of which may be undefined.
-void check_addends(const char* op, const Tensor& input, const Tensor& bias, const Tensor& residual,
-                   int64_t outputs, const std::vector<int64_t>& shape) {
-  if (bias.defined()) {
-    check_same_kind(op, "bias", bias, "input", input);
-    LONGFORMER_CHECK_VALUE(bias.dim() == 1 && bias.size(0) == outputs, "longformer::", op, ": bias must be [",
-                           outputs, "], given ", bias.sizes());
-  }
-  if (residual.defined()) {
-    check_same_kind(op, "residual", residual, "input", input);
-    LONGFORMER_CHECK_VALUE(residual.sizes() == IntList(shape), "longformer::", op, ": residual must be ",
-                           IntList(shape), ", given ", residual.sizes());
-  }
+// Of a product: bias [outputs] and a residual like the result, either of which may be undefined. They are of
+// the kind of another argument.
+void check_bias(const char* op, const Tensor& bias, int64_t outputs, const char* like_name,
+                const Tensor& like) {
+  if (!bias.defined()) return;
+  check_same_kind(op, "bias", bias, like_name, like);
+  LONGFORMER_CHECK_VALUE(bias.dim() == 1 && bias.size(0) == outputs, "longformer::", op, ": bias must be [",
+                         outputs, "], given ", bias.sizes());
+}
+void check_residual(const char* op, const Tensor& residual, const std::vector<int64_t>& shape,
+                    const char* like_name, const Tensor& like) {
+  if (!residual.defined()) return;
+  check_same_kind(op, "residual", residual, like_name, like);
+  LONGFORMER_CHECK_VALUE(residual.sizes() == IntList(shape), "longformer::", op, ": residual must be ",
+                         IntList(shape), ", given ", residual.sizes());
 }
 
 std::vector<int64_t> with_last(IntList sizes, int64_t last) {
@@ -81,7 +83,8 @@ Linear check_linear(const char* op, const Tensor& input, const Tensor& weight, c
                 or_none(residual),
                 activation_of(op, activation),
                 with_last(input.sizes(), weight.size(0))};
-  check_addends(op, input, linear.bias, linear.residual, weight.size(0), linear.shape);
+  check_bias(op, linear.bias, weight.size(0), "input", input);
+  check_residual(op, linear.residual, linear.shape, "input", input);
   const bool packs = linear.packed.defined() && linear.packed.numel() > 0;
   LONGFORMER_CHECK_VALUE(!packs || !input.is_cpu() || cpu::is_packed_form_of(linear.packed, weight),
                          "longformer::", op, ": packed must be linear_pack(weight), given ",
@@ -109,7 +112,8 @@ void check_int8_weight(const char* op, const Tensor& weight) {
 
 Int8Linear check_int8_linear(const char* op, const Tensor& input, const Tensor& weight, const Tensor& scale,
                              const OptionalTensor& bias, const OptionalTensor& packed,
-                             std::string_view activation, const OptionalTensor& residual) {
+                             std::string_view activation, const OptionalTensor& residual,
+                             const OptionalTensor& out) {
   check_int8_weight(op, weight);
   const int64_t outputs = weight.size(0), inputs = weight.size(1);
   LONGFORMER_CHECK_VALUE(cpu::has_product(input.scalar_type()), "longformer::", op,
@@ -129,7 +133,18 @@ Int8Linear check_int8_linear(const char* op, const Tensor& input, const Tensor& 
                     or_none(residual),
                     activation_of(op, activation),
                     with_last(input.sizes(), outputs)};
-  check_addends(op, input, linear.bias, linear.residual, outputs, linear.shape);
+  const bool integers = linear.packed.defined();
+  if (out.has_value()) {
+    check_floating(op, "out", *out);
+    LONGFORMER_CHECK_VALUE(cpu::has_product(out->scalar_type()), "longformer::", op,
+                           ": out must be float32, bfloat16 or float16, given ", out->scalar_type());
+    check_out(op, *out, linear.shape, integers ? Tensor() : input);
+  }
+  const char* const like_name = out.has_value() ? "out" : "input";
+  const Tensor& like = out.has_value() ? *out : input;
+  const bool wide_bias = integers && linear.bias.defined() && linear.bias.scalar_type() == kFloat;
+  check_bias(op, linear.bias, outputs, like_name, wide_bias ? linear.bias : like);
+  check_residual(op, linear.residual, linear.shape, like_name, like);
   LONGFORMER_CHECK_VALUE(!linear.packed.defined() || cpu::is_packed_int8(linear.packed, inputs, outputs),
                          "longformer::", op, ": packed must be _int8_pack(weight), given ",
                          or_none(packed).scalar_type(), " ", or_none(packed).sizes(), " for weight ",

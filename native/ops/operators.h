@@ -99,7 +99,8 @@ void check_int8_values(bool finite);
 void check_int8_weight(const char* op, const Tensor& weight);
 Int8Linear check_int8_linear(const char* op, const Tensor& input, const Tensor& weight, const Tensor& scale,
                              const OptionalTensor& bias, const OptionalTensor& packed,
-                             std::string_view activation, const OptionalTensor& residual);
+                             std::string_view activation, const OptionalTensor& residual,
+                             const OptionalTensor& out = {});
 // The kernels on a CPU read the input while they write `out`.
 void check_apart(const char* op, const Tensor& out, const Tensor& input);
 // A tensor of that shape to write into, of the type and device of `like` where that is defined.

@@ -85,7 +85,8 @@ LONGFORMER_REGISTER(r) {
       "Tensor(a!) out) -> ()");
   // The same with a weight in int8 [O, I] whose rows have the factors scale [O] in float32, on a CPU.
   // Without `packed` only the weight has eight bits: for a few rows. With it, _int8_pack(weight), each row of
-  // the input is quantized as well, symmetric, by its own largest magnitude.
+  // the input is quantized as well, symmetric, by its own largest magnitude, and `out` may have another dtype
+  // than the input. The residual has that of the result; so has the bias, or float32.
   r.def("_int8_quantize(Tensor weight) -> (Tensor quantized, Tensor scale)");
   r.def("_int8_pack(Tensor weight) -> Tensor");
   r.def(
@@ -195,6 +196,8 @@ LONGFORMER_REGISTER(r) {
   // Measures independent chains of float32 multiply-adds on all of libtorch's threads, in GFLOP/s: the peak
   // that benchmarks are compared with.
   r.def("_multiply_add_peak() -> float");
+  // Whether the kernels multiply bfloat16 by instructions of their own.
+  r.def("_multiplies_bfloat16() -> bool");
 }
 
 }  // namespace longformer

@@ -52,6 +52,12 @@ int64_t ResultOf<int64_t>::take(const longformer_value* values) {
   return values->data.integer;
 }
 
+template <>
+bool ResultOf<bool>::take(const longformer_value* values) {
+  LONGFORMER_CHECK(values->tag == LONGFORMER_BOOL, "a bool was expected, given tag ", values->tag);
+  return values->data.integer != 0;
+}
+
 longformer_operator find_operator(const std::string& name, size_t arguments, size_t results) {
   longformer_operator op = nullptr;
   int32_t takes = -1, gives = -1;

@@ -91,6 +91,8 @@ template <>
 double ResultOf<double>::take(const longformer_value* values);
 template <>
 int64_t ResultOf<int64_t>::take(const longformer_value* values);
+template <>
+bool ResultOf<bool>::take(const longformer_value* values);
 
 // The operator of that name and how many arguments and results it has; throws where there is none.
 longformer_operator find_operator(const std::string& name, size_t arguments, size_t results);
@@ -136,7 +138,7 @@ Result call_dispatcher(const std::string& name, const Arguments&... arguments) {
 // torch::TorchError, whose words api().torch_error() has; tensors and nothing are the only results there.
 template <class Result = Tensor, class... Arguments>
 Result call(Way way, const std::string& name, const Arguments&... arguments) {
-  if constexpr (!std::is_same_v<Result, double> && !std::is_same_v<Result, TensorList>) {
+  if constexpr (!std::is_arithmetic_v<Result> && !std::is_same_v<Result, TensorList>) {
     if (way == Way::dispatcher) return call_dispatcher<Result>(name, arguments...);
   }
   LONGFORMER_CHECK(way == Way::direct, "the result of ", name, " is no tensor: called directly only");

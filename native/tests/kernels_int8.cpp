@@ -222,6 +222,32 @@ TEST_P(Int8, strides_and_leading_dimensions_do_not_matter_and_out_may_be_the_res
   EXPECT_EQ(int8_linear(empty({0, 40}, kFloat), quantized, {}, packed).sizes(), IntList({0, 24}));
 }
 
+TEST_P(Int8, the_result_may_have_another_type_than_the_input_and_the_bias_is_in_float32) {
+  const Quantized w = quantize(randn({40, 100}));
+  const Tensor packed = call<Tensor>("_int8_pack", std::get<0>(w)), bias = randn({40});
+  const auto into = [&](const Tensor& x, const OptionalTensor& residual, ScalarType type) {
+    const Tensor out = empty({30, 40}, type);
+    call<void>("_int8_linear_into", x, std::get<0>(w), std::get<1>(w), OptionalTensor(bias),
+               OptionalTensor(packed), "gelu", residual, out);
+    return out;
+  };
+  for (const ScalarType given : {kFloat, kBFloat16, kHalf}) {
+    const Tensor x = randn({30, 100}, given), exact = into(x, {}, kFloat);
+    EXPECT_TRUE(equal(exact, int8_linear(x.to(kFloat), w, bias, packed, "gelu")));
+    for (const ScalarType wanted : {kBFloat16, kHalf}) {
+      SCOPED_TRACE(text(given, " to ", wanted));
+      EXPECT_TRUE(equal(into(x, {}, wanted), exact.to(wanted)));
+      const Tensor residual = randn({30, 40}, wanted);
+      EXPECT_TRUE(equal(into(x, residual, wanted), (exact + residual.to(kFloat)).to(wanted)));
+    }
+  }
+}
+
+TEST_P(Int8, says_whether_bfloat16_is_multiplied_as_it_is) {
+  EXPECT_EQ(call<bool>("_multiplies_bfloat16"), cpu::multiplies_bfloat16());
+  EXPECT_TRUE(GetParam() == "avx512" || !cpu::multiplies_bfloat16());
+}
+
 TEST_P(Int8, errors_name_the_argument_and_both_shapes) {
   const Quantized w = quantize(randn({8, 16}));
   const Tensor x = randn({4, 16});
@@ -243,6 +269,20 @@ TEST_P(Int8, errors_name_the_argument_and_both_shapes) {
           "packed must be _int8_pack(weight), given Char [9]");
   refuses([&] { int8_linear(x, w, {}, {}, "none", randn({4, 9})); }, "residual must be [4, 8], given [4, 9]");
   refuses([&] { int8_linear(x, w, {}, {}, "swish"); }, "given \"swish\"");
+  const auto into = [&](const Tensor& bias, bool packs, const OptionalTensor& residual, const Tensor& out) {
+    return [=] {
+      const OptionalTensor packed =
+          packs ? OptionalTensor(call<Tensor>("_int8_pack", std::get<0>(w))) : OptionalTensor();
+      call<void>("_int8_linear_into", x, std::get<0>(w), std::get<1>(w), OptionalTensor(bias), packed, "none",
+                 residual, out);
+    };
+  };
+  const Tensor out = empty({4, 8}, kBFloat16), bias = zeros({8}, kFloat);
+  refuses(into(bias.to(kHalf), true, {}, out), "bias must have the dtype of out, BFloat16, given Half");
+  refuses(into(bias, true, zeros({4, 8}, kFloat), out), "residual must have the dtype of out, BFloat16");
+  refuses(into(bias, true, {}, empty({4, 8}, kDouble)), "out must be float32, bfloat16 or float16");
+  refuses(into(bias, true, {}, empty({4, 9}, kFloat)), "out must be [4, 8], given [4, 9]");
+  refuses(into(bias, false, {}, out), "out must have the dtype of input, Float, given BFloat16");
 }
 
 FOR_EACH_INSTRUCTION_SET(Int8);

@@ -32,7 +32,8 @@ public static partial class LongformerOps
         Activation activation = Activation.None, Tensor? residual = null) =>
         Int8LinearOp.Call(input, quantized, scale, bias, packed, NameOf(activation), residual);
 
-    /// <summary><see cref="Int8Linear"/> into a tensor that exists, [..., out]. Gives that tensor.</summary>
+    /// <summary><see cref="Int8Linear"/> into a tensor that exists, [..., out], which is given back. With a packed weight it may be of another of
+    /// the input's three types than the input; a residual has its type, and the bias that or Float32.</summary>
     public static Tensor Int8LinearInto(Tensor output, Tensor input, Tensor quantized, Tensor scale, Tensor? bias = null, Tensor? packed = null,
         Activation activation = Activation.None, Tensor? residual = null)
     {

@@ -109,7 +109,8 @@ public static partial class LongformerOps
         DecodeOp = new("decode_attention"), LinearPackOp = new("linear_pack"), LinearOp = new("linear"), LinearIntoOp = new("_linear_into"),
         ActivationOp = new("activation"), AddLayerNormOp = new("add_layer_norm"), DropoutAddLayerNormOp = new("_dropout_add_layer_norm"),
         AddLayerNormIntoOp = new("_add_layer_norm_into"),
-        EmbedOp = new("embed"), HiddenDropoutOp = new("hidden_dropout"), MultiplyAddOp = new("_multiply_add_peak");
+        EmbedOp = new("embed"), HiddenDropoutOp = new("hidden_dropout"), MultiplyAddOp = new("_multiply_add_peak"),
+        MultipliesBFloat16Op = new("_multiplies_bfloat16");
 
     /// <summary>Windowed, dilated and global attention in one. Global queries come out as local ones, to be overwritten with the result
     /// of <see cref="GlobalAttention"/>.</summary>
@@ -279,6 +280,10 @@ public static partial class LongformerOps
     /// <summary>The processor's speed in independent chains of Float32 multiply-adds on all threads, in GFLOP/s; measured now, in milliseconds.
     /// The roof that benchmarks compare with.</summary>
     public static double MultiplyAddPeak() => MultiplyAddOp.CallDouble();
+
+    /// <summary>Whether the CPU's kernels multiply BFloat16 by instructions of the processor's own, about twice as fast as Float32; else it is
+    /// computed in Float32.</summary>
+    public static bool MultipliesBFloat16 => MultipliesBFloat16Op.CallBool();
 
     private static string NameOf(AttentionImplementation implementation) => implementation switch
     {

@@ -143,6 +143,34 @@ public class Int8Tests
     }
 
     [Test]
+    public void The_windows_attention_may_round_as_bfloat16_does_and_its_probabilities_are_given_in_float32(
+        [Values(AttentionMode.SlidingChunks, AttentionMode.Tvm, AttentionMode.SlidingChunksNoOverlap, AttentionMode.FullAttention)]
+        AttentionMode mode)
+    {
+        using TestFolder folder = new();
+        RandomCheckpoint.Write(folder.Path, TinyModels.Configuration with { OneSidedWindows = true, AttentionMode = mode }, 7,
+            nameof(LongformerModel));
+        using LongformerModel plain = LongformerModel.Load(folder.Path), int8 = LongformerModel.Load(folder.Path, Int8);
+        using LongformerModel loop = LongformerModel.Load(folder.Path, Int8 with { Attention = AttentionImplementation.Loop });
+        using TensorScope scope = new();
+        Tensor expected = loop.Forward(Inputs).LastHiddenState, given = int8.Forward(Inputs).LastHiddenState;
+        Assert.That(given.DType, Is.EqualTo(DType.Float32));
+        // Which integer an activation becomes changes with the last bit of what was rounded before.
+        Assert.That(Cosine(expected, given), Is.GreaterThan(mode is AttentionMode.SlidingChunks or AttentionMode.Tvm ? 0.9995 : 1 - 1e-12));
+        Assert.That(Cosine(plain.Forward(Inputs).LastHiddenState, given), Is.GreaterThan(0.999));
+        if (mode is not (AttentionMode.SlidingChunks or AttentionMode.Tvm))
+            return;
+        BaseModelOutputs traced = int8.Forward(Inputs with { OutputAttentions = true });
+        Assert.That(Cosine(traced.LastHiddenState, given), Is.GreaterThan(1 - 1e-9));
+        IReadOnlyList<Tensor> from = plain.Forward(Inputs with { OutputAttentions = true }).Attentions!;
+        foreach ((Tensor exact, Tensor rounded) in from.Zip(traced.Attentions!))
+        {
+            Assert.That(rounded.DType, Is.EqualTo(DType.Float32));
+            Assert.That(Cosine(exact, rounded), Is.GreaterThan(0.999));
+        }
+    }
+
+    [Test]
     public void Training_gradients_and_other_devices_are_refused()
     {
         using TestFolder folder = new();

@@ -199,7 +199,7 @@ def test_what_writes_is_not_recorded(name):
 
 def test_every_operator_has_a_kernel_for_recording():
     for name in torch._C._dispatch_get_all_op_names():
-        if name.startswith("longformer::") and name != "longformer::_multiply_add_peak":
+        if name.startswith("longformer::") and name not in ("longformer::_multiply_add_peak", "longformer::_multiplies_bfloat16"):
             assert torch._C._dispatch_has_kernel_for_dispatch_key(name, "Autograd"), name
 
 

@@ -31,9 +31,8 @@ const BandKernels* kernels_of(const BandedAttention& a) {
 }
 
 const BandKernels* kernels_of(ScalarType type, bool bfloat16_products) {
-  const Isa isa = active_isa();
-  const bool pairs = type == kBFloat16 && bfloat16_products && isa == Isa::avx512 && has_bfloat16_products();
-  return pairs ? band_kernels_bfloat16() : band_kernels(isa);
+  const bool pairs = type == kBFloat16 && bfloat16_products && multiplies_bfloat16();
+  return pairs ? band_kernels_bfloat16() : band_kernels(active_isa());
 }
 
 Tensor empty_lse(const Tensor& query) {

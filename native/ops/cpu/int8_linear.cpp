@@ -171,8 +171,7 @@ void int8_linear_into(const Tensor& input, const Tensor& weight, const Tensor& s
                       const OptionalTensor& bias, const OptionalTensor& packed, std::string_view activation,
                       const OptionalTensor& residual, const Tensor& out) {
   const Int8Linear linear =
-      check_int8_linear("_int8_linear_into", input, weight, scale, bias, packed, activation, residual);
-  check_out("_int8_linear_into", out, linear.shape, input);
+      check_int8_linear("_int8_linear_into", input, weight, scale, bias, packed, activation, residual, out);
   check_apart("_int8_linear_into", out, input);
   multiply_into(linear, out);
 }

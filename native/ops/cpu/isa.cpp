@@ -90,6 +90,10 @@ bool has_bfloat16_products() {
 #endif
 }
 
+bool multiplies_bfloat16() {
+  return active_isa() == Isa::avx512 && has_bfloat16_products();
+}
+
 bool has_byte_products() {
 #if defined(__x86_64__) || defined(__i386__)
   static const bool wide = [] {

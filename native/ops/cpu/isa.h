@@ -19,6 +19,8 @@ Isa active_isa();
 
 // Whether the processor multiplies bfloat16 by instructions of its own (AVX512_BF16), and this build does.
 bool has_bfloat16_products();
+// And active_isa() has them.
+bool multiplies_bfloat16();
 
 // Whether it multiplies bytes by instructions of its own (VNNI of the width that active_isa() has), and this
 // build does.

@@ -28,7 +28,9 @@ internal sealed class JoinedLinear
     /// For every part its [N, out] of the input [N, in]. Joined ones are views of one tensor, with its width for the distance of two
     /// rows: use them where strides are respected.
     /// </summary>
-    public Tensor[] Forward(Tensor input)
+    /// <param name="input">[N, in].</param>
+    /// <param name="int8Result">The type of what weights of eight bits give; null: Float32.</param>
+    public Tensor[] Forward(Tensor input, DType? int8Result = null)
     {
         PackedWeight.Form? form = IsRecorded(input) ? null : _packed?.Get();
         if (form is null && (_joined is null || IsRecorded(input)))
@@ -36,7 +38,7 @@ internal sealed class JoinedLinear
         using TensorScope scope = new();
         Tensor all = form is null
             ? LongformerOps.Linear(input, _joined!.Value.Weight, _joined.Value.Bias)
-            : PackedWeight.Multiply(form, input);
+            : PackedWeight.Multiply(form, input, int8Result: int8Result);
         Tensor[] views = new Tensor[_parts.Length];
         long from = 0;
         for (int i = 0; i < views.Length; from += _outputs[i++])

@@ -17,6 +17,7 @@ public sealed class LongformerSelfAttention
     private readonly LayerWindow _window;
     private readonly long[]? _dilation;
     private readonly int _layer;
+    private readonly DType? _int8Window;
 
     internal LongformerSelfAttention(ParameterLoader at, LongformerConfiguration configuration, int layer, AttentionImplementation implementation)
     {
@@ -34,14 +35,19 @@ public sealed class LongformerSelfAttention
         _window = configuration.Window(layer);
         _dilation = _window.Dilation?.Select(d => (long)d).ToArray();
         _layer = layer;
+        // With weights of eight bits the products around the attention round more than BFloat16 does; where the processor multiplies that
+        // faster than Float32, the window's attention is in it.
+        bool isFused = implementation == AttentionImplementation.Fused
+            && configuration.AttentionMode is (AttentionMode.SlidingChunks or AttentionMode.Tvm);
+        _int8Window = at.TakesInt8 && isFused && LongformerOps.MultipliesBFloat16 ? DType.BFloat16 : null;
     }
 
-    /// <summary>Context [N, C] of hidden states [N, C], before the output projection.</summary>
+    /// <summary>Context [N, C] of hidden states [N, C], before the output projection. Of a model of eight bits it may be in BFloat16.</summary>
     internal Tensor Forward(Tensor hidden, SequenceBatch batch, Dropout dropout, AttentionTrace? trace)
     {
         using TensorScope scope = new();
         (long tokens, long heads, long size) = (batch.TokenCount, _configuration.NumAttentionHeads, _configuration.HeadSize);
-        Tensor[] projected = Array.ConvertAll(_projections.Forward(hidden), t => Differentiable.Reshape(t, tokens, heads, size));
+        Tensor[] projected = Array.ConvertAll(_projections.Forward(hidden, _int8Window), t => Differentiable.Reshape(t, tokens, heads, size));
         (Tensor query, Tensor key, Tensor value) = (projected[0], projected[1], projected[2]);
         Tensor context = _configuration.AttentionMode switch
         {
@@ -53,7 +59,7 @@ public sealed class LongformerSelfAttention
         if (batch.Globals is null || _configuration.AttentionMode == AttentionMode.FullAttention)
             return scope.Keep(context);
         Tensor rows = Global(hidden, batch, batch.Globals, dropout, trace);
-        return scope.Keep(Differentiable.ReplaceRows(context, batch.Globals.Rows, rows));
+        return scope.Keep(Differentiable.ReplaceRows(context, batch.Globals.Rows, rows.DType == context.DType ? rows : rows.To(context.DType)));
     }
 
     /// <summary>The rows of all tokens, [N, H, D]; those of global tokens are overwritten afterwards.</summary>
@@ -71,8 +77,10 @@ public sealed class LongformerSelfAttention
             Seed = dropout.SeedAt(_layer, 0),
             Implementation = _implementation,
         });
-        trace?.AddLocal(query, key, batch, _window, _dilation);
+        trace?.AddLocal(Traced(query), Traced(key), batch, _window, _dilation);
         return output;
+
+        Tensor Traced(Tensor t) => _int8Window is null ? t : t.To(DType.Float32);
     }
 
     /// <summary>The rows of the M global tokens, [M, C]: attention to every visible token of their sequence.</summary>

@@ -21,9 +21,18 @@ internal sealed class PackedWeight(params Linear[] parts) : IDisposable
     }
 
     /// <summary>activation(product) of input [N, in] with a packed weight.</summary>
-    public static Tensor Multiply(Form form, Tensor input, Activation activation = Activation.None) => form.Scale is null
-        ? LongformerOps.Linear(input, form.Shape, form.Bias, form.Packed, activation)
-        : LongformerOps.Int8Linear(input, form.Shape, form.Scale, form.Bias, form.Packed, activation);
+    /// <param name="form">The weight.</param>
+    /// <param name="input">[N, in].</param>
+    /// <param name="activation">The function after the product.</param>
+    /// <param name="int8Result">The type of what a weight of eight bits gives, whatever the input's; null: the bias's.</param>
+    public static Tensor Multiply(Form form, Tensor input, Activation activation = Activation.None, DType? int8Result = null)
+    {
+        if (form.Scale is null)
+            return LongformerOps.Linear(input, form.Shape, form.Bias, form.Packed, activation);
+        using TensorScope scope = new();
+        Tensor output = Tensor.Empty([input.Size(0), form.Shape.Size(0)], int8Result ?? form.Bias.DType, input.Device);
+        return scope.Keep(LongformerOps.Int8LinearInto(output, input, form.Shape, form.Scale, form.Bias, form.Packed, activation));
+    }
 
     /// <summary>Frees the packed form; the plain weights are not its own.</summary>
     public void Dispose()

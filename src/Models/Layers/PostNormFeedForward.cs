@@ -26,8 +26,8 @@ internal sealed class PostNormFeedForward
         _activation = activation;
     }
 
-    /// <summary>The layer's output [N, C]; where no gradient is recorded and nothing is dropped, it takes the place of the context and is the same
-    /// tensor.</summary>
+    /// <summary>The layer's output [N, C]; where no gradient is recorded and nothing is dropped, it takes the place of a context of its type and is
+    /// the same tensor.</summary>
     /// <param name="context">[N, C] what the attention gathered; nothing else may need it afterwards.</param>
     /// <param name="hidden">[N, C] the layer's input.</param>
     /// <param name="dropout">The dropouts of a training pass; null in evaluation.</param>
@@ -48,14 +48,16 @@ internal sealed class PostNormFeedForward
                 Activations.FunctionOf(_activation), Product(_output), Norm(_outputNorm));
             return context;
         }
-        TokenBlocks.Fill(context, (block, from, count) =>
+        // The context of a model of eight bits may have another type.
+        Tensor output = context.DType == hidden.DType ? context : Tensor.Empty(hidden.Shape, hidden.DType, hidden.Device);
+        TokenBlocks.Fill(output, (block, from, count) =>
         {
-            Tensor attended = _attentionOutput.Forward(block);
+            Tensor attended = _attentionOutput.Forward(context.Narrow(0, from, count));
             _attentionNorm.ForwardInto(attended, attended, hidden.Narrow(0, from, count));
             _output.ForwardInto(block, _inner.Forward(attended, _activation));
             _outputNorm.ForwardInto(block, block, attended);
         });
-        return context;
+        return output == context ? context : scope.Keep(output);
     }
 
     private static LinearWeights Product(Linear linear) => new(linear.Weight, linear.Bias, linear.Packed);

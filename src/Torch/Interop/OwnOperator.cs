@@ -64,6 +64,14 @@ internal sealed unsafe class OwnOperator(string name)
         return result.Real;
     }
 
+    /// <summary>Calls an operator whose one result is a bool. Errors as <see cref="Call"/>.</summary>
+    public bool CallBool(params ReadOnlySpan<Argument> arguments)
+    {
+        NativeValue result;
+        Invoke(arguments, &result, 1);
+        return result.Integer != 0;
+    }
+
     /// <summary>Calls an operator without results. Errors as <see cref="Call"/>.</summary>
     public void Run(params ReadOnlySpan<Argument> arguments) => Invoke(arguments, null, 0);
 
