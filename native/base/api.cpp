@@ -276,12 +276,13 @@ longformer_status longformer_ops_empty(const int64_t* sizes, int32_t rank, int32
   });
 }
 
-longformer_status longformer_ops_hold_memory(int32_t begins) {
+longformer_status longformer_ops_hold_memory(int32_t what) {
   return guarded([&] {
-    if (begins != 0)
-      block_cache().hold();
+    const BlockCache::Hold by = what >= 2 ? BlockCache::Hold::pass : BlockCache::Hold::steps;
+    if (what % 2 != 0)
+      block_cache().hold(by);
     else
-      block_cache().let_go();
+      block_cache().let_go(by);
   });
 }
 

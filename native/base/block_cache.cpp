@@ -64,7 +64,7 @@ void* BlockCache::take(size_t bytes) {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     // The new block comes in the place of unused ones, not beside them.
-    if (holds_ > 0) trim_locked(limit() > size ? limit() - size : 0);
+    if (holds_[0] + holds_[1] > 0) trim_locked(limit() > size ? limit() - size : 0);
   }
   memory = map(size);
   if (memory == nullptr) {
@@ -97,14 +97,15 @@ void BlockCache::put(void* memory) noexcept {
   trim_locked(limit());
 }
 
-void BlockCache::hold() noexcept {
+void BlockCache::hold(Hold by) noexcept {
   std::lock_guard<std::mutex> lock(mutex_);
-  if (holds_++ == 0) most_used_bytes_ = used_bytes_;
+  if (holds_[0] + holds_[1] == 0) most_used_bytes_ = used_bytes_;
+  ++holds_[by == Hold::pass];
 }
 
-void BlockCache::let_go() noexcept {
+void BlockCache::let_go(Hold by) noexcept {
   std::lock_guard<std::mutex> lock(mutex_);
-  --holds_;
+  --holds_[by == Hold::pass];
   trim_locked(limit());
 }
 
@@ -114,7 +115,9 @@ size_t BlockCache::unused_bytes() noexcept {
 }
 
 size_t BlockCache::limit() const noexcept {
-  return holds_ > 0 ? most_used_bytes_ - used_bytes_ : kCacheLimit;
+  const size_t to_the_peak = most_used_bytes_ - used_bytes_;
+  if (holds_[0] > 0) return to_the_peak;
+  return holds_[1] > 0 ? std::max(to_the_peak, kCacheLimit) : kCacheLimit;
 }
 
 void* BlockCache::reuse(size_t size) {

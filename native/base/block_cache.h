@@ -23,15 +23,17 @@ namespace longformer {
 //
 // While somebody holds it, as a training does, whose steps are all alike, unused bytes are kept up to the
 // most that were in use at one time: a step finds the memory of the step before, and used and unused bytes
-// together are never more than the used ones were at their peak.
+// together are never more than the used ones were at their peak. While a single pass holds it, whose layers
+// are alike, either limit is kept, the wider one.
 class BlockCache {
  public:
   // Returns at least so many bytes, aligned to a page; null where the system has no memory left.
   void* take(size_t bytes);
   void put(void* memory) noexcept;
+  enum class Hold { steps, pass };
   // Begins and ends a hold; holds nest. With the last one the cache shrinks to its limit.
-  void hold() noexcept;
-  void let_go() noexcept;
+  void hold(Hold by = Hold::steps) noexcept;
+  void let_go(Hold by = Hold::steps) noexcept;
 
   size_t unused_bytes() noexcept;
 
@@ -58,8 +60,8 @@ class BlockCache {
   std::set<std::pair<uint64_t, char*>> by_age_;  // the one unused for longest first
   uint64_t puts_ = 0;
   size_t unused_bytes_ = 0, used_bytes_ = 0;
-  size_t most_used_bytes_ = 0;  // since the hold began
-  int holds_ = 0;
+  size_t most_used_bytes_ = 0;  // since the first hold began
+  int holds_[2] = {};           // by steps, by passes
 };
 
 // The cache of this process. Never freed, since tensors may outlive any owner.

@@ -185,6 +185,27 @@ TEST(BlockCaches, hold_as_much_as_was_used_and_no_more) {
   cache.put(outside);
 }
 
+TEST(BlockCaches, of_one_pass_keep_what_it_used_or_the_usual_limit) {
+  constexpr size_t kMebibyte = size_t(1) << 20;
+  BlockCache cache;
+  cache.put(cache.take(700 * kMebibyte));
+  cache.hold(BlockCache::Hold::pass);
+  // What was there before is still there for the pass.
+  cache.put(cache.take(2 * kMebibyte));
+  EXPECT_GE(cache.unused_bytes(), 700 * kMebibyte);
+  std::vector<void*> blocks;
+  for (int i = 0; i < 10; ++i) blocks.push_back(cache.take(160 * kMebibyte));
+  for (void* block : blocks) cache.put(block);
+  EXPECT_GE(cache.unused_bytes(), 1600 * kMebibyte);
+  // Steps are stricter, whatever passes they hold within.
+  cache.hold();
+  cache.take(100 * kMebibyte);
+  EXPECT_LE(cache.unused_bytes(), 1500 * kMebibyte);
+  cache.let_go();
+  cache.let_go(BlockCache::Hold::pass);
+  EXPECT_LE(cache.unused_bytes(), 1024 * kMebibyte);
+}
+
 // Blocks that are used at one time never overlap, keep what is written to them, and with the unused ones take
 // what was used at the peak and no more, whatever the order of sizes.
 TEST(BlockCaches, divide_and_join_their_memory) {

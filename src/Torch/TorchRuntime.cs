@@ -124,7 +124,10 @@ public static class TorchRuntime
     /// Until the result is disposed the CPU's memory that tensors leave is kept for the next ones, however much it is, but never more beside the
     /// tensors than they took at their peak: for work that repeats itself, as the steps of a training. Else at most 1 GiB is kept.
     /// </summary>
-    public static IDisposable HoldMemory() => new MemoryHold();
+    public static IDisposable HoldMemory() => new MemoryHold(begins: 1, ends: 0);
+
+    /// <summary>The same for one pass through the layers of a model: beside the tensors at least the usual 1 GiB is kept.</summary>
+    public static IDisposable HoldMemoryOfPass() => new MemoryHold(begins: 3, ends: 2);
 
     /// <summary>Waits until a device has done everything that was asked of it. Nothing to do on the CPU.</summary>
     /// <exception cref="DeviceException">There is no such device.</exception>
@@ -139,12 +142,14 @@ public static class TorchRuntime
 
     private sealed class MemoryHold : IDisposable
     {
+        private readonly int _ends;
         private bool _ended;
 
-        public MemoryHold()
+        public MemoryHold(int begins, int ends)
         {
+            _ends = ends;
             Native.Ensure();
-            Native.Check(NativeMethods.HoldMemory(1));
+            Native.Check(NativeMethods.HoldMemory(begins));
         }
 
         public void Dispose()
@@ -152,7 +157,7 @@ public static class TorchRuntime
             if (_ended)
                 return;
             _ended = true;
-            Native.Check(NativeMethods.HoldMemory(0));
+            Native.Check(NativeMethods.HoldMemory(_ends));
         }
     }
 }

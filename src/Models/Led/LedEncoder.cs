@@ -50,6 +50,7 @@ internal sealed class LedEncoder
         CancellationToken cancellation, Tensor? words = null)
     {
         using TensorScope scope = new();
+        using IDisposable memory = TorchRuntime.HoldMemoryOfPass();
         Tensor hidden = Embed(batch, words, dropout);
         List<Tensor>? states = keepHiddenStates ? [hidden] : null;
         AttentionTrace? trace = keepAttentions ? new AttentionTrace() : null;

@@ -43,6 +43,7 @@ internal sealed class LongformerBody
     /// <summary>The last hidden states [N, C]; those before every layer and after the last are added to <paramref name="states"/>.</summary>
     public Tensor Forward(SequenceBatch batch, Dropout dropout, List<Tensor>? states, AttentionTrace? trace, CancellationToken cancellation)
     {
+        using IDisposable memory = TorchRuntime.HoldMemoryOfPass();
         Tensor hidden = Embeddings.Forward(batch, dropout);
         foreach (LongformerLayer layer in _layers)
         {
