@@ -286,6 +286,10 @@ longformer_status longformer_ops_hold_memory(int32_t what) {
   });
 }
 
+longformer_status longformer_ops_release_memory(void) {
+  return guarded([&] { block_cache().release(); });
+}
+
 const char* longformer_ops_torch_error(void) {
   static thread_local std::string words;
   try {

@@ -100,6 +100,8 @@ LONGFORMER_OPS_API longformer_status longformer_ops_empty(const int64_t* sizes, 
  * uses, and no more beside those in use than were in use at its peak. With 3 and 2 that of one pass, whose
  * layers repeat themselves: at least the usual limit is then kept. Such times nest. */
 LONGFORMER_OPS_API longformer_status longformer_ops_hold_memory(int32_t what);
+/* Gives the memory that no tensor has back to the system. */
+LONGFORMER_OPS_API longformer_status longformer_ops_release_memory(void);
 
 /* Returns libtorch's message of the call of its C interface that failed last on this thread: UTF-8, memory of
  * this thread, empty where there was none. libtorch before 2.13 prints it to standard error, where this

@@ -35,6 +35,8 @@ class BlockCache {
   void hold(Hold by = Hold::steps) noexcept;
   void let_go(Hold by = Hold::steps) noexcept;
 
+  // Gives all unused memory back to the system.
+  void release() noexcept { trim(0); }
   size_t unused_bytes() noexcept;
 
  private:

@@ -204,6 +204,9 @@ TEST(BlockCaches, of_one_pass_keep_what_it_used_or_the_usual_limit) {
   cache.let_go();
   cache.let_go(BlockCache::Hold::pass);
   EXPECT_LE(cache.unused_bytes(), 1024 * kMebibyte);
+  EXPECT_GT(cache.unused_bytes(), 0);
+  cache.release();
+  EXPECT_EQ(cache.unused_bytes(), 0);
 }
 
 // Blocks that are used at one time never overlap, keep what is written to them, and with the unused ones take

@@ -129,6 +129,13 @@ public static class TorchRuntime
     /// <summary>The same for one pass through the layers of a model: beside the tensors at least the usual 1 GiB is kept.</summary>
     public static IDisposable HoldMemoryOfPass() => new MemoryHold(begins: 3, ends: 2);
 
+    /// <summary>Gives the CPU's memory that tensors have left, and that is kept for the next ones, back to the system.</summary>
+    public static void ReleaseMemory()
+    {
+        Native.Ensure();
+        Native.Check(NativeMethods.ReleaseMemory());
+    }
+
     /// <summary>Waits until a device has done everything that was asked of it. Nothing to do on the CPU.</summary>
     /// <exception cref="DeviceException">There is no such device.</exception>
     public static void Synchronize(Device device)

@@ -63,6 +63,9 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(Library, EntryPoint = "longformer_ops_hold_memory")]
     public static partial int HoldMemory(int what);
 
+    [LibraryImport(Library, EntryPoint = "longformer_ops_release_memory")]
+    public static partial int ReleaseMemory();
+
     [LibraryImport(Library, EntryPoint = "longformer_ops_torch_error")]
     public static partial byte* TorchError();
 
