@@ -276,10 +276,10 @@ longformer_status longformer_ops_empty(const int64_t* sizes, int32_t rank, int32
   });
 }
 
-longformer_status longformer_ops_hold_memory(int32_t what) {
+longformer_status longformer_ops_hold_memory(int32_t begins, int32_t one_pass) {
   return guarded([&] {
-    const BlockCache::Hold by = what >= 2 ? BlockCache::Hold::pass : BlockCache::Hold::steps;
-    if (what % 2 != 0)
+    const BlockCache::Hold by = one_pass != 0 ? BlockCache::Hold::pass : BlockCache::Hold::steps;
+    if (begins != 0)
       block_cache().hold(by);
     else
       block_cache().let_go(by);

@@ -97,9 +97,9 @@ LONGFORMER_OPS_API longformer_status longformer_ops_empty(const int64_t* sizes, 
                                                           void** tensor);
 
 /* Begins (1) and ends (0) a time of work that repeats itself: the cache then keeps the blocks that work
- * uses, and no more beside those in use than were in use at its peak. With 3 and 2 that of one pass, whose
- * layers repeat themselves: at least the usual limit is then kept. Such times nest. */
-LONGFORMER_OPS_API longformer_status longformer_ops_hold_memory(int32_t what);
+ * uses, and no more beside those in use than were in use at its peak; where the work is one pass (1), whose
+ * layers repeat themselves, at least the usual limit is kept. Such times nest. */
+LONGFORMER_OPS_API longformer_status longformer_ops_hold_memory(int32_t begins, int32_t one_pass);
 /* Gives the memory that no tensor has back to the system. */
 LONGFORMER_OPS_API longformer_status longformer_ops_release_memory(void);
 

@@ -64,7 +64,7 @@ void* BlockCache::take(size_t bytes) {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     // The new block comes in the place of unused ones, not beside them.
-    if (holds_[0] + holds_[1] > 0) trim_locked(limit() > size ? limit() - size : 0);
+    if (is_held()) trim_locked(limit() > size ? limit() - size : 0);
   }
   memory = map(size);
   if (memory == nullptr) {
@@ -99,13 +99,13 @@ void BlockCache::put(void* memory) noexcept {
 
 void BlockCache::hold(Hold by) noexcept {
   std::lock_guard<std::mutex> lock(mutex_);
-  if (holds_[0] + holds_[1] == 0) most_used_bytes_ = used_bytes_;
-  ++holds_[by == Hold::pass];
+  if (!is_held()) most_used_bytes_ = used_bytes_;
+  ++holds(by);
 }
 
 void BlockCache::let_go(Hold by) noexcept {
   std::lock_guard<std::mutex> lock(mutex_);
-  --holds_[by == Hold::pass];
+  --holds(by);
   trim_locked(limit());
 }
 
@@ -115,9 +115,9 @@ size_t BlockCache::unused_bytes() noexcept {
 }
 
 size_t BlockCache::limit() const noexcept {
+  if (!is_held()) return kCacheLimit;
   const size_t to_the_peak = most_used_bytes_ - used_bytes_;
-  if (holds_[0] > 0) return to_the_peak;
-  return holds_[1] > 0 ? std::max(to_the_peak, kCacheLimit) : kCacheLimit;
+  return held_by_steps_ > 0 ? to_the_peak : std::max(to_the_peak, kCacheLimit);
 }
 
 void* BlockCache::reuse(size_t size) {

@@ -52,6 +52,8 @@ class BlockCache {
   void shorten(ByAddress::iterator block, size_t bytes) noexcept;
   void trim(size_t limit) noexcept;
   void trim_locked(size_t limit) noexcept;
+  int& holds(Hold by) noexcept { return by == Hold::steps ? held_by_steps_ : held_by_passes_; }
+  bool is_held() const noexcept { return held_by_steps_ + held_by_passes_ > 0; }
   // How many unused bytes may stay beside the used ones.
   size_t limit() const noexcept;
 
@@ -63,7 +65,7 @@ class BlockCache {
   uint64_t puts_ = 0;
   size_t unused_bytes_ = 0, used_bytes_ = 0;
   size_t most_used_bytes_ = 0;  // since the first hold began
-  int holds_[2] = {};           // by steps, by passes
+  int held_by_steps_ = 0, held_by_passes_ = 0;
 };
 
 // The cache of this process. Never freed, since tensors may outlive any owner.

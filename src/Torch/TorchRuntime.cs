@@ -124,10 +124,10 @@ public static class TorchRuntime
     /// Until the result is disposed the CPU's memory that tensors leave is kept for the next ones, however much it is, but never more beside the
     /// tensors than they took at their peak: for work that repeats itself, as the steps of a training. Else at most 1 GiB is kept.
     /// </summary>
-    public static IDisposable HoldMemory() => new MemoryHold(begins: 1, ends: 0);
+    public static IDisposable HoldMemory() => new MemoryHold(onePass: false);
 
     /// <summary>The same for one pass through the layers of a model: beside the tensors at least the usual 1 GiB is kept.</summary>
-    public static IDisposable HoldMemoryOfPass() => new MemoryHold(begins: 3, ends: 2);
+    public static IDisposable HoldMemoryOfPass() => new MemoryHold(onePass: true);
 
     /// <summary>Gives the CPU's memory that tensors have left, and that is kept for the next ones, back to the system.</summary>
     public static void ReleaseMemory()
@@ -149,14 +149,14 @@ public static class TorchRuntime
 
     private sealed class MemoryHold : IDisposable
     {
-        private readonly int _ends;
+        private readonly int _onePass;
         private bool _ended;
 
-        public MemoryHold(int begins, int ends)
+        public MemoryHold(bool onePass)
         {
-            _ends = ends;
+            _onePass = onePass ? 1 : 0;
             Native.Ensure();
-            Native.Check(NativeMethods.HoldMemory(begins));
+            Native.Check(NativeMethods.HoldMemory(1, _onePass));
         }
 
         public void Dispose()
@@ -164,7 +164,7 @@ public static class TorchRuntime
             if (_ended)
                 return;
             _ended = true;
-            Native.Check(NativeMethods.HoldMemory(_ends));
+            Native.Check(NativeMethods.HoldMemory(0, _onePass));
         }
     }
 }

@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "../../base/library.h"
 #include "band_problem.h"
 #include "product_problem.h"
 
@@ -127,3 +128,11 @@ bool has_bfloat16_tiles() {
 }
 
 }  // namespace longformer::cpu
+
+namespace longformer {
+
+LONGFORMER_REGISTER(r) {
+  r.impl<cpu::multiplies_bfloat16>(torch::Key::cpu, "_multiplies_bfloat16");
+}
+
+}  // namespace longformer

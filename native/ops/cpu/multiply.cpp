@@ -60,6 +60,11 @@ Cut cut(int64_t rows, int64_t panels, int64_t threads) {
   return c;
 }
 
+// Where the kernels do not sum the rows on their way.
+void sum_rows_apart(const Product& product) {
+  product.row_sums.copy_(product.input.sum(1));
+}
+
 }  // namespace
 
 const ProductKernels* product_kernels_for(ScalarType packed) {
@@ -137,7 +142,7 @@ void multiply(const Product& product) {
     if (p.input.transposed)
       p.row_sums = product.row_sums.data_ptr<float>();
     else
-      product.row_sums.copy_(product.input.sum(1));
+      sum_rows_apart(product);
   }
   p.element = element_of(product.out);
   p.bias_element = product.bias.defined() ? element_of(product.bias) : p.element;
@@ -183,7 +188,7 @@ void multiply_plain(Product product, const Tensor& weight) {
     multiply(product);
     return;
   }
-  if (product.row_sums.defined()) product.row_sums.copy_(product.input.sum(1));
+  if (product.row_sums.defined()) sum_rows_apart(product);
   product.row_sums = {};
   const Tensor bias = product.bias, residual = product.residual;
   if (inputs > outputs && sums_are_exact && product.activation == Activation::none) {

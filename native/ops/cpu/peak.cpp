@@ -100,7 +100,6 @@ namespace longformer {
 
 LONGFORMER_REGISTER(r) {
   r.impl<cpu::multiply_add_peak>(torch::Key::cpu, "_multiply_add_peak");
-  r.impl<cpu::multiplies_bfloat16>(torch::Key::cpu, "_multiplies_bfloat16");
 }
 
 }  // namespace longformer

@@ -61,7 +61,7 @@ internal static unsafe partial class NativeMethods
     public static partial int Empty(long* sizes, int rank, int dtype, int deviceType, int deviceIndex, nint* tensor);
 
     [LibraryImport(Library, EntryPoint = "longformer_ops_hold_memory")]
-    public static partial int HoldMemory(int what);
+    public static partial int HoldMemory(int begins, int onePass);
 
     [LibraryImport(Library, EntryPoint = "longformer_ops_release_memory")]
     public static partial int ReleaseMemory();
