@@ -290,6 +290,10 @@ longformer_status longformer_ops_release_memory(void) {
   return guarded([&] { block_cache().release(); });
 }
 
+longformer_status longformer_ops_trim_malloc(void) {
+  return guarded([&] { trim_malloc(); });
+}
+
 const char* longformer_ops_torch_error(void) {
   static thread_local std::string words;
   try {

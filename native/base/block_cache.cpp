@@ -208,4 +208,10 @@ void set_up_malloc() {
 #endif
 }
 
+void trim_malloc() noexcept {
+#if defined(__GLIBC__)
+  malloc_trim(0);
+#endif
+}
+
 }  // namespace longformer

@@ -73,5 +73,7 @@ BlockCache& block_cache();
 
 // Makes malloc keep the big blocks of libtorch and oneDNN for the next call. Called once, at the start.
 void set_up_malloc();
+// Gives the pages that malloc holds unused back to the system: holes between blocks that are in use.
+void trim_malloc() noexcept;
 
 }  // namespace longformer

@@ -206,6 +206,8 @@ class Tensor {
   Tensor masked_fill(const Tensor& mask, double value) const;
   const Tensor& masked_fill_(const Tensor& mask, double value) const;
   Tensor index_select(int64_t dimension, const Tensor& index) const;
+  // Into a tensor of the result's shape: memory of this library's, where libtorch would take malloc's.
+  void index_select_into(int64_t dimension, const Tensor& index, const Tensor& out) const;
   Tensor gather(int64_t dimension, const Tensor& index) const;
   const Tensor& index_copy_(int64_t dimension, const Tensor& index, const Tensor& source) const;
   const Tensor& index_fill_(int64_t dimension, const Tensor& index, double value) const;

@@ -98,16 +98,21 @@ Tensor activation(const Tensor& input, std::string_view name) {
 Tensor activation_backward(const Tensor& grad_output, const Tensor& input, std::string_view name) {
   const Activation function = check_activation("_activation_backward", input, name);
   check_activation_gradient("_activation_backward", grad_output, input);
+  return activate_backward(grad_output, input, function, Tensor());
+}
+
+}  // namespace
+
+Tensor activate_backward(const Tensor& grad_output, const Tensor& input, Activation function,
+                         const Tensor& memory) {
   if (by_cpu_kernel(input)) {
-    const Tensor out = empty(input.sizes(), input.options());
+    const Tensor out = memory.defined() ? memory : empty(input.sizes(), input.options());
     cpu::activate_backward_into(grad_output.contiguous(), input.contiguous(), function, out);
     return out;
   }
   return input.is_cuda() ? activate_backward_on_cuda(grad_output, input, function)
                          : activate_backward_by_aten(grad_output, input, function);
 }
-
-}  // namespace
 
 Tensor activate_backward_by_aten(const Tensor& grad_output, const Tensor& input, Activation function) {
   const ScalarType type = compute_type(input);

@@ -10,7 +10,11 @@ namespace {
 // Returns a table's row for each token. Without ids rows are taken in turn: [tokens / rows, rows, C] ->
 // [tokens, C].
 Tensor rows_of(const TokenRows& rows, int64_t tokens) {
-  if (rows.ids.defined()) return embedding(rows.table, rows.ids);
+  if (rows.ids.defined()) {
+    const Tensor taken = empty({tokens, rows.table.size(1)}, rows.table.options());
+    rows.table.index_select_into(0, rows.ids, taken);
+    return taken;
+  }
   const int64_t count = rows.table.size(0);
   if (count == tokens || count == 0) return rows.table;
   return rows.table.unsqueeze(0).expand({tokens / count, -1, -1}).reshape({tokens, rows.table.size(1)});

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "backward.h"
+#include "cpu/linear_backward.h"
 #include "global_attention.h"
 
 namespace longformer {
@@ -50,6 +51,15 @@ void for_each_part(const GlobalAttention& a, const Work& work) {
 void add_to_tokens(const Tensor& all, const Run& run, const Tensor& part) {
   const Tensor to = all.narrow(0, run.begin, run.count * run.length);
   to.add_(part.reshape(to.sizes()));
+}
+
+// Adds a [count, rows, length] transposed, times b [count, rows, C], to the tokens [N, C] of a run.
+void add_product_to_tokens(const Tensor& all, const Run& run, const Tensor& a, const Tensor& b) {
+  if (!cpu::multiplies(a.select(0, 0).t(), b.select(0, 0).t()))
+    return add_to_tokens(all, run, matmul(a.transpose(1, 2), b));
+  for (int64_t i = 0; i < run.count; i++)
+    cpu::add_matrix_product(a.select(0, i).t(), b.select(0, i).t(),
+                            all.narrow(0, run.begin + i * run.length, run.length));
 }
 
 struct AttentionGradients {
@@ -129,13 +139,15 @@ FoldedGradients folded_backward(const GlobalAttention& a, const Tensor& grad_out
     }
     const Tensor grad_scores = matrix(grad_of_scores(p, grad_dropped));
     part(grad_folded).copy_(by_heads(matmul(grad_scores, tokens)));
-    add_to_tokens(grad_hidden, run, matmul(grad_scores.transpose(1, 2), folded_rows));
-    add_to_tokens(grad_hidden, run, matmul(matrix(p.dropped).transpose(1, 2), matrix(grad_pooled)));
+    add_product_to_tokens(grad_hidden, run, grad_scores, folded_rows);
+    add_product_to_tokens(grad_hidden, run, matrix(p.dropped), matrix(grad_pooled));
   });
   FoldedGradients grads;
   grads.query = (matmul(grad_folded, wk.transpose(1, 2)) * a.scale).permute({0, 2, 1, 3}).contiguous();
   grads.hidden = grad_hidden;
-  grads.key_weight = matmul(q.transpose(2, 3), grad_folded).sum(0).view(key_weight.sizes());
+  // Kept until a step's end: in memory of this library's, not of malloc's.
+  grads.key_weight = empty(key_weight.sizes(), options);
+  grads.key_weight.copy_(matmul(q.transpose(2, 3), grad_folded).sum(0).view(key_weight.sizes()));
   grads.value_weight = grad_wv.view(value_weight.sizes());
   if (bias.defined()) grads.value_bias = grad_bias.view({heads * dim});
   return grads;

@@ -1,6 +1,7 @@
 // add_layer_norm by operators of libtorch, and its gradient. The forward kernels of the devices are in
 // cpu/layer_norm.cpp and cuda/layer_norm.cpp.
 #include "backward.h"
+#include "check.h"
 #include "cpu/norm_backward.h"
 #include "operators.h"
 
@@ -106,9 +107,44 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> drop_add_norm_backward(const Tensor& 
   return {std::move(g.input), std::move(g.sum), std::move(g.weight), std::move(g.bias)};
 }
 
+Tensor drop_add_norm_over(const Tensor& input, const Tensor& residual, const Tensor& weight,
+                          const Tensor& bias, double eps, double probability, int64_t seed) {
+  constexpr const char* op = "_dropout_add_layer_norm_over";
+  check_layer_norm(op, input, residual, weight, bias);
+  check_drop(op, probability);
+  check_same_shape(op, "residual", residual, "input", input);
+  if (by_cpu_kernel(input, residual, weight, bias) && input.is_contiguous()) {
+    const Tensor out = empty(input.sizes(), input.options());
+    cpu::norm_into(input, residual, weight, bias, eps, out, hidden_drop_of(probability, seed), input);
+    return out;
+  }
+  input.copy_(hidden_dropout(input, probability, seed) + residual);
+  return layer_norm(input, weight, bias, eps);
+}
+
+std::tuple<Tensor, Tensor, Tensor, Tensor> drop_add_norm_over_backward(const Tensor& grad_output,
+                                                                       const Tensor& sum,
+                                                                       const Tensor& weight, double eps,
+                                                                       double probability, int64_t seed) {
+  constexpr const char* op = "_dropout_add_layer_norm_over_backward";
+  check_layer_norm(op, sum, OptionalTensor(), weight, Tensor());
+  check_layer_norm_gradient(op, grad_output, sum, OptionalTensor());
+  check_drop(op, probability);
+  NormGradients g;
+  if (sum.numel() > 0 && by_cpu_kernel(sum, grad_output, weight, Tensor()))
+    g = cpu::norm_backward(grad_output, sum, Tensor(), weight, eps, hidden_drop_of(probability, seed), true);
+  else
+    g = add_layer_norm_backward(grad_output, sum, Tensor(), weight, eps);
+  if (!g.input.defined())
+    g.input = probability == 0 ? g.sum.clone() : hidden_dropout(g.sum, probability, seed);
+  return {std::move(g.input), std::move(g.sum), std::move(g.weight), std::move(g.bias)};
+}
+
 }  // namespace
 
 LONGFORMER_REGISTER(r) {
+  r.impl<drop_add_norm_over>("_dropout_add_layer_norm_over");
+  r.impl<drop_add_norm_over_backward>("_dropout_add_layer_norm_over_backward");
   r.impl<backward_operator>("_add_layer_norm_backward");
   r.impl<drop_add_norm>("_dropout_add_layer_norm");
   r.impl<drop_add_norm_backward>("_dropout_add_layer_norm_backward");

@@ -69,11 +69,39 @@ std::tuple<Tensor, Tensor, Tensor> linear_backward_operator(const Tensor& grad_o
   return {std::move(g.input), std::move(g.weight), std::move(g.bias)};
 }
 
+// The activation is made again and its memory then takes the gradients in front of it, one after the other:
+// with a feed-forward layer's four times wider states two of them at a time would be the most that a pass
+// needs.
+std::tuple<Tensor, Tensor, Tensor> activated_linear_backward(const Tensor& grad_output, const Tensor& input,
+                                                             const Tensor& weight, std::string_view name,
+                                                             bool need_weight, bool need_bias,
+                                                             const OptionalTensor& grad_weight) {
+  constexpr const char* op = "_activated_linear_backward";
+  const Activation function = check_activation(op, input, name);
+  check_linear_gradient(op, grad_output, input, weight);
+  if (grad_weight.has_value()) check_out(op, *grad_weight, weight.sizes(), input);
+  const bool adds = grad_weight.has_value();
+  Tensor states = function == Activation::none ? input.clone() : activate(input, function);
+  LinearGradients g = linear_backward(grad_output, states, weight, false, need_weight && !adds, need_bias);
+  if (input.numel() == 0 || grad_output.numel() == 0)
+    return {zeros(input.sizes(), input.options()), std::move(g.weight), std::move(g.bias)};
+  const Tensor to = grad_output.reshape({-1, weight.size(0)}), from = weight.t();
+  if (adds) add_product(to.t(), states.reshape({-1, weight.size(1)}).t(), *grad_weight);
+  if (cpu::multiplies(to, from) && states.is_contiguous())
+    cpu::matrix_product(to, from, {}, states.view({-1, weight.size(1)}));
+  else
+    states = matrix_product(to, from).view(input.sizes());
+  if (function != Activation::none)
+    states = activate_backward(states, input, function, states.is_contiguous() ? states : Tensor());
+  return {std::move(states), std::move(g.weight), std::move(g.bias)};
+}
+
 }  // namespace
 
 LONGFORMER_REGISTER(r) {
   r.impl<linear_backward_operator>("_linear_backward");
   r.impl<linear_backward_into>("_linear_backward_into");
+  r.impl<activated_linear_backward>("_activated_linear_backward");
 }
 
 }  // namespace longformer

@@ -149,6 +149,16 @@ Tensor activation_backward(const Tensor& grad_output, const Tensor& input, std::
   check_activation_gradient("_activation_backward", grad_output, input);
   return empty_like(input);
 }
+Three activated_backward(const Tensor& grad_output, const Tensor& input, const Tensor& weight,
+                         std::string_view name, bool need_weight, bool need_bias,
+                         const OptionalTensor& grad_weight) {
+  constexpr const char* op = "_activated_linear_backward";
+  check_activation(op, input, name);
+  check_linear_gradient(op, grad_output, input, weight);
+  if (grad_weight.has_value()) check_out(op, *grad_weight, weight.sizes(), input);
+  return {empty_like(input), like_if(need_weight && !grad_weight.has_value(), weight),
+          need_bias ? empty({weight.size(0)}, weight.options()) : Tensor()};
+}
 Tensor hidden_dropout_shape(const Tensor& input, double probability, int64_t) {
   check_hidden_dropout(input, probability);
   return empty_like(input);
@@ -221,6 +231,7 @@ LONGFORMER_REGISTER(r) {
   r.impl<linear_backward>(Key::meta, "_linear_backward");
   r.impl<activation>(Key::meta, "activation");
   r.impl<activation_backward>(Key::meta, "_activation_backward");
+  r.impl<activated_backward>(Key::meta, "_activated_linear_backward");
   r.impl<hidden_dropout_shape>(Key::meta, "hidden_dropout");
   r.impl<norm>(Key::meta, "add_layer_norm");
   r.impl<norm_backward>(Key::meta, "_add_layer_norm_backward");

@@ -155,6 +155,10 @@ Tensor pooled_tokens_by_aten(const Tensor& queries, const Tensor& hidden,  // gl
 // --- activation.cpp: the fastest way on the input's device.
 
 Tensor activate(const Tensor& input, Activation activation);
+// The derivative at the input times grad_output. `memory` may receive it where it is defined: like the input,
+// contiguous; it may be grad_output.
+Tensor activate_backward(const Tensor& grad_output, const Tensor& input, Activation activation,
+                         const Tensor& memory);
 
 // --- hidden_dropout.cpp
 

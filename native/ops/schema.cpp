@@ -104,6 +104,11 @@ LONGFORMER_REGISTER(r) {
   r.def(
       "_linear_backward_into(Tensor grad_output, Tensor input, Tensor weight, Tensor(a!)? grad_input, "
       "Tensor(b!)? grad_weight) -> ()");
+  // The same of activation(input) . weight^T + bias: of input before the activation, of weight and of bias.
+  // The weight's is added to the one that exists, where that is given.
+  r.def(
+      "_activated_linear_backward(Tensor grad_output, Tensor input, Tensor weight, str activation, "
+      "bool need_weight, bool need_bias, Tensor(a!)? grad_weight) -> (Tensor, Tensor, Tensor)");
   // "none", "gelu", "gelu_tanh", "relu", "tanh" or "silu" of each element.
   r.def("activation(Tensor input, str activation) -> Tensor");
   // input: the argument of the activation, not its result.
@@ -145,6 +150,16 @@ LONGFORMER_REGISTER(r) {
       "_dropout_add_layer_norm_backward(Tensor grad_output, Tensor input, Tensor? residual, Tensor weight, "
       "float eps, float probability, int seed) -> (Tensor grad_input, Tensor grad_residual, Tensor "
       "grad_weight, Tensor grad_bias)");
+  // The same with the sum that is normalized written over the input, for a backward that needs it alone. Of
+  // 16 bits that sum is rounded, so that it is for 32 and 64 bits.
+  r.def(
+      "_dropout_add_layer_norm_over(Tensor(a!) input, Tensor residual, Tensor weight, Tensor bias, float "
+      "eps, "
+      "float probability, int seed) -> Tensor");
+  r.def(
+      "_dropout_add_layer_norm_over_backward(Tensor grad_output, Tensor sum, Tensor weight, float eps, float "
+      "probability, int seed) -> (Tensor grad_input, Tensor grad_residual, Tensor grad_weight, Tensor "
+      "grad_bias)");
 
   // LayerNorm(word_scale * word + position + type) for N tokens -> [N, C]. Each of the three is a row of a
   // table [rows, C]: row ids[n] with ids int64 [N], without ids row n modulo the table's rows (a table of N

@@ -217,6 +217,8 @@ int main(int argc, char** argv) {
   relative_attention("relative float32 T2048 causal 32", {2048, 8, 64, 32, 1, kFloat});
   relative_attention("relative float32 T8192 causal 512 dilation 4", {8192, 8, 64, 512, 4, kFloat});
   relative_attention("relative bfloat16 T4096 causal 512", {4096, 8, 64, 512, 1, kBFloat16});
+  linear("vocabulary 256 x 768 x 50265 unpacked", 256, 768, 50265, kFloat, "none", false, false);
+  linear_backward("vocabulary backward 256 x 768 x 50265", 256, 768, 50265, kFloat);
   linear("linear float32 4096 x 768 x 3072 gelu", 4096, 768, 3072, kFloat, "gelu", false, true);
   linear("linear float32 4096 x 768 x 3072", 4096, 768, 3072, kFloat, "none", false, true);
   linear("linear float32 4096 x 768 x 3072 unpacked", 4096, 768, 3072, kFloat, "none", false, false);

@@ -68,6 +68,84 @@ TEST(DropoutAddLayerNorm, refuses_what_does_not_fit) {
   expect_words(refusal(zeros({2, 4}, kFloat), 0.5), {"weight must be [4]"});
 }
 
+TEST(DropoutAddLayerNorm, over_the_input_leaves_the_sum_that_the_backward_needs) {
+  Rng rng(8);
+  for (const ScalarType type : {kDouble, kFloat})
+    for (const int64_t columns : {1, 5, 33, 768})
+      for (const double probability : {0.0, 0.3})
+        for (const Way way : {Way::direct, Way::dispatcher}) {
+          SCOPED_TRACE(text(type, " ", columns, " ", probability));
+          const Tensor x = random_tensor(rng, {7, 9, columns}, type), r = random_tensor(rng, x.sizes(), type),
+                       w = random_tensor(rng, {columns}, type), b = random_tensor(rng, {columns}, type),
+                       grad = random_tensor(rng, x.sizes(), type), over = x.clone();
+          const int64_t seed = 5;
+          const double eps = 1e-1;
+          const Tensor y =
+              call<Tensor>(way, "_dropout_add_layer_norm_over", over, r, w, b, eps, probability, seed);
+          EXPECT_EQ(max_difference(y, call<Tensor>("_dropout_add_layer_norm", x, OptionalTensor(r), w, b, eps,
+                                                   probability, seed)),
+                    0.0);
+          EXPECT_LE(max_difference(over, call<Tensor>("hidden_dropout", x, probability, seed) + r),
+                    allowed(type));
+          const auto [gx, gr, gw, gb] =
+              call<Four>(way, "_dropout_add_layer_norm_over_backward", grad, over, w, eps, probability, seed);
+          const auto [ex, er, ew, eb] = call<Four>("_dropout_add_layer_norm_backward", grad, x,
+                                                   OptionalTensor(r), w, eps, probability, seed);
+          EXPECT_LE(max_difference(gx, ex), allowed(type));
+          EXPECT_LE(max_difference(gr, er), allowed(type));
+          EXPECT_LE(max_difference(gw, ew), allowed(type));
+          EXPECT_LE(max_difference(gb, eb), allowed(type));
+        }
+  const Tensor x = zeros({2, 3}, kFloat), w = zeros({3}, kFloat);
+  const auto refusal = [&](const Tensor& residual) {
+    return value_error(
+        [&] { call<Tensor>("_dropout_add_layer_norm_over", x, residual, w, w, 1e-5, 0.5, int64_t(1)); });
+  };
+  expect_words(refusal(zeros({1, 3}, kFloat)),
+               {"_dropout_add_layer_norm_over: residual must have the shape of input", "[1, 3]"});
+}
+
+TEST(ActivatedLinearBackward, is_the_three_operators_in_one) {
+  Rng rng(9);
+  for (const ScalarType type : {kDouble, kFloat, kBFloat16, kHalf})
+    for (const char* activation : {"none", "gelu", "gelu_tanh", "relu", "tanh", "silu"})
+      for (const auto& [rows, inputs, outputs] :
+           {std::tuple<int64_t, int64_t, int64_t>{0, 3, 5}, {1, 3, 5}, {40, 33, 70}, {130, 200, 17}})
+        for (const Way way : {Way::direct, Way::dispatcher}) {
+          SCOPED_TRACE(text(type, " ", activation, " ", rows, " x ", inputs, " -> ", outputs));
+          const Tensor grad = random_tensor(rng, {rows, outputs}, type),
+                       x = random_tensor(rng, {rows, inputs}, type),
+                       w = random_tensor(rng, {outputs, inputs}, type),
+                       before = random_tensor(rng, w.sizes(), type), kept = x.clone();
+          const Tensor states = call<Tensor>("activation", x.to(kDouble), activation);
+          const auto [gs, gw, gb] =
+              call<Three>("_linear_backward", grad.to(kDouble), states, w.to(kDouble), true, true, true);
+          const Tensor gx = call<Tensor>("_activation_backward", gs, x.to(kDouble), activation);
+          const double limit = 4 * allowed(type) * std::sqrt(double(std::max(rows, outputs) + 1));
+          const auto [ax, aw, ab] = call<Three>(way, "_activated_linear_backward", grad, x, w, activation,
+                                                true, true, OptionalTensor());
+          EXPECT_EQ(ax.scalar_type(), type);
+          EXPECT_LE(max_difference(ax, gx), limit);
+          EXPECT_LE(max_difference(aw, gw), limit);
+          EXPECT_LE(max_difference(ab, gb), limit);
+          const Tensor to_w = before.clone();
+          const auto [bx, bw, bb] = call<Three>(way, "_activated_linear_backward", grad, x, w, activation,
+                                                false, false, OptionalTensor(to_w));
+          EXPECT_FALSE(bw.defined() || bb.defined());
+          EXPECT_EQ(max_difference(bx, ax), 0.0);
+          EXPECT_LE(max_difference(to_w, before.to(kDouble) + gw), limit);
+          EXPECT_EQ(max_difference(x, kept), 0.0);
+        }
+  const Tensor grad = zeros({2, 4}, kFloat), x = zeros({2, 3}, kFloat), w = zeros({4, 3}, kFloat);
+  const auto refusal = [&](const Tensor& of, const char* activation) {
+    return value_error([&] {
+      call<Three>("_activated_linear_backward", of, x, w, activation, true, true, OptionalTensor());
+    });
+  };
+  expect_words(refusal(x, "gelu"), {"_activated_linear_backward: grad_output must be [2, 4]", "[2, 3]"});
+  expect_words(refusal(grad, "swish"), {"_activated_linear_backward", "\"swish\""});
+}
+
 void call_into(Way way, const Tensor& grad, const Tensor& x, const Tensor& w, const OptionalTensor& to_x,
                const OptionalTensor& to_w) {
   call<void>(way, "_linear_backward_into", grad, x, w, to_x, to_w);

@@ -205,6 +205,9 @@ const Tensor& Tensor::masked_fill_(const Tensor& mask, double value) const {
 Tensor Tensor::index_select(int64_t dimension, const Tensor& index) const {
   return call("aten::index_select", "", *this, dimension, index);
 }
+void Tensor::index_select_into(int64_t dimension, const Tensor& index, const Tensor& out) const {
+  call("aten::index_select", "out", *this, dimension, index, out);
+}
 Tensor Tensor::gather(int64_t dimension, const Tensor& index) const {
   return call("aten::gather", "", *this, dimension, index, false);
 }

@@ -12,7 +12,7 @@
 namespace longformer::torch {
 namespace {
 
-constexpr size_t kSmallest = size_t{1} << 20;  // smaller tensors are left to libtorch's own allocator
+constexpr size_t kSmallest = size_t{256} << 10;  // smaller tensors are left to libtorch's own allocator
 
 // torch_from_blob of libtorch 2.11 and later.
 using FromBlob = Error (*)(void* data, int64_t rank, const int64_t* sizes, const int64_t* strides,

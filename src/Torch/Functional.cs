@@ -18,7 +18,7 @@ public static partial class Functional
 {
     private static readonly AtenOperator
         EmbeddingOp = new("aten::embedding"), EmbeddingBackwardOp = new("aten::embedding_dense_backward"),
-        LogSoftmaxBackwardOp = new("aten::_log_softmax_backward_data"),
+        LogSoftmaxBackwardOp = new("aten::_log_softmax_backward_data"), LogSoftmaxOutOp = new("aten::_log_softmax", "out"),
         CrossEntropyOp = new("aten::cross_entropy_loss"), NllForwardOp = new("aten::nll_loss_forward"),
         NllBackwardOp = new("aten::nll_loss_backward"),
         BceOp = new("aten::binary_cross_entropy_with_logits"), MseOp = new("aten::mse_loss"), MseBackwardOp = new("aten::mse_loss_backward"),
@@ -76,9 +76,10 @@ public static partial class Functional
     /// <param name="labels">Int64 [N], each 0..classes-1.</param>
     /// <param name="labelSmoothing">e, from 0 to below 1.</param>
     /// <param name="withGradient">Whether the gradient is wanted; without it the second result holds log p.</param>
+    /// <param name="overwrites">Whether the logits are needed nowhere else: the second result may then take their memory.</param>
     /// <returns>A number and [N, classes], both in the dtype of the softmax.</returns>
     public static (Tensor Loss, Tensor Gradient) CrossEntropyAndGradient(Tensor logits, Tensor labels, double labelSmoothing = 0,
-        bool withGradient = true)
+        bool withGradient = true, bool overwrites = false)
     {
         ArgumentNullException.ThrowIfNull(logits);
         ArgumentNullException.ThrowIfNull(labels);
@@ -86,7 +87,12 @@ public static partial class Functional
             throw new InputException($"labelSmoothing: expected 0 to below 1, given {labelSmoothing}");
         using TensorScope scope = new();
         (long rows, long classes) = (logits.Size(0), logits.Size(1));
-        Tensor likelihood = scope.Keep(logits.LogSoftmax(1, logits.DType == DType.Float64 ? DType.Float64 : DType.Float32));
+        // Into memory of ours: what an operator of libtorch makes comes from malloc's, where such blocks leave holes. The softmax of libtorch reads
+        // a row for its sum and then writes each element where it has just read it.
+        DType wide = logits.DType == DType.Float64 ? DType.Float64 : DType.Float32;
+        Tensor likelihood = scope.Keep(overwrites && logits.DType == wide ? logits.Alias() : Tensor.Empty([rows, classes], wide, logits.Device));
+        if (rows > 0)
+            LogSoftmaxOutOp.Run(logits.To(wide), 1L, false, likelihood);
         if (rows == 0)
             return (scope.Keep(Tensor.Zeros([], likelihood.DType, logits.Device)), likelihood);
         (Tensor loss, _) = NllForwardOp.Call2(likelihood, labels, Argument.None, (long)Reduction.Sum, -1L);

@@ -9,7 +9,9 @@ public static partial class LongformerOps
         BandedBackwardOp = new("banded_attention_backward"), GlobalBackwardOp = new("_global_attention_backward"),
         FoldedBackwardOp = new("_folded_global_attention_backward"), LinearBackwardOp = new("_linear_backward"),
         ActivationBackwardOp = new("_activation_backward"), AddLayerNormBackwardOp = new("_add_layer_norm_backward"),
-        LinearBackwardIntoOp = new("_linear_backward_into"), EmbedBackwardIntoOp = new("_embed_backward_into"),
+        LinearBackwardIntoOp = new("_linear_backward_into"), ActivatedLinearBackwardOp = new("_activated_linear_backward"),
+        EmbedBackwardIntoOp = new("_embed_backward_into"),
+        DropoutAddLayerNormOverBackwardOp = new("_dropout_add_layer_norm_over_backward"),
         DropoutAddLayerNormBackwardOp = new("_dropout_add_layer_norm_backward"), EmbedBackwardOp = new("_embed_backward");
 
     /// <summary>The gradients of <see cref="BandedAttention"/>.</summary>
@@ -88,6 +90,26 @@ public static partial class LongformerOps
     public static void LinearBackwardInto(Tensor gradient, Tensor input, Tensor weight, Tensor? toInput, Tensor? toWeight) =>
         LinearBackwardIntoOp.Run(gradient, input, weight, toInput, toWeight);
 
+    /// <summary>
+    /// The gradients of activation(input) x weight^T + bias: of what the activation is taken of, of weight and bias. In less memory than by
+    /// <see cref="Activate"/>, <see cref="LinearBackward"/> and <see cref="ActivationBackward"/>: two tensors like the input less at one time.
+    /// </summary>
+    /// <param name="gradient">[..., out].</param>
+    /// <param name="input">[..., in].</param>
+    /// <param name="weight">[out, in].</param>
+    /// <param name="activation">The function.</param>
+    /// <param name="needWeight">Whether the gradient of the weight is wanted.</param>
+    /// <param name="needBias">Whether the gradient of the bias is wanted.</param>
+    /// <param name="toWeight">[out, in]: a gradient of the weight that it is added to; null: it is a new tensor.</param>
+    /// <returns>Null where not needed; of the weight also where it was added.</returns>
+    public static (Tensor Input, Tensor? Weight, Tensor? Bias) ActivatedLinearBackward(Tensor gradient, Tensor input, Tensor weight,
+        Activation activation, bool needWeight = true, bool needBias = true, Tensor? toWeight = null)
+    {
+        Tensor?[] r = new Tensor?[3];
+        ActivatedLinearBackwardOp.CallInto(r, gradient, input, weight, NameOf(activation), needWeight, needBias, toWeight);
+        return (r[0]!, r[1], r[2]);
+    }
+
     /// <summary>The gradient of <see cref="Activate"/>.</summary>
     /// <param name="gradient">Of its output.</param>
     /// <param name="input">The operator's input.</param>
@@ -118,6 +140,21 @@ public static partial class LongformerOps
     {
         Tensor?[] r = new Tensor?[4];
         DropoutAddLayerNormBackwardOp.CallInto(r, gradient, input, residual, weight, epsilon, probability, seed);
+        return (r[0]!, r[1]!, r[2]!, r[3]!);
+    }
+
+    /// <summary>The gradients of <see cref="DropoutAddLayerNormOver"/>: of input, residual, weight and bias.</summary>
+    /// <param name="gradient">Of the output, shaped as the sum.</param>
+    /// <param name="sum">What the forward operator left in place of its input.</param>
+    /// <param name="weight">As given to the forward operator.</param>
+    /// <param name="epsilon">As given to the forward operator.</param>
+    /// <param name="probability">As given to the forward operator.</param>
+    /// <param name="seed">As given to the forward operator.</param>
+    public static (Tensor Input, Tensor Residual, Tensor Weight, Tensor Bias) DropoutAddLayerNormOverBackward(Tensor gradient, Tensor sum,
+        Tensor weight, double epsilon, double probability, long seed)
+    {
+        Tensor?[] r = new Tensor?[4];
+        DropoutAddLayerNormOverBackwardOp.CallInto(r, gradient, sum, weight, epsilon, probability, seed);
         return (r[0]!, r[1]!, r[2]!, r[3]!);
     }
 

@@ -108,7 +108,7 @@ public static partial class LongformerOps
         GlobalProbabilitiesOp = new("global_attention_probabilities"), FoldedOp = new("folded_global_attention"),
         DecodeOp = new("decode_attention"), LinearPackOp = new("linear_pack"), LinearOp = new("linear"), LinearIntoOp = new("_linear_into"),
         ActivationOp = new("activation"), AddLayerNormOp = new("add_layer_norm"), DropoutAddLayerNormOp = new("_dropout_add_layer_norm"),
-        AddLayerNormIntoOp = new("_add_layer_norm_into"),
+        AddLayerNormIntoOp = new("_add_layer_norm_into"), DropoutAddLayerNormOverOp = new("_dropout_add_layer_norm_over"),
         EmbedOp = new("embed"), HiddenDropoutOp = new("hidden_dropout"), MultiplyAddOp = new("_multiply_add_peak"),
         MultipliesBFloat16Op = new("_multiplies_bfloat16");
 
@@ -213,6 +213,19 @@ public static partial class LongformerOps
     public static Tensor DropoutAddLayerNorm(Tensor input, Tensor? residual, Tensor weight, Tensor bias, double epsilon,
         double probability, long seed) =>
         DropoutAddLayerNormOp.Call(input, residual, weight, bias, epsilon, probability, seed);
+
+    /// <summary>The same, and the sum that is normalized is written over the input: all that
+    /// <see cref="DropoutAddLayerNormOverBackward"/> needs of the two.</summary>
+    /// <param name="input">[..., C], Float32 or Float64: in 16 bits the sum would be rounded. It may be needed nowhere else.</param>
+    /// <param name="residual">As the input.</param>
+    /// <param name="weight">[C].</param>
+    /// <param name="bias">[C].</param>
+    /// <param name="epsilon">Added to the variance.</param>
+    /// <param name="probability">From 0 to below 1.</param>
+    /// <param name="seed">Of the dropout.</param>
+    public static Tensor DropoutAddLayerNormOver(Tensor input, Tensor residual, Tensor weight, Tensor bias, double epsilon,
+        double probability, long seed) =>
+        DropoutAddLayerNormOverOp.Call(input, residual, weight, bias, epsilon, probability, seed);
 
     /// <summary><see cref="AddLayerNorm"/> into a tensor that exists, shaped as the input; it may be the input or the residual. Gives that
     /// tensor.</summary>

@@ -136,6 +136,16 @@ public static class TorchRuntime
         Native.Check(NativeMethods.ReleaseMemory());
     }
 
+    /// <summary>
+    /// Gives memory that malloc holds unused between blocks in use back to the system, some milliseconds for 100 MB: after work whose small tensors
+    /// came and went beside larger ones, before work that needs all the memory.
+    /// </summary>
+    public static void TrimMalloc()
+    {
+        Native.Ensure();
+        Native.Check(NativeMethods.TrimMalloc());
+    }
+
     /// <summary>Waits until a device has done everything that was asked of it. Nothing to do on the CPU.</summary>
     /// <exception cref="DeviceException">There is no such device.</exception>
     public static void Synchronize(Device device)

@@ -71,7 +71,16 @@ public sealed class DifferentiableTests
     {
         AssertGradients(x => Differentiable.SelectRows(x[0], Ids(2, 0, 2, 1)), Normal(4, 3));
         AssertGradients(x => Differentiable.SelectRows(x[0], Ids(2, 0, 2), Tensor.From<bool>([false, true, false])), Normal(4, 3, 2));
-        AssertGradients(x => Differentiable.ReplaceRows(Differentiable.Scale(x[0], 1), Ids(3, 1), x[1]), Normal(4, 3), Normal(2, 3));
+        foreach (bool overwrites in new[] { false, true })
+        {
+            AssertGradients(x => Differentiable.ReplaceRows(Differentiable.Scale(x[0], 1), Ids(3, 1), x[1], overwrites), Normal(4, 3), Normal(2, 3));
+            // The gradient that comes back is shared with another term: it must not be changed for both.
+            AssertGradients(x => Differentiable.Add(x[0], Differentiable.ReplaceRows(Differentiable.Scale(x[0], 1), Ids(3, 1), x[1], overwrites)),
+                Normal(4, 3), Normal(2, 3));
+        }
+        // Rows are added to a gradient that exists.
+        AssertGradients(x => Differentiable.Add(Differentiable.Linear(Differentiable.SelectRows(x[0], Ids(2, 0, 2, 1)), x[1]),
+            Differentiable.Linear(x[0], x[1])), Normal(4, 3), Normal(2, 3));
     }
 
     [Test]
@@ -93,7 +102,31 @@ public sealed class DifferentiableTests
             x[0], x[1], bias ? x[2] : null, activation: activation == Activation.Silu ? Activation.None : activation);
         AssertGradients(linear, bias ? [Normal(2, 3, 5), Normal(4, 5), Normal(4)] : [Normal(2, 3, 5), Normal(4, 5)]);
         AssertGradients(x => Differentiable.Activate(x[0], activation), Normal(7, 5));
+        Func<Tensor[], Tensor> activated = x => Differentiable.ActivatedLinear(x[0], activation, x[1], bias ? x[2] : null);
+        AssertGradients(activated, bias ? [Normal(2, 3, 5), Normal(4, 5), Normal(4)] : [Normal(2, 3, 5), Normal(4, 5)]);
+        // The weight's gradient gathers from two products, the second of few rows, for which it waits.
+        AssertGradients(x => Differentiable.Linear(Differentiable.ActivatedLinear(x[0], activation, x[1]), x[1]), Normal(1, 4), Normal(4, 4));
+        AssertGradients(x => Differentiable.Add(Differentiable.SelectRows(Differentiable.ActivatedLinear(x[0], activation, x[1]), Ids(1)),
+            Differentiable.Linear(x[2], x[1])), Normal(9, 5), Normal(4, 5), Normal(1, 5));
+        // A weight that was made itself waits for nobody.
+        AssertGradients(x => Differentiable.Linear(x[0], Differentiable.Scale(x[1], 2)), Normal(1, 5), Normal(4, 5));
     }
+
+    /// <summary>With fewer rows than columns the weight's gradient is made at the end.</summary>
+    [Test]
+    public void The_loss_of_a_vocabulary([Values(3, 9)] int rows, [Values(0.0, 0.2)] double smoothing, [Values] bool bias)
+    {
+        Tensor labels = Ids([.. Enumerable.Range(0, rows).Select(i => (long)(i * 5 % 7))]);
+        Func<Tensor[], Tensor> loss = x => Differentiable.VocabularyLoss(x[0], x[1], bias ? x[2] : null, labels, smoothing, rowsPerBlock: 2);
+        AssertGradients(loss, bias ? [Normal(rows, 6), Normal(7, 6), Normal(7)] : [Normal(rows, 6), Normal(7, 6)]);
+        // Rows that come of the weight itself, as of tied embeddings.
+        AssertGradients(x => loss([Differentiable.SelectRows(x[0], labels), .. x]), bias ? [Normal(7, 6), Normal(7)] : [Normal(7, 6)]);
+    }
+
+    [Test]
+    public void Normalization_over_its_input([Values(0.0, 0.4)] double dropout) =>
+        AssertGradients(x => Differentiable.DropoutAddLayerNormOver(Differentiable.Scale(x[0], 1), x[3], x[1], x[2], 1e-5, dropout, 7),
+            Normal(4, 6), Normal(6), Normal(6), Normal(4, 6));
 
     [Test]
     public void Normalization([Values] bool residual) =>

@@ -255,7 +255,15 @@ void backward_unit(const BandBackwardProblem& p, const BandUnit& u, void* scratc
       std::memcpy(shared + (touched + i) * ld, m.dv + i * ld, size_t(ld) * sizeof(S));
     }
   }
-  if (globals > 0) std::memcpy(u.shared_global, m.dk_global, size_t(2 * globals * ld) * sizeof(S));
+  if (globals > 0 && u.shared_global != nullptr)
+    std::memcpy(u.shared_global, m.dk_global, size_t(2 * globals * ld) * sizeof(S));
+  // The only unit of its head has the whole sums.
+  for (int64_t g = 0; g < globals && u.shared_global == nullptr; ++g) {
+    const int64_t token = p.global_token[p.global_start[u.sequence] + g];
+    write_row<V>(output_row(p.grad_k, p, token, u.head), m.dk_global + g * ld, p.element, p.dim, S(p.scale));
+    write_row<V>(output_row(p.grad_v, p, token, u.head), m.dk_global + (globals + g) * ld, p.element, p.dim,
+                 S(1));
+  }
 }
 
 // Adds one row of padded_dim elements to the sum.

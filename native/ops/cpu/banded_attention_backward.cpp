@@ -19,7 +19,7 @@ struct Group {
 struct Plan {
   std::vector<BandUnit> units;
   std::vector<Group> classes;        // of one (sequence, head, residue), with more than one unit
-  std::vector<Group> heads;          // of one (sequence, head), whose sequence has global keys
+  std::vector<Group> heads;          // of one (sequence, head) with global keys and more than one unit
   int64_t touched = 0, globals = 0;  // the most of any unit
   int64_t relative_tiles = 0;        // the most of any unit, where there are relative positions
 };
@@ -63,7 +63,7 @@ Plan make_plan(const BandProblem& p, int64_t sequences) {
         if (count > 1) plan.classes.push_back({first_of_class, count});
       }
       const int64_t count = static_cast<int64_t>(plan.units.size()) - first_of_head;
-      if (globals > 0 && count > 0) plan.heads.push_back({first_of_head, count});
+      if (globals > 0 && count > 1) plan.heads.push_back({first_of_head, count});
     }
     plan.globals = std::max(plan.globals, globals);
   }

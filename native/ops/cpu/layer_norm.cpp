@@ -28,9 +28,10 @@ bool cpu::has_norm(const Tensor& input, const Tensor& residual, const Tensor& we
 // out: contiguous, like the input. Each row is read whole before it is written, so that out may be the input
 // or the residual.
 void cpu::norm_into(const Tensor& input, const Tensor& residual, const Tensor& weight, const Tensor& bias,
-                    double eps, const Tensor& out, const HiddenDrop& drop) {
+                    double eps, const Tensor& out, const HiddenDrop& drop, const Tensor& sum) {
   if (out.numel() == 0) return;
   NormProblem p;
+  if (sum.defined()) p.sum = sum.data_ptr();
   p.drop = drop;
   p.element = element_of(input);
   p.columns = input.size(-1);

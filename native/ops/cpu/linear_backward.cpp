@@ -11,11 +11,11 @@ bool multiplies(const Tensor& a, const Tensor& b) {
          a.size(1) > 0 && b.size(0) > 0;
 }
 
-Tensor matrix_product(const Tensor& a, const Tensor& b, const Tensor& bias) {
+Tensor matrix_product(const Tensor& a, const Tensor& b, const Tensor& bias, const Tensor& memory) {
   Product p;
   p.input = a;
   if (bias.defined()) p.bias = bias.contiguous();
-  p.out = empty({a.size(0), b.size(0)}, a.options());
+  p.out = memory.defined() ? memory : empty({a.size(0), b.size(0)}, a.options());
   multiply_plain(p, b);
   return p.out;
 }

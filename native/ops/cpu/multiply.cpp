@@ -16,8 +16,9 @@ namespace {
 constexpr int64_t kSumBytes = int64_t(448) << 10;
 // Units for each thread, so that one that is held up does not hold up the others.
 constexpr int64_t kUnitsPerThread = 4;
-// Cells of a weight that is packed for one product.
-constexpr int64_t kMostPackedCells = int64_t(16) << 20;
+// Cells of a weight that is packed for one product. Each part of one with many inputs reads and writes the
+// output once more.
+constexpr int64_t kMostPackedCells = int64_t(4) << 20;
 constexpr int64_t kPanelsAtOnce = 4, kElementsAtOnce = int64_t(1) << 15;
 
 int64_t parts_of(int64_t count, int64_t size) {
@@ -198,6 +199,7 @@ void multiply_plain(Product product, const Tensor& weight) {
     for (int64_t first = 0; first < inputs; first += size) {
       const int64_t count = std::min(size, inputs - first);
       product.input = input.narrow(1, first, count);
+      product.packed = {};  // the part before is over
       product.packed = pack_weight(weight.narrow(1, first, count), as);
       multiply(product);
       product.bias = {};
@@ -212,6 +214,7 @@ void multiply_plain(Product product, const Tensor& weight) {
   for (int64_t first = 0; first < outputs; first += size) {
     const int64_t count = std::min(size, outputs - first);
     product.outputs = count;
+    product.packed = {};  // the part before is over
     product.packed = pack_weight(weight.narrow(0, first, count), as);
     product.out = out.narrow(1, first, count);
     if (bias.defined()) product.bias = bias.narrow(0, first, count);

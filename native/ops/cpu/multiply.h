@@ -35,7 +35,7 @@ struct Product {
 // out = activation(input . weight^T + bias) + residual.
 void multiply(const Product& product);
 // The same with a weight [outputs, inputs] in any strides, which is packed for this product alone: a large
-// one part by part, so that its packed form takes at most 64 MiB. `packed` and `outputs` are not set.
+// one part by part, so that its packed form takes at most 16 MiB. `packed` and `outputs` are not set.
 void multiply_plain(Product product, const Tensor& weight);
 
 // Rows that are multiplied together: enough that a weight is used often once it is in the second-level cache.

@@ -30,7 +30,7 @@ bool has_norm_backward(ScalarType type) {
 }
 
 NormGradients norm_backward(const Tensor& grad_output, const Tensor& input, const Tensor& residual,
-                            const Tensor& weight, double eps, const HiddenDrop& drop) {
+                            const Tensor& weight, double eps, const HiddenDrop& drop, bool of_sum) {
   const Tensor g = grad_output.contiguous(), x = input.contiguous(),
                r = residual.defined() ? residual.contiguous() : residual, w = weight.contiguous(),
                out = empty(input.sizes(), input.options()),
@@ -46,6 +46,7 @@ NormGradients norm_backward(const Tensor& grad_output, const Tensor& input, cons
   p.gradient = g.data_ptr();
   p.output = out.data_ptr();
   p.drop = drop;
+  p.of_sum = of_sum;
   p.input_output = dropped.defined() ? dropped.data_ptr() : nullptr;
   const int64_t rows = x.numel() / p.columns,
                 of_a_part = std::max(kLeastRows, (rows + kMostParts - 1) / kMostParts),

@@ -19,10 +19,12 @@ struct NormInput {
 };
 struct NormProblem : NormInput {
   const void* bias = nullptr;  // [columns]
+  void* sum = nullptr;         // contiguous, receives what is normalized; may be the input
 };
 struct NormBackwardProblem : NormInput {  // the output is the gradient of the sum
   const void* gradient = nullptr;         // contiguous
   void* input_output = nullptr;           // with a dropout: the gradient of the input
+  bool of_sum = false;                    // `input` is the sum, from which nothing is dropped
 };
 
 struct NormKernels {

@@ -22,12 +22,13 @@ inline void keep_factors(S* to, const NormInput& p, int64_t row) {
 }
 
 // The sum of two rows (residual may be null) minus its mean, zeros behind the end; gives 1 / sqrt(variance +
-// eps). The first is multiplied with factors, unless these are null.
+// eps). The first is multiplied with factors, unless these are null. sum_row receives the sum, unless null.
 // Two passes over the row, mean first: no cancellation between sums of squares. Four partial sums keep the
 // chains short and the rounding of long rows small.
 template <class V>
 inline typename V::S centred_row(typename V::S* x, const char* input, const char* residual, Element element,
-                                 int64_t n, double eps, const typename V::S* factors = nullptr) {
+                                 int64_t n, double eps, const typename V::S* factors = nullptr,
+                                 char* sum_row = nullptr) {
   using S = typename V::S;
   using T = typename V::T;
   constexpr int64_t L = V::lanes;
@@ -44,6 +45,7 @@ inline typename V::S centred_row(typename V::S* x, const char* input, const char
       V::store(x + i, V::add(V::load(x + i), V::load(tail)));
     }
   }
+  if (sum_row != nullptr) write_row<V>(sum_row, x, element, n, S(1));
   T sum[4] = {V::zero(), V::zero(), V::zero(), V::zero()};
   for (int64_t i = 0, k = 0; i < padded; i += L, k = (k + 1) & 3) sum[k] = V::add(sum[k], V::load(x + i));
   const S mean = V::sum(V::add(V::add(sum[0], sum[1]), V::add(sum[2], sum[3]))) / S(n);
@@ -68,14 +70,14 @@ inline typename V::S centred_row(typename V::S* x, const char* input, const char
 }
 
 template <class V>
-inline typename V::S centred_row(typename V::S* x, const NormInput& p, int64_t row, typename V::S* factors) {
+inline typename V::S centred_row(typename V::S* x, const NormInput& p, int64_t row, typename V::S* factors,
+                                 bool drops, void* sum = nullptr) {
   const int64_t size = element_size(p.element);
-  const bool drops = p.drop.kept != 0;
-  if (drops) keep_factors(factors, p, row);
   return centred_row<V>(
       x, static_cast<const char*>(p.input) + row * p.input_stride * size,
       p.residual == nullptr ? nullptr : static_cast<const char*>(p.residual) + row * p.residual_stride * size,
-      p.element, p.columns, p.eps, drops ? factors : nullptr);
+      p.element, p.columns, p.eps, drops ? factors : nullptr,
+      sum == nullptr ? nullptr : static_cast<char*>(sum) + row * p.columns * size);
 }
 
 template <class V>
@@ -89,7 +91,9 @@ void norm_rows(const NormProblem& p, int64_t first, int64_t last, void* scratch)
   read_row<V>(weight, p.weight, p.element, n);
   read_row<V>(bias, p.bias, p.element, n);
   for (int64_t row = first; row < last; ++row) {
-    const S factor = centred_row<V>(x, p, row, factors);
+    const bool drops = p.drop.kept != 0;
+    if (drops) keep_factors(factors, p, row);
+    const S factor = centred_row<V>(x, p, row, factors, drops, p.sum);
     for (int64_t i = 0; i < padded; i += L) {
       const T y = V::mul(V::load(x + i), V::set1(factor));
       V::store(x + i, V::fma(y, V::load(weight + i), V::load(bias + i)));
@@ -112,7 +116,9 @@ void norm_rows_backward(const NormBackwardProblem& p, int64_t first, int64_t las
   S *to_weight = static_cast<S*>(weight_sums), *to_bias = static_cast<S*>(bias_sums);
   read_row<V>(weight, p.weight, p.element, n);
   for (int64_t row = first; row < last; ++row) {
-    const S factor = centred_row<V>(x, p, row, factors);
+    const bool drops = p.drop.kept != 0;
+    if (drops) keep_factors(factors, p, row);
+    const S factor = centred_row<V>(x, p, row, factors, drops && !p.of_sum);
     read_row<V>(g, static_cast<const char*>(p.gradient) + row * n * size, p.element, n);
     T plain[2] = {V::zero(), V::zero()}, product[2] = {V::zero(), V::zero()};
     for (int64_t i = 0, k = 0; i < padded; i += L, k ^= 1) {
@@ -130,7 +136,7 @@ void norm_rows_backward(const NormBackwardProblem& p, int64_t first, int64_t las
     for (int64_t i = 0; i < padded; i += L)
       V::store(x + i, V::fma(V::load(x + i), slope, V::sub(V::load(g + i), mean)));
     write_row<V>(static_cast<char*>(p.output) + row * n * size, x, p.element, n, factor);
-    if (p.drop.kept == 0) continue;
+    if (!drops) continue;
     for (int64_t i = 0; i < padded; i += L) V::store(x + i, V::mul(V::load(x + i), V::load(factors + i)));
     write_row<V>(static_cast<char*>(p.input_output) + row * n * size, x, p.element, n, factor);
   }

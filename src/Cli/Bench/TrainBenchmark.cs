@@ -145,15 +145,17 @@ internal static class TrainBenchmark
         "longformer::folded_global_attention" or "longformer::global_attention" => "global attention forward",
         "longformer::_folded_global_attention_backward" or "longformer::_global_attention_backward" => "global attention backward",
         "longformer::linear" or "longformer::_linear_into" => cost.Weight?[0] == c.VocabSize ? "vocabulary forward" : "linear forward",
-        "longformer::_linear_backward" or "longformer::_linear_backward_into" => "linear backward",
+        "longformer::_linear_backward" or "longformer::_linear_backward_into" or "longformer::_activated_linear_backward" => "linear backward",
         "longformer::activation" or "longformer::_activation_backward" => "activation, both ways",
         "longformer::hidden_dropout" => "dropout, both ways",
-        "longformer::add_layer_norm" or "longformer::_dropout_add_layer_norm" => "layer norm forward",
-        "longformer::_add_layer_norm_backward" or "longformer::_dropout_add_layer_norm_backward" => "layer norm backward",
+        "longformer::add_layer_norm" or "longformer::_dropout_add_layer_norm" or "longformer::_dropout_add_layer_norm_over" => "layer norm forward",
+        "longformer::_add_layer_norm_backward" or "longformer::_dropout_add_layer_norm_backward"
+            or "longformer::_dropout_add_layer_norm_over_backward" => "layer norm backward",
         "longformer::embed" or "longformer::_embed_backward" or "aten::embedding" or "aten::embedding_dense_backward" => "embeddings, both ways",
         "aten::_fused_adamw_" => "optimizer",
         "aten::norm_except_dim" => "norm of the gradient",
-        "aten::_log_softmax" or "aten::log_softmax" or "aten::nll_loss_forward" or "aten::exp_" => "softmax of the vocabulary",
+        "aten::_log_softmax" or "aten::_log_softmax.out" or "aten::log_softmax" or "aten::nll_loss_forward" or "aten::exp_"
+            => "softmax of the vocabulary",
         var other => other,
     };
 }

@@ -8,7 +8,8 @@ public static partial class Differentiable
     /// <summary>
     /// The sum of the cross entropies of rows of a product with a vocabulary, each with its label: (1 - e) nll + e * mean over the vocabulary of
     /// -log p. The rows go through the vocabulary in blocks. Where a gradient is recorded, it is computed at once, block by block, so that no
-    /// logits are kept for the way back.
+    /// logits are kept for the way back. With fewer rows than columns the logits' gradient is smaller than the weight's, which is then made of it
+    /// when all else has had its backward.
     /// </summary>
     /// <param name="hidden">[M, C].</param>
     /// <param name="weight">[V, C].</param>
@@ -27,6 +28,8 @@ public static partial class Differentiable
         long rows = hidden.Size(0);
         Tensor loss = scope.Keep(Tensor.Zeros([], WideOf(hidden.DType), hidden.Device));
         Tensor? hiddenGradient = ofHidden is null ? null : hidden.ZerosLike(), weightGradient = null, biasGradient = null;
+        bool waits = ofWeight is not null && !tape.IsMade(weight) && rows < hidden.Size(1);
+        List<Tensor> waiting = [];
         // Blocks of nearly one size: none is so small that it wastes the units.
         long blocks = (rows + rowsPerBlock - 1) / rowsPerBlock;
         for (long i = 0; i < blocks; i++)
@@ -34,8 +37,12 @@ public static partial class Differentiable
             using TensorScope block = new();
             long from = rows * i / blocks, count = (rows * (i + 1) / blocks) - from;
             Tensor part = hidden.Narrow(0, from, count);
-            (Tensor sum, Tensor gradient) = Functional.CrossEntropyAndGradient(
-                LongformerOps.Linear(part, weight, bias), labels.Narrow(0, from, count), smoothing, withGradient: records);
+            Tensor sum, gradient;
+            using (Tensor logits = LongformerOps.Linear(part, weight, bias))
+            {
+                (sum, gradient) = Functional.CrossEntropyAndGradient(logits, labels.Narrow(0, from, count), smoothing, withGradient: records,
+                    overwrites: true);
+            }
             loss.AddInPlace(sum);
             if (!records)
                 continue;
@@ -43,22 +50,41 @@ public static partial class Differentiable
             if (weightGradient is not null)
                 LongformerOps.LinearBackwardInto(gradient, part, weight, null, weightGradient);
             (Tensor? x, Tensor? w, Tensor? b) = LongformerOps.LinearBackward(
-                gradient, part, weight, ofHidden is not null, ofWeight is not null && weightGradient is null, ofBias is not null);
+                gradient, part, weight, ofHidden is not null, ofWeight is not null && weightGradient is null && !waits, ofBias is not null);
             if (x is not null)
                 hiddenGradient!.Narrow(0, from, count).CopyInPlace(x);
             weightGradient = Summed(weightGradient, w);
             biasGradient = Summed(biasGradient, b);
+            if (waits)
+                waiting.AddRange([gradient.MoveToOuterScope(), part.MoveToOuterScope()]);
         }
         if (!records)
             return loss;
-        tape.Record(loss, [hiddenGradient, weightGradient, biasGradient], (gradient, saved) =>
+        tape.Record(loss, [hiddenGradient, weightGradient, biasGradient, weight, .. waiting], (gradient, saved) =>
         {
             double factor = gradient.Tensor.ToDouble();
             AddScaled(ofHidden, saved[0], factor);
             AddScaled(ofWeight, saved[1], factor);
             AddScaled(ofBias, saved[2], factor);
+            if (waits)
+                tape.Postpone(gradient, saved.AsSpan(3), (_, kept) => AddScaled(ofWeight, OfWeight(kept), factor));
         });
         return loss;
+    }
+
+    /// <summary>The gradient of a weight of pairs of the product's gradient and its input, block by block.</summary>
+    /// <param name="saved">The weight, then the pairs.</param>
+    private static Tensor? OfWeight(Tensor[] saved)
+    {
+        Tensor? sum = null;
+        for (int i = 1; i < saved.Length; i += 2)
+        {
+            if (sum is null)
+                sum = LongformerOps.LinearBackward(saved[i], saved[i + 1], saved[0], false, true, false).Weight;
+            else
+                LongformerOps.LinearBackwardInto(saved[i], saved[i + 1], saved[0], null, sum);
+        }
+        return sum;
     }
 
     /// <summary>The sum of the cross entropies of logits with labels, smoothed as <see cref="VocabularyLoss"/>'s.</summary>

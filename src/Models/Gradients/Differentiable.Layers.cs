@@ -23,7 +23,23 @@ public static partial class Differentiable
         }
         Tensor output = LongformerOps.Linear(input, weight, bias, packed);
         (GradientSum? ofInput, GradientSum? ofWeight, GradientSum? ofBias) = (tape.Find(input), tape.Find(weight), tape.Find(bias));
+        (long outputs, long inputs) = (weight.Size(0), weight.Size(1));
+        // Of few rows the weight's gradient is larger than what it is made of.
+        bool waits = ofWeight is not null && !tape.IsMade(weight) && !tape.IsMade(bias)
+            && input.ElementCount / Math.Max(inputs, 1) * (outputs + inputs) < outputs * inputs;
         tape.Record(output, [input, weight], (gradient, saved) =>
+        {
+            if (!waits)
+            {
+                AddTo(ofInput, ofWeight, ofBias, gradient, saved);
+                return;
+            }
+            AddTo(ofInput, null, null, gradient, saved);
+            tape.Postpone(gradient, saved, (kept, factors) => AddTo(null, ofWeight, ofBias, kept, factors));
+        });
+        return output;
+
+        static void AddTo(GradientSum? ofInput, GradientSum? ofWeight, GradientSum? ofBias, Gradient gradient, Tensor[] saved)
         {
             // Where a gradient exists, as of what went into several products, the product adds to it.
             (Tensor? toInput, Tensor? toWeight) = (ofInput?.Own, ofWeight?.Own);
@@ -33,6 +49,34 @@ public static partial class Differentiable
                 ofInput is not null && toInput is null, ofWeight is not null && toWeight is null, ofBias is not null);
             if (x is not null)
                 ofInput!.Add(x);
+            if (w is not null)
+                ofWeight!.Add(w);
+            if (b is not null)
+                ofBias!.Add(b);
+        }
+    }
+
+    /// <summary>activation(input) x weight^T + bias: [..., in] -> [..., out]. Where a gradient is recorded, neither the activation nor two gradients
+    /// of its width exist at one time.</summary>
+    /// <param name="input">[..., in].</param>
+    /// <param name="activation">The function before the product.</param>
+    /// <param name="weight">[out, in].</param>
+    /// <param name="bias">[out], or null.</param>
+    /// <param name="packed">As for <see cref="Linear"/>.</param>
+    public static Tensor ActivatedLinear(Tensor input, Activation activation, Tensor weight, Tensor? bias = null, Tensor? packed = null)
+    {
+        using TensorScope scope = new();
+        if (!GradientTape.Records(input))
+            return scope.Keep(Linear(LongformerOps.Activate(input, activation), weight, bias, packed));
+        GradientTape tape = GradientTape.Current!;
+        Tensor output = scope.Keep(LongformerOps.Linear(LongformerOps.Activate(input, activation), weight, bias, packed));
+        (GradientSum ofInput, GradientSum? ofWeight, GradientSum? ofBias) = (tape.Find(input)!, tape.Find(weight), tape.Find(bias));
+        tape.Record(output, [input, weight], (gradient, saved) =>
+        {
+            Tensor? toWeight = ofWeight?.Own;
+            (Tensor x, Tensor? w, Tensor? b) = LongformerOps.ActivatedLinearBackward(gradient.Tensor, saved[0], saved[1], activation,
+                ofWeight is not null && toWeight is null, ofBias is not null, toWeight);
+            ofInput.Add(x);
             if (w is not null)
                 ofWeight!.Add(w);
             if (b is not null)
@@ -122,6 +166,53 @@ public static partial class Differentiable
         return output;
     }
 
+    /// <summary>
+    /// The same of an input that nothing else needs: on a CPU, in Float32 and Float64, the sum takes its place, the one tensor that is kept, of
+    /// which the output can be made again. Elsewhere it is the same.
+    /// </summary>
+    /// <param name="input">[..., C]; its values are lost.</param>
+    /// <param name="residual">As the input.</param>
+    /// <param name="weight">[C].</param>
+    /// <param name="bias">[C].</param>
+    /// <param name="epsilon">Added to the variance.</param>
+    /// <param name="probability">From 0 to below 1.</param>
+    /// <param name="seed">Of the dropout.</param>
+    public static Tensor DropoutAddLayerNormOver(Tensor input, Tensor residual, Tensor weight, Tensor bias, double epsilon,
+        double probability, long seed)
+    {
+        if (input.Device != Device.Cpu || input.DType is not (DType.Float32 or DType.Float64)
+            || !Recording(out GradientTape tape, [input, residual, weight, bias]))
+        {
+            return probability == 0 ? AddLayerNorm(input, residual, weight, bias, epsilon)
+                : DropoutAddLayerNorm(input, residual, weight, bias, epsilon, probability, seed);
+        }
+        Tensor output = LongformerOps.DropoutAddLayerNormOver(input, residual, weight, bias, epsilon, probability, seed);
+        (GradientSum? ofInput, GradientSum? ofResidual) = (tape.Find(input), tape.Find(residual));
+        (GradientSum? ofWeight, GradientSum? ofBias) = (tape.Find(weight), tape.Find(bias));
+        tape.Record(output, [input, weight, bias], (gradient, saved) =>
+        {
+            if (probability == 0)
+            {
+                (Tensor sum, Tensor ofScale, Tensor ofShift) =
+                    LongformerOps.AddLayerNormBackward(gradient.Tensor, saved[0], null, saved[1], epsilon);
+                Gradient both = Gradient.Own(sum);
+                ofInput?.Share(both);
+                ofResidual?.Share(both);
+                both.Release();
+                ofWeight?.Add(ofScale);
+                ofBias?.Add(ofShift);
+                return;
+            }
+            (Tensor x, Tensor r, Tensor w, Tensor b) =
+                LongformerOps.DropoutAddLayerNormOverBackward(gradient.Tensor, saved[0], saved[1], epsilon, probability, seed);
+            ofInput?.Add(x);
+            ofResidual?.Add(r);
+            ofWeight?.Add(w);
+            ofBias?.Add(b);
+        }, remake: saved => LongformerOps.AddLayerNorm(saved[0], null, saved[1], saved[2], epsilon));
+        return output;
+    }
+
     /// <summary>Rows of a table by index, [..., C].</summary>
     /// <param name="ids">Integers, any shape [...].</param>
     /// <param name="table">[rows, C].</param>
@@ -154,7 +245,19 @@ public static partial class Differentiable
         (GradientSum? ofWords, GradientSum? ofPositions, GradientSum? ofTypes) =
             (tape.Find(words.Table), tape.Find(positions.Table), tape.Find(types?.Table));
         (GradientSum? ofWeight, GradientSum? ofBias) = (tape.Find(weight), tape.Find(bias));
+        // Nothing in front of it waits for its gradients, and that of a large table needs memory: an LED's decoder begins when its encoder is
+        // still to come.
+        bool waits = !tape.IsMade(words.Table) && !tape.IsMade(positions.Table) && !tape.IsMade(types?.Table);
         tape.Record(output, [words.Table, words.Ids, positions.Table, positions.Ids, types?.Table, types?.Ids, weight, bias], (gradient, saved) =>
+        {
+            if (waits)
+                tape.Postpone(gradient, saved, Add);
+            else
+                Add(gradient, saved);
+        });
+        return output;
+
+        void Add(Gradient gradient, Tensor[] saved)
         {
             EmbedGradients of = LongformerOps.EmbedBackward(
                 gradient.Tensor, words with { Table = saved[0], Ids = saved[1] }, positions with { Table = saved[2], Ids = saved[3] },
@@ -166,7 +269,6 @@ public static partial class Differentiable
                 ofTypes?.Add(of.Types);
             ofWeight?.Add(of.Weight);
             ofBias?.Add(of.Bias);
-        });
-        return output;
+        }
     }
 }

@@ -106,7 +106,11 @@ public static partial class Differentiable
             Tensor of = gradient.Tensor;
             if (saved[1] is { } zeros)
                 of = of.MaskedFill(ByRow(zeros, of.Rank), 0);
-            into.Add(SumOfRows(of, saved[0], shape));
+            // On a GPU rows are added in no order.
+            if (into.Own is { } own && own.Device == Device.Cpu)
+                own.IndexAddInPlace(0, saved[0], of);
+            else
+                into.Add(SumOfRows(of, saved[0], shape));
         });
         return rows;
     }
@@ -125,16 +129,31 @@ public static partial class Differentiable
     /// <param name="input">[N, ...].</param>
     /// <param name="index">Int64 [M], each row at most once.</param>
     /// <param name="rows">[M, ...].</param>
-    public static Tensor ReplaceRows(Tensor input, Tensor index, Tensor rows)
+    /// <param name="overwrites">
+    /// Whether they are also written into the tensor itself where a gradient is recorded. Whatever made it must not need these rows for its backward:
+    /// attention does not, since their gradient is 0.
+    /// </param>
+    public static Tensor ReplaceRows(Tensor input, Tensor index, Tensor rows, bool overwrites = false)
     {
         if (!Recording(out GradientTape tape, [input, rows]))
             return input.IndexCopyInPlace(0, index, rows);
-        Tensor output = input.IndexCopy(0, index, rows);
+        Tensor output = overwrites ? input.IndexCopyInPlace(0, index, rows).Alias() : input.IndexCopy(0, index, rows);
         (GradientSum? around, GradientSum? inside) = (tape.Find(input), tape.Find(rows));
         tape.Record(output, [index], (gradient, saved) =>
         {
             inside?.Add(gradient.Tensor.IndexSelect(0, saved[0]));
-            around?.Add(gradient.Tensor.IndexFill(0, saved[0], 0));
+            if (around is null)
+                return;
+            if (gradient.IsAlone && gradient.Tensor.IsContiguous)
+            {
+                gradient.Tensor.IndexCopyInPlace(0, saved[0], Tensor.Zeros([saved[0].Size(0), .. gradient.Tensor.Shape[1..]], gradient.Tensor.DType,
+                    gradient.Tensor.Device));
+                around.Share(gradient);
+            }
+            else
+            {
+                around.Add(gradient.Tensor.IndexFill(0, saved[0], 0));
+            }
         });
         return output;
     }

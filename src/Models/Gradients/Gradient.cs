@@ -62,10 +62,19 @@ internal sealed class GradientSum
     /// <summary>Adds a gradient that was made for this call.</summary>
     public void Add(Tensor fresh)
     {
-        if (_held is null)
+        if (_held is { IsAlone: false } shared && fresh.IsContiguous)
+        {
+            _held = Gradient.Own(fresh.AddInPlace(shared.Tensor));
+            shared.Release();
+        }
+        else if (_held is null)
+        {
             _held = Gradient.Own(fresh);
+        }
         else
+        {
             Accumulate(fresh);
+        }
     }
 
     /// <summary>Adds a gradient that others hold too, seen as <paramref name="view"/> if given.</summary>

@@ -39,6 +39,7 @@ public sealed class GradientTape : IDisposable
     // of a layer that is run again: another tape's
     private readonly Dictionary<Tensor, GradientSum> _inputs = new(ReferenceEqualityComparer.Instance);
     private readonly List<Step> _steps = [];
+    private readonly Queue<Step> _postponed = new();
     private readonly List<Tensor> _held = [];
     // How many have begun, of those that may be run again.
     private int _layers;
@@ -183,6 +184,8 @@ public sealed class GradientTape : IDisposable
                 _steps.RemoveAt(_steps.Count - 1);
                 step.Run();
             }
+            while (_postponed.TryDequeue(out Step? late))
+                late.Run();
             if (_parent is null)
                 _gradients.MakeOwn();
         }
@@ -274,6 +277,27 @@ public sealed class GradientTape : IDisposable
             _remakes.Add(output, step);
     }
 
+    /// <summary>
+    /// Called by a backward step: has a part of it that gives gradients to tensors of the set alone run when all steps have, so that a large gradient
+    /// which is cheaper kept as what it is made of comes into being when the layers' memory is free again. Parts run in the order of the calls.
+    /// </summary>
+    /// <param name="gradient">Handed to <paramref name="part"/>, and kept until then.</param>
+    /// <param name="saved">As <paramref name="gradient"/>.</param>
+    /// <param name="part">Adds to gradients for which <see cref="IsMade"/> is false.</param>
+    internal void Postpone(Gradient gradient, ReadOnlySpan<Tensor?> saved, BackwardStep part)
+    {
+        GradientSum waiting = new();
+        waiting.Share(gradient);
+        Saved[] held = new Saved[saved.Length];
+        for (int i = 0; i < held.Length; i++)
+            held[i] = saved[i] is { } tensor ? Saved.Kept(tensor) : default;
+        _postponed.Enqueue(new Step(waiting, held, part, null));
+    }
+
+    /// <summary>Whether a recorded operator made the tensor, so that its gradient must be whole before that operator's turn.</summary>
+    internal bool IsMade(Tensor? tensor) =>
+        tensor is not null && (_sums.ContainsKey(tensor) || _inputs.ContainsKey(tensor) || _parent?.IsMade(tensor) == true);
+
     private void Close()
     {
         if (_thread != Environment.CurrentManagedThreadId)
@@ -290,6 +314,9 @@ public sealed class GradientTape : IDisposable
         for (int i = _steps.Count - 1; i >= 0; i--)
             _steps[i].Release();
         _steps.Clear();
+        foreach (Step late in _postponed)
+            late.Abandon();
+        _postponed.Clear();
         _remakes.Clear();
         foreach (Tensor tensor in _held)
             tensor.Dispose();
@@ -341,6 +368,13 @@ public sealed class GradientTape : IDisposable
         {
             foreach (Saved one in saved)
                 one.Release();
+        }
+
+        /// <summary>Frees its tensors and the gradient that it waits with.</summary>
+        public void Abandon()
+        {
+            output.Clear();
+            Release();
         }
 
         /// <summary>A step behind this one will ask for its output.</summary>

@@ -27,9 +27,9 @@ internal sealed class Dropout(long? seed, double hidden, double attention)
         return (long)((x ^ (x >> 31)) >> 1);
     }
 
-    /// <summary>LayerNorm of such states plus a residual, in one pass.</summary>
+    /// <summary>LayerNorm of such states plus a residual, in one pass; nothing else may need the input.</summary>
     public Tensor Normalize(LayerNorm norm, Tensor input, Tensor residual, int layer, int place) =>
-        norm.Forward(input, residual, HiddenProbability, SeedAt(layer, place));
+        norm.ForwardOver(input, residual, HiddenProbability, SeedAt(layer, place));
 
     /// <summary>Hidden states with elements dropped and the kept ones divided by 1 - p; the input itself in evaluation.</summary>
     public Tensor Apply(Tensor input, int layer, int place) =>

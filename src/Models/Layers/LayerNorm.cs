@@ -34,9 +34,10 @@ public sealed class LayerNorm
     /// <summary>Returns the normalized sum of a sublayer's output and its input, both [N, C].</summary>
     public Tensor Forward(Tensor input, Tensor residual) => Differentiable.AddLayerNorm(input, residual, Weight, Bias, Eps);
 
-    /// <summary>The same with elements dropped from the input, but not from the residual, as <see cref="Dropout.Apply"/> drops them.</summary>
-    internal Tensor Forward(Tensor input, Tensor residual, double dropout, long seed) =>
-        dropout == 0 ? Forward(input, residual) : Differentiable.DropoutAddLayerNorm(input, residual, Weight, Bias, Eps, dropout, seed);
+    /// <summary>The same of an input that nothing else needs, whose values are lost where a gradient is recorded, with elements dropped from it, but
+    /// not from the residual, as <see cref="Dropout.Apply"/> drops them.</summary>
+    internal Tensor ForwardOver(Tensor input, Tensor residual, double dropout = 0, long seed = 0) =>
+        Differentiable.DropoutAddLayerNormOver(input, residual, Weight, Bias, Eps, dropout, seed);
 
     /// <summary>The normalized sum of rows of embedding tables, [N, C].</summary>
     internal Tensor Embed(EmbeddingRows words, EmbeddingRows positions, EmbeddingRows? types = null, double wordScale = 1) =>

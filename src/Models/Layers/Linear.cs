@@ -63,6 +63,11 @@ public sealed class Linear
         return scope.Keep(Differentiable.Activate(Forward(input), Activation.Silu));
     }
 
+    /// <summary>[N, out] of the activation of [N, in].</summary>
+    internal Tensor ForwardActivated(Tensor input, HiddenActivation activation) => Int8 is null
+        ? Differentiable.ActivatedLinear(input, Activations.FunctionOf(activation), Weight, Bias, _packed?.Get()?.Packed)
+        : throw new InvalidOperationException("a model of eight bits gives no gradients");
+
     /// <summary>The product written to <paramref name="output"/> [N, out], which is returned; not where a gradient is recorded.</summary>
     public Tensor ForwardInto(Tensor output, Tensor input) => Int8 is null
         ? LongformerOps.LinearInto(output, input, Weight, Bias, _packed?.Get()?.Packed)

@@ -59,7 +59,9 @@ public sealed class LongformerSelfAttention
         if (batch.Globals is null || _configuration.AttentionMode == AttentionMode.FullAttention)
             return scope.Keep(context);
         Tensor rows = Global(hidden, batch, batch.Globals, dropout, trace);
-        return scope.Keep(Differentiable.ReplaceRows(context, batch.Globals.Rows, rows.DType == context.DType ? rows : rows.To(context.DType)));
+        bool isBanded = _configuration.AttentionMode != AttentionMode.SlidingChunksNoOverlap;
+        return scope.Keep(Differentiable.ReplaceRows(context, batch.Globals.Rows, rows.DType == context.DType ? rows : rows.To(context.DType),
+            overwrites: isBanded));
     }
 
     /// <summary>The rows of all tokens, [N, H, D]; those of global tokens are overwritten afterwards.</summary>

@@ -37,10 +37,11 @@ internal sealed class PostNormFeedForward
         if (dropout is not null || hidden.Device != Device.Cpu || IsRecorded(context, hidden))
         {
             Tensor projected = _attentionOutput.Forward(context);
-            Tensor attended = dropout is null ? _attentionNorm.Forward(projected, hidden) : dropout.Attended(_attentionNorm, projected, hidden);
-            Tensor inner = _inner.Forward(attended, _activation);
-            Tensor added = _output.Forward(dropout is null ? inner : dropout.Inner(inner));
-            return scope.Keep(dropout is null ? _outputNorm.Forward(added, attended) : dropout.Output(_outputNorm, added, attended));
+            Tensor attended = dropout is null ? _attentionNorm.ForwardOver(projected, hidden) : dropout.Attended(_attentionNorm, projected, hidden);
+            Tensor added = dropout?.Inner is null && IsRecorded(context, hidden)
+                ? _output.ForwardActivated(_inner.Forward(attended), _activation)
+                : _output.Forward(dropout?.Inner is { } drop ? drop(_inner.Forward(attended, _activation)) : _inner.Forward(attended, _activation));
+            return scope.Keep(dropout is null ? _outputNorm.ForwardOver(added, attended) : dropout.Output(_outputNorm, added, attended));
         }
         if (_inner.Int8 is null && _activation != HiddenActivation.Silu)
         {
@@ -71,9 +72,9 @@ internal sealed class PostNormFeedForward
 
 /// <summary>The dropouts of one layer behind its attention.</summary>
 /// <param name="Attended">Normalizes what is left of the attention's output plus the layer's input.</param>
-/// <param name="Inner">What is left of the intermediate states.</param>
+/// <param name="Inner">What is left of the intermediate states; null: all.</param>
 /// <param name="Output">Normalizes what is left of the second product plus what went into the first.</param>
-internal sealed record FeedForwardDropout(Func<LayerNorm, Tensor, Tensor, Tensor> Attended, Func<Tensor, Tensor> Inner,
+internal sealed record FeedForwardDropout(Func<LayerNorm, Tensor, Tensor, Tensor> Attended, Func<Tensor, Tensor>? Inner,
     Func<LayerNorm, Tensor, Tensor, Tensor> Output);
 
 /// <summary>Computes per-token results block by block of tokens, so that what is in between exists for one block only.</summary>

@@ -16,6 +16,7 @@ internal sealed class SublayerNorm(LayerNorm norm, bool before)
     /// <summary>Returns the sublayer's input, [N, C], for [N, C].</summary>
     public Tensor Before(Tensor hidden) => before ? norm.Forward(hidden) : hidden;
 
-    /// <summary>Returns the sum of the sublayer's output and its input, normalized where the model does so here; all [N, C].</summary>
-    public Tensor After(Tensor output, Tensor hidden) => before ? Differentiable.Add(output, hidden) : norm.Forward(output, hidden);
+    /// <summary>Returns the sum of the sublayer's output, which nothing else may need, and its input, normalized where the model does so here; all
+    /// [N, C].</summary>
+    public Tensor After(Tensor output, Tensor hidden) => before ? Differentiable.Add(output, hidden) : norm.ForwardOver(output, hidden);
 }

@@ -80,8 +80,7 @@ internal sealed class LedDecoder
     {
         using TensorScope scope = new();
         (EmbeddingRows rows, double scale) = LedEncoder.WordRows(Words, batch.InputIds, words, batch.InputsEmbeds, PaddingId, WordScale);
-        // Every row of the batch takes the same positions.
-        Tensor embedded = EmbeddingNorm.Embed(rows, new(Differentiable.Narrow(Positions, 0, 0, batch.Length)), wordScale: scale);
+        Tensor embedded = EmbeddingNorm.Embed(rows, PositionRows(batch), wordScale: scale);
         Tensor hidden = dropout.Hidden.Apply(embedded, dropout.Decoder(0), 0);
         Tensor mask = CausalMask(batch.Length, hidden.Device);
         if (batch.Hidden is not null)
@@ -108,6 +107,16 @@ internal sealed class LedDecoder
         foreach (Tensor kept in (IEnumerable<Tensor>)[hidden, .. states ?? [], .. self ?? [], .. cross ?? []])
             scope.Keep(kept);
         return new LedDecoderOutputs(hidden, states, self, cross);
+    }
+
+    /// <summary>Every row of the batch takes the same positions. The whole table where it has a gradient: a part of it would be a step of its own,
+    /// which the embeddings' backward could not wait behind.</summary>
+    private EmbeddingRows PositionRows(LedDecoderBatch batch)
+    {
+        if (!GradientTape.Records(Positions))
+            return new(Positions.Narrow(0, 0, batch.Length));
+        long[] ids = [.. Enumerable.Range(0, (int)(batch.Rows * batch.Length)).Select(i => i % batch.Length)];
+        return new(Positions, HostBuffer.Upload(ids, Positions.Device));
     }
 
     /// <summary>bool [1, 1, S, S], true where a key is behind the query.</summary>
@@ -169,7 +178,13 @@ internal sealed class LedDecoderLayer
     private Tensor AttendSelf(Tensor hidden, LedDecoderBatch batch, Tensor mask, LedDropout dropout, List<Tensor>? trace)
     {
         using TensorScope scope = new();
-        Tensor context = Self.Attend(Self.Query.Forward(hidden), Self.Key.Forward(hidden), Self.Value.Forward(hidden), new DenseAttentionOptions
+        (Tensor query, Tensor key, Tensor value) = (Self.Query.Forward(hidden), Self.Key.Forward(hidden), Self.Value.Forward(hidden));
+        if (trace is null && batch.Hidden is null && dropout.Attention.HiddenProbability == 0 && hidden.Device == Device.Cpu
+            && GradientTape.Records(query, key, value))
+        {
+            return scope.Keep(Self.Output.Forward(Self.AttendBefore(query, key, value, batch.Rows, batch.Length)));
+        }
+        Tensor context = Self.Attend(query, key, value, new DenseAttentionOptions
         {
             Parts = [new(batch.Rows, 0, batch.Length, 0, batch.Length, mask, dropout.Attention.SeedAt(dropout.Decoder(_layer + 1), 4))],
             Scale = Self.Scale,
@@ -242,6 +257,25 @@ internal sealed class LedAttention
     public Linear Output { get; }
 
     public double Scale => 1 / Math.Sqrt(Size);
+
+    /// <summary>Context [N, C] of every token's own sequence up to itself: a window without an end. Its gradient needs no probabilities of pairs of
+    /// tokens.</summary>
+    /// <param name="query">[N, C], of sequences of one length.</param>
+    /// <param name="key">[N, C].</param>
+    /// <param name="value">[N, C].</param>
+    /// <param name="sequences">How many.</param>
+    /// <param name="length">Of each.</param>
+    public Tensor AttendBefore(Tensor query, Tensor key, Tensor value, long sequences, long length)
+    {
+        using TensorScope scope = new();
+        Tensor ByHead(Tensor states) => Differentiable.Reshape(states, sequences * length, Heads, Size);
+        Tensor context = Differentiable.BandedAttention(ByHead(query), ByHead(key), ByHead(value), new BandedAttentionOptions
+        {
+            WindowLeft = Math.Max(0, length - 1), WindowRight = 0, Scale = Scale,
+            SequenceOffsets = [.. Enumerable.Range(0, (int)sequences + 1).Select(i => i * length)],
+        });
+        return scope.Keep(Differentiable.Reshape(context, sequences * length, (long)Heads * Size));
+    }
 
     /// <summary>Context [N, C] of queries [N, C], keys and values [M, C].</summary>
     public Tensor Attend(Tensor query, Tensor key, Tensor value, DenseAttentionOptions options)

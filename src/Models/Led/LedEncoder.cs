@@ -134,7 +134,8 @@ internal sealed class LedEncoderLayer
         }
         Tensor context = _attention.Forward(hidden, batch, dropout.Hidden, trace);
         FeedForwardDropout? drop = dropout.Hidden.IsOn
-            ? new FeedForwardDropout((norm, t, r) => dropout.Hidden.Normalize(norm, t, r, place, 2), t => dropout.Activation.Apply(t, place, 3),
+            ? new FeedForwardDropout((norm, t, r) => dropout.Hidden.Normalize(norm, t, r, place, 2),
+                dropout.Activation.HiddenProbability == 0 ? null : t => dropout.Activation.Apply(t, place, 3),
                 (norm, t, r) => dropout.Hidden.Normalize(norm, t, r, place, 4))
             : null;
         return scope.Keep(_feedForward!.Forward(context, hidden, drop));

@@ -117,7 +117,7 @@ internal sealed class LongformerLayer
         using TensorScope scope = new();
         Tensor context = _attention.Forward(hidden, batch, dropout, trace);
         FeedForwardDropout? drop = dropout.IsOn
-            ? new FeedForwardDropout((norm, t, r) => dropout.Normalize(norm, t, r, _layer, 2), t => t,
+            ? new FeedForwardDropout((norm, t, r) => dropout.Normalize(norm, t, r, _layer, 2), null,
                 (norm, t, r) => dropout.Normalize(norm, t, r, _layer, 3)) : null;
         return scope.Keep(_feedForward.Forward(context, hidden, drop));
     }

@@ -66,6 +66,9 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(Library, EntryPoint = "longformer_ops_release_memory")]
     public static partial int ReleaseMemory();
 
+    [LibraryImport(Library, EntryPoint = "longformer_ops_trim_malloc")]
+    public static partial int TrimMalloc();
+
     [LibraryImport(Library, EntryPoint = "longformer_ops_torch_error")]
     public static partial byte* TorchError();
 

@@ -105,6 +105,8 @@ public sealed class TrainingStep : IDisposable
         finally
         {
             _gradients.Clear();
+            // The next pass forward ends at the peak of memory, where the holes that this one left would come on top.
+            TorchRuntime.TrimMalloc();
         }
         return new StepResult(loss / labels, norm, rate, labels, batches.Sum(batch => batch.Sum(e => (long)e.Ids.Length)));
     }
