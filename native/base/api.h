@@ -102,7 +102,7 @@ LONGFORMER_OPS_API longformer_status longformer_ops_empty(const int64_t* sizes, 
 LONGFORMER_OPS_API longformer_status longformer_ops_hold_memory(int32_t begins, int32_t one_pass);
 /* Gives the memory that no tensor has back to the system. */
 LONGFORMER_OPS_API longformer_status longformer_ops_release_memory(void);
-// Gives the memory that malloc holds unused back to the system.
+/* Gives the memory that malloc holds unused back to the system. */
 LONGFORMER_OPS_API longformer_status longformer_ops_trim_malloc(void);
 
 /* Returns libtorch's message of the call of its C interface that failed last on this thread: UTF-8, memory of

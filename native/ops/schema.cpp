@@ -154,8 +154,7 @@ LONGFORMER_REGISTER(r) {
   // 16 bits that sum is rounded, so that it is for 32 and 64 bits.
   r.def(
       "_dropout_add_layer_norm_over(Tensor(a!) input, Tensor residual, Tensor weight, Tensor bias, float "
-      "eps, "
-      "float probability, int seed) -> Tensor");
+      "eps, float probability, int seed) -> Tensor");
   r.def(
       "_dropout_add_layer_norm_over_backward(Tensor grad_output, Tensor sum, Tensor weight, float eps, float "
       "probability, int seed) -> (Tensor grad_input, Tensor grad_residual, Tensor grad_weight, Tensor "

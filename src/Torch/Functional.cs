@@ -87,10 +87,11 @@ public static partial class Functional
             throw new InputException($"labelSmoothing: expected 0 to below 1, given {labelSmoothing}");
         using TensorScope scope = new();
         (long rows, long classes) = (logits.Size(0), logits.Size(1));
-        // Into memory of ours: what an operator of libtorch makes comes from malloc's, where such blocks leave holes. The softmax of libtorch reads
-        // a row for its sum and then writes each element where it has just read it.
+        // Into memory of ours: what an operator of libtorch makes comes from malloc's, where such blocks leave holes. On a CPU libtorch's softmax
+        // reads a row for its sum and then writes each element where it has just read it.
         DType wide = logits.DType == DType.Float64 ? DType.Float64 : DType.Float32;
-        Tensor likelihood = scope.Keep(overwrites && logits.DType == wide ? logits.Alias() : Tensor.Empty([rows, classes], wide, logits.Device));
+        Tensor likelihood = scope.Keep(overwrites && logits.DType == wide && logits.Device == Device.Cpu
+            ? logits.Alias() : Tensor.Empty([rows, classes], wide, logits.Device));
         if (rows > 0)
             LogSoftmaxOutOp.Run(logits.To(wide), 1L, false, likelihood);
         if (rows == 0)

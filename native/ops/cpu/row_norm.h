@@ -69,14 +69,17 @@ inline typename V::S centred_row(typename V::S* x, const char* input, const char
   }
 }
 
+// The factors of a dropout are written in any case, also where nothing is dropped from the input.
 template <class V>
 inline typename V::S centred_row(typename V::S* x, const NormInput& p, int64_t row, typename V::S* factors,
-                                 bool drops, void* sum = nullptr) {
+                                 bool drops_input, void* sum = nullptr) {
   const int64_t size = element_size(p.element);
+  const bool drops = p.drop.kept != 0;
+  if (drops) keep_factors(factors, p, row);
   return centred_row<V>(
       x, static_cast<const char*>(p.input) + row * p.input_stride * size,
       p.residual == nullptr ? nullptr : static_cast<const char*>(p.residual) + row * p.residual_stride * size,
-      p.element, p.columns, p.eps, drops ? factors : nullptr,
+      p.element, p.columns, p.eps, drops && drops_input ? factors : nullptr,
       sum == nullptr ? nullptr : static_cast<char*>(sum) + row * p.columns * size);
 }
 
@@ -91,9 +94,7 @@ void norm_rows(const NormProblem& p, int64_t first, int64_t last, void* scratch)
   read_row<V>(weight, p.weight, p.element, n);
   read_row<V>(bias, p.bias, p.element, n);
   for (int64_t row = first; row < last; ++row) {
-    const bool drops = p.drop.kept != 0;
-    if (drops) keep_factors(factors, p, row);
-    const S factor = centred_row<V>(x, p, row, factors, drops, p.sum);
+    const S factor = centred_row<V>(x, p, row, factors, true, p.sum);
     for (int64_t i = 0; i < padded; i += L) {
       const T y = V::mul(V::load(x + i), V::set1(factor));
       V::store(x + i, V::fma(y, V::load(weight + i), V::load(bias + i)));
@@ -116,9 +117,7 @@ void norm_rows_backward(const NormBackwardProblem& p, int64_t first, int64_t las
   S *to_weight = static_cast<S*>(weight_sums), *to_bias = static_cast<S*>(bias_sums);
   read_row<V>(weight, p.weight, p.element, n);
   for (int64_t row = first; row < last; ++row) {
-    const bool drops = p.drop.kept != 0;
-    if (drops) keep_factors(factors, p, row);
-    const S factor = centred_row<V>(x, p, row, factors, drops && !p.of_sum);
+    const S factor = centred_row<V>(x, p, row, factors, !p.of_sum);
     read_row<V>(g, static_cast<const char*>(p.gradient) + row * n * size, p.element, n);
     T plain[2] = {V::zero(), V::zero()}, product[2] = {V::zero(), V::zero()};
     for (int64_t i = 0, k = 0; i < padded; i += L, k ^= 1) {
@@ -136,7 +135,7 @@ void norm_rows_backward(const NormBackwardProblem& p, int64_t first, int64_t las
     for (int64_t i = 0; i < padded; i += L)
       V::store(x + i, V::fma(V::load(x + i), slope, V::sub(V::load(g + i), mean)));
     write_row<V>(static_cast<char*>(p.output) + row * n * size, x, p.element, n, factor);
-    if (!drops) continue;
+    if (p.drop.kept == 0) continue;
     for (int64_t i = 0; i < padded; i += L) V::store(x + i, V::mul(V::load(x + i), V::load(factors + i)));
     write_row<V>(static_cast<char*>(p.input_output) + row * n * size, x, p.element, n, factor);
   }

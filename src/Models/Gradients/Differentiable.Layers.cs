@@ -127,15 +127,22 @@ public static partial class Differentiable
         (GradientSum? ofWeight, GradientSum? ofBias) = (tape.Find(weight), tape.Find(bias));
         tape.Record(output, [input, residual, weight, bias], (gradient, saved) =>
         {
-            (Tensor sum, Tensor w, Tensor b) = LongformerOps.AddLayerNormBackward(gradient.Tensor, saved[0], saved[1], saved[2], epsilon);
-            Gradient both = Gradient.Own(sum);
-            ofInput?.Share(both);
-            ofResidual?.Share(both);
-            both.Release();
-            ofWeight?.Add(w);
-            ofBias?.Add(b);
+            AddNormGradients(ofInput, ofResidual, ofWeight, ofBias,
+                LongformerOps.AddLayerNormBackward(gradient.Tensor, saved[0], saved[1], saved[2], epsilon));
         }, remake: saved => LongformerOps.AddLayerNorm(saved[0], saved[1], saved[2], saved[3], epsilon));
         return output;
+    }
+
+    /// <summary>Input and residual get the same gradient, that of their sum.</summary>
+    private static void AddNormGradients(GradientSum? ofInput, GradientSum? ofResidual, GradientSum? ofWeight, GradientSum? ofBias,
+        (Tensor Sum, Tensor Weight, Tensor Bias) of)
+    {
+        Gradient both = Gradient.Own(of.Sum);
+        ofInput?.Share(both);
+        ofResidual?.Share(both);
+        both.Release();
+        ofWeight?.Add(of.Weight);
+        ofBias?.Add(of.Bias);
     }
 
     /// <summary>LayerNorm(dropout(input) + residual) over the last dimension, as <see cref="LongformerOps.DropoutAddLayerNorm"/>.</summary>
@@ -193,14 +200,8 @@ public static partial class Differentiable
         {
             if (probability == 0)
             {
-                (Tensor sum, Tensor ofScale, Tensor ofShift) =
-                    LongformerOps.AddLayerNormBackward(gradient.Tensor, saved[0], null, saved[1], epsilon);
-                Gradient both = Gradient.Own(sum);
-                ofInput?.Share(both);
-                ofResidual?.Share(both);
-                both.Release();
-                ofWeight?.Add(ofScale);
-                ofBias?.Add(ofShift);
+                AddNormGradients(ofInput, ofResidual, ofWeight, ofBias,
+                    LongformerOps.AddLayerNormBackward(gradient.Tensor, saved[0], null, saved[1], epsilon));
                 return;
             }
             (Tensor x, Tensor r, Tensor w, Tensor b) =
