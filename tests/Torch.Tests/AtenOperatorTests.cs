@@ -49,11 +49,14 @@ public class AtenOperatorTests : TensorTest
     }
 
     [Test]
-    public void A_list_of_optional_tensors_takes_null_items()
+    public void What_is_added_at_an_index_has_its_shape()
     {
         Tensor x = Tensor.Zeros([2, 3], DType.Int64);
         Assert.That(x.IndexAddInPlace(1, Tensor.From([2L, 0]), Tensor.From([1L, 2, 3, 4], 2, 2)).ToArray<long>(),
             Is.EqualTo(new[] { 2L, 0, 1, 4, 0, 3 }));
+        Assert.That(() => x.IndexAddInPlace(1, Tensor.From([2L]), Tensor.From([1L, 2, 3, 4], 2, 2)),
+            Throws.TypeOf<InputException>().With.Message.Contains("[2, 1]"));
+        Assert.That(() => x.IndexAddInPlace(1, Tensor.From([3L, 0]), Tensor.From([1L, 2, 3, 4], 2, 2)), Throws.InstanceOf<Exception>());
     }
 
     [Test]

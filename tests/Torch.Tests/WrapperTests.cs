@@ -172,6 +172,19 @@ public class WrapperTests : TensorTest
     }
 
     [Test]
+    public void Rows_that_are_added_to_the_same_place_add_up_in_the_same_order_in_each_run()
+    {
+        const int rows = 20_000, width = 32;
+        Random random = new(5);
+        Tensor added = Tensor.From([.. Enumerable.Range(0, rows * width).Select(_ => random.NextSingle() - 0.5f)], rows, width);
+        Tensor index = Tensor.From([.. Enumerable.Range(0, rows).Select(_ => (long)random.Next(3))]);
+        float[] Sums() => Tensor.Zeros([3, width], DType.Float32, Device.Cpu).IndexAddInPlace(0, index, added).ToArray<float>();
+        float[] first = Sums();
+        for (int i = 0; i < 20; i++)
+            Assert.That(Sums(), Is.EqualTo(first));
+    }
+
+    [Test]
     public void Views_are_what_copies_are()
     {
         Tensor x = Tensor.Arange(120).View(2, 3, 4, 5);

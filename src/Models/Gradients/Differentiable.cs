@@ -106,7 +106,6 @@ public static partial class Differentiable
             Tensor of = gradient.Tensor;
             if (saved[1] is { } zeros)
                 of = of.MaskedFill(ByRow(zeros, of.Rank), 0);
-            // On a GPU rows are added in no order.
             if (into.Own is { } own && own.Device == Device.Cpu)
                 own.IndexAddInPlace(0, saved[0], of);
             else
@@ -115,7 +114,7 @@ public static partial class Differentiable
         return rows;
     }
 
-    /// <summary>Zeros of a shape to which rows are added, in the same order in each run: aten's index_put adds up as its threads arrive.</summary>
+    /// <summary>Zeros of a shape to which rows are added, in the same order in each run.</summary>
     private static Tensor SumOfRows(Tensor rows, Tensor index, long[] shape)
     {
         long width = shape[1..].Aggregate(1L, (product, size) => product * size);

@@ -10,8 +10,6 @@ namespace LongformerInterop.Torch.Interop;
 /// </summary>
 internal readonly struct Argument
 {
-    private const long OptionalItems = 1;
-
     private readonly Tag _tag;
     private readonly bool _optional;
     private readonly int _n;
@@ -55,9 +53,6 @@ internal readonly struct Argument
     /// <summary>A Tensor[].</summary>
     public static implicit operator Argument(Tensor[] tensors) => new(Tag.TensorList, tensors.Length, 0, tensors);
 
-    /// <summary>A Tensor?[] of libtorch's.</summary>
-    public static Argument OptionalTensors(Tensor?[] tensors) => new(Tag.TensorList, tensors.Length, OptionalItems, tensors);
-
     /// <summary>An int[] at an address that stays valid during the call: no copy, no allocation.</summary>
     public static unsafe Argument Ints(long* values, int count) => new(Tag.IntList, count, (long)(nint)values, null);
 
@@ -100,7 +95,7 @@ internal readonly struct Argument
         {
             if (tensor is not null)
                 _ = HandleOf(tensor, operation, index);
-            else if (_bits != OptionalItems)
+            else
                 throw new ArgumentNullException($"{operation}: argument number {index + 1}, an item of the list");
         }
     }
@@ -217,8 +212,7 @@ internal readonly struct Argument
         Native.CheckTorch(Libtorch.NewList((nuint)_n, &list), "a list");
         foreach (Tensor? tensor in tensors)
         {
-            ulong item = tensor is null ? 0 : _bits == OptionalItems ? InCell((ulong)NewHandle(tensor)) : (ulong)NewHandle(tensor);
-            Native.CheckTorch(Libtorch.ListPush(list, item), "a list");
+            Native.CheckTorch(Libtorch.ListPush(list, (ulong)NewHandle(tensor!)), "a list");
         }
         return list;
     }

@@ -7,7 +7,7 @@ public sealed partial class Tensor
 {
     private static readonly AtenOperator
         IndexSelectOp = new("aten::index_select"), IndexCopyOp = new("aten::index_copy"), IndexCopyInPlaceOp = new("aten::index_copy_"),
-        IndexPutInPlaceOp = new("aten::index_put_"), IndexFillOp = new("aten::index_fill", "int_Tensor"),
+        ScatterAddInPlaceOp = new("aten::scatter_add_"), IndexFillOp = new("aten::index_fill", "int_Tensor"),
         MaskedFillOp = new("aten::masked_fill", "Tensor"), MaskedFillInPlaceOp = new("aten::masked_fill_", "Tensor"),
         WhereOp = new("aten::where", "self");
 
@@ -68,12 +68,17 @@ public sealed partial class Tensor
     }
 
     /// <summary>Adds <paramref name="source"/> at the positions of a dimension that <paramref name="index"/> [n] lists; those listed twice
-    /// add up. Gives this tensor.</summary>
+    /// add up, on a CPU in the same order in each run. Gives this tensor.</summary>
     public Tensor IndexAddInPlace(long dimension, Tensor index, Tensor source)
     {
-        Tensor?[] indices = new Tensor?[DimensionOf(nameof(IndexAddInPlace), dimension) + 1];
-        indices[^1] = index;
-        IndexPutInPlaceOp.Run(this, Argument.OptionalTensors(indices), source, true);
+        // Not aten's index_put, which adds up as threads arrive.
+        int at = DimensionOf(nameof(IndexAddInPlace), dimension);
+        long[] shape = Shape, column = new long[shape.Length];
+        Array.Fill(column, 1);
+        shape[at] = column[at] = index.ElementCount;
+        if (!source.Shape.AsSpan().SequenceEqual(shape))
+            throw new InputException(nameof(IndexAddInPlace), $"a source of [{string.Join(", ", shape)}]", $"{source}");
+        ScatterAddInPlaceOp.Run(this, at, index.View(column).Expand(shape), source);
         return this;
     }
 
