@@ -176,7 +176,7 @@ int main(int argc, char** argv) {
     measure_rates(static_cast<char*>(scratch.data_ptr()), scratch.numel());
   }
   std::printf("%s, %lld tokens, %lld beams, threads %d, kernels %s\n", dtype.c_str(), (long long)tokens,
-              (long long)beams, get_num_threads(), cpu::name_of(cpu::active_isa()));
+              (long long)beams, get_num_threads(), cpu::active_instruction_set().c_str());
   for (const auto& [name, part] : parts)
     std::printf("%-16s %3lld calls %8.3f ms %6.1f GB/s\n", name.c_str(), (long long)part.calls,
                 part.best * 1e3, part.bytes / part.best * 1e-9);

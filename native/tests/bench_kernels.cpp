@@ -200,7 +200,7 @@ int main(int argc, char** argv) {
   const char* threads = std::getenv("OMP_NUM_THREADS");
   open_everything();
   const Threads chosen(threads != nullptr ? std::atoi(threads) : 2);
-  std::printf("threads %d, kernels %s\n", get_num_threads(), cpu::name_of(cpu::active_isa()));
+  std::printf("threads %d, kernels %s\n", get_num_threads(), cpu::active_instruction_set().c_str());
   for (int i = 0; i < 50; ++i) best_peak = std::max(best_peak, cpu::multiply_add_peak());
   attention("float32 T4096 window 512", {4096, 12, 64, 256, 1, kFloat});
   attention("float32 T4096 window 128", {4096, 12, 64, 64, 1, kFloat});
@@ -240,6 +240,9 @@ int main(int argc, char** argv) {
     linear_backward(("backward " + name_of(dtype) + " 4096 x 3072 x 768").c_str(), 4096, 3072, 768, dtype);
   }
   linear("linear bfloat16 4096 x 768 x 3072 gelu", 4096, 768, 3072, kBFloat16, "gelu", false, true);
+  linear("linear bfloat16 4096 x 768 x 3072", 4096, 768, 3072, kBFloat16, "none", false, true);
+  linear("linear bfloat16 4096 x 3072 x 768 residual", 4096, 3072, 768, kBFloat16, "none", true, true);
+  linear("linear bfloat16 512 x 768 x 768", 512, 768, 768, kBFloat16, "none", false, true);
   int8_linear("linear int8 4096 x 768 x 2304", 4096, 768, 2304, "none", true);
   int8_linear("linear int8 512 x 768 x 3072 gelu", 512, 768, 3072, "gelu", true);
   int8_linear("linear int8 512 x 768 x 3072", 512, 768, 3072, "none", true);

@@ -245,7 +245,7 @@ TEST_P(Int8, the_result_may_have_another_type_than_the_input_and_the_bias_is_in_
 
 TEST_P(Int8, says_whether_bfloat16_is_multiplied_as_it_is) {
   EXPECT_EQ(call<bool>("_multiplies_bfloat16"), cpu::multiplies_bfloat16());
-  EXPECT_TRUE(GetParam() == "avx512" || !cpu::multiplies_bfloat16());
+  EXPECT_TRUE(GetParam() == "avx512" || GetParam() == "amx" || !cpu::multiplies_bfloat16());
 }
 
 TEST_P(Int8, errors_name_the_argument_and_both_shapes) {

@@ -11,13 +11,6 @@
 
 namespace longformer::test {
 
-inline std::vector<std::string> instruction_sets() {
-  std::vector<std::string> names;
-  for (cpu::Isa isa : {cpu::Isa::portable, cpu::Isa::avx2, cpu::Isa::avx512})
-    if (cpu::supported(isa)) names.push_back(cpu::name_of(isa));
-  return names;
-}
-
 // A test whose parameter is the instruction set that it runs with.
 class OfInstructionSet : public testing::TestWithParam<std::string> {
  protected:
@@ -31,5 +24,5 @@ class OfInstructionSet : public testing::TestWithParam<std::string> {
 }  // namespace longformer::test
 
 #define FOR_EACH_INSTRUCTION_SET(suite)                                                         \
-  INSTANTIATE_TEST_SUITE_P(Isa, suite, testing::ValuesIn(longformer::test::instruction_sets()), \
+  INSTANTIATE_TEST_SUITE_P(Isa, suite, testing::ValuesIn(longformer::cpu::instruction_sets()), \
                            [](const testing::TestParamInfo<std::string>& i) { return i.param; })

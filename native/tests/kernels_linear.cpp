@@ -209,7 +209,7 @@ TEST_P(Linear, many_threads_may_multiply_at_once) {
 TEST_P(Linear, a_packed_weight_serves_every_instruction_set) {
   const Tensor x = randn({40, 100}), w = randn({50, 100}),
                packed = cpu::pack_weight(w, cpu::PackedAs::float32);
-  for (const std::string& other : instruction_sets()) {
+  for (const std::string& other : cpu::instruction_sets()) {
     setenv("LONGFORMER_CPU_ISA", other.c_str(), 1);
     EXPECT_TRUE(equal(cpu::pack_weight(w, cpu::PackedAs::float32), packed)) << other;
     EXPECT_LT(largest_difference(linear(x, w, {}, packed, "none", {}), exact(x, w, {}, "none", {})), 1e-4)

@@ -54,7 +54,7 @@ struct Product {
   }
   size_t scratch(int64_t rows) {
     problem.rows = rows;
-    return multiply_rows_scratch(problem);
+    return multiply_rows_scratch(problem, *kernels);
   }
   // Rows that are so many elements apart, in input and output.
   void run(const void* input, int64_t stride, int64_t rows, void* output, int64_t output_stride,
@@ -102,7 +102,7 @@ bool has_kernel(const Linear& linear) {
 bool by_rows(const FeedForward& f, int64_t threads) {
   const ScalarType type = f.context.scalar_type();
   return f.context.size(0) >= kUnitsPerThread * threads * kLeastRows && has_product(type) &&
-         !by_onednn(type) && has_kernel(f.attention) && has_kernel(f.inner) && has_kernel(f.output);
+         has_kernel(f.attention) && has_kernel(f.inner) && has_kernel(f.output);
 }
 
 void rows_by_rows(const FeedForward& f, int64_t threads) {
@@ -112,7 +112,8 @@ void rows_by_rows(const FeedForward& f, int64_t threads) {
   const int64_t rows = f.context.size(0), width = f.context.size(1), outputs = inner.problem.outputs,
                 size = f.context.element_size();
   // Each thread has the same number of units where it can.
-  const int64_t units = ((rows + kUnitRows - 1) / kUnitRows + threads - 1) / threads * threads,
+  const int64_t unit_rows = inner.kernels->unit_rows,
+                units = ((rows + unit_rows - 1) / unit_rows + threads - 1) / threads * threads,
                 most = (rows + units - 1) / units;
   // Rows of the intermediate states are a cache line more than whole pages apart, so that they share no cache
   // sets.

@@ -81,7 +81,9 @@ ScalarType int8_packed_as() {
 const ProductKernels* int8_kernels(ScalarType packed) {
   const Isa isa = active_isa();
   if (packed == kChar)
-    return isa == Isa::avx512 ? product_kernels_bytes_avx512() : product_kernels_bytes_avx2();
+    return multiplies_tiles()   ? product_kernels_byte_tiles()
+           : isa == Isa::avx512 ? product_kernels_bytes_avx512()
+                                : product_kernels_bytes_avx2();
   return isa == Isa::avx512 ? product_kernels_shorts_avx512()
          : isa == Isa::avx2 ? product_kernels_shorts_avx2()
                             : product_kernels_shorts_portable();

@@ -1,6 +1,8 @@
 #include "isa.h"
 
+#include <algorithm>
 #include <cstdlib>
+#include <iterator>
 #include <stdexcept>
 #include <string>
 
@@ -11,8 +13,17 @@
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
 #endif
+#if defined(__x86_64__) && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 namespace longformer::cpu {
+
+namespace {
+constexpr Isa kAll[] = {Isa::portable, Isa::avx2, Isa::avx512};
+constexpr char kTiles[] = "amx";
+}  // namespace
 
 const char* name_of(Isa isa) {
   switch (isa) {
@@ -49,11 +60,49 @@ bool processor_has(Isa isa) {
 #endif
 }
 
-Isa widest() {
-  static const Isa best = supported(Isa::avx512) ? Isa::avx512
-                          : supported(Isa::avx2) ? Isa::avx2
-                                                 : Isa::portable;
-  return best;
+struct Choice {
+  Isa isa;
+  bool tiles;
+};
+
+#if defined(__x86_64__) && defined(__linux__)
+// Linux gives a process the tile registers, 8 KiB more for every thread that uses them, when it asks.
+bool tiles_are_allowed() {
+  constexpr long request_permission = 0x1023, tile_data = 18;
+  return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+}
+#endif
+
+bool has_tiles() {
+#if defined(__x86_64__) && defined(__linux__)
+  static const bool has = [] {
+    constexpr unsigned bfloat16 = 1u << 22, tile = 1u << 24, int8 = 1u << 25, all = bfloat16 | tile | int8;
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & all) == all && has_bfloat16_products() &&
+           processor_has(Isa::avx512) && product_kernels_tiles() != nullptr && tiles_are_allowed();
+  }();
+  return has;
+#else
+  return false;
+#endif
+}
+
+Choice choice() {
+  const char* const wanted = std::getenv("LONGFORMER_CPU_ISA");
+  const std::vector<std::string> here = instruction_sets();
+  const std::string name = wanted == nullptr || *wanted == '\0' ? here.back() : wanted;
+  if (std::find(here.begin(), here.end(), name) != here.end()) {
+    if (name == kTiles) return {Isa::avx512, true};
+    for (const Isa isa : kAll)
+      if (name == name_of(isa)) return {isa, false};
+  }
+  if (name == kTiles ||
+      std::any_of(std::begin(kAll), std::end(kAll), [&](Isa i) { return name == name_of(i); }))
+    throw std::invalid_argument("LONGFORMER_CPU_ISA=" + name +
+                                ": this processor (or this build) does not have it; the widest here is '" +
+                                here.back() + "'");
+  throw std::invalid_argument("LONGFORMER_CPU_ISA='" + name +
+                              "': expected one of portable, avx2, avx512, amx");
 }
 
 }  // namespace
@@ -64,18 +113,25 @@ bool supported(Isa isa) {
   return has[static_cast<int>(isa)] && band_kernels(isa) != nullptr;
 }
 
+std::vector<std::string> instruction_sets() {
+  std::vector<std::string> names;
+  for (const Isa isa : kAll)
+    if (supported(isa)) names.push_back(name_of(isa));
+  if (has_tiles()) names.push_back(kTiles);
+  return names;
+}
+
 Isa active_isa() {
-  const char* wanted = std::getenv("LONGFORMER_CPU_ISA");
-  if (wanted == nullptr || *wanted == '\0') return widest();
-  for (Isa isa : {Isa::portable, Isa::avx2, Isa::avx512}) {
-    if (std::string(wanted) != name_of(isa)) continue;
-    if (supported(isa)) return isa;
-    throw std::invalid_argument("LONGFORMER_CPU_ISA=" + std::string(wanted) +
-                                ": this processor (or this build) does not have it; the widest here is '" +
-                                name_of(widest()) + "'");
-  }
-  throw std::invalid_argument("LONGFORMER_CPU_ISA='" + std::string(wanted) +
-                              "': expected one of portable, avx2, avx512");
+  return choice().isa;
+}
+
+std::string active_instruction_set() {
+  const Choice c = choice();
+  return c.tiles ? kTiles : name_of(c.isa);
+}
+
+bool multiplies_tiles() {
+  return choice().tiles;
 }
 
 bool has_bfloat16_products() {
@@ -110,18 +166,6 @@ bool has_byte_products() {
   }();
   const Isa isa = active_isa();
   return isa == Isa::avx512 ? wide : isa == Isa::avx2 && narrow;
-#else
-  return false;
-#endif
-}
-
-bool has_bfloat16_tiles() {
-#if defined(__x86_64__) || defined(__i386__)
-  static const bool has = [] {
-    unsigned a = 0, b = 0, c = 0, d = 0;
-    return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d >> 22 & 1) != 0;
-  }();
-  return has;
 #else
   return false;
 #endif

@@ -1,6 +1,8 @@
 // Which instruction set the CPU kernels use: the best that this machine has, or the one named in
 // LONGFORMER_CPU_ISA.
 #pragma once
+#include <string>
+#include <vector>
 
 namespace longformer::cpu {
 
@@ -12,10 +14,14 @@ const char* name_of(Isa isa);
 // built it.
 bool supported(Isa isa);
 
-// The choice for this process: LONGFORMER_CPU_ISA=portable|avx2|avx512, otherwise the widest supported. The
+// The names that LONGFORMER_CPU_ISA may have here, the narrowest first. "amx" is AVX-512 with tiles.
+std::vector<std::string> instruction_sets();
+
+// The choice for this process: LONGFORMER_CPU_ISA=portable|avx2|avx512|amx, otherwise the widest supported. The
 // variable is read at every call, so that a test can change it. Throws std::invalid_argument for an unknown
 // or unsupported name.
 Isa active_isa();
+std::string active_instruction_set();
 
 // Whether the processor multiplies bfloat16 by instructions of its own (AVX512_BF16), and this build does.
 bool has_bfloat16_products();
@@ -26,7 +32,8 @@ bool multiplies_bfloat16();
 // build does.
 bool has_byte_products();
 
-// Whether it multiplies whole tiles of bfloat16 (AMX_BF16).
-bool has_bfloat16_tiles();
+// Whether products of bfloat16 and of bytes go by whole tiles of 16 rows of 64 bytes (AMX): the processor has
+// them, the system lets this process use them, this build does, and LONGFORMER_CPU_ISA does not say otherwise.
+bool multiplies_tiles();
 
 }  // namespace longformer::cpu

@@ -7,7 +7,7 @@
 namespace longformer::cpu {
 
 bool multiplies(const Tensor& a, const Tensor& b) {
-  return a.is_cpu() && has_product(a.scalar_type()) && !by_onednn(a.scalar_type()) && a.size(0) > kFewRows &&
+  return a.is_cpu() && has_product(a.scalar_type()) && a.size(0) > kFewRows &&
          a.size(1) > 0 && b.size(0) > 0;
 }
 

@@ -52,8 +52,8 @@ int64_t least_parts(int64_t rows, int64_t panels) {
 struct Cut {
   int64_t blocks, parts;
 };
-Cut cut(int64_t rows, int64_t panels, int64_t threads) {
-  Cut c = {parts_of(rows, kUnitRows), 1};
+Cut cut(int64_t rows, int64_t panels, int64_t unit_rows, int64_t threads) {
+  Cut c = {parts_of(rows, unit_rows), 1};
   if (c.blocks >= threads) c.blocks = parts_of(c.blocks, threads) * threads;
   c.parts = least_parts(parts_of(rows, c.blocks), panels);
   const bool even = c.blocks % threads == 0 && c.blocks >= 2 * threads;
@@ -71,7 +71,7 @@ void sum_rows_apart(const Product& product) {
 const ProductKernels* product_kernels_for(ScalarType packed) {
   switch (packed) {
     case kBFloat16:
-      return product_kernels_bfloat16();
+      return multiplies_tiles() ? product_kernels_tiles() : product_kernels_bfloat16();
     case kChar:
     case kShort:
       return int8_kernels(packed);
@@ -88,9 +88,10 @@ void multiply_rows(const ProductProblem& p, const ProductKernels& kernels, void*
         scratch);
 }
 
-size_t multiply_rows_scratch(const ProductProblem& p) {
+size_t multiply_rows_scratch(const ProductProblem& p, const ProductKernels& kernels) {
   const int64_t panels = panels_of(p.outputs);
-  return product_scratch(p, p.rows, parts_of(panels, least_parts(p.rows, panels))) * sizeof(float);
+  return product_scratch(p, kernels.depth, p.rows, parts_of(panels, least_parts(p.rows, panels))) *
+         sizeof(float);
 }
 
 PackedAs packed_as(ScalarType type) {
@@ -154,11 +155,13 @@ void multiply(const Product& product) {
   p.output_stride = product.out_stride > 0 ? product.out_stride : p.outputs;
   if (p.rows == 0 || p.outputs == 0) return;
   const int64_t panels = panels_of(p.outputs), threads = get_num_threads();
-  const Cut c = cut(p.rows, panels, threads);
+  const ProductKernels& kernels = *product_kernels_for(packed);
+  const Cut c = cut(p.rows, panels, kernels.unit_rows, threads);
   const int64_t units = c.blocks * c.parts;
   const int64_t most_panels = parts_of(panels, c.parts);
-  const size_t bytes = product_scratch(p, parts_of(p.rows, c.blocks), most_panels) * sizeof(float);
-  const auto kernel = product_kernels_for(packed)->multiply;
+  const size_t bytes =
+      product_scratch(p, kernels.depth, parts_of(p.rows, c.blocks), most_panels) * sizeof(float);
+  const auto kernel = kernels.multiply;
   std::atomic<int64_t> next{0};
   parallel_for(0, std::min(threads, units), 1, [&](int64_t, int64_t) {
     int64_t last_block = -1;

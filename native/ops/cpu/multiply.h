@@ -38,14 +38,11 @@ void multiply(const Product& product);
 // one part by part, so that its packed form takes at most 16 MiB. `packed` and `outputs` are not set.
 void multiply_plain(Product product, const Tensor& weight);
 
-// Rows that are multiplied together: enough that a weight is used often once it is in the second-level cache.
-constexpr int64_t kUnitRows = 84;
-static_assert(kUnitRows <= kMostUnitRows);
 // The kernels for a packed weight of that type.
 const ProductKernels* product_kernels_for(ScalarType packed);
-// The whole problem, of at most kUnitRows rows, on this thread.
+// The whole problem, of at most the kernels' unit_rows rows, on this thread.
 void multiply_rows(const ProductProblem& problem, const ProductKernels& kernels, void* scratch);
-size_t multiply_rows_scratch(const ProductProblem& problem);  // in bytes
+size_t multiply_rows_scratch(const ProductProblem& problem, const ProductKernels& kernels);  // in bytes
 
 // activation(input) + residual, and the derivative there times gradient, for contiguous float32, bfloat16 and
 // float16 tensors; residual may be undefined, out one of the others.

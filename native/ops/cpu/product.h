@@ -9,7 +9,6 @@
 namespace {
 
 using longformer::cpu::kDepth;
-using longformer::cpu::kDepthStride;
 using longformer::cpu::kPanel;
 using longformer::cpu::Operand;
 using longformer::cpu::PackProblem;
@@ -17,6 +16,9 @@ using longformer::cpu::padded_cells;
 using longformer::cpu::panels_of;
 using longformer::cpu::ProductProblem;
 using longformer::cpu::ProductUnit;
+using longformer::cpu::stride_of;
+
+constexpr int64_t kDepthStride = stride_of(kDepth);
 
 // Rows of accumulators that fit the registers beside two vectors of weights and one of the input.
 template <class V>
@@ -92,14 +94,14 @@ class RowSums {
   alignas(64) float sums_[longformer::cpu::kMostUnitRows];
 };
 
-// Inputs [first, first + depth) of a unit's rows, to rows that are kDepthStride apart.
+// Inputs [first, first + depth) of a unit's rows, to rows that are `stride` apart.
 template <class V>
 void read_input(const ProductProblem& p, const ProductUnit& u, int64_t first, int64_t depth,
-                int64_t padded_rows, float* to, float* buffer) {
+                int64_t padded_rows, float* to, int64_t stride, float* buffer) {
   const int64_t rows = u.last_row - u.first_row;
   if (!p.input.transposed) {
     for (int64_t r = 0; r < rows; ++r)
-      read_row<V>(to + r * kDepthStride, element_at(p.input, u.first_row + r, first), p.input.element, depth);
+      read_row<V>(to + r * stride, element_at(p.input, u.first_row + r, first), p.input.element, depth);
     return;
   }
   RowSums<V> sums(p, u);
@@ -112,7 +114,7 @@ void read_input(const ProductProblem& p, const ProductUnit& u, int64_t first, in
         std::memset(row, 0, size_t(rows) * sizeof(float));
     }
     sums.add(buffer, padded_rows, 16, V::add);
-    transpose<V>(to + k, kDepthStride, buffer, padded_rows, 16, rows, 1.0f);
+    transpose<V>(to + k, stride, buffer, padded_rows, 16, rows, 1.0f);
   }
   sums.finish(first);
 }
@@ -221,8 +223,8 @@ struct Floats {
     return V::fma(x, weights, sum);
   }
   static void read(const ProductProblem& p, const ProductUnit& u, int64_t first, int64_t depth,
-                   int64_t padded_rows, float* to, float* buffer) {
-    read_input<V>(p, u, first, depth, padded_rows, to, buffer);
+                   int64_t padded_rows, float* to, int64_t stride, float* buffer) {
+    read_input<V>(p, u, first, depth, padded_rows, to, stride, buffer);
   }
   static void finish(const ProductProblem& p, const ProductUnit& u, int64_t panel, const float* sums,
                      const float*) {
@@ -307,7 +309,7 @@ void multiply_unit(const ProductProblem& p, const ProductUnit& u, void* scratch)
                *const buffer = all_sums + padded_rows * kPanel * panels, *a = buffer + 16 * padded_rows;
   for (int64_t block = 0; block < blocks; ++block, a += from_block_to_block) {
     const int64_t first = block * kDepth, depth = smaller(kDepth, p.cells - first);
-    if (!u.rows_are_read) Cells::read(p, u, first, depth, padded_rows, a, buffer);
+    if (!u.rows_are_read) Cells::read(p, u, first, depth, padded_rows, a, kDepthStride, buffer);
     // Every tile prefetches its share of the next panel's weights, all of them together the whole.
     const ptrdiff_t share = (kPanel * depth + tiles - 1) / tiles;
     const int64_t next_depth =

@@ -73,7 +73,7 @@ struct BFloat16Pairs {
     return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(x), reinterpret_cast<__m512bh>(weights));
   }
   static void read(const ProductProblem& p, const ProductUnit& u, int64_t first, int64_t depth,
-                   int64_t padded_rows, float* to, float* buffer) {
+                   int64_t padded_rows, float* to, int64_t stride, float* buffer) {
     if (p.input.transposed) {
       const int64_t rows = u.last_row - u.first_row;
       RowSums<V> sums(p, u);
@@ -88,12 +88,12 @@ struct BFloat16Pairs {
         }
         sums.add(buffer, padded_rows, 16, add_pair);
         for (int64_t r = 0; r < rows; r += 16)
-          transpose_cells(to + r * kDepthStride + k, kDepthStride, buffer + r, padded_rows);
+          transpose_cells(to + r * stride + k, stride, buffer + r, padded_rows);
       }
       sums.finish(first);
       return;
     }
-    for (int64_t row = u.first_row; row < u.last_row; ++row, to += kDepthStride) {
+    for (int64_t row = u.first_row; row < u.last_row; ++row, to += stride) {
       const int64_t whole = smaller(depth, p.inputs / 2 - first);
       std::memcpy(to, element_at(p.input, row, 2 * first), size_t(whole) * sizeof(float));
       if (whole < depth) read_pairs(p.input, row, p.inputs, first + whole, depth - whole, to + whole, 1);

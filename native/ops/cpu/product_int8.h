@@ -109,14 +109,14 @@ struct Int8Cells : Form {
   static constexpr int64_t kPerCell = 4 / int64_t(sizeof(Cell));
 
   static void read(const ProductProblem& p, const ProductUnit& u, int64_t first, int64_t depth,
-                   int64_t padded_rows, float* to, float* buffer) {
+                   int64_t padded_rows, float* to, int64_t stride, float* buffer) {
     const int64_t rows = u.last_row - u.first_row, from = first * kPerCell,
                   count = smaller(depth * kPerCell, p.inputs - from);
     float* const inverses = buffer + padded_rows;
     for (int64_t r = 0; r < rows; ++r) {
       const char* const row = element_at(p.input, u.first_row + r, 0);
       if (first == 0) scale_of_row<V>(row, p.input.element, p.inputs, buffer + r, inverses + r);
-      float* const cells = to + r * kDepthStride;
+      float* const cells = to + r * stride;
       if (inverses[r] == 0) {  // what would be multiplied may be infinite
         Cell* const zeros = reinterpret_cast<Cell*>(cells);
         for (int64_t k = 0; k < depth * kPerCell; ++k) zeros[k] = Cell(Form::kZero);

@@ -13,12 +13,18 @@
 namespace longformer::cpu {
 
 constexpr int64_t kPanel = 32;
-// Inputs that a tile of the result is multiplied with in a row: so many of a panel's weights stay in the
-// first-level cache for all rows of a unit. Rows of the input are an odd number of cache lines apart, so that
-// they share no cache sets.
-constexpr int64_t kDepth = 192, kDepthStride = kDepth + 16;
-// Rows of a unit at most.
-constexpr int64_t kMostUnitRows = 96;
+// Cells that a tile of the result is multiplied with in a row: so many of a panel's weights stay in the
+// first-level cache for all rows of a unit. Where the processor multiplies whole tiles (AMX), sums that come
+// and go cost more than weights out of the second-level cache.
+constexpr int64_t kDepth = 192, kTiledDepth = 384;
+// Rows of the input are an odd number of cache lines apart, so that they share no cache sets.
+constexpr int64_t stride_of(int64_t depth) {
+  return depth + 16;
+}
+// Rows that are multiplied together: enough that a weight is used often once it is in the second-level cache.
+constexpr int64_t kUnitRows = 84;
+constexpr int64_t kTiledUnitRows = 128;
+constexpr int64_t kMostUnitRows = kTiledUnitRows;
 // Numbers of eight bits are symmetric: -127 .. 127.
 constexpr float kInt8Largest = 127;
 
@@ -73,10 +79,10 @@ struct ProductUnit {
 
 // Scratch in cells for units of at most so many rows and panels: the rows, what is being transposed, the
 // sums. Rows of the input that no other unit needs are kept for the inputs at hand only.
-static inline size_t product_scratch(const ProductProblem& p, int64_t rows, int64_t panels) {
+static inline size_t product_scratch(const ProductProblem& p, int64_t depth, int64_t rows, int64_t panels) {
   const int64_t padded = (rows + 15) / 16 * 16,
-                blocks = panels < panels_of(p.outputs) ? (p.cells + kDepth - 1) / kDepth : 1;
-  return size_t(padded * (blocks * kDepthStride + 16 + panels * kPanel) + 64);
+                blocks = panels < panels_of(p.outputs) ? (p.cells + depth - 1) / depth : 1;
+  return size_t(padded * (blocks * stride_of(depth) + 16 + panels * kPanel) + 64);
 }
 constexpr size_t kPackScratch = size_t(kPanel) * (64 + 16);
 
@@ -104,10 +110,15 @@ struct ProductKernels {
   void (*activate_backward)(const void* gradient, const void* input, void* output, int64_t count, Element,
                             Activation);
   void (*fold)(const FoldProblem&) = nullptr;
+  int64_t unit_rows = kUnitRows;  // of a unit, at most
+  int64_t depth = kDepth;         // cells that are multiplied in a row
 };
 
 // Those for cells of two bfloat16, for a bfloat16 input and weight: only pack and multiply are set.
 const ProductKernels* product_kernels_bfloat16();
+// The same by whole tiles, and for weights of eight bits, four in a cell: only multiply is set.
+const ProductKernels* product_kernels_tiles();
+const ProductKernels* product_kernels_byte_tiles();
 // For weights of eight bits: two int16 in a cell, or four int8; null where this build does not have it. Only
 // multiply is set.
 const ProductKernels* product_kernels_shorts_portable();
