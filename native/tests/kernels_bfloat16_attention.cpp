@@ -15,12 +15,15 @@ using namespace longformer::test;
 
 namespace {
 
-class Pairs : public testing::Test {
- protected:
-  void SetUp() override {
-    if (!cpu::has_bfloat16_products()) GTEST_SKIP() << "this processor has no products of bfloat16";
-  }
-};
+// By vectors of pairs and by whole tiles of them, where the processor has them.
+std::vector<std::string> sets_with_pairs() {
+  std::vector<std::string> names;
+  for (const std::string& name : cpu::instruction_sets())
+    if (name == "amx" || (name == "avx512" && cpu::has_bfloat16_products())) names.push_back(name);
+  return names;
+}
+
+using Pairs = OfInstructionSet;
 
 struct Named {
   const char* name;
@@ -65,7 +68,7 @@ double root_mean_square_error(const Tensor& x, const Tensor& truth) {
 }
 
 // Long rows, with values about zero and about a mean that all tokens share.
-TEST_F(Pairs, err_no_more_than_a_plain_pass_in_bfloat16) {
+TEST_P(Pairs, err_no_more_than_a_plain_pass_in_bfloat16) {
   for (const double mean : {0.0, 3.0})
     for (const double dropout : {0.0, 0.2})
       for (const double deviation : {0.3, 2.0}) {
@@ -97,7 +100,7 @@ TEST_F(Pairs, err_no_more_than_a_plain_pass_in_bfloat16) {
 }
 
 // What the float32 kernels give, for every option, but for the rounding of products' factors.
-TEST_F(Pairs, equal_the_products_in_float32_but_for_rounding) {
+TEST_P(Pairs, equal_the_products_in_float32_but_for_rounding) {
   for (uint64_t seed = 0; seed < 150; ++seed) {
     const Problem p = random_problem(seed + 70000, kBFloat16);
     SCOPED_TRACE(p.describe() + ", seed " + std::to_string(seed));
@@ -114,7 +117,7 @@ TEST_F(Pairs, equal_the_products_in_float32_but_for_rounding) {
 }
 
 // A row of rounded probabilities is divided by their sum, so that what all values share stays what it is.
-TEST_F(Pairs, leave_a_value_that_all_tokens_share_as_it_is) {
+TEST_P(Pairs, leave_a_value_that_all_tokens_share_as_it_is) {
   Problem p;
   p.packed = true;
   p.lengths = {333, 64};
@@ -126,5 +129,9 @@ TEST_F(Pairs, leave_a_value_that_all_tokens_share_as_it_is) {
   p.v = ones(p.v.sizes(), p.v.options());
   EXPECT_TRUE(equal(fused(p, true).out, p.v));
 }
+
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Pairs);
+INSTANTIATE_TEST_SUITE_P(Isa, Pairs, testing::ValuesIn(sets_with_pairs()),
+                         [](const testing::TestParamInfo<std::string>& i) { return i.param; });
 
 }  // namespace

@@ -23,6 +23,6 @@ class OfInstructionSet : public testing::TestWithParam<std::string> {
 
 }  // namespace longformer::test
 
-#define FOR_EACH_INSTRUCTION_SET(suite)                                                         \
+#define FOR_EACH_INSTRUCTION_SET(suite)                                                        \
   INSTANTIATE_TEST_SUITE_P(Isa, suite, testing::ValuesIn(longformer::cpu::instruction_sets()), \
                            [](const testing::TestParamInfo<std::string>& i) { return i.param; })

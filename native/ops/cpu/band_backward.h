@@ -107,6 +107,8 @@ inline void pair_grads(const BackwardScratch<V>& m, const Tile<typename V::S>& t
       }
     }
   }
+  for (ptrdiff_t cell = cells_of<V>(t.rows); cell < cells_of<V>(summed<V>(t.rows)); ++cell)
+    std::memset(m.paired_grads + cell * kBlock, 0, size_t(kBlock) * sizeof(typename V::S));
 }
 
 template <class V>
@@ -142,8 +144,8 @@ inline void load_queries(const BandBackwardProblem& p, const BandUnit& u, const 
     m.offset[i] = counts ? -lse[b.tokens[i] * p.heads + u.head] * S(log2e) : S(-__builtin_inff());
   }
   if constexpr (Cells<V>::width == 2) {
-    pair_rows<V>(m.q_columns, m.q_columns, kBlock, p.dim, lanes);
-    pair_rows<V>(m.g_columns, m.g_columns, kBlock, p.dim, lanes);
+    pair_rows<V>(m.q_columns, m.q_columns, kBlock, summed<V>(p.dim), lanes);
+    pair_rows<V>(m.g_columns, m.g_columns, kBlock, summed<V>(p.dim), lanes);
     if (positions.active()) add_bias<V>(m.q_rows, p, p.content_bias, u.head, b.queries);
     pair_rows<V>(m.q_rows, m.q_rows, ld, lanes, ld);
     pair_rows<V>(m.g_rows, m.g_rows, ld, lanes, ld);
@@ -185,9 +187,9 @@ void backward_block(const BandBackwardProblem& p, const BandUnit& u, int64_t ind
       const int rows = part.row_end - part.row_begin, square = part.row_begin * int(kBlock) + at;
       const int64_t row_cells = ld / W, first = part.row_begin * row_cells;
       gemm<ProductOf<V>, false>(m.scores + square, kBlock, t.keys + first, row_cells, m.q_columns + at,
-                                kBlock, rows, vectors, cells_of<V>(p.dim), scores_start, ahead);
+                                kBlock, rows, vectors, cells_of<V>(summed<V>(p.dim)), scores_start, ahead);
       gemm<ProductOf<V>, false>(m.grads + square, kBlock, t.values + first, row_cells, m.g_columns + at,
-                                kBlock, rows, vectors, cells_of<V>(p.dim), Start::zero, ahead);
+                                kBlock, rows, vectors, cells_of<V>(summed<V>(p.dim)), Start::zero, ahead);
     }
     mask_scores<V>(b, t, m.scores);
     backward_tile<V>(p, m, u.head, b, t, S(scale.magnitude_log2));
@@ -199,11 +201,12 @@ void backward_block(const BandBackwardProblem& p, const BandUnit& u, int64_t ind
       const Part& part = t.part[i];
       const int at = part.vector_begin * V::lanes, vectors = part.vector_end - part.vector_begin;
       const int rows = part.row_end - part.row_begin;
-      const int64_t lanes = smaller(vectors * V::lanes, b.queries - at), first_cell = part.row_begin / W,
-                    square = part.row_begin * kBlock + at / W;
-      gemm<ProductOf<V>, true>(m.dq + at, kBlock, t.paired_keys + first_cell * ld, ld,
-                               m.paired_grads + first_cell * kBlock + at, kBlock, p.dim, vectors,
-                               cells_of<V>(rows), Start::keep, ahead);
+      const int64_t lanes = summed<V>(smaller(vectors * V::lanes, b.queries - at)),
+                    first_cell = part.row_begin / W, square = part.row_begin * kBlock + at / W;
+      gemm<ProductOf<V>, !by_tiles<V>>(m.dq + at, kBlock, t.paired_keys + first_cell * (by_tiles<V> ? 1 : ld),
+                                       across_stride<V>(ld), m.paired_grads + first_cell * kBlock + at,
+                                       kBlock, p.dim, vectors, cells_of<V>(summed<V>(rows)), Start::keep,
+                                       ahead);
       gemm<ProductOf<V>, false>(dv + part.row_begin * ld, ld, m.scores + square, kBlock,
                                 m.g_rows + at / W * ld, ld, rows, dim_vectors, cells_of<V>(lanes),
                                 Start::keep, ahead);
@@ -233,6 +236,7 @@ void backward_unit(const BandBackwardProblem& p, const BandUnit& u, void* scratc
   const int64_t ld = p.padded_dim, touched = u.key_end - u.key_begin;
   const int64_t globals =
       p.global_start == nullptr ? 0 : p.global_start[u.sequence + 1] - p.global_start[u.sequence];
+  [[maybe_unused]] const typename Cells<V>::Registers registers;
   const BackwardScratch<V> m(scratch, p, u, touched, globals);
   RelativeScores<V> positions(p, u, m.relative);
   RelativeGradients<V> gradients(p, u, positions, m.relative_gradients);

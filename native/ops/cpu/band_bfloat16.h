@@ -21,6 +21,7 @@ struct Cells<BFloat16Avx512> {
   using T = V::T;
   using Product = BFloat16Product;
   static constexpr int width = 2;
+  struct Registers {};
 
   static T pair(T low, T high) {
     const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23,

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "band_gemm.h"
+
 namespace {
 
 // A vector type whose products are not its own multiply-adds specialises this.
@@ -13,6 +15,7 @@ struct Cells {
   using T = typename V::T;
   using Product = V;               // the vector type that gemm multiplies cells with
   static constexpr int width = 1;  // elements in a cell
+  struct Registers {};             // those that the products need besides, held for a unit
   // Stores a vector as neighbouring elements of a row.
   static void store(typename V::S* to, T x) { V::store(to, x); }
   // The elements of a vector of cells times their dropout factors. Pairs only become zero or stay: their sums
@@ -24,8 +27,18 @@ template <class V>
 using ProductOf = typename Cells<V>::Product;
 
 template <class V>
+constexpr bool by_tiles = Products<ProductOf<V>>::by_tiles;
+
+template <class V>
 constexpr ptrdiff_t cells_of(ptrdiff_t elements) {
   return (elements + Cells<V>::width - 1) / Cells<V>::width;
+}
+
+// Elements along a sum, up to what the products take: with tiles, which are 8 or 16 cells long, those up to a
+// multiple of 16 are there, and zeros.
+template <class V>
+constexpr ptrdiff_t summed(ptrdiff_t elements) {
+  return by_tiles<V> ? (elements + 15) / 16 * 16 : elements;
 }
 
 // Rows 2i and 2i + 1 become row i, whose cells have one element of each; behind an odd number come zeros.

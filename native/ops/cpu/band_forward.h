@@ -119,13 +119,13 @@ inline void softmax_tile(const ForwardScratch<typename V::S>& m, const Block& b,
     V::store(m.rescale + at, alpha[0]);
   }
   constexpr int W = Cells<V>::width, most = 4 / W;
-  // The pair of an odd last key is a probability of zero.
-  if (t.rows % W != 0)
-    for (int at = 0; at < lanes; at += L)
-      V::store(m.scores + t.rows * kBlock + at, V::set1(-__builtin_inff()));
+  // Behind the last key, up to a whole pair or tile, are probabilities of zero.
+  const int last = by_tiles<V> ? int(summed<V>(t.rows)) : (t.rows + W - 1) / W * W;
+  for (int row = t.rows; row < last; ++row)
+    for (int at = 0; at < lanes; at += L) V::store(m.scores + row * kBlock + at, V::set1(-__builtin_inff()));
   for (int i = 0; i < t.parts; ++i) {
     const Part& part = t.part[i];
-    const int first = part.row_begin, rows = part.row_end - first;
+    const int first = part.row_begin, rows = (part.row_end == t.rows ? last : part.row_end) - first;
     int v = part.vector_begin;
     for (; v + most <= part.vector_end; v += most) exponentiate<V, most>(m, v * L, factor, first, rows);
     for (; v + 2 <= part.vector_end; v += 2) exponentiate<V, 2>(m, v * L, factor, first, rows);
@@ -175,10 +175,10 @@ inline void add_values(const BandProblem& p, const ForwardScratch<typename V::S>
       continue;
     }
     const int first_cell = strip.row_begin / W;
-    gemm<ProductOf<V>, true>(m.sums + begin, kBlock, t.values + first_cell * ld, ld,
-                             m.scores + first_cell * kBlock + begin, kBlock, p.dim, vectors,
-                             cells_of<V>(strip.row_end) - first_cell, first ? Start::zero : Start::rescale,
-                             ahead, m.rescale + begin);
+    gemm<ProductOf<V>, !by_tiles<V>>(m.sums + begin, kBlock, t.values + first_cell * (by_tiles<V> ? 1 : ld),
+                                     across_stride<V>(ld), m.scores + first_cell * kBlock + begin, kBlock,
+                                     p.dim, vectors, cells_of<V>(summed<V>(strip.row_end)) - first_cell,
+                                     first ? Start::zero : Start::rescale, ahead, m.rescale + begin);
   }
 }
 
@@ -209,7 +209,7 @@ void forward_block(const BandForwardProblem& p, const BandUnit& u, int64_t index
       if (W == 1) add_bias<V>(m.rows, p, p.content_bias, u.head, b.queries);
     }
     transpose<V>(m.queries, kBlock, m.rows, ld, b.queries, p.dim, S(scale.sign));
-    if constexpr (W == 2) pair_rows<V>(m.queries, m.queries, kBlock, p.dim, lanes);
+    if constexpr (W == 2) pair_rows<V>(m.queries, m.queries, kBlock, summed<V>(p.dim), lanes);
 
     int64_t position = b.key_begin;
     const Rows out = {p.out, p.heads * p.dim, p.dim};
@@ -222,10 +222,10 @@ void forward_block(const BandForwardProblem& p, const BandUnit& u, int64_t index
       for (int i = 0; i < t.parts; ++i) {
         const Part& part = t.part[i];
         const int at = part.vector_begin * V::lanes;
-        gemm<ProductOf<V>, false>(m.scores + part.row_begin * kBlock + at, kBlock,
-                                  t.keys + part.row_begin * (ld / W), ld / W, m.queries + at, kBlock,
-                                  part.row_end - part.row_begin, part.vector_end - part.vector_begin,
-                                  cells_of<V>(p.dim), positions.active() ? Start::keep : Start::zero, ahead);
+        gemm<ProductOf<V>, false>(
+            m.scores + part.row_begin * kBlock + at, kBlock, t.keys + part.row_begin * (ld / W), ld / W,
+            m.queries + at, kBlock, part.row_end - part.row_begin, part.vector_end - part.vector_begin,
+            cells_of<V>(summed<V>(p.dim)), positions.active() ? Start::keep : Start::zero, ahead);
       }
       mask_scores<V>(b, t, m.scores);
       softmax_tile<V>(m, b, t, c);
@@ -270,6 +270,7 @@ void forward_block(const BandForwardProblem& p, const BandUnit& u, int64_t index
 
 template <class V>
 void forward_unit(const BandForwardProblem& p, const BandUnit& u, void* scratch) {
+  [[maybe_unused]] const typename Cells<V>::Registers registers;
   const ForwardScratch<typename V::S> memory(scratch, p);
   RelativeScores<V> positions(p, u, memory.relative);
   TileCache<V> cache(p, u, false, memory.tiles, memory.rows);

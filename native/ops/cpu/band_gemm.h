@@ -190,11 +190,22 @@ inline void gemm_of_stride(typename V::S* c, ptrdiff_t ldc, const typename V::S*
   }
 }
 
+// A vector type that is multiplied in another way specialises this (band_tiles.h).
+template <class V>
+struct Products {
+  static constexpr bool by_tiles = false;
+};
+
 // `vectors` counts whole vectors of lanes.
 template <class V, bool TRANSPOSED>
 inline void gemm(typename V::S* c, ptrdiff_t ldc, const typename V::S* a, ptrdiff_t lda,
                  const typename V::S* b, ptrdiff_t ldb, ptrdiff_t rows, ptrdiff_t vectors, ptrdiff_t n,
                  Start start, Ahead& ahead, const typename V::S* alpha = nullptr) {
+  if constexpr (Products<V>::by_tiles) {
+    static_assert(!TRANSPOSED);
+    Products<V>::run(c, ldc, a, lda, b, ldb, rows, vectors, n, start, ahead, alpha);
+    return;
+  }
   constexpr ptrdiff_t U = kUsualStride;
   if (ldc != U || ldb != U)
     gemm_of_stride<V, TRANSPOSED, 0, 0>(c, ldc, a, lda, b, ldb, rows, vectors, n, start, ahead, alpha);

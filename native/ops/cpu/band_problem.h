@@ -158,8 +158,10 @@ struct BandKernels {
 const BandKernels* band_kernels_portable();
 const BandKernels* band_kernels_avx2();
 const BandKernels* band_kernels_avx512();
-// The float32 entries only: for bfloat16, in products of pairs.
+// The float32 entries only: for bfloat16, in products of pairs, and by whole tiles of them, which have no
+// relative positions.
 const BandKernels* band_kernels_bfloat16();
+const BandKernels* band_kernels_tiles();
 
 static inline const BandKernels* band_kernels(Isa isa) {
   return isa == Isa::avx512 ? band_kernels_avx512()

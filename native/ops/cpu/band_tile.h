@@ -180,6 +180,12 @@ inline void multiply_bias(typename V::S* to, const BandProblem& p, const void* b
     to[i] = V::sum(sum);
   }
 }
+// The distance of rows that TileCache makes for the products of values, or of a backward pass's keys.
+template <class V>
+constexpr ptrdiff_t across_stride(ptrdiff_t padded_dim) {
+  return by_tiles<V> ? kBlock / 2 : padded_dim;
+}
+
 // --- The band in a tile
 
 // Keys [row_begin, row_end) of a tile against the vectors [vector_begin, vector_end) of the block's queries.
@@ -239,13 +245,13 @@ class TileCache {
           const int64_t ld = p_.padded_dim;
           read_rows<V>(rows_, p_, p_.k, u_.head, tokens, rows, skip_[slot]);
           narrow_rows<V>(keys, rows_, ld, rows);
-          if (backward_) pair_rows<V>(paired_keys, rows_, ld, rows, ld);
+          if (backward_) across(paired_keys, rows);
           if (p_.content_bias != nullptr) multiply_bias<V>(biases, p_, p_.content_bias, u_.head, rows_, rows);
           read_rows<V>(rows_, p_, p_.v, u_.head, tokens, rows, skip_[slot]);
           if (backward_)
             narrow_rows<V>(values, rows_, ld, rows);
           else
-            pair_rows<V>(values, rows_, ld, rows, ld);
+            across(values, rows);
         }
       }
     }
@@ -257,6 +263,18 @@ class TileCache {
   }
 
  private:
+  // Pairs of the rows that were read: [pair][dim] or, for tiles, [dim][32 pairs], zeros behind the last.
+  void across(S* to, int64_t rows) {
+    const int64_t ld = p_.padded_dim;
+    if constexpr (by_tiles<V>) {
+      std::memset(rows_ + rows * ld, 0, size_t((kBlock - rows) * ld) * sizeof(S));
+      pair_rows<V>(rows_, rows_, ld, kBlock, ld);
+      Cells<V>::transpose(to, kBlock / 2, rows_, ld, kBlock / 2, ld);
+    } else {
+      pair_rows<V>(to, rows_, ld, rows, ld);
+    }
+  }
+
   const BandProblem& p_;
   const BandUnit& u_;
   const bool backward_;
@@ -401,6 +419,13 @@ inline void add_globals(Ahead& ahead, const BandProblem& p, const BandUnit& u, c
               p.dim * element_size(p.element), int(count));
 }
 
+// How often a product of a whole tile, over so many elements, asks for a line.
+template <class V>
+constexpr int64_t askings_of(int64_t elements) {
+  if constexpr (by_tiles<V>) return Products<ProductOf<V>>::askings(cells_of<V>(elements));
+  return 11 * cells_of<V>(elements) / kRowsPerAsking;  // about eleven register blocks
+}
+
 // The lines to prefetch while a tile is multiplied. In a unit's first block every tile is new: the next one.
 // Afterwards only the next block's queries and last tile are. `products`: of a tile.
 template <class V>
@@ -410,12 +435,11 @@ inline void look_ahead(Ahead& ahead, const BandProblem& p, const BandUnit& u, co
   if (p.only_global) {
     ahead.clear();
     if (first_block) add_globals(ahead, p, u, b, position);
-    return ahead.start(products * 11 * cells_of<V>(p.dim) / kRowsPerAsking);
+    return ahead.start(products * askings_of<V>(p.dim));
   }
   const bool next_tile = first_block && position < b.key_end;
   if (!next_tile && !first_tile && !(first_block && position == b.key_end)) return;
-  // A product of a whole tile has about eleven register blocks.
-  const int64_t askings = products * 11 * cells_of<V>(p.dim) / kRowsPerAsking;
+  const int64_t askings = products * askings_of<V>(p.dim);
   ahead.clear();
   if (next_tile) {
     add_rows(ahead, p, p.v, u, b, position, kBlock);

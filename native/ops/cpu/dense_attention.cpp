@@ -54,8 +54,8 @@ std::tuple<Tensor, Tensor> dense_attention(const Tensor& query, const Tensor& ke
   std::vector<int64_t> dilation;
   fill_dense(p, tables, dilation, a);
   const Tensor out = empty(query.sizes(), query.options()), lse = empty_lse(query);
-  run_forward(p, kernels_of(query.scalar_type(), true), static_cast<int64_t>(a.query_offsets.size()) - 1, out,
-              lse);
+  run_forward(p, kernels_of(query.scalar_type(), true, false),
+              static_cast<int64_t>(a.query_offsets.size()) - 1, out, lse);
   return {out, lse};
 }
 
@@ -79,8 +79,8 @@ std::tuple<Tensor, Tensor, Tensor> dense_attention_backward(const Tensor& grad_o
     to.grad_k.zero_();
     to.grad_v.zero_();
   }
-  run_backward(p, kernels_of(query.scalar_type(), true), static_cast<int64_t>(a.query_offsets.size()) - 1,
-               grad_output, output, logsumexp, to);
+  run_backward(p, kernels_of(query.scalar_type(), true, false),
+               static_cast<int64_t>(a.query_offsets.size()) - 1, grad_output, output, logsumexp, to);
   return {to.grad_q, to.grad_k, to.grad_v};
 }
 

@@ -27,12 +27,14 @@ Element element_of(const Tensor& t) {
 }
 
 const BandKernels* kernels_of(const BandedAttention& a) {
-  return kernels_of(a.q.scalar_type(), a.bfloat16_products);
+  return kernels_of(a.q.scalar_type(), a.bfloat16_products, a.relative.defined());
 }
 
-const BandKernels* kernels_of(ScalarType type, bool bfloat16_products) {
-  const bool pairs = type == kBFloat16 && bfloat16_products && multiplies_bfloat16();
-  return pairs ? band_kernels_bfloat16() : band_kernels(active_isa());
+const BandKernels* kernels_of(ScalarType type, bool bfloat16_products, bool relative) {
+  if (type != kBFloat16 || !bfloat16_products || !multiplies_bfloat16()) return band_kernels(active_isa());
+  if (!multiplies_tiles()) return band_kernels_bfloat16();
+  // Processors with tiles multiply pairs half as fast as they do float32 (decision 125).
+  return relative ? band_kernels(active_isa()) : band_kernels_tiles();
 }
 
 Tensor empty_lse(const Tensor& query) {

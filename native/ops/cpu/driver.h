@@ -27,7 +27,7 @@ inline size_t compute_size(Element e) {
 
 // The kernels of the active instruction set for a problem of this type.
 const BandKernels* kernels_of(const BandedAttention& a);
-const BandKernels* kernels_of(ScalarType type, bool bfloat16_products);
+const BandKernels* kernels_of(ScalarType type, bool bfloat16_products, bool relative);
 
 Rows rows_of(const Tensor& t);
 // The parts of a problem that every attention by the band's kernels has.

@@ -62,7 +62,7 @@ bool processor_has(Isa isa) {
 
 struct Choice {
   Isa isa;
-  bool tiles;
+  bool tiles, bfloat16;
 };
 
 #if defined(__x86_64__) && defined(__linux__)
@@ -87,22 +87,36 @@ bool has_tiles() {
 #endif
 }
 
+// Whether a product of two bfloat16 is more than one of float32 takes: Intel's processors make half as many.
+bool pairs_are_faster() {
+#if defined(__x86_64__) || defined(__i386__)
+  static const bool faster = [] {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid(0, &a, &b, &c, &d) != 0 && b != signature_INTEL_ebx;
+  }();
+  return faster;
+#else
+  return false;
+#endif
+}
+
 Choice choice() {
   const char* const wanted = std::getenv("LONGFORMER_CPU_ISA");
   const std::vector<std::string> here = instruction_sets();
-  const std::string name = wanted == nullptr || *wanted == '\0' ? here.back() : wanted;
-  if (std::find(here.begin(), here.end(), name) != here.end()) {
-    if (name == kTiles) return {Isa::avx512, true};
-    for (const Isa isa : kAll)
-      if (name == name_of(isa)) return {isa, false};
+  const bool free = wanted == nullptr || *wanted == '\0';
+  const std::string name = free ? here.back() : wanted;
+  if (std::find(here.begin(), here.end(), name) == here.end()) {
+    if (name == kTiles ||
+        std::any_of(std::begin(kAll), std::end(kAll), [&](Isa i) { return name == name_of(i); }))
+      throw std::invalid_argument("LONGFORMER_CPU_ISA=" + name +
+                                  ": this processor (or this build) does not have it; the widest here is '" +
+                                  here.back() + "'");
+    throw std::invalid_argument("LONGFORMER_CPU_ISA='" + name +
+                                "': expected one of portable, avx2, avx512, amx");
   }
-  if (name == kTiles ||
-      std::any_of(std::begin(kAll), std::end(kAll), [&](Isa i) { return name == name_of(i); }))
-    throw std::invalid_argument("LONGFORMER_CPU_ISA=" + name +
-                                ": this processor (or this build) does not have it; the widest here is '" +
-                                here.back() + "'");
-  throw std::invalid_argument("LONGFORMER_CPU_ISA='" + name +
-                              "': expected one of portable, avx2, avx512, amx");
+  if (name == kTiles) return {Isa::avx512, true, true};
+  const Isa isa = *std::find_if(std::begin(kAll), std::end(kAll), [&](Isa i) { return name == name_of(i); });
+  return {isa, false, isa == Isa::avx512 && has_bfloat16_products() && (!free || pairs_are_faster())};
 }
 
 }  // namespace
@@ -148,7 +162,7 @@ bool has_bfloat16_products() {
 }
 
 bool multiplies_bfloat16() {
-  return active_isa() == Isa::avx512 && has_bfloat16_products();
+  return choice().bfloat16;
 }
 
 bool has_byte_products() {

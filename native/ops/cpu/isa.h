@@ -25,7 +25,8 @@ std::string active_instruction_set();
 
 // Whether the processor multiplies bfloat16 by instructions of its own (AVX512_BF16), and this build does.
 bool has_bfloat16_products();
-// And active_isa() has them.
+// Whether products of bfloat16 go by them, or by tiles: not in a narrower instruction set, and pairs alone not
+// on Intel's processors unless LONGFORMER_CPU_ISA asks for avx512.
 bool multiplies_bfloat16();
 
 // Whether it multiplies bytes by instructions of its own (VNNI of the width that active_isa() has), and this

@@ -2,6 +2,7 @@
 // multiplies both and adds the products to a float32.
 #pragma once
 #include "product.h"
+#include "transpose_cells.h"
 
 namespace {
 
@@ -36,26 +37,6 @@ inline void interleave_pair(const Operand& m, int64_t cell, int64_t columns, int
   }
   const auto* high = reinterpret_cast<const uint16_t*>(element_at(m, first, 2 * cell + 1));
   for (int64_t i = 0; i < count; ++i) to[i] = low[i] | uint32_t(high[i]) << 16;
-}
-
-// Transposes 16 rows of 16 cells, whatever their bits mean.
-inline void transpose_cells(float* to, int64_t ld_to, const float* from, int64_t ld_from) {
-  using V = FloatAvx512;
-  V::T x[16], y[16];
-#pragma GCC unroll 16
-  for (int i = 0; i < 16; ++i) x[i] = V::load(from + i * ld_from);
-#pragma GCC unroll 4
-  for (int width = 1; width < 16; width *= 2) {
-#pragma GCC unroll 16
-    for (int i = 0; i < 8; ++i) {
-      y[2 * i] = V::interleave_low(x[i], x[i + 8]);
-      y[2 * i + 1] = V::interleave_high(x[i], x[i + 8]);
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < 16; ++i) x[i] = y[i];
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < 16; ++i) V::store(to + i * ld_to, x[i]);
 }
 
 // The sum and both numbers of each pair.

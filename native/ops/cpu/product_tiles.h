@@ -20,7 +20,7 @@ inline __attribute__((always_inline)) void multiply_tiles(TileRows a0, TileRows 
                                                           ptrdiff_t steps, float* c, bool add,
                                                           NextWeights next) {
   constexpr ptrdiff_t row = kPanel * sizeof(float);
-  float* const lower = c + kTileRows16 * kPanel;
+  float* const lower = c + kTileHeight * kPanel;
   if (add) {
     load_tile<0>(c, row);
     load_tile<1>(c + kTileCells, row);
@@ -69,10 +69,10 @@ void multiply_unit_by_tiles(const ProductProblem& p, const ProductUnit& u, void*
   const Tiles tiles;
   constexpr int64_t stride = stride_of(kTiledDepth);
   const int64_t rows = u.last_row - u.first_row, padded_rows = (rows + 15) / 16 * 16,
-                blocks = (p.cells + kTiledDepth - 1) / kTiledDepth, row_tiles = padded_rows / kTileRows16,
+                blocks = (p.cells + kTiledDepth - 1) / kTiledDepth, row_tiles = padded_rows / kTileHeight,
                 groups = (row_tiles + 1) / 2, panels = u.most_panels;
   const bool in_place = WHERE_THEY_LIE && !p.input.transposed && p.inputs % (2 * kTileCells) == 0;
-  const int64_t whole_tiles = in_place ? rows / kTileRows16 : 0;
+  const int64_t whole_tiles = in_place ? rows / kTileHeight : 0;
   const ptrdiff_t from_block_to_block = panels < panels_of(p.outputs) ? padded_rows * stride : 0;
   float *const all_sums = static_cast<float*>(scratch),
                *const buffer = all_sums + padded_rows * kPanel * panels, *a = buffer + 16 * padded_rows;
@@ -81,8 +81,8 @@ void multiply_unit_by_tiles(const ProductProblem& p, const ProductUnit& u, void*
                   steps = (depth + kTileCells - 1) / kTileCells;
     if (!u.rows_are_read) {
       ProductUnit part = u;
-      part.first_row += whole_tiles * kTileRows16;
-      float* const to = a + whole_tiles * kTileRows16 * stride;
+      part.first_row += whole_tiles * kTileHeight;
+      float* const to = a + whole_tiles * kTileHeight * stride;
       if (part.first_row < part.last_row) Form::read(p, part, first, depth, padded_rows, to, stride, buffer);
       // Weights behind the last are zeros, and so is what they are multiplied with.
       if (depth % kTileCells != 0)
@@ -92,9 +92,9 @@ void multiply_unit_by_tiles(const ProductProblem& p, const ProductUnit& u, void*
     }
     const auto rows_of_tile = [&](int64_t tile) -> TileRows {
       if (tile >= whole_tiles)
-        return {reinterpret_cast<const char*>(a + tile * kTileRows16 * stride),
+        return {reinterpret_cast<const char*>(a + tile * kTileHeight * stride),
                 stride * ptrdiff_t(sizeof(float))};
-      return {element_at(p.input, u.first_row + tile * kTileRows16, Form::kPerCell * first),
+      return {element_at(p.input, u.first_row + tile * kTileHeight, Form::kPerCell * first),
               p.input.stride * element_size(p.input.element)};
     };
     const ptrdiff_t share = (kPanel * depth + groups * steps * 16 - 1) / (groups * steps * 16) * 16;
@@ -106,10 +106,10 @@ void multiply_unit_by_tiles(const ProductProblem& p, const ProductUnit& u, void*
                                ? b + padded_cells(p.cells) * kPanel
                                : p.packed + (u.first_panel * padded_cells(p.cells) + first + depth) * kPanel;
       for (int64_t tile = 0; tile < row_tiles; tile += 2, ahead += share * steps) {
-        float* const c = sums + tile * kTileRows16 * kPanel;
+        float* const c = sums + tile * kTileHeight * kPanel;
         if (block + 1 == blocks)
-          ask_for_output(p, u, panel, tile * kTileRows16,
-                         smaller(2 * kTileRows16, rows - tile * kTileRows16));
+          ask_for_output(p, u, panel, tile * kTileHeight,
+                         smaller(2 * kTileHeight, rows - tile * kTileHeight));
         const TileRows upper = rows_of_tile(tile);
         if (tile + 1 < row_tiles)
           multiply_tiles<Arithmetic, 2>(upper, rows_of_tile(tile + 1), b, steps, c, block > 0,

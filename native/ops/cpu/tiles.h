@@ -7,7 +7,7 @@
 
 namespace {
 
-constexpr int64_t kTileRows16 = 16;   // rows of a tile
+constexpr int64_t kTileHeight = 16;   // rows of a tile
 constexpr int64_t kTileCells = 16;    // cells in a row
 constexpr ptrdiff_t kTileBytes = 64;  // of a row
 
@@ -15,17 +15,26 @@ constexpr ptrdiff_t kTileBytes = 64;  // of a row
 // nothing of theirs to be saved, and libtorch's oneDNN sets them up for itself.
 class Tiles {
  public:
-  Tiles() {
-    alignas(64) uint8_t configuration[64] = {1};  // the palette, then bytes a row at 16, rows at 48
-    for (int i = 0; i < 8; ++i) {
-      configuration[16 + 2 * i] = kTileBytes;
-      configuration[48 + i] = kTileRows16;
-    }
-    asm volatile("ldtilecfg %0" ::"m"(configuration));
-  }
+  Tiles() : Tiles(false) {}
   ~Tiles() { asm volatile("tilerelease"); }
   Tiles(const Tiles&) = delete;
   Tiles& operator=(const Tiles&) = delete;
+
+ protected:
+  explicit Tiles(bool halves) {
+    alignas(64) uint8_t configuration[64] = {1};  // the palette, then bytes a row at 16, rows at 48
+    for (int i = 0; i < 8; ++i) {
+      configuration[16 + 2 * i] = halves && i == 5 ? kTileBytes / 2 : kTileBytes;
+      configuration[48 + i] = halves && i == 7 ? kTileHeight / 2 : kTileHeight;
+    }
+    asm volatile("ldtilecfg %0" ::"m"(configuration));
+  }
+};
+
+// Register 5 has rows of 8 cells, and 7 has 8 rows: the factors of a product over 8 cells.
+class TilesWithHalves : public Tiles {
+ public:
+  TilesWithHalves() : Tiles(true) {}
 };
 
 template <int TILE>
