@@ -23,7 +23,7 @@ constexpr int64_t stride_of(int64_t depth) {
 }
 // Rows that are multiplied together: enough that a weight is used often once it is in the second-level cache.
 constexpr int64_t kUnitRows = 84;
-constexpr int64_t kTiledUnitRows = 128;
+constexpr int64_t kTiledUnitRows = 192;
 constexpr int64_t kMostUnitRows = kTiledUnitRows;
 // Numbers of eight bits are symmetric: -127 .. 127.
 constexpr float kInt8Largest = 127;
