@@ -78,8 +78,8 @@ constexpr uint64_t kInterface = (uint64_t{2} << 56) | (uint64_t{10} << 48);
     (int64_t begin, int64_t end, int64_t grain, void (*)(int64_t, int64_t, void*), void* context))
 
 // Functions of some libtorch only, null elsewhere.
-#define LONGFORMER_TORCH_OPTIONAL_FUNCTIONS(X)             \
-  X(const char*, torch_exception_get_what, ()) /* 2.13 */  \
+#define LONGFORMER_TORCH_OPTIONAL_FUNCTIONS(X)                              \
+  X(const char*, torch_exception_get_what, ())                   /* 2.13 */ \
   X(const char*, torch_exception_get_what_without_backtrace, ()) /* 2.13 */
 
 #define LONGFORMER_TORCH_DECLARE(result, name, arguments) extern result(*name) arguments;

@@ -7,8 +7,7 @@
 namespace longformer::cpu {
 
 bool multiplies(const Tensor& a, const Tensor& b) {
-  return a.is_cpu() && has_product(a.scalar_type()) && a.size(0) > kFewRows &&
-         a.size(1) > 0 && b.size(0) > 0;
+  return a.is_cpu() && has_product(a.scalar_type()) && a.size(0) > kFewRows && a.size(1) > 0 && b.size(0) > 0;
 }
 
 Tensor matrix_product(const Tensor& a, const Tensor& b, const Tensor& bias, const Tensor& memory) {

@@ -8,7 +8,7 @@ namespace {
 
 using longformer::cpu::kTiledDepth;
 
-// Where a tile of the input lies.
+// The rows of the input that a tile takes.
 struct TileRows {
   const char* data;
   ptrdiff_t stride;  // in bytes

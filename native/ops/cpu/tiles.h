@@ -1,6 +1,6 @@
 // The tile registers of AMX: eight of 16 rows of 64 bytes, 16 cells of four bytes each. One instruction adds
 // the product of two of them, 16 x 16 x 16 cells, to a third. The compiler's own functions for them do not
-// say that a tile is loaded from memory, which leaves the stores before it where the compiler likes; these do.
+// say that a tile is loaded from memory, and so leave the stores before it where the compiler likes.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -11,8 +11,8 @@ constexpr int64_t kTileHeight = 16;   // rows of a tile
 constexpr int64_t kTileCells = 16;    // cells in a row
 constexpr ptrdiff_t kTileBytes = 64;  // of a row
 
-// All eight registers are whole tiles while it lives. Behind it none is in use: a thread that is put aside has
-// nothing of theirs to be saved, and libtorch's oneDNN sets them up for itself.
+// All eight registers are whole tiles while it lives. Behind it none is in use: a thread that is put aside
+// has nothing of theirs to be saved, and libtorch's oneDNN sets them up for itself.
 class Tiles {
  public:
   Tiles() : Tiles(false) {}
