@@ -100,23 +100,31 @@ bool pairs_are_faster() {
 #endif
 }
 
-Choice choice() {
-  const char* const wanted = std::getenv("LONGFORMER_CPU_ISA");
+// The widest where no name is given.
+Choice choice_of(const char* wanted) {
   const std::vector<std::string> here = instruction_sets();
-  const bool free = wanted == nullptr || *wanted == '\0';
-  const std::string name = free ? here.back() : wanted;
-  if (std::find(here.begin(), here.end(), name) == here.end()) {
-    if (name == kTiles ||
-        std::any_of(std::begin(kAll), std::end(kAll), [&](Isa i) { return name == name_of(i); }))
-      throw std::invalid_argument("LONGFORMER_CPU_ISA=" + name +
-                                  ": this processor (or this build) does not have it; the widest here is '" +
-                                  here.back() + "'");
+  const std::string name = wanted == nullptr ? here.back() : wanted;
+  const auto is_named = [&](Isa isa) { return name == name_of(isa); };
+  const bool is_known = name == kTiles || std::any_of(std::begin(kAll), std::end(kAll), is_named);
+  if (!is_known)
     throw std::invalid_argument("LONGFORMER_CPU_ISA='" + name +
                                 "': expected one of portable, avx2, avx512, amx");
-  }
+  if (std::find(here.begin(), here.end(), name) == here.end())
+    throw std::invalid_argument("LONGFORMER_CPU_ISA=" + name +
+                                ": this processor (or this build) does not have it; the widest here is '" +
+                                here.back() + "'");
   if (name == kTiles) return {Isa::avx512, true, true};
-  const Isa isa = *std::find_if(std::begin(kAll), std::end(kAll), [&](Isa i) { return name == name_of(i); });
-  return {isa, false, isa == Isa::avx512 && has_bfloat16_products() && (!free || pairs_are_faster())};
+  const Isa isa = *std::find_if(std::begin(kAll), std::end(kAll), is_named);
+  return {isa, false,
+          isa == Isa::avx512 && has_bfloat16_products() && (wanted != nullptr || pairs_are_faster())};
+}
+
+// Asked for several times in every operator.
+Choice choice() {
+  const char* const wanted = std::getenv("LONGFORMER_CPU_ISA");
+  if (wanted != nullptr && *wanted != '\0') return choice_of(wanted);
+  static const Choice widest = choice_of(nullptr);
+  return widest;
 }
 
 }  // namespace
