@@ -23,6 +23,8 @@ if [ "${INSIDE_ROOT:-}" = yes ]; then
   # Wine 10 loses the upper halves of 64-byte registers where .NET stops a thread to collect garbage: of strings that were copied while others
   # collected, one in seven had 16 characters of zero.
   export DOTNET_EnableAVX512=0
+  # Wine does not ask Linux for the tile registers of AMX, which the oneDNN in libtorch uses where the processor has them: an illegal instruction.
+  export ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16
   LONGFORMER_NATIVE_DIR=$(windows $build/artifacts)
   LIBTORCH=$(printf 'Z:%s' "$(readlink -f build/libtorch-win-x64)" | tr / '\\')
   wineboot --init >/dev/null 2>&1
