@@ -107,7 +107,7 @@ inline void pair_grads(const BackwardScratch<V>& m, const Tile<typename V::S>& t
       }
     }
   }
-  for (ptrdiff_t cell = cells_of<V>(t.rows); cell < cells_of<V>(summed<V>(t.rows)); ++cell)
+  for (ptrdiff_t cell = cells_of<V>(t.rows); cell < summed_cells<V>(t.rows); ++cell)
     std::memset(m.paired_grads + cell * kBlock, 0, size_t(kBlock) * sizeof(typename V::S));
 }
 
@@ -187,9 +187,9 @@ void backward_block(const BandBackwardProblem& p, const BandUnit& u, int64_t ind
       const int rows = part.row_end - part.row_begin, square = part.row_begin * int(kBlock) + at;
       const int64_t row_cells = ld / W, first = part.row_begin * row_cells;
       gemm<ProductOf<V>, false>(m.scores + square, kBlock, t.keys + first, row_cells, m.q_columns + at,
-                                kBlock, rows, vectors, cells_of<V>(summed<V>(p.dim)), scores_start, ahead);
+                                kBlock, rows, vectors, summed_cells<V>(p.dim), scores_start, ahead);
       gemm<ProductOf<V>, false>(m.grads + square, kBlock, t.values + first, row_cells, m.g_columns + at,
-                                kBlock, rows, vectors, cells_of<V>(summed<V>(p.dim)), Start::zero, ahead);
+                                kBlock, rows, vectors, summed_cells<V>(p.dim), Start::zero, ahead);
     }
     mask_scores<V>(b, t, m.scores);
     backward_tile<V>(p, m, u.head, b, t, S(scale.magnitude_log2));
@@ -203,10 +203,8 @@ void backward_block(const BandBackwardProblem& p, const BandUnit& u, int64_t ind
       const int rows = part.row_end - part.row_begin;
       const int64_t lanes = summed<V>(smaller(vectors * V::lanes, b.queries - at)),
                     first_cell = part.row_begin / W, square = part.row_begin * kBlock + at / W;
-      gemm<ProductOf<V>, !by_tiles<V>>(m.dq + at, kBlock, t.paired_keys + first_cell * (by_tiles<V> ? 1 : ld),
-                                       across_stride<V>(ld), m.paired_grads + first_cell * kBlock + at,
-                                       kBlock, p.dim, vectors, cells_of<V>(summed<V>(rows)), Start::keep,
-                                       ahead);
+      gemm_across<V>(m.dq + at, p, t.paired_keys, first_cell, m.paired_grads + first_cell * kBlock + at,
+                     vectors, summed_cells<V>(rows), Start::keep, ahead);
       gemm<ProductOf<V>, false>(dv + part.row_begin * ld, ld, m.scores + square, kBlock,
                                 m.g_rows + at / W * ld, ld, rows, dim_vectors, cells_of<V>(lanes),
                                 Start::keep, ahead);

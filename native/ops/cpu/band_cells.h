@@ -40,6 +40,10 @@ template <class V>
 constexpr ptrdiff_t summed(ptrdiff_t elements) {
   return by_tiles<V> ? (elements + 15) / 16 * 16 : elements;
 }
+template <class V>
+constexpr ptrdiff_t summed_cells(ptrdiff_t elements) {
+  return cells_of<V>(summed<V>(elements));
+}
 
 // Rows 2i and 2i + 1 become row i, whose cells have one element of each; behind an odd number come zeros.
 // The rows may be read and written in the same place.

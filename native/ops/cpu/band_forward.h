@@ -120,7 +120,7 @@ inline void softmax_tile(const ForwardScratch<typename V::S>& m, const Block& b,
   }
   constexpr int W = Cells<V>::width, most = 4 / W;
   // Behind the last key, up to a whole pair or tile, are probabilities of zero.
-  const int last = by_tiles<V> ? int(summed<V>(t.rows)) : (t.rows + W - 1) / W * W;
+  const int last = W * int(summed_cells<V>(t.rows));
   for (int row = t.rows; row < last; ++row)
     for (int at = 0; at < lanes; at += L) V::store(m.scores + row * kBlock + at, V::set1(-__builtin_inff()));
   for (int i = 0; i < t.parts; ++i) {
@@ -163,7 +163,6 @@ inline void add_values(const BandProblem& p, const ForwardScratch<typename V::S>
                        const Tile<typename V::S>& t, bool first, Ahead& ahead) {
   using S = typename V::S;
   constexpr int W = Cells<V>::width;
-  const int64_t ld = p.padded_dim;
   for (int v = 0; v < b.vectors;) {
     Strip strip = strip_of(t, v);
     const int begin = v++ * V::lanes;
@@ -175,10 +174,9 @@ inline void add_values(const BandProblem& p, const ForwardScratch<typename V::S>
       continue;
     }
     const int first_cell = strip.row_begin / W;
-    gemm<ProductOf<V>, !by_tiles<V>>(m.sums + begin, kBlock, t.values + first_cell * (by_tiles<V> ? 1 : ld),
-                                     across_stride<V>(ld), m.scores + first_cell * kBlock + begin, kBlock,
-                                     p.dim, vectors, cells_of<V>(summed<V>(strip.row_end)) - first_cell,
-                                     first ? Start::zero : Start::rescale, ahead, m.rescale + begin);
+    gemm_across<V>(m.sums + begin, p, t.values, first_cell, m.scores + first_cell * kBlock + begin, vectors,
+                   summed_cells<V>(strip.row_end) - first_cell, first ? Start::zero : Start::rescale, ahead,
+                   m.rescale + begin);
   }
 }
 
@@ -225,7 +223,7 @@ void forward_block(const BandForwardProblem& p, const BandUnit& u, int64_t index
         gemm<ProductOf<V>, false>(
             m.scores + part.row_begin * kBlock + at, kBlock, t.keys + part.row_begin * (ld / W), ld / W,
             m.queries + at, kBlock, part.row_end - part.row_begin, part.vector_end - part.vector_begin,
-            cells_of<V>(summed<V>(p.dim)), positions.active() ? Start::keep : Start::zero, ahead);
+            summed_cells<V>(p.dim), positions.active() ? Start::keep : Start::zero, ahead);
       }
       mask_scores<V>(b, t, m.scores);
       softmax_tile<V>(m, b, t, c);

@@ -29,10 +29,19 @@ inline void multiply_bias(typename V::S* to, const BandProblem& p, const void* b
     to[i] = V::sum(sum);
   }
 }
-// The distance of rows that TileCache makes for the products of values, or of a backward pass's keys.
+// C = (zero | C | C * alpha) + A . B, where A [dim][cells] are a tile's values, or a backward pass's keys,
+// from the cell `first_cell` on, as TileCache makes them.
 template <class V>
-constexpr ptrdiff_t across_stride(ptrdiff_t padded_dim) {
-  return by_tiles<V> ? kBlock / 2 : padded_dim;
+inline void gemm_across(typename V::S* c, const BandProblem& p, const typename V::S* across,
+                        int64_t first_cell, const typename V::S* b, ptrdiff_t vectors, ptrdiff_t cells,
+                        Start start, Ahead& ahead, const typename V::S* alpha = nullptr) {
+  const ptrdiff_t ld = p.padded_dim;
+  if constexpr (by_tiles<V>)
+    gemm<ProductOf<V>, false>(c, kBlock, across + first_cell, kBlock / 2, b, kBlock, p.dim, vectors, cells,
+                              start, ahead, alpha);
+  else
+    gemm<ProductOf<V>, true>(c, kBlock, across + first_cell * ld, ld, b, kBlock, p.dim, vectors, cells, start,
+                             ahead, alpha);
 }
 
 // --- The band in a tile

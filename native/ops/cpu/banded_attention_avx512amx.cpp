@@ -5,17 +5,11 @@
 
 #include "band_tiles.h"
 
-#include "band_backward.h"
-#include "band_forward.h"
+#include "band_float_kernels.h"
 
 namespace longformer::cpu {
 const BandKernels* band_kernels_tiles() {
-  using V = BFloat16Tiled;
-  static constexpr BandKernels kernels = {{forward_unit<V>, nullptr},     {backward_unit<V>, nullptr},
-                                          {merge_local<V>, nullptr},      {merge_global<V>, nullptr},
-                                          {prepare_relative<V>, nullptr}, {prepare_bias<V>, nullptr},
-                                          {merge_relative<V>, nullptr},   {merge_biases<V>, nullptr}};
-  return &kernels;
+  return float_kernels<BFloat16Tiled>();
 }
 }  // namespace longformer::cpu
 

@@ -1,5 +1,5 @@
 // product.h by whole tiles (tiles.h): 32 rows of 32 outputs, a panel, are four tiles of sums. The panels are
-// those of product_bfloat16.h and product_int8.h: 16 cells of 16 outputs are a tile as they lie there.
+// those of product_bfloat16.h and product_int8.h: 16 cells of 16 outputs are a tile as they are there.
 #pragma once
 #include "product.h"
 #include "tiles.h"
@@ -63,15 +63,15 @@ inline __attribute__((always_inline)) void multiply_tiles(TileRows a0, TileRows 
 }
 
 // Form is what product_bfloat16.h or product_int8.h have for multiply_unit; Arithmetic multiplies its tiles.
-// Rows of bfloat16 are multiplied where they lie, but for those behind the last whole tile.
-template <class Form, class Arithmetic, bool WHERE_THEY_LIE>
+// Rows of bfloat16 are multiplied in place, but for those behind the last whole tile.
+template <class Form, class Arithmetic, bool IN_PLACE>
 void multiply_unit_by_tiles(const ProductProblem& p, const ProductUnit& u, void* scratch) {
   const Tiles tiles;
   constexpr int64_t stride = stride_of(kTiledDepth);
   const int64_t rows = u.last_row - u.first_row, padded_rows = (rows + 15) / 16 * 16,
                 blocks = (p.cells + kTiledDepth - 1) / kTiledDepth, row_tiles = padded_rows / kTileHeight,
                 groups = (row_tiles + 1) / 2, panels = u.most_panels;
-  const bool in_place = WHERE_THEY_LIE && !p.input.transposed && p.inputs % (2 * kTileCells) == 0;
+  const bool in_place = IN_PLACE && !p.input.transposed && p.inputs % (2 * kTileCells) == 0;
   const int64_t whole_tiles = in_place ? rows / kTileHeight : 0;
   const ptrdiff_t from_block_to_block = panels < panels_of(p.outputs) ? padded_rows * stride : 0;
   float *const all_sums = static_cast<float*>(scratch),
@@ -97,10 +97,11 @@ void multiply_unit_by_tiles(const ProductProblem& p, const ProductUnit& u, void*
       return {element_at(p.input, u.first_row + tile * kTileHeight, Form::kPerCell * first),
               p.input.stride * element_size(p.input.element)};
     };
+    // Sums that are finished at once need no place beside those of the next panel.
+    const int64_t sums_step = blocks > 1 ? padded_rows * kPanel : 0;
     const ptrdiff_t share = (kPanel * depth + groups * steps * 16 - 1) / (groups * steps * 16) * 16;
     float* sums = all_sums;
-    for (int64_t panel = u.first_panel;
-         panel<u.last_panel; ++panel, sums += blocks> 1 ? padded_rows * kPanel : 0) {
+    for (int64_t panel = u.first_panel; panel < u.last_panel; ++panel, sums += sums_step) {
       const float* const b = p.packed + (panel * padded_cells(p.cells) + first) * kPanel;
       const float* ahead = panel + 1 < u.last_panel
                                ? b + padded_cells(p.cells) * kPanel
