@@ -114,6 +114,11 @@ size_t BlockCache::unused_bytes() noexcept {
   return unused_bytes_;
 }
 
+size_t BlockCache::most_used_bytes() noexcept {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return most_used_bytes_;
+}
+
 size_t BlockCache::limit() const noexcept {
   if (!is_held()) return kCacheLimit;
   const size_t to_the_peak = most_used_bytes_ - used_bytes_;
@@ -210,7 +215,8 @@ void set_up_malloc() {
 
 void trim_malloc() noexcept {
 #if defined(__GLIBC__)
-  malloc_trim(0);
+  constexpr size_t kSmall = size_t{512} << 20;
+  if (block_cache().most_used_bytes() > kSmall) malloc_trim(0);
 #endif
 }
 

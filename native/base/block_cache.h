@@ -38,6 +38,8 @@ class BlockCache {
   // Gives all unused memory back to the system.
   void release() noexcept { trim(0); }
   size_t unused_bytes() noexcept;
+  // The most bytes that were in use at one time since the first hold began.
+  size_t most_used_bytes() noexcept;
 
  private:
   struct Unused {
@@ -73,7 +75,9 @@ BlockCache& block_cache();
 
 // Makes malloc keep the big blocks of libtorch and oneDNN for the next call. Called once, at the start.
 void set_up_malloc();
-// Gives the pages that malloc holds unused back to the system: holes between blocks that are in use.
+// Gives the pages that malloc holds unused back to the system: holes between blocks that are in use. Does
+// nothing where the cache's blocks were small in this hold: the holes are small then, and taking their pages
+// anew took a third of a small model's training step.
 void trim_malloc() noexcept;
 
 }  // namespace longformer

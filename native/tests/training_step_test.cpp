@@ -1,6 +1,9 @@
 // The operators in steps of training, besides gradients: dropout within the normalization, gradients
 // added to those that exist, large weights packed part by part, and memory that is held from step to step.
+#include <unistd.h>
+
 #include <cmath>
+#include <fstream>
 
 #include "../base/block_cache.h"
 #include "support.h"
@@ -286,6 +289,34 @@ TEST(BlockCaches, of_one_pass_keep_what_it_used_or_the_usual_limit) {
   cache.release();
   EXPECT_EQ(cache.unused_bytes(), 0);
 }
+
+#if defined(__GLIBC__)
+size_t resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  size_t all = 0, resident = 0;
+  file >> all >> resident;
+  return resident * size_t(sysconf(_SC_PAGESIZE));
+}
+
+TEST(BlockCaches, tell_whether_mallocs_holes_are_worth_giving_back) {
+  constexpr size_t kMebibyte = size_t(1) << 20;
+  set_up_malloc();
+  const auto given_back = [&](size_t used) {
+    block_cache().hold();
+    block_cache().put(block_cache().take(used));
+    std::vector<std::vector<char>> blocks;
+    for (int i = 0; i < 2000; ++i) blocks.emplace_back(64 << 10, 'x');
+    for (size_t i = 0; i + 1 < blocks.size(); i += 2) std::vector<char>().swap(blocks[i]);
+    const size_t before = resident_bytes();
+    trim_malloc();
+    const size_t after = resident_bytes();
+    block_cache().let_go();
+    return before > after ? before - after : 0;
+  };
+  EXPECT_LT(given_back(100 * kMebibyte), 5 * kMebibyte);
+  EXPECT_GT(given_back(600 * kMebibyte), 30 * kMebibyte);
+}
+#endif
 
 // Blocks that are used at one time never overlap, keep what is written to them, and with the unused ones take
 // what was used at the peak and no more, whatever the order of sizes.
