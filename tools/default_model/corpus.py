@@ -26,18 +26,25 @@ def part_of(source: str, seed: int) -> str:
     return "test" if number < 5 else "dev" if number < 8 else "train"
 
 
-def choose(packages: list[Package], most: int, largest: int, seed: int) -> list[Package]:
-    """So many packages with pages, one of each source: the one with most pages of the main sections, then with most pages,
-    among those of at most `largest` bytes."""
-    best: dict[str, tuple[tuple[int, int], Package]] = {}
+def choose(packages: list[Package], most: int, largest: dict[str, int], seed: int) -> list[Package]:
+    """So many sources of packages with pages, by the seed. Of a source to be learnt from every package counts; of the others the one with most
+    pages of the main sections, then with most pages. `largest`: no package of "train" or of the "others" has more bytes."""
+    of_source: dict[str, list[Package]] = {}
     for package in packages:
-        if package.pages and package.size <= largest:
-            rank = (sum(section_of(path) in MAIN_SECTIONS for path in package.pages), len(package.pages))
-            if package.source not in best or rank > best[package.source][0]:
-                best[package.source] = (rank, package)
-    sources = sorted(best)
+        if package.pages and package.size <= largest["train" if part_of(package.source, seed) == "train" else "others"]:
+            of_source.setdefault(package.source, []).append(package)
+
+    def rank(package: Package) -> tuple[int, int]:
+        return sum(section_of(path) in MAIN_SECTIONS for path in package.pages), len(package.pages)
+
+    sources = sorted(of_source)
     random.Random(seed).shuffle(sources)
-    return [best[source][1] for source in sources[:most]]
+    chosen = []
+    for source in sources[:most]:
+        # The first of equals, which max gives.
+        best = max(of_source[source], key=rank)
+        chosen += [best, *(p for p in of_source[source] if p is not best and part_of(source, seed) == "train")]
+    return chosen
 
 
 def description_record(package: Package) -> dict[str, str] | None:
@@ -90,9 +97,10 @@ def lines(records: Iterable[dict]) -> str:
     return "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in records)
 
 
-def write_corpus(work: Path, packages: int, largest: int, descriptions: int, per_package: dict[str, dict[str, int]], seed: int, threads: int) -> None:
+def write_corpus(work: Path, packages: int, largest: dict[str, int], descriptions: int, per_package: dict[str, dict[str, int]], seed: int, threads: int) -> None:
     """Writes WORK/data: pages-{train,dev,test}.jsonl, descriptions-{train,dev}.jsonl and packages.jsonl. Does nothing where they are.
-    `per_package`: how many pages of a package, for "train" (main sections, other sections) and for the "others" (dev and test)."""
+    `largest`: the bytes of a package at most, for "train" and for the "others" (dev and test). `per_package`: how many pages of one (main sections,
+    other sections)."""
     data = work / "data"
     settings = json.dumps({"packages": packages, "largest": largest, "descriptions": descriptions, "per_package": per_package, "seed": seed})
     done = data / "settings.json"

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Makes the model in the box from nothing: packages, text, tokenizer, training, scores. What is there already is not made again.
 
-    .venv/bin/python tools/default_model/make.py [--work build/default-model] [--output models/default] [--schedule full|toy] [--threads N]
+    .venv/bin/python tools/default_model/make.py [--work build/default-model] [--output models/default] [--schedule full|more|toy] [--from MODEL] [--threads N]
                                                  [--until data|tokenizer|training|model|meaning|scores] [--test N]
 
-Everything random follows the seed of settings.json. Stop it whenever you like: the same command continues."""
+Everything random follows the seed of settings.json. Stop it whenever you like: the same command continues. `--schedule more --from models/default`
+goes on with the model in the box, with its tokenizer, for some hours more."""
 from __future__ import annotations
 
 import argparse
@@ -29,6 +30,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=training.ROOT / "models" / "default")
     parser.add_argument("--settings", type=Path, default=Path(__file__).with_name("settings.json"))
     parser.add_argument("--schedule", default="full")
+    parser.add_argument("--from", dest="begun", type=Path, help="begin with this model, which the same seed made, instead of random weights")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--until", choices=STEPS, default=STEPS[-1])
     parser.add_argument("--test", type=int, help="score on so many pages of the test alone")
@@ -47,6 +49,8 @@ def main() -> None:
     corpus.write_corpus(work, **settings["corpus"], seed=settings["seed"], threads=chosen.threads)
     if reached("data"):
         return
+    if chosen.begun:
+        training.take_over(chosen.begun, work)
     if not (work / "tokenizer" / "tokenizer_config.json").exists():
         bpe.write_tokenizer(work / "tokenizer", training.tokenizer_texts(work / "data"), settings["vocabulary"], settings["positions"])
     if reached("tokenizer"):

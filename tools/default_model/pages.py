@@ -29,9 +29,18 @@ def find_mandoc(archive) -> str:
     return str(program)
 
 
+# In seconds; a page takes hundredths.
+LONGEST_RENDERING = 20
+
+
 def render(mandoc: str, source: bytes, width: int = 78) -> str:
-    """A page as people read it, without bold and underlining. mandoc neither hyphenates nor stretches lines."""
-    run = subprocess.run([mandoc, "-T", "utf8", "-O", f"width={width}", "-I", "os=Debian"], input=source, capture_output=True, timeout=60, check=False)
+    """A page as people read it, without bold and underlining; nothing where mandoc finds no end, as for some macros that call each other.
+    It neither hyphenates nor stretches lines."""
+    command = [mandoc, "-T", "utf8", "-O", f"width={width}", "-I", "os=Debian"]
+    try:
+        run = subprocess.run(command, input=source, capture_output=True, timeout=LONGEST_RENDERING, check=False)
+    except subprocess.TimeoutExpired:
+        return ""
     text = re.sub(r".\x08", "", run.stdout.decode("utf-8", "replace"))
     # The last line is a footer with the date; the spaces at the ends of lines say nothing.
     lines = [line.rstrip() for line in text.replace("\xa0", " ").split("\n")]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import meaning
 import pages
+import training
 from debian import write_whole
 from training import longformer
 
@@ -66,19 +67,30 @@ def written(model: Path, data: Path, work: Path, threads: int) -> list[str]:
     return [r["summary"] for part in sorted(parts.glob("part-*.jsonl")) for r in read(part)]
 
 
-def card(settings: dict, schedule: str, work: Path, rows: list[tuple[str, float]], test: list[dict], said: list[str], counts: dict[str, int]) -> str:
-    """The model card: data, time, scores, twenty pages that nobody chose, licence."""
-    phases = []
+def phases_of(settings: dict, schedule: str, work: Path) -> list[dict]:
+    """What was trained, phase by phase: those of the model that the run began with, if it did, and its own."""
+    before = training.begun(work) / "training.json"
+    phases = json.loads(before.read_text("utf-8")) if before.exists() else []
     for phase in settings["schedules"][schedule]:
         log = read(work / "runs" / phase["name"] / "log.jsonl")
         steps = [r for r in log if "loss" in r and "tokens" in r]
         losses = [r["loss"] for r in steps]
         ends = (sum(losses[:5]) / len(losses[:5]), sum(losses[-5:]) / len(losses[-5:]))
         options = ", ".join(f"{k} {v}" for k, v in {**settings["common"], **phase["settings"]}.items())
-        phases.append(
-            f"| {phase['name']} | {phase['data']} | {phase['positions']:,} | {len(steps):,} | {sum(r['tokens'] for r in steps):,} | "
-            f"{sum(r.get('seconds', 0) for r in steps) / 60:.0f} | {ends[0]:.2f} → {ends[1]:.2f} | {options} |"
-        )
+        phases.append({
+            "phase": phase["name"], "data": phase["data"], "positions": phase["positions"], "steps": len(steps), "tokens": sum(r["tokens"] for r in steps),
+            "minutes": round(sum(r.get("seconds", 0) for r in steps) / 60), "loss": [round(end, 2) for end in ends], "settings": options,
+        })  # fmt: skip
+    return phases
+
+
+def card(settings: dict, trained: list[dict], work: Path, rows: list[tuple[str, float]], test: list[dict], said: list[str], counts: dict[str, int]) -> str:
+    """The model card: data, time, scores, twenty pages that nobody chose, licence."""
+    phases = [
+        f"| {p['phase']} | {p['data']} | {p['positions']:,} | {p['steps']:,} | {p['tokens']:,} | {p['minutes']} | "
+        f"{p['loss'][0]:.2f} → {p['loss'][1]:.2f} | {p['settings']} |"
+        for p in trained
+    ]
     chosen = sorted(random.Random(settings["seed"]).sample(range(len(test)), min(20, len(test))))
     examples = "\n".join(f"| {test[i]['page']} | {said[i]} | {test[i]['summary']} |".replace("||", "| |") for i in chosen)
     scores = "\n".join(f"| {name} | {value:.1f} |" for name, value in rows)
@@ -150,14 +162,20 @@ def write_scores(work: Path, model: Path, settings: dict, schedule: str, threads
     rows += [(name, mean_rouge(test, said)) for name, said in baselines(train, test).items()]
     counts = {path.stem: path.read_bytes().count(b"\n") for path in sorted(data.glob("*-*.jsonl"))}
     write_whole(model / "scores.json", json.dumps(dict(rows), indent=2, ensure_ascii=False) + "\n")
-    write_whole(model / "README.md", card(settings, schedule, work, rows, test, whole, counts))
+    trained = phases_of(settings, schedule, work)
+    write_whole(model / "training.json", json.dumps(trained, separators=(",", ":"), ensure_ascii=False) + "\n")
+    write_whole(model / "README.md", card(settings, trained, work, rows, test, whole, counts))
     packages = read(data / "packages.jsonl")
     table = "package\tversion\tpart\tlicences\n" + "".join(f"{p['package']}\t{p['version']}\t{p['part']}\t{', '.join(p['licences'])}\n" for p in packages)
     # Without a time in it, so that the same packages give the same bytes.
     (model / "packages.tsv.xz").write_bytes(lzma.compress(table.encode(), preset=9 | lzma.PRESET_EXTREME))
     # Of the two longest phases; all would take more room than is left.
+    for old in model.glob("curves-*.svg"):
+        old.unlink()
     for phase in sorted(settings["schedules"][schedule], key=lambda phase: phase["settings"]["steps"])[-2:]:
-        shutil.copyfile(work / "runs" / phase["name"] / "curves.svg", model / f"curves-{phase['name']}.svg")
+        drawn = (work / "runs" / phase["name"] / "curves.svg").read_text("utf-8")
+        # Tenths of a pixel are enough.
+        write_whole(model / f"curves-{phase['name']}.svg", re.sub(r"\d+\.\d{2,}", lambda number: f"{float(number[0]):.1f}", drawn))
     size = sum(p.stat().st_size for p in model.rglob("*") if p.is_file())
     if size > MOST_BYTES:
         raise SystemExit(f"{model}: expected at most 16 MB in all, given {size / 1e6:.1f} MB")

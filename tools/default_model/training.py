@@ -17,6 +17,7 @@ from debian import write_whole
 from start import start_weights
 
 ROOT = Path(__file__).resolve().parents[2]
+TOKENIZER = ("vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json")
 
 
 def longformer(*arguments: object) -> dict:
@@ -94,6 +95,11 @@ def configuration(settings: dict, vocabulary: int, positions: int) -> dict:
 
 def start_folder(work: Path, settings: dict, phase: dict, before: Path | None) -> Path:
     """Where a phase begins: a configuration without weights, the phase before, or that one with more positions."""
+    if before is None and begun(work).exists():
+        folder = work / "start"
+        shutil.copytree(work / "tokenizer", folder, dirs_exist_ok=True)
+        shorten(begun(work), folder, phase["positions"])
+        return folder
     if before is None:
         folder = work / "start"
         shutil.copytree(work / "tokenizer", folder, dirs_exist_ok=True)
@@ -110,6 +116,44 @@ def start_folder(work: Path, settings: dict, phase: dict, before: Path | None) -
         # The trained positions are repeated, as the paper does it.
         longformer("convert", before, "--to", "led", "--positions", phase["positions"], "--output", folder, "--overwrite")
     return folder
+
+
+def begun(work: Path) -> Path:
+    """Where the model is that a run began with, if it began with one."""
+    return work / "begun"
+
+
+def take_over(model: Path, work: Path) -> None:
+    """Copies a model that a run is to begin with, once: the run's own model may come in its place."""
+    if begun(work).exists():
+        return
+    if not (model / "training.json").exists():
+        sys.exit(f"{model}: expected a model that this program made, with training.json, to begin with")
+    if (work / "runs").exists():
+        sys.exit(f"{work}: expected no phases yet, to begin with {model}; give another folder by --work")
+    part = work / "begun.part"
+    shutil.rmtree(part, ignore_errors=True)
+    shutil.copytree(model, part)
+    (work / "tokenizer").mkdir(exist_ok=True)
+    for name in TOKENIZER:
+        shutil.copyfile(model / name, work / "tokenizer" / name)
+    os.replace(part, begun(work))
+
+
+def shorten(model: Path, target: Path, positions: int) -> None:
+    """Writes a model with its first positions alone, in float32."""
+    config = json.loads((model / "config.json").read_text("utf-8"))
+    config["max_encoder_position_embeddings"] = positions
+    config.pop("torch_dtype", None)
+    write_whole(target / "config.json", json.dumps(config, indent=2) + "\n")
+    tensors, metadata = read_safetensors(model / "model.safetensors")
+    for name, (dtype, shape, raw) in tensors.items():
+        if dtype == "BF16":
+            raw, dtype = (np.frombuffer(raw, np.uint16).astype(np.uint32) << 16).tobytes(), "F32"
+        if name.endswith("encoder.embed_positions.weight"):
+            raw, shape = raw[: positions * shape[1] * 4], [positions, shape[1]]
+        tensors[name] = (dtype, shape, raw)
+    write_safetensors(target / "model.safetensors", tensors, metadata)
 
 
 def train(work: Path, settings: dict, schedule: str, threads: int) -> Path:
@@ -146,27 +190,33 @@ def write_safetensors(path: Path, tensors: dict[str, tuple[str, list[int], bytes
     os.replace(part, path)
 
 
-def to_bfloat16(source: Path, target: Path) -> None:
-    """Writes a safetensors file with its float32 tensors as bfloat16, rounded to the nearest, ties to even."""
-    data = source.read_bytes()
+def read_safetensors(path: Path) -> tuple[dict[str, tuple[str, list[int], bytes]], dict[str, str]]:
+    """The tensors of a safetensors file (dtype, shape, bytes), and its metadata."""
+    data = path.read_bytes()
     length = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + length])
     metadata = header.pop("__metadata__", {"format": "pt"})
     tensors = {}
     for name, entry in header.items():
         begin, end = entry["data_offsets"]
-        raw, dtype = data[8 + length + begin : 8 + length + end], entry["dtype"]
+        tensors[name] = (entry["dtype"], entry["shape"], data[8 + length + begin : 8 + length + end])
+    return tensors, metadata
+
+
+def to_bfloat16(source: Path, target: Path) -> None:
+    """Writes a safetensors file with its float32 tensors as bfloat16, rounded to the nearest, ties to even."""
+    tensors, metadata = read_safetensors(source)
+    for name, (dtype, shape, raw) in tensors.items():
         if dtype == "F32":
             bits = np.frombuffer(raw, np.uint32).astype(np.uint64)
-            raw, dtype = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16).tobytes(), "BF16"
-        tensors[name] = (dtype, entry["shape"], raw)
+            tensors[name] = ("BF16", shape, ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16).tobytes())
     write_safetensors(target, tensors, metadata)
 
 
 def finish(trained: Path, model: Path) -> None:
     """Writes the model's folder: weights in bfloat16, the tokenizer, and how it writes by itself."""
     model.mkdir(parents=True, exist_ok=True)
-    for name in ("vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"):
+    for name in TOKENIZER:
         shutil.copyfile(trained / name, model / name)
     config = json.loads((trained / "config.json").read_text())
     config["torch_dtype"] = "bfloat16"

@@ -98,10 +98,19 @@ def package(name: str, source: str, size: int, count: int) -> debian.Package:
 
 
 def test_one_package_of_a_source_is_chosen_by_its_pages_and_its_size():
-    listed = [package("a", "s", 10, 1), package("b", "s", 10, 3), package("c", "s", 1000, 9), package("d", "t", 10, 0), package("e", "u", 10, 1)]
-    assert {p.name for p in corpus.choose(listed, 9, 100, 42)} == {"b", "e"}
-    assert len(corpus.choose(listed, 1, 100, 42)) == 1
-    assert corpus.choose(listed, 9, 100, 42) == corpus.choose(listed, 9, 100, 42)
+    measured = {name: part for name, part in ((f"source-{i}", corpus.part_of(f"source-{i}", 42)) for i in range(99)) if part != "train"}
+    s, t, u = sorted(measured)[:3]
+    listed = [package("a", s, 10, 1), package("b", s, 10, 3), package("c", s, 1000, 9), package("d", t, 10, 0), package("e", u, 10, 1)]
+    largest = {"train": 5000, "others": 100}
+    assert {p.name for p in corpus.choose(listed, 9, largest, 42)} == {"b", "e"}
+    assert len(corpus.choose(listed, 1, largest, 42)) == 1
+    assert corpus.choose(listed, 9, largest, 42) == corpus.choose(listed, 9, largest, 42)
+
+
+def test_every_package_of_a_source_to_be_learnt_from_is_chosen_up_to_its_own_size():
+    source = next(name for name in (f"source-{i}" for i in range(9)) if corpus.part_of(name, 42) == "train")
+    listed = [package("a", source, 10, 1), package("b", source, 300, 3), package("c", source, 1000, 9), package("d", source, 10, 0)]
+    assert [p.name for p in corpus.choose(listed, 9, {"train": 500, "others": 100}, 42)] == ["b", "a"]
 
 
 def test_contents_are_read_by_owner():
@@ -195,11 +204,12 @@ def with_paths(name, source, paths, size=10):
 
 
 def test_of_a_source_the_package_with_most_pages_of_programs_is_chosen():
-    many = with_paths("lib-dev", "frob", ["a.3", "b.3", "c.3"])
-    few = with_paths("frob", "frob", ["frob.1"])
-    large = with_paths("frob-all", "frob", ["frob.1", "x.8"], size=1000)
-    assert corpus.choose([many, few, large], 9, 100, 1) == [few]
-    assert corpus.choose([many], 9, 100, 1) == [many]
+    many = with_paths("lib-dev", "bash", ["a.3", "b.3", "c.3"])
+    few = with_paths("frob", "bash", ["frob.1"])
+    large = with_paths("frob-all", "bash", ["frob.1", "x.8"], size=1000)
+    largest = {"train": 0, "others": 100}
+    assert corpus.choose([many, few, large], 9, largest, 1) == [few]
+    assert corpus.choose([many], 9, largest, 1) == [many]
 
 
 def test_a_package_gives_so_many_pages_of_each_kind(monkeypatch):
@@ -308,7 +318,7 @@ def test_scores_write_the_card_the_curves_and_the_packages(tmp_path, monkeypatch
     names = [phase["name"] for phase in settings_["schedules"]["toy"]]
     for name in names:
         (work / "runs" / name).mkdir(parents=True)
-        (work / "runs" / name / "curves.svg").write_text("<svg/>")
+        (work / "runs" / name / "curves.svg").write_text('<svg x="12.3456 7.5"/>')
         (work / "runs" / name / "log.jsonl").write_text(json.dumps({"step": 1, "loss": 2.0, "tokens": 30, "seconds": 0.5}) + "\n")
     monkeypatch.setattr(scores, "written", lambda *_: ["turn knobs"])
     monkeypatch.setattr(scores, "predictions", lambda *_: ["knobs"])
@@ -316,9 +326,61 @@ def test_scores_write_the_card_the_curves_and_the_packages(tmp_path, monkeypatch
     assert next(iter(rows.values())) == 100 and rows["whole pages, greedily"] < 100
     assert json.loads((model / "scores.json").read_text()) == pytest.approx(rows)
     card = (model / "README.md").read_text()
+    trained = json.loads((model / "training.json").read_text())
+    assert [p["phase"] for p in trained] == names and trained[0]["tokens"] == 30 and trained[0]["loss"] == [2, 2]
     assert all(f"| {name} |" in card for name in names) and "| frob.1 | turn knobs | turn knobs |" in card
     assert sorted(path.name for path in model.glob("curves-*")) == ["curves-copy.svg", "curves-mixed.svg"], "of the two longest of the toy's phases"
+    assert (model / "curves-copy.svg").read_text() == '<svg x="12.3 7.5"/>'
     assert lzma.decompress((model / "packages.tsv.xz").read_bytes()).decode() == "package\tversion\tpart\tlicences\nfrob\t1-2\ttest\tExpat\n"
+    (work / "begun").mkdir()
+    (work / "begun" / "training.json").write_text(json.dumps([{**trained[0], "phase": "before"}]))
+    assert [p["phase"] for p in scores.phases_of(settings_, "toy", work)] == ["before", *names]
     monkeypatch.setattr(scores, "MOST_BYTES", 10)
     with pytest.raises(SystemExit, match="expected at most 16 MB"):
         scores.write_scores(work, model, settings_, "toy", 1, None)
+
+
+def test_a_page_that_mandoc_never_ends_is_left_out(tmp_path, monkeypatch):
+    endless = tmp_path / "mandoc"
+    endless.write_text("#!/bin/sh\nexec sleep 30\n")
+    endless.chmod(0o755)
+    monkeypatch.setattr(pages, "LONGEST_RENDERING", 0.2)
+    assert pages.render(str(endless), b".TH A 1\n") == ""
+    assert pages.split_name("") is None
+
+
+def test_a_run_goes_on_with_a_model_that_was_made(tmp_path):
+    model, work = tmp_path / "model", tmp_path / "work"
+    model.mkdir()
+    work.mkdir()
+    for name in training.TOKENIZER:
+        (model / name).write_text(name)
+    (model / "config.json").write_text(json.dumps({"max_encoder_position_embeddings": 8, "torch_dtype": "bfloat16", "d_model": 3}))
+    values = np.random.default_rng(1).normal(size=(8, 3)).astype(np.float32)
+    training.write_safetensors(model / "wide.safetensors", {
+        "led.encoder.embed_positions.weight": ("F32", [8, 3], values.tobytes()), "led.shared.weight": ("F32", [8, 3], (2 * values).tobytes()),
+    }, {"format": "pt"})  # fmt: skip
+    training.to_bfloat16(model / "wide.safetensors", model / "model.safetensors")
+    with pytest.raises(SystemExit, match="with training.json, to begin with"):
+        training.take_over(model, work)
+    (model / "training.json").write_text("[]")
+    training.take_over(model, work)
+    (model / "training.json").write_text('["another"]')
+    training.take_over(model, work)
+    assert (work / "begun" / "training.json").read_text() == "[]", "it is taken over once"
+    start = training.start_folder(work, {}, {"name": "more", "positions": 5}, None)
+    assert all((start / name).read_text() == name for name in training.TOKENIZER)
+    assert json.loads((start / "config.json").read_text()) == {"max_encoder_position_embeddings": 5, "d_model": 3}
+    tensors, _ = training.read_safetensors(start / "model.safetensors")
+    dtype, shape, raw = tensors["led.encoder.embed_positions.weight"]
+    assert (dtype, shape) == ("F32", [5, 3])
+    assert np.abs(np.frombuffer(raw, np.float32).reshape(5, 3) - values[:5]).max() < 0.01
+    assert np.abs(np.frombuffer(tensors["led.shared.weight"][2], np.float32).reshape(8, 3) - 2 * values).max() < 0.02
+
+
+def test_no_run_that_is_under_way_goes_on_with_another_model(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "training.json").write_text("[]")
+    (tmp_path / "work" / "runs").mkdir(parents=True)
+    with pytest.raises(SystemExit, match="expected no phases yet"):
+        training.take_over(tmp_path / "model", tmp_path / "work")
