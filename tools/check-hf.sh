@@ -73,7 +73,7 @@ if [ -f "$root/models/default/config.json" ]; then
   mkdir "$work/box"
   inputs=()
   for text in "$root"/docs/*.md; do inputs+=(--input "$text"); done
-  "${LONGFORMER:-$root/longformer}" summarize "$root/models/default" "${inputs[@]}" --dtype float32 --truncate --json > "$work/box/summaries.json"
+  "${LONGFORMER:-$root/longformer}" summarize "$root/models/default" "${inputs[@]}" --dtype float32 --truncate --rerank=-1 --json > "$work/box/summaries.json"
   in_root python3 $inside/check_hf.py summarize "$root/models/default" $inside/box/summaries.json "$root"/docs/*.md
 fi
 

@@ -41,6 +41,7 @@ internal static class GenerationSettings
             TopP = reader.Float("top_p"),
             Seed = reader.Long("seed") is { } seed ? unchecked((ulong)seed) : null,
             NBest = reader.Int("n_best"),
+            Rerank = reader.Float("rerank"),
             DecoderPrompt = reader.Ints("decoder_prompt"),
             DecoderStartToken = reader.Int("decoder_start_token"),
             EndTokens = reader.Ints("end_tokens"),

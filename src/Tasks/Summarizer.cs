@@ -63,14 +63,13 @@ public sealed class Summarizer : TextTask
         options ??= new TaskOptions();
         TextInput input = Encode([document], 0, options);
         TextStream text = new(Tokenizer, onText);
-        GeneratedSequence best = Generate([input], generation, options, token =>
+        string best = Generate([input], generation, options, token =>
         {
             if (token.Sequence == 0)
                 text.Add(token.Id);
-        }, null, cancellation)[0][0];
-        string result = Decode(best);
-        text.Finish(result);
-        return result;
+        }, null, cancellation)[0][0].Text;
+        text.Finish(best);
+        return best;
     }
 
     /// <summary>All results (<see cref="GenerationOptions.NBest"/>) for every document.</summary>
@@ -130,7 +129,7 @@ public sealed class Summarizer : TextTask
     {
         ArgumentName name = documents.Count == 1 ? "document" : new ArgumentName("documents", index);
         Encoding encoding = Inputs.Encode(documents[index], null, name, options);
-        return new TextInput(encoding, options.Global.Resolve(encoding, Tokenizer, [0], name));
+        return new TextInput(encoding, options.Global.Resolve(encoding, Tokenizer, [0], name)) { Text = documents[index] };
     }
 
     private IEnumerable<IReadOnlyList<Summary>> Batches(TextInput[] inputs, GenerationOptions? generation, TaskOptions options,
@@ -140,23 +139,41 @@ public sealed class Summarizer : TextTask
         foreach (List<TextInput> batch in TextInputs.Batches(inputs, options))
         {
             int before = done;
-            IReadOnlyList<IReadOnlyList<GeneratedSequence>> results = Generate(batch, generation, options,
+            IReadOnlyList<Summary>[] results = Generate(batch, generation, options,
                 onToken is null ? null : token => onToken(token with { Document = before + token.Document }),
                 progress is null ? null : new StepProgress(p => progress.Report(
                     new SummaryProgress(before + batch.Count - p.OpenDocuments, inputs.Length, p.Step, p.MaxSteps))), cancellation);
             done += batch.Count;
-            foreach (IReadOnlyList<GeneratedSequence> sequences in results)
-                yield return [.. sequences.Select(s => new Summary(Decode(s), s))];
+            foreach (IReadOnlyList<Summary> summaries in results)
+                yield return summaries;
         }
     }
 
-    private IReadOnlyList<IReadOnlyList<GeneratedSequence>> Generate(IReadOnlyList<TextInput> inputs, GenerationOptions? generation,
+    private IReadOnlyList<Summary>[] Generate(List<TextInput> inputs, GenerationOptions? generation,
         TaskOptions options,
-        Action<GeneratedToken>? onToken, IProgress<GenerationProgress>? progress, CancellationToken cancellation) =>
-        _generator.Generate([.. inputs.Select(i => new GenerationDocument(i.Encoding.Ids) { GlobalPositions = i.Globals })],
-            generation, onToken, progress, cancellation);
-
-    private string Decode(GeneratedSequence sequence) => Tokenizer.Decode([.. sequence.Ids], skipSpecialTokens: true);
+        Action<GeneratedToken>? onToken, IProgress<GenerationProgress>? progress, CancellationToken cancellation)
+    {
+        GenerationOptions merged = _generator.WithDefaults(generation);
+        int wanted = merged.NBest ?? 1, found = Math.Max(wanted, merged.Beams ?? 1);
+        double? weight = merged.Rerank is >= 0 and double given && found > 1 ? given : null;
+        IReadOnlyList<IReadOnlyList<GeneratedSequence>> sequences = _generator.Generate(
+            [.. inputs.Select(i => new GenerationDocument(i.Encoding.Ids) { GlobalPositions = i.Globals })],
+            weight is null ? (generation ?? new GenerationOptions()) with { Rerank = null } : merged with { Rerank = null, NBest = found },
+            weight is null ? onToken : null, progress, cancellation);
+        IReadOnlyList<Summary>[] results = [.. sequences.Select(of => of.Select(s =>
+            new Summary(Tokenizer.Decode([.. s.Ids], skipSpecialTokens: true), s)).ToArray())];
+        if (weight is not { } share)
+            return results;
+        for (int i = 0; i < results.Length; i++)
+        {
+            results[i] = [.. Reranking.Order(results[i], inputs[i].Text, share).Take(wanted)];
+            GeneratedSequence best = results[i][0].Sequence;
+            // Settled only now that the best is known.
+            for (int position = best.PromptLength; position < best.Ids.Count && onToken is not null; position++)
+                onToken(new GeneratedToken(i, 0, position, best.Ids[position]));
+        }
+        return results;
+    }
 
     /// <summary>Progress on the thread that generates: <see cref="Progress{T}"/> would reorder it through the pool.</summary>
     private sealed class StepProgress(Action<GenerationProgress> report) : IProgress<GenerationProgress>

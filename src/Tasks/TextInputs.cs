@@ -11,6 +11,9 @@ namespace LongformerInterop.Tasks;
 /// <param name="Globals">Positions of the global tokens, ascending.</param>
 internal sealed record TextInput(Encoding Encoding, int[] Globals)
 {
+    /// <summary>The text itself, where the task looks at its words.</summary>
+    internal string Text { get; init; } = "";
+
     internal int Length => Encoding.Count;
 }
 

@@ -8,21 +8,6 @@ namespace LongformerInterop.Tasks.Tests;
 
 public sealed class SummarizerTests
 {
-    private static readonly Lazy<string> Folder = new(() =>
-    {
-        string folder = Path.Combine(TinyCheckpoints.Root, "led");
-        RandomCheckpoint.Write(folder, new LedConfiguration
-        {
-            VocabSize = Tokenizer.Load(TinyCheckpoints.TokenizerFolder).VocabularySize, DModel = 32, EncoderLayers = 2, DecoderLayers = 2,
-            EncoderAttentionHeads = 4,
-            DecoderAttentionHeads = 2, EncoderFfnDim = 48, DecoderFfnDim = 40, MaxEncoderPositionEmbeddings = 96, MaxDecoderPositionEmbeddings = 40,
-            AttentionWindow = [8],
-        }, seed: 3);
-        foreach (string file in new[] { "vocab.json", "merges.txt" })
-            File.WriteAllBytes(Path.Combine(folder, file), File.ReadAllBytes(Path.Combine(TinyCheckpoints.TokenizerFolder, file)));
-        return folder;
-    });
-
     private static readonly string[] Documents =
     [
         "The bridge was closed after a storm damaged two of its cables.", "Short.",
@@ -32,7 +17,7 @@ public sealed class SummarizerTests
     [Test]
     public void The_pieces_that_are_told_are_the_summary([Values(1, 3)] int beams, [Values] bool sample)
     {
-        using Summarizer summarizer = Summarizer.Load(Folder.Value);
+        using Summarizer summarizer = Summarizer.Load(TinyCheckpoints.Led);
         List<string> pieces = new();
         GenerationOptions options = new() { Beams = beams, Sample = sample, MaxTokens = 20, Seed = 5 };
         string text = summarizer.Summarize(Documents[0], options, onText: pieces.Add);
@@ -43,7 +28,7 @@ public sealed class SummarizerTests
     [Test]
     public async Task The_asynchronous_stream_gives_the_summary()
     {
-        using Summarizer summarizer = Summarizer.Load(Folder.Value);
+        using Summarizer summarizer = Summarizer.Load(TinyCheckpoints.Led);
         GenerationOptions options = new() { MaxTokens = 20 };
         List<string> pieces = new();
         await foreach (string piece in summarizer.SummarizeAsync(Documents[0], options))
@@ -64,7 +49,7 @@ public sealed class SummarizerTests
     [Test]
     public void Batches_of_any_size_give_the_same_summaries([Values(1, 30, 8192)] int tokensPerBatch)
     {
-        using Summarizer summarizer = Summarizer.Load(Folder.Value);
+        using Summarizer summarizer = Summarizer.Load(TinyCheckpoints.Led);
         GenerationOptions options = new() { Beams = 2, MaxTokens = 15, NBest = 2 };
         IReadOnlyList<Summary>[] all = [.. summarizer.Summarize(Documents, options, new TaskOptions { TokensPerBatch = tokensPerBatch })];
         Assert.That(all, Has.Length.EqualTo(3).And.All.Count.EqualTo(2));
@@ -77,7 +62,7 @@ public sealed class SummarizerTests
     {
         string folder = Path.Combine(TinyCheckpoints.Root, "led-options");
         Directory.CreateDirectory(folder);
-        foreach (string file in Directory.EnumerateFiles(Folder.Value))
+        foreach (string file in Directory.EnumerateFiles(TinyCheckpoints.Led))
             File.Copy(file, Path.Combine(folder, Path.GetFileName(file)));
         File.WriteAllText(Path.Combine(folder, "generation_config.json"),
             """{"num_beams": 3, "max_length": 12, "num_return_sequences": 3, "min_length": 12}""");
@@ -92,7 +77,7 @@ public sealed class SummarizerTests
     [Test]
     public void The_global_token_reaches_the_encoder()
     {
-        using Summarizer summarizer = Summarizer.Load(Folder.Value);
+        using Summarizer summarizer = Summarizer.Load(TinyCheckpoints.Led);
         GenerationOptions options = new() { MaxTokens = 5 };
         float Score(GlobalTokens global) =>
             summarizer.Summarize([Documents[0]], options, new TaskOptions { Global = global }).Single()[0].Sequence.TokenScores[0];
@@ -102,7 +87,7 @@ public sealed class SummarizerTests
     [Test]
     public void A_document_beyond_the_positions_is_refused_or_cut()
     {
-        using Summarizer summarizer = Summarizer.Load(Folder.Value);
+        using Summarizer summarizer = Summarizer.Load(TinyCheckpoints.Led);
         string text = string.Concat(Enumerable.Repeat(Documents[0], 10));
         Assert.That(() => summarizer.Summarize(text),
             Throws.InstanceOf<InputException>().With.Message.Contains("the checkpoint has positions for 96"));
@@ -115,7 +100,7 @@ public sealed class SummarizerTests
     [Test]
     public void Progress_counts_documents_and_tokens()
     {
-        using Summarizer summarizer = Summarizer.Load(Folder.Value);
+        using Summarizer summarizer = Summarizer.Load(TinyCheckpoints.Led);
         List<SummaryProgress> seen = new();
         _ = summarizer.Summarize(Documents, new GenerationOptions { MaxTokens = 6 }, new TaskOptions { TokensPerBatch = 1 }, new Log(seen)).ToList();
         Assert.That(seen[^1].Done, Is.EqualTo(3));

@@ -12,6 +12,19 @@ internal static class TinyCheckpoints
     internal const int MaxTokens = 96;
     private static readonly Lazy<TestFolder> RootFolder = new(() => new TestFolder());
     private static readonly Lock Gate = new();
+    private static readonly Lazy<string> LedFolder = new(() =>
+    {
+        string folder = Path.Combine(Root, "led");
+        RandomCheckpoint.Write(folder, new LedConfiguration
+        {
+            VocabSize = Tokenizer.Load(TokenizerFolder).VocabularySize, DModel = 32, EncoderLayers = 2, DecoderLayers = 2, EncoderAttentionHeads = 4,
+            DecoderAttentionHeads = 2, EncoderFfnDim = 48, DecoderFfnDim = 40, MaxEncoderPositionEmbeddings = 96, MaxDecoderPositionEmbeddings = 40,
+            AttentionWindow = [8],
+        }, seed: 3);
+        foreach (string file in new[] { "vocab.json", "merges.txt" })
+            File.Copy(Path.Combine(TokenizerFolder, file), Path.Combine(folder, file), overwrite: true);
+        return folder;
+    });
 
     internal static string TokenizerFolder => Repository.Golden("tokenizer", "tiny");
 
@@ -44,6 +57,8 @@ internal static class TinyCheckpoints
     {
         Coreference = new() { FeedForwardSize = 16, FeatureSize = 4, MaxSpanWidth = 6, MaxTopAntecedents = 10, Genres = ["nw", "bc"] },
     });
+
+    internal static string Led => LedFolder.Value;
 
     internal static LongformerConfiguration Configuration(Tokenizer tokenizer) => new()
     {

@@ -388,6 +388,7 @@ static void generation_by_name(const lf_summarizer* task) {
       {"typical_p", NULL, "{\"typical_p\": 0.05, \"do_sample\": true, \"temperature\": 50.0}", "{\"do_sample\": true, \"temperature\": 50.0}", 0.05},
       {"top_h", NULL, "{\"top_h\": 0.1, \"do_sample\": true, \"temperature\": 5.0}", "{\"do_sample\": true, \"temperature\": 5.0}", 0.1},
       {"max_time", NULL, "{\"max_time\": 0.0}", NULL, 0},
+      {"rerank", NULL, "{\"rerank\": 50.0, \"num_beams\": 16}", "{\"num_beams\": 16}", 50},
   };
   static const char* const refused[] = {
       "{\"guidance_scale\": 1.5}", "{\"force_words_ids\": [[5]]}", "{\"num_beams\": 4, \"num_beam_groups\": 2}", "{\"dola_layers\": \"low\"}",

@@ -169,7 +169,9 @@ class GenerationOptions:
 
     Lengths are in tokens; ``max_tokens`` and ``min_tokens`` count what is generated, the end token included. ``beams=1`` is greedy.
     ``early_stopping``: False (HF's heuristic), True (stop at as many results as beams) or ``"never"``. ``max_length`` and ``min_length`` count
-    as HF's do, with the start token, in place of ``max_tokens`` and ``min_tokens``. ``n_best``: results per document. Tokens are given
+    as HF's do, with the start token, in place of ``max_tokens`` and ``min_tokens``. ``n_best``: results per document. ``rerank``: of all beams the one comes
+    first that has the largest log-probability per word plus this times the share of words that the document has; below 0 the search's own best.
+    Tokens are given
     by their ids: ``forced_first_token``, ``forced_last_tokens``, ``bad_words`` (sequences), ``suppressed_tokens``,
     ``begin_suppressed_tokens``, ``decoder_prompt``, ``decoder_start_token``, ``end_tokens``. ``stop_string`` ends a text with the token that completes it,
     ``max_time`` after so many seconds. ``config`` takes any other key of HF's ``generation_config.json``: ``{"sequence_bias": [[[5, 7], -2.0]]}``.
@@ -191,6 +193,7 @@ class GenerationOptions:
     top_p: float | None = None
     seed: int | None = None
     n_best: int | None = None
+    rerank: float | None = None
     max_length: int | None = None
     min_length: int | None = None
     forced_first_token: int | None = None

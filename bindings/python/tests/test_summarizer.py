@@ -89,6 +89,7 @@ def test_impossible_options_are_refused(lf, led):
         ({"typical_p": 0.05}, {"typical_p": 0.05}, {"sample": True, "temperature": 50.0}),
         ({"epsilon_cutoff": 0.02}, {"epsilon_cutoff": 0.02}, {"sample": True, "temperature": 1.0}),
         ({"top_h": 0.1}, {"top_h": 0.1}, {"sample": True, "temperature": 5.0}),
+        ({"rerank": 50.0}, {"rerank": 50.0}, {"beams": 16}),
     ],
 )
 def test_an_option_is_the_key_of_generation_config(led, own, config, others):

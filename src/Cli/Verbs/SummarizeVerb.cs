@@ -113,6 +113,8 @@ internal sealed class SummarizeOptions
 
     private readonly Option<string?> _early = Of<string?>("--early-stopping", "true, false or never: when a beam search ends", "WHEN");
     private readonly Option<int?> _best = Of<int?>("--n-best", "Results per document", "N");
+    private readonly Option<double?> _rerank = Of<double?>("--rerank", "Of all beams take the one of the largest log-probability per word plus W times "
+        + "the share of words that the document has; below 0: the search's best", "W");
     private readonly Option<bool> _sample = new("--sample") { Description = "Draw tokens at random" };
     private readonly Option<double?> _temperature = Of<double?>("--temperature", "Sampling: above 1 flatter, below 1 sharper", "T");
     private readonly Option<int?> _topK = Of<int?>("--top-k", "Sampling: only the best K tokens; 0 for all (default 50)", "K");
@@ -122,7 +124,7 @@ internal sealed class SummarizeOptions
     internal SummarizeOptions(Command command)
     {
         _early.OnlyFrom("true", "false", "never");
-        foreach (Option option in (Option[])[_beams, _maxTokens, _minTokens, _lengthPenalty, _noRepeat, _repetition, _early, _best, _sample,
+        foreach (Option option in (Option[])[_beams, _maxTokens, _minTokens, _lengthPenalty, _noRepeat, _repetition, _early, _best, _rerank, _sample,
             _temperature, _topK,
             _topP, _seed, _encoderNoRepeat, _minP, _typicalP, _maxTime, _stop, _json])
         {
@@ -149,6 +151,7 @@ internal sealed class SummarizeOptions
                 _ => null,
             },
             NBest = parsed.GetValue(_best),
+            Rerank = parsed.GetValue(_rerank),
             Sample = parsed.GetValue(_sample) ? true : null,
             Temperature = parsed.GetValue(_temperature),
             TopK = parsed.GetValue(_topK),

@@ -81,6 +81,7 @@ public sealed partial record GenerationOptions
                 TopH = keys.Number("top_h"),
                 Seed = keys.Int("seed") is int seed ? (ulong)seed : null,
                 NBest = keys.Int("num_return_sequences"),
+                Rerank = keys.Number("rerank"),
                 DecoderStartToken = keys.Int("decoder_start_token_id"),
                 EndTokens = keys.Tokens("eos_token_id"),
             };

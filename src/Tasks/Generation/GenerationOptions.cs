@@ -139,6 +139,13 @@ public sealed partial record GenerationOptions
     public int? NBest { get; init; }
 
     /// <summary>
+    /// A <see cref="Summarizer"/> orders all beams (or samples) by log-probability per word plus this times the share of words that the document
+    /// has, and gives the first of them; below 0 the order stays the search's. A text is streamed only when it is chosen. Default none. HF has no such
+    /// option; in generation_config.json it is rerank, which HF passes over.
+    /// </summary>
+    public double? Rerank { get; init; }
+
+    /// <summary>
     /// The decoder's first tokens, for every document. The start token is put in front where it is missing. Default: the
     /// start token alone. HF: decoder_input_ids.
     /// </summary>
@@ -214,6 +221,7 @@ public sealed partial record GenerationOptions
             TopH = TopH ?? defaults.TopH,
             Seed = Seed ?? defaults.Seed,
             NBest = NBest ?? defaults.NBest,
+            Rerank = Rerank ?? defaults.Rerank,
             DecoderPrompt = DecoderPrompt ?? defaults.DecoderPrompt,
             DecoderStartToken = DecoderStartToken ?? defaults.DecoderStartToken,
             EndTokens = EndTokens ?? defaults.EndTokens,

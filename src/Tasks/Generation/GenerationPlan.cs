@@ -179,6 +179,8 @@ internal sealed record GenerationPlan
             }
             list.Add(new SequenceBiases(biases));
         }
+        if (options.Rerank is { } rerank && !double.IsFinite(rerank))
+            throw Bad(nameof(options.Rerank), "a finite number", rerank);
         double encoder = options.EncoderRepetitionPenalty ?? 1.0;
         if (!(encoder > 0 && double.IsFinite(encoder)))
             throw Bad(nameof(options.EncoderRepetitionPenalty), "above 0", encoder);

@@ -47,9 +47,13 @@ public sealed class TextGenerator(LedForConditionalGeneration model, GenerationO
     /// <exception cref="InputException">A value or a combination is impossible; the message names the values.</exception>
     public void Check(GenerationOptions options) => GenerationPlan.Create(options.Over(_defaults), Vocabulary);
 
+    /// <summary>Options with the checkpoint's in place of those that are null.</summary>
+    internal GenerationOptions WithDefaults(GenerationOptions? options) => (options ?? new GenerationOptions()).Over(_defaults);
+
     /// <summary>Generates for every document.</summary>
     /// <param name="documents">The documents.</param>
-    /// <param name="options">How; the checkpoint decides where one is null, else HF's defaults.</param>
+    /// <param name="options">How; the checkpoint decides where one is null, else HF's defaults. Not with
+    /// <see cref="GenerationOptions.Rerank"/>, which is for texts; the checkpoint's is passed over.</param>
     /// <param name="onToken">Called with each token as soon as it is settled.</param>
     /// <param name="progress">Called after each step.</param>
     /// <param name="cancellation">Checked before each layer of the encoder and each step.</param>
@@ -65,7 +69,9 @@ public sealed class TextGenerator(LedForConditionalGeneration model, GenerationO
         ArgumentNullException.ThrowIfNull(documents);
         if (documents.Count == 0)
             return [];
-        GenerationOptions merged = (options ?? new GenerationOptions()).Over(_defaults);
+        if (options?.Rerank >= 0)
+            throw new InputException($"Rerank: expected a summarizer, which knows the words, given tokens (Rerank is {options.Rerank})");
+        GenerationOptions merged = WithDefaults(options);
         GenerationPlan[] plans = [.. documents.Select(d => GenerationPlan.Create(
             d.DecoderPrompt is null ? merged : merged with { DecoderPrompt = d.DecoderPrompt }, Vocabulary, d.Ids.ToArray(), tokenizer))];
         if (merged.StopStrings is { Count: > 0 } && tokenizer is null)

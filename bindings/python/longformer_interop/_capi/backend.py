@@ -264,7 +264,7 @@ class _CTask:
 
 _FLOATS = {
     "length_penalty", "repetition_penalty", "temperature", "top_p", "encoder_repetition_penalty", "max_time", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff",
-    "top_h",
+    "top_h", "rerank",
 }  # fmt: skip
 
 
