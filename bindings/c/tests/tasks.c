@@ -415,8 +415,8 @@ static void generation_by_name(const lf_summarizer* task) {
     by_json = generated(task, options);
     OK(lf_options_free(options));
     CHECK(memcmp(&own, &by_json, sizeof own) == 0);
-    /* A model of random weights does not repeat its document. */
-    if (memcmp(&own, &plain, sizeof own) == 0 && strcmp(same[i].name, "encoder_no_repeat_ngram") != 0) {
+    /* A model of random weights does not repeat its document, nor has it words to choose by. */
+    if (memcmp(&own, &plain, sizeof own) == 0 && strcmp(same[i].name, "encoder_no_repeat_ngram") != 0 && strcmp(same[i].name, "rerank") != 0) {
       fprintf(stderr, "%s changes nothing\n", same[i].name);
       CHECK(0);
     }

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -89,7 +90,6 @@ def test_impossible_options_are_refused(lf, led):
         ({"typical_p": 0.05}, {"typical_p": 0.05}, {"sample": True, "temperature": 50.0}),
         ({"epsilon_cutoff": 0.02}, {"epsilon_cutoff": 0.02}, {"sample": True, "temperature": 1.0}),
         ({"top_h": 0.1}, {"top_h": 0.1}, {"sample": True, "temperature": 5.0}),
-        ({"rerank": 50.0}, {"rerank": 50.0}, {"beams": 16}),
     ],
 )
 def test_an_option_is_the_key_of_generation_config(led, own, config, others):
@@ -97,6 +97,23 @@ def test_an_option_is_the_key_of_generation_config(led, own, config, others):
     assert given == led.summarize_all([DOCUMENT], max_tokens=12, config=config, **others)[0][0].ids
     if not {"stop_string", "encoder_no_repeat_ngram"} & set(own):
         assert given != led.summarize_all([DOCUMENT], max_tokens=12, **others)[0][0].ids
+
+
+def test_beams_are_ordered_by_probability_per_word_and_words_of_the_document(led):
+    plain = led.summarize_all([DOCUMENT], max_tokens=12, beams=16, n_best=16)[0]
+    known = set(re.findall(r"[^\W_]+", DOCUMENT.lower()))
+
+    def score(summary, weight):
+        words = re.findall(r"[^\W_]+", summary.text.lower())
+        return (summary.score * (len(summary.ids) - 1) + weight * sum(w in known for w in words)) / max(1, len(words))
+
+    for weight in (0.0, 4.0):
+        ranked = led.summarize_all([DOCUMENT], max_tokens=12, beams=16, n_best=16, rerank=weight)[0]
+        assert {s.ids for s in ranked} == {s.ids for s in plain}
+        scores = [score(s, weight) for s in ranked]
+        assert all(a >= b - 1e-4 for a, b in zip(scores, scores[1:]))
+        assert led.summarize_all([DOCUMENT], max_tokens=12, config={"num_beams": 16, "rerank": weight})[0][0].ids == ranked[0].ids
+    assert led.summarize(DOCUMENT, max_tokens=12, beams=16, rerank=-1.0) == plain[0].text
 
 
 def test_no_token_of_the_document_is_repeated(led):
