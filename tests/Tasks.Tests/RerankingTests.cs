@@ -69,7 +69,7 @@ public sealed class RerankingTests
         List<string> pieces = [];
         string text = summarizer.Summarize(Documents[0], options, onText: pieces.Add);
         Assert.That(string.Concat(pieces), Is.EqualTo(text));
-        Assert.That(text, Is.Not.EqualTo(summarizer.Summarize(Documents[0], options with { Rerank = -1 })), "the choice is another than the search's");
+        Assert.That(text, Is.Not.EqualTo(summarizer.Summarize(Documents[0], options with { Rerank = -1 })), "not the search's best");
         List<GeneratedToken> tokens = [];
         IReadOnlyList<Summary>[] found = [.. summarizer.Summarize(Documents, options, onToken: tokens.Add)];
         for (int i = 0; i < Documents.Length; i++)
@@ -84,7 +84,8 @@ public sealed class RerankingTests
     public void The_key_of_a_checkpoint_and_its_limits()
     {
         Assert.That(GenerationOptions.Parse("{\"rerank\": 2.5}").Rerank, Is.EqualTo(2.5));
-        Assert.That(() => GenerationOptions.Parse("{\"rerank\": true}"), Throws.TypeOf<InputException>().With.Message.Contains("rerank must be a number"));
+        Assert.That(() => GenerationOptions.Parse("{\"rerank\": true}"),
+            Throws.TypeOf<InputException>().With.Message.Contains("rerank must be a number"));
         Assert.That(() => new GenerationOptions { Rerank = double.NaN }.Check(), Throws.TypeOf<InputException>().With.Message.Contains("Rerank"));
         Assert.That(new GenerationOptions { Rerank = -1 }.Over(new GenerationOptions { Rerank = 3 }).Rerank, Is.EqualTo(-1));
         using LedForConditionalGeneration model = LedForConditionalGeneration.Load(TinyCheckpoints.Led);

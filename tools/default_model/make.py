@@ -5,7 +5,7 @@
                                                  [--until data|tokenizer|training|model|meaning|scores] [--test N]
 
 Everything random follows the seed of settings.json. Stop it whenever you like: the same command continues. `--schedule more --from models/default`
-goes on with the model in the box, with its tokenizer, for some hours more."""
+continues with the model in the box, with its tokenizer, for some hours more."""
 from __future__ import annotations
 
 import argparse

@@ -113,8 +113,8 @@ internal sealed class SummarizeOptions
 
     private readonly Option<string?> _early = Of<string?>("--early-stopping", "true, false or never: when a beam search ends", "WHEN");
     private readonly Option<int?> _best = Of<int?>("--n-best", "Results per document", "N");
-    private readonly Option<double?> _rerank = Of<double?>("--rerank", "Of all beams take the one of the largest log-probability per word plus W times "
-        + "the share of words that the document has; below 0: the search's best", "W");
+    private readonly Option<double?> _rerank = Of<double?>("--rerank", "Of all beams take the one of the largest log-probability per word plus W "
+        + "times the share of words that the document has; below 0: the search's best", "W");
     private readonly Option<bool> _sample = new("--sample") { Description = "Draw tokens at random" };
     private readonly Option<double?> _temperature = Of<double?>("--temperature", "Sampling: above 1 flatter, below 1 sharper", "T");
     private readonly Option<int?> _topK = Of<int?>("--top-k", "Sampling: only the best K tokens; 0 for all (default 50)", "K");

@@ -140,8 +140,8 @@ public sealed partial record GenerationOptions
 
     /// <summary>
     /// A <see cref="Summarizer"/> orders all beams (or samples) by log-probability per word plus this times the share of words that the document
-    /// has, and gives the first of them; below 0 the order stays the search's. A text is streamed only when it is chosen. Default none. HF has no such
-    /// option; in generation_config.json it is rerank, which HF passes over.
+    /// has, and gives the first of them; below 0 the order stays the search's. A text is streamed only when it is chosen. Default none. HF has no
+    /// such option; in generation_config.json it is rerank, which HF passes over.
     /// </summary>
     public double? Rerank { get; init; }
 

@@ -3,9 +3,9 @@ using System.Text;
 namespace LongformerInterop.Tasks.Generation;
 
 /// <summary>
-/// Orders the results of a search by more than what the search itself goes by: a line's log-probability per word, plus a weight times the share of
-/// its words that its document has (<see cref="GenerationOptions.Rerank"/>). Among many beams that are nearly as probable a small model's best is often
-/// one with a word that it guessed.
+/// Orders the results of a search by more than the search knows: a line's log-probability per word, plus a weight times the share of its words that
+/// its document has (<see cref="GenerationOptions.Rerank"/>). Among many beams that are nearly as probable a small model's best is often one with a
+/// word that it guessed.
 /// </summary>
 internal static class Reranking
 {
