@@ -155,18 +155,17 @@ public sealed class Summarizer : TextTask
     {
         GenerationOptions merged = _generator.WithDefaults(generation);
         int wanted = merged.NBest ?? 1, found = Math.Max(wanted, merged.Beams ?? 1);
-        double? weight = merged.Rerank is >= 0 and double given && found > 1 ? given : null;
+        bool chooses = merged.Rerank >= 0 && found > 1;
         IReadOnlyList<IReadOnlyList<GeneratedSequence>> sequences = _generator.Generate(
             [.. inputs.Select(i => new GenerationDocument(i.Encoding.Ids) { GlobalPositions = i.Globals })],
-            weight is null ? (generation ?? new GenerationOptions()) with { Rerank = null } : merged with { Rerank = null, NBest = found },
-            weight is null ? onToken : null, progress, cancellation);
+            merged with { Rerank = null, NBest = chooses ? found : merged.NBest }, chooses ? null : onToken, progress, cancellation);
         IReadOnlyList<Summary>[] results = [.. sequences.Select(of => of.Select(s =>
             new Summary(Tokenizer.Decode([.. s.Ids], skipSpecialTokens: true), s)).ToArray())];
-        if (weight is not { } share)
+        if (!chooses)
             return results;
         for (int i = 0; i < results.Length; i++)
         {
-            results[i] = [.. Reranking.Order(results[i], inputs[i].Text, share).Take(wanted)];
+            results[i] = [.. Reranking.Order(results[i], inputs[i].Text, merged.Rerank!.Value).Take(wanted)];
             GeneratedSequence best = results[i][0].Sequence;
             // Settled only now that the best is known.
             for (int position = best.PromptLength; position < best.Ids.Count && onToken is not null; position++)

@@ -138,7 +138,8 @@ public static class TorchRuntime
 
     /// <summary>
     /// Gives memory that malloc holds unused between blocks in use back to the system, some milliseconds for 100 MB: after work whose small tensors
-    /// came and went beside larger ones, before work that needs all the memory.
+    /// came and went beside larger ones, before work that needs all the memory. Does nothing where tensors took no more than 512 MiB at one time
+    /// since memory was held (<see cref="HoldMemory"/>): there is little to give, and it would be taken anew.
     /// </summary>
     public static void TrimMalloc()
     {

@@ -160,7 +160,8 @@ def write_scores(work: Path, model: Path, settings: dict, schedule: str, threads
     # The search's best, which HF writes.
     search = written(model, scored / "test.jsonl", scored, threads, "--rerank=-1")
     rows = [("**whole pages, as it writes by itself (of 16 beams the line whose words are the page's)**", mean_rouge(test, whole)),
-            ("whole pages, the most probable of 16 beams", mean_rouge(test, search)), ("whole pages, greedily", mean_rouge(test, greedy)), ("pages cut to 1,024 tokens, greedily", mean_rouge(test, cut))]
+            ("whole pages, the most probable of 16 beams", mean_rouge(test, search)), ("whole pages, greedily", mean_rouge(test, greedy)),
+            ("pages cut to 1,024 tokens, greedily", mean_rouge(test, cut))]
     rows += [(name, mean_rouge(test, said)) for name, said in baselines(train, test).items()]
     counts = {path.stem: path.read_bytes().count(b"\n") for path in sorted(data.glob("*-*.jsonl"))}
     write_whole(model / "scores.json", json.dumps(dict(rows), indent=2, ensure_ascii=False) + "\n")

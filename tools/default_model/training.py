@@ -95,14 +95,12 @@ def configuration(settings: dict, vocabulary: int, positions: int) -> dict:
 
 def start_folder(work: Path, settings: dict, phase: dict, before: Path | None) -> Path:
     """Where a phase begins: a configuration without weights, the phase before, or that one with more positions."""
-    if before is None and begun(work).exists():
-        folder = work / "start"
-        shutil.copytree(work / "tokenizer", folder, dirs_exist_ok=True)
-        shorten(begun(work), folder, phase["positions"])
-        return folder
     if before is None:
         folder = work / "start"
         shutil.copytree(work / "tokenizer", folder, dirs_exist_ok=True)
+        if begun(work).exists():
+            shorten(begun(work), folder, phase["positions"])
+            return folder
         vocabulary = len(json.loads((folder / "vocab.json").read_text("utf-8")))
         config = configuration(settings, vocabulary, phase["positions"])
         write_whole(folder / "config.json", json.dumps(config, indent=2) + "\n")

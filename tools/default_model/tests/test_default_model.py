@@ -98,8 +98,7 @@ def package(name: str, source: str, size: int, count: int) -> debian.Package:
 
 
 def test_one_package_of_a_source_is_chosen_by_its_pages_and_its_size():
-    measured = {name: part for name, part in ((f"source-{i}", corpus.part_of(f"source-{i}", 42)) for i in range(99)) if part != "train"}
-    s, t, u = sorted(measured)[:3]
+    s, t, u = [name for name in (f"source-{i}" for i in range(99)) if corpus.part_of(name, 42) != "train"][:3]
     listed = [package("a", s, 10, 1), package("b", s, 10, 3), package("c", s, 1000, 9), package("d", t, 10, 0), package("e", u, 10, 1)]
     largest = {"train": 5000, "others": 100}
     assert {p.name for p in corpus.choose(listed, 9, largest, 42)} == {"b", "e"}
@@ -349,7 +348,7 @@ def test_a_page_that_mandoc_never_ends_is_left_out(tmp_path, monkeypatch):
     assert pages.split_name("") is None
 
 
-def test_a_run_goes_on_with_a_model_that_was_made(tmp_path):
+def test_a_run_continues_with_a_model_that_was_made(tmp_path):
     model, work = tmp_path / "model", tmp_path / "work"
     model.mkdir()
     work.mkdir()
@@ -378,7 +377,7 @@ def test_a_run_goes_on_with_a_model_that_was_made(tmp_path):
     assert np.abs(np.frombuffer(tensors["led.shared.weight"][2], np.float32).reshape(8, 3) - 2 * values).max() < 0.02
 
 
-def test_no_run_that_is_under_way_goes_on_with_another_model(tmp_path):
+def test_no_run_that_is_under_way_continues_with_another_model(tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "training.json").write_text("[]")
     (tmp_path / "work" / "runs").mkdir(parents=True)
