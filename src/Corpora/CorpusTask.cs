@@ -47,10 +47,13 @@ public abstract class CorpusTask
             return answers is [{ } best, ..] ? [best.Text, best.Start, best.End, best.Score] : ["", 0, 0, 0f];
         });
 
-    /// <summary>The best summary: <c>summary</c>.</summary>
-    public static CorpusTask Summarize(Summarizer summarizer, GenerationOptions? generation = null, TaskOptions? options = null) =>
-        new EachTask([new("summary", typeof(string))],
-            (text, cancellation) => [summarizer.Summarize(text, generation, options, cancellation: cancellation)]);
+    /// <summary>The best summary: <c>summary</c>. Of several results (<see cref="GenerationOptions.NBest"/>) also all with their scores, best first:
+    /// <c>summaries</c>, <c>scores</c>.</summary>
+    public static CorpusTask Summarize(Summarizer summarizer, GenerationOptions? generation = null, TaskOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(summarizer);
+        return new SummarizeTask(summarizer, generation, options ?? new TaskOptions());
+    }
 
     /// <summary>Works through texts that belong together. Long ones come first: a batch then holds texts of one length.</summary>
     internal CorpusResult[] Run(IReadOnlyList<string> texts, CancellationToken cancellation)
@@ -109,6 +112,26 @@ public abstract class CorpusTask
             for (int i = 0; i < texts.Count; i++)
                 yield return (i, work(texts[i], cancellation), 0);
         }
+    }
+
+    private sealed class SummarizeTask(Summarizer summarizer, GenerationOptions? generation, TaskOptions options) : CorpusTask
+    {
+        private readonly bool _several = summarizer.ResultsPerDocument(generation) > 1;
+
+        // A limit of time is each text's own.
+        private readonly TaskOptions _options = generation?.MaxTime is null ? options : options with { TokensPerBatch = 1 };
+
+        public override IReadOnlyList<CorpusColumn> Columns => _several
+            ? [new("summary", typeof(string)), new("summaries", typeof(string[])), new("scores", typeof(float[]))]
+            : [new("summary", typeof(string))];
+
+        private protected override IEnumerable<(int Index, object?[] Values, int Tokens)> Call(IReadOnlyList<string> texts,
+            CancellationToken cancellation) =>
+            summarizer.Summarize(texts, generation, _options, cancellation: cancellation).Select((all, i) => (i, Values(all), 0));
+
+        private object?[] Values(IReadOnlyList<Summary> all) => _several
+            ? [all[0].Text, all.Select(s => s.Text).ToArray(), all.Select(s => (float)s.Sequence.Score).ToArray()]
+            : [all[0].Text];
     }
 
     private sealed class EncodeTask(DocumentEncoder encoder, Pooling? pooling, EmbeddingOptions? options) : CorpusTask

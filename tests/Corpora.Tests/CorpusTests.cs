@@ -5,8 +5,10 @@ using System.Text.Json;
 using LongformerInterop.Cli.Output;
 using LongformerInterop.Cli.Tests;
 using LongformerInterop.Tasks;
+using LongformerInterop.Tasks.Generation;
 using LongformerInterop.Tests;
 using LongformerInterop.Torch;
+using LongformerInterop.Training.Data;
 using Parquet;
 using Parquet.Schema;
 
@@ -251,6 +253,26 @@ public sealed class CorpusTests
                 .Json;
             Assert.That(done.GetProperty("rows").GetInt64(), Is.EqualTo(5), verb);
             Assert.That(File.ReadAllLines(At($"{verb}/part-00000.jsonl")), Has.Length.EqualTo(5).And.All.Contains($"\"{column}\":"), verb);
+        }
+    }
+
+    [TestCase(".jsonl")]
+    [TestCase(".parquet")]
+    public void Several_summaries_of_a_text_are_a_list_with_their_scores(string suffix)
+    {
+        string[] texts = CorpusFiles.Texts(20, 15);
+        string file = WriteCorpus("in.jsonl", texts);
+        using Summarizer summarizer = Summarizer.Load(TinyCheckpoints.Led);
+        GenerationOptions how = new() { Beams = 3, NBest = 3, MaxTokens = 6 };
+        CorpusRun.Run([file], At("several"), CorpusTask.Summarize(summarizer, how), new CorpusOptions { Suffix = suffix });
+        DataRow[] rows = [.. DataFiles.Read([At($"several/part-00000{suffix}")])];
+        Assert.That(rows, Has.Length.EqualTo(texts.Length));
+        for (int i = 0; i < rows.Length; i++)
+        {
+            IReadOnlyList<Summary> expected = summarizer.Summarize([texts[i]], how).Single();
+            Assert.That(rows[i].Texts("summaries"), Is.EqualTo(expected.Select(s => s.Text)));
+            Assert.That(rows[i].Text("summary"), Is.EqualTo(expected[0].Text));
+            Assert.That(rows[i].List("scores").Select(s => DataRow.AsNumber(s)!.Value), Is.EqualTo(expected.Select(s => s.Sequence.Score)).Within(1e-5));
         }
     }
 
