@@ -127,7 +127,7 @@ public abstract class CorpusTask
 
         private protected override IEnumerable<(int Index, object?[] Values, int Tokens)> Call(IReadOnlyList<string> texts,
             CancellationToken cancellation) =>
-            summarizer.Summarize(texts, generation, _options, cancellation: cancellation).Select((all, i) => (i, Values(all), 0));
+            summarizer.Summarize(texts, generation, _options, cancellation: cancellation).Select((all, i) => (i, Values(all), all[0].DocumentTokens));
 
         private object?[] Values(IReadOnlyList<Summary> all) => _several
             ? [all[0].Text, all.Select(s => s.Text).ToArray(), all.Select(s => (float)s.Sequence.Score).ToArray()]

@@ -11,7 +11,11 @@ namespace LongformerInterop.Tasks;
 /// <summary>A generated text.</summary>
 /// <param name="Text">The text, without special tokens.</param>
 /// <param name="Sequence">Its tokens with their scores.</param>
-public sealed record Summary(string Text, GeneratedSequence Sequence);
+public sealed record Summary(string Text, GeneratedSequence Sequence)
+{
+    /// <summary>The tokens of the document that were read.</summary>
+    public int DocumentTokens { get; init; }
+}
 
 /// <summary>How far a summarizer is.</summary>
 /// <param name="Done">Documents finished.</param>
@@ -162,8 +166,8 @@ public sealed class Summarizer : TextTask
         IReadOnlyList<IReadOnlyList<GeneratedSequence>> sequences = _generator.Generate(
             [.. inputs.Select(i => new GenerationDocument(i.Encoding.Ids) { GlobalPositions = i.Globals })],
             merged with { Rerank = null, NBest = chooses ? found : merged.NBest }, chooses ? null : onToken, progress, cancellation);
-        IReadOnlyList<Summary>[] results = [.. sequences.Select(of => of.Select(s =>
-            new Summary(Tokenizer.Decode([.. s.Ids], skipSpecialTokens: true), s)).ToArray())];
+        IReadOnlyList<Summary>[] results = [.. sequences.Select((of, i) => of.Select(s =>
+            new Summary(Tokenizer.Decode([.. s.Ids], skipSpecialTokens: true), s) { DocumentTokens = inputs[i].Length }).ToArray())];
         if (!chooses)
             return results;
         for (int i = 0; i < results.Length; i++)

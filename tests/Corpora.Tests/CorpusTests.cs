@@ -264,7 +264,8 @@ public sealed class CorpusTests
         string file = WriteCorpus("in.jsonl", texts);
         using Summarizer summarizer = Summarizer.Load(TinyCheckpoints.Led);
         GenerationOptions how = new() { Beams = 3, NBest = 3, MaxTokens = 6 };
-        CorpusRun.Run([file], At("several"), CorpusTask.Summarize(summarizer, how), new CorpusOptions { Suffix = suffix });
+        CorpusProgress done = CorpusRun.Run([file], At("several"), CorpusTask.Summarize(summarizer, how), new CorpusOptions { Suffix = suffix });
+        Assert.That(done.Tokens, Is.EqualTo(texts.Sum(text => summarizer.Tokenizer.Encode(text).Count)));
         DataRow[] rows = [.. DataFiles.Read([At($"several/part-00000{suffix}")])];
         Assert.That(rows, Has.Length.EqualTo(texts.Length));
         for (int i = 0; i < rows.Length; i++)
@@ -272,7 +273,8 @@ public sealed class CorpusTests
             IReadOnlyList<Summary> expected = summarizer.Summarize([texts[i]], how).Single();
             Assert.That(rows[i].Texts("summaries"), Is.EqualTo(expected.Select(s => s.Text)));
             Assert.That(rows[i].Text("summary"), Is.EqualTo(expected[0].Text));
-            Assert.That(rows[i].List("scores").Select(s => DataRow.AsNumber(s)!.Value), Is.EqualTo(expected.Select(s => s.Sequence.Score)).Within(1e-5));
+            Assert.That(rows[i].List("scores").Select(s => DataRow.AsNumber(s)!.Value),
+                Is.EqualTo(expected.Select(s => s.Sequence.Score)).Within(1e-5));
         }
     }
 

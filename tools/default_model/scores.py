@@ -177,7 +177,8 @@ def write_scores(work: Path, model: Path, settings: dict, schedule: str, threads
         old.unlink()
     for phase in sorted(settings["schedules"][schedule], key=lambda phase: phase["settings"]["steps"])[-2:]:
         drawn = (work / "runs" / phase["name"] / "curves.svg").read_text("utf-8")
-        # Tenths of a pixel are enough.
+        # Tenths of a pixel are enough, and nobody reads how it is indented.
+        drawn = re.sub(r'(?m)^ +| shape-rendering="\w+"', "", drawn)
         write_whole(model / f"curves-{phase['name']}.svg", re.sub(r"\d+\.\d{2,}", lambda number: f"{float(number[0]):.1f}", drawn))
     size = sum(p.stat().st_size for p in model.rglob("*") if p.is_file())
     if size > MOST_BYTES:

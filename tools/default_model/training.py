@@ -57,18 +57,23 @@ def gap(record: dict) -> dict | None:
 
 
 def write_exercises(data: Path, seed: int) -> None:
-    """What is learnt before pages alone: "copy" (descriptions and pages with words hidden, and their openings) and "mixed" (pages and descriptions with
-    their lines, and with their opening sentence hidden)."""
+    """What is learnt beside pages alone: "copy" (descriptions and pages with words hidden, and their openings), "lines" (pages and descriptions with
+    their lines) and "mixed" (these, and all with their opening sentence hidden)."""
     for part in ("train", "dev"):
-        if all((data / f"{name}-{part}.jsonl").exists() for name in ("copy", "mixed")):
+        missing = [name for name in ("copy", "mixed", "lines") if not (data / f"{name}-{part}.jsonl").exists()]
+        if not missing:
             continue
         records = []
         for kind in ("descriptions", "pages"):
             with open(data / f"{kind}-{part}.jsonl", encoding="utf-8") as file:
                 records += [json.loads(line) for line in file]
-        copy = [r for r in (exercise(record, seed) for record in records) if r]
-        mixed = [*records, *(r for r in map(gap, records) if r)]
-        for name, made in (("copy", copy), ("mixed", mixed)):
+        ways = {
+            "copy": lambda: [r for r in (exercise(record, seed) for record in records) if r],  # noqa: B023
+            "mixed": lambda: [*records, *(r for r in map(gap, records) if r)],  # noqa: B023
+            "lines": lambda: [*records],  # noqa: B023
+        }
+        for name in missing:
+            made = ways[name]()
             random.Random(seed).shuffle(made)
             write_whole(data / f"{name}-{part}.jsonl", "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in made))
 

@@ -263,6 +263,13 @@ def test_exercises_mix_what_each_part_has(tmp_path):
             (kind, line) for kind in ("pages", "descriptions") for line in ("turn knobs", f"{part} says: Frob turns the knobs of a large machine"))
         assert all(part in r["document"] or "_" in r["document"] for r in mixed)
         assert len((tmp_path / f"copy-{part}.jsonl").read_text().splitlines()) == 2
+        both = [json.loads(line) for line in (tmp_path / f"lines-{part}.jsonl").read_text().splitlines()]
+        assert sorted((r["package"], r["summary"]) for r in both) == [("descriptions", "turn knobs"), ("pages", "turn knobs")]
+    # What is missing is made, and nothing else.
+    (tmp_path / "lines-dev.jsonl").unlink()
+    before = (tmp_path / "mixed-dev.jsonl").stat().st_mtime_ns
+    training.write_exercises(tmp_path, 3)
+    assert (tmp_path / "lines-dev.jsonl").exists() and (tmp_path / "mixed-dev.jsonl").stat().st_mtime_ns == before
 
 
 CONFIG = {"d_model": 192, "vocab_size": 500, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 6, "decoder_attention_heads": 6,
