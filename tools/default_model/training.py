@@ -56,6 +56,13 @@ def gap(record: dict) -> dict | None:
     return {**record, "document": document[:at] + "_" + document[at + len(sentence[0]) :], "summary": said}
 
 
+def exercises(name: str, records: list[dict], seed: int) -> list[dict]:
+    """The records of "copy", "mixed" or "lines", as `write_exercises` has them."""
+    if name == "copy":
+        return [r for r in (exercise(record, seed) for record in records) if r]
+    return [*records, *(r for r in map(gap, records) if r)] if name == "mixed" else [*records]
+
+
 def write_exercises(data: Path, seed: int) -> None:
     """What is learnt beside pages alone: "copy" (descriptions and pages with words hidden, and their openings), "lines" (pages and descriptions with
     their lines) and "mixed" (these, and all with their opening sentence hidden)."""
@@ -67,13 +74,8 @@ def write_exercises(data: Path, seed: int) -> None:
         for kind in ("descriptions", "pages"):
             with open(data / f"{kind}-{part}.jsonl", encoding="utf-8") as file:
                 records += [json.loads(line) for line in file]
-        ways = {
-            "copy": lambda: [r for r in (exercise(record, seed) for record in records) if r],  # noqa: B023
-            "mixed": lambda: [*records, *(r for r in map(gap, records) if r)],  # noqa: B023
-            "lines": lambda: [*records],  # noqa: B023
-        }
         for name in missing:
-            made = ways[name]()
+            made = exercises(name, records, seed)
             random.Random(seed).shuffle(made)
             write_whole(data / f"{name}-{part}.jsonl", "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in made))
 
