@@ -52,7 +52,7 @@ public abstract class CorpusTask
     public static CorpusTask Summarize(Summarizer summarizer, GenerationOptions? generation = null, TaskOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(summarizer);
-        return new SummarizeTask(summarizer, generation, options ?? new TaskOptions());
+        return new SummarizeTask(summarizer, summarizer.WithDefaults(generation), options ?? new TaskOptions());
     }
 
     /// <summary>Works through texts that belong together. Long ones come first: a batch then holds texts of one length.</summary>
@@ -114,12 +114,12 @@ public abstract class CorpusTask
         }
     }
 
-    private sealed class SummarizeTask(Summarizer summarizer, GenerationOptions? generation, TaskOptions options) : CorpusTask
+    private sealed class SummarizeTask(Summarizer summarizer, GenerationOptions generation, TaskOptions options) : CorpusTask
     {
-        private readonly bool _several = summarizer.ResultsPerDocument(generation) > 1;
+        private readonly bool _several = generation.NBest > 1;
 
         // A limit of time is each text's own.
-        private readonly TaskOptions _options = generation?.MaxTime is null ? options : options with { TokensPerBatch = 1 };
+        private readonly TaskOptions _options = generation.MaxTime is null ? options : options with { TokensPerBatch = 1 };
 
         public override IReadOnlyList<CorpusColumn> Columns => _several
             ? [new("summary", typeof(string)), new("summaries", typeof(string[])), new("scores", typeof(float[]))]

@@ -97,8 +97,8 @@ public sealed class Summarizer : TextTask
         return Batches(inputs, generation, options, progress, onToken, cancellation);
     }
 
-    /// <summary>How many results a document gets: <see cref="GenerationOptions.NBest"/> of the options, else of the checkpoint.</summary>
-    public int ResultsPerDocument(GenerationOptions? generation = null) => _generator.WithDefaults(generation).NBest ?? 1;
+    /// <summary>The options that a call has: the given ones, and the checkpoint's where none is given.</summary>
+    public GenerationOptions WithDefaults(GenerationOptions? generation = null) => _generator.WithDefaults(generation);
 
     /// <summary>The text for one document as it comes into being, on a thread of the pool.</summary>
     /// <inheritdoc cref="Summarize(string, GenerationOptions?, TaskOptions?, Action{string}?, CancellationToken)"/>
@@ -161,7 +161,7 @@ public sealed class Summarizer : TextTask
         Action<GeneratedToken>? onToken, IProgress<GenerationProgress>? progress, CancellationToken cancellation)
     {
         GenerationOptions merged = _generator.WithDefaults(generation);
-        int wanted = ResultsPerDocument(generation), found = Math.Max(wanted, merged.Beams ?? 1);
+        int wanted = merged.NBest ?? 1, found = Math.Max(wanted, merged.Beams ?? 1);
         bool chooses = merged.Rerank >= 0 && found > 1;
         IReadOnlyList<IReadOnlyList<GeneratedSequence>> sequences = _generator.Generate(
             [.. inputs.Select(i => new GenerationDocument(i.Encoding.Ids) { GlobalPositions = i.Globals })],
